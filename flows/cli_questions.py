@@ -1,0 +1,200 @@
+"""The commands that only look: status, explain, releases, verify, report, sql and check."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli_app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
+from flows.console import out, show_funnel, show_rows
+from pipeline.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from pipeline.explain import Story
+
+_SHOWN_ROWS = 50
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Show the funnel, what waits for people, the versions and the last runs."""
+    from flows.status import read_status
+
+    result = read_status(load_context(dataset))
+    if as_json:
+        print_json(result)
+        return
+    show_funnel(result.funnel(), f"{result.dataset}   [dim]{result.home}")
+    if result.waiting:
+        unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
+        out.print(f"[yellow]{result.waiting:,} wait for review[/]{unsent}")
+    if result.latest_release:
+        out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    show_rows(
+        "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
+    )
+    out.print(f"[dim]next:[/] {result.next_step}", soft_wrap=True)
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def explain(
+    record: Annotated[str, typer.Argument(help="A record id, its beginning, or file:line.", metavar="ID")],
+    dataset: DatasetFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a record's whole story: file and line, raw bytes, decisions, tasks, annotations, releases, split.
+
+    Example: goldleaf explain clauses.jsonl:17
+    """
+    from pipeline.explain import explain as tell
+
+    context = load_context(dataset)
+    story = tell(context.store.snapshot().at_last_commit(), record, context.store.releases)
+    if as_json:
+        print_json(story)
+        return
+    _show_story(story)
+
+
+def _show_story(story: "Story") -> None:
+    out.print(f"[bold]record {story.record_id}[/]  source {story.source}, key {story.key}")
+    for revision in story.revisions:
+        gone = "[red]withdrawn[/] " if revision.withdrawn else ""
+        when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
+        out.print(f"\n{gone}[bold]{revision.file}:{revision.line}[/]  {when}")
+        out.print(revision.raw, markup=False, soft_wrap=True)
+    for decision in story.decisions:
+        routed = f", asked as {decision.routed}" if decision.routed else ""
+        out.print(f"\nrun {decision.run}: [bold]{decision.fate}[/]{routed}")
+        for reason in decision.reasons:
+            out.print(f"  {reason}", markup=False)
+        if decision.duplicate_of:
+            out.print(f"  kept in its place: {decision.duplicate_of}")
+        if decision.targets is not None:
+            out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
+    for asked in story.asked:
+        out.print(f"\nLabel Studio task {asked.task_id} (project {asked.project}), sent {asked.pushed_at:%F %T}")
+    for said in story.said:
+        deleted = " [red](deleted)[/]" if said.deleted else ""
+        who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
+        out.print(f"{who}: [bold]{said.verdict}[/]{deleted}")
+        out.print(f"  {said.error or said.targets}", markup=False)
+    if story.duplicates:
+        out.print(f"\ncopies of it: {', '.join(story.duplicates)}")
+    out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """List the published versions, the oldest first."""
+    from pipeline.versions import list_versions
+
+    store = load_context(dataset).store
+    found = list_versions(store.releases)
+    if as_json:
+        keys = ("version", "digest", "created_at", "task", "label_sources")
+        rows = [
+            {key: manifest.model_dump(mode="json")[key] for key in keys}
+            | {
+                "path": str(store.releases / manifest.version),
+                "splits": {s: f.rows for s, f in manifest.splits.items()},
+            }
+            for manifest in found
+        ]
+        print_json(rows)
+        return
+    rows = [
+        [m.version, f"{m.created_at:%F %T}", sum(f.rows for f in m.splits.values()), m.digest[:19] + "…"] for m in found
+    ]
+    show_rows("", ["version", "published", "rows", "digest"], rows)
+    if not found:
+        out.print("no version yet; publish one with `goldleaf release`")
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def verify(
+    reference: Annotated[str, typer.Argument(help="name@version or name@latest.", metavar="REF")],
+    dataset: DatasetFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is."""
+    from pipeline.versions import resolve
+    from pipeline.versions import verify as check_bytes
+
+    context = load_context(dataset)
+    name, _, version = reference.rpartition("@")
+    if name and name != context.dataset.config.name:
+        raise ReleaseError(f"{context.dataset.path} describes '{context.dataset.config.name}', not '{name}'")
+    folder = resolve(context.store.releases, f"{context.dataset.config.name}@{version}")
+    result = check_bytes(folder)
+    if as_json:
+        print_json(result)
+    else:
+        for problem in result.problems:
+            out.print(f"[red]{problem}", soft_wrap=True)
+        verdict = "[red]damaged" if result.problems else "[green]every byte is as it was published"
+        out.print(f"{result.reference}: {verdict}", soft_wrap=True)
+    if result.problems:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def report(
+    dataset: DatasetFile = DEFAULT,
+    to: Annotated[Path | None, typer.Option("--to", help="Write it here instead of into the home.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of the present state as one HTML file, and print its path."""
+    from flows.reporting import write_report
+
+    path = write_report(load_context(dataset), to=to)
+    if as_json:
+        print_json({"path": str(path)})
+        return
+    out.print(str(path), soft_wrap=True)
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def sql(
+    query: Annotated[str, typer.Argument(help="Any DuckDB query.")],
+    dataset: DatasetFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Query the tables current, records, decisions, splits, pushes, annotations and runs.
+
+    Example: goldleaf sql "select fate, count(*) from current group by fate"
+    """
+    from pipeline.query import query as ask
+
+    frame = ask(load_context(dataset).store.snapshot().at_last_commit(), query)
+    if as_json:
+        print_json(frame.to_dicts())
+        return
+    show_rows("", frame.columns, frame.head(_SHOWN_ROWS).rows())
+    if frame.height > _SHOWN_ROWS:
+        out.print(f"… {frame.height - _SHOWN_ROWS:,} more rows; use limit, or --json for all")
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, Label Studio."""
+    from flows.status import check_dataset
+
+    context = load_context(dataset)
+    findings = check_dataset(context)
+    if as_json:
+        print_json([finding.model_dump() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+            out.print(f"{mark} [bold]{finding.what}[/]", soft_wrap=True)
+            out.print(f"  {finding.detail}", soft_wrap=True, markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

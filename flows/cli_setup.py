@@ -1,0 +1,102 @@
+"""The commands that set things up: init, label-studio and demo."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli_app import app, explained, run_verb
+from flows.cli_verbs import SHOW
+from flows.console import TerminalProgress, out
+from schemas.dataset import Runner
+from schemas.task import Kind
+
+
+@app.command(rich_help_panel="Setting up")
+@explained
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")] = Path(),
+    name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
+    extraction: Annotated[
+        bool, typer.Option("--extraction", help="Start from extraction, not classification.")
+    ] = False,
+) -> None:
+    """Write a dataset.yaml, a task file and a few example rows that run at once.
+
+    Then replace data.jsonl by your data, and describe your inputs and targets in task.py.
+    """
+    from pipeline.scaffold import scaffold
+
+    fallback = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_") or "dataset"
+    kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
+    for path in scaffold(folder, name or fallback, kind):
+        out.print(str(path), soft_wrap=True)
+    out.print(f"[dim]next:[/] goldleaf check {folder / 'dataset.yaml'}", soft_wrap=True)
+
+
+@app.command("label-studio", rich_help_panel="Setting up")
+@explained
+def label_studio(
+    port: Annotated[int | None, typer.Option(help="Default: the last one, else a free one.")] = None,
+) -> None:
+    """Run a local Label Studio in its own venv until Ctrl-C, and print how to reach it.
+
+    For trying things out and for a few annotators; teams run their own server on PostgreSQL.
+    """
+    import signal
+
+    from flows.settings import Settings
+    from flows.studio import LocalStudio
+
+    settings = Settings()
+    studio = LocalStudio(
+        venv=settings.goldleaf_label_studio_venv,
+        data=settings.home / ".label-studio",
+        cache=settings.goldleaf_cache,
+        port=port,
+        say=out.print,
+    )
+    with studio:
+        out.print(f"user {studio.username}, password {studio.password}", markup=False)
+        out.print("for goldleaf, in another terminal or in .env:")
+        for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
+            out.print(f"  {line}", markup=False, soft_wrap=True)
+        out.print("Ctrl-C stops it; what was labeled stays")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            out.print("stopping")
+
+
+@app.command(rich_help_panel="Setting up")
+@explained
+def demo() -> None:
+    """Run the whole mission on the sample clauses: curate, label, collect, release, fine-tune.
+
+    Simulated annotators label through the real API; ANNOTATE=me leaves the labeling to you.
+    """
+    from flows.demo import demo as play
+    from flows.settings import Settings
+    from flows.status import read_status
+
+    def verb(context: Any, name: str) -> Any:
+        return run_verb(context, Runner.PREFECT, False, name)
+
+    def show(name: str, result: Any) -> None:
+        out.rule(name, align="left")
+        SHOW[name](result)
+
+    def wait(text: str) -> None:
+        out.print(text, soft_wrap=True)
+        input()
+
+    context = play(Settings(), TerminalProgress(), verb, show, wait)
+    file, store = os.path.relpath(context.dataset.path), context.store
+    out.rule("where things are", align="left")
+    latest = f"{context.dataset.config.name}@{read_status(context).latest_release}"
+    out.print(f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}", soft_wrap=True)
+    out.print("\n[bold]Try next[/]")
+    for command in (f"explain clauses.jsonl:17 {file}", f"verify {latest} {file}", f"status {file}"):
+        out.print(f"  .venv/bin/goldleaf {command}", soft_wrap=True)

@@ -1,0 +1,179 @@
+"""The commands that change a dataset: curate, collect, release, finetune, and run for all four."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli_app import DEFAULT, AsJson, DatasetFile, EngineName, app, explained, load_context, print_json, run_verb
+from flows.console import err, out, show_funnel, show_rows
+
+if TYPE_CHECKING:
+    from flows.collect import Collected
+    from flows.curate import Curated, Review
+    from flows.finetune import Finetuned
+    from flows.release import Released
+
+Again = Annotated[bool, typer.Option("--again", help="Train even if an adapter for this version and setting exists.")]
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def curate(
+    dataset: DatasetFile = DEFAULT,
+    push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
+    rejudge: Annotated[bool, typer.Option("--rejudge", help="Doubt all labels anew, not only new ones.")] = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest the sources, give every record its fate, and send the doubtful ones to people.
+
+    The same files again add nothing. Never waits for a person: `goldleaf collect` hears the answers.
+    """
+    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, rejudge=rejudge)
+    if as_json:
+        print_json(result)
+        return
+    show_curated(result)
+
+
+def show_curated(result: "Curated") -> None:
+    """What a curate run did, for people."""
+    out.print(
+        f"read {result.lines:,} rows: {result.added:,} new, {result.lines - result.added:,} known"
+        + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
+    )
+    show_funnel(result.funnel, result.dataset)
+    if result.note:
+        out.print(f"[dim]note:[/] {result.note}")
+    if result.beyond_budget:
+        out.print(
+            f"{result.beyond_budget:,} more are doubtful, beyond the review budget "
+            f"({result.budget_used:,} of {result.budget:,} used; raise review.budget to look at more)"
+        )
+    show_review(result.review)
+
+
+def show_review(review: "Review") -> None:
+    """How the review batch stands, and what to do next."""
+    for refusal in review.refused:
+        err.print(f"[red]Label Studio refused[/] {refusal}")
+    if not review.waiting:
+        out.print("nothing waits for a person")
+    elif review.problem:
+        out.print(f"[yellow]{review.waiting:,} wait for review[/]: {review.problem}", soft_wrap=True)
+    elif review.url:
+        out.print(
+            f"[yellow]{review.waiting:,} wait for review[/] ({review.sent:,} new) at {review.url}", soft_wrap=True
+        )
+    else:
+        out.print(f"[yellow]{review.waiting:,} wait for review[/]; run curate without --no-push to send them")
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+    """Pull what people said in Label Studio, and decide by it.
+
+    Only what changed since the last time is pulled. Edits and deletions count; a skip is no answer.
+    """
+    result: Collected = run_verb(load_context(dataset), engine, as_json, "collect")
+    if as_json:
+        print_json(result)
+        return
+    show_collected(result)
+
+
+def show_collected(result: "Collected") -> None:
+    """What a collect run did, for people."""
+    out.print(f"{result.annotations:,} annotations changed, {result.decided:,} records decided by people")
+    if result.invalid:
+        out.print(f"[yellow]{result.invalid:,} annotations are not valid[/]; see `goldleaf sql` on annotations")
+    show_funnel(result.funnel, result.dataset)
+    if result.waiting:
+        out.print(f"[yellow]{result.waiting:,} still wait for review[/]")
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def release(
+    dataset: DatasetFile = DEFAULT,
+    version: Annotated[
+        str | None, typer.Option(help="X.Y.Z. Default: the next minor version, if anything changed.")
+    ] = None,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the accepted records as an immutable version that `datasets.load_dataset` reads.
+
+    Splits never leak (near-duplicates and `group_by` values stay together) and never move between versions.
+    """
+    result: Released = run_verb(load_context(dataset), engine, as_json, "release", version=version)
+    if as_json:
+        print_json(result)
+        return
+    show_released(result)
+
+
+def show_released(result: "Released") -> None:
+    """Which version there is now, for people."""
+    news = "published" if result.created else "nothing new since"
+    out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
+    show_rows("", ["split", "rows"], list(result.splits.items()))
+    out.print(result.path, soft_wrap=True)
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def finetune(
+    dataset: DatasetFile = DEFAULT,
+    version: Annotated[str, typer.Option(help="A published version, or latest.")] = "latest",
+    again: Again = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a LoRA adapter on a published version, and compare it with the untuned model on the test split."""
+    result: Finetuned = run_verb(load_context(dataset), engine, as_json, "finetune", version=version, again=again)
+    if as_json:
+        print_json(result)
+        return
+    show_finetuned(result)
+
+
+def show_finetuned(result: "Finetuned") -> None:
+    """Untuned against tuned, for people."""
+    if result.reused:
+        out.print("this version was trained with these settings before")
+    columns = ["model", result.metric, "95% interval"]
+    rows = [
+        [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}"]
+        for name, score in (("untuned", result.untuned), ("tuned", result.tuned))
+    ]
+    show_rows(f"{result.base_model} on {result.test_rows:,} test rows", columns, rows)
+    out.print(result.path, soft_wrap=True)
+
+
+SHOW: dict[str, Callable[[Any], None]] = {
+    "curate": show_curated,
+    "collect": show_collected,
+    "release": show_released,
+    "finetune": show_finetuned,
+}
+"""How each verb's result is shown to people."""
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+    """Curate, collect, release, finetune: all that is due, with what people have said so far."""
+    from flows.run import run_all
+
+    context = load_context(dataset)
+    results = run_all(context, functools.partial(run_verb, context, engine, as_json))
+    if as_json:
+        print_json({name: result.model_dump(mode="json") for name, result in results.items()})
+        return
+    for name, result in results.items():
+        out.rule(name)
+        SHOW[name](result)

@@ -1,0 +1,94 @@
+"""Collect: pull what people said, decide by it, and let the rest of the records follow."""
+
+import json
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from flows.context import Context
+from flows.curate import decide
+from flows.engine import Engine
+from pipeline.consensus import human_decisions, invalid_annotations
+from pipeline.decisions import to_frame
+from pipeline.errors import ConfigError
+from pipeline.review import open_questions, pull_annotations
+from pipeline.store import Table, Verb
+from schemas.manifest import Funnel
+
+
+class Collected(BaseModel):
+    """What a collect run did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    run: str
+    annotations: int
+    """New, edited or deleted since the last time."""
+    decided: int
+    """Records whose fate people changed or confirmed."""
+    waiting: int
+    """Questions that are still open."""
+    invalid: int
+    """Annotations that break the task's schema and wait for a correction."""
+    funnel: Funnel
+
+
+def collect(context: Context, engine: Engine) -> Collected:
+    """Pull annotations, commit the decisions that follow, and decide anew about the records they touch.
+
+    Raises:
+        ConfigError: nothing was curated yet, or no Label Studio is named.
+        LabelStudioError: the server does not answer or refuses; nothing is committed.
+    """
+    store, name = context.store, context.dataset.config.name
+    connection = context.connection
+    if connection is None:
+        raise ConfigError("no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
+    with store.lock(Verb.COLLECT):
+        before = store.snapshot().at_last_commit()
+        if before.last_run(Verb.CURATE) is None:
+            raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
+        store.clear_work()
+        run = context.new_run(Verb.COLLECT)
+        last = before.last_run(Verb.COLLECT)
+        marks = last["summary"]["watermarks"] if last else {}
+        with engine.progress.step("pulling annotations") as advance:
+            pulled = engine.call(pull_annotations, store, context.dataset, connection, run.id, marks, advance)
+        decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
+        store.append(Table.DECISIONS, to_frame(decisions))
+        if pulled.watermark:
+            marks = marks | {pulled.server: pulled.watermark.isoformat()}
+        summary = {"watermarks": marks, "annotations": pulled.changed, "decided": len(decisions)}
+        store.commit(run, inputs={}, funnel=None, summary=summary)
+        _let_others_follow(context, engine)
+        after = store.snapshot().at_last_commit()
+        result = Collected(
+            dataset=name,
+            run=run.id,
+            annotations=pulled.changed,
+            decided=len(decisions),
+            waiting=len(open_questions(after)),
+            invalid=len(invalid_annotations(after)),
+            funnel=after.funnel(),
+        )
+        store.clear_work()
+    engine.emit("dataset.collected", context.event(run=run.id, decided=result.decided))
+    return result
+
+
+def _let_others_follow(context: Context, engine: Engine) -> None:
+    """An answer also decides about copies and rivals of its record: decide anew where answers came in.
+
+    It looks at the committed runs, not at this one: a run that was killed in between is made up for.
+    """
+    runs = context.store.snapshot().runs
+    answered = [row["run"] for row in runs.iter_rows(named=True) if _brought_answers(row)]
+    curated = runs.filter(pl.col("verb") == Verb.CURATE.value)["run"].max()
+    if answered and max(answered) > str(curated):
+        decide(context, engine, context.new_run(Verb.CURATE))
+
+
+def _brought_answers(row: dict[str, Any]) -> bool:
+    return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])

@@ -1,0 +1,45 @@
+"""What every story needs: the dataset, the settings and the store."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flows.settings import Settings
+from pipeline.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.review import Connection
+from pipeline.store import Run, Store, Verb
+
+
+@dataclass(frozen=True)
+class Context:
+    """A dataset on this machine."""
+
+    dataset: LoadedDataset
+    settings: Settings
+    store: Store
+
+    @classmethod
+    def load(cls, path: Path, settings: Settings | None = None) -> "Context":
+        """Load a dataset.yaml, with the environment's settings unless others are given.
+
+        Raises:
+            ConfigError: the file, its task or a setting cannot be used.
+        """
+        settings = settings or Settings()
+        dataset = load_dataset_file(path)
+        return cls(dataset, settings, Store(settings.home, dataset.config.name))
+
+    @property
+    def connection(self) -> Connection | None:
+        """Where Label Studio is; None where no server is named."""
+        url = self.settings.label_studio_url
+        return Connection(url, self.settings.label_studio_api_key.get_secret_value()) if url else None
+
+    def new_run(self, verb: Verb) -> Run:
+        """A run of this dataset under its present configuration."""
+        return self.store.new_run(verb, self.dataset.config_digest, version("goldleaf"))
+
+    def event(self, **values: Any) -> dict[str, Any]:
+        """The payload of an event about this dataset."""
+        return {"dataset": self.dataset.config.name, **values}

@@ -1,0 +1,170 @@
+"""Curate: raw rows in, a fate for every record, and the review batch out to people."""
+
+from functools import partial
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from flows.context import Context
+from flows.engine import Engine
+from pipeline.assess import Assessed, assess, prepare, write_shards
+from pipeline.decisions import news
+from pipeline.errors import StoreError, Unreachable
+from pipeline.ingest import Ingested, ingest
+from pipeline.review import open_questions, push_questions
+from pipeline.store import Run, Table, Verb
+from schemas.fate import Fate
+from schemas.manifest import Funnel
+
+
+class Review(BaseModel):
+    """How the review batch stands after a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    waiting: int
+    """Questions without an answer."""
+    sent: int = 0
+    """Tasks that this run made in Label Studio."""
+    url: str = ""
+    """Where people label."""
+    refused: list[str] = []
+    """Questions that the server would not take, and why."""
+    problem: str = ""
+    """Why nothing was sent, and what to do about it."""
+
+
+class Curated(BaseModel):
+    """What a curate run did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    run: str
+    lines: int
+    added: int
+    withdrawn: int
+    decided: int
+    """Decisions that are new or differ from those before."""
+    funnel: Funnel
+    note: str
+    budget: int
+    budget_used: int
+    beyond_budget: int
+    review: Review
+
+
+def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: bool = True) -> Curated:
+    """Ingest, decide, commit, then send the review batch; never waits for a person.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        rejudge: doubt all labels anew, not only those that no run has judged.
+        push: send the review batch; otherwise it waits for the next run.
+
+    Raises:
+        SourceError, StoreError: nothing is committed.
+        LabelStudioError: the server refuses; everything is committed and waits.
+    """
+    config, store = context.dataset.config, context.store
+    with store.lock(Verb.CURATE):
+        store.clear_work()
+        run = context.new_run(Verb.CURATE)
+        with engine.progress.step("reading the sources") as advance:
+            read = engine.run(ingest, store, config.sources, context.dataset.folder, run.id, advance)
+        decided, assessed, funnel = decide(context, engine, run, rejudge=rejudge, read=read)
+        review = _review(context, engine, run.id) if push else _waiting(context)
+        store.clear_work()
+    result = Curated(
+        dataset=config.name,
+        run=run.id,
+        lines=read.lines,
+        added=read.added,
+        withdrawn=read.withdrawn,
+        decided=decided,
+        funnel=funnel,
+        note=assessed.note,
+        budget=assessed.budget,
+        budget_used=assessed.used,
+        beyond_budget=assessed.beyond_budget,
+        review=review,
+    )
+    engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
+    engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
+    return result
+
+
+def decide(
+    context: Context, engine: Engine, run: Run, *, rejudge: bool = False, read: Ingested | None = None
+) -> tuple[int, Assessed, Funnel]:
+    """Give every current record its fate and commit; the caller holds the lock.
+
+    Returns the number of decisions that are news, the assessment, and the funnel.
+    """
+    store = context.store
+    snapshot = store.snapshot()
+    folder = store.work(run.id)
+    shards = engine.run(write_shards, snapshot, folder)
+    with engine.progress.step("checking rows") as advance:
+        prepared = engine.map(partial(prepare, dataset=context.dataset, on_rows=advance), shards)
+    with engine.progress.step("comparing, doubting, choosing"):
+        assessed = engine.run(assess, prepared, snapshot, context.dataset, run.id, folder, rejudge)
+    decisions = pl.read_parquet(assessed.path)
+    fresh = news(decisions, snapshot.latest_decisions().collect())
+    counts = dict(decisions.group_by("fate").len().iter_rows())
+    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    if not funnel.adds_up():
+        raise StoreError(
+            f"the fates of '{store.dataset}' do not add up: {funnel}; nothing was committed, please report this"
+        )
+    store.append(Table.DECISIONS, fresh)
+    store.commit(
+        run,
+        inputs={table.value: version for table, version in snapshot.versions.items()},
+        funnel=funnel,
+        summary={
+            "lines": read.lines if read else 0,
+            "added": read.added if read else 0,
+            "withdrawn": read.withdrawn if read else 0,
+            "budget": assessed.budget,
+            "budget_used": assessed.used,
+            "beyond_budget": assessed.beyond_budget,
+            "note": assessed.note,
+        },
+    )
+    return fresh.height, assessed, funnel
+
+
+def _waiting(context: Context, problem: str = "") -> Review:
+    waiting = len(open_questions(context.store.snapshot().at_last_commit()))
+    return Review(waiting=waiting, problem=problem if waiting else "")
+
+
+def _review(context: Context, engine: Engine, run: str) -> Review:
+    """Push after the commit, from committed decisions; a server that is down only makes them wait."""
+    connection = context.connection
+    if connection is None:
+        hint = (
+            "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
+        )
+        return _waiting(context, hint)
+    waiting = _waiting(context).waiting
+    try:
+        with engine.progress.step("sending the review batch", waiting) as advance:
+            pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)
+    except Unreachable as error:
+        return _waiting(context, str(error))
+    return Review(waiting=waiting, sent=pushed.sent, url=pushed.url, refused=pushed.refused)
+
+
+def funnel_markdown(name: str, funnel: Funnel) -> str:
+    """The funnel as a page with a table and a flow chart."""
+    rows = "\n".join(f"| {key} | {value:,} |" for key, value in funnel.model_dump().items())
+    edges: dict[str, Any] = {fate.value: getattr(funnel, fate.value) for fate in Fate}
+    chart = "\n".join(f"  current --> {fate}[{fate}: {count:,}]" for fate, count in edges.items())
+    return (
+        f"# {name}\n\n| | records |\n|---|---:|\n{rows}\n\n"
+        f"```mermaid\nflowchart LR\n  raw[raw: {funnel.raw:,}] --> current[current: {funnel.current:,}]\n{chart}\n```\n"
+    )

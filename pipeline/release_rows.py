@@ -1,0 +1,141 @@
+"""Draws up a release from the committed decisions: rows, splits and lineage; then publishes it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame
+from pipeline.errors import ReleaseError
+from pipeline.publish import Release, publish
+from pipeline.published_rows import PublishedRow, content_digest, rows_table
+from pipeline.split import SplitRow, assign_splits
+from pipeline.store import SCHEMAS, Run, Snapshot, Store, Table
+from pipeline.versions import list_versions
+from schemas.fate import Fate
+from schemas.manifest import Funnel, Manifest
+from schemas.record import Decision
+from schemas.task import Kind
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A release that is not published yet."""
+
+    tables: Mapping[str, pa.Table]
+    """Rows by split."""
+    digest: str
+    splits: Mapping[str, str]
+    """Of every accepted record, and of the duplicates, which follow the record that is kept."""
+    groups: Mapping[str, str]
+    known: frozenset[str]
+    """Records that have a split from before."""
+    funnel: Funnel
+    inputs: Mapping[str, int]
+    """Version of each table that was read."""
+
+
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
+    """Draw up what a release of the committed state would hold.
+
+    Raises:
+        ReleaseError: nothing is accepted, or two splits would share a group.
+    """
+    decisions = list(from_frame(snapshot.current_decisions().collect()))
+    accepted = [decision for decision in decisions if decision.fate is Fate.ACCEPTED]
+    if not accepted:
+        raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see `goldleaf status`")
+    sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
+    known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
+    rows = list(_split_rows(accepted, sources, known, dataset))
+    splits = assign_splits(rows, dataset.config.split.fractions, salt=dataset.config.name)
+    by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
+    for decision in accepted:
+        by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
+    tables = {split: rows_table(dataset.task, by_split[split]) for split in _order(by_split, dataset)}
+    # A copy keeps the split of the row that stands for it: should it ever take its place, it may not move.
+    copies = {
+        decision.record_id: splits[decision.duplicate_of]
+        for decision in decisions
+        if decision.fate is Fate.DUPLICATE and decision.duplicate_of in splits
+    }
+    return Draft(
+        tables=tables,
+        digest=content_digest(tables),
+        splits=splits | copies,
+        groups={decision.record_id: decision.group for decision in decisions},
+        known=frozenset(known),
+        funnel=snapshot.funnel(),
+        inputs={table.value: version for table, version in snapshot.versions.items()},
+    )
+
+
+def _split_rows(
+    accepted: Iterable[Decision], sources: Mapping[str, str], known: Mapping[str, str], dataset: LoadedDataset
+) -> Iterator[SplitRow]:
+    fixed = {source.name: source.split for source in dataset.config.sources}
+    label = dataset.task.task_targets()[0].name if dataset.task.task_kind() is Kind.CLASSIFICATION else None
+    for decision in accepted:
+        record_id = decision.record_id
+        yield SplitRow(
+            record_id=record_id,
+            group=decision.group,
+            label=str((decision.targets or {}).get(label)) if label else "",
+            split=known.get(record_id) or fixed.get(sources[record_id]),
+        )
+
+
+def _published(decision: Decision, source: str, dataset: LoadedDataset) -> PublishedRow:
+    licenses = {entry.name: entry.license for entry in dataset.config.sources}
+    return PublishedRow(
+        record_id=decision.record_id,
+        inputs=decision.inputs,
+        targets=decision.targets or {},
+        source=source,
+        license=licenses.get(source, "unknown"),
+        label_source=str(decision.label_source),
+        group=decision.group,
+        tokens=decision.tokens,
+    )
+
+
+def _order(found: Iterable[str], dataset: LoadedDataset) -> list[str]:
+    """Splits in the order of the configuration; those of earlier configurations last."""
+    names = list(dataset.config.split.fractions)
+    return sorted(found, key=lambda split: (names.index(split) if split in names else len(names), split))
+
+
+def keep_splits(store: Store, draft: Draft, run: str) -> None:
+    """Write down the new splits before they are published: a split that was seen never moves."""
+    rows = [
+        (record_id, draft.groups.get(record_id, ""), split, run)
+        for record_id, split in draft.splits.items()
+        if record_id not in draft.known
+    ]
+    store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
+
+
+def publish_draft(
+    store: Store, dataset: LoadedDataset, draft: Draft, run: Run, version: str, report: bytes
+) -> Manifest:
+    """Publish a draft as a version, with the report of its state.
+
+    Raises:
+        VersionExists: another process was faster.
+    """
+    published = list_versions(store.releases)
+    release = Release(
+        dataset=dataset.config,
+        task=dataset.task,
+        run=run.id,
+        goldleaf=run.goldleaf,
+        created_at=datetime.now(UTC),
+        funnel=draft.funnel,
+        inputs=draft.inputs,
+        previous=published[-1].version if published else None,
+    )
+    return publish(store.releases / version, draft.tables, release, {"report.html": report})

@@ -1,0 +1,388 @@
+"""Show a dataset's state as one self-contained HTML page: what the page holds, and how it is drawn.
+
+The caller fills ``ReportData`` from the store; ``render_report`` is pure and reads nothing but its template.
+"""
+
+import base64
+import difflib
+import functools
+import hashlib
+import itertools
+import math
+import re
+from collections import Counter
+from datetime import UTC
+from typing import Annotated, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.dataset import Share
+from schemas.fate import EXPLANATIONS, Fate, ReasonCode
+from schemas.manifest import Funnel
+from schemas.task import Kind
+
+Count = Annotated[int, Field(ge=0)]
+Z95 = 1.959964
+"""Half the width of a 95% interval in standard deviations."""
+TEXT_LIMIT = 2_000
+"""Characters of a text on the page; ``goldleaf explain`` shows all of it."""
+BINS = 25
+DIFF_CONTEXT = 12
+"""Equal words shown beside a difference."""
+
+
+class Part(BaseModel):
+    """The base of everything on the page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Published(Part):
+    """The version that the page describes."""
+
+    name: str
+    version: str
+    digest: str
+    """``sha256:`` and 64 hex digits."""
+    splits: dict[str, Count] = {}
+    """Rows by split."""
+
+
+class Example(Part):
+    """A record as people see it: where it stands, and its input as text."""
+
+    record_id: str
+    file: str
+    line: Count
+    text: str
+    detail: str = ""
+    """What its section says about it: the reason's field and detail, or why it was shown to people."""
+    sensitive: bool = False
+    """It seems to hold personal data or a secret: the page, which travels further than the records, masks it."""
+
+
+class ReasonCount(Part):
+    """How many current records have a fate for a reason; one with several reasons counts under each."""
+
+    fate: Fate
+    code: ReasonCode
+    records: Count
+    examples: list[Example] = []
+
+
+class ValueCount(Part):
+    """How many accepted records have a label, or a value of a field."""
+
+    value: str
+    records: Count
+    splits: dict[str, Count] = {}
+    """The same by split; empty where no version is published."""
+
+
+class FieldFill(Part):
+    """How often a target has a value among the accepted records, and which ones."""
+
+    name: str
+    filled: Count
+    records: Count
+    """All accepted records."""
+    distinct: Count
+    top: list[ValueCount] = []
+
+
+class Bin(Part):
+    """One bar of the histogram; both lengths are inclusive."""
+
+    low: Count
+    high: Count
+    records: Count
+
+
+class TokenLengths(Part):
+    """How long the accepted records are, prompt and answer together."""
+
+    encoding: str
+    records_by_length: Annotated[dict[Count, Annotated[int, Field(gt=0)]], Field(min_length=1)]
+    """Tokens -> records with exactly that many: a grouped count, small even for millions of records."""
+
+    def at(self, share: float) -> int:
+        """Return the least length that at least this share of the records does not exceed."""
+        lengths = sorted(self.records_by_length)
+        running = itertools.accumulate(self.records_by_length[length] for length in lengths)
+        # Rounding may put the wanted rank a hair above a count that it equals.
+        wanted = share * sum(self.records_by_length.values()) - 1e-6
+        return next(length for length, records in zip(lengths, running, strict=True) if records >= wanted)
+
+    @property
+    def tokens(self) -> int:
+        """Of all records."""
+        return sum(length * records for length, records in self.records_by_length.items())
+
+    @property
+    def bins(self) -> list[Bin]:
+        """About ``BINS`` bins of a round width; whatever is longer than 99% of the records shares the last."""
+        lowest, usual, highest = min(self.records_by_length), self.at(0.99), max(self.records_by_length)
+        widths = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+        width = next(width for width in widths if width * BINS > usual - lowest)
+        start = lowest // width * width
+        last = (usual - start) // width + 1
+        counts: Counter[int] = Counter()
+        for length, records in self.records_by_length.items():
+            counts[min((length - start) // width, last)] += records
+        lows = [start + number * width for number in range(max(counts) + 1)]
+        highs = [low + width - 1 for low in lows]
+        highs[-1] = max(highs[-1], highest)
+        return [Bin(low=lows[n], high=highs[n], records=counts[n]) for n in range(len(lows))]
+
+
+class DuplicatePair(Part):
+    """A record that was dropped, beside the one that is kept."""
+
+    kept: Example
+    dropped: Example
+    exact: bool
+    similarity: Share
+    """Verified Jaccard similarity of the inputs."""
+    answer: str
+
+
+class Answer(Part):
+    """One of the answers to an input."""
+
+    answer: str
+    records: Count
+    example: Example
+
+
+class Conflict(Part):
+    """One input with several answers."""
+
+    text: str
+    answers: list[Answer]
+
+
+class Change(Part):
+    """An answer that reviewers replaced by another."""
+
+    field: str = ""
+    """The target, where the task has several."""
+    before: str
+    after: str
+    """Both are empty where there is no value."""
+    records: Count
+    examples: list[Example] = []
+
+
+class Estimate(Part):
+    """A share of rows with its 95% confidence interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+    @classmethod
+    def wilson(cls, hits: int, total: int) -> "Estimate":
+        """Estimate a share from a random sample by Wilson's interval, which holds for few rows and near 0 and 1."""
+        share, weight = hits / total, Z95**2 / total
+        middle = (share + weight / 2) / (1 + weight)
+        half = Z95 * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
+        return cls(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half))
+
+
+class Audit(Part):
+    """What people found in a random slice of the accepted records."""
+
+    audited: Annotated[int, Field(gt=0)]
+    errors: Count
+    population: Count
+    """The accepted records that the slice was drawn from."""
+
+    @property
+    def remaining(self) -> Estimate:
+        """The share that is wrong among all accepted records."""
+        return Estimate.wilson(self.errors, self.audited)
+
+
+class Review(Part):
+    """What became of the records that were shown to people; each is in exactly one of the counts."""
+
+    confirmed: Count = 0
+    changed: Count = 0
+    entered: Count = 0
+    """It had no answer before."""
+    unusable: Count = 0
+    unsure: Count = 0
+    skipped: Count = 0
+    invalid: Count = 0
+    """The answer breaks the task's schema and waits for a correction."""
+    waiting: Count = 0
+    changes: list[Change] = []
+    audit: Audit | None = None
+
+    @property
+    def answered(self) -> int:
+        """Records that a person decided on."""
+        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure
+
+    @property
+    def routed(self) -> int:
+        """Records that were shown to people."""
+        return self.answered + self.skipped + self.invalid + self.waiting
+
+
+class ClassScore(Part):
+    """Both models on one label or one field."""
+
+    name: str
+    records: Count
+    untuned: Share
+    tuned: Share
+
+
+class Mistake(Part):
+    """A test row that the tuned model gets wrong."""
+
+    record: Example
+    expected: str
+    untuned: str
+    tuned: str
+
+
+class FineTuning(Part):
+    """A fine-tuned adapter against its base model on the test rows."""
+
+    run: str
+    base_model: str
+    metric: str
+    untuned: Estimate
+    tuned: Estimate
+    baselines: dict[str, Estimate] = {}
+    train_rows: Count
+    test_rows: Count
+    seconds: Annotated[float, Field(ge=0)]
+    """Of training."""
+    verdict: str = ""
+    class_metric: str = "recall"
+    classes: list[ClassScore] = []
+    mistakes: list[Mistake] = []
+    loss: dict[Count, float] = {}
+    """Training loss by step."""
+
+
+class Doubt(Part):
+    """An accepted record whose answer a model doubts."""
+
+    record: Example
+    answer: str
+    suggestion: str = ""
+    """What the model would answer."""
+    doubt: Share
+
+
+class ReportData(Part):
+    """Everything on the page; what is empty is shown as a line that says how to fill it.
+
+    Lists may be longer than what is shown: the page takes the first few and says so.
+    In plain texts (``next_steps``, ``verdict``) what stands between backticks is set as code.
+    """
+
+    dataset: str
+    config: str = "dataset.yaml"
+    """As the page's commands name it."""
+    task: str
+    kind: Kind
+    instruction: str
+    generated_at: AwareDatetime
+    funnel: Funnel
+    published: Published | None = None
+    next_steps: list[str] = []
+    reasons: list[ReasonCount] = []
+    labels: list[ValueCount] = []
+    fields: list[FieldFill] = []
+    tokens: TokenLengths | None = None
+    duplicates: list[DuplicatePair] = []
+    conflicts: list[Conflict] = []
+    review: Review = Review()
+    finetuning: FineTuning | None = None
+    doubts: list[Doubt] = []
+
+
+class Piece(Part):
+    """A stretch of text in a diff; ``fold`` says how many equal words are left out."""
+
+    tag: Literal["same", "del", "ins", "fold"]
+    text: str
+
+
+def word_diff(before: str, after: str) -> list[Piece]:
+    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second."""
+    old, new = (re.findall(r"\s*\S+", text) for text in (before, after))
+    matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=False)
+    pieces: list[Piece] = []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal":
+            pieces += _folded(old[a:b])
+            continue
+        if b > a:
+            pieces.append(Piece(tag="del", text="".join(old[a:b])))
+        if d > c:
+            pieces.append(Piece(tag="ins", text="".join(new[c:d])))
+    return pieces
+
+
+def _folded(words: list[str]) -> list[Piece]:
+    """Equal words; of a long stretch only both ends."""
+    if len(words) <= 3 * DIFF_CONTEXT:
+        return [Piece(tag="same", text="".join(words))]
+    head, tail = words[:DIFF_CONTEXT], words[-DIFF_CONTEXT:]
+    fold = Piece(tag="fold", text=f"{len(words) - 2 * DIFF_CONTEXT} equal words")
+    return [Piece(tag="same", text="".join(head)), fold, Piece(tag="same", text="".join(tail))]
+
+
+def masked(text: str) -> str:
+    """Hide every word that may be personal or secret: all but short plain ones that follow no ``:`` or ``=``."""
+    plain = re.compile(r"[^\W\d_]{1,12}[.,;!?]?")
+    return re.sub(r"\S*[:=]\s*\S+|\S+", lambda match: match[0] if plain.fullmatch(match[0]) else "•••", text)
+
+
+def render_report(data: ReportData) -> str:
+    """Render the page: one HTML text that loads nothing, whatever the records' texts hold."""
+    return _environment().get_template("report.html.j2").render(data=data).lstrip()
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "masked": masked, "sha256": _sha256}
+    environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
+    environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT}
+    return environment
+
+
+def _printable(value: object) -> object:
+    """Show control characters as their pictures; what HTML cannot hold or what reverses text, as U+FFFD."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), value)
+    return re.sub(r"[\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+
+
+def _percent(share: float) -> str:
+    """Never round something to nothing, nor almost all to all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def _sha256(text: str) -> str:
+    """The hash by which the page's security policy knows its own script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,292 @@
+"""Gathers from the store what the report shows."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from pipeline.assess import standing
+from pipeline.consensus import deciding_state, origins
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame
+from pipeline.report import (
+    Answer,
+    Audit,
+    Change,
+    Conflict,
+    Doubt,
+    DuplicatePair,
+    Example,
+    FieldFill,
+    FineTuning,
+    Published,
+    ReasonCount,
+    ReportData,
+    Review,
+    TokenLengths,
+    ValueCount,
+)
+from pipeline.review import is_open
+from pipeline.store import Snapshot
+from pipeline.triage import Standing
+from schemas.annotation import Verdict
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.manifest import Funnel, Manifest
+from schemas.record import Decision
+from schemas.task import Kind, Task
+
+_EXAMPLES = 2
+_PAIRS = 12
+_CONFLICTS = 10
+_DOUBTS = 12
+_TOP_VALUES = 8
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
+
+
+@dataclass(frozen=True)
+class _State:
+    """The committed state, read once."""
+
+    snapshot: Snapshot
+    dataset: LoadedDataset
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        return list(from_frame(self.snapshot.current_decisions().collect()))
+
+    @cached_property
+    def by_id(self) -> dict[str, Decision]:
+        return {decision.record_id: decision for decision in self.decisions}
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, int, bytes]]:
+        rows = self.snapshot.current_records().select("record_id", "file", "line", "raw").collect()
+        return {row[0]: row[1:] for row in rows.iter_rows()}
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        return dict(self.snapshot.splits().select("record_id", "split").collect().iter_rows())
+
+    @property
+    def task(self) -> type[Task]:
+        return self.dataset.task
+
+    def answer(self, targets: dict[str, JsonValue] | None) -> str:
+        return self.task.task_answer(targets) if targets is not None else ""
+
+    def example(self, decision: Decision, detail: str = "") -> Example:
+        file, line, raw = self.places[decision.record_id]
+        inputs = "\n".join(str(value) for value in decision.inputs.values())
+        return Example(
+            record_id=decision.record_id,
+            file=file,
+            line=line,
+            text=inputs or raw.decode("utf-8", "backslashreplace"),
+            detail=detail,
+            sensitive=any(reason.code in _SENSITIVE for reason in decision.reasons),
+        )
+
+
+def gather_report(
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    *,
+    funnel: Funnel,
+    published: Manifest | None = None,
+    finetuning: FineTuning | None = None,
+    next_steps: Iterable[str] = (),
+) -> ReportData:
+    """Collect everything that the report shows of a state.
+
+    Args:
+        snapshot: the committed state.
+        dataset: configuration and task.
+        funnel: of that state.
+        published: the version that the page describes.
+        finetuning: untuned against tuned, where there is an adapter.
+        next_steps: commands that are due.
+    """
+    state = _State(snapshot, dataset)
+    accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
+    classification = dataset.task.task_kind() is Kind.CLASSIFICATION
+    return ReportData(
+        dataset=dataset.config.name,
+        config=dataset.path.name,
+        task=dataset.task.__name__,
+        kind=dataset.task.task_kind(),
+        instruction=dataset.task.task_instruction(),
+        generated_at=datetime.now(UTC),
+        funnel=funnel,
+        published=_published(published),
+        next_steps=list(next_steps),
+        reasons=list(_reasons(state)),
+        labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
+        fields=[] if classification else list(_fields(state, accepted)),
+        tokens=_tokens(accepted, dataset),
+        duplicates=list(_pairs(state)),
+        conflicts=list(_conflicts(state)),
+        review=_review(state),
+        finetuning=finetuning,
+        doubts=list(_doubts(state, accepted)),
+    )
+
+
+def _published(manifest: Manifest | None) -> Published | None:
+    if manifest is None:
+        return None
+    splits = {name: file.rows for name, file in manifest.splits.items()}
+    return Published(name=manifest.name, version=manifest.version, digest=manifest.digest, splits=splits)
+
+
+def _reasons(state: _State) -> Iterator[ReasonCount]:
+    found: defaultdict[tuple[Fate, ReasonCode], list[Decision]] = defaultdict(list)
+    for decision in state.decisions:
+        for code in {reason.code: None for reason in decision.reasons}:
+            found[decision.fate, code].append(decision)
+    for (fate, code), decisions in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
+        examples = [state.example(decision, _detail(decision, code)) for decision in decisions[:_EXAMPLES]]
+        yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
+
+
+def _detail(decision: Decision, code: ReasonCode) -> str:
+    reason = next(reason for reason in decision.reasons if reason.code is code)
+    return ": ".join(part for part in (reason.field, reason.detail) if part)
+
+
+def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueCount]:
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for decision in decisions:
+        counts[str((decision.targets or {}).get(field))][state.splits.get(decision.record_id, "")] += 1
+    return [
+        ValueCount(value=value, records=splits.total(), splits={s: n for s, n in sorted(splits.items()) if s})
+        for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    ]
+
+
+def _fields(state: _State, accepted: list[Decision]) -> Iterator[FieldFill]:
+    for field in state.task.task_targets():
+        values = [(decision.targets or {}).get(field.name) for decision in accepted]
+        filled = Counter(str(value) for value in values if value not in (None, []))
+        top = [ValueCount(value=value, records=count) for value, count in filled.most_common(_TOP_VALUES)]
+        yield FieldFill(name=field.name, filled=filled.total(), records=len(accepted), distinct=len(filled), top=top)
+
+
+def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | None:
+    lengths = Counter(decision.tokens for decision in accepted if decision.tokens is not None)
+    if not lengths:
+        return None
+    return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=dict(lengths))
+
+
+def _pairs(state: _State) -> Iterator[DuplicatePair]:
+    """Near duplicates closest to the threshold first: there a person can trust or doubt it."""
+    copies = [decision for decision in state.decisions if decision.fate is Fate.DUPLICATE]
+    exact = {d.record_id for d in copies if any(r.code is ReasonCode.EXACT_DUPLICATE for r in d.reasons)}
+    near = sorted((d for d in copies if d.record_id not in exact), key=lambda d: d.similarity or 0.0)
+    shown = near[: _PAIRS - _EXAMPLES] + [d for d in copies if d.record_id in exact][:_EXAMPLES]
+    for decision in shown:
+        kept = state.by_id[decision.duplicate_of]
+        yield DuplicatePair(
+            kept=state.example(kept),
+            dropped=state.example(decision),
+            exact=decision.record_id in exact,
+            similarity=decision.similarity if decision.similarity is not None else 1.0,
+            answer=state.answer(kept.targets),
+        )
+
+
+def _conflicts(state: _State) -> Iterator[Conflict]:
+    """Rows of one input with different answers, those that people overruled included."""
+    sets: defaultdict[str, list[Decision]] = defaultdict(list)
+    for decision in state.decisions:
+        codes = {reason.code for reason in decision.reasons}
+        if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
+            sets["\n".join(str(value) for value in decision.inputs.values())].append(decision)
+    for text, decisions in list(sets.items())[:_CONFLICTS]:
+        answers: defaultdict[str, list[Decision]] = defaultdict(list)
+        for decision in decisions:
+            answers[state.answer(decision.targets)].append(decision)
+        yield Conflict(
+            text=text,
+            answers=[
+                Answer(answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0])))
+                for answer, rows in answers.items()
+            ],
+        )
+
+
+def _review(state: _State) -> Review:
+    before = {d.record_id: d for d in origins(state.snapshot)}
+    said = deciding_state(state.snapshot, state.task.task_digest())
+    counts: Counter[str] = Counter()
+    changes: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)
+    audited, errors = 0, 0
+    for decision in state.decisions:
+        if decision.routed is None:
+            continue
+        origin = before.get(decision.record_id)
+        outcome = _outcome(decision, origin, said.get(decision.record_id))
+        counts[outcome] += bool(outcome)
+        if outcome == "changed" and origin is not None:
+            for field, old, new in _differences(origin, decision):
+                changes[field, old, new].append(decision)
+        if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
+            audited += 1
+            errors += outcome != "confirmed"
+    several = len(state.task.task_targets()) > 1
+    machine = sum(d.fate is Fate.ACCEPTED and d.label_source is not LabelSource.HUMAN for d in state.decisions)
+    return Review(
+        **counts,
+        changes=[
+            Change(
+                field=field if several else "",
+                before=old,
+                after=new,
+                records=len(rows),
+                examples=[state.example(d, "; ".join(map(str, before[d.record_id].reasons))) for d in rows[:_EXAMPLES]],
+            )
+            for (field, old, new), rows in sorted(changes.items(), key=lambda item: -len(item[1]))
+        ],
+        audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
+    )
+
+
+def _outcome(decision: Decision, origin: Decision | None, said: Verdict | None) -> str:
+    """Which count of ``Review`` a routed record belongs to; empty where people no longer need to see it."""
+    match standing(decision):
+        case Standing.UNUSABLE:
+            return "unusable"
+        case Standing.UNSURE:
+            return "unsure"
+        case Standing.LABELED:
+            if origin is None or origin.targets is None:
+                return "entered"
+            return "confirmed" if origin.targets == decision.targets else "changed"
+    if not is_open(decision):
+        return ""
+    return {Verdict.SKIPPED: "skipped", Verdict.INVALID: "invalid"}.get(said, "waiting") if said else "waiting"
+
+
+def _differences(before: Decision, after: Decision) -> Iterator[tuple[str, str, str]]:
+    for field, old in (before.targets or {}).items():
+        new = (after.targets or {}).get(field)
+        if old != new:
+            yield field, _shown(old), _shown(new)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _doubts(state: _State, accepted: list[Decision]) -> Iterator[Doubt]:
+    machine = [d for d in accepted if d.label_source is not LabelSource.HUMAN and d.doubt is not None]
+    for decision in sorted(machine, key=lambda d: -(d.doubt or 0.0))[:_DOUBTS]:
+        yield Doubt(
+            record=state.example(decision),
+            answer=state.answer(decision.targets),
+            suggestion=state.answer(decision.suggestion),
+            doubt=decision.doubt or 0.0,
+        )

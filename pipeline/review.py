@@ -1,0 +1,233 @@
+"""Puts questions to people and hears their answers: the review batch out, the annotations in.
+
+A push sends only committed decisions, and only what the server does not have yet, so it may be
+repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+import polars as pl
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame
+from pipeline.label_studio import LabelStudio, PulledTask
+from pipeline.labeling import Question, labeling_config, labeling_task, read_result
+from pipeline.store import SCHEMAS, Snapshot, Store, Table
+from schemas.annotation import Annotation
+from schemas.fate import Fate, LabelSource, Routed
+from schemas.record import Decision, push_key, stable_hash
+
+_AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the questions of a dataset go."""
+
+    url: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What one push did."""
+
+    project: int
+    url: str
+    sent: int
+    """New tasks."""
+    already_there: int
+    refused: list[str]
+    """What the server would not take, and why."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What one pull brought."""
+
+    project: int | None
+    """None where nothing was ever pushed."""
+    server: str
+    changed: int
+    """Annotations that are new, edited or deleted since the last pull."""
+    watermark: datetime | None
+
+
+def marker(dataset: LoadedDataset) -> str:
+    """What a dataset's project is recognised by; another set of answers gets a project of its own."""
+    return f"goldleaf:{dataset.config.name}:{dataset.task.task_digest()}"
+
+
+def open_questions(snapshot: Snapshot) -> list[Decision]:
+    """The current decisions that wait for a person's answer, the most urgent first, audits in between."""
+    routed = snapshot.current_decisions().filter(pl.col("routed").is_not_null()).collect()
+    waiting = [decision for decision in from_frame(routed) if is_open(decision)]
+    audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
+    others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
+    places = [(i / len(part), d) for part in (others, audits) for i, d in enumerate(part)]
+    return [decision for _, decision in sorted(places, key=lambda place: place[0])]
+
+
+def is_open(decision: Decision) -> bool:
+    """Whether a person was asked and has not answered."""
+    return (
+        decision.routed in (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
+        and decision.fate in (Fate.REVIEW, Fate.ACCEPTED)
+        and decision.label_source is not LabelSource.HUMAN
+    )
+
+
+def _urgency(decision: Decision) -> tuple[bool, float, str]:
+    return (decision.routed is not Routed.CONFLICT, -(decision.doubt or 0.5), decision.record_id)
+
+
+def question(decision: Decision) -> Question:
+    """What a person is shown for a decision."""
+    why = _AUDIT_WHY if decision.routed is Routed.AUDIT else "; ".join(str(reason) for reason in decision.reasons)
+    return Question(
+        push_key=push_key(decision.record_id, decision.revision, decision.task_digest),
+        record_id=decision.record_id,
+        inputs=dict(decision.inputs),
+        why=why[:1].upper() + why[1:],
+        proposal=decision.targets or decision.suggestion,
+        score=None if decision.doubt is None else 1 - decision.doubt,
+    )
+
+
+def push_questions(
+    store: Store,
+    dataset: LoadedDataset,
+    connection: Connection,
+    run: str,
+    on_tasks: Callable[[int], None] = lambda tasks: None,
+) -> Pushed:
+    """Send every open question that the server does not have yet.
+
+    Raises:
+        Unreachable: the server does not answer.
+        LabelStudioError: it refuses.
+    """
+    snapshot = store.snapshot().at_last_commit()
+    decisions = open_questions(snapshot)
+    client = LabelStudio(connection.url, connection.api_key)
+    client.check()
+    task = dataset.task
+    project = client.ensure_project(
+        title=dataset.config.release.title or dataset.config.name,
+        marker=marker(dataset),
+        config=labeling_config(task),
+        instruction=task.task_instruction(),
+    )
+    server = client.identity(project)
+    known = set(snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").collect().to_series())
+    by_key = {question(decision).push_key: decision for decision in decisions}
+    todo = {key: decision for key, decision in by_key.items() if key not in known}
+    on_tasks(len(by_key) - len(todo))
+
+    def keep(task_ids: dict[str, int]) -> None:
+        store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
+        on_tasks(len(task_ids))
+
+    tasks = [labeling_task(task, question(decision), model_version=run) for decision in todo.values()]
+    report = client.push(project, tasks, on_batch=keep)
+    refused = [f"{todo[key].record_id}: {reason}" for key, reason in report.refused]
+    return Pushed(
+        project,
+        f"{connection.url.rstrip('/')}/projects/{project}/data",
+        report.pushed,
+        report.already_there + len(by_key) - len(todo),
+        refused,
+    )
+
+
+def _push_rows(
+    task_ids: dict[str, int], decisions: dict[str, Decision], server: str, project: int, run: str
+) -> pl.DataFrame:
+    now = datetime.now(UTC)
+    rows = [
+        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now)
+        for key, task_id in task_ids.items()
+        if (d := decisions.get(key))
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")
+
+
+def pull_annotations(
+    store: Store,
+    dataset: LoadedDataset,
+    connection: Connection,
+    run: str,
+    since: dict[str, str],
+    on_tasks: Callable[[int], None] = lambda tasks: None,
+) -> Pulled:
+    """Fetch what changed since the last pull and append it to the ``annotations`` table.
+
+    Args:
+        store: receives the annotations; what it has already is not written again.
+        dataset: names the project.
+        connection: the server.
+        run: the pulling run.
+        since: watermark (ISO time of the server) by server, from the last committed pull.
+        on_tasks: told how many more tasks were read.
+    """
+    client = LabelStudio(connection.url, connection.api_key)
+    client.check()
+    project = client.find_project(marker(dataset))
+    if project is None:
+        return Pulled(None, "", 0, None)
+    server = client.identity(project)
+    start = datetime.fromisoformat(since[server]) if server in since else None
+    pull = client.pull(project, start)
+    on_tasks(len(pull.tasks))
+    seen = [item for task in pull.tasks for item in _annotations(task, dataset, server, project)]
+    known = store.snapshot().latest_annotations().filter(pl.col("server") == server).collect()
+    gone = _tombstones(known, pull.tasks, client.task_ids(project)).with_columns(run=pl.lit(run))
+    same = ["server", "annotation_id", "updated_at", "deleted"]
+    fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
+    store.append(Table.ANNOTATIONS, fresh)
+    return Pulled(project, server, fresh.height, pull.watermark or start)
+
+
+def _annotations(task: PulledTask, dataset: LoadedDataset, server: str, project: int) -> Iterator[Annotation]:
+    for found in task.annotations:
+        answer = read_result(dataset.task, found.result, found.was_cancelled)
+        yield Annotation(
+            server=server,
+            project=project,
+            task_id=task.task_id,
+            annotation_id=found.annotation_id,
+            push_key=task.push_key,
+            record_id=task.record_id,
+            annotator=found.annotator,
+            verdict=answer.verdict,
+            targets=answer.targets,
+            error=answer.error,
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+            lead_time=found.lead_time,
+        )
+
+
+def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
+    rows = [
+        item.model_dump(mode="python")
+        | {
+            "verdict": item.verdict.value,
+            "targets": orjson.dumps(item.targets).decode() if item.targets is not None else None,
+            "run": run,
+        }
+        for item in annotations
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
+
+
+def _tombstones(known: pl.DataFrame, pulled: list[PulledTask], task_ids: set[int]) -> pl.DataFrame:
+    """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
+    standing = {item.annotation_id for task in pulled for item in task.annotations}
+    looked_at = {task.task_id for task in pulled}
+    lost = pl.col("task_id").is_in(looked_at) & ~pl.col("annotation_id").is_in(standing)
+    vanished = ~pl.col("task_id").is_in(task_ids)
+    return known.filter(~pl.col("deleted") & (lost | vanished)).with_columns(deleted=pl.lit(True))

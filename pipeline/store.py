@@ -1,0 +1,442 @@
+"""Where everything lies: the Delta tables of a dataset, its folders and its lock.
+
+No other module knows a table's or a file's location. Tables are append-only. The row in ``runs`` is
+written last and is the commit point: decisions of a run without one are never read. A reader pins the
+state that the latest committed run saw.
+"""
+
+import fcntl
+import functools
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from pipeline.errors import Busy, StoreError
+from schemas.fate import Fate
+from schemas.manifest import Funnel
+
+_TIME: pl.DataType = pl.Datetime("us", "UTC")
+
+
+class Table(StrEnum):
+    """The tables of a dataset."""
+
+    RECORDS = "records"
+    DECISIONS = "decisions"
+    SPLITS = "splits"
+    PUSHES = "pushes"
+    ANNOTATIONS = "annotations"
+    RUNS = "runs"
+
+
+class Verb(StrEnum):
+    """What a run does."""
+
+    CURATE = "curate"
+    COLLECT = "collect"
+    RELEASE = "release"
+    FINETUNE = "finetune"
+
+
+SCHEMAS: dict[Table, pl.Schema] = {
+    Table.RECORDS: pl.Schema(
+        {
+            "record_id": pl.String(),
+            "revision": pl.String(),
+            "source": pl.String(),
+            "key": pl.String(),
+            "file": pl.String(),
+            "line": pl.Int64(),
+            "raw": pl.Binary(),
+            "error": pl.String(),
+            "withdrawn": pl.Boolean(),
+            "batch": pl.String(),
+            "position": pl.Int64(),
+            "ingested_at": _TIME,
+        }
+    ),
+    # Inputs, targets, suggestion and reasons are JSON text: the table is the same for every task.
+    Table.DECISIONS: pl.Schema(
+        {
+            "run": pl.String(),
+            "record_id": pl.String(),
+            "revision": pl.String(),
+            "task_digest": pl.String(),
+            "fate": pl.String(),
+            "reasons": pl.String(),
+            "duplicate_of": pl.String(),
+            "similarity": pl.Float64(),
+            "routed": pl.String(),
+            "inputs": pl.String(),
+            "targets": pl.String(),
+            "suggestion": pl.String(),
+            "label_source": pl.String(),
+            "doubt": pl.Float64(),
+            "group": pl.String(),
+            "tokens": pl.Int64(),
+        }
+    ),
+    Table.SPLITS: pl.Schema({"record_id": pl.String(), "group": pl.String(), "split": pl.String(), "run": pl.String()}),
+    Table.PUSHES: pl.Schema(
+        {
+            "push_key": pl.String(),
+            "record_id": pl.String(),
+            "revision": pl.String(),
+            "task_digest": pl.String(),
+            "routed": pl.String(),
+            "server": pl.String(),
+            "project": pl.Int64(),
+            "task_id": pl.Int64(),
+            "run": pl.String(),
+            "pushed_at": _TIME,
+        }
+    ),
+    Table.ANNOTATIONS: pl.Schema(
+        {
+            "server": pl.String(),
+            "project": pl.Int64(),
+            "task_id": pl.Int64(),
+            "annotation_id": pl.Int64(),
+            "push_key": pl.String(),
+            "record_id": pl.String(),
+            "annotator": pl.String(),
+            "verdict": pl.String(),
+            "targets": pl.String(),
+            "error": pl.String(),
+            "deleted": pl.Boolean(),
+            "created_at": _TIME,
+            "updated_at": _TIME,
+            "lead_time": pl.Float64(),
+            "run": pl.String(),
+        }
+    ),
+    Table.RUNS: pl.Schema(
+        {
+            "run": pl.String(),
+            "verb": pl.String(),
+            "config_digest": pl.String(),
+            "inputs": pl.String(),
+            "funnel": pl.String(),
+            "summary": pl.String(),
+            "started_at": _TIME,
+            "finished_at": _TIME,
+            "goldleaf": pl.String(),
+        }
+    ),
+}
+
+# Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
+_TABLE_SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+}
+_CAS_TRIES = 20
+_RUN_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+
+
+class Store:
+    """The state of one dataset below a home folder."""
+
+    def __init__(self, home: Path, dataset: str) -> None:
+        self.dataset = dataset
+        self.root = home / dataset
+
+    # --- places -------------------------------------------------------------------------------
+    @property
+    def releases(self) -> Path:
+        """The folder of the published versions."""
+        return self.root / "releases"
+
+    @property
+    def models(self) -> Path:
+        """The folder of the trained adapters."""
+        return self.root / "models"
+
+    @property
+    def report(self) -> Path:
+        """The report over the current state."""
+        return self.root / "report.html"
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever committed."""
+        return (self._path(Table.RUNS) / "_delta_log").is_dir()
+
+    def work(self, run: str) -> Path:
+        """The folder for a run's intermediate files; it goes when the run ends."""
+        folder = self.root / "work" / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def clear_work(self) -> None:
+        """Remove intermediate files, those of killed runs too; call it while holding the lock."""
+        shutil.rmtree(self.root / "work", ignore_errors=True)
+
+    def _path(self, table: Table) -> Path:
+        return self.root / "tables" / table
+
+    # --- locking ------------------------------------------------------------------------------
+    @contextmanager
+    def lock(self, verb: Verb) -> Iterator[None]:
+        """Keep a second writer out; the operating system frees the lock when a process dies.
+
+        Curate, collect and release share one lock, since each reads what the others decide.
+
+        Raises:
+            Busy: another process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / ("finetune.lock" if verb is Verb.FINETUNE else "state.lock")
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                raise Busy(
+                    f"'{self.dataset}' is in use by {file.read() or 'another process'}; "
+                    f"run {verb} again when it has finished"
+                ) from error
+            file.truncate(0)
+            file.write(f"goldleaf {verb}, process {os.getpid()}")
+            file.flush()
+            yield
+
+    # --- reading ------------------------------------------------------------------------------
+    def version(self, table: Table) -> int:
+        """The table's newest version; -1 where the table does not exist yet."""
+        delta = self._open(table)
+        return -1 if delta is None else delta.version()
+
+    def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
+        """The table's rows at a version (the newest where None), lazily."""
+        version = self.version(table) if version is None else version
+        if version < 0:
+            return pl.LazyFrame(schema=SCHEMAS[table])
+        return pl.scan_delta(str(self._path(table)), version=version).select(SCHEMAS[table].names())
+
+    def snapshot(self) -> "Snapshot":
+        """Pin the newest state of every table."""
+        return Snapshot(self, {table: self.version(table) for table in Table})
+
+    def _open(self, table: Table) -> DeltaTable | None:
+        path = self._path(table)
+        if not (path / "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(path)
+        except TableNotFoundError:
+            # A writer died between creating the folder and the first commit.
+            return None
+
+    # --- writing ------------------------------------------------------------------------------
+    def append(self, table: Table, rows: pl.DataFrame) -> None:
+        """Append rows in one atomic commit; rows of another writer in between do not matter."""
+        if rows.height:
+            data = rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items())
+            self._create(table)
+            write_deltalake(self._path(table), _arrow(data), mode="append")
+
+    def append_if_unseen(
+        self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]
+    ) -> int:
+        """Append what ``build`` makes of the table's present rows, or nothing if ``batch`` was appended before.
+
+        A compare-and-swap: where another writer commits first, ``build`` is called again with what
+        is there then. Returns the number of rows.
+        """
+        for _ in range(_CAS_TRIES):
+            delta = self._create(table)
+            if delta.transaction_version(batch) is not None:
+                return 0
+            frames = iter(build(self.scan(table, delta.version())))
+            first = next(frames, None)
+            if first is None:
+                return 0
+            counted = _Counted(first, frames, SCHEMAS[table])
+            try:
+                write_deltalake(
+                    delta,
+                    counted.reader(),
+                    mode="append",
+                    commit_properties=CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)]),
+                )
+            except CommitFailedError:
+                time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (jitter, no secret)
+                continue
+            return counted.rows
+        raise StoreError(f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times meanwhile; run it again")
+
+    def _create(self, table: Table) -> DeltaTable:
+        delta = self._open(table)
+        if delta is None:
+            empty = pl.DataFrame(schema=SCHEMAS[table])
+            # "ignore": of two processes that create it at once, one does.
+            write_deltalake(self._path(table), _arrow(empty), mode="ignore", configuration=_TABLE_SETTINGS)
+            delta = DeltaTable(self._path(table))
+        return delta
+
+    def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: dict[str, Any]) -> None:
+        """Write the ``runs`` row: from now on the run counts."""
+        row = {
+            "run": run.id,
+            "verb": run.verb,
+            "config_digest": run.config_digest,
+            "inputs": json.dumps(inputs, sort_keys=True),
+            "funnel": funnel.model_dump_json() if funnel else None,
+            "summary": json.dumps(summary, sort_keys=True),
+            "started_at": run.started_at,
+            "finished_at": datetime.now(UTC),
+            "goldleaf": run.goldleaf,
+        }
+        self.append(Table.RUNS, pl.DataFrame([row], schema=SCHEMAS[Table.RUNS]))
+
+    def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
+        """A run whose id sorts after every earlier one, even if the clock was set back."""
+        now = datetime.now(UTC)
+        last = self.scan(Table.RUNS).select(pl.col("run").max()).collect().item()
+        if last is not None:
+            now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
+        return Run(
+            id=now.strftime(_RUN_FORMAT), verb=verb, config_digest=config_digest, started_at=now, goldleaf=goldleaf
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a verb; it counts once it is committed."""
+
+    id: str
+    verb: Verb
+    config_digest: str
+    started_at: datetime
+    goldleaf: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The committed state at one moment; every table is read at a pinned version."""
+
+    store: Store
+    versions: dict[Table, int]
+    _frames: dict[Table, pl.LazyFrame] = field(default_factory=dict)
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        """The table's rows at the pinned version, uncommitted runs' rows included."""
+        if table not in self._frames:
+            self._frames[table] = self.store.scan(table, self.versions[table])
+        return self._frames[table]
+
+    @functools.cached_property
+    def runs(self) -> pl.DataFrame:
+        """The committed runs, oldest first."""
+        return self.scan(Table.RUNS).sort("run").collect()
+
+    def last_run(self, verb: Verb) -> dict[str, Any] | None:
+        """The latest committed run of a verb, with its JSON columns read."""
+        rows = self.runs.filter(pl.col("verb") == verb.value)
+        if not rows.height:
+            return None
+        row = rows.row(-1, named=True)
+        return row | {name: json.loads(row[name]) for name in ("inputs", "funnel", "summary") if row[name]}
+
+    def at_last_commit(self) -> "Snapshot":
+        """The same, with the records that the latest committed curate run decided about.
+
+        Rows that a killed run ingested stay out of sight until a run has decided about them.
+        """
+        last = self.last_run(Verb.CURATE)
+        seen = last["inputs"][Table.RECORDS.value] if last else -1
+        return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
+
+    def latest_records(self) -> pl.LazyFrame:
+        """The newest row of every record, withdrawn ones included, in order of ingestion."""
+        return self.scan(Table.RECORDS).sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
+
+    def current_records(self) -> pl.LazyFrame:
+        """The newest revision of every record that was not withdrawn, in order of ingestion."""
+        return self.latest_records().filter(~pl.col("withdrawn"))
+
+    def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
+        """All decisions of committed runs (of a verb), oldest first."""
+        runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
+        return self.scan(Table.DECISIONS).join(runs.lazy().select("run"), on="run", how="semi").sort("run")
+
+    def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
+        """The newest committed decision (of a verb's runs) of every record ever decided."""
+        return self.committed_decisions(verb).unique("record_id", keep="last", maintain_order=True)
+
+    def current_decisions(self) -> pl.LazyFrame:
+        """The decision that counts for every current record."""
+        current = self.current_records().select("record_id", "revision")
+        return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+
+    def latest_annotations(self) -> pl.LazyFrame:
+        """The newest state of every annotation ever seen, deleted ones included."""
+        return (
+            self.scan(Table.ANNOTATIONS)
+            .sort("updated_at", "deleted", "run")
+            .unique(["server", "annotation_id"], keep="last", maintain_order=True)
+        )
+
+    def splits(self) -> pl.LazyFrame:
+        """The split of every record that ever had one: the first that was written stays."""
+        return self.scan(Table.SPLITS).sort("run").unique("record_id", keep="first", maintain_order=True)
+
+    def published_versions(self) -> set[str]:
+        """Versions whose release run is committed."""
+        releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)
+        return {json.loads(summary)["version"] for summary in releases["summary"]}
+
+    def funnel(self) -> Funnel:
+        """Count every record ever ingested by what became of it."""
+        records = self.scan(Table.RECORDS)
+        raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
+        latest = self.latest_records().select("withdrawn").collect()
+        withdrawn = int(latest["withdrawn"].sum())
+        fates = dict(self.current_decisions().group_by("fate").len().collect().iter_rows())
+        return Funnel(
+            raw=raw,
+            superseded=raw - latest.height,
+            withdrawn=withdrawn,
+            **{fate.value: fates.get(fate.value, 0) for fate in Fate},
+        )
+
+
+class _Counted:
+    """Streams frames to the table writer and counts the rows."""
+
+    def __init__(self, first: pl.DataFrame, rest: Iterator[pl.DataFrame], schema: pl.Schema) -> None:
+        self.rows = 0
+        self._first = first
+        self._rest = rest
+        self._schema = schema
+
+    def reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(_arrow(self._first.clear()).schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        frame: pl.DataFrame | None = self._first
+        while frame is not None:
+            self.rows += frame.height
+            yield from _arrow(frame).to_batches()
+            frame = next(self._rest, None)
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    # Delta's Rust writer does not know polars' string views.
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -1,0 +1,294 @@
+"""Gives every record its fate and chooses, under a budget, what people look at.
+
+Pure: everything known about a record comes in as a ``Case``, and one ``Decision`` a case goes out.
+Triage is a fixed point: the same cases, with the decisions it made as their past, give the same
+decisions again, so a repeated run sends nobody anything twice.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from schemas.dataset import Review, Unreviewed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.record import Decision
+
+_HELD_SCORE = 0.95
+"""Conflicts and held rows come before most doubts: without people they never get in."""
+_UNGROUNDED_SCORE = 0.6
+_DIVERSITY = 0.9
+"""Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
+
+
+class Standing(IntEnum):
+    """What a person said about a record."""
+
+    NOTHING = 0
+    LABELED = 1
+    UNUSABLE = 2
+    UNSURE = 3
+
+
+@dataclass(slots=True)
+class Case:
+    """All that is known about one current record."""
+
+    record_id: str
+    revision: str
+    order: int
+    text_key: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, JsonValue] | None = None
+    rejects: list[Reason] = field(default_factory=list)
+    holds: list[Reason] = field(default_factory=list)
+    doubts: list[Reason] = field(default_factory=list)
+    """Failed grounding and doubted labels: a person should look, but need not."""
+    doubt: float | None = None
+    suggestion: dict[str, JsonValue] | None = None
+    tokens: int | None = None
+    human: Standing = Standing.NOTHING
+    human_reasons: list[Reason] = field(default_factory=list)
+    past_route: Routed | None = None
+    """How this revision was routed before; a question that was asked stays asked."""
+    duplicate_of: str | None = None
+    exact: bool = False
+    similarity: float | None = None
+    conflict: Sequence[str] = ()
+    conflict_answers: Sequence[str] = ()
+    """What the rows in ``conflict`` answer, as people read it."""
+    overruled_by: str | None = None
+    bridges: tuple[str, str] | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Triage:
+    """The decisions, and how much of the budget they use."""
+
+    decisions: list[Decision]
+    budget: int
+    """Records that may be routed as uncertain or in conflict, all runs together."""
+    used: int
+    waiting: int
+    """Records that would be routed if the budget were larger."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    fate: Fate
+    reasons: list[Reason]
+    routed: Routed | None = None
+    duplicate_of: str = ""
+    score: float | None = None
+    """Urgency of a look, for those that may be routed; None for all others."""
+    route: Routed = Routed.UNCERTAIN
+    may_pass: bool = False
+    """Follows ``review.unreviewed`` beyond the budget; the others wait for a person."""
+
+
+def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str) -> Triage:
+    """Decide about every case.
+
+    Args:
+        cases: one per current record.
+        review: budget, audit rate, and what happens beyond the budget.
+        run: the deciding run.
+        task_digest: of the task that the cases were seen through.
+    """
+    unusable = {case.text_key for case in cases if case.human is Standing.UNUSABLE and case.text_key}
+    askers = _conflict_representatives(cases)
+    outcomes = {case.record_id: _outcome(case, unusable, askers) for case in cases}
+    budget = _budget(review, len(cases))
+    asked = [case for case in cases if case.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
+    candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
+    for case in cases:
+        _keep_asking(case, outcomes[case.record_id])
+    chosen = _choose(candidates, outcomes, max(0, budget - len(asked)))
+    for case in candidates:
+        _settle(outcomes[case.record_id], case.record_id in chosen, review)
+    for case in cases:
+        _audit(case, outcomes[case.record_id], review.audit)
+    decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
+    return Triage(decisions, budget, len(asked) + len(chosen), len(candidates) - len(chosen))
+
+
+def _budget(review: Review, current: int) -> int:
+    return review.budget if isinstance(review.budget, int) else int(review.budget * current)
+
+
+def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
+    """One record per conflict asks the question; the others follow its answer."""
+    chosen: dict[str, Case] = {}
+    for case in cases:
+        if not case.conflict:
+            continue
+        best = chosen.get(case.text_key)
+        rank = (case.past_route is not Routed.CONFLICT, case.order)
+        if best is None or rank < (best.past_route is not Routed.CONFLICT, best.order):
+            chosen[case.text_key] = case
+    return {case.record_id for case in chosen.values()}
+
+
+def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
+    """The fate, as far as it does not depend on the budget."""
+    if case.human is Standing.UNUSABLE:
+        return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
+    if case.rejects and case.human is Standing.NOTHING:
+        return _Outcome(Fate.REJECTED, case.rejects)
+    if case.text_key in unusable:
+        detail = "a person marked a row with the same input"
+        return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
+    if decided := _by_comparison(case):
+        return decided
+    if case.conflict and case.human is Standing.LABELED:
+        return _Outcome(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
+    if case.human is Standing.LABELED:
+        return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
+    if case.human is Standing.UNSURE:
+        return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
+    return _by_doubt(case, askers)
+
+
+def _by_comparison(case: Case) -> _Outcome | None:
+    if case.duplicate_of:
+        code = ReasonCode.EXACT_DUPLICATE if case.exact else ReasonCode.NEAR_DUPLICATE
+        detail = "" if case.exact or case.similarity is None else f"similarity {case.similarity:.2f}"
+        return _Outcome(
+            Fate.DUPLICATE, [Reason(code=code, detail=detail)], case.past_route, duplicate_of=case.duplicate_of
+        )
+    if case.overruled_by:
+        reason = Reason(code=ReasonCode.OVERRULED, detail=f"record {case.overruled_by}")
+        return _Outcome(Fate.REJECTED, [reason], case.past_route)
+    if case.bridges:
+        reason = Reason(code=ReasonCode.BRIDGES_SPLITS, detail=" and ".join(case.bridges))
+        return _Outcome(Fate.REJECTED, [reason])
+    return None
+
+
+def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
+    waits = list(case.holds)
+    if case.targets is None:
+        waits.append(Reason(code=ReasonCode.UNLABELED))
+    if case.conflict:
+        asks = case.record_id in askers
+        reasons = [_conflict_reason(case), *waits]
+        return _Outcome(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
+    if waits:
+        unlabeled_only = case.targets is None and not case.holds
+        score = 0.5 + 0.5 * (case.doubt if case.doubt is not None else 0.5) if unlabeled_only else _HELD_SCORE
+        return _Outcome(Fate.REVIEW, waits + case.doubts, score=score)
+    if case.doubts:
+        score = max(_UNGROUNDED_SCORE, case.doubt or 0.0)
+        return _Outcome(Fate.REVIEW, case.doubts, score=score, may_pass=True)
+    return _Outcome(Fate.ACCEPTED, [Reason(code=ReasonCode.PASSED)])
+
+
+def _conflict_reason(case: Case) -> Reason:
+    answers = [
+        f"'{answer}' in {record[:12]}" for answer, record in zip(case.conflict_answers, case.conflict, strict=True)
+    ]
+    more = f" and {len(answers) - 3} more" if len(answers) > 3 else ""
+    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers[:3]) + more)
+
+
+def _keep_asking(case: Case, outcome: _Outcome) -> None:
+    """A question that was asked and not answered stays asked, whatever today's doubt is."""
+    if case.human is not Standing.NOTHING or outcome.fate in (Fate.REJECTED, Fate.DUPLICATE):
+        return
+    if case.past_route in (Routed.UNCERTAIN, Routed.CONFLICT):
+        outcome.fate = Fate.REVIEW
+        outcome.routed = case.past_route
+        if outcome.reasons == [Reason(code=ReasonCode.PASSED)]:
+            outcome.reasons = [Reason(code=ReasonCode.LABEL_DOUBT, detail="doubted by an earlier run")]
+    elif case.past_route is Routed.AUDIT and outcome.fate is Fate.ACCEPTED:
+        outcome.routed = Routed.AUDIT
+
+
+def _choose(candidates: list[Case], outcomes: dict[str, _Outcome], room: int) -> set[str]:
+    """Uncertainty times diversity, the best of every group before the second of any."""
+    rank: Counter[str] = Counter()
+    by_score = sorted(candidates, key=lambda case: (-_score(outcomes, case), case.order))
+    tiers: defaultdict[int, list[Case]] = defaultdict(list)
+    for case in by_score:
+        tiers[rank[case.group]].append(case)
+        rank[case.group] += 1
+    picks: list[str] = []
+    sorts: Counter[str] = Counter()
+    for tier in (tiers[index] for index in sorted(tiers)):
+        if len(picks) >= room:
+            break
+        picks += _diverse(tier, outcomes, room - len(picks), sorts)
+    return set(picks)
+
+
+def _score(outcomes: dict[str, _Outcome], case: Case) -> float:
+    score = outcomes[case.record_id].score
+    return 0.0 if score is None else score
+
+
+def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: Counter[str]) -> list[str]:
+    """Pick greedily; ``sorts`` counts the picks of each sort so far. ``tier`` is sorted by score."""
+    queues: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in reversed(tier):
+        queues[_sort_of(case, outcomes[case.record_id])].append(case)
+    picks: list[str] = []
+    while queues and len(picks) < room:
+        best = max(queues, key=lambda name: (_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name))
+        picks.append(queues[best].pop().record_id)
+        sorts[best] += 1
+        if not queues[best]:
+            del queues[best]
+    return picks
+
+
+def _sort_of(case: Case, outcome: _Outcome) -> str:
+    reason = outcome.reasons[0]
+    targets = case.targets or case.suggestion or {}
+    # Of a classification, each label is a sort; an extraction's values are nearly all different.
+    label = next(iter(targets.values())) if len(targets) == 1 else ""
+    return f"{reason.code}/{reason.field}/{label}"
+
+
+def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
+    if chosen:
+        outcome.routed = outcome.route
+    elif outcome.may_pass and review.unreviewed is Unreviewed.ACCEPT:
+        outcome.fate = Fate.ACCEPTED
+        outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
+
+
+def _audit(case: Case, outcome: _Outcome, rate: float) -> None:
+    """Draw the audit slice by a hash: random over records, and the same in every run."""
+    if outcome.fate is not Fate.ACCEPTED or outcome.routed or case.human is not Standing.NOTHING:
+        return
+    draw = int.from_bytes(hashlib.blake2b(f"audit {case.record_id}".encode(), digest_size=8).digest(), "big")
+    if draw < rate * 2**64:
+        outcome.routed = Routed.AUDIT
+
+
+def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Decision:
+    source: LabelSource | None = None
+    if case.targets is not None:
+        source = LabelSource.HUMAN if case.human is Standing.LABELED else LabelSource.SOURCE
+    return Decision(
+        run=run,
+        record_id=case.record_id,
+        revision=case.revision,
+        task_digest=task_digest,
+        fate=outcome.fate,
+        reasons=outcome.reasons,
+        duplicate_of=outcome.duplicate_of,
+        similarity=case.similarity if outcome.fate is Fate.DUPLICATE else None,
+        routed=outcome.routed,
+        inputs=case.inputs,
+        targets=case.targets,
+        suggestion=case.suggestion,
+        label_source=source,
+        doubt=case.doubt,
+        group=case.group,
+        tokens=case.tokens,
+    )

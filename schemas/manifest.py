@@ -1,0 +1,87 @@
+"""What a published version holds and where it came from; written last into its folder."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Funnel(BaseModel):
+    """How many records met which fate.
+
+    ``accepted + rejected + duplicate + review = current`` and
+    ``current + superseded + withdrawn = raw``: nothing is lost silently.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    raw: int
+    superseded: int
+    withdrawn: int
+    accepted: int
+    rejected: int
+    duplicate: int
+    review: int
+
+    @property
+    def current(self) -> int:
+        """Records that are neither superseded nor withdrawn."""
+        return self.raw - self.superseded - self.withdrawn
+
+    def adds_up(self) -> bool:
+        """Whether every current record has exactly one fate."""
+        return self.accepted + self.rejected + self.duplicate + self.review == self.current
+
+
+class SplitFile(BaseModel):
+    """One Parquet file of a version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    """Relative to the version's folder."""
+    rows: int
+    bytes: int
+    sha256: str
+    """Of the file's bytes."""
+    content: str
+    """sha256 over the sorted hashes of the rows' canonical JSON: independent of the Parquet writer."""
+
+
+class Manifest(BaseModel):
+    """The identity and lineage of a published version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: str
+    digest: str
+    """``sha256:`` and 64 hex digits over every split's name, row count and content."""
+    created_at: datetime
+    goldleaf: str
+    """The version of Goldleaf that published it."""
+    run: str
+    task: str
+    task_digest: str
+    kind: str
+    metric: str
+    splits: dict[str, SplitFile]
+    funnel: Funnel
+    label_sources: dict[str, int]
+    licenses: dict[str, str]
+    """License by source."""
+    tokens: int
+    encoding: str
+    inputs: dict[str, int]
+    """Version of each table that was read."""
+    previous: str | None = None
+    """The version published before this one."""
+    files: dict[str, str]
+    """sha256 of every other file of the version by name."""
+    config: dict[str, Any]
+    """The dataset's configuration as it was."""
+
+    @property
+    def reference(self) -> str:
+        """The line that pins this version in somebody else's repository."""
+        return f"{self.name}@{self.version} {self.digest}"

@@ -1,0 +1,22 @@
+"""A chat message, the unit that a task renders to and that trainers read."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Speaker(StrEnum):
+    """Who says a message, in the words of the chat templates."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Speaker
+    content: str

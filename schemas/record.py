@@ -1,0 +1,84 @@
+"""A raw example as it was ingested, and the decision about it."""
+
+import hashlib
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.fate import Fate, LabelSource, Reason, Routed
+from schemas.field import JsonValue
+
+ID_BYTES = 16
+"""Length of record ids, revisions and push keys before hex: no collision to be expected below 10^15 rows."""
+
+
+def stable_hash(*parts: str | bytes) -> str:
+    """Hash parts to 32 hex digits; each is prefixed by its length, so that no two lists collide."""
+    digest = hashlib.blake2b(digest_size=ID_BYTES)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def push_key(record_id: str, revision: str, task_digest: str) -> str:
+    """The key that a labeling task carries: the same question is never asked twice."""
+    return stable_hash(record_id, revision, task_digest)
+
+
+class Record(BaseModel):
+    """One row of a source, kept as the bytes that were read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    """Hash of source name and key."""
+    revision: str
+    """Hash of the raw row, before field map and normalisation."""
+    source: str
+    key: str
+    """The user's id field, or the content hash and its occurrence number."""
+    file: str
+    line: int
+    """First line (JSONL, CSV) or 1-based row number (JSON, Parquet)."""
+    raw: bytes
+    error: str = ""
+    """Why the row could not be read; empty for a readable row."""
+    withdrawn: bool = False
+    """The row vanished from its snapshot source."""
+    batch: str
+    """The run that ingested it; batches sort by time."""
+    position: int
+    """Order within the batch."""
+    ingested_at: datetime
+
+
+class Decision(BaseModel):
+    """What was decided about one revision of a record; the latest committed one counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    record_id: str
+    revision: str
+    task_digest: str
+    fate: Fate
+    reasons: list[Reason]
+    duplicate_of: str = ""
+    """The record that is kept in this one's place."""
+    similarity: float | None = None
+    """Verified Jaccard similarity with ``duplicate_of``, 0 to 1."""
+    routed: Routed | None = None
+    inputs: dict[str, object] = {}
+    """Normalised inputs; empty for an unreadable or invalid record."""
+    targets: dict[str, JsonValue] | None = None
+    suggestion: dict[str, JsonValue] | None = None
+    """What the model proposes; annotators see it where there are no targets."""
+    label_source: LabelSource | None = None
+    doubt: float | None = None
+    """0 (sure) to 1 (surely wrong), by out-of-fold prediction or grounding."""
+    group: str = ""
+    """Records of one group are never in two splits."""
+    tokens: int | None = None
+    """Of prompt and answer, in the configured encoding."""

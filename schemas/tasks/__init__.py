@@ -1,0 +1,1 @@
+"""Example tasks, one file each; they belong to the samples under ``data/samples``."""

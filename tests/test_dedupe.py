@@ -1,0 +1,442 @@
+"""What counts as similar, and what becomes of rows that are the same, alike or at odds."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.dedupe.similarity import LEADERS, PERMUTATIONS, jaccard, similar_pairs, words
+from schemas.dataset import OnConflict
+
+CLAUSE = (
+    "this agreement is governed by the laws of the state of delaware without regard to its rules on the "
+    "conflict of laws and each party submits to the courts of that state for every dispute"
+)
+NEAR = CLAUSE.replace("every dispute", "any dispute")
+LEASE = "the tenant pays rent on the first day of each month by bank transfer to the landlord and keeps the receipt"
+NEAR_BOTH = "either party may end the lease on notice of ninety days in writing to the other party at its seat"
+
+
+def row(record_id: str, text: str = CLAUSE, answer: str | None = "law", **more: object) -> Candidate:
+    order = int("".join(filter(str.isdigit, record_id)) or 0)
+    base = Candidate(record_id=record_id, text=text, key=" ".join(words(text)), answer=answer, human=False, order=order)
+    return replace(base, **more)
+
+
+def between(left: str, right: str) -> tuple[str, str, str]:
+    """Two texts that do not resemble each other at 0.6, and one that resembles both."""
+    common = [f"common{i}" for i in range(40)]
+    return (
+        " ".join([*(f"{left}{i}" for i in range(10)), *common]),
+        " ".join(common),
+        " ".join([*common, *(f"{right}{i}" for i in range(10))]),
+    )
+
+
+# --- similarity -------------------------------------------------------------------------------
+def test_similarity_is_the_jaccard_of_word_3_grams() -> None:
+    # abc bcd cde against abc bcd bcx: two of four in common.
+    assert jaccard("a b c d e", "a b c d x") == 2 / 4
+    pairs = similar_pairs(["a b c d e", "something else altogether", "a b c d x"], threshold=0.5)
+    assert (pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist()) == ([0], [2], [0.5])
+
+
+def test_case_punctuation_and_spaces_do_not_count() -> None:
+    assert jaccard("The Term, of this (Agreement)!", "the term of\n this agreement") == 1
+    assert jaccard("ÜBER die Straße gehen", "über die straße gehen") == 1
+    assert len(similar_pairs(["The Term, of this (Agreement)!", "the term of\n this agreement"], 0.9)) == 1
+
+
+def test_texts_of_one_or_two_words_use_what_they_have() -> None:
+    texts = ["Governing law", "governing law!", "governing", "law", "Law", "governing law applies"]
+    pairs = similar_pairs(texts, threshold=0.9)
+    assert set(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)) == {(0, 1), (3, 4)}
+
+
+@pytest.mark.parametrize("texts", [[], ["alone"], ["", ""], ["?!", "...", "___"], ["", CLAUSE]])
+def test_a_text_without_words_resembles_nothing(texts: list[str]) -> None:
+    assert len(similar_pairs(texts, threshold=0.5)) == 0
+
+
+def test_a_swapped_word_order_is_not_the_same_text() -> None:
+    assert jaccard("the buyer pays the seller", "the seller pays the buyer") == 0
+
+
+def test_planted_near_copies_are_found() -> None:
+    rng = random.Random(7)
+    vocabulary = [f"word{i}" for i in range(3000)]
+    texts = []
+    for _ in range(400):
+        text = rng.choices(vocabulary, k=60)
+        copy = list(text)
+        for _ in range(2):
+            copy[rng.randrange(60)] = "changed"
+        texts += [" ".join(text), " ".join(copy)]
+    true = {(i, i + 1) for i in range(0, 800, 2) if jaccard(texts[i], texts[i + 1]) >= 0.7}
+    pairs = similar_pairs(texts, threshold=0.7)
+    found = set(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
+    assert len(true) > 300
+    assert found <= true
+    assert len(found) >= 0.98 * len(true)
+
+
+def test_a_shared_template_does_not_make_texts_similar() -> None:
+    rng = random.Random(3)
+    texts = [" ".join([LEASE, *(f"own{rng.randrange(10**9)}" for _ in range(40))]) for _ in range(500)]
+    assert len(similar_pairs(texts, threshold=0.7)) == 0
+
+
+@pytest.mark.parametrize("tail", [0, 3])
+def test_a_crowd_of_equal_or_similar_texts_stays_linear(tail: int) -> None:
+    rng = random.Random(5)
+    texts = [" ".join([CLAUSE, CLAUSE, *(str(rng.randrange(10**9)) for _ in range(tail))]) for _ in range(3000)]
+    pairs = similar_pairs(texts, threshold=0.7)
+    assert {0, *pairs.left.tolist(), *pairs.right.tolist()} == set(range(3000))
+    assert len(pairs) <= LEADERS * (PERMUTATIONS // 4) * len(texts)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_low_thresholds_get_narrower_bands_so_that_pairs_are_still_found(threshold: float) -> None:
+    rng = random.Random(11)
+    texts = []
+    for _ in range(200):
+        text = [str(rng.randrange(10**9)) for _ in range(100)]
+        own = int(98 * (1 - threshold) / (1 + threshold)) - 2
+        texts += [" ".join(text), " ".join([*text[own:], *(str(rng.randrange(10**9)) for _ in range(own))])]
+    assert all(jaccard(texts[i], texts[i + 1]) >= threshold for i in range(0, 400, 2))
+    assert len(similar_pairs(texts, threshold)) >= 0.93 * 200
+
+
+SENTENCES = st.lists(st.sampled_from(["a", "b", "c", "Über", "4"]), max_size=7).map(" ".join)
+
+
+@given(st.lists(SENTENCES, max_size=12), st.sampled_from([0.3, 0.5, 0.7, 1.0]))
+def test_every_listed_pair_is_similar_and_equal_texts_are_listed(texts: list[str], threshold: float) -> None:
+    pairs = similar_pairs(texts, threshold)
+    listed = list(zip(pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True))
+    for left, right, similarity in listed:
+        assert left < right
+        assert similarity == pytest.approx(jaccard(texts[left], texts[right]))
+        assert similarity >= threshold
+    assert len({(left, right) for left, right, _ in listed}) == len(listed)
+    first = {text: at for at, text in reversed(list(enumerate(texts))) if words(text)}
+    equal = {(first[text], at) for at, text in enumerate(texts) if first.get(text, at) != at}
+    assert equal <= {(left, right) for left, right, _ in listed}
+
+
+# --- equal keys -------------------------------------------------------------------------------
+def test_the_same_input_with_the_same_answer_is_an_exact_duplicate_of_the_first() -> None:
+    result = resolve([row("r2"), row("r1"), row("r3", text=CLAUSE.upper())], threshold=0.7)
+    assert result["r1"].is_kept
+    for copy in ("r2", "r3"):
+        assert result[copy] == Resolution(duplicate_of="r1", exact=True, similarity=1.0, group="r1")
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (row("r9", human=True), row("r1", text=f"{CLAUSE} !!")),
+        (row("r9"), row("r1", text=f"{CLAUSE} !!", answer=None)),
+        (row("r9", text=f"{CLAUSE} !!"), row("r1")),
+        (row("r1"), row("r9")),
+    ],
+    ids=["verified by a person", "labeled", "longest", "first"],
+)
+def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: Candidate, worse: Candidate) -> None:
+    result = resolve([worse, better], threshold=0.7)
+    assert result[better.record_id].is_kept
+    assert result[worse.record_id].duplicate_of == better.record_id
+
+
+def test_the_same_input_with_another_answer_is_a_conflict_and_no_duplicate() -> None:
+    result = resolve([row("r1"), row("r2", answer="term"), row("r3", answer="law"), row("r4", answer=None)], 0.7)
+    assert result["r1"].conflict == ("r2",)
+    assert result["r2"].conflict == ("r1",)
+    assert result["r2"].is_kept
+    assert result["r3"].duplicate_of == "r1"
+    assert result["r4"].duplicate_of == "r1"
+    assert {resolution.group for resolution in result.values()} == {"r1"}
+
+
+def test_a_person_s_answer_overrules_other_answers_to_the_same_input() -> None:
+    rows = [row("r1", answer="term"), row("r2"), row("r3", human=True), row("r4", answer=None)]
+    result = resolve(rows, threshold=0.7)
+    assert result["r3"] == Resolution(group="r1")
+    assert result["r1"] == Resolution(overruled_by="r3", group="r1")
+    assert not result["r1"].is_kept
+    assert result["r2"].duplicate_of == result["r4"].duplicate_of == "r3"
+
+
+def test_two_people_who_disagree_are_in_conflict_and_still_overrule_the_others() -> None:
+    rows = [row("r1", human=True), row("r2", human=True, answer="term"), row("r3", answer="rent")]
+    result = resolve(rows, threshold=0.7)
+    assert result["r1"].conflict == ("r2",)
+    assert result["r2"].conflict == ("r1",)
+    assert result["r3"].overruled_by == "r1"
+
+
+def test_with_any_of_every_answer_is_kept_once_and_nothing_conflicts() -> None:
+    rows = [row("r1"), row("r2", answer="term"), row("r3", answer="term"), row("r4", answer="rent", human=True)]
+    result = resolve(rows, threshold=0.7, on_conflict=OnConflict.ANY_OF)
+    assert [name for name in sorted(result) if result[name].is_kept] == ["r1", "r2", "r4"]
+    assert result["r3"].duplicate_of == "r2"
+    assert not any(resolution.conflict for resolution in result.values())
+    assert {resolution.group for resolution in result.values()} == {"r1"}
+
+
+# --- near duplicates --------------------------------------------------------------------------
+def test_a_similar_input_with_the_same_answer_is_a_near_duplicate() -> None:
+    result = resolve([row("r1"), row("r2", text=NEAR)], threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+    assert not result["r2"].exact
+    assert result["r2"].similarity == pytest.approx(jaccard(CLAUSE, NEAR))
+
+
+def test_a_similar_input_with_another_answer_stays_in_the_same_group() -> None:
+    result = resolve([row("r1"), row("r2", text=NEAR, answer="term")], threshold=0.7)
+    assert result["r1"] == result["r2"] == Resolution(group="r1")
+
+
+def test_an_unlabeled_row_is_a_near_duplicate_of_a_labeled_one() -> None:
+    result = resolve([row("r1", text=f"{NEAR} indeed", answer=None), row("r2")], threshold=0.7)
+    assert result["r1"].duplicate_of == "r2"
+
+
+def test_a_row_that_resembles_only_a_duplicate_stays_in_the_same_group() -> None:
+    left, middle, right = between("east", "west")
+    assert jaccard(left, right) < 0.7 <= jaccard(middle, left)
+    result = resolve([row("r1", text=left), row("r2", text=middle), row("r3", text=right)], threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+    assert result["r3"] == Resolution(group="r1")
+
+
+def test_a_row_that_resembles_only_a_duplicate_of_another_split_stays_in_its_own_group() -> None:
+    left, middle, right = between("east", "west")
+    bound = [row("r1", text=left, split="train"), row("r3", text=right, split="test")]
+    result = resolve([*bound, row("r2", text=middle, answer=None, order=9)], threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+    assert (result["r1"].split, result["r3"].split) == ("train", "test")
+
+
+def test_a_row_in_conflict_is_never_a_near_duplicate() -> None:
+    rows = [row("r1", text=f"{CLAUSE} hereunder"), row("r2"), row("r3", answer="term")]
+    result = resolve(rows, threshold=0.7)
+    assert result["r2"].is_kept
+    assert result["r2"].conflict == ("r3",)
+
+
+def test_copies_of_a_near_duplicate_are_verified_one_by_one() -> None:
+    # The caller's key is coarser than the words: it makes two very different texts one input.
+    rows = [
+        row("r1", text=f"{CLAUSE} forever"),
+        row("r2", text=CLAUSE, key="k"),
+        row("r3", text=LEASE, key="k"),
+        row("r4", text=LEASE, key="k"),
+    ]
+    result = resolve(rows, threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+    assert result["r3"].is_kept
+    assert result["r4"].duplicate_of == "r3"
+    assert result["r3"].group == result["r1"].group
+
+
+def test_threshold_1_finds_exact_duplicates_only() -> None:
+    rows = [row("r1"), row("r2"), row("r3", text=f"{CLAUSE}!", key="another")]
+    result = resolve(rows, threshold=1)
+    assert result["r2"].duplicate_of == "r1"
+    assert result["r3"] == Resolution(group="r3")
+
+
+# --- groups and splits ------------------------------------------------------------------------
+def test_rows_of_one_partition_move_together() -> None:
+    rows = [row("r1", partition="A"), row("r2", text=LEASE, partition="A"), row("r3", text=NEAR_BOTH)]
+    result = resolve(rows, threshold=0.7)
+    assert [result[name].group for name in ("r1", "r2", "r3")] == ["r1", "r1", "r3"]
+
+
+def test_a_new_row_that_resembles_rows_of_two_splits_is_a_bridge() -> None:
+    left, middle, right = between("east", "west")
+    rows = [
+        row("r1", text=left, split="train"),
+        row("r2", text=right, split="test"),
+        row("r3", text=middle, answer="term"),
+    ]
+    result = resolve(rows, threshold=0.7)
+    assert result["r3"] == Resolution(bridges=("test", "train"))
+    assert result["r1"] == Resolution(group="r1", split="train")
+    assert result["r2"] == Resolution(group="r2", split="test")
+
+
+def test_a_preferred_new_row_does_not_swallow_published_rows_of_two_splits() -> None:
+    left, middle, right = between("east", "west")
+    new = row("r3", text=middle, human=True)
+    result = resolve([row("r1", text=left, split="train"), row("r2", text=right, split="test"), new], threshold=0.7)
+    assert result["r3"].bridges == ("test", "train")
+    assert result["r1"].is_kept
+    assert result["r2"].is_kept
+
+
+def test_a_chain_of_new_rows_between_two_splits_breaks_at_its_last_row() -> None:
+    rows = [
+        row("r1", split="train", partition="A"),
+        row("r2", text=LEASE, split="test", partition="B"),
+        row("r3", text=NEAR, answer="term"),
+        row("r4", text=f"{LEASE} now", answer="term", partition="C"),
+        row("r5", text=f"{NEAR} so", answer="rent", partition="C"),
+    ]
+    result = resolve(rows, threshold=0.7)
+    assert result["r3"].split == "train"
+    assert result["r4"].split == "test"
+    assert result["r5"].bridges == ("test", "train")
+
+
+def test_a_duplicate_across_two_bound_splits_is_a_duplicate_and_the_kept_row_stays_put() -> None:
+    result = resolve([row("r1", split="train"), row("r2", split="test"), row("r3", text=NEAR, split="test")], 0.7)
+    assert result["r2"].duplicate_of == result["r3"].duplicate_of == "r1"
+    assert {resolution.split for resolution in result.values()} == {"train"}
+
+
+@pytest.mark.parametrize("text", [CLAUSE, f"{NEAR} forthwith"], ids=["same key", "similar"])
+def test_a_row_that_replaces_a_published_one_inherits_its_split(text: str) -> None:
+    result = resolve([row("r1", split="test"), row("r2", text=text, human=True)], threshold=0.7)
+    assert result["r1"].duplicate_of == "r2"
+    assert result["r2"] == Resolution(group="r1", split="test")
+
+
+def test_a_row_that_overrules_a_published_one_inherits_its_split() -> None:
+    result = resolve([row("r1", answer="term", split="test"), row("r2", human=True)], threshold=0.7)
+    assert result["r1"].overruled_by == "r2"
+    assert result["r2"] == Resolution(group="r1", split="test")
+
+
+def test_a_group_keeps_its_name_when_rows_join_it() -> None:
+    rows = [row("r1"), row("r2", text=NEAR, answer="term")]
+    later = [row("r3", human=True), row("r4", text=f"{NEAR} now", answer="rent"), row("a5", text=LEASE)]
+    assert resolve(rows, threshold=0.7)["r2"].group == "r1"
+    result = resolve([*rows, *later], threshold=0.7)
+    assert result["r1"].duplicate_of == "r3"
+    assert {result[name].group for name in ("r1", "r2", "r3", "r4")} == {"r1"}
+    assert result["a5"].group == "a5"
+
+
+# --- properties -------------------------------------------------------------------------------
+LONG = words("one two three four five six seven eight nine ten eleven twelve")
+
+
+def variant(at: int, word: str, shout: bool) -> str:
+    """LONG with one word replaced, so that variants are equal, similar or neither."""
+    text = " ".join([*LONG[:at], word, *LONG[at + 1 :]])
+    return text.upper() if shout else text
+
+
+TEXTS = st.builds(variant, st.sampled_from([0, 1, 11]), st.sampled_from(["one", "two", "twelve", "x"]), st.booleans())
+SPLITS = st.sampled_from([None, None, "train", "test"])
+
+
+@st.composite
+def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
+    count = draw(st.integers(0, 12))
+    orders = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))
+    return [
+        row(
+            f"r{number:02}",
+            text=draw(TEXTS | st.just(LEASE)),
+            answer=draw(st.sampled_from([None, "a", "b"])),
+            human=draw(st.sampled_from([False, False, True])),
+            order=order,
+            partition=draw(st.sampled_from(["", "", "p", "q"])),
+            split=draw(SPLITS),
+        )
+        for number, order in enumerate(orders)
+    ]
+
+
+CONFIGS = st.tuples(st.sampled_from([0.5, 0.6, 0.8, 1.0]), st.sampled_from(OnConflict))
+
+
+@given(candidate_lists(), CONFIGS, st.randoms(use_true_random=False))
+def test_the_order_in_which_rows_are_given_does_not_matter(
+    rows: list[Candidate], config: tuple[float, OnConflict], rng: random.Random
+) -> None:
+    shuffled = list(rows)
+    rng.shuffle(shuffled)
+    assert resolve(rows, *config) == resolve(shuffled, *config)
+
+
+@given(candidate_lists(), CONFIGS)
+def test_every_row_is_resolved_once_and_in_one_way(rows: Sequence[Candidate], config: tuple[float, OnConflict]) -> None:
+    result = resolve(rows, *config)
+    assert result.keys() == {row.record_id for row in rows}
+    for one in result.values():
+        assert [one.is_kept, *(x is not None for x in (one.duplicate_of, one.overruled_by, one.bridges))].count(
+            True
+        ) == 1
+        assert bool(one.group) or one.overruled_by or one.bridges
+
+
+@given(candidate_lists(), CONFIGS)
+def test_every_duplicate_points_to_a_kept_row_with_its_answer_and_verified_similarity(
+    rows: Sequence[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    by_id = {row.record_id: row for row in rows}
+    result = resolve(rows, *config)
+    for name, one in result.items():
+        if one.duplicate_of is None:
+            continue
+        row, keeper = by_id[name], by_id[one.duplicate_of]
+        assert result[keeper.record_id].is_kept
+        assert row.answer in (None, keeper.answer)
+        assert keeper.preference < row.preference
+        assert one.group == result[keeper.record_id].group
+        if one.exact:
+            assert row.key == keeper.key
+        else:
+            assert one.similarity == pytest.approx(jaccard(row.text, keeper.text))
+            assert one.similarity >= config[0]
+
+
+@given(candidate_lists(), CONFIGS)
+def test_no_two_kept_rows_have_equal_input_and_answer(
+    rows: Sequence[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    result = resolve(rows, *config)
+    kept = [row for row in rows if result[row.record_id].is_kept]
+    assert len({(row.key, row.answer) for row in kept}) == len(kept)
+
+
+@given(candidate_lists(), CONFIGS)
+def test_an_overruled_row_differs_from_a_person_s_answer_to_the_same_input(
+    rows: Sequence[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    by_id = {row.record_id: row for row in rows}
+    for name, one in resolve(rows, *config).items():
+        if one.overruled_by is not None:
+            ruler = by_id[one.overruled_by]
+            assert ruler.human
+            assert ruler.key == by_id[name].key
+            assert None not in (ruler.answer, by_id[name].answer)
+            assert ruler.answer != by_id[name].answer
+            assert config[1] is OnConflict.REVIEW
+
+
+@given(candidate_lists(), CONFIGS)
+def test_groups_never_span_two_splits_and_hold_what_belongs_together(
+    rows: Sequence[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    result = resolve(rows, *config)
+    kept = [row for row in rows if result[row.record_id].is_kept]
+    splits: dict[str, set[str | None]] = {}
+    for one in result.values():
+        if one.group:
+            splits.setdefault(one.group, set()).add(one.split)
+    assert all(len(found) == 1 for found in splits.values())
+    for row in kept:
+        assert row.split in (None, result[row.record_id].split)
+        for other in kept:
+            together = row.key == other.key or (row.partition and row.partition == other.partition)
+            if together:
+                assert result[row.record_id].group == result[other.record_id].group

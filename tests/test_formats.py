@@ -1,0 +1,376 @@
+"""Whatever a file holds, every row of it arrives: readable, or with its bytes and the reason."""
+
+import datetime
+import decimal
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import SourceError
+from pipeline.formats import MAX_DEPTH, RawRow, read_rows
+from schemas.dataset import Format
+from schemas.fate import ReasonCode
+
+NAUGHTY_JSON = [
+    b"[1,]",
+    b'{"a":1,}',
+    b'{"a" 1}',
+    b"{a: 1}",
+    b"{'a': 1}",
+    b'{"a":1}{"b":2}',
+    b'{"a":1} // why',
+    b'{"a":NaN}',
+    b'{"a":-Infinity}',
+    b'{"a":1e999}',
+    b'{"a":01}',
+    b'{"a":"\\x"}',
+    b'{"a":"tab\there"}',
+    b'{"a":"\\ud800"}',
+    b'{"a":"\xff"}',
+    b'{"a":"\xed\xa0\x80"}',
+    b'{"a":',
+    b"\x00",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+]
+
+
+def written(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def read(folder: Path, name: str, data: bytes, format: Format = Format.AUTO) -> list[RawRow]:
+    return list(read_rows(written(folder, name, data), format))
+
+
+def detail(row: RawRow) -> str:
+    assert row.error is not None
+    return row.error.detail
+
+
+def parquet(folder: Path, columns: dict[str, Any]) -> list[RawRow]:
+    path = folder / "rows.parquet"
+    pq.write_table(pa.table(columns), path)
+    return list(read_rows(path))
+
+
+# --- JSONL ------------------------------------------------------------------------------------------
+
+
+def test_each_line_is_a_row_with_its_number_and_its_own_bytes(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.jsonl", b'{"a": 1}\n{ "a":2 }\n')
+    assert [(row.line, row.raw, row.row) for row in rows] == [(1, b'{"a": 1}', {"a": 1}), (2, b'{ "a":2 }', {"a": 2})]
+
+
+def test_byte_order_mark_windows_line_ends_blank_lines_and_a_missing_last_line_end_are_no_part_of_rows(
+    tmp_path: Path,
+) -> None:
+    rows = read(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"a":1}\r\n\r\n  \t\n{"a":2}')
+    assert [(row.line, row.raw) for row in rows] == [(1, b'{"a":1}'), (4, b'{"a":2}')]
+    assert read(tmp_path, "a.jsonl", b"\xef\xbb\xbf") == []
+
+
+@pytest.mark.parametrize("naughty", NAUGHTY_JSON, ids=lambda data: repr(data[:20]))
+def test_a_broken_line_is_one_error_row_and_its_neighbours_are_read(tmp_path: Path, naughty: bytes) -> None:
+    before, broken, after = read(tmp_path, "a.jsonl", b'{"a":1}\n' + naughty + b'\n{"a":2}\n')
+    assert (before.row, after.row) == ({"a": 1}, {"a": 2})
+    assert broken.raw == naughty
+    assert broken.row is None
+    assert broken.error is not None
+    assert broken.error.code is ReasonCode.UNREADABLE
+
+
+@pytest.mark.parametrize("naughty", NAUGHTY_JSON, ids=lambda data: repr(data[:20]))
+def test_a_broken_json_file_is_one_error_row_with_all_its_bytes(tmp_path: Path, naughty: bytes) -> None:
+    (row,) = read(tmp_path, "a.json", naughty)
+    assert row.raw == naughty
+    assert row.error is not None
+    assert row.error.code is ReasonCode.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"[]", "it is a list"),
+        (b'"{}"', "it is a text"),
+        (b"12", "it is a number"),
+        (b"1.5", "it is a number"),
+        (b"true", "it is true or false"),
+        (b"null", "it is null"),
+    ],
+)
+def test_valid_json_that_is_no_object_says_what_it_is(tmp_path: Path, value: bytes, said: str) -> None:
+    (row,) = read(tmp_path, "a.jsonl", value)
+    assert row.error is not None
+    assert (row.error.code, row.error.detail, row.raw) == (ReasonCode.NOT_AN_OBJECT, said, value)
+
+
+def test_an_error_names_the_place(tmp_path: Path) -> None:
+    broken, cut, text, wide = read(tmp_path, "a.jsonl", b'{"a": x}\n{"a":1\n{"a":"caf\xe9"}\n\xff\xfe{\x00}\x00\n')
+    assert detail(broken) == "unexpected character, expected a JSON value at column 7"
+    assert detail(cut) == "unexpected end of data at column 7"
+    assert detail(text) == "byte 9 (0xe9) is not UTF-8"
+    assert detail(wide) == "byte 0 (0xff) is not UTF-8; it looks like UTF-16, save the file as UTF-8"
+
+
+def test_a_row_that_could_not_be_written_again_is_unreadable(tmp_path: Path) -> None:
+    levels = [b'{"a":' + b"[" * depth + b"]" * depth + b"}" for depth in (MAX_DEPTH - 1, MAX_DEPTH, 1000)]
+    fits, deep, deeper = read(tmp_path, "a.jsonl", b"\n".join(levels))
+    assert orjson.dumps(fits.row) == fits.raw
+    assert detail(deep) == detail(deeper) == "its values nest deeper than 254 levels"
+    assert deeper.raw == levels[2]
+
+
+def test_a_line_of_many_megabytes_is_one_row(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "a.jsonl", b'{"a":"' + b"x" * 50_000_000 + b'"}\n')
+    assert row.row is not None
+    assert len(row.row["a"]) == 50_000_000
+
+
+@given(st.binary())
+def test_no_bytes_can_stop_the_readers_of_json(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    lines = read(folder, "any.jsonl", data)
+    assert [row.raw for row in lines] == [
+        line
+        for line in (part.rstrip(b"\r\n") for part in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
+        if line.strip(b" \t\r\x0b\x0c")
+    ]
+    for row in [*lines, *read(folder, "any.json", data)]:
+        assert (row.row is None) != (row.error is None)
+
+
+# --- JSON -------------------------------------------------------------------------------------------
+
+
+def test_a_list_gives_a_row_per_element_as_compact_json(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.json", b'[ {"b": 1, "a": "\\u00e9"},\n 7,\n {} ]')
+    assert [row.line for row in rows] == [1, 2, 3]
+    assert rows[0].raw == '{"b":1,"a":"é"}'.encode()
+    assert (rows[1].raw, detail(rows[1])) == (b"7", "it is a number")
+    assert rows[2].row == {}
+
+
+def test_a_single_object_is_one_row(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "a.json", b'\xef\xbb\xbf{"a" : 1}\n')
+    assert (row.line, row.raw, row.row) == (1, b'{"a":1}', {"a": 1})
+
+
+def test_a_json_file_of_json_lines_says_what_to_set(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "a.json", b'{"a":1}\n{"a":2}\n')
+    assert detail(row) == (
+        "unexpected content after document at line 2, column 1; "
+        "its first line is a whole object, so set `format: jsonl`"
+    )
+
+
+def test_an_empty_json_file_is_an_error_row(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "a.json", b" \n")
+    assert detail(row) == "the file is empty"
+
+
+def test_an_element_that_nests_too_deep_does_not_take_its_neighbours_along(tmp_path: Path) -> None:
+    deep = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
+    first, broken, last = read(tmp_path, "a.json", b'[{"a":1},' + deep + b',{"a":2}]')
+    assert (first.row, last.row) == ({"a": 1}, {"a": 2})
+    assert detail(broken) == "its values nest deeper than 254 levels"
+    assert broken.raw.startswith(b'{"a":[[[')
+
+
+# --- CSV --------------------------------------------------------------------------------------------
+
+
+def test_cells_may_hold_line_breaks_quotes_and_commas_and_a_row_has_the_number_of_its_first_line(
+    tmp_path: Path,
+) -> None:
+    rows = read(tmp_path, "a.csv", b'\xef\xbb\xbf text ,label\r\n"a, ""b""\r\nc",x\r\n\r\nd,y\r\n')
+    assert [(row.line, row.row) for row in rows] == [
+        (2, {"text": 'a, "b"\r\nc', "label": "x"}),
+        (5, {"text": "d", "label": "y"}),
+    ]
+    assert rows[1].raw == b'{"text":"d","label":"y"}'
+
+
+def test_an_empty_cell_is_none(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "a.csv", b"text,label\n,x\n")
+    assert row.row == {"text": None, "label": "x"}
+
+
+def test_a_tsv_is_split_at_tabs(tmp_path: Path) -> None:
+    for format in (Format.AUTO, Format.CSV):
+        (row,) = read(tmp_path, "a.tsv", b"text\tlabel\na, b\tx\n", format)
+        assert row.row == {"text": "a, b", "label": "x"}
+
+
+def test_rows_with_too_many_or_too_few_cells_say_the_counts(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", b"a,b\n1\n1,2,3\n1,2\n")
+    assert [detail(row) for row in rows[:2]] == ["1 cells, but the header has 2", "3 cells, but the header has 2"]
+    assert (rows[1].raw, rows[2].row) == (b"1,2,3", {"a": "1", "b": "2"})
+
+
+def test_broken_quotes_are_error_rows_with_their_lines(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", b'a,b\n1,"x"y\n1,2\n"3\n4,5\n')
+    assert detail(rows[0]) == "',' expected after '\"' in line 2"
+    assert rows[1].row == {"a": "1", "b": "2"}
+    assert detail(rows[2]) == "unexpected end of data in lines 4 to 5"
+    assert (rows[2].line, rows[2].raw) == (4, b'"3\n4,5')
+
+
+def test_a_csv_row_that_is_no_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", b"a,b\ncaf\xe9,x\ny,z\n")
+    assert (detail(rows[0]), rows[0].raw) == ("line 2: byte 3 (0xe9) is not UTF-8", b"caf\xe9,x")
+    assert rows[1].row == {"a": "y", "b": "z"}
+
+
+def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None:
+    nul, huge = read(tmp_path, "a.csv", b"a,b\n\x00,1\n" + b"x" * 1_000_000 + b",2\n")
+    assert nul.row == {"a": "\x00", "b": "1"}
+    assert huge.row is not None
+    assert len(huge.row["a"]) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty; a CSV starts with a line of column names"),
+        (b"a,b,a\n1,2,3\n", "has two columns called 'a'; rename one, so that no cell is lost"),
+        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; repair the first line"),
+        (b"\xff,b\n", "has a header that is no text: line 1: byte 0 (0xff) is not UTF-8; save the file as UTF-8"),
+    ],
+)
+def test_a_csv_without_a_usable_header_is_an_error(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(SourceError) as error:
+        read(tmp_path, "a.csv", data)
+    assert str(error.value) == f"'{tmp_path / 'a.csv'}' {said}"
+
+
+@given(st.binary())
+def test_no_bytes_below_a_header_can_stop_the_csv_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    for row in read(tmp_path_factory.getbasetemp(), "any.csv", b"a,b\n" + data):
+        assert (row.row is None) != (row.error is None)
+
+
+# --- Parquet ----------------------------------------------------------------------------------------
+
+
+def test_parquet_values_become_plain_json_values(tmp_path: Path) -> None:
+    (row,) = parquet(
+        tmp_path,
+        {
+            "text": ["é"],
+            "day": [datetime.date(2026, 3, 5)],
+            "at": pa.array([datetime.datetime(2026, 3, 5, 1, 2, tzinfo=datetime.UTC)]),
+            "clock": [datetime.time(1, 2)],
+            "price": [decimal.Decimal("1.10")],
+            "score": [float("nan")],
+            "bytes": [b"ok"],
+            "blob": [b"\xff"],
+            "tags": [["a", "b"]],
+            "inner": [{"x": 1}],
+        },
+    )
+    assert row.row == {
+        "text": "é",
+        "day": "2026-03-05",
+        "at": "2026-03-05T01:02:00+00:00",
+        "clock": "01:02:00",
+        "price": "1.10",
+        "score": None,
+        "bytes": "ok",
+        "blob": "/w==",
+        "tags": ["a", "b"],
+        "inner": {"x": 1},
+    }
+    assert json.loads(row.raw) == row.row
+
+
+def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
+    rows = parquet(tmp_path, {"n": list(range(10_000))})
+    assert [(row.line, row.row) for row in rows] == [(n + 1, {"n": n}) for n in range(10_000)]
+
+
+def test_a_parquet_cell_without_a_value_in_python_is_an_error_row_of_its_own(tmp_path: Path) -> None:
+    offsets = pa.py_buffer(bytes([0, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0]))
+    text = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"ok\xff\xfe")])
+    far = pa.array([1, 10_000_000], pa.date32())
+    good, bad = parquet(tmp_path, {"text": text, "day": far})
+    assert good.row == {"text": "ok", "day": "1970-01-02"}
+    assert bad.row is None
+    assert bad.raw == b'{"text":"//4=","day":null}'
+    assert detail(bad).startswith("column 'text': 'utf-8' codec can't decode byte 0xff")
+    assert "column 'day': date value out of range" in detail(bad)
+
+
+def test_two_parquet_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    with pytest.raises(SourceError, match="two columns called 'a'"):
+        list(read_rows(path))
+
+
+@pytest.mark.parametrize("size", [0, 3, 200])
+def test_a_damaged_parquet_file_is_an_error(tmp_path: Path, size: int) -> None:
+    pq.write_table(pa.table({"a": list(range(1000))}), tmp_path / "whole.parquet")
+    data = (tmp_path / "whole.parquet").read_bytes()[:size]
+    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read: .*; replace or repair the file"):
+        read(tmp_path, "a.parquet", data)
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "A.JSONL", "v1.2.jsonl"])
+def test_the_ending_names_the_format(tmp_path: Path, name: str) -> None:
+    assert [row.row for row in read(tmp_path, name, b'{"a":1}')] == [{"a": 1}]
+
+
+def test_a_given_format_outranks_the_ending(tmp_path: Path) -> None:
+    assert [row.row for row in read(tmp_path, "a.txt", b'{"a":1}', Format.JSONL)] == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.xlsx", "has the ending '.xlsx'"), ("a", "has no ending"), ("a.gz", "has no ending")],
+)
+def test_an_unknown_ending_says_which_are_known(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(SourceError) as error:
+        read(tmp_path, name, b"")
+    assert str(error.value) == (
+        f"'{tmp_path / name}' {said}, which names no format; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
+        ".parquet, also with .gz or .zst) or set the source's `format:`"
+    )
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    part = gzip.compress(b'{"a":1}\n')
+    assert len(read(tmp_path, "a.jsonl.gz", part + part)) == 2
+    zst = pa.compress(b"a,b\n1,2\n", codec="zstd", asbytes=True)
+    assert [row.row for row in read(tmp_path, "a.csv.zst", zst)] == [{"a": "1", "b": "2"}]
+
+
+def test_a_cut_off_compressed_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="Truncated compressed stream; replace or repair the file"):
+        read(tmp_path, "a.jsonl.gz", gzip.compress(b'{"a":1}\n' * 1000)[:-9])
+
+
+@pytest.mark.parametrize("name", ["gone.jsonl", "gone.parquet", "gone.csv.gz"])
+def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError) as error:
+        list(read_rows(tmp_path / name))
+    assert str(error.value) == f"'{tmp_path / name}' does not exist; check the source's `path:`"
+
+
+def test_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").mkdir()
+    with pytest.raises(SourceError, match=r"cannot be read: .*Is a directory"):
+        list(read_rows(tmp_path / "a.jsonl"))

@@ -1,0 +1,220 @@
+"""The sample sets are what their README says: reproducible, labelled with the truth, and honest."""
+
+import csv
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import sys
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+import pytest
+from stdnum import iban, luhn
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+FILES = ("clauses/clauses.jsonl", "clauses/truth.jsonl", "invoices/invoices.csv", "invoices/truth.jsonl")
+COPIES = {"exact_duplicate", "near_duplicate", "conflict"}
+PLANTS = {
+    "clauses": {
+        "exact_duplicate": 40,
+        "near_duplicate": 40,
+        "conflict": 30,
+        "wrong_label": 40,
+        "malformed": 12,
+        "personal_data": 14,
+        "template_token": 4,
+        "unlabeled": 25,
+    },
+    "invoices": {
+        "exact_duplicate": 4,
+        "near_duplicate": 4,
+        "wrong_value": 10,
+        "invalid": 6,
+        "unlabeled": 8,
+        "personal_data": 3,
+    },
+}
+
+
+def generate(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the generator as a person does."""
+    # -B: without it the run would leave compiled files among the samples.
+    command = [sys.executable, "-B", str(SAMPLES / "generate.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def lines(name: str) -> list[bytes]:
+    return (SAMPLES / name).read_bytes().removesuffix(b"\n").split(b"\n")
+
+
+def truth(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(f"{name}/truth.jsonl")]
+
+
+def clauses() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return each well-formed clause with its truth."""
+    pairs = zip(lines("clauses/clauses.jsonl"), truth("clauses"), strict=True)
+    return [(json.loads(raw), true) for raw, true in pairs if true["planted"] != ["malformed"]]
+
+
+def invoices() -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the cells of each invoice with its truth."""
+    with (SAMPLES / "invoices/invoices.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return list(zip(rows, truth("invoices"), strict=True))
+
+
+def trigrams(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).lower())
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def likeness(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
+    return len(a & b) / len(a | b)
+
+
+def test_generating_again_gives_the_committed_bytes(tmp_path: Path) -> None:
+    run = generate("--out", str(tmp_path))
+    assert run.returncode == 0, run.stderr
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (SAMPLES / name).read_bytes(), f"{name} is stale: run generate.py"
+
+
+def test_the_check_of_the_generator_passes_and_names_what_is_stale(tmp_path: Path) -> None:
+    assert generate("--check").returncode == 0
+    run = generate("--check", "--out", str(tmp_path))
+    assert run.returncode == 1
+    assert "clauses/clauses.jsonl is stale; run generate.py" in run.stdout
+
+
+def test_the_readme_states_the_counts_that_the_generator_prints() -> None:
+    assert generate("--counts").stdout.strip() in (SAMPLES / "README.md").read_text("utf-8")
+
+
+def test_every_kind_of_clause_stands_in_the_readme_with_its_meaning() -> None:
+    readme = (SAMPLES / "README.md").read_text("utf-8")
+    kinds = json.loads((SAMPLES / "material/kinds.json").read_text("utf-8"))
+    assert all(f"| `{kind}` | {about['means']} |" in readme for kind, about in kinds.items())
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_there_are_as_many_plants_as_promised_and_one_a_line_at_most(name: str) -> None:
+    planted = [entry["planted"] for entry in truth(name)]
+    assert max(map(len, planted)) == 1
+    found = Counter(itertools.chain(*planted))
+    assert {plant: found[plant] for plant, least in PLANTS[name].items() if found[plant] < least} == {}
+
+
+def test_the_sets_have_the_promised_size_and_no_kind_is_rare() -> None:
+    assert 640 <= len(lines("clauses/clauses.jsonl")) <= 760
+    assert 120 <= len(invoices()) <= 140
+    kinds = Counter(true["kind"] for _, true in clauses())
+    assert len(kinds) == 14
+    assert min(kinds.values()) >= 25
+    assert len({raw["contract"] for raw, _ in clauses()}) == 60
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 1_500_000
+
+
+def test_every_truth_line_names_its_raw_line_by_hash() -> None:
+    raw = lines("clauses/clauses.jsonl")
+    assert [true["line"] for true in truth("clauses")] == list(range(1, len(raw) + 1))
+    assert [true["sha256"] for true in truth("clauses")] == [hashlib.sha256(line).hexdigest() for line in raw]
+
+
+def test_every_invoice_starts_on_the_line_that_its_truth_names() -> None:
+    raw = lines("invoices/invoices.csv")
+    for cells, true in invoices():
+        assert cells[0] == true["id"]
+        assert raw[true["line"] - 1].startswith(f"{true['id']},".encode())
+
+
+def test_the_label_is_the_truth_unless_something_else_is_planted() -> None:
+    for raw, true in clauses():
+        wrong = true["planted"] == ["wrong_label"] or true["detail"] == "wrong_kind"
+        if true["planted"] == ["unlabeled"]:
+            assert raw.get("kind") is None
+        else:
+            assert (raw["kind"] != true["kind"]) == wrong
+
+
+def test_only_malformed_lines_have_no_answer_and_only_refused_ones_are_unusable() -> None:
+    for true in truth("clauses"):
+        assert (true["kind"] is None) == (true["planted"] == ["malformed"])
+        assert true["usable"] == (true["planted"] not in (["malformed"], ["personal_data"], ["template_token"]))
+
+
+def test_unplanted_texts_are_never_alike() -> None:
+    # Originals count as unplanted; only their copies are left out.
+    texts = {
+        "clauses": [raw["clause"] for raw, true in clauses() if true["original_line"] is None],
+        "invoices": [cells[1] for cells, true in invoices() if true["original_id"] is None and cells[1]],
+    }
+    for several in texts.values():
+        grams = [trigrams(text) for text in several]
+        assert max(likeness(a, b) for a, b in itertools.combinations(grams, 2)) < 0.6
+
+
+def test_duplicates_are_as_near_as_they_claim_and_come_after_their_original() -> None:
+    by_line = {true["line"]: raw for raw, true in clauses()}
+    for raw, true in clauses():
+        if not COPIES & set(true["planted"]) or true["original_line"] is None:
+            continue
+        original = by_line[true["original_line"]]
+        near = likeness(trigrams(raw["clause"]), trigrams(original["clause"]))
+        if true["planted"] == ["conflict"]:
+            assert raw["clause"] == original["clause"]
+            assert raw["kind"] != original["kind"]
+        else:
+            assert raw["kind"] == original["kind"]
+            assert true["line"] > true["original_line"]
+            assert near == 1 if true["planted"] == ["exact_duplicate"] else 0.75 <= near < 1
+
+
+def test_right_values_stand_in_the_text_and_the_wrong_one_does_not() -> None:
+    names = ("vendor", "invoice_number", "purchase_order")
+    for cells, true in invoices():
+        if not true["values"]:
+            continue
+        text = " ".join(cells[1].split())
+        assert all(true["values"][name] in text for name in names if true["values"][name])
+        # Amounts are written in many ways; their digits are the same in all of them.
+        assert re.sub(r"\D", "", f"{true['values']['total']:.2f}") in re.sub(r"[^\d\s]|(?<=\d) (?=\d{3}\b)", "", text)
+        if true["planted"] == ["wrong_value"]:
+            right = ["" if value is None else str(value) for value in true["values"].values()]
+            wrong = [cell for cell, value in zip(cells[2:], right, strict=True) if cell != value]
+            assert len(wrong) == 1
+            assert wrong[0] not in text
+
+
+def test_planted_numbers_pass_the_validators() -> None:
+    texts = [(true["detail"], raw["clause"]) for raw, true in clauses() if true["planted"] == ["personal_data"]]
+    texts += [(true["detail"], cells[1]) for cells, true in invoices() if true["planted"] == ["personal_data"]]
+    assert len(texts) == 17
+    for detail, text in texts:
+        if "phone" in detail:
+            region = "US" if detail == "phone_us" else "GB"
+            assert list(phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.VALID))
+        if detail == "card":
+            assert any(luhn.is_valid(re.sub(r"\D", "", digits)) for digits in re.findall(r"[\d -]{16,}", text))
+        if detail == "iban":
+            assert any(iban.is_valid(found) for found in re.findall(r"[A-Z]{2}\d\d(?: [A-Z\d]{2,4})+", text))
+
+
+def test_no_domain_but_the_example_ones_appears() -> None:
+    domain = re.compile(r"[\w-]+\.(?:com|org|net|io|dev|co|eu|uk|de|fr|ch|ai|app|info|biz)\b", re.IGNORECASE)
+    found = set()
+    for path in SAMPLES.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            found |= set(domain.findall(path.read_bytes().decode("utf-8", "replace")))
+    assert found == {"example.com", "example.org"}
+
+
+def test_every_text_file_ends_with_a_newline() -> None:
+    for path in SAMPLES.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            assert path.read_bytes().endswith(b"\n"), path

@@ -1,0 +1,163 @@
+"""Splits never leak, never move, and are near the fractions."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline.errors import ReleaseError
+from pipeline.split import SplitRow, assign_splits, check_leaks
+
+FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+def row(record_id: str, group: str = "", label: str = "", split: str | None = None, published: bool = True) -> SplitRow:
+    return SplitRow(record_id=record_id, group=group, label=label, split=split, published=published)
+
+
+def test_a_row_that_has_a_split_stays_there() -> None:
+    rows = [row("r1", split="test"), row("r2", split="test"), row("r3", split="old")]
+    assert assign_splits(rows, FRACTIONS) == {"r1": "test", "r2": "test", "r3": "old"}
+
+
+def test_a_late_row_follows_its_group_s_split() -> None:
+    rows = [row("r1", group="g", split="test"), row("r2", group="g"), row("r3", group="g")]
+    assert set(assign_splits(rows, FRACTIONS).values()) == {"test"}
+
+
+def test_a_group_in_two_splits_is_refused_and_both_rows_are_named() -> None:
+    rows = [row("r1", "g", split="train"), row("r0"), row("r2", "g"), row("r3", "g", split="test")]
+    text = (
+        "Rows 'r1' (train) and 'r3' (test) are too alike to lie in two splits: the release would leak; "
+        "run curate again, which leaves one of them out."
+    )
+    for order in (rows, rows[::-1]):
+        with pytest.raises(ReleaseError) as caught:
+            assign_splits(order, FRACTIONS)
+        assert str(caught.value) == text
+
+
+def test_a_row_that_left_the_release_still_binds_the_row_that_took_its_place() -> None:
+    rows = [row("old", "g", split="test", published=False), row("new", "g"), *(row(f"r{i}") for i in range(30))]
+    splits = assign_splits(rows, FRACTIONS)
+    assert splits["new"] == "test"
+    assert "old" not in splits
+    assert Counter(splits.values()) == {"train": 25, "validation": 3, "test": 3}
+
+
+def test_a_published_row_binds_its_group_before_rows_that_are_left_out() -> None:
+    rows = [row("r1", "g", split="test", published=False), row("r2", "g", split="train"), row("r3", "g")]
+    assert assign_splits(rows, FRACTIONS) == {"r2": "train", "r3": "train"}
+
+
+def test_check_leaks_looks_at_published_rows_only() -> None:
+    rows = [row("r1", "g"), row("r2", "g"), row("r3", "h")]
+    check_leaks(rows, {"r1": "train", "r3": "test"})
+    with pytest.raises(ReleaseError, match=r"^Rows 'r1' \(train\) and 'r2' \(test\) are too alike"):
+        check_leaks(rows, {"r1": "train", "r2": "test", "r3": "test"})
+
+
+def test_rows_without_a_group_are_not_one_group() -> None:
+    check_leaks([row("r1"), row("r2")], {"r1": "train", "r2": "test"})
+    assert set(assign_splits([row(f"r{i}") for i in range(10)], FRACTIONS).values()) == set(FRACTIONS)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7])
+def test_every_split_gets_a_group_while_there_are_enough(count: int) -> None:
+    assert set(assign_splits([row(f"r{i}") for i in range(count)], FRACTIONS).values()) == set(FRACTIONS)
+
+
+def test_too_few_groups_begin_with_the_largest_split() -> None:
+    assert assign_splits([row("r1")], FRACTIONS) == {"r1": "train"}
+    assert assign_splits([], FRACTIONS) == {}
+
+
+def test_a_split_without_a_fraction_gets_no_new_rows() -> None:
+    rows = [row(f"r{i}") for i in range(20)]
+    assert set(assign_splits(rows, {"train": 0.5, "test": 0.5, "spare": 0}).values()) == {"train", "test"}
+
+
+def test_a_split_that_a_source_has_filled_gets_no_new_rows() -> None:
+    rows = [row(f"t{i}", split="test") for i in range(50)] + [row(f"r{i}") for i in range(50)]
+    splits = assign_splits(rows, FRACTIONS)
+    assert Counter(splits.values()) == {"test": 50, "train": 44, "validation": 6}
+
+
+def test_the_largest_group_goes_to_the_largest_split() -> None:
+    rows = [row(f"big{i}", "big") for i in range(60)] + [row(f"r{i}") for i in range(40)]
+    splits = assign_splits(rows, FRACTIONS)
+    assert splits["big0"] == "train"
+    assert Counter(splits.values()) == {"train": 80, "validation": 10, "test": 10}
+
+
+def test_every_label_is_shared_out_by_the_fractions() -> None:
+    rng = random.Random(2)
+    rows = [row(f"r{i}", label=rng.choice("aaaaaaabbc")) for i in range(1000)]
+    splits = assign_splits(rows, FRACTIONS)
+    for label in "abc":
+        found = Counter(splits[row.record_id] for row in rows if row.label == label)
+        for split, share in FRACTIONS.items():
+            assert found[split] == pytest.approx(share * found.total(), abs=2)
+
+
+def test_the_salt_draws_another_division_of_the_same_size() -> None:
+    rows = [row(f"r{i}") for i in range(100)]
+    one, other = assign_splits(rows, FRACTIONS, "a"), assign_splits(rows, FRACTIONS, "b")
+    assert one != other
+    assert Counter(one.values()) == Counter(other.values()) == {"train": 80, "validation": 10, "test": 10}
+
+
+# --- properties -------------------------------------------------------------------------------
+@st.composite
+def row_lists(draw: st.DrawFn, prefix: str = "r") -> list[SplitRow]:
+    groups = draw(st.lists(st.sampled_from(["", "", "g1", "g2", "g3", "g4"]), max_size=40))
+    return [row(f"{prefix}{at}", group, draw(st.sampled_from("abc"))) for at, group in enumerate(groups)]
+
+
+ALL_FRACTIONS = st.sampled_from(
+    [FRACTIONS, {"train": 0.5, "test": 0.5}, {"train": 1.0}, {"train": 0.6, "a": 0.3, "b": 0.1, "c": 0.0}]
+)
+
+
+@given(row_lists(), ALL_FRACTIONS, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(
+    rows: list[SplitRow], fractions: Mapping[str, float], rng: random.Random
+) -> None:
+    shuffled = list(rows)
+    rng.shuffle(shuffled)
+    assert assign_splits(rows, fractions) == assign_splits(shuffled, fractions)
+
+
+@given(row_lists(), row_lists(prefix="late"), ALL_FRACTIONS, ALL_FRACTIONS)
+def test_growth_moves_no_row_and_divides_no_group(
+    rows: list[SplitRow], late: list[SplitRow], fractions: Mapping[str, float], changed: Mapping[str, float]
+) -> None:
+    first = assign_splits(rows, fractions)
+    grown = [*(replace(one, split=first[one.record_id]) for one in rows), *late]
+    second = assign_splits(grown, changed)
+    assert second.keys() == {one.record_id for one in grown}
+    assert {name: second[name] for name in first} == first
+    check_leaks(grown, second)
+
+
+@given(row_lists(), ALL_FRACTIONS)
+def test_the_sizes_are_within_one_group_of_the_fractions(rows: list[SplitRow], fractions: Mapping[str, float]) -> None:
+    units = Counter(one.unit for one in rows)
+    open_splits = [split for split, share in fractions.items() if share > 0]
+    assume(len(units) > 2 * len(open_splits))
+    sizes = Counter(assign_splits(rows, fractions).values())
+    for split, share in fractions.items():
+        assert abs(sizes[split] - share * len(rows)) <= max(units.values()) + 1
+        assert sizes[split] > 0 or share == 0
+
+
+def test_many_small_groups_come_close_to_the_fractions() -> None:
+    rng = random.Random(4)
+    rows: Sequence[SplitRow] = [row(f"r{i}", f"g{rng.randrange(500)}", rng.choice("abcdef")) for i in range(3000)]
+    sizes = Counter(assign_splits(rows, FRACTIONS).values())
+    for split, share in FRACTIONS.items():
+        assert sizes[split] == pytest.approx(share * 3000, abs=6)
