@@ -96,7 +96,7 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     found = list_versions(store.releases)
     if as_json:
         keys = ("version", "digest", "created_at", "task", "label_sources")
-        rows = [
+        listed = [
             {key: manifest.model_dump(mode="json")[key] for key in keys}
             | {
                 "path": str(store.releases / manifest.version),
@@ -104,7 +104,7 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
             }
             for manifest in found
         ]
-        print_json(rows)
+        print_json(listed)
         return
     rows = [
         [m.version, f"{m.created_at:%F %T}", sum(f.rows for f in m.splits.values()), m.digest[:19] + "…"] for m in found

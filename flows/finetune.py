@@ -1,1 +1,88 @@
 """Finetune: a published version becomes a LoRA adapter, judged against the untuned model."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.context import Context
+from flows.engine import Engine
+from flows.reporting import write_report
+from pipeline.adapter import find_adapter, read_record
+from pipeline.evaluate import Estimate
+from pipeline.finetuning import Training, finetune_version
+from pipeline.store import Verb
+from pipeline.versions import resolve, verify
+
+
+class Finetuned(BaseModel):
+    """An adapter, new or found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    version: str
+    path: str
+    reused: bool
+    """It was trained on the same rows with the same settings before."""
+    base_model: str
+    metric: str
+    train_rows: int
+    test_rows: int
+    seconds: float
+    """Of training."""
+    untuned: Estimate
+    tuned: Estimate
+    difference: Estimate
+    """Tuned minus untuned, on the same rows."""
+
+
+def finetune(context: Context, engine: Engine, *, version: str = "latest", again: bool = False) -> Finetuned:
+    """Train an adapter on a published version, unless the same training was done before.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        version: ``X.Y.Z`` or ``latest``.
+        again: train even if there is an adapter for this version and these settings.
+
+    Raises:
+        ReleaseError, Damaged: there is no such version, or its bytes have changed.
+        TrainingError: the model or the rows cannot be used.
+    """
+    store, config = context.store, context.dataset.config
+    folder = resolve(store.releases, f"{config.name}@{version}")
+    with store.lock(Verb.FINETUNE):
+        # Nobody should bet a model on bytes that nobody published.
+        engine.run(verify, folder).require_sound()
+        run = context.new_run(Verb.FINETUNE)
+        with store.scratch(run.id) as work:
+            training = Training(folder, config.finetune, run.id, run.goldleaf, work, store.models)
+            found = None if again else find_adapter(store.models, training.key)
+            path = found or engine.run(finetune_version, training, context.dataset.task, engine.progress.step)
+        result = _result(path, config.name, reused=found is not None)
+        if found is None:
+            summary = {"version": result.version, "path": str(path), "tuned": result.tuned.value}
+            store.commit(run, inputs={}, funnel=None, summary=summary)
+    if found is None:
+        write_report(context)
+        engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=result.tuned.value))
+        engine.artifact(f"goldleaf-{config.name}-finetune", (path / "README.md").read_text(encoding="utf-8"))
+    return result
+
+
+def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
+    record = read_record(path)
+    return Finetuned(
+        dataset=dataset,
+        version=record.lineage.version,
+        path=str(path),
+        reused=reused,
+        base_model=record.config.base_model,
+        metric=record.tuned.metric,
+        train_rows=record.train.rows,
+        test_rows=record.tuned.questions,
+        seconds=record.train.seconds,
+        untuned=record.untuned.score,
+        tuned=record.tuned.score,
+        difference=record.comparison.difference,
+    )

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.adapter import latest_finetuning
-
 from flows.context import Context
 from flows.status import read_status
 from pipeline.report import render_report
@@ -30,7 +28,7 @@ def report_html(context: Context) -> str:
         context.dataset,
         funnel=snapshot.funnel(),
         published=versions[-1] if versions else None,
-        finetuning=latest_finetuning(context.store.models, context.dataset.task),
+        models=context.store.models,
         next_steps=[f"`{read_status(context).next_step}`"],
     )
     return render_report(data)

@@ -12,7 +12,9 @@ from pipeline.errors import ConfigError
 class Settings(BaseSettings):
     """What depends on the machine, not on the dataset."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     goldleaf_home: str = "data/store"
     """Where tables, releases and models lie; relative paths start at the working directory."""

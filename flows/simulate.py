@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.label_studio import LabelStudio
-
 from pipeline.dataset_file import LoadedDataset
-from pipeline.labeling import prediction_result, verdict_result
+from pipeline.label_studio import LabelStudio
+from pipeline.labeling import prediction_result, read_result, verdict_result
 from pipeline.review import Connection, marker
 from pipeline.store import Snapshot
 from schemas.annotation import Verdict
@@ -57,9 +56,29 @@ def annotate(
     dataset: LoadedDataset,
     truth: dict[str, Truth],
     on_tasks: Callable[[int], None] = lambda tasks: None,
+    *,
+    faultless: bool = False,
 ) -> int:
-    """Answer every task that has no annotation yet; returns how many were looked at."""
-    client = LabelStudio(connection.url, connection.api_key)
+    """Answer every task that has no annotation yet; returns how many were looked at.
+
+    Args:
+        connection: the server.
+        dataset: names the project.
+        truth: by record id.
+        on_tasks: told how many more tasks were looked at.
+        faultless: never skip, doubt or err.
+    """
+    with LabelStudio(connection.url, connection.api_key) as client:
+        return _annotate(client, dataset, truth, on_tasks, faultless)
+
+
+def _annotate(
+    client: LabelStudio,
+    dataset: LoadedDataset,
+    truth: dict[str, Truth],
+    on_tasks: Callable[[int], None],
+    faultless: bool,
+) -> int:
     project = client.find_project(marker(dataset))
     if project is None:
         return 0
@@ -68,8 +87,10 @@ def annotate(
     for task in tasks:
         draw = _draw(task.record_id)
         user = users[int(draw * 1e6) % len(users)]
-        verdict, targets = _answer(truth.get(task.record_id), task.proposal, draw)
-        result = verdict_result(verdict) if targets is None else prediction_result(dataset.task, targets)
+        draw = 1.0 if faultless else draw
+        shown = read_result(dataset.task, task.proposal, was_cancelled=False)
+        verdict, targets = _answer(truth.get(task.record_id), shown.targets, draw)
+        result = verdict_result(dataset.task, verdict) if targets is None else prediction_result(dataset.task, targets)
         client.annotate(task.task_id, result, user=user, skipped=verdict is Verdict.SKIPPED)
         on_tasks(1)
     return len(tasks)

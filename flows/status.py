@@ -5,13 +5,13 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.label_studio import LabelStudio
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from pipeline.errors import GoldleafError
 from pipeline.formats import read_rows
 from pipeline.ingest import source_files
+from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
 from pipeline.review import open_questions

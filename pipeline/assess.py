@@ -221,7 +221,8 @@ def doubt_labels(cases: list[Case], task: type[Task]) -> str:
         if found.issue[index] and case.human is Standing.NOTHING and case.targets:
             detail = f"says '{predicted}', not '{case.targets[field]}'"
             case.doubts = [Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail)]
-    return found.note
+    note: str = found.note
+    return note
 
 
 def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:

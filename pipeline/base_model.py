@@ -10,6 +10,7 @@ import importlib.metadata
 import io
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,7 +105,8 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
 def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars, log lines and usage reports away from the user's terminal.
 
-    Errors still raise. Everything is as it was afterwards.
+    Of warnings only one is hidden, which the libraries raise at one another. Everything is as it was
+    afterwards.
     """
     import datasets
     from huggingface_hub import constants
@@ -118,7 +120,10 @@ def quiet() -> Iterator[None]:
     datasets.disable_progress_bars()
     constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
-        yield
+        with warnings.catch_warnings():
+            for name in ("gradient_checkpointing", "is_gradient_checkpointing"):
+                warnings.filterwarnings("ignore", message=f"`{name}` is deprecated", category=FutureWarning)
+            yield
     finally:
         log.set_verbosity(verbosity)
         if bars:

@@ -24,7 +24,11 @@ _TASKS = {
     Kind.CLASSIFICATION: ["text-classification", "text-generation"],
     Kind.EXTRACTION: ["text-generation"],
 }
-_SPDX = re.compile(r"[A-Za-z0-9.+-]+")
+_HUB_LICENSE = re.compile(
+    r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
+    r"|apache-2\.0|mit|bsd(-[23]-clause)?|[al]?gpl-[23]\.[01]|gfdl|mpl-2\.0|unlicense|etalab-2\.0|unknown"
+)
+"""What the hub accepts as ``license``; for anything else it wants ``other`` and a name."""
 
 
 def dataset_card(
@@ -68,7 +72,10 @@ def _metadata(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Tabl
         "configs": [{"config_name": "default", "default": True, "data_files": files}],
         "dataset_info": {
             **_features(next(iter(tables.values())).schema),
-            "splits": [{"name": split, "num_examples": file.rows} for split, file in manifest.splits.items()],
+            "splits": [
+                {"name": split, "num_bytes": tables[split].nbytes, "num_examples": file.rows}
+                for split, file in manifest.splits.items()
+            ],
         },
     }
 
@@ -82,9 +89,9 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _license(manifest: Manifest, dataset: Dataset) -> dict[str, Any]:
-    """The hub knows SPDX ids in lower case; for any other text it has ``other`` and a name."""
+    """The license of the whole, or those of the sources."""
     texts = [dataset.release.license] if dataset.release.license else sorted(set(manifest.licenses.values()))
-    ids = [text.lower() if _SPDX.fullmatch(text) else "other" for text in texts]
+    ids = [text.lower() if _HUB_LICENSE.fullmatch(text.lower()) else "other" for text in texts]
     names = [text for text, known in zip(texts, ids, strict=True) if known == "other"]
     found: dict[str, Any] = {"license": ids[0] if len(ids) == 1 else sorted(set(ids))}
     return found | ({"license_name": "; ".join(names)} if names else {})
@@ -115,7 +122,7 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
     about.append(
         f"{_rows(manifest):,} chat examples for {manifest.kind}, {manifest.tokens:,} tokens of prompt and answer "
         f"({manifest.encoding}). This is version {manifest.version} of `{manifest.name}`, published on "
-        f"{manifest.created_at:%Y-%m-%d} by [Goldleaf](manifest.json) {manifest.goldleaf}. It never changes."
+        f"{manifest.created_at:%Y-%m-%d} by Goldleaf {manifest.goldleaf}. It never changes."
     )
     return "\n\n".join(about)
 
@@ -123,7 +130,8 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
 def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> str:
     total = _rows(manifest)
     rows = [(split, file.rows, f"{file.rows / total:.1%}") for split, file in manifest.splits.items()]
-    text = "Rows that resemble each other are never in two splits"
+    text = "Rows that resemble each other" if dataset.duplicates.threshold < 1 else "Rows with the same input"
+    text += " are never in two splits"
     if dataset.split.group_by:
         text += f", nor are rows with the same {' and '.join(f'`{name}`' for name in dataset.split.group_by)}"
     text += ". A row stays in its split in every later version."
@@ -208,8 +216,6 @@ def _funnel(manifest: Manifest) -> str:
 def _quality(manifest: Manifest, notes: Sequence[str]) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
     lines = [f"People entered or confirmed {checked:,} of {_rows(manifest):,} answers.", *notes]
-    if "report.html" in manifest.files:
-        lines.append("`report.html` shows the decisions, with examples.")
     return "## Quality\n\n" + "\n".join(f"- {line}" for line in lines)
 
 

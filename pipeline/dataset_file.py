@@ -5,7 +5,9 @@ import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Hashable, Iterator
+import traceback
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +40,28 @@ class LoadedDataset:
         text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":
+        # A task that was loaded from a file is in no module that another process could import.
+        return _load_again, (self.path, self.config_digest)
+
+
+def _load_again(path: Path, config_digest: str) -> LoadedDataset:
+    """What a worker process receives instead of a pickled dataset."""
+    dataset = load_dataset_file(path)
+    if dataset.config_digest != config_digest:
+        raise ConfigError(f"{path} or its task was changed while a run was using it; run it again")
+    return dataset
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves dates as texts: no key takes a date, and a title may well be one."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
 
 def load_dataset_file(path: Path) -> LoadedDataset:
     """Read and check a dataset.yaml, and import its task.
@@ -47,29 +71,48 @@ def load_dataset_file(path: Path) -> LoadedDataset:
             listed, each with its line); the task cannot be loaded or used.
     """
     path = path.resolve()
+    root, values = _parse(path, _read(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        config = Dataset.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_messages(path, root, error))) from error
+    try:
+        task = load_task(config.task, path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}:{_line(_node_at(root, ('task',)))}: {error}") from error
+    return LoadedDataset(path, config, task)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         hint = "pass the path of a dataset.yaml, or make one with `goldleaf init`"
         raise ConfigError(f"{path} cannot be read ({error.strerror}); {hint}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[Any, Any]]:
+    """The file as nodes, which know their lines, and as values."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: no valid YAML: {getattr(error, 'problem', error)}") from error
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if doubled := next(_doubled_keys(node, set()), None):
+            raise ConfigError(f"{path}:{_line(doubled)}: '{doubled.value}' stands here twice; keep one")
+        values = loader.construct_document(node) if node else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: no valid YAML: {error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path}:{line}: no valid YAML: {error.reason} (#x{error.character:04x})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: a value is not what its tag says: {error}") from error
     if node is None or not isinstance(values, dict):
-        raise ConfigError(f"{path}: a dataset.yaml holds keys such as name, task and sources; this one does not")
-    if doubled := next(_doubled_keys(node), None):
-        raise ConfigError(f"{path}:{doubled.start_mark.line + 1}: '{doubled.value}' stands here twice; keep one")
-    try:
-        config = Dataset.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_messages(path, node, error))) from error
-    return LoadedDataset(path, config, load_task(config.task, path.parent))
+        raise ConfigError(f"{path}:1: a dataset.yaml holds keys such as name, task and sources; this one does not")
+    return node, values
 
 
 def load_task(reference: str, folder: Path) -> type[Task]:
@@ -79,9 +122,11 @@ def load_task(reference: str, folder: Path) -> type[Task]:
         ConfigError: nothing is there, it does not import, or it is no usable task.
     """
     location, _, name = reference.rpartition(":")
-    if not location or not name.isidentifier():
+    is_file = location.endswith(".py")
+    is_module = all(part.isidentifier() for part in location.split("."))
+    if not name.isidentifier() or not (is_file or is_module):
         raise ConfigError(f"task '{reference}' should read path/to/file.py:Class or module:Class")
-    module = _load_file(folder / location) if location.endswith(".py") else _load_module(location)
+    module = _load_file(folder / location) if is_file else _load_module(location)
     task = getattr(module, name, None)
     if task is None:
         found = ", ".join(sorted(_tasks_in(module))) or "none"
@@ -99,8 +144,10 @@ def _load_file(path: Path) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise ConfigError(f"there is no task file {path}")
-    # One module name per path: two datasets may both keep their task in a task.py.
-    name = f"goldleaf_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    # One module name per path: two datasets may both keep their task in a task.py. The content is part of
+    # it, so that a process that lives long sees an edited file.
+    digest = hashlib.sha256(str(path).encode() + b"\0" + path.read_bytes())
+    name = f"goldleaf_task_{digest.hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -110,20 +157,28 @@ def _load_file(path: Path) -> ModuleType:
     # Registered first: pydantic looks the module up to resolve postponed annotations.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
+        with _explained(f"task file {path}", path):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
-        raise ConfigError(f"task file {path} does not import: {type(error).__name__}: {error}") from error
+        raise
     return module
 
 
 def _load_module(name: str) -> ModuleType:
-    try:
+    with _explained(f"task module '{name}'"):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"task module '{name}' does not import: {error}") from error
+
+
+@contextmanager
+def _explained(what: str, path: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # It is the user's own code that runs here: it may raise anything.
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f" (line {frame.lineno})" for frame in frames if frame.filename == str(path)]
+        where = lines[-1] if lines else ""
+        raise ConfigError(f"{what} does not import: {type(error).__name__}: {error}{where}") from error
 
 
 def _tasks_in(module: ModuleType) -> Iterator[str]:
@@ -134,16 +189,23 @@ def _tasks_in(module: ModuleType) -> Iterator[str]:
 
 def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        line = _node_at(root, item["loc"]).start_mark.line + 1
-        where = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            text = f"'{item['loc'][-1]}' is no known key; known are: {', '.join(_known_keys(item['loc'][:-1]))}"
-        elif item["type"] == "missing":
-            text = f"'{where}' is missing; it is required"
-        else:
-            text = f"{where}: {item['msg'].removeprefix('Value error, ')}" if where else item["msg"]
-            text = text.removeprefix("Value error, ")
-        yield f"{path}:{line}: {text}"
+        yield f"{path}:{_line(_node_at(root, item['loc']))}: {_message(item)}"
+
+
+def _message(item: Any) -> str:
+    """One of pydantic's errors as people read it."""
+    where = ".".join(str(part) for part in item["loc"])
+    match item["type"]:
+        case "extra_forbidden":
+            return f"'{item['loc'][-1]}' is no known key; known are: {', '.join(_known_keys(item['loc'][:-1]))}"
+        case "missing":
+            return f"'{where}' is missing; it is required"
+        case "model_type":
+            return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
+    text = item["msg"].removeprefix("Value error, ")
+    if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
+        text += f", got {item['input']!r}"
+    return f"{where}: {text}" if where else text
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
@@ -161,23 +223,31 @@ def _model_in(annotation: Any) -> Any:
     return next((model for model in found if model is not None), None)
 
 
-def _node_at(node: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
-    """The node of the deepest part of a location that the file has."""
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
+    """The key or list item of the deepest part of a location that the file has."""
+    shown = node = root
     for part in loc:
         if isinstance(node, yaml.MappingNode):
-            match = [(key, value) for key, value in node.value if key.value == part]
+            # The last one: a mapping's own keys follow those that it was merged with.
+            match = [pair for pair in node.value if pair[0].value == str(part)]
             if not match:
-                return node
-            key, value = match[0]
-            # A scalar's own line is its key's line, also for block scalars.
-            node = key if isinstance(value, yaml.ScalarNode) else value
+                break
+            shown, node = match[-1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-    return node
+            shown = node = node.value[part]
+    return shown
 
 
-def _doubled_keys(node: yaml.Node) -> Iterator[yaml.Node]:
+def _doubled_keys(node: yaml.Node | None, looked_at: set[int]) -> Iterator[yaml.Node]:
     """Keys that stand twice in one mapping; YAML would silently let the last one win."""
+    if id(node) in looked_at:
+        # An alias can lead back to where it stands.
+        return
+    looked_at.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
@@ -185,7 +255,7 @@ def _doubled_keys(node: yaml.Node) -> Iterator[yaml.Node]:
                 if key.value in seen:
                     yield key
                 seen.add(key.value)
-            yield from _doubled_keys(value)
+            yield from _doubled_keys(value, looked_at)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _doubled_keys(item)
+            yield from _doubled_keys(item, looked_at)

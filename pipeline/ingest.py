@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import polars as pl
@@ -21,9 +20,11 @@ from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.store import SCHEMAS, Store, Table
 from schemas.dataset import Mode, Source
-from schemas.record import stable_hash
+from schemas.record import ID_BYTES, stable_hash
 
 _CHUNK_ROWS = 50_000
+_CHUNK_BYTES = 64 * 2**20
+"""Raw bytes that are held in memory at once, apart from the longest row's."""
 _DOWNLOAD_TIMEOUT_S = 60.0
 
 
@@ -102,69 +103,95 @@ def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
     """
     if source.path.startswith(("http://", "https://")):
         return [_fetch(source, work)]
-    pattern = folder / source.path
+    path = folder / source.path
+    if path.is_file():
+        # Before anything else: a file may well be called data[1].jsonl.
+        return [path]
     if glob.has_magic(source.path):
-        files = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        names = glob.glob(source.path, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        files = sorted(folder / name for name in names if (folder / name).is_file())
         if not files:
-            raise SourceError(f"source '{source.name}': nothing matches {pattern}; correct its path")
+            raise SourceError(f"source '{source.name}': nothing matches {path}; correct its path")
         return files
-    if not pattern.is_file():
-        what = "is a folder; write a glob such as folder/*.jsonl" if pattern.is_dir() else "does not exist"
-        raise SourceError(f"source '{source.name}': {pattern} {what}")
-    return [pattern]
+    what = "is a folder; write a glob such as folder/*.jsonl" if path.is_dir() else "does not exist; correct its path"
+    raise SourceError(f"source '{source.name}': {path} {what}")
 
 
 def _fetch(source: Source, work: Path) -> Path:
-    name = Path(urlsplit(source.path).path).name or "download"
-    target = work / f"{source.name}-{name}"
     try:
+        # The endings say what the format is; the rest of the name may be anything.
+        endings = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
+        target = work / f"download-{stable_hash(source.name)}{endings}"
         with httpx.stream("GET", source.path, follow_redirects=True, timeout=_DOWNLOAD_TIMEOUT_S) as response:
             response.raise_for_status()
             with target.open("wb") as file:
                 for part in response.iter_bytes():
                     file.write(part)
-    except httpx.HTTPError as error:
-        raise SourceError(f"source '{source.name}': {source.path} cannot be fetched: {error}") from error
+    except httpx.HTTPStatusError as error:
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
+        raise SourceError(
+            f"source '{source.name}': {source.path} cannot be fetched, the server answers {answer}; correct its path"
+        ) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        problem = str(error) or type(error).__name__
+        raise SourceError(
+            f"source '{source.name}': {source.path} cannot be fetched ({problem}); correct its path or try again"
+        ) from error
     return target
+
+
+_READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
 
 
 def _frames(source: Source, files: list[Path], folder: Path, run: str, start: int) -> Iterator[pl.DataFrame]:
     """The rows of a source as frames in the shape of the ``records`` table."""
+    schema = SCHEMAS[Table.RECORDS]
     now = datetime.now(UTC)
+    for rows in _chunks(source, files, folder):
+        # By columns: row by row, polars takes several times as long.
+        columns = dict(zip(_READ_COLUMNS, zip(*rows, strict=True), strict=True))
+        frame = pl.DataFrame(columns, schema={name: schema[name] for name in _READ_COLUMNS}).with_columns(
+            source=pl.lit(source.name),
+            withdrawn=pl.lit(False),
+            batch=pl.lit(run),
+            position=pl.int_range(start, start + len(rows), dtype=pl.Int64),
+            ingested_at=pl.lit(now).cast(schema["ingested_at"]),
+        )
+        yield frame.select(schema.names())
+        start += len(rows)
+
+
+def _chunks(source: Source, files: list[Path], folder: Path) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a source, as many at a time as memory should hold."""
     occurrences: Counter[bytes] = Counter()
     rows: list[tuple[Any, ...]] = []
-    position = start
+    size = 0
     for file in files:
         shown = _shown(file, folder, source)
-        for raw in read_rows(file, source.format):
-            revision = hashlib.blake2b(raw.raw, digest_size=16)
+        for raw in _read(source, file):
+            revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
             key = _key(source, raw, revision, occurrences)
-            rows.append(
-                (
-                    stable_hash(source.name, key),
-                    revision.hexdigest(),
-                    source.name,
-                    key,
-                    shown,
-                    raw.line,
-                    raw.raw,
-                    raw.error.model_dump_json() if raw.error else "",
-                    False,
-                    run,
-                    position,
-                    now,
-                )
-            )
-            position += 1
-            if len(rows) >= _CHUNK_ROWS:
-                yield pl.DataFrame(rows, schema=SCHEMAS[Table.RECORDS], orient="row")
-                rows = []
+            error = raw.error.model_dump_json() if raw.error else ""
+            rows.append((stable_hash(source.name, key), revision.hexdigest(), key, shown, raw.line, raw.raw, error))
+            size += len(raw.raw)
+            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+                yield rows
+                rows, size = [], 0
     if rows:
-        yield pl.DataFrame(rows, schema=SCHEMAS[Table.RECORDS], orient="row")
+        yield rows
+
+
+def _read(source: Source, file: Path) -> Iterator[RawRow]:
+    try:
+        yield from read_rows(file, source.format)
+    except SourceError as error:
+        raise SourceError(f"source '{source.name}': {error}") from error
 
 
 def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
-    if source.key and raw.row is not None and (value := field_value(raw.row, source.key)) is not None:
+    """The user's id of a row, or its content and occurrence number where it has none."""
+    value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
+    if value is not None and value != "":
         # The type is part of the key: 1 and "1" are two ids.
         return value if isinstance(value, str) else f"{type(value).__name__}:{value}"
     digest = revision.digest()
@@ -203,19 +230,22 @@ def _new_positions(index: pl.DataFrame, present: pl.LazyFrame) -> pl.DataFrame:
     """Positions of the rows to append.
 
     A key's last row is new if it differs from the record's present revision; its earlier rows only
-    if that revision was never seen, or reading a file of updates twice would replay them.
+    if that revision was never seen, or reading a file of updates twice would replay them. Where an
+    earlier row is new, the last one follows it in any case, to stay the present revision.
     """
     known = present.select("record_id", "revision", "withdrawn", "batch", "position").collect()
     latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
     same = ["record_id", "revision"]
-    last = index.filter("final").join(latest, on=same, how="anti")
+    final = index.filter("final")
+    last = final.join(latest, on=same, how="anti")
     earlier = (
         index.filter(~pl.col("final"))
         .join(known, on=same, how="anti")
-        .join(index.filter("final"), on=same, how="anti")
+        .join(final, on=same, how="anti")
         .unique(same, keep="first", maintain_order=True)
     )
-    return pl.concat([last.select("position"), earlier.select("position")])
+    again = final.join(earlier, on="record_id", how="semi")
+    return pl.concat([last, earlier, again]).select("position").unique()
 
 
 def _withdrawals(index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], run: str) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Publishes a version as a plain folder that never changes; the front door to everything about versions.
+"""Publishes a version as a plain folder that never changes.
 
 A version is written under a temporary name and renamed once all its bytes are on the disk, so that
 no half version can be seen. ``data/*.parquet`` carry their content's digest in their names, because
@@ -24,48 +24,11 @@ import pyarrow.parquet as pq
 
 from pipeline.card import dataset_card
 from pipeline.errors import ReleaseError, VersionExists
-from pipeline.published_rows import (
-    ROWS_AT_ONCE,
-    PublishedRow,
-    batches,
-    content,
-    content_digest,
-    rows_table,
-    version_digest,
-)
-from pipeline.versions import (
-    MANIFEST,
-    Problem,
-    Verification,
-    dump_json,
-    list_versions,
-    next_version,
-    parse_version,
-    read_manifest,
-    resolve,
-    sealed,
-    sha256_of,
-    verify,
-)
+from pipeline.published_rows import ROWS_AT_ONCE, batches, content, version_digest
+from pipeline.versions import MANIFEST, dump_json, list_versions, next_version, parse_version, sealed, sha256_of
 from schemas.dataset import Dataset
 from schemas.manifest import Funnel, Manifest, SplitFile
 from schemas.task import Task
-
-__all__ = [
-    "Problem",
-    "PublishedRow",
-    "Release",
-    "Verification",
-    "content_digest",
-    "list_versions",
-    "next_version",
-    "parse_version",
-    "publish",
-    "read_manifest",
-    "resolve",
-    "rows_table",
-    "verify",
-]
 
 CARD = "README.md"
 SCHEMA = "schema.json"
@@ -166,8 +129,8 @@ def _manifest(
         run=release.run,
         task=release.dataset.task,
         task_digest=release.task.task_digest(),
-        kind=release.task.task_kind(),
-        metric=release.task.task_metric(),
+        kind=release.task.task_kind().value,
+        metric=release.task.task_metric().value,
         splits=dict(splits),
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),

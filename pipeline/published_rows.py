@@ -85,7 +85,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
         raise ReleaseError(
             f"A value does not fit the columns of {task.__name__}: {error}; correct the row or the field's type."
         ) from error
-    return pa.Table.frombatches(batches, schema)
+    return pa.Table.from_batches(pieces, schema)
 
 
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
@@ -136,4 +136,4 @@ def content_digest(tables: Mapping[str, pa.Table]) -> str:
 
 def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
     """The table's rows in pieces of ``ROWS_AT_ONCE`` or less."""
-    return iter(table.tobatches(max_chunksize=ROWS_AT_ONCE))
+    return iter(table.to_batches(max_chunksize=ROWS_AT_ONCE))

@@ -22,7 +22,8 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     """Run a query over the committed state.
 
     Raises:
-        StoreError: the query is not valid; the text is DuckDB's, with the tables there are.
+        StoreError: the query is no single valid statement, or would read or write anything else; the
+            text is DuckDB's, with the tables there are.
     """
     frames = {
         "current": snapshot.current_decisions(),
@@ -35,11 +36,15 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     }
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
         try:
-            named = connection.get_table_names(sql)
-            for name in named & frames.keys():
-                # Only what is named is read.
-                connection.register(name, frames[name].collect().to_arrow())
-            answer: pl.DataFrame = connection.sql(sql).pl()
+            for name, frame in frames.items():
+                # Lazy: only what a query names is read.
+                connection.register(name, frame)
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1:
+                raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
+            relation = connection.sql(statements[0])
+            answer: pl.DataFrame = relation.pl() if relation is not None else pl.DataFrame()
             return answer
-        except (duckdb.Error, AttributeError) as error:
-            raise StoreError(f"the query failed: {error}; tables: {', '.join(VIEWS)}") from error
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            problem = str(error).strip().split("\n")[0]
+            raise StoreError(f"the query failed: {problem}; tables: {', '.join(VIEWS)}") from error

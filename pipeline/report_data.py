@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pipeline.assess import standing
@@ -28,6 +29,7 @@ from pipeline.report import (
     TokenLengths,
     ValueCount,
 )
+from pipeline.report_finetuning import latest_finetuning
 from pipeline.review import is_open
 from pipeline.store import Snapshot
 from pipeline.triage import Standing
@@ -96,7 +98,7 @@ def gather_report(
     *,
     funnel: Funnel,
     published: Manifest | None = None,
-    finetuning: FineTuning | None = None,
+    models: Path | None = None,
     next_steps: Iterable[str] = (),
 ) -> ReportData:
     """Collect everything that the report shows of a state.
@@ -106,7 +108,7 @@ def gather_report(
         dataset: configuration and task.
         funnel: of that state.
         published: the version that the page describes.
-        finetuning: untuned against tuned, where there is an adapter.
+        models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
     """
     state = _State(snapshot, dataset)
@@ -129,9 +131,14 @@ def gather_report(
         duplicates=list(_pairs(state)),
         conflicts=list(_conflicts(state)),
         review=_review(state),
-        finetuning=finetuning,
+        finetuning=_finetuning(state, models) if models else None,
         doubts=list(_doubts(state, accepted)),
     )
+
+
+def _finetuning(state: _State, models: Path) -> FineTuning | None:
+    examples = {decision.record_id: state.example(decision) for decision in state.decisions}
+    return latest_finetuning(models, state.task, examples)
 
 
 def _published(manifest: Manifest | None) -> Published | None:

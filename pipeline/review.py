@@ -4,15 +4,17 @@ A push sends only committed decisions, and only what the server does not have ye
 repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
+from pipeline.errors import LabelStudioError
 from pipeline.label_studio import LabelStudio, PulledTask
 from pipeline.labeling import Question, labeling_config, labeling_task, read_result
 from pipeline.store import SCHEMAS, Snapshot, Store, Table
@@ -112,35 +114,48 @@ def push_questions(
     """
     snapshot = store.snapshot().at_last_commit()
     decisions = open_questions(snapshot)
-    client = LabelStudio(connection.url, connection.api_key)
-    client.check()
-    task = dataset.task
-    project = client.ensure_project(
-        title=dataset.config.release.title or dataset.config.name,
-        marker=marker(dataset),
-        config=labeling_config(task),
-        instruction=task.task_instruction(),
-    )
-    server = client.identity(project)
-    known = set(snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").collect().to_series())
     by_key = {question(decision).push_key: decision for decision in decisions}
-    todo = {key: decision for key, decision in by_key.items() if key not in known}
-    on_tasks(len(by_key) - len(todo))
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        project = client.ensure_project(
+            title=dataset.config.release.title or dataset.config.name,
+            marker=marker(dataset),
+            config=labeling_config(dataset.task),
+            instruction=dataset.task.task_instruction(),
+        )
+        server = client.identity(project)
+        known = _pushed_keys(snapshot, server)
+        todo = {key: decision for key, decision in by_key.items() if key not in known}
+        on_tasks(len(by_key) - len(todo))
 
-    def keep(task_ids: dict[str, int]) -> None:
-        store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
-        on_tasks(len(task_ids))
+        def keep(task_ids: dict[str, int]) -> None:
+            store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
+            on_tasks(len(task_ids))
 
-    tasks = [labeling_task(task, question(decision), model_version=run) for decision in todo.values()]
-    report = client.push(project, tasks, on_batch=keep)
-    refused = [f"{todo[key].record_id}: {reason}" for key, reason in report.refused]
+        tasks, unfit = _labeling_tasks(todo.values(), dataset)
+        report = client.push(project, tasks, on_batch=keep)
     return Pushed(
-        project,
-        f"{connection.url.rstrip('/')}/projects/{project}/data",
-        report.pushed,
-        report.already_there + len(by_key) - len(todo),
-        refused,
+        project=project,
+        url=f"{client.url}/projects/{project}/data",
+        sent=report.pushed,
+        already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
+        refused=unfit + [f"record {todo[key].record_id}: {reason}" for key, reason in report.refused],
     )
+
+
+def _pushed_keys(snapshot: Snapshot, server: str) -> set[str]:
+    return set(snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").collect().to_series())
+
+
+def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:
+    """The tasks to import, and what cannot be one: a single odd text must not hold up all the others."""
+    tasks, unfit = [], []
+    for decision in decisions:
+        try:
+            tasks.append(labeling_task(dataset.task, question(decision)))
+        except LabelStudioError as error:
+            unfit.append(f"record {decision.record_id}: {error}")
+    return tasks, unfit
 
 
 def _push_rows(
@@ -173,18 +188,19 @@ def pull_annotations(
         since: watermark (ISO time of the server) by server, from the last committed pull.
         on_tasks: told how many more tasks were read.
     """
-    client = LabelStudio(connection.url, connection.api_key)
-    client.check()
-    project = client.find_project(marker(dataset))
-    if project is None:
-        return Pulled(None, "", 0, None)
-    server = client.identity(project)
-    start = datetime.fromisoformat(since[server]) if server in since else None
-    pull = client.pull(project, start)
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        project = client.find_project(marker(dataset))
+        if project is None:
+            return Pulled(None, "", 0, None)
+        server = client.identity(project)
+        start = datetime.fromisoformat(since[server]) if server in since else None
+        pull = client.pull(project, start)
+        task_ids = client.task_ids(project)
     on_tasks(len(pull.tasks))
     seen = [item for task in pull.tasks for item in _annotations(task, dataset, server, project)]
     known = store.snapshot().latest_annotations().filter(pl.col("server") == server).collect()
-    gone = _tombstones(known, pull.tasks, client.task_ids(project)).with_columns(run=pl.lit(run))
+    gone = _tombstones(known, pull.tasks, task_ids).with_columns(run=pl.lit(run))
     same = ["server", "annotation_id", "updated_at", "deleted"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)

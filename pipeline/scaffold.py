@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from schemas.dataset import NAME
 from schemas.task import Kind
 
 _TASKS = {
@@ -68,7 +69,7 @@ _ROWS = {
 }
 
 _YAML = """# What this dataset is made of. Every key is described in docs/data-teams.md.
-name: {name}
+name: "{name}"
 task: task.py:{task}          # the class in task.py beside this file
 
 sources:
@@ -92,8 +93,13 @@ def scaffold(folder: Path, name: str, kind: Kind) -> list[Path]:
     """Write dataset.yaml, task.py and a few example rows into a folder.
 
     Raises:
-        ConfigError: one of the files is there already; nothing is written then.
+        ConfigError: the name is no dataset name, the folder is a file, or one of the files is there
+            already; nothing is written then.
     """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; name a folder")
     texts = {
         "dataset.yaml": _YAML.format(name=name, task=_CLASSES[kind]),
         "task.py": _TASKS[kind],

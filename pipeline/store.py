@@ -13,7 +13,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,7 +23,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import Busy, StoreError
 from schemas.fate import Fate
@@ -187,6 +187,21 @@ class Store:
         """Remove intermediate files, those of killed runs too; call it while holding the lock."""
         shutil.rmtree(self.root / "work", ignore_errors=True)
 
+    @contextmanager
+    def scratch(self, run: str) -> Iterator[Path]:
+        """An empty folder for a fine-tuning, which may go on while others curate; it goes at the end.
+
+        What killed fine-tunings left behind goes too: the caller holds their lock.
+        """
+        parent = self.root / "finetuning"
+        shutil.rmtree(parent, ignore_errors=True)
+        folder = parent / run
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(parent, ignore_errors=True)
+
     def _path(self, table: Table) -> Path:
         return self.root / "tables" / table
 
@@ -230,8 +245,15 @@ class Store:
         return pl.scan_delta(str(self._path(table)), version=version).select(SCHEMAS[table].names())
 
     def snapshot(self) -> "Snapshot":
-        """Pin the newest state of every table."""
-        return Snapshot(self, {table: self.version(table) for table in Table})
+        """Pin the newest state of every table.
+
+        The runs are pinned first: what a run wrote was there before the run, so that no run is seen
+        without its rows, even if it commits meanwhile.
+        """
+        runs = self.version(Table.RUNS)
+        return Snapshot(
+            self, {Table.RUNS: runs} | {table: self.version(table) for table in Table if table != Table.RUNS}
+        )
 
     def _open(self, table: Table) -> DeltaTable | None:
         path = self._path(table)
@@ -242,6 +264,11 @@ class Store:
         except TableNotFoundError:
             # A writer died between creating the folder and the first commit.
             return None
+        except DeltaError as error:
+            problem = str(error).strip().split("\n")[0]
+            raise StoreError(
+                f"table '{table}' of '{self.dataset}' is damaged ({problem}); restore {path} from a backup"
+            ) from error
 
     # --- writing ------------------------------------------------------------------------------
     def append(self, table: Table, rows: pl.DataFrame) -> None:
@@ -285,8 +312,9 @@ class Store:
         delta = self._open(table)
         if delta is None:
             empty = pl.DataFrame(schema=SCHEMAS[table])
-            # "ignore": of two processes that create it at once, one does.
-            write_deltalake(self._path(table), _arrow(empty), mode="ignore", configuration=_TABLE_SETTINGS)
+            # Of two processes that create it at once, one does, and the other may be told in either way.
+            with suppress(CommitFailedError):
+                write_deltalake(self._path(table), _arrow(empty), mode="ignore", configuration=_TABLE_SETTINGS)
             delta = DeltaTable(self._path(table))
         return delta
 
@@ -306,11 +334,15 @@ class Store:
         self.append(Table.RUNS, pl.DataFrame([row], schema=SCHEMAS[Table.RUNS]))
 
     def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
-        """A run whose id sorts after every earlier one, even if the clock was set back."""
+        """A run whose id sorts after every earlier one, even if the clock was set back.
+
+        Batches of runs that were killed before their commit count too: records are ordered by them.
+        """
         now = datetime.now(UTC)
-        last = self.scan(Table.RUNS).select(pl.col("run").max()).collect().item()
-        if last is not None:
-            now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
+        for table, column in ((Table.RUNS, "run"), (Table.RECORDS, "batch")):
+            last = self.scan(table).select(pl.col(column).max()).collect().item()
+            if last is not None:
+                now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
         return Run(
             id=now.strftime(_RUN_FORMAT), verb=verb, config_digest=config_digest, started_at=now, goldleaf=goldleaf
         )

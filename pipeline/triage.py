@@ -6,8 +6,9 @@ decisions again, so a repeated run sends nobody anything twice.
 """
 
 import hashlib
+import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -20,6 +21,8 @@ from schemas.record import Decision
 _HELD_SCORE = 0.95
 """Conflicts and held rows come before most doubts: without people they never get in."""
 _UNGROUNDED_SCORE = 0.6
+_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
+"""Routes that use up budget."""
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
 
@@ -103,34 +106,38 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
     askers = _conflict_representatives(cases)
     outcomes = {case.record_id: _outcome(case, unusable, askers) for case in cases}
     budget = _budget(review, len(cases))
-    asked = [case for case in cases if case.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
+    asked = [case for case in cases if case.past_route in _ASKED]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
+    chosen = _choose(candidates, outcomes, max(0, budget - len(asked)), Counter(case.group for case in asked))
     for case in cases:
-        _keep_asking(case, outcomes[case.record_id])
-    chosen = _choose(candidates, outcomes, max(0, budget - len(asked)))
-    for case in candidates:
-        _settle(outcomes[case.record_id], case.record_id in chosen, review)
-    for case in cases:
-        _audit(case, outcomes[case.record_id], review.audit)
+        outcome = outcomes[case.record_id]
+        if case.past_route in _ASKED:
+            _keep_asking(case, outcome)
+        else:
+            _settle(outcome, case.record_id in chosen, review)
+        _audit(case, outcome, review.audit)
     decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
     return Triage(decisions, budget, len(asked) + len(chosen), len(candidates) - len(chosen))
 
 
 def _budget(review: Review, current: int) -> int:
-    return review.budget if isinstance(review.budget, int) else int(review.budget * current)
+    # Rounded first: 0.29 of 100 is 28.999999999999996.
+    return review.budget if isinstance(review.budget, int) else int(round(review.budget * current, 6))
 
 
 def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
-    """One record per conflict asks the question; the others follow its answer."""
+    """One record per conflict asks the question; the others follow its answer.
+
+    It is the one whose question people have already, or else the first.
+    """
     chosen: dict[str, Case] = {}
-    for case in cases:
-        if not case.conflict:
-            continue
-        best = chosen.get(case.text_key)
-        rank = (case.past_route is not Routed.CONFLICT, case.order)
-        if best is None or rank < (best.past_route is not Routed.CONFLICT, best.order):
-            chosen[case.text_key] = case
+    for case in sorted((case for case in cases if case.conflict), key=_asking_rank):
+        chosen.setdefault(case.text_key, case)
     return {case.record_id for case in chosen.values()}
+
+
+def _asking_rank(case: Case) -> tuple[bool, bool, int]:
+    return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
 
 
 def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
@@ -175,7 +182,7 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
         waits.append(Reason(code=ReasonCode.UNLABELED))
     if case.conflict:
         asks = case.record_id in askers
-        reasons = [_conflict_reason(case), *waits]
+        reasons = [_conflict_reason(case), *waits, *case.doubts]
         return _Outcome(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
     if waits:
         unlabeled_only = case.targets is None and not case.holds
@@ -199,18 +206,20 @@ def _keep_asking(case: Case, outcome: _Outcome) -> None:
     """A question that was asked and not answered stays asked, whatever today's doubt is."""
     if case.human is not Standing.NOTHING or outcome.fate in (Fate.REJECTED, Fate.DUPLICATE):
         return
-    if case.past_route in (Routed.UNCERTAIN, Routed.CONFLICT):
-        outcome.fate = Fate.REVIEW
-        outcome.routed = case.past_route
-        if outcome.reasons == [Reason(code=ReasonCode.PASSED)]:
-            outcome.reasons = [Reason(code=ReasonCode.LABEL_DOUBT, detail="doubted by an earlier run")]
-    elif case.past_route is Routed.AUDIT and outcome.fate is Fate.ACCEPTED:
-        outcome.routed = Routed.AUDIT
+    outcome.fate = Fate.REVIEW
+    outcome.routed = case.past_route
+    if outcome.reasons == [Reason(code=ReasonCode.PASSED)]:
+        outcome.reasons = [Reason(code=ReasonCode.LABEL_DOUBT, detail="doubted by an earlier run")]
 
 
-def _choose(candidates: list[Case], outcomes: dict[str, _Outcome], room: int) -> set[str]:
-    """Uncertainty times diversity, the best of every group before the second of any."""
-    rank: Counter[str] = Counter()
+def _choose(
+    candidates: list[Case], outcomes: dict[str, _Outcome], room: int, asked_in_group: Mapping[str, int]
+) -> set[str]:
+    """Uncertainty times diversity, the best of every group before the second of any.
+
+    ``asked_in_group`` counts the questions of earlier runs by group.
+    """
+    rank = Counter(asked_in_group)
     by_score = sorted(candidates, key=lambda case: (-_score(outcomes, case), case.order))
     tiers: defaultdict[int, list[Case]] = defaultdict(list)
     for case in by_score:
@@ -235,13 +244,20 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: 
     queues: defaultdict[str, list[Case]] = defaultdict(list)
     for case in reversed(tier):
         queues[_sort_of(case, outcomes[case.record_id])].append(case)
+
+    def urgency(name: str) -> tuple[float, str]:
+        return -_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name
+
+    # A pick changes the urgency of its own sort only, so a heap holds: there may be as many sorts as cases.
+    heap = [urgency(name) for name in queues]
+    heapq.heapify(heap)
     picks: list[str] = []
-    while queues and len(picks) < room:
-        best = max(queues, key=lambda name: (_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name))
+    while heap and len(picks) < room:
+        _, best = heapq.heappop(heap)
         picks.append(queues[best].pop().record_id)
         sorts[best] += 1
-        if not queues[best]:
-            del queues[best]
+        if queues[best]:
+            heapq.heappush(heap, urgency(best))
     return picks
 
 
@@ -254,6 +270,7 @@ def _sort_of(case: Case, outcome: _Outcome) -> str:
 
 
 def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
+    """What the budget makes of a fate that depends on it."""
     if chosen:
         outcome.routed = outcome.route
     elif outcome.may_pass and review.unreviewed is Unreviewed.ACCEPT:
@@ -262,11 +279,18 @@ def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
 
 
 def _audit(case: Case, outcome: _Outcome, rate: float) -> None:
-    """Draw the audit slice by a hash: random over records, and the same in every run."""
-    if outcome.fate is not Fate.ACCEPTED or outcome.routed or case.human is not Standing.NOTHING:
+    """Draw the audit slice by a hash: random over records, and the same in every run.
+
+    What was drawn stays drawn, and the question covers whatever speaks against the record since.
+    """
+    if outcome.routed or case.human is not Standing.NOTHING:
         return
-    draw = int.from_bytes(hashlib.blake2b(f"audit {case.record_id}".encode(), digest_size=8).digest(), "big")
-    if draw < rate * 2**64:
+    if case.past_route is Routed.AUDIT:
+        drawn = outcome.fate in (Fate.ACCEPTED, Fate.REVIEW)
+    else:
+        draw = int.from_bytes(hashlib.blake2b(f"audit {case.record_id}".encode(), digest_size=8).digest(), "big")
+        drawn = outcome.fate is Fate.ACCEPTED and draw < rate * 2**64
+    if drawn:
         outcome.routed = Routed.AUDIT
 
 

@@ -173,9 +173,10 @@ def verify(folder: Path) -> Verification:
     damaged = {name: detail for name, sha256 in hashes.items() if (detail := _damage(folder / name, sha256))}
     sound = [split for split in manifest.splits.values() if split.file not in damaged]
     for split in sound:
-        if content(pq.ParquetFile(folder / split.file).iter_batches(ROWS_AT_ONCE)) != (split.rows, split.content):
-            damaged[split.file] = "does not hold the rows that the manifest names"
-    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir()}
+        with pq.ParquetFile(folder / split.file) as file:
+            if content(file.iter_batches(ROWS_AT_ONCE)) != (split.rows, split.content):
+                damaged[split.file] = "does not hold the rows that the manifest names"
+    found = {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if not entry.is_dir()}
     damaged |= dict.fromkeys(found - {MANIFEST, *hashes}, "was not published with this version")
     rows = sum(split.rows for split in sound if split.file not in damaged)
     problems = tuple(Problem(file=name, detail=detail) for name, detail in sorted(damaged.items()))

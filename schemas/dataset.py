@@ -63,7 +63,7 @@ class Action(StrEnum):
 class Source(Part):
     """Where rows come from."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     """Part of every record's id: renaming a source makes new records."""
     path: str
     """A file, a glob (``**`` allowed) or an http(s) URL; relative paths start at the dataset.yaml."""
@@ -119,7 +119,7 @@ class Measure(Part):
 class Review(Part):
     """How much people look at."""
 
-    budget: Annotated[int, Field(ge=0)] | Share = 0.1
+    budget: int | float = 0.1
     """How many records (a whole number) or which share of the current records (0.0 to 1.0) may be sent
     to people, those already reviewed included. Raise it to send more."""
     audit: Share = 0.02
@@ -127,6 +127,16 @@ class Review(Part):
     unreviewed: Unreviewed = Unreviewed.ACCEPT
     """What happens to doubtful labels beyond the budget. Conflicts, failed checks, personal data and
     unlabeled rows always wait."""
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _is_count_or_share(cls, budget: object) -> object:
+        # A union of constrained types would answer with one error for each of them.
+        if type(budget) is int and budget >= 0:
+            return budget
+        if isinstance(budget, float) and 0 <= budget <= 1:
+            return budget
+        raise ValueError(f"{budget!r} is neither a whole number of records nor a share from 0.0 to 1.0")
 
 
 class Split(Part):
@@ -217,11 +227,16 @@ class Dataset(Part):
             raise ValueError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
         return name
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Dataset":
-        names = [source.name for source in self.sources]
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: list[Source]) -> list[Source]:
+        names = [source.name for source in sources]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two sources are called '{min(doubled)}'; names identify records, so make them unique")
+        return sources
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Dataset":
         for source in self.sources:
             if source.split is not None and source.split not in self.split.fractions:
                 known = ", ".join(self.split.fractions)

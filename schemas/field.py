@@ -57,10 +57,15 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
     """Read a target's annotation.
 
     Raises:
-        UnsupportedType: for nested models, chat messages, lists of anything but text.
+        UnsupportedType: for nested models, chat messages, lists of anything but text, and for choices
+            that a model's or a form's text could not give back exactly.
     """
     inner, optional = _without_none(_without_metadata(annotation))
     if choices := _choices(inner):
+        if odd := [choice for choice in choices if choice != _text(choice) or "\n" in choice or not choice]:
+            raise UnsupportedType(
+                f"target '{name}' has the choice {odd[0]!r}; a choice is one line of text without space around it"
+            )
         return TargetField(
             name=name, type=ValueType.CHOICE, optional=optional, choices=choices, description=description
         )
@@ -74,6 +79,25 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
     )
 
 
+def is_blank(value: Any) -> bool:
+    """Whether a value is a text of nothing but white space (and NUL characters): it says nothing."""
+    return isinstance(value, str) and not _text(value)
+
+
+def admits_none(annotation: Any) -> bool:
+    """Whether None is a value of the annotated type."""
+    return annotation is None or types.NoneType in get_args(annotation)
+
+
+def is_beyond_64_bits(value: Any) -> bool:
+    """Whether a value is, or holds, an integer that neither JSON nor Parquet writers take."""
+    if isinstance(value, dict):
+        return any(map(is_beyond_64_bits, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(is_beyond_64_bits, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
 def canonical(field: TargetField, value: Any) -> JsonValue:
     """Bring a target to the one form in which two equal answers are equal.
 
@@ -83,7 +107,7 @@ def canonical(field: TargetField, value: Any) -> JsonValue:
     if field.many:
         texts = [_text(str(part)) for part in (value or [])]
         return [text for text in texts if text]
-    if value is None or (isinstance(value, str) and not _text(value)):
+    if value is None or is_blank(value):
         return None
     match field.type:
         case ValueType.INTEGER:

@@ -77,7 +77,8 @@ class Manifest(BaseModel):
     previous: str | None = None
     """The version published before this one."""
     files: dict[str, str]
-    """sha256 of every other file of the version by name."""
+    """sha256 of every other file of the version by name; under ``manifest.json`` its own, taken while
+    that entry is empty."""
     config: dict[str, Any]
     """The dataset's configuration as it was."""
 

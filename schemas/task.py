@@ -15,17 +15,35 @@ answers and the metric's name. Everything that Goldleaf asks a task is a classme
 
 import functools
 import hashlib
+import inspect
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    ValidationError,
+    field_validator,
+)
 
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, canonical, target_field
+from schemas.field import (
+    JsonValue,
+    TargetField,
+    UnsupportedType,
+    ValueType,
+    admits_none,
+    canonical,
+    is_beyond_64_bits,
+    is_blank,
+    target_field,
+)
 from schemas.message import Message, Speaker
+from schemas.partial_model import partial_model
 
 
 class Role(StrEnum):
@@ -85,6 +103,13 @@ class Task(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
+    @field_validator("*")
+    @classmethod
+    def _fits_64_bits(cls, value: Any) -> Any:
+        if is_beyond_64_bits(value):
+            raise ValueError("the number needs more than 64 bits")
+        return value
+
     # --- what the class says ------------------------------------------------------------------
     @classmethod
     def task_names(cls, role: Role) -> list[str]:
@@ -111,17 +136,17 @@ class Task(BaseModel):
     @classmethod
     def task_instruction(cls) -> str:
         """The docstring without its indentation: the system message, and what annotators read."""
-        return re.sub(r"\s*\n\s*", "\n", (cls.__doc__ or "").strip())
+        return inspect.cleandoc(cls.__doc__ or "")
 
     @classmethod
     def task_digest(cls) -> str:
         """16 hex digits over names, roles and types.
 
-        Texts (the docstring, descriptions, titles) are left out: rewording an instruction does not
-        make people's labels stale; another set of answers does.
+        Texts (the docstring, descriptions, titles) and the order of fields and choices are left out:
+        rewording an instruction does not make people's labels stale; another set of answers does.
         """
-        schema = _without_texts(cls.model_json_schema())
-        roles = {role: cls.task_names(role) for role in Role}
+        schema = _shape(cls.model_json_schema())
+        roles = {role: sorted(cls.task_names(role)) for role in Role}
         text = json.dumps([cls.__name__, schema, roles], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -130,39 +155,45 @@ class Task(BaseModel):
         """Refuse a class that cannot work.
 
         Raises:
-            TaskDefinitionError: no docstring, no inputs, no targets, a field without a role, or a
-                target of an unsupported type.
+            TaskDefinitionError: no docstring, no inputs, no targets, a field without a role or with a
+                reserved name, or a type that is not defined or not supported.
         """
-        if not cls.task_instruction() or cls.__doc__ == Task.__doc__:
+        if not cls.task_instruction():
             raise TaskDefinitionError(f"{cls.__name__} has no docstring: it is the instruction; write one")
+        try:
+            cls.model_rebuild()
+        except PydanticUndefinedAnnotation as error:
+            raise TaskDefinitionError(f"{cls.__name__} uses '{error.name}', which is not defined; import it") from error
         for name, info in cls.model_fields.items():
+            if name.startswith("task_"):
+                raise TaskDefinitionError(f"{cls.__name__}.{name} begins with task_, as Goldleaf's own do; rename it")
             if sum(role in info.metadata for role in Role) != 1:
-                raise TaskDefinitionError(f"{cls.__name__}.{name} has no role; write Input[...] or Target[...]")
+                raise TaskDefinitionError(f"{cls.__name__}.{name} needs one role; write Input[...] or Target[...]")
         for role in Role:
             if not cls.task_names(role):
                 raise TaskDefinitionError(f"{cls.__name__} has no {role}; mark a field with {role.title()}[...]")
         try:
             cls.task_targets()
+            cls.task_digest()
         except UnsupportedType as error:
             raise TaskDefinitionError(f"{cls.__name__}: {error}") from error
+        except PydanticUserError as error:
+            raise TaskDefinitionError(f"{cls.__name__}: {error.message}; use types that JSON has a form for") from error
 
     # --- rows ---------------------------------------------------------------------------------
     @classmethod
     def task_parse(cls, row: Mapping[str, Any]) -> Parsed:
         """Validate a row; fields that the task does not know are ignored.
 
-        A row whose targets are all missing or empty is unlabeled: only its inputs are validated.
+        None and blank texts are as good as absent: CSV has no other way to say so. A row whose targets
+        are all absent (or empty lists) is unlabeled: only its inputs are validated.
         """
-        names = cls.task_names(Role.TARGET)
-        if all(_is_missing(row.get(name)) for name in names):
+        if all(_is_absent(row.get(name)) or row[name] == [] for name in cls.task_names(Role.TARGET)):
             return cls._parse_unlabeled(row)
-        known = {name: row[name] for name in cls.model_fields if row.get(name) is not None}
         try:
-            task = cls.model_validate(known)
+            task = cls.model_validate(_given(cls, cls.model_fields, row))
         except ValidationError as error:
-            return Parsed(problems=[*_reasons(error), *_blank_inputs(cls, known)])
-        if blank := _blank_inputs(cls, known):
-            return Parsed(problems=blank)
+            return Parsed(problems=_reasons(error))
         values = task.model_dump(mode="json")
         return Parsed(
             inputs={name: values[name] for name in cls.task_names(Role.INPUT)},
@@ -172,13 +203,10 @@ class Task(BaseModel):
 
     @classmethod
     def _parse_unlabeled(cls, row: Mapping[str, Any]) -> Parsed:
-        known = {name: row[name] for name in cls.task_names(Role.INPUT) if row.get(name) is not None}
         try:
-            inputs = _inputs_model(cls).model_validate(known)
+            inputs = _inputs_model(cls).model_validate(_given(cls, cls.task_names(Role.INPUT), row))
         except ValidationError as error:
-            return Parsed(problems=[*_reasons(error), *_blank_inputs(cls, known)])
-        if blank := _blank_inputs(cls, known):
-            return Parsed(problems=blank)
+            return Parsed(problems=_reasons(error))
         return Parsed(inputs=inputs.model_dump(mode="json"))
 
     @classmethod
@@ -190,11 +218,9 @@ class Task(BaseModel):
     @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
         """System and user message: the instruction, and the inputs (named, where there are several)."""
-        values = {name: inputs[name] for name in cls.task_names(Role.INPUT)}
-        texts = [
-            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values.values()
-        ]
-        user = texts[0] if len(texts) == 1 else "\n\n".join(f"{n}: {t}" for n, t in zip(values, texts, strict=True))
+        texts = {name: _as_text(inputs[name]) for name in cls.task_names(Role.INPUT)}
+        named = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
+        user = named if len(texts) > 1 else "".join(texts.values())
         return [
             Message(role=Speaker.SYSTEM, content=cls.task_instruction()),
             Message(role=Speaker.USER, content=user),
@@ -204,12 +230,13 @@ class Task(BaseModel):
     def task_answer(cls, targets: Mapping[str, JsonValue]) -> str:
         """The assistant's text: a single scalar as its value, several targets as compact JSON.
 
-        Optional targets without a value are left out, so that a small model writes less.
+        Optional targets without a value are left out, so that a small model writes less; a single one
+        is the empty text.
         """
         fields = cls.task_targets()
         if len(fields) == 1 and not fields[0].many:
             value = targets[fields[0].name]
-            return value if isinstance(value, str) else json.dumps(value)
+            return "" if value is None else _as_text(value)
         present = {f.name: targets[f.name] for f in fields if targets[f.name] not in (None, [])}
         return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
@@ -222,7 +249,8 @@ class Task(BaseModel):
         else:
             try:
                 values = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
+                # A model that got stuck may write nothing but brackets.
                 return None
         if not isinstance(values, dict):
             return None
@@ -235,11 +263,19 @@ class Task(BaseModel):
     def task_validate_targets(cls, values: Mapping[str, Any]) -> dict[str, JsonValue]:
         """Validate targets without their inputs, and return them in canonical form.
 
+        An optional target that is absent is None, a list that is absent is empty.
+
         Raises:
             ValidationError: a target is missing, of a wrong type or not among the choices.
         """
-        known = {field.name: values.get(field.name) for field in cls.task_targets()}
-        model = _targets_model(cls).model_validate({n: v for n, v in known.items() if v is not None})
+        known: dict[str, Any] = {}
+        for field in cls.task_targets():
+            value = values.get(field.name)
+            if not _is_absent(value):
+                known[field.name] = value
+            elif field.optional:
+                known[field.name] = [] if field.many else None
+        model = _targets_model(cls).model_validate(known)
         return cls.task_canonical(model.model_dump(mode="json"))
 
     # --- people -------------------------------------------------------------------------------
@@ -261,60 +297,47 @@ def _fields_of(task: type[Task]) -> tuple[TargetField, ...]:
 
 @functools.cache
 def _inputs_model(task: type[Task]) -> type[BaseModel]:
-    return _part_of(task, Role.INPUT)
+    return partial_model(task, task.task_names(Role.INPUT), f"{task.__name__}Inputs")
 
 
 @functools.cache
 def _targets_model(task: type[Task]) -> type[BaseModel]:
-    return _part_of(task, Role.TARGET)
-
-
-def _part_of(task: type[Task], role: Role) -> type[BaseModel]:
-    """A model of one role's fields with their field validators; cross-field validators stay behind."""
-    names = set(task.task_names(role))
-    validators: dict[str, Any] = {}
-    for name, decorator in task.__pydantic_decorators__.field_validators.items():
-        fields = [field for field in decorator.info.fields if field in names]
-        if fields:
-            first, *rest = fields
-            validators[name] = field_validator(first, *rest, mode=decorator.info.mode)(decorator.func)
-    definitions: dict[str, Any] = {
-        name: (info.annotation, info) for name, info in task.model_fields.items() if name in names
-    }
-    return create_model(
-        f"{task.__name__}{role.title()}s",
-        __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
-        __validators__=validators,
-        **definitions,
-    )
+    return partial_model(task, task.task_names(Role.TARGET), f"{task.__name__}Targets")
 
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+def _is_absent(value: Any) -> bool:
+    return value is None or is_blank(value)
 
 
-def _blank_inputs(task: type[Task], row: Mapping[str, Any]) -> list[Reason]:
-    """An input text of nothing but white space teaches nothing."""
-    return [
-        Reason(code=ReasonCode.INVALID, field=name, detail="the text is empty")
-        for name in task.task_names(Role.INPUT)
-        if isinstance(row.get(name), str) and not row[name].strip()
-    ]
+def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values for some fields; an absent one is left to the field's default, or None if that may be."""
+    given: dict[str, Any] = {}
+    for name in names:
+        info = task.model_fields[name]
+        if not _is_absent(value := row.get(name)):
+            given[name] = value
+        elif info.is_required() and admits_none(info.annotation):
+            given[name] = None
+    return given
 
 
 def _reasons(error: ValidationError) -> list[Reason]:
     return [
-        Reason(
-            code=ReasonCode.INVALID,
-            field=".".join(str(part) for part in item["loc"]),
-            detail=item["msg"] if item["type"] == "missing" else f"{item['msg']}, got {_short(item['input'])}",
-        )
+        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item))
         for item in error.errors(include_url=False, include_context=False)
     ]
+
+
+def _detail(item: Mapping[str, Any]) -> str:
+    if item["type"] == "missing":
+        return "missing or empty"
+    text = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    # Of a validator over several fields the value is the whole row.
+    return f"{text}, got {_short(item['input'])}" if item["loc"] else text
 
 
 def _short(value: Any) -> str:
@@ -336,12 +359,18 @@ def _soft_checks(task: type[Task]) -> tuple[str, ...]:
     return tuple(name for name, value in named.items() if getattr(value, "is_soft_check", False))
 
 
-def _without_texts(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        # A property may itself be called "title" or "description": only their text values go.
-        return {
-            key: _without_texts(value)
-            for key, value in schema.items()
-            if not (key in ("title", "description") and isinstance(value, str))
-        }
-    return [_without_texts(item) for item in schema] if isinstance(schema, list) else schema
+def _shape(schema: Any) -> Any:
+    """A JSON schema without its texts, and with what is a set in one order."""
+    if isinstance(schema, list):
+        return [_shape(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shape = {}
+    for key, value in schema.items():
+        # A property may itself be called "title" or "required": then its value is a schema.
+        if key in ("title", "description") and isinstance(value, str):
+            continue
+        shape[key] = (
+            sorted(value, key=repr) if key in ("enum", "required") and isinstance(value, list) else _shape(value)
+        )
+    return shape

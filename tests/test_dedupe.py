@@ -141,10 +141,11 @@ def test_the_same_input_with_the_same_answer_is_an_exact_duplicate_of_the_first(
     [
         (row("r9", human=True), row("r1", text=f"{CLAUSE} !!")),
         (row("r9"), row("r1", text=f"{CLAUSE} !!", answer=None)),
-        (row("r9", text=f"{CLAUSE} !!"), row("r1")),
+        (row("r9", text=f"{CLAUSE} And so on.", key="k longer"), row("r1", key="k")),
+        (row("r1"), row("r9", text=CLAUSE.replace(" ", "   "))),
         (row("r1"), row("r9")),
     ],
-    ids=["verified by a person", "labeled", "longest", "first"],
+    ids=["verified by a person", "labeled", "longest", "white space does not count", "first"],
 )
 def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: Candidate, worse: Candidate) -> None:
     result = resolve([worse, better], threshold=0.7)

@@ -39,9 +39,10 @@ class Candidate:
 
     @property
     def preference(self) -> tuple[bool, bool, int, int, str]:
-        """Smaller is kept: verified by a person, then labeled, then the longest text, then the first."""
+        """Smaller is kept: verified by a person, then labeled, then the longest input (its key, so that mere
+        white space does not count), then the first."""
         labeled = self.answer is not None
-        return (not (self.human and labeled), not labeled, -len(self.text), self.order, self.record_id)
+        return (not (self.human and labeled), not labeled, -len(self.key), self.order, self.record_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,357 @@
+"""A local Label Studio in a venv of its own: for the demo, for tests, and for a few annotators.
+
+The server's dependencies do not get along with ours, so it is another program, started and stopped here.
+Its first start takes a minute of database migrations; they are made once per version and copied from then on.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import httpx
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import ConfigError, LabelStudioError
+
+_HOST = "127.0.0.1"
+_DATABASE = "label_studio.sqlite3"
+_START_SECONDS = 180
+_STOP_SECONDS = 10
+
+
+class Credentials(BaseModel):
+    """How to get into one local server; made up at its first start, and kept beside its data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    username: str
+    password: str
+    token: str
+    port: int
+
+
+class Running(BaseModel):
+    """The server process that works on a data folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    created: float
+    """When the process began: process ids are used again."""
+    url: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+class LocalStudio:
+    """One server on one data folder; it stops at the end of the ``with``, at exit and on SIGTERM.
+
+    Args:
+        venv: where ``label-studio`` is installed.
+        data: the server's database, files, log and credentials.
+        cache: where the migrated databases are kept, one per version of Label Studio.
+        port: on the loopback interface; without it the last one if it is free, else a free one.
+        say: is told what takes time.
+    """
+
+    def __init__(
+        self,
+        venv: Path,
+        data: Path,
+        cache: Path,
+        port: int | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.venv, self.data, self.cache = venv.absolute(), data.absolute(), cache.expanduser().absolute()
+        self._port, self._say = port, say
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._sigterm: Any = None
+        self._credentials: Credentials | None = None
+
+    @property
+    def log(self) -> Path:
+        """Everything that the server prints."""
+        return self.data / "server.log"
+
+    @property
+    def url(self) -> str:
+        """Where the server answers."""
+        return f"http://{_HOST}:{self._known.port}"
+
+    @property
+    def username(self) -> str:
+        """The e-mail address to log in with."""
+        return self._known.username
+
+    @property
+    def password(self) -> str:
+        """The password to log in with; the first one, if it was changed in Label Studio."""
+        return self._known.password
+
+    @property
+    def token(self) -> str:
+        """The access token of the same user."""
+        return self._known.token
+
+    @property
+    def _known(self) -> Credentials:
+        if self._credentials is None:
+            raise LabelStudioError(f"the Label Studio of {self.data} was not started")
+        return self._credentials
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- start and stop -----------------------------------------------------------------------
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            ConfigError: Label Studio is not installed, or the port is taken.
+            LabelStudioError: it runs on this folder already, or does not come up.
+        """
+        program = self.venv / "bin" / "label-studio"
+        if not program.is_file():
+            raise ConfigError(f"there is no Label Studio in {self.venv}; `make label-studio` installs it there")
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(self.data / "start.lock"):
+            self._refuse_a_second()
+            if not (self.data / _DATABASE).exists():
+                _copy(self._template(program), self.data / _DATABASE)
+            self._credentials = self._prepare_credentials()
+            self._say(f"starting Label Studio at {self.url}")
+            self._launch(program)
+        self._stop_with_us()
+        try:
+            self._await_answer()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server that this object started; nothing happens if there is none."""
+        if self._process is None or self._owner != os.getpid():
+            return
+        process, self._process = self._process, None
+        for send, patience in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, send)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                break
+        self._running_file.unlink(missing_ok=True)
+        atexit.unregister(self.stop)
+        if self._sigterm is not None:
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGTERM, self._sigterm)
+
+    def _launch(self, program: Path) -> None:
+        arguments = ["start", "--no-browser", "--internal-host", _HOST, "--port", str(self._known.port)]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(program), *arguments],
+                env=_environment(self.venv, self.data, self._known),
+                cwd=self.data,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours, and the whole group can be stopped
+            )
+        self._owner = os.getpid()
+        created = psutil.Process(self._process.pid).create_time()
+        running = Running(pid=self._process.pid, created=created, url=self.url)
+        _write_private(self._running_file, running.model_dump_json())
+
+    def _stop_with_us(self) -> None:
+        atexit.register(self.stop)
+        # Python ends at once on SIGTERM, without leaving a `with`. Only the main thread may change that.
+        with contextlib.suppress(ValueError):
+            self._sigterm = signal.signal(signal.SIGTERM, _exit_on_sigterm)
+
+    def _await_answer(self) -> None:
+        """Wait for the server's answer to our token: on a taken port somebody else would answer."""
+        deadline = time.monotonic() + _START_SECONDS
+        header = {"Authorization": f"Token {self.token}"}
+        with httpx.Client(base_url=self.url, headers=header, trust_env=False, timeout=30) as client:
+            while time.monotonic() < deadline:
+                if self._process is None or self._process.poll() is not None:
+                    raise LabelStudioError(
+                        f"Label Studio ended while it started; {self.log} says: {self._last_words()}"
+                    )
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get("/health").is_success:
+                        answer = client.get("/api/current-user/whoami")
+                        if answer.is_success and self.username in answer.text:
+                            return
+                        raise LabelStudioError(
+                            f"what answers at {self.url} does not know our token: it is another program, or the token "
+                            f"was replaced; start with another --port, or put the token into {self._credentials_file}"
+                        )
+                time.sleep(0.2)
+        raise LabelStudioError(f"Label Studio did not answer within {_START_SECONDS} s; {self.log} may say why")
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+
+    # --- the data folder ----------------------------------------------------------------------
+    @property
+    def _running_file(self) -> Path:
+        return self.data / "running.json"
+
+    @property
+    def _credentials_file(self) -> Path:
+        return self.data / "credentials.json"
+
+    def _refuse_a_second(self) -> None:
+        if self._running_file.exists():
+            running = Running.model_validate_json(self._running_file.read_bytes())
+            if running.is_alive:
+                raise LabelStudioError(
+                    f"a Label Studio runs on {self.data} already, at {running.url} (process {running.pid}); "
+                    "use that one, or stop it first"
+                )
+
+    def _prepare_credentials(self) -> Credentials:
+        if self._credentials_file.exists():
+            known = Credentials.model_validate_json(self._credentials_file.read_bytes())
+            credentials = known.model_copy(update={"port": self._choose_port(known.port)})
+        else:
+            credentials = Credentials(
+                username="goldleaf@example.com",
+                password=secrets.token_urlsafe(12),
+                token=secrets.token_hex(20),
+                port=self._choose_port(None),
+            )
+        _write_private(self._credentials_file, credentials.model_dump_json(indent=2))
+        return credentials
+
+    def _choose_port(self, last: int | None) -> int:
+        """Label Studio itself moves to the next port from a taken one, without a word to us."""
+        if self._port is not None:
+            if not _is_free(self._port):
+                raise ConfigError(f"port {self._port} is taken by another program; choose another with --port")
+            return self._port
+        if last is not None and _is_free(last):
+            return last
+        with socket.socket() as probe:
+            probe.bind((_HOST, 0))
+            return int(probe.getsockname()[1])
+
+    def _template(self, program: Path) -> Path:
+        """A migrated database without users or secrets, made at the first start of this version."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        template = self.cache / f"label-studio-{_version(self.venv)}.sqlite3"
+        with _locked(self.cache / "template.lock"):
+            if template.exists():
+                return template
+            self._say("preparing Label Studio's database; this takes a minute or two, once")
+            with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+                made = subprocess.run(
+                    [str(program), "version"],  # any command migrates first; this one does nothing else
+                    env=_environment(self.venv, Path(folder)),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    check=False,
+                )
+                if made.returncode != 0 or not (Path(folder) / _DATABASE).exists():
+                    self.log.write_bytes(made.stdout + made.stderr)
+                    raise LabelStudioError(
+                        f"Label Studio could not prepare its database; {self.log} says: {self._last_words()}"
+                    )
+                (Path(folder) / _DATABASE).replace(template)
+        return template
+
+
+def _environment(venv: Path, data: Path, credentials: Credentials | None = None) -> dict[str, str]:
+    """A quiet, offline server on a data folder; nothing of our own environment reaches it."""
+    environment = {
+        "PATH": f"{venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(data),
+        "LANG": "C.UTF-8",
+        "LABEL_STUDIO_BASE_DATA_DIR": str(data),
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        # Read only when the first user and so the organisation is made.
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+    }
+    if credentials is not None:
+        environment |= {
+            "LABEL_STUDIO_USERNAME": credentials.username,
+            "LABEL_STUDIO_PASSWORD": credentials.password,
+            "LABEL_STUDIO_USER_TOKEN": credentials.token,
+        }
+    return environment
+
+
+def _version(venv: Path) -> str:
+    found = next(venv.glob("lib/python*/site-packages/label_studio-*.dist-info"), None)
+    if found is None:
+        raise ConfigError(f"the Label Studio in {venv} is broken; delete the folder and run `make label-studio`")
+    return found.name.removeprefix("label_studio-").removesuffix(".dist-info")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy so that the target is there as a whole or not at all."""
+    unfinished = target.with_suffix(".unfinished")
+    shutil.copyfile(source, unfinished)
+    unfinished.replace(target)
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, as a whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=file.parent)  # mode 0600
+    with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
+        unfinished.write(text)
+    Path(name).replace(file)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold a lock among processes; it is let go when the process dies, too."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _exit_on_sigterm(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

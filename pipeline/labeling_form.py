@@ -1,0 +1,260 @@
+"""The form that people fill in: a task's fields as a labeling config for Label Studio.
+
+What the forms take care of was seen in a real browser: Label Studio's own controls lose typed minus
+signs, steal the focus, and relabel on stray letters. The reasons stand beside the code.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+from pydantic import BaseModel
+
+from pipeline.errors import ConfigError
+from schemas.annotation import Verdict
+from schemas.field import TargetField, ValueType
+from schemas.task import Kind, Role, Task
+
+REVIEW = "goldleaf-review"
+"""The control for *unusable* and *unsure*; no target can have this name, a hyphen is no part of a Python name."""
+PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
+"""Keys of our own in a labeling task's data."""
+YES, NO = "yes", "no"
+"""How a boolean is chosen."""
+VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}
+"""The controls whose results can be read (a form of the user's own may have others), and where the value is."""
+
+_RESERVED = "|".join([PUSH_KEY, RECORD_ID, WHY, "source"])  # $source renders the whole task as JSON
+_DIGITS = "1234567890"
+_DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
+"""A choice without a hotkey is given a letter, and then stray typing relabels; nobody has this key. The
+style has no effect but that its hint can be found and hidden."""
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# No "<", ">" or "&": Label Studio takes the element's markup, not its text. Colours are mixed from the
+# current one, so that they fit the dark theme. Prefilled text fields take the focus, which would swallow
+# the hotkeys; what is invisible in its first millisecond cannot take it.
+_STYLE = """
+.goldleaf { display: flex; flex-wrap: wrap; gap: 16px 32px; align-items: flex-start; padding: 4px 8px 24px; }
+.goldleaf h3, .goldleaf h4 { overflow-wrap: anywhere; white-space: pre-line; line-height: 1.4; }
+.goldleaf h3 { font-size: 18px; }
+.goldleaf h4 { font-size: 15px; }
+.goldleaf-text { flex: 3 1 420px; min-width: 0; max-width: 80ch; overflow-wrap: anywhere; }
+.goldleaf-text .lsf-richtext__line { white-space: pre-wrap; line-height: 1.6; }
+.goldleaf-input { margin-bottom: 16px; }
+.goldleaf-form { flex: 2 1 320px; min-width: 0; position: sticky; top: 0; }
+.goldleaf-why { margin: 12px 0 16px; padding: 8px 12px; border-left: 4px solid #e0a100; border-radius: 4px;
+  background: color-mix(in srgb, #e0a100 12%, transparent); }
+.goldleaf-why h4 + h4, .goldleaf-hint h4 { font-size: 14px; font-weight: 400; }
+.goldleaf-hint { opacity: 0.7; }
+.goldleaf-field { margin-bottom: 14px; }
+.goldleaf-field textarea { field-sizing: content; height: auto !important; max-height: 40vh; }
+.goldleaf-field [data-testid="textarea-regions"], .goldleaf-field .htx-datetime { margin: 0 !important; }
+.goldleaf-field .htx-datetime input { margin: 4px; }
+.goldleaf-field .lsf-choices, .goldleaf-review .lsf-choices { margin: 6px 0 0; }
+.goldleaf .ant-checkbox-wrapper { margin: 0 8px 0 0; }
+.goldleaf-many .ant-input { background: transparent; color: inherit; }
+.goldleaf-many .lsf-choices { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
+.goldleaf-review { padding-top: 10px; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.goldleaf input, .goldleaf textarea { animation: goldleaf-unfocused 1ms; }
+@keyframes goldleaf-unfocused { from, to { visibility: hidden; } }
+.goldleaf [style*="order: 0"] sup { display: none; }
+@media (max-width: 900px) {
+  .goldleaf-text { max-height: 45vh; overflow-y: auto; }
+  .goldleaf-form { position: static; }
+}
+"""
+
+
+class Control(BaseModel):
+    """A control of a labeling config, as far as results need to know it."""
+
+    tag: str
+    """In lower case, as results name it."""
+    to_name: str
+
+
+def labeling_config(task: type[Task]) -> str:
+    """The task's form: its own one, or one that is built from its fields.
+
+    Raises:
+        ConfigError: a choice cannot be shown, or the task's own form has no control for a target.
+    """
+    config = task.task_labeling_config() or _form(task)
+    known = controls(config)
+    for field in task.task_targets():
+        if field.name not in known:
+            raise ConfigError(
+                f"{task.__name__}.task_labeling_config has no control named '{field.name}' that can be read; "
+                "name a Choices, TextArea, Number or DateTime element like the target"
+            )
+    return config
+
+
+@functools.lru_cache(maxsize=32)
+def controls(config: str) -> Mapping[str, Control]:
+    """The controls of a labeling config whose results can be read, by name.
+
+    Raises:
+        ConfigError: it is no XML.
+    """
+    found: dict[str, Control] = {}
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if tag.lower() in VALUE_KEYS and {"name", "toName"} <= attributes.keys():
+            found[attributes["name"]] = Control(tag=tag.lower(), to_name=attributes["toName"].split(",")[0])
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    try:
+        parser.Parse(config, True)
+    except expat.ExpatError as error:
+        raise ConfigError(f"the labeling config is no XML: {error}; mend task_labeling_config") from error
+    return found
+
+
+def data_key(field: str) -> str:
+    """The key of an input in a labeling task's data, and so the variable that shows it.
+
+    ``$name`` takes ASCII only, so other names are spelled in hex. Reserved names, and names that look like
+    such a spelling, get an underscore more: no two fields share a key.
+    """
+    if not field.isascii():
+        return f"u_{field.encode().hex()}"
+    return f"{field}_" if re.fullmatch(rf"({_RESERVED}|u_[0-9a-f]+)_*", field) else field
+
+
+def _form(task: type[Task]) -> str:
+    inputs = task.task_names(Role.INPUT)
+    to_name = _object_name(inputs[0])
+    why = _tag("Header", {"value": f"${WHY}", "size": "5", "style": "margin: 0"})
+    # A hidden control is not required: once "unusable" is chosen, an empty form can be submitted.
+    until_reviewed = {"visibleWhen": "choice-unselected", "whenTagName": REVIEW}
+    return _tag(
+        "View",
+        {"className": "goldleaf"},
+        f"<Style>{_STYLE}</Style>",
+        _view("goldleaf-text", *(_input(name, titled=len(inputs) > 1) for name in inputs)),
+        _view(
+            "goldleaf-form",
+            _header(task.task_instruction(), size=4),
+            _view("goldleaf-why", _header("Why you see this"), why),
+            _tag("View", until_reviewed, *_fields(task, to_name)),
+            _review(to_name),
+        ),
+    )
+
+
+def _object_name(field: str) -> str:
+    return f"show-{data_key(field)}"
+
+
+def _input(name: str, titled: bool) -> str:
+    text = _tag("Text", {"name": _object_name(name), "value": f"${data_key(name)}", "selectionEnabled": "false"})
+    return _view("goldleaf-input", _header(_title(name)) if titled else "", text)
+
+
+def _fields(task: type[Task], to_name: str) -> list[str]:
+    """One labelled control per target; choices share the hotkeys in the order of the fields."""
+    # Beside text fields a digit is soon typed astray (and the number pad's digits reach the hotkeys even
+    # from inside), so there they need Shift.
+    plain = list(_DIGITS) if task.task_kind() is Kind.CLASSIFICATION else []
+    keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
+    return [
+        _view("goldleaf-field", _header(_label(field)), _hint(field), _control(field, to_name, keys))
+        for field in task.task_targets()
+    ]
+
+
+def _control(field: TargetField, to_name: str, keys: Iterator[str]) -> str:
+    common = {"name": field.name, "toName": to_name}
+    if not field.optional:
+        message = f"Fill in: {_title(field.name)}. Or choose unusable or unsure."
+        common |= {"required": "true", "requiredMessage": message}
+    match field.type:
+        case ValueType.CHOICE | ValueType.BOOLEAN:
+            return _choices(field, common, keys)
+        case ValueType.DATE:
+            return _tag("DateTime", common | {"only": "date"})
+        case ValueType.TEXT | ValueType.INTEGER | ValueType.NUMBER:
+            # Numbers too: Label Studio's Number turns a typed -7 into 7 and 0.05 into 5, steps with the
+            # mouse wheel, cannot be emptied, and loses the form over an integer beyond 2^53.
+            one_line = field.many or field.type is not ValueType.TEXT
+            opened = {"editable": "true", "transcription": "true", "rows": "1" if one_line else "2"}
+            one = {"showSubmitButton": "false", "maxSubmissions": "1"}
+            return _tag("TextArea", common | opened | ({"showSubmitButton": "true"} if field.many else one))
+
+
+def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str]) -> str:
+    values = (YES, NO) if field.type is ValueType.BOOLEAN else field.choices
+    # Radio buttons cannot be emptied, which an optional field needs.
+    style = {"choice": "single" if field.optional else "single-radio", "showInline": "true"}
+    choices = _tag("Choices", {**common, **style}, *(_choice(field, value, next(keys, None)) for value in values))
+    if len(values) <= len(_DIGITS):
+        return choices
+    found = {"name": f"filter-{field.name}", "toName": field.name, "hotkey": "shift+f", "minlength": "0"}
+    filter_box = _tag("Filter", found | {"placeholder": "Filter (Shift+F), Enter takes the first"})
+    return _view("goldleaf-many", filter_box, choices)
+
+
+def _choice(field: TargetField, value: str, key: str | None) -> str:
+    if _NOT_XML.search(value):
+        raise ConfigError(f"the choice {value!r} of '{field.name}' holds a character that no form can show; rename it")
+    shown = _literal(value)
+    attributes = {"value": shown} | ({"hotkey": key} if key else _DEAD_KEY)
+    return _tag("Choice", attributes | ({} if shown == value else {"alias": value}))
+
+
+def _review(to_name: str) -> str:
+    unusable = {"value": Verdict.UNUSABLE, "hotkey": "alt+x", "hint": "The example should not be in the dataset"}
+    unsure = {"value": Verdict.UNSURE, "hotkey": "alt+u", "hint": "Somebody else should decide"}
+    choices = _tag(
+        "Choices",
+        {"name": REVIEW, "toName": to_name, "choice": "single", "showInline": "true"},
+        _tag("Choice", unusable),
+        _tag("Choice", unsure),
+    )
+    once_reviewed = {"visibleWhen": "choice-selected", "whenTagName": REVIEW, "className": "goldleaf-hint"}
+    done = _tag("View", once_reviewed, _header("Nothing else is needed. Choose it again to go back."))
+    tip = _view("goldleaf-hint", _header("Ctrl+Enter submits while the cursor is in no field."))
+    return _view("goldleaf-review", choices, done, tip)
+
+
+def _label(field: TargetField) -> str:
+    return f"{_title(field.name)} (optional)" if field.optional else _title(field.name)
+
+
+def _hint(field: TargetField) -> str:
+    formats = {
+        ValueType.INTEGER: "A whole number such as 1200 (no separators)",
+        ValueType.NUMBER: "A number such as 1234.5 (no thousands separators)",
+    }
+    entries = "Enter adds an entry; an emptied one is left out" if field.many else ""
+    text = "\n".join(line for line in (field.description, formats.get(field.type, ""), entries) if line)
+    return _view("goldleaf-hint", _header(text)) if text else ""
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").strip().capitalize()
+
+
+def _header(text: str, size: int = 5) -> str:
+    shown = _literal(_NOT_XML.sub("", text))
+    return _tag("Header", {"value": shown, "size": str(size), "style": "margin: 0"})
+
+
+def _view(name: str, *children: str) -> str:
+    return _tag("View", {"className": name}, *children)
+
+
+def _tag(tag: str, attributes: Mapping[str, Any], *children: str) -> str:
+    written = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items())
+    return f"<{tag}{written}>{''.join(children)}</{tag}>" if children else f"<{tag}{written}/>"
+
+
+def _literal(text: str) -> str:
+    """Keep ``$5`` from being read as a variable: a word joiner, which nobody sees, on both sides."""
+    return text.replace("$", "\u2060$\u2060")

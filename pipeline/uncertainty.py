@@ -1,0 +1,401 @@
+"""Doubt labels and extracted values: which rows would a person most likely correct?
+
+Classification: a linear model, trained on the other rows, predicts each row's label; where it disagrees
+with confidence, the label is doubtful. Extraction: a value that does not occur in the text is doubtful.
+"""
+
+import datetime
+import math
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, TargetField, ValueType
+
+FOLDS = 5
+MIN_LABELED = 30
+"""Fewer labeled rows teach a model nothing that is worth a doubt."""
+MAX_TRAINING_ROWS = 50_000
+"""A model is trained on a random sample of at most this many rows; the time grows with rows times classes."""
+MAX_CHARACTERS = 4_000
+"""The beginning of a text that the model looks at."""
+_MAX_FEATURES = 100_000
+_TEMPERATURES = 2.0 ** np.arange(-2, 6.25, 0.25)
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LabelDoubt:
+    """The doubt about every row's label, in the order of the rows.
+
+    All lists have one entry a row; an entry is None where the row could not be judged: there are too few
+    rows, or no row of another group has its label.
+    """
+
+    doubt: list[float | None]
+    """Labeled: 1 minus the probability of the given label, by a model that saw neither the row nor its group.
+    Unlabeled: 1 minus the lead of the likeliest label over the second."""
+    issue: list[bool]
+    """Whether confident learning takes the given label for wrong; never for an unlabeled row."""
+    predicted: list[str | None]
+    """The likeliest label."""
+    probability: list[float | None]
+    """Of the predicted label."""
+    note: str = ""
+    """What limits the judgement, for people; empty where nothing does."""
+
+
+def label_doubt(
+    texts: Sequence[str], labels: Sequence[str | None], groups: Sequence[str], seed: int = 17
+) -> LabelDoubt:
+    """Doubt the labels of a classification task.
+
+    Args:
+        texts: what the label was given to.
+        labels: the given labels; None where there is none yet.
+        groups: rows of one group (near-duplicates, one contract) are never used to judge each other.
+        seed: the same rows and seed give the same doubts.
+    """
+    given = [label for label in labels if label is not None]
+    names = sorted(set(given))
+    sheet = _Sheet(names, len(texts))
+    if len(given) < MIN_LABELED or len(names) < 2:
+        few = f"{len(given)} labeled rows with {len(names)} different labels"
+        return sheet.result(f"{few} are too few to doubt any; it takes {MIN_LABELED} rows and 2 labels")
+    features = _features(texts)
+    if features is None:
+        return sheet.result("no word stands in two texts, so no label can be doubted")
+    codes = {name: code for code, name in enumerate(names)}
+    targets = np.array([codes[label] for label in given], dtype=np.int64)
+    rows = np.array([row for row, label in enumerate(labels) if label is not None], dtype=np.int64)
+    folds, note = _folds(targets, [groups[row] for row in rows], seed)
+    scores = _out_of_fold(features[rows], targets, folds, seed)
+    judged = np.flatnonzero(np.isfinite(scores[np.arange(len(targets)), targets]))
+    if not len(judged):
+        return sheet.result("no label stands in two groups of rows, so none can be doubted")
+    temperature = _temperature(scores[judged], targets[judged])
+    sheet.judge_labels(rows[judged], targets[judged], _softmax(scores[judged] * temperature))
+    unlabeled = np.array([row for row, label in enumerate(labels) if label is None], dtype=np.int64)
+    if len(unlabeled):
+        unseen = _scores(features[unlabeled], features[rows], targets, seed)
+        sheet.suggest_labels(unlabeled, _softmax(unseen * temperature))
+    return sheet.result(note)
+
+
+class _Sheet:
+    """The results of all rows, filled in as they come; NaN and -1 stand for rows not judged."""
+
+    def __init__(self, names: Sequence[str], rows: int) -> None:
+        self._names = names
+        self._doubt = np.full(rows, np.nan)
+        self._issue = np.zeros(rows, dtype=bool)
+        self._predicted = np.full(rows, -1, dtype=np.int64)
+        self._probability = np.full(rows, np.nan)
+
+    def judge_labels(self, rows: Ints, targets: Ints, probabilities: Floats) -> None:
+        self._predict(rows, probabilities)
+        self._doubt[rows] = 1 - probabilities[np.arange(len(rows)), targets]
+        self._issue[rows] = _label_issues(targets, probabilities) & (self._predicted[rows] != targets)
+
+    def suggest_labels(self, rows: Ints, probabilities: Floats) -> None:
+        self._predict(rows, probabilities)
+        second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+        self._doubt[rows] = 1 - (first - second)
+
+    def _predict(self, rows: Ints, probabilities: Floats) -> None:
+        self._predicted[rows] = probabilities.argmax(axis=1)
+        self._probability[rows] = probabilities.max(axis=1)
+
+    def result(self, note: str) -> LabelDoubt:
+        return LabelDoubt(
+            doubt=[None if math.isnan(value) else value for value in self._doubt.tolist()],
+            issue=self._issue.tolist(),
+            predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],
+            probability=[None if math.isnan(value) else value for value in self._probability.tolist()],
+            note=note,
+        )
+
+
+def _features(texts: Sequence[str]) -> Any:
+    """TF-IDF of words, word pairs and pieces of words (sparse, a row a text); None where texts share nothing."""
+    # Imported here: scikit-learn takes more than a second, which every command would wait for.
+    from scipy.sparse import hstack
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    starts = [text[:MAX_CHARACTERS] for text in texts]
+    common = {"min_df": 2, "sublinear_tf": True, "max_features": _MAX_FEATURES, "dtype": np.float32}
+    words = TfidfVectorizer(ngram_range=(1, 2), **common)
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), **common)
+    found = []
+    for vectorizer in (words, pieces):
+        try:
+            found.append(vectorizer.fit_transform(starts))
+        except ValueError:
+            # Its only complaint about texts: nothing is left for the vocabulary.
+            continue
+    return hstack(found, format="csr") if found else None
+
+
+def _folds(targets: Ints, groups: Sequence[str], seed: int) -> tuple[Ints, str]:
+    """Deal out whole groups to folds, so that each label is spread over as many folds as it has groups.
+
+    A group counts for its rarest label. (scikit-learn's StratifiedGroupKFold can put all groups of a rare
+    label into one fold, and its time grows with groups times folds times labels.) Returns every row's fold,
+    and a note where the groups could not be kept together.
+    """
+    codes = {group: code for code, group in enumerate(sorted(set(groups)))}
+    member = np.array([codes[group] for group in groups], dtype=np.int64)
+    sizes = np.bincount(member)
+    note = ""
+    if sizes.max() > len(targets) / 2:
+        note = f"one group holds {sizes.max()} of {len(targets)} labeled rows, so its rows were judged by each other"
+        member = np.arange(len(targets))
+        sizes = np.ones_like(member)
+    by_rarity = np.lexsort((targets, np.bincount(targets)[targets]))
+    _, first = np.unique(member[by_rarity], return_index=True)
+    rarest = targets[by_rarity][first]
+    shuffled = np.random.default_rng(seed).permutation(len(sizes))
+    fold = np.empty_like(sizes)
+    fold[np.lexsort((shuffled, -sizes, rarest))] = np.arange(len(sizes)) % FOLDS
+    return fold[member], note
+
+
+def _out_of_fold(features: Any, targets: Ints, folds: Ints, seed: int) -> Floats:
+    """Scores of every row for every label, by a model that did not see the row's fold."""
+    scores = np.full((len(targets), targets.max() + 1), -np.inf)
+    for fold in np.unique(folds):
+        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        found = _scores(features[inside], features[outside], targets[outside], seed)
+        scores[inside, : found.shape[1]] = found
+    return scores
+
+
+def _scores(wanted: Any, features: Any, targets: Ints, seed: int) -> Floats:
+    """Train on ``features`` and score ``wanted``; a label that the training lacks has minus infinity.
+
+    A support vector machine finds as many random label errors as logistic regression, and more of those
+    between similar labels, in half the time.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    scores = np.full((wanted.shape[0], targets.max(initial=0) + 1), -np.inf)
+    sample = _sample(targets, seed)
+    if len(np.unique(targets[sample])) < 2:
+        return scores
+    model = LinearSVC(C=0.3, tol=0.1, random_state=seed)
+    with warnings.catch_warnings():
+        # Stopping early costs nothing that could be measured.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features[sample], targets[sample])
+    found = model.decision_function(wanted)
+    scores[:, model.classes_] = np.column_stack([-found, found]) if found.ndim == 1 else found
+    return scores
+
+
+def _sample(targets: Ints, seed: int) -> Ints:
+    """At most ``MAX_TRAINING_ROWS`` rows, of all labels alike, so that the rare ones stay complete."""
+    if len(targets) <= MAX_TRAINING_ROWS:
+        return np.arange(len(targets))
+    shuffled = np.random.default_rng(seed).permutation(len(targets))
+    by_label = shuffled[np.argsort(targets[shuffled], kind="stable")]
+    sizes = np.bincount(targets)
+    rank = np.arange(len(targets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(by_label[np.argsort(rank, kind="stable")[:MAX_TRAINING_ROWS]])
+
+
+def _softmax(scores: Floats) -> Floats:
+    powers: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _temperature(scores: Floats, targets: Ints) -> float:
+    """The factor that makes the scores' softmax most likely to give the labels: scores become probabilities."""
+    step = len(targets) // 20_000 + 1
+    scores, targets = scores[::step], targets[::step]
+    losses = [-np.log(_softmax(scores * t)[np.arange(len(targets)), targets] + 1e-12).mean() for t in _TEMPERATURES]
+    return float(_TEMPERATURES[int(np.argmin(losses))])
+
+
+def _label_issues(targets: Ints, probabilities: Floats) -> npt.NDArray[np.bool_]:
+    """Confident learning over the labels that occur; "both" flags the fewest rows that are right."""
+    from cleanlab.filter import find_label_issues
+
+    present, codes = np.unique(targets, return_inverse=True)
+    if len(present) < 2:
+        return np.zeros(len(targets), dtype=bool)
+    shares = probabilities[:, present]
+    with warnings.catch_warnings():
+        # It warns of labels with few rows, of which a person hears nothing new.
+        warnings.simplefilter("ignore", UserWarning)
+        shares /= shares.sum(axis=1, keepdims=True)
+        issues: npt.NDArray[np.bool_] = find_label_issues(codes, shares, filter_by="both", n_jobs=1)
+    return issues
+
+
+# --- extraction -------------------------------------------------------------------------------------
+
+
+def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
+    """Name the texts, numbers and dates among the targets that do not occur in the text.
+
+    The way of writing does not matter: case, white space and punctuation of texts, separators and currencies
+    of numbers, order and form of dates (the names of months in English). Choices and booleans are not checked:
+    they say something about the text rather than stand in it.
+    """
+    source = _Source(text)
+    return [
+        Reason(code=ReasonCode.UNGROUNDED, field=field.name, detail=f"'{str(value)[:80]}' does not occur in the text")
+        for field in fields
+        for value in _values(targets.get(field.name))
+        if not source.holds(field.type, value)
+    ]
+
+
+def _values(target: JsonValue) -> list[str | int | float | bool]:
+    if target is None:
+        return []
+    return list(target) if isinstance(target, list) else [target]
+
+
+class _Source:
+    """A text, and what can be read in it; nothing is read before it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._folded = _folded(text)
+
+    def holds(self, type: ValueType, value: str | int | float | bool) -> bool:
+        match type:
+            case ValueType.TEXT:
+                return self._holds_text(str(value))
+            case ValueType.INTEGER | ValueType.NUMBER:
+                size = abs(float(value))
+                return any(math.isclose(size, number, rel_tol=1e-9) for number in self._numbers)
+            case ValueType.DATE:
+                return str(value) in self._dates
+            case _:
+                return True
+
+    def _holds_text(self, value: str) -> bool:
+        folded = _folded(value)
+        words = _words(folded)
+        if words.strip() and words in self._words:
+            return True
+        # Scripts without spaces have no word borders, and a value of signs alone has no words.
+        return not (words.strip() and folded.isascii()) and folded in self._folded
+
+    @cached_property
+    def _words(self) -> str:
+        return _words(self._folded)
+
+    @cached_property
+    def _numbers(self) -> set[float]:
+        in_words = (number for number, word in enumerate(_NUMBER_WORDS) if f" {word} " in self._words)
+        return {*_numbers_in(self._folded), *map(float, in_words)}
+
+    @cached_property
+    def _dates(self) -> set[str]:
+        return set(_dates_in(self._folded))
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _words(folded: str) -> str:
+    """The words between single spaces, with one at either end, so that whole words are found in it."""
+    return f" {' '.join(_WORD.findall(folded))} "
+
+
+_WORD = re.compile(r"[^\W_]+")
+_GROUPS = re.compile(r"\d+(?:[., '\u2019]\d+)*")
+_FACTOR = re.compile(r" ?(%|(?:percent|k|thousand|m|mio|million|bn|billion)\b)")
+_FACTORS = {"%": 0.01, "percent": 0.01, "k": 1e3, "thousand": 1e3, "bn": 1e9, "billion": 1e9}
+_NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MAX_SPACED_GROUPS = 5
+"""Groups of digits that are tried as one number: up to ten to the fifteenth."""
+
+
+def _numbers_in(folded: str) -> Iterator[float]:
+    """Every number that the digits can be read as, with and without a factor behind them."""
+    for match in _GROUPS.finditer(folded):
+        factor = _FACTOR.match(folded, match.end())
+        for number in _readings(match.group()):
+            yield number
+            if factor:
+                yield number * _FACTORS.get(factor.group(1), 1e6)
+
+
+def _readings(token: str) -> Iterator[float]:
+    """A space may group digits or separate two numbers, so every run of parts is tried."""
+    parts = token.split(" ")
+    for start in range(len(parts)):
+        for end in range(start + 1, min(start + _MAX_SPACED_GROUPS, len(parts)) + 1):
+            yield from _reading(" ".join(parts[start:end]))
+
+
+def _reading(token: str) -> Iterator[float]:
+    """1,249.50 and 1.249,50 and 1 249.5; without a valid grouping each group for itself."""
+    groups = re.split(r"\D", token)
+    separators = re.findall(r"\D", token)
+    whole = _is_grouped(groups, separators)
+    if whole:
+        yield float("".join(groups))
+    decimal = bool(separators) and separators[-1] in ".,"
+    if decimal and _is_grouped(groups[:-1], separators[:-1]) and separators[-1] not in separators[:-1]:
+        yield float(f"{''.join(groups[:-1])}.{groups[-1]}")
+    elif not whole and " " not in separators:
+        yield from map(float, groups)
+
+
+def _is_grouped(groups: list[str], separators: list[str]) -> bool:
+    """Digits in threes (or, in India, twos before the last three) with one kind of separator."""
+    if not separators:
+        return True
+    lengths_fit = len(groups[0]) <= 3 and len(groups[-1]) == 3 and {len(group) for group in groups[1:-1]} <= {2, 3}
+    return lengths_fit and len(set(separators)) == 1
+
+
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_MONTH = (
+    r"(?<![a-z])(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"'?(\d{4}|\d{2})(?!\d)"
+_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/. ]?)(\d{1,2})\2(\d{1,2})(?!\d)")
+_YEAR_LAST = re.compile(rf"(?<!\d)(\d{{1,2}})([-/.]) ?(\d{{1,2}})\2 ?{_YEAR}")
+_DAY_MONTH = re.compile(rf"(?<!\d){_DAY}\.?(?: day)?(?: of)?[ -]?{_MONTH},?[ -]{_YEAR}")
+_MONTH_DAY = re.compile(rf"{_MONTH}[ -]{_DAY},?[ -]{_YEAR}")
+
+
+def _dates_in(folded: str) -> Iterator[str]:
+    """Every date that stands in the text, as ISO text; 05/03/2026 is read both ways."""
+    for year, _, month, day in _YEAR_FIRST.findall(folded):
+        yield from _iso(year, month, day)
+    for one, _, other, year in _YEAR_LAST.findall(folded):
+        yield from _iso(year, one, other)
+        yield from _iso(year, other, one)
+    named = [*_DAY_MONTH.findall(folded), *((day, name, year) for name, day, year in _MONTH_DAY.findall(folded))]
+    for day, name, year in named:
+        yield from _iso(year, str(_MONTHS.index(name[:3]) // 3 + 1), day)
+
+
+def _iso(year: str, month: str, day: str) -> Iterator[str]:
+    """The date, or both of a year of two digits; nothing where there is no such day."""
+    years = [year] if len(year) == 4 else [f"19{year}", f"20{year}"]
+    for full in years:
+        try:
+            yield datetime.date(int(full), int(month), int(day)).isoformat()
+        except ValueError:
+            continue

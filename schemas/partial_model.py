@@ -1,0 +1,35 @@
+"""A model of some of another model's fields: a task's inputs without its targets, or the reverse."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, PlainValidator, WrapValidator, create_model
+
+_VALIDATORS: dict[str, Callable[[Any], Any]] = {
+    "after": AfterValidator,
+    "before": BeforeValidator,
+    "plain": PlainValidator,
+    "wrap": WrapValidator,
+}
+
+
+def partial_model(model: type[BaseModel], names: Iterable[str], title: str) -> type[BaseModel]:
+    """Make a model of some fields, with their field validators; validators over several fields stay behind.
+
+    A field validator that looks at a field that is left out must expect it to be absent from
+    ``info.data``, as pydantic asks of every validator.
+    """
+    definitions: dict[str, Any] = {}
+    for name in names:
+        info = copy.copy(model.model_fields[name])
+        # As annotations they stay bound to the model, so that ``cls`` is what their author expects.
+        info.metadata = [*info.metadata, *_field_validators(model, name)]
+        definitions[name] = (info.annotation, info)
+    return create_model(title, __config__=model.model_config, **definitions)
+
+
+def _field_validators(model: type[BaseModel], name: str) -> Iterator[Any]:
+    for decorator in model.__pydantic_decorators__.field_validators.values():
+        if name in decorator.info.fields or "*" in decorator.info.fields:
+            yield _VALIDATORS[decorator.info.mode](decorator.func)

@@ -1,0 +1,32 @@
+"""Fixtures that several test files share: a real Label Studio server and a real browser."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from flows.studio import LocalStudio
+
+CACHE = Path.home() / ".cache" / "goldleaf"
+LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStudio]:
+    """One server for all tests; each test makes projects of its own."""
+    with LocalStudio(LABEL_STUDIO_VENV, tmp_path_factory.mktemp("label-studio") / "data", CACHE) as studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window. It ends with the module, as Playwright's event loop would be in others' way."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "install Chromium: it is what annotators see the forms in"
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+        chromium = playwright.chromium.launch(executable_path=program, args=flags)
+        yield chromium
+        chromium.close()

@@ -1,0 +1,40 @@
+"""A folder with sources and the store that takes them in, for the tests of ingestion."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.ingest import Ingested, ingest
+from pipeline.store import Store, Verb
+from schemas.dataset import Source
+
+
+class Home:
+    """A folder with sources and the store that takes them in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store(folder / "home", "toy")
+        self.read = 0
+
+    def write(self, name: str, rows: Sequence[Any]) -> None:
+        """JSONL; a text stands for its own line."""
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        (self.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def ingest(self, *sources: Source, run: str | None = None) -> Ingested:
+        name = run or self.store.new_run(Verb.CURATE, "c", "0").id
+        return ingest(self.store, list(sources), self.folder, name, self._count)
+
+    def _count(self, rows: int) -> None:
+        self.read += rows
+
+    def current(self) -> pl.DataFrame:
+        return self.store.snapshot().current_records().collect()
+
+    def ids(self) -> dict[str, str]:
+        """The record id by raw line."""
+        return {row["raw"].decode(): row["record_id"] for row in self.current().iter_rows(named=True)}

@@ -1,0 +1,105 @@
+"""Servers on loopback that misbehave on purpose, for the tests of the connection to Label Studio."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+from flows.studio import LocalStudio
+from pipeline.label_studio import LabelStudio
+
+Reply = tuple[int, dict[str, str], bytes]
+"""Status, headers and body."""
+LOST, LATE = -1, -2
+"""What a proxy does with a request: the server gets it, but its answer is lost; or it gets it later."""
+
+
+class Server(ThreadingHTTPServer):
+    """A server on loopback that answers as its function says."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[str, str, bytes], Reply]) -> None:
+        self.answer = answer
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def reply(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        status, headers, content = self.server.answer(self.command, self.path, body)
+        if status == LOST:
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.send_response(status)
+        for name, value in (headers | {"content-length": str(len(content))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = reply  # noqa: N815 (the base class asks for these names)
+
+    def log_message(self, *args: Any) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def serving(answer: Callable[[str, str, bytes], Reply]) -> Iterator[Server]:
+    with Server(answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Proxy:
+    """A way to the server on which imports go wrong as ``plan`` says: None, a status, ``LOST`` or ``LATE`` for each."""
+
+    def __init__(self, studio: LocalStudio, plan: Callable[[bytes], int | None]) -> None:
+        self.plan, self.imports = plan, 0
+        self.held: tuple[str, str, bytes] | None = None
+        header = {"Authorization": f"Token {studio.token}", "Content-Type": "application/json"}
+        self.upstream = httpx.Client(base_url=studio.url, headers=header, timeout=60)
+
+    def __call__(self, method: str, path: str, body: bytes) -> Reply:
+        fault = None
+        if method == "POST" and "/import" in path:
+            self.imports += 1
+            fault = self.plan(body)
+        if fault == LATE:
+            self.held = (method, path, body)
+            return LOST, {}, b""
+        if fault is not None and fault > 0:
+            return fault, {"content-type": "application/json"}, b'{"detail": "out of order"}'
+        answer = self.upstream.request(method, path, content=body)
+        if self.held and method == "POST":
+            (method, path, body), self.held = self.held, None
+            self.upstream.request(method, path, content=body).raise_for_status()
+        if fault == LOST:
+            return LOST, {}, b""
+        return answer.status_code, {"content-type": answer.headers.get("content-type", "")}, answer.content
+
+
+@contextmanager
+def through_a_proxy(studio: LocalStudio, plan: Callable[[bytes], int | None]) -> Iterator[tuple[LabelStudio, Proxy]]:
+    proxy = Proxy(studio, plan)
+    with proxy.upstream, serving(proxy) as server, LabelStudio(server.url, studio.token) as client:
+        yield client, proxy
+
+
+def plan(*faults: int | None) -> Callable[[bytes], int | None]:
+    left = iter(faults)
+    return lambda body: next(left, None)

@@ -1,0 +1,34 @@
+"""Rows of a store's tables, as several test modules write them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from pipeline.store import SCHEMAS, Run, Store, Table
+from schemas.fate import Fate, Reason, ReasonCode
+from schemas.record import Decision
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+B0, B1, B2, B3, B4 = (f"20260101T00000{number}.000000Z" for number in range(5))
+"""Batches, in the order of time."""
+
+
+def records(batch: str, ids: Iterable[str], revision: str = "v1", withdrawn: bool = False) -> pl.DataFrame:
+    rows = [
+        (record_id, revision, "s", record_id, "f", 1, b"{}", "", withdrawn, batch, position, NOW)
+        for position, record_id in enumerate(ids)
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.RECORDS], orient="row")
+
+
+def decision(run: str, record_id: str, fate: Fate = Fate.ACCEPTED, revision: str = "v1", **more: Any) -> Decision:
+    reasons = [Reason(code=ReasonCode.PASSED)]
+    return Decision(
+        run=run, record_id=record_id, revision=revision, task_digest="t", fate=fate, reasons=reasons, **more
+    )
+
+
+def commit(store: Store, run: Run, **inputs: int) -> None:
+    store.commit(run, inputs=inputs, funnel=None, summary={"version": "1.0.0"})

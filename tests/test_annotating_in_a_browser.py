@@ -1,0 +1,279 @@
+"""What an annotator does, in a real Chromium: by keyboard, on the forms that Goldleaf makes."""
+
+import datetime
+import itertools
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+from pydantic import Field
+
+from flows.studio import LocalStudio
+from pipeline.label_studio import LabelStudio
+from pipeline.labeling import Answer, Question, labeling_config, labeling_task, read_result
+from schemas.annotation import Verdict
+from schemas.task import Input, Target, Task
+from schemas.tasks.contract_clause import ContractClause
+
+expect.set_options(timeout=20_000)
+
+NUMBERS = itertools.count()
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 800, "height": 1000}
+
+
+class Order(Task):
+    """Extract what the message orders."""
+
+    message: Input[str]
+    article: Target[str]
+    price: Target[float]
+    currency: Target[Literal["EUR", "USD"]]
+    pieces: Target[int | None] = None
+    due: Target[datetime.date | None] = None
+    urgent: Target[bool | None] = None
+    remarks: Target[list[str]] = Field(default_factory=list)
+
+
+ORDER = {
+    "article": "Rope,\n12 mm",
+    "price": -0.05,
+    "currency": "USD",
+    "pieces": 1234567890123456789,
+    "due": "2024-02-29",
+    "urgent": False,
+    "remarks": ["by ship", "<b>soon</b>"],
+}
+
+
+class Desk:
+    """An annotator before the browser: opens the task of a new project, presses keys, submits."""
+
+    def __init__(self, page: Page, client: LabelStudio) -> None:
+        self.page, self.client, self.keys = page, client, page.keyboard
+        self.task: type[Task] = ContractClause
+        self.project = 0
+
+    def open(self, task: type[Task], text: str, proposal: dict[str, Any] | None = None) -> None:
+        """Ask one question, and wait until its form is there and filled."""
+        self.task, marker = task, f"goldleaf:browser-{next(NUMBERS)}"
+        self.project = self.client.ensure_project(marker, marker, labeling_config(task), task.task_instruction())
+        question = Question(
+            push_key="k",
+            record_id="r",
+            inputs={task.task_names("input")[0]: text},
+            why="Because <i>why</i>.",
+            proposal=proposal,
+        )
+        self.client.push(self.project, [labeling_task(task, question)], lambda task_ids: None)
+        self.page.goto(f"{self.client.url}/projects/{self.project}/data?labeling=1")
+        expect(self.page.locator("button[name=submit]")).to_be_enabled()
+        expect(self.page.locator(".goldleaf-text")).to_contain_text(text.splitlines()[0])
+        # A prediction is filled in a moment after the form is there.
+        if proposal and "article" in proposal:
+            expect(self.field("article")).to_have_value(proposal["article"])
+        elif proposal:
+            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(1)
+
+    def field(self, name: str) -> Any:
+        """The text field of a target."""
+        return self.page.locator(f'.goldleaf-field [name="{name}"], .goldleaf-field [name^="{name}:"]').first
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.keys.press(key)
+
+    def tab_to(self, name: str) -> None:
+        """Press Tab until a field, or with "BUTTON" any button, has the focus."""
+        script = "document.activeElement.tagName + ' ' + (document.activeElement.name || '')"
+        for _ in range(80):
+            self.press("Tab")
+            tag, focused = self.page.evaluate(script).split(" ", 1)
+            if tag == name or focused.split(":")[0] == name:
+                return
+        raise AssertionError(f"Tab does not reach {name}")
+
+    def submit(self, key: str = "Control+Enter") -> Answer:
+        """Press the key and read what the server has then."""
+
+        def is_saved(response: Response) -> bool:
+            return "/annotations" in response.url and response.request.method == "POST"
+
+        with self.page.expect_response(is_saved) as saved:
+            self.press(key)
+        assert saved.value.ok
+        [task] = self.client.pull(self.project, None).tasks
+        [annotation] = task.annotations
+        return read_result(self.task, annotation.result, annotation.was_cancelled)
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, label_studio: LocalStudio) -> Iterator[Page]:
+    """A browser window of a user who has logged in."""
+    context = browser.new_context(viewport=WIDE, locale="en-US")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(f"{label_studio.url}/user/login")
+    page.fill("#email", label_studio.username)
+    page.fill("#password", label_studio.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{label_studio.url}/")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def desk(page: Page, label_studio: LocalStudio) -> Iterator[Desk]:
+    with LabelStudio(label_studio.url, label_studio.token) as client:
+        yield Desk(page, client)
+
+
+# --- classification -------------------------------------------------------------------------------
+def test_a_digit_and_ctrl_enter_label_a_clause(desk: Desk) -> None:
+    desk.open(ContractClause, "This agreement renews itself.", {"kind": "term"})
+    desk.press("3")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
+
+
+def test_stray_typing_relabels_nothing(desk: Desk) -> None:
+    desk.open(ContractClause, "This agreement renews itself.", {"kind": "term"})
+    desk.keys.type("qwertzuiopasdfghjklyxcvbnm QWERTZUIOPASDGHJKLYXCVBNM")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "term"})
+
+
+def test_the_filter_finds_one_of_many_kinds(desk: Desk) -> None:
+    desk.open(ContractClause, "The supplier keeps insured.")
+    desk.press("Shift+F")
+    desk.keys.type("insur")
+    desk.press("Enter")
+    desk.tab_to("BUTTON")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "insurance"})
+
+
+def test_an_empty_form_is_not_submitted_and_says_what_is_missing(desk: Desk) -> None:
+    desk.open(ContractClause, "Some clause.")
+    desk.press("Control+Enter")
+    expect(desk.page.get_by_text("Fill in: Kind. Or choose unusable or unsure.")).to_be_visible()
+    assert desk.client.pull(desk.project, None).tasks[0].annotations == []
+
+
+def test_skipping_is_no_label_though_the_form_was_filled(desk: Desk) -> None:
+    desk.open(ContractClause, "Some clause.", {"kind": "term"})
+    assert desk.submit("Control+Space") == Answer(verdict=Verdict.SKIPPED)
+
+
+# --- unusable and unsure --------------------------------------------------------------------------
+@pytest.mark.parametrize(("key", "verdict"), [("Alt+x", Verdict.UNUSABLE), ("Alt+u", Verdict.UNSURE)])
+def test_unusable_and_unsure_need_no_other_field(desk: Desk, key: str, verdict: Verdict) -> None:
+    desk.open(Order, "Lorem ipsum")
+    desk.press(key)
+    expect(desk.page.get_by_text("Nothing else is needed.")).to_be_visible()
+    assert desk.submit() == Answer(verdict=verdict)
+
+
+def test_unusable_can_be_taken_back(desk: Desk) -> None:
+    desk.open(ContractClause, "Some clause.", {"kind": "term"})
+    desk.press("Alt+x", "Alt+x")
+    expect(desk.field("term")).to_be_visible()
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "term"})
+
+
+# --- extraction -----------------------------------------------------------------------------------
+def test_a_right_proposal_is_accepted_with_one_key_and_unchanged(desk: Desk) -> None:
+    desk.open(Order, "We order rope.", ORDER)
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER)
+
+
+def test_a_form_is_filled_by_keyboard_alone(desk: Desk) -> None:
+    desk.open(Order, "We order rope.")
+    for name, text in (("article", "Rope"), ("price", "-0.05"), ("pieces", "7"), ("due-date", "02292024")):
+        desk.tab_to(name)
+        desk.keys.type(text)
+    desk.tab_to("remarks")
+    desk.keys.type("by ship")
+    desk.press("Enter")
+    desk.keys.type("soon")
+    desk.tab_to("BUTTON")
+    desk.press("Shift+2", "Shift+3")
+    targets = {
+        "article": "Rope",
+        "price": -0.05,
+        "currency": "USD",
+        "pieces": 7,
+        "due": "2024-02-29",
+        "urgent": True,
+        "remarks": ["by ship", "soon"],
+    }
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+
+
+def test_a_proposal_is_corrected_and_what_is_optional_can_be_emptied(desk: Desk) -> None:
+    desk.open(Order, "We order rope.", ORDER)
+    for name in ("article", "pieces"):
+        desk.tab_to(name)
+        desk.press("Control+a", "Backspace")
+        desk.keys.type("Rope" if name == "article" else "")
+    desk.tab_to("due-date")
+    desk.press("Delete", "Tab", "Delete", "Tab", "Delete")
+    desk.tab_to("remarks")
+    desk.tab_to("remarks")
+    desk.press("Control+a", "Backspace")
+    desk.tab_to("BUTTON")
+    desk.press("Shift+4", "Shift+1")
+    targets = {
+        "article": "Rope",
+        "price": -0.05,
+        "currency": "EUR",
+        "pieces": None,
+        "due": None,
+        "urgent": None,
+        "remarks": ["<b>soon</b>"],
+    }
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+
+
+def test_digits_typed_on_the_number_pad_stay_in_the_field(desk: Desk) -> None:
+    desk.open(Order, "We order rope.", ORDER)
+    desk.field("price").click()
+    desk.press("Control+a")
+    devtools = desk.page.context.new_cdp_session(desk.page)
+    for digit in "12":
+        key = {"key": digit, "code": f"Numpad{digit}", "windowsVirtualKeyCode": 96 + int(digit), "isKeypad": True}
+        devtools.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": digit, **key})
+        devtools.send("Input.dispatchKeyEvent", {"type": "keyUp", **key})
+    expect(desk.field("price")).to_have_value("12")
+    desk.tab_to("BUTTON")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"price": 12.0})
+
+
+# --- what it looks like ---------------------------------------------------------------------------
+def test_the_text_is_shown_as_it_is_with_the_reason_beside_it(desk: Desk) -> None:
+    text = "<script>alert(1)</script> $why &amp;\n  indented <b>bold</b>"
+    desk.open(Order, text)
+    assert desk.page.locator(".goldleaf-text").inner_text().split("\n")[:2] == text.split("\n")
+    expect(desk.page.locator(".goldleaf-why")).to_have_text("Why you see thisBecause <i>why</i>.")
+    expect(desk.page.locator(".goldleaf-form")).to_contain_text("Extract what the message orders.")
+
+
+def test_the_form_stands_beside_the_text_where_there_is_room_and_below_it_elsewhere(desk: Desk) -> None:
+    desk.open(ContractClause, "This agreement renews itself. " * 200)
+    text, form = desk.page.locator(".goldleaf-text"), desk.page.locator(".goldleaf-form")
+    boxes = []
+    for size in (WIDE, NARROW):
+        desk.page.set_viewport_size(size)
+        boxes.append((text.bounding_box(), form.bounding_box()))
+    desk.page.set_viewport_size(WIDE)
+    (wide_text, wide_form), (narrow_text, narrow_form) = boxes
+    assert wide_text and wide_form and narrow_text and narrow_form
+    assert wide_form["x"] > wide_text["x"] + wide_text["width"]
+    assert narrow_form["y"] >= narrow_text["y"] + narrow_text["height"]
+    assert narrow_form["y"] < NARROW["height"], "a long text scrolls by itself and does not push the form away"
+
+
+def test_labeling_needs_nothing_from_other_hosts(desk: Desk) -> None:
+    requested: list[str] = []
+    desk.page.on("request", lambda request: requested.append(request.url))
+    desk.open(ContractClause, "Some clause.", {"kind": "term"})
+    assert requested
+    assert [url for url in requested if not url.startswith((desk.client.url, "data:", "blob:"))] == []

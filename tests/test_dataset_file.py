@@ -1,0 +1,266 @@
+"""A dataset.yaml is either right, or every mistake in it is named with its file and line."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.dataset_file import LoadedDataset, load_dataset_file, load_task
+from pipeline.errors import ConfigError
+from schemas.dataset import Dataset, Mode, Unreviewed
+from schemas.tasks.contract_clause import ContractClause
+
+TASK = '''from __future__ import annotations
+
+from typing import Literal
+
+from schemas.task import Input, Target, Task
+
+class Toy(Task):
+    """Say a or b."""
+
+    text: Input[str]
+    kind: Target[Literal["a", "b"]]
+'''
+GOOD = """name: toy
+task: task.py:Toy
+sources:
+  - name: first
+    path: data.jsonl
+"""
+
+
+def write(folder: Path, text: str | bytes = GOOD, task: str = TASK) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "task.py").write_text(task, encoding="utf-8")
+    path = folder / "dataset.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def mistakes(folder: Path, text: str | bytes = GOOD, task: str = TASK) -> list[str]:
+    """The lines of the error, without the folder."""
+    path = write(folder, text, task)
+    with pytest.raises(ConfigError) as caught:
+        load_dataset_file(path)
+    return str(caught.value).replace(f"{folder}/", "").split("\n")
+
+
+def test_the_smallest_file_has_a_default_for_everything_else(tmp_path: Path) -> None:
+    dataset = load_dataset_file(write(tmp_path))
+    assert dataset.folder == tmp_path
+    assert dataset.task.__name__ == "Toy"
+    assert dataset.config == Dataset.model_validate(dataset.config.model_dump(mode="json"))
+    assert dataset.config.sources[0].mode is Mode.APPEND
+    assert dataset.config.review.unreviewed is Unreviewed.ACCEPT
+
+
+def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> None:
+    task = load_dataset_file(write(tmp_path)).task
+    assert task.task_parse({"text": "t", "kind": "b"}).targets == {"kind": "b"}
+
+
+KEYS = (
+    "duplicates, engine, finetune, measure, name, normalise, on_conflict, release, review, screen, sources, split, task"
+)
+REQUIRED = "is missing; it is required"
+BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
+NO_SPLIT = "is no split name; use letters, digits and underscores"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD + "reviw: {}\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
+        (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
+        (GOOD + "split:\n  fractionz: {}\n", "7: 'fractionz' is no known key; known are: fractions, group_by"),
+        (
+            GOOD + "    pth: x\n",
+            "6: 'pth' is no known key; known are: fields, format, key, license, mode, name, path, split",
+        ),
+        (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
+        (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
+        (GOOD + "  - path: other.jsonl\n", f"6: 'sources.1.name' {REQUIRED}"),
+        (GOOD.replace("toy", "2024"), "1: name: Input should be a valid string, got 2024"),
+        (GOOD.replace("toy", "My Data"), "1: name: 'My Data' is no dataset name; use a-z, 0-9, - and _"),
+        (GOOD.replace("name: first", 'name: ""'), "4: sources.0.name: String should have at least 1 character, got ''"),
+        (GOOD + "    mode: snap\n", "6: sources.0.mode: Input should be 'append' or 'snapshot', got 'snap'"),
+        (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, unreviewed"),
+        (GOOD + "review:\n", "6: 'review' is a section with the keys audit, budget, unreviewed"),
+        (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
+        (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),
+        (GOOD + "review: {budget: -1}\n", f"6: review.budget: -1 {BUDGET}"),
+        (GOOD + "review: {budget: true}\n", f"6: review.budget: True {BUDGET}"),
+        (GOOD + "review: {budget: .nan}\n", f"6: review.budget: nan {BUDGET}"),
+        (GOOD + "review: {audit: .nan}\n", "6: review.audit: Input should be less than or equal to 1, got nan"),
+        (GOOD + "release:\n  language: [en, no]\n", "7: release.language.1: Input should be a valid string, got False"),
+        (
+            GOOD + "split:\n  fractions: {train: 0.5, test: 0.4}\n",
+            "7: split.fractions: the fractions sum to 0.9; they must sum to 1",
+        ),
+        (
+            GOOD + "split:\n  fractions:\n    train: 1.5\n",
+            "8: split.fractions.train: Input should be less than or equal to 1, got 1.5",
+        ),
+        (GOOD + "split:\n  fractions: {}\n", "7: split.fractions: the fractions sum to 0; they must sum to 1"),
+        (GOOD + "split:\n  fractions: {to train: 1}\n", f"7: split.fractions: 'to train' {NO_SPLIT}"),
+        (
+            GOOD + "  - {name: first, path: b}\n",
+            "3: sources: two sources are called 'first'; names identify records, so make them unique",
+        ),
+        (
+            GOOD + "    split: tst\n",
+            "1: source 'first' names the split 'tst'; split.fractions has train, validation, test",
+        ),
+        (
+            GOOD.split("  - ")[0].replace("sources:", "sources: []"),
+            "3: sources: List should have at least 1 item after validation, not 0",
+        ),
+        (GOOD + "name: again\n", "6: 'name' stands here twice; keep one"),
+        (GOOD + "split:\n  group_by: []\n  group_by: [a]\n", "8: 'group_by' stands here twice; keep one"),
+        (GOOD + "  - name: b\n    path: b\n    path: c\n", "8: 'path' stands here twice; keep one"),
+        (GOOD + "1: x\n", "6: 1: Keys should be strings, got 1"),
+        (GOOD + "x: &x [*x]\n", f"6: 'x' is no known key; known are: {KEYS}"),
+        (GOOD + "split: {fractions: [}\n", "6: no valid YAML: expected the node content, but found '}'"),
+        (GOOD + "? [a]\n: b\n", "6: no valid YAML: found unhashable key"),
+        (
+            GOOD + "release: !!python/name:os.system\n",
+            "6: no valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+        ),
+        (GOOD + "---\nname: b\n", "6: no valid YAML: but found another document"),
+        (GOOD.encode() + b"# \x00\n", "6: no valid YAML: special characters are not allowed (#x0000)"),
+        (GOOD.encode() + b"# \xe9\n", "6: byte 76 is not UTF-8; save the file as UTF-8"),
+        ("", "1: a dataset.yaml holds keys such as name, task and sources; this one does not"),
+        ("- toy\n", "1: a dataset.yaml holds keys such as name, task and sources; this one does not"),
+        (GOOD.replace("task.py:Toy", "other.py:Toy"), "2: there is no task file other.py"),
+        (GOOD.replace(":Toy", ":Tow"), "2: task.py has no class 'Tow'; tasks in it: Toy"),
+        (GOOD.replace(":Toy", ":Literal"), "2: task.py:Literal is no task; derive it from schemas.task.Task"),
+        (GOOD.replace("task.py:Toy", "task.py"), "2: task 'task.py' should read path/to/file.py:Class or module:Class"),
+        (GOOD.replace("task.py:Toy", "..:Toy"), "2: task '..:Toy' should read path/to/file.py:Class or module:Class"),
+        (
+            GOOD.replace("task.py:Toy", "no.such.place:Toy"),
+            "2: task module 'no.such.place' does not import: ModuleNotFoundError: No module named 'no'",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    assert mistakes(tmp_path, text) == [f"dataset.yaml:{expected}"]
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("class Toy(\n", "task file task.py does not import: SyntaxError: '(' was never closed (task.py, line 1)"),
+        ("import os\n1 / 0\n", "task file task.py does not import: ZeroDivisionError: division by zero (line 2)"),
+        ("x = 1\n", "task.py has no class 'Toy'; tasks in it: none"),
+        (TASK.replace('"""Say a or b."""', ""), "task.py: Toy has no docstring: it is the instruction; write one"),
+        (TASK.replace("Literal[", "Litteral["), "task.py: Toy uses 'Litteral', which is not defined; import it"),
+        (TASK.replace("Target[", "Input["), "task.py: Toy has no target; mark a field with Target[...]"),
+    ],
+)
+def test_a_task_file_that_cannot_be_used_is_named_with_the_line_that_names_it(
+    tmp_path: Path, task: str, expected: str
+) -> None:
+    assert mistakes(tmp_path, task=task) == [f"dataset.yaml:2: {expected}"]
+
+
+def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("toy", "A").replace("    path", "    pth") + "engine: {workers: 0}\n"
+    assert [line.split(" ")[0] for line in mistakes(tmp_path, text)] == [
+        "dataset.yaml:1:",
+        "dataset.yaml:4:",
+        "dataset.yaml:5:",
+        "dataset.yaml:6:",
+    ]
+
+
+def test_a_file_that_is_not_there_is_named_with_the_way_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml cannot be read \(No such file .*`goldleaf init`$"):
+        load_dataset_file(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_dataset_file(tmp_path)
+
+
+def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_no_mistakes(tmp_path: Path) -> None:
+    text = (
+        "\ufeff" + GOOD.replace("- name", "- &first\n    name") + "  - <<: *first\n    name: second\n"
+        "release: {title: 2026-13-45, license: 2026-01-02}\n"
+    )
+    config = load_dataset_file(write(tmp_path, text)).config
+    assert config.release.title == "2026-13-45"
+    assert config.release.license == "2026-01-02"
+    assert [(source.name, source.path) for source in config.sources] == [
+        ("first", "data.jsonl"),
+        ("second", "data.jsonl"),
+    ]
+
+
+def test_a_whole_number_is_a_count_and_a_fraction_is_a_share(tmp_path: Path) -> None:
+    budgets = [
+        load_dataset_file(write(tmp_path, GOOD + f"review: {{budget: {text}}}\n")).config.review.budget
+        for text in ("1", "1.0", "0", "0.25")
+    ]
+    assert [(type(budget), budget) for budget in budgets] == [(int, 1), (float, 1.0), (int, 0), (float, 0.25)]
+
+
+# --- tasks ------------------------------------------------------------------------------------------
+def test_two_datasets_each_with_a_task_py_do_not_mix(tmp_path: Path) -> None:
+    first = load_dataset_file(write(tmp_path / "one"))
+    second = load_dataset_file(write(tmp_path / "two", task=TASK.replace('"a", "b"', '"c", "d"')))
+    assert [field.choices for field in first.task.task_targets()] == [("a", "b")]
+    assert [field.choices for field in second.task.task_targets()] == [("c", "d")]
+    assert first.task is load_dataset_file(first.path).task
+
+
+def test_a_process_that_lives_long_sees_an_edited_task_file(tmp_path: Path) -> None:
+    before = load_dataset_file(write(tmp_path))
+    after = load_dataset_file(write(tmp_path, task=TASK.replace('"a", "b"', '"a", "b", "c"')))
+    assert after.task.task_targets()[0].choices == ("a", "b", "c")
+    assert before.config_digest != after.config_digest
+
+
+def test_a_task_may_live_in_a_module(tmp_path: Path) -> None:
+    assert load_task("schemas.tasks.contract_clause:ContractClause", tmp_path) is ContractClause
+
+
+def test_a_task_file_that_leaves_the_program_is_not_held_back(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        load_dataset_file(write(tmp_path, task="raise SystemExit(3)\n"))
+
+
+def test_the_digest_follows_the_configuration_and_the_task_but_not_the_wording(tmp_path: Path) -> None:
+    digest = load_dataset_file(write(tmp_path)).config_digest
+    assert load_dataset_file(write(tmp_path / "moved", GOOD + "# note\n")).config_digest == digest
+    assert load_dataset_file(write(tmp_path, task=TASK.replace("Say", "Choose"))).config_digest == digest
+    assert load_dataset_file(write(tmp_path, GOOD + "review: {audit: 0.1}\n")).config_digest != digest
+
+
+# --- worker processes -------------------------------------------------------------------------------
+WORKER = """
+import pickle, sys
+dataset = pickle.load(sys.stdin.buffer)
+print(dataset.config.name, dataset.task.task_parse({"text": "t", "kind": "a"}).targets)
+"""
+
+
+def test_a_dataset_reaches_a_worker_process(tmp_path: Path) -> None:
+    """Its task is in no module that another process could import."""
+    data = pickle.dumps(load_dataset_file(write(tmp_path)))
+    done = subprocess.run([sys.executable, "-c", WORKER], input=data, capture_output=True, check=True)
+    assert done.stdout.decode() == "toy {'kind': 'a'}\n"
+
+
+def test_a_copy_of_a_dataset_is_equal_to_it(tmp_path: Path) -> None:
+    dataset = load_dataset_file(write(tmp_path))
+    copy: LoadedDataset = pickle.loads(pickle.dumps(dataset))
+    assert copy == dataset
+
+
+@pytest.mark.parametrize("changed", [{"text": GOOD + "review: {audit: 0.5}\n"}, {"task": TASK.replace('"b"', '"c"')}])
+def test_a_worker_refuses_a_dataset_that_was_changed_meanwhile(tmp_path: Path, changed: dict[str, str]) -> None:
+    data = pickle.dumps(load_dataset_file(write(tmp_path)))
+    write(tmp_path, **changed)
+    with pytest.raises(ConfigError, match="was changed while a run was using it; run it again"):
+        pickle.loads(data)

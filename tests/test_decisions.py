@@ -1,0 +1,53 @@
+"""Decisions survive their table, and only what differs in meaning is news."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from store_rows import decision
+
+from pipeline.decisions import from_frame, news, to_frame
+from pipeline.store import SCHEMAS, Table
+from schemas.fate import LabelSource, Reason, ReasonCode, Routed
+from schemas.record import Decision
+
+TEXT = st.text(max_size=8)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), TEXT, st.lists(TEXT, max_size=2),
+                   st.floats(allow_nan=False, allow_infinity=False))  # fmt: skip
+TARGETS = st.none() | st.dictionaries(TEXT, VALUES, max_size=3)
+DECISIONS = st.builds(
+    Decision,
+    reasons=st.lists(st.builds(Reason, code=st.sampled_from(ReasonCode), field=TEXT, detail=TEXT), max_size=2),
+    inputs=st.dictionaries(TEXT, VALUES, max_size=2),
+    targets=TARGETS,
+    suggestion=TARGETS,
+    routed=st.none() | st.sampled_from(Routed),
+    label_source=st.none() | st.sampled_from(LabelSource),
+    similarity=st.none() | st.floats(0, 1),
+    doubt=st.none() | st.floats(0, 1),
+    tokens=st.none() | st.integers(0, 2**40),
+)
+
+
+@given(st.lists(DECISIONS, max_size=4))
+def test_decisions_are_read_back_as_they_were_written(decisions: list[Decision]) -> None:
+    frame = to_frame(decisions)
+    assert frame.schema == SCHEMAS[Table.DECISIONS]
+    assert list(from_frame(frame)) == decisions
+    assert news(frame, frame).height == 0
+
+
+def test_a_doubt_that_moved_is_no_news_but_a_changed_answer_is() -> None:
+    before = decision("run1", "r1", targets={"kind": "a"}, doubt=0.1)
+    moved = before.model_copy(update={"run": "run2", "doubt": 0.2})
+    changed = replace_targets(moved, {"kind": "b"})
+    unlabeled = replace_targets(moved, None)
+    old = to_frame([before])
+    assert news(to_frame([moved]), old).height == 0
+    assert news(to_frame([changed]), old).height == 1
+    assert news(to_frame([unlabeled]), old).height == 1
+    assert news(to_frame([unlabeled]), to_frame([unlabeled])).height == 0
+
+
+def replace_targets(one: Decision, targets: dict[str, Any] | None) -> Decision:
+    return one.model_copy(update={"targets": targets})

@@ -1,0 +1,269 @@
+"""Scores are what one gets by hand, and intervals hold what they promise."""
+
+import datetime
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+from sklearn.metrics import precision_recall_fscore_support
+
+from pipeline.errors import TrainingError
+from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
+from schemas.message import Message, Speaker
+from schemas.task import Input, Metric, Target, Task
+
+
+class Fruit(Task):
+    """Name the fruit."""
+
+    text: Input[str]
+    kind: Target[Literal["apple", "pear", "plum"]]
+
+
+class Order(Task):
+    """Extract the order."""
+
+    text: Input[str]
+    city: Target[str]
+    amount: Target[float]
+    due: Target[datetime.date | None] = None
+    tags: Target[list[str]] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    fields: dict[str, Any]
+    prompt: tuple[Message, ...] = field(default=(Message(role=Speaker.USER, content="?"),))
+
+
+def ask(task: type[Task], *rows: dict[str, Any]) -> list[Question]:
+    return questions(task, [Row(str(number), fields) for number, fields in enumerate(rows)])
+
+
+def fruits(*golds: str) -> list[Question]:
+    return ask(Fruit, *({"text": f"t{number}", "kind": gold} for number, gold in enumerate(golds)))
+
+
+def test_accuracy_and_the_scores_of_each_class_are_those_one_counts_by_hand() -> None:
+    asked = fruits("apple", "apple", "apple", "pear", "pear", "plum")
+    result = evaluate(Fruit, asked, ["apple", "apple", "pear", "pear", " pear\n", "apple"])
+
+    assert result.metric is Metric.ACCURACY
+    assert result.score == result.exact
+    assert result.score.value == pytest.approx(4 / 6)
+    apple, pear, plum = result.parts
+    assert (apple.name, apple.precision, apple.recall, apple.support) == ("apple", 2 / 3, 2 / 3, 3)
+    assert (pear.name, pear.precision, pear.recall, pear.f1) == ("pear", 2 / 3, 1.0, pytest.approx(0.8))
+    assert (plum.name, plum.precision, plum.recall, plum.f1, plum.support) == ("plum", 0.0, 0.0, 0.0, 1)
+    assert result.macro_f1 == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+
+
+def test_the_wilson_interval_is_that_of_the_textbook() -> None:
+    # 8 of 10: 0.490 to 0.943 (Wilson 1927; also in Newcombe 1998, method 3).
+    result = evaluate(Fruit, fruits(*["apple"] * 10), ["apple"] * 8 + ["pear"] * 2)
+
+    assert (round(result.score.low, 3), round(result.score.high, 3)) == (0.490, 0.943)
+
+
+def test_an_interval_is_never_a_point_where_all_answers_are_right() -> None:
+    result = evaluate(Fruit, fruits(*["apple"] * 20), ["apple"] * 20)
+
+    assert result.score.high == 1.0
+    assert result.score.low == pytest.approx(0.839, abs=0.001)
+
+
+def test_the_most_common_confusions_come_first() -> None:
+    asked = fruits("apple", "apple", "apple", "pear", "plum")
+    result = evaluate(Fruit, asked, ["pear", "pear", "plum", "apple", "plum"])
+
+    assert [(c.gold, c.answered, c.count) for c in result.confusions] == [
+        ("apple", "pear", 2),
+        ("apple", "plum", 1),
+        ("pear", "apple", 1),
+    ]
+
+
+def test_an_unreadable_answer_is_wrong_and_is_named() -> None:
+    result = evaluate(Fruit, fruits("apple", "pear"), ["apple", "It is a pear."])
+
+    assert (result.unreadable, result.unreadable_ids) == (1, ("1",))
+    assert result.score.value == 0.5
+    assert result.confusions == ()  # it was taken for no other class
+    assert result.outcomes[1].answer == "It is a pear."
+
+
+def test_any_of_several_gold_answers_is_right_and_the_input_counts_once() -> None:
+    asked = ask(
+        Fruit, {"text": "same", "kind": "apple"}, {"text": "other", "kind": "plum"}, {"text": "same", "kind": "pear"}
+    )
+
+    assert [question.id for question in asked] == ["0", "1"]
+    assert asked[0].golds == ({"kind": "apple"}, {"kind": "pear"})
+    for answer in ("apple", "pear"):
+        assert evaluate(Fruit, asked, [answer, "plum"]).score.value == 1.0
+    wrong = evaluate(Fruit, asked, ["plum", "plum"])
+    assert wrong.questions == 2
+    assert wrong.score.value == 0.5
+    assert sum(part.support for part in wrong.parts) == 2
+
+
+def test_a_repeated_row_adds_no_gold_answer() -> None:
+    (question,) = ask(Fruit, {"text": "same", "kind": "apple"}, {"text": "same", "kind": "apple"})
+
+    assert len(question.golds) == 1
+
+
+def test_field_f1_counts_pairs_of_field_and_value() -> None:
+    asked = ask(
+        Order,
+        {"text": "a", "city": "Bonn", "amount": 3.5, "due": datetime.date(2026, 5, 1), "tags": ["x", "y"]},
+        {"text": "b", "city": "Ulm", "amount": 1, "due": None, "tags": []},
+    )
+    answers = [
+        '{"city":"Bonn","amount":3.50,"due":"2026-05-02","tags":["y","z"]}',  # hits: city, amount, y of 5 and 5
+        '{"city":"Ulm","amount":1}',  # 2 of 2 and 2
+    ]
+    result = evaluate(Order, asked, answers)
+
+    assert result.metric is Metric.FIELD_F1
+    assert result.score.value == pytest.approx(2 * 5 / (7 + 7))
+    assert result.exact.value == 0.5
+    scores = {part.name: (part.precision, part.recall, part.support) for part in result.parts}
+    assert scores == {"city": (1, 1, 2), "amount": (1, 1, 2), "due": (0, 0, 1), "tags": (0.5, 0.5, 2)}
+    assert result.confusions == ()
+
+
+def test_an_unreadable_extraction_misses_every_value() -> None:
+    asked = ask(Order, {"text": "a", "city": "Bonn", "amount": 3.5})
+    result = evaluate(Order, asked, ['{"city":"Bonn"'])
+
+    assert (result.unreadable, result.score.value, result.exact.value) == (1, 0.0, 0.0)
+
+
+def test_a_field_that_is_neither_expected_nor_answered_is_perfect() -> None:
+    asked = ask(Order, {"text": "a", "city": "Bonn", "amount": 3.5})
+    result = evaluate(Order, asked, ['{"city":"Bonn","amount":3.5}'])
+
+    assert {part.f1 for part in result.parts} == {1.0}
+
+
+def test_of_several_gold_extractions_the_nearest_one_counts() -> None:
+    asked = ask(Order, {"text": "a", "city": "Bonn", "amount": 3.5}, {"text": "a", "city": "Ulm", "amount": 9})
+    result = evaluate(Order, asked, ['{"city":"Ulm","amount":8}'])
+
+    assert result.outcomes[0].gold["city"] == "Ulm"
+    assert result.score.value == 0.5
+
+
+def test_nothing_to_evaluate_on_is_an_error_with_a_next_step() -> None:
+    with pytest.raises(TrainingError, match=r"no rows to evaluate on.*split\.fractions"):
+        evaluate(Fruit, [], [])
+
+
+def test_a_comparison_pairs_the_answers() -> None:
+    asked = fruits("apple", "pear", "plum", "plum")
+    before = evaluate(Fruit, asked, ["apple", "apple", "?", "plum"])
+    after = evaluate(Fruit, asked, ["pear", "pear", "plum", "plum"])
+    result = compare(before, after)
+
+    assert (result.better, result.worse, result.same) == (2, 1, 1)
+    assert result.difference.value == pytest.approx(0.25)
+    assert result.difference.low < 0.25 < result.difference.high
+    assert str(result).startswith("+25.0 points (")
+    assert str(result).endswith("2 better, 1 worse")
+
+
+def test_a_model_compared_with_itself_differs_by_nothing_for_certain() -> None:
+    result = evaluate(Fruit, fruits("apple", "pear", "plum"), ["apple", "apple", "plum"])
+    same = compare(result, result)
+
+    assert (same.difference.value, same.difference.low, same.difference.high) == (0, 0, 0)
+    assert (same.better, same.worse, same.same) == (0, 0, 3)
+
+
+def test_different_questions_cannot_be_compared() -> None:
+    one = evaluate(Fruit, fruits("apple"), ["apple"])
+    two = evaluate(Fruit, fruits("apple", "pear"), ["apple", "pear"])
+
+    with pytest.raises(TrainingError, match="of 1 and 2 questions cannot be compared; evaluate both on the same"):
+        compare(one, two)
+
+
+def test_an_evaluation_survives_json() -> None:
+    asked = ask(Order, {"text": "a", "city": "Bonn", "amount": 3.5, "tags": ["x"]})
+    result = evaluate(Order, asked, ['{"city":"Bonn","amount":4,"tags":["x"]}'])
+
+    assert Evaluation.model_validate_json(result.model_dump_json()) == result
+    assert result.model_validate_json(result.model_dump_json(exclude={"outcomes"})).outcomes == ()
+
+
+UNHURRIED = settings(deadline=None, max_examples=40)  # the bootstrap is slow on a busy machine
+KINDS = st.sampled_from(["apple", "pear", "plum"])
+ANSWERS = st.lists(st.tuples(KINDS, KINDS), min_size=1, max_size=30)
+
+
+@UNHURRIED
+@given(ANSWERS)
+def test_class_scores_agree_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    golds, answers = [gold for gold, _ in pairs], [answer for _, answer in pairs]
+    result = evaluate(Fruit, fruits(*golds), answers)
+
+    labels = [part.name for part in result.parts]
+    assert labels == sorted({*golds, *answers})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that occur on one side only
+        expected = precision_recall_fscore_support(golds, answers, labels=labels, zero_division=0)
+    ours = [[p.precision, p.recall, p.f1, p.support] for p in result.parts]
+    for mine, theirs in zip(ours, zip(*expected, strict=True), strict=True):
+        assert mine == pytest.approx(theirs)
+
+
+@UNHURRIED
+@given(ANSWERS)
+def test_every_interval_holds_its_value_and_stays_between_0_and_1(pairs: list[tuple[str, str]]) -> None:
+    result = evaluate(Fruit, fruits(*(gold for gold, _ in pairs)), [answer for _, answer in pairs])
+
+    assert 0 <= result.score.low <= result.score.value <= result.score.high <= 1
+
+
+@UNHURRIED
+@given(ANSWERS, st.randoms(use_true_random=False))
+def test_the_order_of_the_questions_does_not_matter_to_accuracy(pairs: list[tuple[str, str]], chance: Any) -> None:
+    asked = fruits(*(gold for gold, _ in pairs))
+    together = list(zip(asked, [answer for _, answer in pairs], strict=True))
+    straight = evaluate(Fruit, asked, [answer for _, answer in together])
+    chance.shuffle(together)
+    shuffled = evaluate(Fruit, [question for question, _ in together], [answer for _, answer in together])
+
+    assert shuffled.model_dump(exclude={"outcomes", "unreadable_ids"}) == straight.model_dump(
+        exclude={"outcomes", "unreadable_ids"}
+    )
+
+
+@UNHURRIED
+@given(st.lists(st.tuples(st.sampled_from(["Bonn", "Ulm"]), st.integers(0, 3)), min_size=1, max_size=8))
+def test_gold_answers_read_back_score_perfectly(orders: list[tuple[str, int]]) -> None:
+    asked = ask(Order, *({"text": str(n), "city": c, "amount": a} for n, (c, a) in enumerate(orders)))
+    result = evaluate(Order, asked, [Order.task_answer(question.golds[0]) for question in asked])
+
+    assert (result.score.value, result.score.low, result.score.high) == (1, 1, 1)
+    assert (result.exact.value, result.macro_f1, result.unreadable) == (1, 1, 0)
+
+
+@UNHURRIED
+@given(ANSWERS)
+def test_gains_and_losses_swap_with_the_sides(pairs: list[tuple[str, str]]) -> None:
+    asked = fruits(*("apple" for _ in pairs))
+    before = evaluate(Fruit, asked, [one for one, _ in pairs])
+    after = evaluate(Fruit, asked, [other for _, other in pairs])
+    there, back = compare(before, after), compare(after, before)
+
+    assert (there.better, there.worse) == (back.worse, back.better)
+    assert there.better + there.worse + there.same == len(pairs)
+    assert there.difference.value == pytest.approx(-back.difference.value)
+    assert there.difference.value == pytest.approx((there.better - there.worse) / len(pairs))

@@ -1,0 +1,93 @@
+"""A source may be a URL: its file is fetched first, and every failure is one line."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ingest_home import Home
+
+from pipeline.errors import SourceError
+from schemas.dataset import Format, Source
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+class _Files(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"id": 1}\n{"id": 2}\n'
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/data.jsonl?signature=x")
+        elif self.path == "/cut.jsonl":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body) + 1))
+        elif self.path.startswith("/data"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+        if not self.path.startswith(("/moved", "/none")):
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Files) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/data.jsonl", "/data.jsonl?token=a/b.csv"])
+def test_a_url_is_read_like_a_file_and_known_by_its_address(home: Home, server: str, path: str) -> None:
+    source = Source(name="up/load", path=server + path, key="id")
+    assert home.ingest(source).added == 2
+    assert home.ingest(source).added == 0
+    assert set(home.current()["file"]) == {server + path}
+
+
+def test_a_redirect_is_followed_and_a_format_may_be_named(home: Home, server: str) -> None:
+    assert home.ingest(Source(name="s", path=f"{server}/moved", format=Format.JSONL)).added == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/none.jsonl", "the server answers 404 Not Found; correct its path"),
+        ("/cut.jsonl", "(peer closed connection without sending complete message body"),
+    ],
+)
+def test_an_answer_that_is_no_file_is_one_line(home: Home, server: str, path: str, problem: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        home.ingest(Source(name="s", path=server + path))
+    assert str(caught.value).startswith(f"source 's': {server}{path} cannot be fetched")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/data.jsonl"
+    for address, problem in ((url, "Connection refused"), ("http://[bad/data.jsonl", ""), ("http:///data.jsonl", "")):
+        with pytest.raises(SourceError) as caught:
+            home.ingest(Source(name="s", path=address))
+        assert str(caught.value).startswith(f"source 's': {address} cannot be fetched (")
+        assert problem in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,195 @@
+"""kill -9 in the middle of a verb, then the same command again: the state of a run that nobody disturbed.
+
+The verbs run as the command line does, in a process of their own; a few lines put in front of it
+kill that process just before or after a given call, so that the product itself needs no such hook.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RunningStudio
+from support import row, state, write_dataset
+
+from flows.context import Context
+from flows.settings import Settings
+from flows.simulate import Truth, annotate
+from pipeline.label_studio import LabelStudio
+from pipeline.review import Connection, marker
+
+_DEADLY = """
+import importlib, os, signal, sys
+module, name, when, nth = {point!r}
+owner = importlib.import_module(module)
+*path, attribute = name.split(".")
+for part in path:
+    owner = getattr(owner, part)
+real, calls = getattr(owner, attribute), 0
+
+def deadly(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == nth and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = real(*args, **kwargs)
+    if calls == nth and when == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(owner, attribute, deadly)
+from flows.cli import app
+app(sys.argv[1:])
+"""
+
+Point = tuple[str, str, str, int]
+
+
+def goldleaf(*args: str, home: Path, studio: RunningStudio | None = None, killed_at: Point | None = None) -> str:
+    """Run a command in a process of its own; with ``killed_at`` it must die there."""
+    code = _DEADLY.format(point=killed_at) if killed_at else "import sys; from flows.cli import app; app(sys.argv[1:])"
+    environment = os.environ | {
+        "GOLDLEAF_HOME": str(home),
+        "LABEL_STUDIO_URL": studio.url if studio else "",
+        "LABEL_STUDIO_API_KEY": studio.token if studio else "",
+        "PREFECT_API_URL": "",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args, "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (-signal.SIGKILL if killed_at else 0), done.stderr
+    return done.stdout
+
+
+def load(dataset: Path, home: Path) -> Context:
+    return Context.load(dataset, Settings(goldleaf_home=str(home), label_studio_url="", prefect_api_url=""))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Forty rows: some wrong, a conflict, a duplicate, one without a label."""
+    topics = ("billing", "delivery", "returns")
+    rows = [row(n, f"Question number {n} about my order of {n * 7} red boxes", topics[n % 3]) for n in range(36)]
+    rows += [
+        row(50, "Why was I charged twice?", "billing"),
+        row(51, "Why was I charged twice?", "returns"),
+        row(52, "Question number 3 about my order of 21 red boxes", "billing"),
+        row(53, "May I change the address?", None),
+        row(54, "", "billing"),
+    ]
+    write_dataset(tmp_path, rows, "review: {budget: 20, audit: 0.2}\n")
+    return tmp_path / "dataset.yaml"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("pipeline.store", "Store.append_if_unseen", "before", 1),
+        ("pipeline.store", "Store.append_if_unseen", "after", 1),
+        ("pipeline.store", "Store.append", "after", 1),
+        ("pipeline.store", "Store.commit", "before", 1),
+        ("pipeline.store", "Store.commit", "after", 1),
+    ],
+    ids=["before the records", "after the records", "after the decisions", "before the commit", "after the commit"],
+)
+def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tmp_path: Path, point: Point) -> None:
+    goldleaf("curate", str(dataset), home=tmp_path / "undisturbed")
+    goldleaf("curate", str(dataset), home=tmp_path / "killed", killed_at=point)
+    goldleaf("curate", str(dataset), home=tmp_path / "killed")
+    assert state(load(dataset, tmp_path / "killed").store) == state(load(dataset, tmp_path / "undisturbed").store)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("pipeline.label_studio", "LabelStudio._import", "before", 1),
+        ("pipeline.label_studio", "LabelStudio._import", "after", 1),
+        # The decisions are the first append of a curate run, the pushes the third (after the runs row).
+        ("pipeline.store", "Store.append", "before", 3),
+        ("pipeline.store", "Store.append", "after", 3),
+    ],
+    ids=["before the import", "after the import", "before the note", "after the note"],
+)
+def test_a_push_that_was_killed_asks_every_question_once(
+    dataset: Path, tmp_path: Path, label_studio: RunningStudio, point: Point
+) -> None:
+    rename(dataset, tmp_path.name)
+    home = tmp_path / "home"
+    goldleaf("curate", str(dataset), home=home, studio=label_studio, killed_at=point)
+    result = json.loads(goldleaf("curate", str(dataset), home=home, studio=label_studio))
+    context = load(dataset, home)
+    keys = pushed_keys(label_studio, context)
+    assert len(keys) == len(set(keys)) == result["review"]["waiting"]
+    assert set(keys) == {push["push_key"] for push in state(context.store)["pushes"]}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("pipeline.store", "Store.append", "after", 1),
+        ("pipeline.store", "Store.append", "after", 2),
+        ("pipeline.store", "Store.commit", "after", 1),
+        ("pipeline.store", "Store.commit", "before", 2),
+    ],
+    ids=["after the annotations", "after the decisions", "after the answers' commit", "before the rest's commit"],
+)
+def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
+    dataset: Path, tmp_path: Path, label_studio: RunningStudio, point: Point
+) -> None:
+    rename(dataset, tmp_path.name)
+    for name in ("undisturbed", "killed"):
+        goldleaf("curate", str(dataset), home=tmp_path / name, studio=label_studio)
+    answer_everything(label_studio, load(dataset, tmp_path / "killed"))
+    goldleaf("collect", str(dataset), home=tmp_path / "undisturbed", studio=label_studio)
+    goldleaf("collect", str(dataset), home=tmp_path / "killed", studio=label_studio, killed_at=point)
+    goldleaf("collect", str(dataset), home=tmp_path / "killed", studio=label_studio)
+    killed, undisturbed = (load(dataset, tmp_path / name).store for name in ("killed", "undisturbed"))
+    assert state(killed) == state(undisturbed)
+    assert {answer["verdict"] for answer in state(killed)["answers"]} == {"labeled"}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("pipeline.store", "Store.append", "after", 1),
+        ("pipeline.publish", "_write", "after", 1),
+        ("pipeline.publish", "_rename", "before", 1),
+        ("pipeline.publish", "_rename", "after", 1),
+        ("pipeline.store", "Store.commit", "before", 1),
+    ],
+    ids=["after the splits", "half written", "before the rename", "after the rename", "before the commit"],
+)
+def test_a_release_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tmp_path: Path, point: Point) -> None:
+    for name in ("undisturbed", "killed"):
+        goldleaf("curate", str(dataset), home=tmp_path / name)
+    command = ("release", str(dataset), "--version", "1.0.0")
+    goldleaf(*command, home=tmp_path / "undisturbed")
+    goldleaf(*command, home=tmp_path / "killed", killed_at=point)
+    result = json.loads(goldleaf(*command, home=tmp_path / "killed"))
+    killed, undisturbed = (load(dataset, tmp_path / name).store for name in ("killed", "undisturbed"))
+    assert state(killed) == state(undisturbed)
+    assert [path.name for path in killed.releases.iterdir()] == ["1.0.0"]
+    assert result["digest"] in goldleaf("verify", "questions@1.0.0", str(dataset), home=tmp_path / "killed")
+
+
+def rename(dataset: Path, suffix: str) -> None:
+    """Give the dataset a name, and with it a project, of its own on the shared server."""
+    name = "questions-" + "".join(letter if letter.isalnum() else "-" for letter in suffix.lower())
+    dataset.write_text(dataset.read_text().replace("name: questions", f"name: {name}", 1))
+
+
+def pushed_keys(studio: RunningStudio, context: Context) -> list[str]:
+    with LabelStudio(studio.url, studio.token) as client:
+        project = client.find_project(marker(context.dataset))
+        assert project is not None
+        return [task.push_key for task in client.pull(project, None).tasks]
+
+
+def answer_everything(studio: RunningStudio, context: Context) -> None:
+    """Answer every task with `returns`, through the real API."""
+    ids = context.store.snapshot().current_records().select("record_id").collect().to_series()
+    truth = {record_id: Truth({"topic": "returns"}, usable=True) for record_id in ids}
+    annotate(Connection(studio.url, studio.token), context.dataset, truth, faultless=True)

@@ -1,0 +1,404 @@
+"""Pushing to a real Label Studio and pulling from it, also when the connection or the server misbehaves."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from loopback import LATE, LOST, Proxy, Reply, plan, serving, through_a_proxy
+
+from flows.studio import LocalStudio
+from pipeline.errors import LabelStudioError, Unreachable
+from pipeline.exchange import PulledTask
+from pipeline.label_studio import LabelStudio
+from pipeline.labeling import Question, labeling_config, labeling_task, prediction_result, read_result, verdict_result
+from schemas.annotation import Verdict
+from schemas.task import Input, Target, Task
+from schemas.tasks.contract_clause import ContractClause
+
+
+@pytest.fixture
+def client(label_studio: LocalStudio) -> Iterator[LabelStudio]:
+    with LabelStudio(label_studio.url, label_studio.token) as client:
+        yield client
+
+
+@pytest.fixture
+def api(label_studio: LocalStudio) -> Iterator[httpx.Client]:
+    """The server's own interface, for what others do to it."""
+    header = {"Authorization": f"Token {label_studio.token}"}
+    with httpx.Client(base_url=label_studio.url, headers=header) as api:
+        yield api
+
+
+@pytest.fixture
+def project(client: LabelStudio, request: pytest.FixtureRequest) -> int:
+    return new_project(client, ContractClause, request.node.name)
+
+
+def new_project(client: LabelStudio, task: type[Task], name: str) -> int:
+    return client.ensure_project(name, f"goldleaf:{name}", labeling_config(task), task.task_instruction())
+
+
+def clauses(*keys: str) -> list[dict[str, Any]]:
+    return [
+        labeling_task(
+            ContractClause,
+            Question(push_key=key, record_id=f"r-{key}", inputs={"clause": key}, why="…", proposal={"kind": "term"}),
+        )
+        for key in keys
+    ]
+
+
+def nothing(task_ids: dict[str, int]) -> None:
+    """No notes."""
+
+
+def keys_on_server(client: LabelStudio, project: int) -> list[str]:
+    return sorted(task.push_key for task in client.pull(project, None).tasks)
+
+
+def pulled(client: LabelStudio, project: int, since: datetime.datetime | None = None) -> dict[str, PulledTask]:
+    return {task.push_key: task for task in client.pull(project, since).tasks}
+
+
+def kinds(*values: str) -> list[list[dict[str, Any]]]:
+    return [prediction_result(ContractClause, {"kind": value}) for value in values]
+
+
+# --- getting in -----------------------------------------------------------------------------------
+def test_check_says_who_we_are(client: LabelStudio, label_studio: LocalStudio) -> None:
+    assert client.check() == label_studio.username
+
+
+@pytest.mark.parametrize("token", ["wrong", "0" * 40])
+def test_a_wrong_token_is_refused_and_named(label_studio: LocalStudio, token: str) -> None:
+    with pytest.raises(
+        LabelStudioError, match=rf"cannot log in: {label_studio.url} refuses the token; set LABEL_STUDIO_API_KEY"
+    ):
+        LabelStudio(label_studio.url, token).check()
+
+
+@pytest.mark.parametrize("token", ["", "  ", "tökén", "two\nlines"])
+def test_what_cannot_be_a_token_is_refused_at_once(token: str) -> None:
+    with pytest.raises(LabelStudioError, match="there is no access token for Label Studio; set LABEL_STUDIO_API_KEY"):
+        LabelStudio("http://127.0.0.1:1", token)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://localhost", "http://", "http:// x"])
+def test_what_cannot_be_an_address_is_refused_at_once(url: str) -> None:
+    with pytest.raises(LabelStudioError, match="is no address of a server; set LABEL_STUDIO_URL to http"):
+        LabelStudio(url, "token")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://no-such-host.invalid"])
+def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
+    with pytest.raises(
+        Unreachable, match=r"does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
+    ):
+        LabelStudio(url, "token").check()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "content", "message"),
+    [
+        (200, {"content-type": "text/html"}, b"<html>Welcome</html>", "answers, but not like a Label Studio"),
+        (200, {"content-type": "application/json"}, b'{"name": "something else"}', "is no Label Studio"),
+        (200, {"content-type": "application/json"}, b"[1, 2]", "is no Label Studio"),
+        (
+            302,
+            {"location": "https://elsewhere.example"},
+            b"",
+            "sends us to https://elsewhere.example; set LABEL_STUDIO_URL",
+        ),
+        (404, {}, b"not found", "has no such page; it is no Label Studio"),
+        (503, {}, b"<h1>try later</h1>", "Label Studio answers 503: <h1>try later</h1>"),
+    ],
+)
+def test_another_server_is_told_from_a_label_studio(
+    status: int, headers: dict[str, str], content: bytes, message: str
+) -> None:
+    with (
+        serving(lambda *_: (status, headers, content)) as server,
+        pytest.raises(LabelStudioError, match=f"cannot log in: .*{message}"),
+    ):
+        LabelStudio(server.url, "token").check()
+
+
+def test_a_path_beside_label_studio_is_noticed(label_studio: LocalStudio) -> None:
+    with pytest.raises(LabelStudioError, match=r"/nowhere has no such page; it is no Label Studio"):
+        LabelStudio(f"{label_studio.url}/nowhere", label_studio.token).check()
+
+
+# --- projects -------------------------------------------------------------------------------------
+def test_a_project_is_made_once_and_its_texts_follow(client: LabelStudio) -> None:
+    marker, config = "goldleaf:once", labeling_config(ContractClause)
+    first = client.ensure_project("Once", marker, config, "Name it.")
+    assert client.ensure_project("Another title", marker, config, "Name it.") == first
+    reworded = config.replace("Why you see this", "The reason")
+    assert client.ensure_project("Once", marker, reworded, "Name it & <b>quickly</b>.\nAnd well.") == first
+    assert client.find_project(marker) == first
+    assert client.find_project("goldleaf:on") is None, "the beginning of another's marker"
+
+
+@pytest.mark.parametrize("title", ["x", "A title that is much longer than the fifty characters that are allowed"])
+def test_titles_of_any_length_are_taken(client: LabelStudio, title: str) -> None:
+    assert client.ensure_project(title, f"goldleaf:{len(title)}", labeling_config(ContractClause), "…") > 0
+
+
+def test_a_project_whose_creation_was_not_confirmed_is_found_and_not_made_again(label_studio: LocalStudio) -> None:
+    proxy = Proxy(label_studio, plan())
+    created = []
+
+    def answer(method: str, path: str, body: bytes) -> Reply:
+        result = proxy(method, path, body)
+        if method == "POST" and path.startswith("/api/projects"):
+            created.append(json.loads(result[2])["id"])
+            return LOST, {}, b""
+        return result
+
+    with proxy.upstream, serving(answer) as server, LabelStudio(server.url, label_studio.token) as client:
+        assert [new_project(client, ContractClause, "unconfirmed")] == created
+
+
+def test_projects_have_identities_that_do_not_depend_on_the_address(
+    label_studio: LocalStudio, client: LabelStudio
+) -> None:
+    one, two = (new_project(client, ContractClause, f"identity {n}") for n in (1, 2))
+    with through_a_proxy(label_studio, plan()) as (other_address, _):
+        assert other_address.identity(one) == client.identity(one) != client.identity(two)
+
+
+# --- push -----------------------------------------------------------------------------------------
+def test_a_push_sends_what_is_missing_and_reports_every_task(client: LabelStudio, project: int) -> None:
+    first = client.push(project, clauses("a", "b"), nothing)
+    assert (first.pushed, first.already_there, first.refused) == (2, 0, [])
+    noted: list[dict[str, int]] = []
+    second = client.push(project, clauses("a", "b", "c", "c"), noted.append)
+    assert (second.pushed, second.already_there) == (1, 2)
+    assert noted == [second.task_ids]
+    assert first.task_ids.items() <= second.task_ids.items()
+    assert set(second.task_ids.values()) == client.task_ids(project)
+    assert keys_on_server(client, project) == ["a", "b", "c"]
+
+
+def test_large_pushes_go_in_batches_and_are_noted_after_each(client: LabelStudio, project: int) -> None:
+    keys = [f"{number:032x}" for number in range(620)]
+    noted: list[dict[str, int]] = []
+    report = client.push(project, clauses(*keys), noted.append)
+    assert [len(batch) for batch in noted] == [500, 120]
+    assert report.task_ids == noted[0] | noted[1]
+    assert keys_on_server(client, project) == keys
+
+
+def test_an_import_whose_answer_was_lost_is_not_repeated(label_studio: LocalStudio, project: int) -> None:
+    with through_a_proxy(label_studio, plan(LOST)) as (client, proxy):
+        noted: list[dict[str, int]] = []
+        report = client.push(project, clauses("a", "b", "c"), noted.append)
+        assert (report.pushed, proxy.imports) == (3, 1)
+        assert noted[0] == report.task_ids
+        assert keys_on_server(client, project) == ["a", "b", "c"]
+
+
+def test_an_import_that_ends_after_its_repetition_counts_once(label_studio: LocalStudio, project: int) -> None:
+    with through_a_proxy(label_studio, plan(LATE)) as (client, proxy):
+        noted: list[dict[str, int]] = []
+        report = client.push(project, clauses("a", "b"), noted.append)
+        assert proxy.imports == 2
+        assert keys_on_server(client, project) == ["a", "b"]
+        assert set(report.task_ids.values()) == client.task_ids(project)
+        assert noted[-1] == report.task_ids
+
+
+def test_a_passing_fault_is_sat_out(label_studio: LocalStudio, project: int) -> None:
+    with through_a_proxy(label_studio, plan(502, LOST)) as (client, _):
+        assert client.push(project, clauses("a"), nothing).pushed == 1
+        assert keys_on_server(client, project) == ["a"]
+
+
+def test_a_task_that_the_server_refuses_does_not_hold_up_the_others(client: LabelStudio, project: int) -> None:
+    tasks = clauses("a", "b", "c", "d", "e")
+    tasks[3]["data"]["clause"] = None
+    report = client.push(project, tasks, nothing)
+    assert (report.pushed, sorted(report.task_ids)) == (4, ["a", "b", "c", "e"])
+    [(key, reason)] = report.refused
+    assert key == "d"
+    assert "data['clause']=None" in reason
+
+
+def test_a_task_that_makes_the_server_fail_is_tried_three_times_and_set_aside(
+    label_studio: LocalStudio, project: int
+) -> None:
+    with through_a_proxy(label_studio, lambda body: 500 if b'"poison"' in body else None) as (client, proxy):
+        report = client.push(project, clauses("a", "poison"), nothing)
+        assert report.refused == [("poison", "out of order")]
+        assert keys_on_server(client, project) == ["a"]
+        assert proxy.imports == 7, "both together and the bad one alone three times each, the good one once"
+
+
+def test_a_server_that_refuses_everything_ends_the_push(label_studio: LocalStudio, project: int) -> None:
+    with through_a_proxy(label_studio, lambda body: 400) as (client, _):
+        with pytest.raises(LabelStudioError, match="refuses more than 50 tasks, the last one with: out of order"):
+            client.push(project, clauses(*(str(number) for number in range(60))), nothing)
+        assert client.task_ids(project) == set()
+
+
+def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
+    label_studio: LocalStudio, client: LabelStudio, project: int
+) -> None:
+    keys = [str(number) for number in range(510)]
+    noted: dict[str, int] = {}
+    with (
+        through_a_proxy(label_studio, plan(None, LATE, LATE, LATE)) as (proxied, _),
+        pytest.raises(Unreachable, match="cannot push tasks: Label Studio does not answer"),
+    ):
+        proxied.push(project, clauses(*keys), noted.update)
+    assert len(noted) == 500
+    report = client.push(project, clauses(*keys), noted.update)
+    assert (report.pushed, report.already_there) == (10, 500)
+    assert sorted(noted) == keys_on_server(client, project)
+
+
+def test_a_lost_project_is_named(client: LabelStudio) -> None:
+    with pytest.raises(LabelStudioError, match="has no such page; it is no Label Studio, or the project was deleted"):
+        client.push(999_999, clauses("a"), nothing)
+
+
+def test_reconciling_deletes_repeated_questions_but_no_work(
+    client: LabelStudio, project: int, label_studio: LocalStudio, api: httpx.Client
+) -> None:
+    user = client.ensure_user(label_studio.username, "", "")
+    tasks = clauses("idle", "labeled", "drafted", "both")
+    ids: dict[str, list[int]] = {}
+    for _ in range(3):
+        api.post(f"/api/projects/{project}/import", json=tasks).raise_for_status()
+    for task in client.pull(project, None).tasks:
+        ids.setdefault(task.push_key, []).append(task.task_id)
+    client.annotate(ids["labeled"][1], *kinds("term"), user=user)
+    for task_id in ids["both"][1:]:
+        client.annotate(task_id, *kinds("term"), user=user)
+    draft = {"result": kinds("renewal")[0], "lead_time": 1}
+    api.post(f"/api/tasks/{ids['drafted'][2]}/drafts", json=draft).raise_for_status()
+    kept = client.reconcile(project)
+    assert kept == {
+        "idle": ids["idle"][0],
+        "labeled": ids["labeled"][1],
+        "drafted": ids["drafted"][2],
+        "both": ids["both"][1],
+    }
+    assert client.task_ids(project) == {*kept.values(), ids["both"][2]}
+    assert client.push(project, clauses("idle"), nothing).task_ids == {"idle": ids["idle"][0]}
+
+
+# --- pull -----------------------------------------------------------------------------------------
+def test_labels_skips_edits_and_deletions_are_understood(
+    client: LabelStudio, project: int, label_studio: LocalStudio, api: httpx.Client
+) -> None:
+    ids = client.push(project, clauses("label", "skip", "edit", "delete", "unusable", "open"), nothing).task_ids
+    user = client.ensure_user(label_studio.username, "", "")
+    before = pulled(client, project)["open"]
+    for key, kind in (("label", "renewal"), ("skip", "term"), ("edit", "term"), ("delete", "term")):
+        client.annotate(ids[key], *kinds(kind), user=user, skipped=key == "skip")
+    client.annotate(ids["unusable"], verdict_result(ContractClause, Verdict.UNUSABLE), user=user)
+    first = pulled(client, project)
+    edited, deleted = (first[key].annotations[0].annotation_id for key in ("edit", "delete"))
+    api.patch(f"/api/annotations/{edited}/", json={"result": kinds("warranty")[0]}).raise_for_status()
+    api.delete(f"/api/annotations/{deleted}/").raise_for_status()
+    after = pulled(client, project)
+    assert after["open"] == before
+    assert after["delete"].annotations == []
+    answers = {
+        key: read_result(ContractClause, found.result, found.was_cancelled)
+        for key, task in after.items()
+        for found in task.annotations
+    }
+    assert {key: (answer.verdict, answer.targets) for key, answer in answers.items()} == {
+        "label": (Verdict.LABELED, {"kind": "renewal"}),
+        "skip": (Verdict.SKIPPED, None),
+        "edit": (Verdict.LABELED, {"kind": "warranty"}),
+        "unusable": (Verdict.UNUSABLE, None),
+    }
+    [edit] = after["edit"].annotations
+    assert (edit.annotator, edit.ground_truth) == (str(user), False)
+    assert edit.created_at < edit.updated_at
+    assert (after["edit"].task_id, after["edit"].record_id) == (ids["edit"], "r-edit")
+
+
+def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(client: LabelStudio, project: int) -> None:
+    assert client.pull(project, None).watermark is None
+    client.push(project, clauses("a"), nothing)
+    pull = client.pull(project, None)
+    assert pull.watermark is not None
+    assert abs(datetime.datetime.now(UTC) - pull.watermark) < timedelta(minutes=1)
+    again = client.pull(project, pull.watermark)
+    assert [task.push_key for task in again.tasks] == ["a"], "five minutes before the watermark are pulled again"
+    later = pull.watermark + timedelta(minutes=6)
+    assert client.pull(project, later).tasks == []
+    assert client.pull(project, later).watermark == later
+
+
+def test_deleted_tasks_are_missing_from_the_ids(client: LabelStudio, project: int, api: httpx.Client) -> None:
+    ids = client.push(project, clauses("a", "b"), nothing).task_ids
+    api.delete(f"/api/tasks/{ids['a']}/").raise_for_status()
+    assert client.task_ids(project) == {ids["b"]}
+
+
+def test_tasks_of_others_are_left_out(client: LabelStudio, project: int, api: httpx.Client) -> None:
+    client.push(project, clauses("ours"), nothing)
+    theirs = [{"data": {"clause": "…", "why": "…"}}]
+    api.post(f"/api/projects/{project}/import", json=theirs).raise_for_status()
+    assert keys_on_server(client, project) == ["ours"]
+    assert client.reconcile(project) == {}
+    assert len(client.task_ids(project)) == 2
+
+
+def test_odd_values_survive_the_real_server(client: LabelStudio, label_studio: LocalStudio) -> None:
+    class Odd(Task):
+        """Copy it."""
+
+        source: Input[str]
+        note: Target[str]
+        count: Target[int]
+        ratio: Target[float]
+        day: Target[datetime.date]
+        tags: Target[list[str]]
+
+    values = {
+        "note": "<script>alert(1)</script> \"' \\ \x07 👩‍👩‍👧 שלום e\u0301\n\n$x {{y}} \u2028 \ufeff.",
+        "count": -1234567890123456789,
+        "ratio": 5e-324,
+        "day": "0001-02-03",
+        "tags": ["a\tb", "", "ü\r\nö", "null"],
+    }
+    project = new_project(client, Odd, "odd values")
+    question = Question(
+        push_key="k", record_id="r", inputs={"source": "x\x00" * 3}, why="<b>", proposal=values, score=1
+    )
+    client.push(project, [labeling_task(Odd, question)], nothing)
+    [task] = client.unanswered(project)
+    client.annotate(task.task_id, task.proposal, user=client.ensure_user(label_studio.username, "", ""))
+    [annotation] = pulled(client, project)["k"].annotations
+    assert read_result(Odd, annotation.result, annotation.was_cancelled).targets == Odd.task_canonical(values)
+    assert client.unanswered(project) == []
+
+
+def test_users_are_made_once_and_answers_carry_their_names(client: LabelStudio, project: int) -> None:
+    ids = client.push(project, clauses("a"), nothing).task_ids
+    user = client.ensure_user("second@example.com", "Second", "Annotator")
+    assert client.ensure_user("second@example.com", "Second", "Annotator") == user
+    client.annotate(ids["a"], *kinds("term"), user=user)
+    assert pulled(client, project)["a"].annotations[0].annotator == str(user)
+
+
+def test_the_sdk_says_nothing_by_itself(
+    client: LabelStudio, project: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    client.push(project, clauses("a"), nothing)
+    client.pull(project, None)
+    with pytest.raises(LabelStudioError):
+        LabelStudio(client.url, "wrong").check()
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.name.startswith("label_studio")] == []

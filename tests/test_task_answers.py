@@ -1,0 +1,174 @@
+"""What a model is asked and answers: the chat that a task makes of a row, and the way back."""
+
+import datetime
+import functools
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import create_model
+
+from schemas.field import JsonValue
+from schemas.message import Message, Speaker
+from schemas.task import Input, Target, Task
+from schemas.tasks.contract_clause import ContractClause
+from schemas.tasks.invoice import Invoice
+
+NAUGHTY = ["null", "None", "true", "3", "3.0", '"', "{}", '{"a":1}', "[]", "\\", "é", "é", "🙂", "a\nb", "<|im_end|>"]
+INVOICE: dict[str, Any] = {"vendor": "Acme", "invoice_number": "A-7", "total": 12.5, "currency": "EUR"}
+
+
+def task_with(annotation: Any) -> type[Task]:
+    """A task with one target of a type."""
+    return create_model("Toy", __base__=Task, __doc__="Say it.", text=(Input[str], ...), answer=(annotation, ...))
+
+
+def test_one_input_is_the_user_message_and_several_are_named() -> None:
+    system, user = ContractClause.task_prompt({"clause": "Governed by the law of Ghana."})
+    assert system == Message(role=Speaker.SYSTEM, content="Name the kind of this contract clause.")
+    assert user == Message(role=Speaker.USER, content="Governed by the law of Ghana.")
+
+    class Two(Task):
+        """Do."""
+
+        text: Input[str]
+        pages: Input[list[int]]
+        answer: Target[str]
+
+    assert Two.task_prompt({"text": "é", "pages": [1, 2]})[1].content == "text: é\n\npages: [1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text"),
+    [
+        (Literal["a", "b"], "a", "a"),
+        (str, "null", "null"),
+        (int, 3, "3"),
+        (float, 3.0, "3.0"),
+        (bool, True, "true"),
+        (float | None, None, ""),
+        (str | None, None, ""),
+        (list[str], ["é", '"'], '{"answer":["é","\\""]}'),
+        (list[str], [], "{}"),
+    ],
+)
+def test_a_single_scalar_is_its_own_answer(annotation: Any, value: JsonValue, text: str) -> None:
+    task = task_with(Target[annotation])
+    assert task.task_answer({"answer": value}) == text
+    assert task.task_read_answer(text) == {"answer": value}
+
+
+def test_several_targets_are_compact_json_without_those_that_have_no_value() -> None:
+    targets = INVOICE | {"due_date": None, "purchase_order": None}
+    assert Invoice.task_answer(targets) == '{"vendor":"Acme","invoice_number":"A-7","total":12.5,"currency":"EUR"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "not json", "[]", "3", "null", '{"vendor":"Acme"}', "{", "[" * 100_000, '{"total":NaN}',
+     '{"vendor":"Acme","invoice_number":"A","total":Infinity,"currency":"EUR"}',
+     '{"vendor":"Acme","invoice_number":"A","total":1,"currency":"DEM"}',
+     '{"vendor":["Acme"],"invoice_number":"A","total":1,"currency":"EUR"}'],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_what_is_no_answer_is_read_as_none(text: str) -> None:
+    assert Invoice.task_read_answer(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "unknown kind", "TERM", "term, renewal", '"term"'])
+def test_what_is_no_choice_is_read_as_none(text: str) -> None:
+    assert ContractClause.task_read_answer(text) is None
+
+
+def test_an_answer_may_have_space_around_it_and_keys_that_nobody_asked_for() -> None:
+    assert ContractClause.task_read_answer(" term\n") == {"kind": "term"}
+    answer = Invoice.task_read_answer('{"vendor":" A ","invoice_number":"1","total":"2","currency":"EUR","note":"x"}')
+    assert answer is not None
+    assert answer["vendor"] == "A"
+    assert answer["total"] == 2.0
+
+
+def test_a_subclass_may_say_prompt_and_answer_its_own_way() -> None:
+    class Backwards(ContractClause):
+        """Name the kind, backwards."""
+
+        @classmethod
+        def task_prompt(cls, inputs: Any) -> list[Message]:
+            return [Message(role=Speaker.USER, content=inputs["clause"][::-1])]
+
+        @classmethod
+        def task_answer(cls, targets: Any) -> str:
+            return str(targets["kind"])[::-1]
+
+        @classmethod
+        def task_read_answer(cls, text: str) -> dict[str, JsonValue] | None:
+            return super().task_read_answer(text[::-1])
+
+    Backwards.task_check()
+    assert Backwards.task_prompt({"clause": "abc"})[0].content == "cba"
+    assert Backwards.task_read_answer(Backwards.task_answer({"kind": "term"})) == {"kind": "term"}
+    assert Backwards.task_digest() != ContractClause.task_digest()
+
+
+# --- properties -------------------------------------------------------------------------------------
+TEXTS = st.one_of(st.sampled_from(NAUGHTY), st.text(max_size=12))
+FORMS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
+    "choice": (Literal[tuple(x for x in NAUGHTY if "\n" not in x)], st.sampled_from(NAUGHTY[:8])),
+    "text": (str, TEXTS.filter(lambda text: text.replace("\x00", "").strip() != "")),
+    "int": (int, st.integers(-(2**63), 2**63 - 1)),
+    "float": (float, st.floats(allow_nan=False, allow_infinity=False)),
+    "bool": (bool, st.booleans()),
+    "date": (datetime.date, st.dates()),
+    "list": (list[str], st.lists(TEXTS, max_size=3)),
+}
+
+
+@functools.cache
+def generated_task(forms: tuple[tuple[str, bool, bool], ...]) -> type[Task]:
+    """A task with a target for each (form, optional, with a default)."""
+    fields: dict[str, Any] = {"text": (Input[str], ...)}
+    for number, (form, optional, default) in enumerate(forms):
+        annotation = FORMS[form][0] | None if optional else FORMS[form][0]
+        fields[f"t{number}"] = (Target[annotation], None if optional and default else ...)
+    task = create_model("Generated", __base__=Task, __doc__="Do.", **fields)
+    task.task_check()
+    return task
+
+
+@st.composite
+def tasks_with_values(draw: st.DrawFn) -> tuple[type[Task], dict[str, Any]]:
+    form = st.tuples(st.sampled_from(sorted(FORMS)), st.booleans(), st.booleans())
+    forms = draw(st.lists(form, min_size=1, max_size=3))
+    values = {}
+    for number, (name, optional, _) in enumerate(forms):
+        strategy = FORMS[name][1]
+        values[f"t{number}"] = draw(st.none() | strategy if optional else strategy)
+    return generated_task(tuple(forms)), values
+
+
+@given(tasks_with_values())
+def test_an_answer_is_read_back_as_the_targets_that_it_was_written_from(case: tuple[type[Task], Any]) -> None:
+    task, values = case
+    targets = task.task_canonical(values)
+    assert task.task_read_answer(task.task_answer(targets)) == targets
+
+
+@given(tasks_with_values())
+def test_the_canonical_form_of_canonical_targets_is_themselves(case: tuple[type[Task], Any]) -> None:
+    task, values = case
+    targets = task.task_canonical(values)
+    assert repr(task.task_canonical(targets)) == repr(targets)
+    assert task.task_validate_targets(targets) == targets
+
+
+@given(tasks_with_values())
+def test_a_row_of_canonical_targets_is_valid_and_says_the_same(case: tuple[type[Task], Any]) -> None:
+    task, values = case
+    targets = task.task_canonical(values)
+    parsed = task.task_parse({"text": "t"} | targets)
+    assert parsed.problems == []
+    if any(value not in (None, []) for value in targets.values()):
+        assert parsed.targets == targets
+    else:
+        assert parsed.targets is None

@@ -1,0 +1,306 @@
+"""Planted errors are doubted, honest rows are not, and a value's way of writing does not matter."""
+
+import datetime
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import uncertainty
+from pipeline.uncertainty import LabelDoubt, label_doubt, ungrounded
+from schemas.fate import ReasonCode
+from schemas.field import JsonValue, TargetField, ValueType
+
+WORDS = {
+    "term": ["begins", "ends", "expires", "year", "month", "effective", "date", "initial", "period"],
+    "law": ["governed", "laws", "state", "courts", "jurisdiction", "construed", "conflict", "principles"],
+    "money": ["pay", "fee", "invoice", "amount", "due", "interest", "dollars", "royalty", "price"],
+}
+
+
+def sentence(label: str, number: int) -> str:
+    chosen = random.Random(f"{label} {number}").choices(WORDS[label], k=8)
+    return f"the {' '.join(chosen)} of this agreement"
+
+
+def rows(each: int = 30) -> tuple[list[str], list[str | None]]:
+    pairs = [(sentence(label, number), label) for label in WORDS for number in range(each)]
+    return [text for text, _ in pairs], [label for _, label in pairs]
+
+
+def own_groups(texts: list[str]) -> list[str]:
+    return [f"g{number}" for number in range(len(texts))]
+
+
+def judged(result: LabelDoubt) -> list[bool]:
+    return [doubt is not None for doubt in result.doubt]
+
+
+# --- labels -----------------------------------------------------------------------------------------
+
+
+def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer() -> None:
+    texts, labels = rows()
+    right = list(labels)
+    for row, wrong in ((3, "law"), (40, "money"), (70, "term")):
+        labels[row] = wrong
+    result = label_doubt(texts, labels, own_groups(texts))
+    doubts = [doubt for doubt in result.doubt if doubt is not None]
+    assert len(doubts) == len(texts)
+    assert set(sorted(range(len(texts)), key=lambda row: -doubts[row])[:3]) == {3, 40, 70}
+    assert [row for row, issue in enumerate(result.issue) if issue] == [3, 40, 70]
+    assert [result.predicted[row] for row in (3, 40, 70)] == [right[row] for row in (3, 40, 70)]
+    assert result.note == ""
+
+
+def test_doubts_and_probabilities_lie_between_0_and_1() -> None:
+    texts, labels = rows()
+    labels[::7] = [None] * len(labels[::7])
+    result = label_doubt(texts, labels, own_groups(texts))
+    for value in [*result.doubt, *result.probability]:
+        assert value is not None
+        assert 0 <= value <= 1
+
+
+def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
+    texts, labels = rows()
+    hidden = dict(itertools.islice(((row, label) for row, label in enumerate(labels) if row % 9 == 0), 10))
+    for row in hidden:
+        labels[row] = None
+    result = label_doubt([*texts, "something else entirely"], [*labels, None], [*own_groups(texts), "new"])
+    assert {row: result.predicted[row] for row in hidden} == hidden
+    assert not any(result.issue[row] for row in hidden)
+    unsure = result.doubt[-1]
+    assert unsure is not None
+    assert all(unsure > doubt for row in hidden if (doubt := result.doubt[row]) is not None)
+
+
+def test_the_same_rows_and_seed_give_the_same_doubts() -> None:
+    texts, labels = rows()
+    assert label_doubt(texts, labels, own_groups(texts), 5) == label_doubt(texts, labels, own_groups(texts), 5)
+
+
+def test_rows_of_one_group_are_not_judged_by_each_other() -> None:
+    texts, labels = rows()
+    # The same odd sentence five times, wrongly labeled: alone it would confirm itself.
+    odd = ["the royalty price dollars invoice amount due"] * 5
+    together = label_doubt([*texts, *odd], [*labels, *["law"] * 5], [*own_groups(texts), *["odd"] * 5])
+    apart = label_doubt([*texts, *odd], [*labels, *["law"] * 5], own_groups([*texts, *odd]))
+    assert together.predicted[-5:] == ["money"] * 5
+    assert apart.predicted[-5:] != ["money"] * 5
+
+
+def test_a_label_that_only_one_group_has_is_not_judged() -> None:
+    texts, labels = rows()
+    result = label_doubt([*texts, "audit", "audit rights"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "a"])
+    assert judged(result) == [True] * len(texts) + [False, False]
+    assert result.predicted[-2:] == [None, None]
+
+
+def test_a_label_with_two_groups_is_judged() -> None:
+    texts, labels = rows()
+    result = label_doubt(
+        [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "b"]
+    )
+    assert all(judged(result))
+
+
+def test_one_group_of_most_rows_is_taken_apart_and_the_note_says_so() -> None:
+    texts, labels = rows()
+    result = label_doubt(texts, labels, ["all"] * len(texts))
+    assert all(judged(result))
+    assert result.note == "one group holds 90 of 90 labeled rows, so its rows were judged by each other"
+
+
+def test_two_labels_that_never_share_a_group_s_fold_are_not_judged() -> None:
+    texts, labels = rows(20)
+    result = label_doubt(texts[:40], labels[:40], ["a"] * 20 + ["b"] * 20)
+    assert judged(result) == [False] * 40
+    assert result.note == "no label stands in two groups of rows, so none can be doubted"
+
+
+def test_two_labels_are_enough() -> None:
+    texts, labels = rows()
+    labels[2] = "law"
+    result = label_doubt(texts[:60], labels[:60], own_groups(texts[:60]))
+    assert [row for row, issue in enumerate(result.issue) if issue] == [2]
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "said"),
+    [
+        (0, [], "0 labeled rows with 0 different labels are too few to doubt any; it takes 30 rows and 2 labels"),
+        (90, ["term"] * 90, "90 labeled rows with 1 different labels are too few to doubt any; it takes 30 rows"),
+        (29, ["term"] * 14 + ["law"] * 15, "29 labeled rows with 2 different labels are too few"),
+        (90, [None] * 90, "0 labeled rows with 0 different labels are too few"),
+    ],
+)
+def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: list[str | None], said: str) -> None:
+    texts = rows()[0][:count]
+    result = label_doubt(texts, labels, own_groups(texts))
+    assert result.doubt == result.predicted == result.probability == [None] * count
+    assert result.issue == [False] * count
+    assert result.note.startswith(said)
+
+
+def test_texts_without_a_common_word_are_not_judged() -> None:
+    texts = [chr(0x4E00 + number) for number in range(40)]
+    result = label_doubt(texts, ["a", "b"] * 20, own_groups(texts))
+    assert judged(result) == [False] * 40
+    assert result.note == "no word stands in two texts, so no label can be doubted"
+
+
+def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uncertainty, "MAX_TRAINING_ROWS", 40)
+    texts, labels = rows(60)
+    result = label_doubt([*texts, "audit one", "audit two"], [*labels, "audit", "audit"], own_groups([*texts, "", ""]))
+    assert all(judged(result))
+    assert sum(given == found for given, found in zip(labels, result.predicted, strict=False)) > 170
+
+
+# --- values -----------------------------------------------------------------------------------------
+
+
+def missing(text: str, type: ValueType, value: JsonValue, many: bool = False) -> list[str]:
+    field = TargetField(name="x", type=type, many=many, choices=("a",) if type is ValueType.CHOICE else ())
+    return [reason.detail for reason in ungrounded(text, {"x": value}, [field])]
+
+
+def test_a_missing_value_is_named_with_its_field() -> None:
+    fields = [TargetField(name="vendor", type=ValueType.TEXT), TargetField(name="total", type=ValueType.NUMBER)]
+    (reason,) = ungrounded("Acme charges 12.50 EUR", {"vendor": "Apex Ltd", "total": 12.5}, fields)
+    assert (reason.code, reason.field) == (ReasonCode.UNGROUNDED, "vendor")
+    assert reason.detail == "'Apex Ltd' does not occur in the text"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("from ACME   Widgets,\nInc. in", "Acme Widgets Inc"),
+        ("Straße 5", "STRASSE 5"),
+        ("no. INV-2026/17.", "INV-2026/17"),
+        ("“Quoted” \u2013 dash", '"quoted" - dash'),
+        ("東京都に住む", "東京"),
+        ("costs 5 €", "€"),
+    ],
+)
+def test_a_text_is_found_whatever_its_case_space_and_punctuation(text: str, value: str) -> None:
+    assert missing(text, ValueType.TEXT, value) == []
+
+
+@pytest.mark.parametrize(("text", "value"), [("INV-123", "INV-12"), ("Acmeware", "Acme"), ("", "x"), ("...", "€")])
+def test_a_part_of_a_word_is_not_a_find(text: str, value: str) -> None:
+    assert missing(text, ValueType.TEXT, value) == [f"'{value}' does not occur in the text"]
+
+
+def test_each_text_of_a_list_is_looked_for() -> None:
+    assert missing("red and blue", ValueType.TEXT, ["red", "green", "blue"], many=True) == [
+        "'green' does not occur in the text"
+    ]
+
+
+@pytest.mark.parametrize("type", [ValueType.CHOICE, ValueType.BOOLEAN])
+def test_choices_and_booleans_are_not_looked_for(type: ValueType) -> None:
+    assert missing("", type, True if type is ValueType.BOOLEAN else "a") == []
+
+
+def test_a_missing_target_is_not_looked_for() -> None:
+    assert missing("", ValueType.DATE, None) == []
+
+
+def written(cents: int, thousands: str, decimal: str) -> str:
+    return f"{cents // 100:,}".replace(",", thousands) + f"{decimal}{cents % 100:02}"
+
+
+@given(
+    cents=st.integers(0, 10**11),
+    style=st.sampled_from([(",", "."), (".", ","), (" ", "."), (" ", ","), ("\u202f", ","), ("'", "."), ("", ".")]),
+    around=st.sampled_from(["{}", "total ${}.", "EUR {}", "{} €", "{}€,", "2 items, {} in all", "on 05.03.2026: {}"]),
+)
+def test_a_number_is_found_in_every_way_of_writing(cents: int, style: tuple[str, str], around: str) -> None:
+    text = around.format(written(cents, *style))
+    assert missing(text, ValueType.NUMBER, cents / 100) == []
+    assert missing(text, ValueType.NUMBER, cents / 100 + 1234567.25) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12,34,567 rupees", 1234567),
+        ("$2.5 million", 2_500_000),
+        ("a fee of 5k", 5000),
+        ("15% of it", 0.15),
+        ("15 percent", 15),
+        ("(1,249.50)", -1249.5),
+        ("two boxes", 2),
+        ("the year of 05.03.2026", 2026),
+        ("rows 12 1 249,50", 1249.5),
+    ],
+)
+def test_special_forms_of_numbers_are_found(text: str, value: float) -> None:
+    assert missing(text, ValueType.NUMBER, value) == []
+
+
+@pytest.mark.parametrize(("text", "value"), [("1,249.50", 249), ("3.14", 14), ("12 and 34", 1234), ("1249", 124)])
+def test_a_part_of_a_number_is_not_a_find(text: str, value: int) -> None:
+    assert missing(text, ValueType.INTEGER, value) != []
+
+
+DATE_FORMS = [
+    "{d:%Y-%m-%d}",
+    "{d:%Y/%m/%d}",
+    "{d:%Y%m%d}",
+    "{d:%d.%m.%Y}",
+    "{d.day}.{d.month}.{d.year}",
+    "{d.day}. {d.month}. {d.year}",
+    "{d:%d/%m/%Y}",
+    "{d:%m/%d/%Y}",
+    "{d:%d-%m-%Y}",
+    "{d.day} {month} {d.year}",
+    "{d.day}th of {month}, {d.year}",
+    "the {d.day}th day of {month} {d.year}",
+    "{month} {d.day}, {d.year}",
+    "{month} {d.day} {d.year}",
+    "{short} {d.day}, {d.year}",
+    "{short}. {d.day}, {d.year}",
+    "{d.day}-{short}-{d.year}",
+    "{d:%d.%m.%y}",
+    "{d:%m/%d/%y}",
+]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+
+
+@given(st.dates(datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)), st.sampled_from(DATE_FORMS))
+def test_a_date_is_found_in_every_way_of_writing(day: datetime.date, form: str) -> None:
+    month = MONTHS[day.month - 1]
+    text = f"Due on {form.format(d=day, month=month, short=month[:3])}, at noon (5 items)."
+    assert missing(text, ValueType.DATE, day.isoformat()) == []
+    other = day + datetime.timedelta(days=40 * 365)
+    assert missing(text, ValueType.DATE, other.isoformat()) != []
+
+
+@pytest.mark.parametrize("text", ["March 2026", "5 March", "35/03/2026", "2026-13-05", "marble 5, 2026"])
+def test_what_is_no_date_is_not_found(text: str) -> None:
+    assert missing(text, ValueType.DATE, "2026-03-05") == ["'2026-03-05' does not occur in the text"]
+
+
+@given(st.text(), st.text(min_size=1))
+def test_no_text_can_stop_the_search(text: str, value: str) -> None:
+    for type in ValueType:
+        target = 5 if type in (ValueType.INTEGER, ValueType.NUMBER) else value
+        assert len(missing(text, type, target)) <= 1
