@@ -42,6 +42,7 @@ def demo(
         data=settings.home / ".label-studio",
         cache=settings.goldleaf_cache,
         say=progress.say,
+        share=True,
     )
     with studio:
         settings = use_label_studio(studio.url, studio.token)

@@ -72,6 +72,8 @@ class LocalStudio:
         cache: where the migrated databases are kept, one per version of Label Studio.
         port: on the loopback interface; without it the last one if it is free, else a free one.
         say: is told what takes time.
+        share: use a server that runs on ``data`` already, such as one that a killed process left, and
+            leave it running at the end; otherwise it is an error.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class LocalStudio:
         cache: Path,
         port: int | None = None,
         say: Callable[[str], None] = lambda text: None,
+        *,
+        share: bool = False,
     ) -> None:
         self.venv, self.data, self.cache = venv.absolute(), data.absolute(), cache.expanduser().absolute()
-        self._port, self._say = port, say
+        self._port, self._say, self._share = port, say, share
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._sigterm: Any = None
@@ -140,7 +144,9 @@ class LocalStudio:
             raise ConfigError(f"there is no Label Studio in {self.venv}; `make label-studio` installs it there")
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(self.data / "start.lock"):
-            self._refuse_a_second()
+            if (running := self._running()) is not None:
+                self._join(running)
+                return
             if not (self.data / _DATABASE).exists():
                 _copy(self._template(program), self.data / _DATABASE)
             self._credentials = self._prepare_credentials()
@@ -228,14 +234,21 @@ class LocalStudio:
     def _credentials_file(self) -> Path:
         return self.data / "credentials.json"
 
-    def _refuse_a_second(self) -> None:
-        if self._running_file.exists():
-            running = Running.model_validate_json(self._running_file.read_bytes())
-            if running.is_alive:
-                raise LabelStudioError(
-                    f"a Label Studio runs on {self.data} already, at {running.url} (process {running.pid}); "
-                    "use that one, or stop it first"
-                )
+    def _running(self) -> Running | None:
+        """The live server on this folder, whoever started it."""
+        if not self._running_file.exists():
+            return None
+        running = Running.model_validate_json(self._running_file.read_bytes())
+        return running if running.is_alive else None
+
+    def _join(self, running: Running) -> None:
+        if not self._share:
+            raise LabelStudioError(
+                f"a Label Studio runs on {self.data} already, at {running.url} (process {running.pid}); "
+                "use that one, or stop it first"
+            )
+        self._credentials = Credentials.model_validate_json(self._credentials_file.read_bytes())
+        self._say(f"using the Label Studio that runs at {running.url} (process {running.pid}), and leaving it running")
 
     def _prepare_credentials(self) -> Credentials:
         if self._credentials_file.exists():

@@ -117,7 +117,8 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
             _settle(outcome, case.record_id in chosen, review)
         _audit(case, outcome, review.audit)
     decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
-    return Triage(decisions, budget, len(asked) + len(chosen), len(candidates) - len(chosen))
+    waiting = sum(outcomes[case.record_id].routed is None for case in candidates)
+    return Triage(decisions, budget, len(asked) + len(chosen), waiting)
 
 
 def _budget(review: Review, current: int) -> int:

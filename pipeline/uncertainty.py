@@ -4,6 +4,7 @@ Classification: a linear model, trained on the other rows, predicts each row's l
 with confidence, the label is doubtful. Extraction: a value that does not occur in the text is doubtful.
 """
 
+import contextlib
 import datetime
 import math
 import re
@@ -138,11 +139,9 @@ def _features(texts: Sequence[str]) -> Any:
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), **common)
     found = []
     for vectorizer in (words, pieces):
-        try:
+        # Its only complaint about texts: nothing is left for the vocabulary.
+        with contextlib.suppress(ValueError):
             found.append(vectorizer.fit_transform(starts))
-        except ValueError:
-            # Its only complaint about texts: nothing is left for the vocabulary.
-            continue
     return hstack(found, format="csr") if found else None
 
 
@@ -216,7 +215,8 @@ def _sample(targets: Ints, seed: int) -> Ints:
 
 def _softmax(scores: Floats) -> Floats:
     powers: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
 
 
 def _temperature(scores: Floats, targets: Ints) -> float:
@@ -263,9 +263,7 @@ def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[Tar
 
 
 def _values(target: JsonValue) -> list[str | int | float | bool]:
-    if target is None:
-        return []
-    return list(target) if isinstance(target, list) else [target]
+    return [] if target is None else list(target) if isinstance(target, list) else [target]
 
 
 class _Source:
@@ -283,8 +281,7 @@ class _Source:
                 return any(math.isclose(size, number, rel_tol=1e-9) for number in self._numbers)
             case ValueType.DATE:
                 return str(value) in self._dates
-            case _:
-                return True
+        return True
 
     def _holds_text(self, value: str) -> bool:
         folded = _folded(value)

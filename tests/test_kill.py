@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import RunningStudio
 from support import row, state, write_dataset
 
 from flows.context import Context
 from flows.settings import Settings
 from flows.simulate import Truth, annotate
+from flows.studio import LocalStudio
 from pipeline.label_studio import LabelStudio
 from pipeline.review import Connection, marker
 
@@ -48,7 +48,7 @@ app(sys.argv[1:])
 Point = tuple[str, str, str, int]
 
 
-def goldleaf(*args: str, home: Path, studio: RunningStudio | None = None, killed_at: Point | None = None) -> str:
+def goldleaf(*args: str, home: Path, studio: LocalStudio | None = None, killed_at: Point | None = None) -> str:
     """Run a command in a process of its own; with ``killed_at`` it must die there."""
     code = _DEADLY.format(point=killed_at) if killed_at else "import sys; from flows.cli import app; app(sys.argv[1:])"
     environment = os.environ | {
@@ -114,7 +114,7 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tm
     ids=["before the import", "after the import", "before the note", "after the note"],
 )
 def test_a_push_that_was_killed_asks_every_question_once(
-    dataset: Path, tmp_path: Path, label_studio: RunningStudio, point: Point
+    dataset: Path, tmp_path: Path, label_studio: LocalStudio, point: Point
 ) -> None:
     rename(dataset, tmp_path.name)
     home = tmp_path / "home"
@@ -137,7 +137,7 @@ def test_a_push_that_was_killed_asks_every_question_once(
     ids=["after the annotations", "after the decisions", "after the answers' commit", "before the rest's commit"],
 )
 def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
-    dataset: Path, tmp_path: Path, label_studio: RunningStudio, point: Point
+    dataset: Path, tmp_path: Path, label_studio: LocalStudio, point: Point
 ) -> None:
     rename(dataset, tmp_path.name)
     for name in ("undisturbed", "killed"):
@@ -181,14 +181,14 @@ def rename(dataset: Path, suffix: str) -> None:
     dataset.write_text(dataset.read_text().replace("name: questions", f"name: {name}", 1))
 
 
-def pushed_keys(studio: RunningStudio, context: Context) -> list[str]:
+def pushed_keys(studio: LocalStudio, context: Context) -> list[str]:
     with LabelStudio(studio.url, studio.token) as client:
         project = client.find_project(marker(context.dataset))
         assert project is not None
         return [task.push_key for task in client.pull(project, None).tasks]
 
 
-def answer_everything(studio: RunningStudio, context: Context) -> None:
+def answer_everything(studio: LocalStudio, context: Context) -> None:
     """Answer every task with `returns`, through the real API."""
     ids = context.store.snapshot().current_records().select("record_id").collect().to_series()
     truth = {record_id: Truth({"topic": "returns"}, usable=True) for record_id in ids}

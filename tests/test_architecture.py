@@ -1,0 +1,170 @@
+"""The two laws of the code's shape: imports go one way, and each outside world is known to one place only."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("schemas", "pipeline", "flows")
+MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TRAINING = {"torch", "transformers", "peft", "trl"}
+
+
+def parsed(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Top-level names of what is imported anywhere below a node."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+
+
+def imports_at_import(tree: ast.Module) -> Iterator[str]:
+    """What is imported when the module is: everything outside functions, and not for the type checker only."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend(node.orelse)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("lint-imports")
+    return subprocess.run([program, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+# --- one way ----------------------------------------------------------------------------------------
+def test_the_import_contracts_are_kept() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+    assert " kept, 0 broken." in done.stdout
+
+
+def test_the_import_contracts_catch_what_breaks_them(tmp_path: Path) -> None:
+    """Otherwise the test above would say nothing."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "schemas" / "planted.py").write_text("import polars\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "planted_up.py").write_text("import flows.settings\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "planted_out.py").write_text("import prefect\n", encoding="utf-8")
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert " kept, 3 broken." in done.stdout
+    for line in (
+        "pipeline.planted_up -> flows.settings",
+        "pipeline.planted_out -> prefect",
+        "schemas.planted -> polars",
+    ):
+        assert line in done.stdout
+
+
+def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
+    known = {*sys.stdlib_module_names, "pydantic", "schemas"}
+    for module in MODULES:
+        if module.parts[0] == "schemas":
+            assert set(imports(parsed(module))) <= known, module
+
+
+def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
+    """They are at the bottom: neither knows a verb."""
+    for name in ("errors", "store"):
+        tree = parsed(Path("pipeline") / f"{name}.py")
+        ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert {module for module in ours if module and module.startswith("pipeline.")} <= {"pipeline.errors"}
+
+
+# --- one place --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("library", "places"),
+    [
+        ("label_studio_sdk", {"pipeline/label_studio.py"}),
+        ("prefect", {"flows/prefect_engine.py", "flows/prefect_flows.py"}),
+        ("deltalake", {"pipeline/store.py"}),
+        ("duckdb", {"pipeline/query.py"}),
+        ("yaml", {"pipeline/dataset_file.py", "pipeline/card.py"}),
+        ("pydantic_settings", {"flows/settings.py"}),
+    ],
+)
+def test_a_library_is_known_to_its_place_only(library: str, places: set[str]) -> None:
+    found = {str(module) for module in MODULES if library in imports(parsed(module))}
+    assert found
+    assert found <= places
+
+
+def test_training_libraries_are_imported_in_three_modules_and_only_when_they_run() -> None:
+    """Whoever curates must not wait for torch, nor have it installed."""
+    found = {str(module) for module in MODULES if TRAINING & set(imports(parsed(module)))}
+    assert found <= {"pipeline/base_model.py", "pipeline/train.py", "pipeline/predict.py"}
+    for module in MODULES:
+        assert not TRAINING & set(imports_at_import(parsed(module))), module
+
+
+LATE = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import trl
+try:
+    import torch.nn
+finally:
+    pass
+class A:
+    from peft import B
+    def f(self):
+        import transformers
+"""
+
+
+def test_the_check_for_late_imports_sees_into_blocks_and_spares_functions() -> None:
+    assert set(imports_at_import(ast.parse(LATE))) == {"typing", "torch", "peft"}
+
+
+def test_the_environment_is_read_in_the_settings_only() -> None:
+    for module in MODULES:
+        nodes = list(ast.walk(parsed(module)))
+        names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        names |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+        if str(module) != "flows/settings.py":
+            assert not names & {"environ", "getenv", "environb", "putenv"}, module
+
+
+# --- names and words --------------------------------------------------------------------------------
+def test_every_module_says_its_role() -> None:
+    for module in MODULES:
+        assert ast.get_docstring(parsed(module)), f"{module} has no docstring"
+
+
+def test_no_two_modules_share_a_base_name() -> None:
+    names = Counter(module.name for module in MODULES if module.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_module_hides_a_library() -> None:
+    """``python -m flows.x`` puts nothing of ours before them, but a reader would be misled all the same."""
+    assert not {module.stem for module in MODULES} & {"datasets", "prefect", "torch", "polars", "yaml", "typing"}
+
+
+def test_the_packages_are_imported_without_a_heavy_library() -> None:
+    """``goldleaf --help`` must be quick."""
+    code = (
+        "import sys, pipeline.dataset_file, pipeline.triage, pipeline.consensus, pipeline.errors\n"
+        "print(sorted({'torch', 'transformers', 'prefect', 'label_studio_sdk', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,416 @@
+"""Triage gives every record one fate, spends the budget once, and never asks the same thing twice."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.triage import Case, Standing, Triage, triage
+from schemas.dataset import Review, Unreviewed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.record import Decision
+
+ALL = Review(budget=1.0, audit=0.0)
+NONE = Review(budget=0, audit=0.0)
+DOUBT = [Reason(code=ReasonCode.LABEL_DOUBT, field="kind", detail="says 'b', not 'a'")]
+HOLD = [Reason(code=ReasonCode.PERSONAL_DATA, field="text", detail="an e-mail address")]
+REJECT = [Reason(code=ReasonCode.INVALID, field="kind", detail="missing or empty")]
+PERSON = {
+    Standing.NOTHING: [],
+    Standing.LABELED: [Reason(code=ReasonCode.REVIEWED, detail="confirmed")],
+    Standing.UNUSABLE: [Reason(code=ReasonCode.REVIEWER)],
+    Standing.UNSURE: [Reason(code=ReasonCode.UNSURE)],
+}
+
+
+def case(name: str, **values: Any) -> Case:
+    """A labeled case that nothing speaks against."""
+    number = int(name.strip("r") or 0)
+    return Case(
+        **{"record_id": name, "revision": "v", "order": number, "text_key": name, "group": name,
+           "targets": {"kind": "a"}} | values
+    )  # fmt: skip
+
+
+def doubted(name: str, doubt: float = 0.9, **values: Any) -> Case:
+    return case(name, doubts=DOUBT, doubt=doubt, **values)
+
+
+def asked(name: str, standing: Standing, **values: Any) -> Case:
+    """A case that a person has spoken about."""
+    return case(name, human=standing, human_reasons=PERSON[standing], past_route=Routed.UNCERTAIN, **values)
+
+
+def conflict(key: str, *names: str) -> list[Case]:
+    """Rows of the same input with different answers."""
+    return [
+        case(name, text_key=key, targets={"kind": name}, conflict=[other for other in names if other != name],
+             conflict_answers=[other for other in names if other != name], group=key)
+        for name in names
+    ]  # fmt: skip
+
+
+def run(cases: Sequence[Case], review: Review = ALL) -> Triage:
+    return triage(cases, review, run="run", task_digest="t")
+
+
+def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
+    return {decision.record_id: decision for decision in run(cases, review).decisions}
+
+
+def codes(decision: Decision) -> list[ReasonCode]:
+    return [reason.code for reason in decision.reasons]
+
+
+# --- fates ------------------------------------------------------------------------------------------
+def test_what_nothing_speaks_against_is_accepted() -> None:
+    decision = decide([case("r1", tokens=7, inputs={"text": "t"})])["r1"]
+    assert (decision.fate, codes(decision), decision.routed) == (Fate.ACCEPTED, [ReasonCode.PASSED], None)
+    assert (decision.label_source, decision.tokens, decision.inputs) == (LabelSource.SOURCE, 7, {"text": "t"})
+
+
+def test_a_hard_error_rejects_whatever_else_is_true() -> None:
+    decision = decide([doubted("r1", rejects=REJECT, holds=HOLD)])["r1"]
+    assert (decision.fate, decision.reasons, decision.routed) == (Fate.REJECTED, REJECT, None)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
+    decision = decide([case("r1"), doubted("r2", duplicate_of="r1", exact=exact, similarity=0.875)])["r2"]
+    assert (decision.fate, decision.duplicate_of, decision.similarity) == (Fate.DUPLICATE, "r1", 0.875)
+    detail = "" if exact else "similarity 0.88"
+    code = ReasonCode.EXACT_DUPLICATE if exact else ReasonCode.NEAR_DUPLICATE
+    assert decision.reasons == [Reason(code=code, detail=detail)]
+
+
+def test_bridges_and_overruled_rows_are_rejected_with_what_they_touch() -> None:
+    decisions = decide([case("r1", bridges=("test", "train")), case("r2", overruled_by="r9")])
+    assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
+        "it resembles rows of two splits, so it could leak: test and train",
+        "a person gave the same input another answer: record r9",
+    ]
+    assert {decision.fate for decision in decisions.values()} == {Fate.REJECTED}
+
+
+def test_an_unlabeled_row_waits_with_a_suggestion() -> None:
+    decision = decide([case("r1", targets=None, suggestion={"kind": "b"})])["r1"]
+    assert (decision.fate, codes(decision), decision.routed) == (
+        Fate.REVIEW,
+        [ReasonCode.UNLABELED],
+        Routed.UNCERTAIN,
+    )
+    assert (decision.label_source, decision.suggestion) == (None, {"kind": "b"})
+
+
+def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
+    decision = decide(conflict("k", *(f"r{number}" for number in range(6))))["r0"]
+    assert decision.reasons[0].detail == "'r1' in r1, 'r2' in r2, 'r3' in r3 and 2 more"
+
+
+# --- people -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("against", [{"holds": HOLD}, {"doubts": DOUBT}, {"rejects": REJECT}])
+@pytest.mark.parametrize(
+    ("standing", "fate", "routed"),
+    [
+        (Standing.LABELED, Fate.ACCEPTED, Routed.UNCERTAIN),
+        (Standing.UNUSABLE, Fate.REJECTED, Routed.UNCERTAIN),
+        (Standing.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
+    ],
+)
+def test_a_person_s_answer_outranks_every_automatic_reason(
+    against: dict[str, Any], standing: Standing, fate: Fate, routed: Routed
+) -> None:
+    decision = decide([asked("r1", standing, **against)], Review(budget=0, audit=1.0))["r1"]
+    assert (decision.fate, decision.routed, decision.reasons) == (fate, routed, PERSON[standing])
+    assert (decision.label_source is LabelSource.HUMAN) == (standing is Standing.LABELED)
+
+
+def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:
+    decisions = decide([asked("r1", Standing.UNUSABLE, text_key="k"), doubted("r2", text_key="k"), case("r3")])
+    assert decisions["r2"].fate is Fate.REJECTED
+    assert str(decisions["r2"].reasons[0]) == (
+        "a reviewer marked it unusable: a person marked a row with the same input"
+    )
+    assert decisions["r3"].fate is Fate.ACCEPTED
+
+
+def test_unreadable_rows_are_not_equal_to_each_other() -> None:
+    decisions = decide([asked("r1", Standing.UNUSABLE, text_key=""), case("r2", text_key="")])
+    assert decisions["r2"].fate is Fate.ACCEPTED
+
+
+def test_two_people_who_disagree_are_adjudicated() -> None:
+    one, other = conflict("k", "r1", "r2")
+    for row in (one, other):
+        row.human, row.human_reasons = Standing.LABELED, PERSON[Standing.LABELED]
+    for decision in decide([one, other]).values():
+        assert (decision.fate, decision.routed, codes(decision)) == (
+            Fate.REVIEW,
+            Routed.ADJUDICATE,
+            [ReasonCode.CONFLICT],
+        )
+
+
+# --- the budget -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("budget", "rows", "used"),
+    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 4), (1.0, 9, 9), (0.29, 100, 29)],
+)
+def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
+    result = run([doubted(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
+    assert result.used == used == sum(decision.routed is not None for decision in result.decisions)
+    assert result.waiting == rows - used
+    assert result.budget == (budget if isinstance(budget, int) else used)
+
+
+def test_doubts_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
+    cases = [doubted("r1"), case("r2", holds=HOLD), case("r3", targets=None), *conflict("k", "r4", "r5")]
+    accepting = decide(cases, NONE)
+    assert accepting["r1"].fate is Fate.ACCEPTED
+    assert codes(accepting["r1"]) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_DOUBT]
+    holding = decide(cases, NONE.model_copy(update={"unreviewed": Unreviewed.HOLD}))
+    assert codes(holding["r1"]) == [ReasonCode.LABEL_DOUBT]
+    for decisions in (accepting, holding):
+        for name in ("r2", "r3", "r4", "r5"):
+            assert (decisions[name].fate, decisions[name].routed) == (Fate.REVIEW, None)
+    assert holding["r1"].fate is Fate.REVIEW
+
+
+def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> None:
+    cases = [doubted(f"r{number}", past_route=Routed.UNCERTAIN) for number in range(3)] + [doubted("r9", 1.0)]
+    for budget in (3, 1):
+        result = run(cases, Review(budget=budget, audit=0.0))
+        assert {d.record_id for d in result.decisions if d.routed} == {"r0", "r1", "r2"}
+        assert result.used == 3
+    assert {d.record_id for d in run(cases, Review(budget=4, audit=0.0)).decisions if d.routed} == {
+        "r0",
+        "r1",
+        "r2",
+        "r9",
+    }
+
+
+def test_the_most_doubtful_rows_go_first() -> None:
+    cases = [doubted("r1", 0.61), doubted("r2", 0.99), doubted("r3", 0.8)]
+    routed = [name for name, decision in decide(cases, Review(budget=2, audit=0.0)).items() if decision.routed]
+    assert routed == ["r2", "r3"]
+
+
+def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
+    cases = [doubted(f"r{number}", 0.99, group="big") for number in range(8)] + [
+        doubted("r8", 0.61),
+        doubted("r9", 0.61),
+    ]
+    routed = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
+    assert routed == ["r0", "r8", "r9"]
+    cases[0].past_route = Routed.UNCERTAIN
+    again = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
+    assert again == routed, "the group was asked about in an earlier run"
+
+
+def test_questions_of_many_sorts_are_mixed() -> None:
+    """The same doubt over and over teaches less than several."""
+    cases = [doubted(f"r{number}", 0.9, targets={"kind": "a"}) for number in range(20)]
+    cases += [doubted(f"r{number}", 0.8, targets={"kind": "b"}) for number in range(20, 40)]
+    routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
+    labels = Counter(str(decision.targets["kind"]) for decision in routed if decision.targets)
+    assert labels["a"] > labels["b"] >= 3
+
+
+def test_a_sort_for_every_row_is_no_burden() -> None:
+    """As with a single text target, where each answer is a sort of its own."""
+    cases = [doubted(f"r{number}", 0.9 - number / 1e6, targets={"text": f"t{number}"}) for number in range(30_000)]
+    routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]
+    assert routed == [f"r{number}" for number in range(15_000)]
+
+
+# --- conflicts --------------------------------------------------------------------------------------
+def test_a_conflict_asks_one_question_for_each_input() -> None:
+    cases = [*conflict("k", "r3", "r1", "r2"), *conflict("l", "r5", "r4")]
+    routed = {name: decision.routed for name, decision in decide(cases).items() if decision.routed}
+    assert routed == {"r1": Routed.CONFLICT, "r4": Routed.CONFLICT}
+
+
+@pytest.mark.parametrize("past", [Routed.CONFLICT, Routed.UNCERTAIN, Routed.AUDIT])
+def test_a_conflict_is_left_to_the_question_that_people_have_already(past: Routed) -> None:
+    cases = conflict("k", "r1", "r2", "r3")
+    cases[2].past_route = past
+    decisions = decide(cases)
+    assert {name: decision.routed for name, decision in decisions.items() if decision.routed} == {"r3": past}
+    assert {decision.fate for decision in decisions.values()} == {Fate.REVIEW}
+
+
+# --- the audit --------------------------------------------------------------------------------------
+def test_the_audit_slice_keeps_its_fate_and_costs_no_budget() -> None:
+    result = run([case("r1"), doubted("r2"), case("r3", holds=HOLD)], Review(budget=0, audit=1.0))
+    decisions = {decision.record_id: decision for decision in result.decisions}
+    assert {name: (d.fate, d.routed) for name, d in decisions.items()} == {
+        "r1": (Fate.ACCEPTED, Routed.AUDIT),
+        "r2": (Fate.ACCEPTED, Routed.AUDIT),
+        "r3": (Fate.REVIEW, None),
+    }
+    assert (result.used, result.budget) == (0, 0)
+
+
+def test_the_audit_rate_is_kept_and_the_same_records_are_drawn_again() -> None:
+    cases = [case(f"r{number}") for number in range(5_000)]
+    for rate in (0.02, 0.3):
+        drawn = {name for name, d in decide(cases, Review(budget=0, audit=rate)).items() if d.routed}
+        spread = 4 * math.sqrt(5_000 * rate * (1 - rate))
+        assert abs(len(drawn) - 5_000 * rate) < spread
+        assert drawn == {name for name, d in decide(cases[::-1], Review(budget=0, audit=rate)).items() if d.routed}
+    small = {name for name, d in decide(cases, Review(budget=0, audit=0.02)).items() if d.routed}
+    assert small <= drawn, "a higher rate adds to the slice"
+
+
+def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
+    """Its question is at people's: whatever they answer settles the new trouble too."""
+    review = Review(budget=0, audit=0.0)
+    held = decide([case("r1", holds=HOLD, past_route=Routed.AUDIT)], review)["r1"]
+    assert (held.fate, held.routed) == (Fate.REVIEW, Routed.AUDIT)
+    questioned = decide([doubted("r1", past_route=Routed.AUDIT)], review)["r1"]
+    assert (questioned.fate, questioned.routed) == (Fate.ACCEPTED, Routed.AUDIT)
+    gone = decide([case("r0"), case("r1", duplicate_of="r0", past_route=Routed.AUDIT)], review)["r1"]
+    assert gone.fate is Fate.DUPLICATE
+
+
+# --- past questions ---------------------------------------------------------------------------------
+def test_a_question_that_was_asked_stays_asked_when_the_doubt_is_gone() -> None:
+    decision = decide([case("r1", past_route=Routed.UNCERTAIN)], NONE)["r1"]
+    assert (decision.fate, decision.routed) == (Fate.REVIEW, Routed.UNCERTAIN)
+    assert [str(reason) for reason in decision.reasons] == [
+        "a model trained on the other rows would answer differently: doubted by an earlier run"
+    ]
+
+
+def test_a_question_about_a_row_that_became_a_duplicate_is_dropped() -> None:
+    decision = decide([case("r0"), case("r1", duplicate_of="r0", past_route=Routed.UNCERTAIN)])["r1"]
+    assert decision.fate is Fate.DUPLICATE
+
+
+# --- properties -------------------------------------------------------------------------------------
+LABELS = st.sampled_from(["a", "b", "c"])
+
+
+@st.composite
+def case_lists(draw: st.DrawFn) -> list[Case]:
+    """Cases as the other verbs make them: rivals of a conflict are told to each other."""
+    cases = []
+    for number in range(draw(st.integers(1, 10))):
+        standing = draw(st.sampled_from([Standing.NOTHING] * 4 + list(Standing)))
+        labeled = standing is Standing.LABELED or draw(st.integers(0, 4)) > 0
+        one = case(
+            f"r{number}",
+            text_key=draw(st.sampled_from(["", "k", "l", f"r{number}"])),
+            group=draw(st.sampled_from(["g", f"r{number}"])),
+            targets={"kind": draw(LABELS)} if labeled else None,
+            suggestion=draw(st.none() | st.builds(lambda label: {"kind": label}, LABELS)),
+            doubt=draw(st.none() | st.floats(0, 1)),
+            human=standing,
+            human_reasons=PERSON[standing],
+            past_route=draw(st.sampled_from([None, None, *Routed][:5])),
+        )
+        one.rejects = REJECT if draw(st.integers(0, 8)) == 0 else []
+        one.holds = HOLD if draw(st.integers(0, 4)) == 0 else []
+        one.doubts = DOUBT if labeled and draw(st.booleans()) else []
+        kind = draw(st.integers(0, 12))
+        if kind == 0 and number:
+            one.duplicate_of, one.exact = "r0", draw(st.booleans())
+        elif kind == 1:
+            one.overruled_by = "r0"
+        elif kind == 2:
+            one.bridges = ("test", "train")
+        cases.append(one)
+    for one in cases:
+        rivals = [other for other in cases if other.text_key == one.text_key and _compares(other)]
+        if one.text_key and _compares(one):
+            others = [other for other in rivals if other.targets != one.targets]
+            one.conflict = [other.record_id for other in others]
+            one.conflict_answers = [str(other.targets) for other in others]
+    return cases
+
+
+def _compares(one: Case) -> bool:
+    gone = one.duplicate_of or one.overruled_by or one.bridges or one.human is Standing.UNUSABLE
+    return not gone and one.targets is not None and not (one.rejects and one.human is Standing.NOTHING)
+
+
+REVIEWS = st.builds(
+    Review,
+    budget=st.integers(0, 6) | st.floats(0, 1),
+    audit=st.sampled_from([0.0, 0.3, 1.0]),
+    unreviewed=st.sampled_from(Unreviewed),
+)
+
+
+def remembered(one: Case, decision: Decision) -> Case:
+    """The same case in the next run, as ``pipeline.assess`` brings it: a label is judged once."""
+    asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
+    doubts = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_DOUBT]
+    if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not Standing.NOTHING:
+        doubts = one.doubts
+    return replace(one, past_route=one.past_route or asked_as, doubt=decision.doubt, doubts=doubts)
+
+
+@settings(max_examples=60)
+@given(case_lists(), REVIEWS)
+def test_every_case_gets_one_decision_with_a_reason(cases: list[Case], review: Review) -> None:
+    result = run(cases, review)
+    assert [decision.record_id for decision in result.decisions] == [one.record_id for one in cases]
+    for one, decision in zip(cases, result.decisions, strict=True):
+        assert decision.reasons
+        assert (decision.fate is Fate.DUPLICATE) == bool(decision.duplicate_of)
+        assert decision.targets is not None or decision.fate is not Fate.ACCEPTED
+        assert decision.group == one.group
+
+
+@settings(max_examples=200)
+@given(case_lists(), REVIEWS)
+def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
+    first = run(cases, review)
+    again = [remembered(one, decision) for one, decision in zip(cases, first.decisions, strict=True)]
+    second = run(again, review)
+    assert second.decisions == first.decisions
+    assert (second.budget, second.used, second.waiting) == (first.budget, first.used, first.waiting)
+
+
+@settings(max_examples=60)
+@given(case_lists(), REVIEWS)
+def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review: Review) -> None:
+    result = run(cases, review)
+    old = {one.record_id for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)}
+    new = [
+        decision
+        for decision in result.decisions
+        if decision.routed in (Routed.UNCERTAIN, Routed.CONFLICT) and decision.record_id not in old
+    ]
+    assert len(new) <= max(0, result.budget - len(old))
+    assert result.used == len(old) + len(new)
+
+
+@settings(max_examples=60)
+@given(case_lists(), REVIEWS)
+def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
+    for one, decision in zip(cases, run(cases, review).decisions, strict=True):
+        held = one.holds or one.conflict or one.targets is None
+        if held and one.human is not Standing.LABELED:
+            assert decision.fate is not Fate.ACCEPTED
+        if one.doubts and review.unreviewed is Unreviewed.HOLD and one.human is Standing.NOTHING:
+            assert decision.fate is not Fate.ACCEPTED
+
+
+@settings(max_examples=60)
+@given(case_lists(), REVIEWS)
+def test_an_input_in_conflict_is_asked_about_once(cases: list[Case], review: Review) -> None:
+    decisions = run(cases, review).decisions
+    new = Counter(
+        one.text_key
+        for one, decision in zip(cases, decisions, strict=True)
+        if decision.routed is Routed.CONFLICT and one.past_route is None
+    )
+    assert set(new.values()) <= {1}
