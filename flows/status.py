@@ -144,7 +144,7 @@ def _check_source(context: Context, source: Source) -> Finding:
         if row.row is None:
             first_problem = first_problem or f"line {row.line}: {row.error}"
             continue
-        parsed = context.dataset.task.task_parse(dict(task_fields(row.row, source, context.dataset)))
+        parsed = context.dataset.task.task_parse(task_fields(row.row, source, context.dataset))
         valid += not parsed.problems
         unlabeled += not parsed.problems and parsed.targets is None
         if parsed.problems:

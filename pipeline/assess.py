@@ -1,5 +1,6 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,15 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame, to_frame
+from pipeline.decisions import from_frame, latest, still_valid, to_frame
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
 from pipeline.measure import count_tokens
 from pipeline.store import Snapshot, Verb
 from pipeline.triage import Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
 from pipeline.validate import Prepared, prepare_shard
-from schemas.dataset import Dataset
-from schemas.fate import Reason, ReasonCode, Routed
+from schemas.dataset import Dataset, OnConflict
+from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision
 from schemas.task import Kind, Task
@@ -62,20 +63,18 @@ def prepare(shard: Path, dataset: LoadedDataset, on_rows: Callable[[int], None])
 
 def pasts(snapshot: Snapshot, task_digest: str) -> dict[str, Past]:
     """What committed runs decided, for every current record whose revision and task are unchanged."""
-    current = snapshot.current_records().select("record_id", "revision")
 
-    def present(frame: pl.LazyFrame) -> pl.DataFrame:
-        same = frame.filter(pl.col("task_digest") == task_digest)
-        return same.join(current, on=["record_id", "revision"], how="semi", maintain_order="left").collect()
+    def present(verb: Verb | None = None) -> pl.LazyFrame:
+        return still_valid(snapshot.committed_decisions(verb), snapshot, task_digest)
 
     found: dict[str, Past] = {}
-    automatic = {d.record_id: d for d in from_frame(present(snapshot.latest_decisions(Verb.CURATE)))}
-    human = {d.record_id: d for d in from_frame(present(snapshot.latest_decisions(Verb.COLLECT))) if standing(d)}
-    asked = snapshot.committed_decisions().filter(
+    automatic = {d.record_id: d for d in from_frame(latest(present(Verb.CURATE)).collect())}
+    human = {d.record_id: d for d in from_frame(latest(present(Verb.COLLECT)).collect()) if standing(d)}
+    asked = present().filter(
         pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value])
     )
-    first = present(asked.unique("record_id", keep="first", maintain_order=True))
-    routes = {row[0]: Routed(row[1]) for row in first.select("record_id", "routed").iter_rows()}
+    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
+    routes = {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
     for record_id in automatic.keys() | human.keys():
         found[record_id] = Past(automatic.get(record_id), human.get(record_id), routes.get(record_id))
     return found
@@ -132,6 +131,7 @@ def _reasons(text: str) -> list[Reason]:
 
 def _remember(case: Case, past: Decision) -> None:
     """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
+    case.judged = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
     case.doubt = past.doubt
     case.suggestion = past.suggestion
     case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
@@ -194,7 +194,7 @@ def is_kept(case: Case) -> bool:
     return not gone and not refused
 
 
-def doubt_labels(cases: list[Case], task: type[Task]) -> str:
+def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
     """Doubt the labels of the kept cases that no run has judged yet; returns a note for people.
 
     The model learns from all kept cases, but an old verdict is not reopened: otherwise every
@@ -203,9 +203,10 @@ def doubt_labels(cases: list[Case], task: type[Task]) -> str:
     if task.task_kind() is not Kind.CLASSIFICATION:
         return _doubt_grounding(cases, task)
     kept = [case for case in cases if is_kept(case)]
-    if not any(case.doubt is None for case in kept):
+    if all(case.judged for case in kept):
         return ""
     field = task.task_targets()[0].name
+    rivals = _answers_by_input(kept, field) if on_conflict is OnConflict.ANY_OF else {}
     found = label_doubt(
         [_text(case) for case in kept],
         [str(case.targets[field]) if case.targets else None for case in kept],
@@ -218,11 +219,21 @@ def doubt_labels(cases: list[Case], task: type[Task]) -> str:
         case.doubt = round(doubt, 4)
         predicted = found.predicted[index]
         case.suggestion = {field: predicted} if predicted is not None else None
-        if found.issue[index] and case.human is Standing.NOTHING and case.targets:
-            detail = f"says '{predicted}', not '{case.targets[field]}'"
+        # Where any answer of an input is right, the model may well name another of them.
+        agrees = predicted in rivals.get(case.text_key, ())
+        if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
+            detail = f"'{predicted}', not '{case.targets[field]}'"
             case.doubts = [Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail)]
     note: str = found.note
     return note
+
+
+def _answers_by_input(cases: list[Case], field: str) -> dict[str, set[str]]:
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.targets:
+            answers[case.text_key].add(str(case.targets[field]))
+    return answers
 
 
 def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
@@ -257,7 +268,8 @@ def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
 
 def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
     todo = [case for case in cases if case.tokens is None]
-    counts = count_tokens([_rendered(case, task) for case in todo], config.measure.encoding)
+    texts = [_rendered(case, task) for case in todo]
+    counts = count_tokens(texts, config.measure.encoding, config.engine.workers)
     for case, tokens in zip(todo, counts, strict=True):
         case.tokens = tokens
 
@@ -296,10 +308,10 @@ def assess(
     cases = build_cases(prepared, pasts(snapshot, task.task_digest()))
     if rejudge:
         for case in cases:
-            case.doubt, case.doubts = None, []
+            case.judged, case.doubt, case.doubts = False, None, []
     reject_long(cases, task, config)
     compare(cases, prepared, snapshot, dataset)
-    note = doubt_labels(cases, task)
+    note = doubt_labels(cases, task, config.on_conflict)
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())
     path = folder / "decisions.parquet"

@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame
+from pipeline.decisions import from_frame, latest, still_valid
 from pipeline.store import Snapshot, Verb
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
@@ -17,6 +17,8 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is no answer, and an invalid one waits for its correction."""
+_OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE)
+"""What curate says after people, in whose decisions the row's own label stays the source's."""
 
 
 def deciding(annotations: Iterable[Annotation]) -> Annotation | None:
@@ -30,17 +32,17 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
 
     A record whose answer was taken back gets its last automatic decision again.
     """
-    annotations = _by_record(snapshot, dataset.task.task_digest())
+    task_digest = dataset.task.task_digest()
+    annotations = _by_record(snapshot, task_digest)
     current = {d.record_id: d for d in from_frame(_of(snapshot.current_decisions(), annotations))}
-    said = {d.record_id: d for d in from_frame(_of(snapshot.latest_decisions(Verb.COLLECT), annotations))}
-    asked = {d.record_id: d for d in origins(snapshot) if d.record_id in annotations}
+    collected = latest(still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task_digest))
+    said = {d.record_id: d for d in from_frame(_of(collected, annotations))}
+    asked = {d.record_id: d for d in origins(snapshot, task_digest) if d.record_id in annotations}
     decisions = []
     for record_id, items in annotations.items():
         if record_id not in current or record_id not in asked:
             continue
-        told = said.get(record_id)
-        told = told if told is not None and told.revision == current[record_id].revision else None
-        answer = deciding(items)
+        told, answer = said.get(record_id), deciding(items)
         if answer is not None:
             decision = _decided(asked[record_id], current[record_id], answer, dataset, run)
         elif told is not None:
@@ -52,12 +54,13 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     return decisions
 
 
-def origins(snapshot: Snapshot) -> Iterator[Decision]:
-    """The last decision about every record that no person had a part in."""
+def origins(snapshot: Snapshot, task_digest: str) -> Iterator[Decision]:
+    """The last decision about every record, as it is now, that no person had a part in."""
     automatic = snapshot.committed_decisions(Verb.CURATE).filter(
-        pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value)
+        pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
+        ~pl.col("reasons").str.contains_any([f'"code":"{code}"' for code in _OF_PEOPLE]),
     )
-    yield from from_frame(automatic.unique("record_id", keep="last", maintain_order=True).collect())
+    yield from from_frame(latest(still_valid(automatic, snapshot, task_digest)).collect())
 
 
 def deciding_state(snapshot: Snapshot, task_digest: str) -> dict[str, Verdict]:
@@ -70,10 +73,10 @@ def deciding_state(snapshot: Snapshot, task_digest: str) -> dict[str, Verdict]:
     return found
 
 
-def invalid_annotations(snapshot: Snapshot) -> pl.DataFrame:
-    """Standing annotations that break the task's schema: people must correct them."""
-    standing = snapshot.latest_annotations().filter(~pl.col("deleted"))
-    return standing.filter(pl.col("verdict") == Verdict.INVALID.value).collect()
+def invalid_annotations(snapshot: Snapshot, task_digest: str) -> list[Annotation]:
+    """Annotations that break the task's schema, where no valid one decides: people must correct them."""
+    undecided = [items for items in _by_record(snapshot, task_digest).values() if deciding(items) is None]
+    return [item for items in undecided for item in items if item.verdict is Verdict.INVALID and not item.deleted]
 
 
 def _by_record(snapshot: Snapshot, task_digest: str) -> dict[str, list[Annotation]]:

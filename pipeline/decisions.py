@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.store import SCHEMAS, Table
+from pipeline.store import SCHEMAS, Snapshot, Table
 from schemas.fate import Reason
 from schemas.record import Decision
 
@@ -40,6 +40,21 @@ def from_row(row: dict[str, Any]) -> Decision:
             "suggestion": orjson.loads(row["suggestion"]) if row["suggestion"] is not None else None,
         }
     )
+
+
+def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -> pl.LazyFrame:
+    """Those of some decisions, oldest first, that were made about what is current: the revision and the task.
+
+    A row may be changed and changed back; what was decided about its present revision counts again then.
+    """
+    current = snapshot.current_records().select("record_id", "revision")
+    same_task = decisions.filter(pl.col("task_digest") == task_digest)
+    return same_task.join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+
+
+def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
+    """The newest decision of every record, of decisions that come oldest first."""
+    return decisions.unique("record_id", keep="last", maintain_order=True)
 
 
 def news(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:

@@ -238,7 +238,8 @@ def _hint(field: TargetField) -> str:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").strip().capitalize()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " "))  # timeRange too
+    return spaced.strip().capitalize()
 
 
 def _header(text: str, size: int = 5) -> str:

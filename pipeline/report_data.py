@@ -226,7 +226,7 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
 
 
 def _review(state: _State) -> Review:
-    before = {d.record_id: d for d in origins(state.snapshot)}
+    before = {d.record_id: d for d in origins(state.snapshot, state.task.task_digest())}
     said = deciding_state(state.snapshot, state.task.task_digest())
     counts: Counter[str] = Counter()
     changes: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)

@@ -124,7 +124,7 @@ def push_questions(
             instruction=dataset.task.task_instruction(),
         )
         server = client.identity(project)
-        known = _pushed_keys(snapshot, server)
+        known = _pushed_keys(snapshot, server, client.task_ids(project))
         todo = {key: decision for key, decision in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
@@ -143,8 +143,10 @@ def push_questions(
     )
 
 
-def _pushed_keys(snapshot: Snapshot, server: str) -> set[str]:
-    return set(snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").collect().to_series())
+def _pushed_keys(snapshot: Snapshot, server: str, there: set[int]) -> set[str]:
+    """The questions that were sent and are still there; one whose task was deleted is asked again."""
+    standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
+    return set(snapshot.scan(Table.PUSHES).filter(standing).select("push_key").collect().to_series())
 
 
 def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:

@@ -308,6 +308,7 @@ def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
+        logging_nan_inf_filter=False,  # or a loss that is not a number would be replaced by the mean
         save_strategy="no",
         report_to="none",
         push_to_hub=False,

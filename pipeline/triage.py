@@ -50,6 +50,8 @@ class Case:
     holds: list[Reason] = field(default_factory=list)
     doubts: list[Reason] = field(default_factory=list)
     """Failed grounding and doubted labels: a person should look, but need not."""
+    judged: bool = False
+    """An earlier run had the chance to doubt it; it may have had too little to go by."""
     doubt: float | None = None
     suggestion: dict[str, JsonValue] | None = None
     tokens: int | None = None

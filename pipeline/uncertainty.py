@@ -255,7 +255,7 @@ def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[Tar
     """
     source = _Source(text)
     return [
-        Reason(code=ReasonCode.UNGROUNDED, field=field.name, detail=f"'{str(value)[:80]}' does not occur in the text")
+        Reason(code=ReasonCode.UNGROUNDED, field=field.name, detail=f"'{str(value)[:80]}'")
         for field in fields
         for value in _values(targets.get(field.name))
         if not source.holds(field.type, value)

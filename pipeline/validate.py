@@ -1,7 +1,7 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.ingest import field_value
-from pipeline.normalise import match_key, normalise_text
+from pipeline.normalise import match_key, normalise_row
 from pipeline.screen import screen
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
@@ -68,7 +68,7 @@ def _prepare(record: dict[str, Any], source: Source | None, dataset: LoadedDatas
         return (*place, "", "", None, None, "", split, f"[{record['error']}]", "[]")
     raw = orjson.loads(record["raw"])
     partition = _partition(raw, dataset.config.split.group_by)
-    parsed = dataset.task.task_parse(dict(task_fields(raw, source, dataset)))
+    parsed = dataset.task.task_parse(task_fields(raw, source, dataset))
     if parsed.problems:
         return (*place, "", "", None, None, partition, split, _json(parsed.problems), "[]")
     texts = {name: value for name, value in parsed.inputs.items() if isinstance(value, str)}
@@ -96,12 +96,11 @@ def joined_inputs(parsed: Parsed, dataset: LoadedDataset) -> str:
     return "\n".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
-def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> Iterator[tuple[str, Any]]:
+def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> dict[str, Any]:
     """The task's fields of a raw row, found by the source's field map and with their texts normalised."""
     names = source.fields if source else {}
-    for name in dataset.task.model_fields:
-        value = field_value(raw, names.get(name, name))
-        yield name, normalise_text(value, dataset.config.normalise) if isinstance(value, str) else value
+    row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
+    return normalise_row(row, row.keys(), dataset.config.normalise)
 
 
 def _partition(raw: dict[str, Any], group_by: list[str]) -> str:

@@ -103,7 +103,7 @@ class Screen(Part):
     """Keys and tokens, by the rules of detect-secrets."""
     template_tokens: Action = Action.REJECT
     """Control tokens of chat templates, such as ``<|im_start|>``."""
-    phone_regions: list[str] = ["US", "GB"]
+    phone_regions: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]] = ["US", "GB"]
     """Regions whose national phone numbers are recognised; international ones always are."""
 
 

@@ -94,6 +94,6 @@ class Reason(BaseModel):
 
     def __str__(self) -> str:
         """Read like a sentence: explanation, then field and detail where there are any."""
-        where = f" [{self.field}]" if self.field else ""
+        where = f" ({self.field})" if self.field else ""
         detail = f": {self.detail}" if self.detail else ""
         return f"{EXPLANATIONS[self.code]}{where}{detail}"

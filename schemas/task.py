@@ -346,11 +346,16 @@ def _short(value: Any) -> str:
 
 
 def _failed_soft_checks(task: Task) -> list[Reason]:
-    return [
-        Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text)
-        for name in _soft_checks(type(task))
-        if (text := getattr(task, name)())
-    ]
+    found = []
+    for name in _soft_checks(type(task)):
+        try:
+            text = getattr(task, name)()
+        except Exception as error:
+            # The check is the user's code: one odd row must not stop a run over all the others.
+            text = f"the check itself failed: {type(error).__name__}: {error}"
+        if text:
+            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
+    return found
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Decisions survive their table, and only what differs in meaning is news."""
+"""Decisions survive their table, only what differs in meaning is news, and identities do not collide."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from store_rows import decision
 from pipeline.decisions import from_frame, news, to_frame
 from pipeline.store import SCHEMAS, Table
 from schemas.fate import LabelSource, Reason, ReasonCode, Routed
-from schemas.record import Decision
+from schemas.record import ID_BYTES, Decision, push_key, stable_hash
 
 TEXT = st.text(max_size=8)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), TEXT, st.lists(TEXT, max_size=2),
@@ -51,3 +51,16 @@ def test_a_doubt_that_moved_is_no_news_but_a_changed_answer_is() -> None:
 
 def replace_targets(one: Decision, targets: dict[str, Any] | None) -> Decision:
     return one.model_copy(update={"targets": targets})
+
+
+@given(st.lists(TEXT, max_size=4), st.lists(TEXT, max_size=4))
+def test_two_lists_of_parts_have_one_hash_only_if_they_are_equal(one: list[str], other: list[str]) -> None:
+    assert (stable_hash(*one) == stable_hash(*other)) == (one == other)
+    assert stable_hash(*one) == stable_hash(*(part.encode() for part in one))
+    assert len(stable_hash(*one)) == 2 * ID_BYTES
+
+
+def test_the_same_question_has_one_key_and_another_revision_or_task_another() -> None:
+    keys = {push_key("r", "v", "t"), push_key("r", "w", "t"), push_key("r", "v", "u"), push_key("s", "v", "t")}
+    assert len(keys) == 4
+    assert push_key("r", "v", "t") in keys

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
 
 COLOURS = {"banana": "yellow", "lemon": "yellow", "cherry": "red", "tomato": "red", "lime": "green", "pea": "green"}
-CONFIG = Finetune(epochs=5, batch_size=6, learning_rate=2e-3, max_length=60)
+CONFIG = Finetune(epochs=5, batch_size=8, learning_rate=2e-3, max_length=60)
 
 
 class Paint(Task):
@@ -63,8 +64,8 @@ def steps() -> list[StepReport]:
 
 @pytest.fixture(scope="module")
 def before(base: LoadedModel) -> list[str]:
-    """What the base model answers before anything is trained."""
-    return predict(base, [row.prompt for row in rows()], max_new_tokens=4)
+    """What the base model answers to some of the rows before anything is trained."""
+    return predict(base, [row.prompt for row in rows()[::3]], max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +86,20 @@ def tuned(base: LoadedModel, report: TrainReport, folder: Path) -> Iterator[Load
     adapted.model.unload()
 
 
+@pytest.fixture(scope="module")
+def answers(base: LoadedModel, report: TrainReport, folder: Path) -> list[str]:
+    """What the tuned model answers."""
+    adapted = load_adapter(folder, base)
+    texts = predict(adapted, [row.prompt for row in rows()], max_new_tokens=4)
+    adapted.model.unload()
+    return texts
+
+
 # --- a real run -------------------------------------------------------------------------------
 def test_the_loss_falls(report: TrainReport) -> None:
     assert report.last_loss < report.first_loss / 5
     assert report.first_loss == report.losses[0]
-    assert len(report.losses) == report.steps == 5 * 24 / 6
+    assert len(report.losses) == report.steps == 5 * 24 / 8
 
 
 def test_every_row_is_trained_on_or_counted_with_a_reason(report: TrainReport) -> None:
@@ -114,47 +124,57 @@ def test_every_step_is_reported_as_it_happens(report: TrainReport, steps: list[S
     assert [step.seconds for step in steps] == sorted(step.seconds for step in steps)
 
 
-def test_the_tuned_model_answers_what_it_learned(tuned: LoadedModel, before: list[str]) -> None:
+def test_the_tuned_model_answers_what_it_learned(answers: list[str], before: list[str]) -> None:
     golds = [row.answer for row in rows()]
-    answers = predict(tuned, [row.prompt for row in rows()], max_new_tokens=4)
 
-    right = sum(answer == gold for answer, gold in zip(answers, golds, strict=True))
-    assert right >= 22
-    assert sum(answer == gold for answer, gold in zip(before, golds, strict=True)) < 3
+    assert sum(answer == gold for answer, gold in zip(answers, golds, strict=True)) >= 22
+    assert sum(answer == gold for answer, gold in zip(before, golds[::3], strict=True)) <= 1
 
 
 def test_the_base_model_is_as_before_under_the_adapter_and_without_it(
     base: LoadedModel, tuned: LoadedModel, before: list[str]
 ) -> None:
-    prompts = [row.prompt for row in rows()]
+    prompts = [row.prompt for row in rows()[::3]]
 
     assert predict(tuned, prompts, max_new_tokens=4, use_adapter=False) == before
     tuned.model.unload()
     assert predict(base, prompts, max_new_tokens=4) == before
 
 
-def test_answers_come_in_the_order_of_the_prompts_whatever_the_batches(tuned: LoadedModel) -> None:
-    asked = sorted(rows(), key=lambda row: row.id)
+def test_answers_come_in_the_order_of_the_prompts_whatever_the_batches(tuned: LoadedModel, answers: list[str]) -> None:
+    order = sorted(range(len(rows())), key=lambda index: rows()[index].id)
     progress: list[tuple[int, int]] = []
     in_small = predict(
         tuned,
-        [row.prompt for row in asked],
+        [rows()[index].prompt for index in order],
         max_new_tokens=4,
         batch_size=10,
         on_progress=lambda done, total: progress.append((done, total)),
     )
 
     assert progress == [(10, 24), (20, 24), (24, 24)]
-    assert in_small == predict(tuned, [row.prompt for row in asked], max_new_tokens=4)
+    assert in_small == [answers[index] for index in order]
 
 
 def test_the_card_s_own_lines_load_an_adapter_that_answers_the_same(
-    tuned: LoadedModel, report: TrainReport, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answers: list[str], report: TrainReport, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = questions(Paint, rows())
-    answers = predict(tuned, [question.prompt for question in asked], max_new_tokens=4)
-    result = evaluate(Paint, asked, answers)
-    record = FinetuneRecord(
+    final = save_adapter(folder, tmp_path / "models", a_record(report, answers))
+    code = (final / "README.md").read_text().split("```python\n")[1].split("```")[0]
+
+    monkeypatch.chdir(final)
+    loaded: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        # peft reads a name that transformers has deprecated.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        exec(code, loaded)
+    again = LoadedModel(loaded["model"], loaded["tokenizer"], BUNDLED, report.base_revision)
+    assert predict(again, [row.prompt for row in rows()], max_new_tokens=4) == answers
+
+
+def a_record(report: TrainReport, answers: list[str]) -> FinetuneRecord:
+    result = evaluate(Paint, questions(Paint, rows()), answers)
+    return FinetuneRecord(
         key="key",
         run="run",
         created_at=datetime(2026, 5, 4, tzinfo=UTC),
@@ -167,14 +187,6 @@ def test_the_card_s_own_lines_load_an_adapter_that_answers_the_same(
         tuned=result,
         comparison=compare(result, result),
     )
-    final = save_adapter(folder, tmp_path / "models", record)
-    code = (final / "README.md").read_text().split("```python\n")[1].split("```")[0]
-
-    monkeypatch.chdir(final)
-    loaded: dict[str, Any] = {}
-    exec(code, loaded)
-    again = LoadedModel(loaded["model"], loaded["tokenizer"], BUNDLED, report.base_revision)
-    assert predict(again, [question.prompt for question in asked], max_new_tokens=4) == answers
 
 
 def test_an_adapter_names_its_base_and_goes_on_no_other(base: LoadedModel, report: TrainReport, folder: Path) -> None:

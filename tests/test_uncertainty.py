@@ -172,7 +172,7 @@ def test_a_missing_value_is_named_with_its_field() -> None:
     fields = [TargetField(name="vendor", type=ValueType.TEXT), TargetField(name="total", type=ValueType.NUMBER)]
     (reason,) = ungrounded("Acme charges 12.50 EUR", {"vendor": "Apex Ltd", "total": 12.5}, fields)
     assert (reason.code, reason.field) == (ReasonCode.UNGROUNDED, "vendor")
-    assert reason.detail == "'Apex Ltd' does not occur in the text"
+    assert reason.detail == "'Apex Ltd'"
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_a_text_is_found_whatever_its_case_space_and_punctuation(text: str, valu
 
 @pytest.mark.parametrize(("text", "value"), [("INV-123", "INV-12"), ("Acmeware", "Acme"), ("", "x"), ("...", "€")])
 def test_a_part_of_a_word_is_not_a_find(text: str, value: str) -> None:
-    assert missing(text, ValueType.TEXT, value) == [f"'{value}' does not occur in the text"]
+    assert missing(text, ValueType.TEXT, value) == [f"'{value}'"]
 
 
 def test_each_text_of_a_list_is_looked_for() -> None:
     assert missing("red and blue", ValueType.TEXT, ["red", "green", "blue"], many=True) == [
-        "'green' does not occur in the text"
+        "'green'"
     ]
 
 
@@ -296,7 +296,7 @@ def test_a_date_is_found_in_every_way_of_writing(day: datetime.date, form: str) 
 
 @pytest.mark.parametrize("text", ["March 2026", "5 March", "35/03/2026", "2026-13-05", "marble 5, 2026"])
 def test_what_is_no_date_is_not_found(text: str) -> None:
-    assert missing(text, ValueType.DATE, "2026-03-05") == ["'2026-03-05' does not occur in the text"]
+    assert missing(text, ValueType.DATE, "2026-03-05") == ["'2026-03-05'"]
 
 
 @given(st.text(), st.text(min_size=1))

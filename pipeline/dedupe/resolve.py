@@ -202,7 +202,7 @@ def _absorb(
                 kept[other].joined.append(number)
                 break
         if members:
-            kept[number] = _Kept(head=members[0], exact=members[1:], overruled=cell.overruled)
+            kept[number] = _Kept(head=members[0], exact=members[1:], overruled=list(cell.overruled))
     return kept
 
 

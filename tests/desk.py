@@ -1,0 +1,139 @@
+"""A dataset whose questions go to the shared Label Studio, and a person who answers them there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+from pydantic import SecretStr
+from support import current, write_dataset, write_rows
+
+from flows.collect import Collected, collect
+from flows.context import Context
+from flows.curate import Curated, curate
+from flows.engine import Inline
+from flows.settings import Settings
+from flows.studio import LocalStudio
+from pipeline.label_studio import LabelStudio
+from pipeline.labeling import prediction_result, verdict_result
+from pipeline.review import marker
+from pipeline.store import Table
+from schemas.annotation import Verdict
+from schemas.record import Decision, stable_hash
+
+Row = dict[str, object]
+
+
+def rename(folder: Path, name: str) -> None:
+    """Give the dataset of a folder a name, and with it a project, of its own on the shared server."""
+    file = folder / "dataset.yaml"
+    safe = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    file.write_text(file.read_text().replace("name: questions", f"name: {safe}", 1))
+
+
+class Desk:
+    """One dataset, curated and collected in this process, and its project on a server."""
+
+    def __init__(self, folder: Path, url: str, token: str) -> None:
+        self.folder = folder
+        self.settings = Settings(
+            goldleaf_home=str(folder / "home"),
+            label_studio_url=url,
+            label_studio_api_key=SecretStr(token),
+            prefect_api_url="",
+        )
+        header = {"Authorization": f"Token {token}"}
+        self.api = httpx.Client(base_url=url, headers=header, timeout=60)
+        self.client = LabelStudio(url, token)
+
+    # --- the dataset --------------------------------------------------------------------------
+    @property
+    def context(self) -> Context:
+        """The dataset as its files say now."""
+        return Context.load(self.folder / "dataset.yaml", self.settings)
+
+    def rows(self, *rows: Row) -> None:
+        """Replace the data file."""
+        write_rows(self.folder, list(rows))
+
+    def curate(self) -> Curated:
+        return curate(self.context, Inline())
+
+    def collect(self) -> Collected:
+        return collect(self.context, Inline())
+
+    def id(self, key: int) -> str:
+        """The record of a row's id."""
+        return stable_hash("examples", f"int:{key}")
+
+    def decision(self, key: int) -> Decision:
+        """The decision that counts for a row's id."""
+        return current(self.context)[self.id(key)]
+
+    # --- the server ---------------------------------------------------------------------------
+    @property
+    def project(self) -> int:
+        project = self.client.find_project(marker(self.context.dataset))
+        assert project is not None
+        return project
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """What people are shown, in their order."""
+        query = {"project": self.project, "fields": "all", "page_size": 500}
+        answer = self.api.get("/api/tasks", params=query).raise_for_status()
+        return list(answer.json()["tasks"])
+
+    def asked(self) -> list[str]:
+        """The records with a task, one entry a task."""
+        return sorted(task["data"]["record_id"] for task in self.tasks())
+
+    def task(self, key: int) -> int:
+        """The task that asks the last sent question about a row."""
+        pushes = self.context.store.scan(Table.PUSHES).filter(pl.col("record_id") == self.id(key)).collect()
+        return int(pushes.sort("pushed_at")["task_id"][-1])
+
+    # --- the person ---------------------------------------------------------------------------
+    def label(self, key: int, topic: str, user: str = "first@example.com") -> int:
+        """Answer with a topic, valid or not; returns the annotation."""
+        return self.submit(self.task(key), self.result(topic), user)
+
+    def say(self, key: int, verdict: Verdict) -> int:
+        """Mark as unusable or unsure."""
+        return self.submit(self.task(key), verdict_result(self.context.dataset.task, verdict))
+
+    def skip(self, key: int, topic: str) -> int:
+        """Skip a task whose form was filled."""
+        return self.submit(self.task(key), self.result(topic), skipped=True)
+
+    def edit(self, annotation: int, topic: str) -> None:
+        body = {"result": self.result(topic)}
+        self.api.patch(f"/api/annotations/{annotation}/", json=body).raise_for_status()
+
+    def delete(self, what: str) -> None:
+        """Delete ``annotations/ID``, ``tasks/ID`` or ``projects/ID``."""
+        self.api.delete(f"/api/{what}/").raise_for_status()
+
+    def result(self, topic: str) -> list[dict[str, Any]]:
+        """An answer as the form would send it, except that it may be none of the choices."""
+        regions = prediction_result(self.context.dataset.task, {"topic": "billing"})
+        return [region | {"value": {"choices": [topic]}} for region in regions]
+
+    def submit(
+        self, task: int, result: list[dict[str, Any]], user: str = "first@example.com", skipped: bool = False
+    ) -> int:
+        person = self.client.ensure_user(user, "", "")
+        body = {"result": result, "was_cancelled": skipped, "completed_by": person}
+        answer = self.api.post(f"/api/tasks/{task}/annotations/", json=body).raise_for_status()
+        return int(answer.json()["id"])
+
+
+@contextmanager
+def desk_at(studio: LocalStudio, folder: Path, rows: list[Row], more: str = "") -> Iterator[Desk]:
+    """A dataset of questions in a folder, with a project of its own on the server."""
+    write_dataset(folder, rows, more)
+    rename(folder, folder.name)
+    desk = Desk(folder, studio.url, studio.token)
+    with desk.api, desk.client:
+        yield desk
