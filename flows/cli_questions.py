@@ -28,7 +28,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_funnel(result.funnel(), f"{result.dataset}   [dim]{result.home}")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
-        out.print(f"[yellow]{result.waiting:,} wait for review[/]{unsent}")
+        out.print(f"[yellow]{result.waiting:,} questions wait for people[/]{unsent}")
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     show_rows(
@@ -69,20 +69,20 @@ def _show_story(story: "Story") -> None:
         routed = f", asked as {decision.routed}" if decision.routed else ""
         out.print(f"\nrun {decision.run}: [bold]{decision.fate}[/]{routed}")
         for reason in decision.reasons:
-            out.print(f"  {reason}", markup=False)
+            out.print(f"  {reason}", markup=False, soft_wrap=True)
         if decision.duplicate_of:
             out.print(f"  kept in its place: {decision.duplicate_of}")
         if decision.targets is not None:
-            out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
+            out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False, soft_wrap=True)
     for asked in story.asked:
         out.print(f"\nLabel Studio task {asked.task_id} (project {asked.project}), sent {asked.pushed_at:%F %T}")
     for said in story.said:
         deleted = " [red](deleted)[/]" if said.deleted else ""
         who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
         out.print(f"{who}: [bold]{said.verdict}[/]{deleted}")
-        out.print(f"  {said.error or said.targets}", markup=False)
+        out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
     if story.duplicates:
-        out.print(f"\ncopies of it: {', '.join(story.duplicates)}")
+        out.print(f"\ncopies of it: {', '.join(story.duplicates)}", soft_wrap=True)
     out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
 
 

@@ -59,16 +59,16 @@ def show_review(review: "Review") -> None:
     """How the review batch stands, and what to do next."""
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {refusal}")
+    audits = f", {review.audits:,} of them random audits" if review.audits else ""
+    waiting = f"[yellow]{review.waiting:,} questions wait for people[/]{audits}"
     if not review.waiting:
         out.print("nothing waits for a person")
     elif review.problem:
-        out.print(f"[yellow]{review.waiting:,} wait for review[/]: {review.problem}", soft_wrap=True)
+        out.print(f"{waiting}: {review.problem}", soft_wrap=True)
     elif review.url:
-        out.print(
-            f"[yellow]{review.waiting:,} wait for review[/] ({review.sent:,} new) at {review.url}", soft_wrap=True
-        )
+        out.print(f"{waiting}; {review.sent:,} new at {review.url}", soft_wrap=True)
     else:
-        out.print(f"[yellow]{review.waiting:,} wait for review[/]; run curate without --no-push to send them")
+        out.print(f"{waiting}; run curate without --no-push to send them")
 
 
 @app.command(rich_help_panel="Verbs")
@@ -92,7 +92,7 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[yellow]{result.invalid:,} annotations are not valid[/]; see `goldleaf sql` on annotations")
     show_funnel(result.funnel, result.dataset)
     if result.waiting:
-        out.print(f"[yellow]{result.waiting:,} still wait for review[/]")
+        out.print(f"[yellow]{result.waiting:,} questions still wait for people[/]")
 
 
 @app.command(rich_help_panel="Verbs")

@@ -10,11 +10,11 @@ from flows.context import Context
 from flows.engine import Engine
 from pipeline.assess import Assessed, assess, prepare, write_shards
 from pipeline.decisions import news
-from pipeline.errors import StoreError, Unreachable
+from pipeline.errors import LabelStudioError, StoreError, Unreachable
 from pipeline.ingest import Ingested, ingest
 from pipeline.review import open_questions, push_questions
 from pipeline.store import Run, Table, Verb
-from schemas.fate import Fate
+from schemas.fate import Fate, Routed
 from schemas.manifest import Funnel
 
 
@@ -25,6 +25,8 @@ class Review(BaseModel):
 
     waiting: int
     """Questions without an answer."""
+    audits: int = 0
+    """Of those, random checks of accepted records."""
     sent: int = 0
     """Tasks that this run made in Label Studio."""
     url: str = ""
@@ -138,8 +140,9 @@ def decide(
 
 
 def _waiting(context: Context, problem: str = "") -> Review:
-    waiting = len(open_questions(context.store.snapshot().at_last_commit()))
-    return Review(waiting=waiting, problem=problem if waiting else "")
+    questions = open_questions(context.store.snapshot().at_last_commit())
+    audits = sum(decision.routed is Routed.AUDIT for decision in questions)
+    return Review(waiting=len(questions), audits=audits, problem=problem if questions else "")
 
 
 def _review(context: Context, engine: Engine, run: str) -> Review:
@@ -156,7 +159,10 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
             pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)
     except Unreachable as error:
         return _waiting(context, str(error))
-    return Review(waiting=waiting, sent=pushed.sent, url=pushed.url, refused=pushed.refused)
+    except LabelStudioError as error:
+        note = f"everything is decided and committed, and {waiting} questions wait for the next curate"
+        raise LabelStudioError(f"{error}\n{note}") from error
+    return _waiting(context).model_copy(update={"sent": pushed.sent, "url": pushed.url, "refused": pushed.refused})
 
 
 def funnel_markdown(name: str, funnel: Funnel) -> str:

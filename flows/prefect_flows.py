@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows import collect as collect_story
 from flows import curate as curate_story
@@ -28,25 +29,31 @@ def _engine() -> PrefectEngine:
     return PrefectEngine(PROGRESS.get())
 
 
-@flow(name="curate", flow_run_name="curate-{dataset}")
+def _run_name() -> str:
+    """Such as ``curate-clauses``: a whole path would fill the list of runs."""
+    path = Path(str(flow_run.parameters["dataset"]))
+    return f"{flow_run.flow_name}-{path.parent.name if path.stem == 'dataset' else path.stem}"
+
+
+@flow(name="curate", flow_run_name=_run_name)
 def curate(dataset: str, rejudge: bool = False, push: bool = True) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
     return curate_story.curate(Context.load(Path(dataset)), _engine(), rejudge=rejudge, push=push)
 
 
-@flow(name="collect", flow_run_name="collect-{dataset}")
+@flow(name="collect", flow_run_name=_run_name)
 def collect(dataset: str) -> Collected:
     """Pull annotations and decide by them."""
     return collect_story.collect(Context.load(Path(dataset)), _engine())
 
 
-@flow(name="release", flow_run_name="release-{dataset}")
+@flow(name="release", flow_run_name=_run_name)
 def release(dataset: str, version: str | None = None) -> Released:
     """Publish the accepted records as a version."""
     return release_story.release(Context.load(Path(dataset)), _engine(), version=version)
 
 
-@flow(name="finetune", flow_run_name="finetune-{dataset}")
+@flow(name="finetune", flow_run_name=_run_name)
 def finetune(dataset: str, version: str = "latest", again: bool = False) -> Finetuned:
     """Train and evaluate an adapter on a published version."""
     return finetune_story.finetune(Context.load(Path(dataset)), _engine(), version=version, again=again)

@@ -1,4 +1,4 @@
-"""Writes the report: into the home after every verb, and into every published version."""
+"""Writes the report: into the home after a release or a fine-tuning, and into every published version."""
 
 from pathlib import Path
 

@@ -20,6 +20,7 @@ from pipeline.validate import task_fields
 from pipeline.versions import list_versions
 from schemas.dataset import Source
 from schemas.manifest import Funnel
+from schemas.record import push_key
 
 _LAST_RUNS = 5
 _TRIED_ROWS = 200
@@ -67,8 +68,8 @@ def read_status(context: Context) -> Status:
     """Read the committed state; a dataset that was never curated has zeros."""
     snapshot = context.store.snapshot().at_last_commit()
     questions = open_questions(snapshot)
-    sent = set(snapshot.scan(Table.PUSHES).select("record_id", "revision").collect().iter_rows())
-    unsent = sum((question.record_id, question.revision) not in sent for question in questions)
+    sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
+    unsent = sum(push_key(asked.record_id, asked.revision, asked.task_digest) not in sent for asked in questions)
     versions = list_versions(context.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(

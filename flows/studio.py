@@ -141,7 +141,10 @@ class LocalStudio:
         """
         program = self.venv / "bin" / "label-studio"
         if not program.is_file():
-            raise ConfigError(f"there is no Label Studio in {self.venv}; `make label-studio` installs it there")
+            raise ConfigError(
+                f"there is no Label Studio in {self.venv}; `make label-studio` in the clone installs it, "
+                "and GOLDLEAF_LABEL_STUDIO_VENV names another place"
+            )
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(self.data / "start.lock"):
             if (running := self._running()) is not None:

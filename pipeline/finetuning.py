@@ -1,5 +1,6 @@
 """Fine-tunes on a published version and judges the adapter: train, answer the test questions twice, compare."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     longest = config.max_new_tokens or answer_tokens(base, [example.answer for example in examples])
     untuned = _judge(base, task, asked, longest, "asking the untuned model", show)
     output = training.work / "adapter"
-    with show("training", None) as advance:
+    rows = min(len(examples), config.max_rows or len(examples))
+    steps = math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
+    with show("training", steps) as advance:
         report = train(examples, config, output, lambda step: advance(1), base)
     tuned = _judge(load_adapter(output, base), task, asked, longest, "asking the tuned model", show)
     record = FinetuneRecord(

@@ -19,10 +19,12 @@ from pipeline.label_studio import LabelStudio, PulledTask
 from pipeline.labeling import Question, labeling_config, labeling_task, read_result
 from pipeline.store import SCHEMAS, Snapshot, Store, Table
 from schemas.annotation import Annotation
-from schemas.fate import Fate, LabelSource, Routed
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision, push_key, stable_hash
 
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
+_SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
 def question(decision: Decision) -> Question:
     """What a person is shown for a decision."""
     why = _AUDIT_WHY if decision.routed is Routed.AUDIT else "; ".join(str(reason) for reason in decision.reasons)
+    if any(reason.code in _SENSITIVE for reason in decision.reasons):
+        why += _SENSITIVE_WHY
     return Question(
         push_key=push_key(decision.record_id, decision.revision, decision.task_digest),
         record_id=decision.record_id,

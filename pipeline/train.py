@@ -35,7 +35,7 @@ T = TypeVar("T")
 _IGNORED = -100
 """The label of a token that has no part in the loss."""
 _TREND = 0.1
-"""Share of the steps whose mean is the last loss: one batch alone says little."""
+"""Share of the steps whose mean is the last loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,6 @@ class _Tokens:
         return len(self.prompt) + len(self.answer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    rows: list[_Tokens]
-    left_out: dict[LeftOut, int]
-
-
 # --- rows -------------------------------------------------------------------------------------
 def read_examples(version: Path, split: str) -> list[Example]:
     """Read a split of a published version, in the order of its file.
@@ -188,9 +182,9 @@ def train(
     loaded = base or load_base(config.base_model)
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
-        prepared = _prepare(examples, config, loaded)
+        rows, left_out = _prepare(examples, config, loaded)
         losses: list[float] = []
-        trainer = _trainer(loaded, prepared.rows, config, output, _recorder(losses, on_step))
+        trainer = _trainer(loaded, rows, config, output, _recorder(losses, on_step))
         adapted: Any = trainer.model
         trainable, parameters = adapted.get_nb_trainable_parameters()
         try:
@@ -204,10 +198,10 @@ def train(
         base_model=loaded.name,
         base_revision=loaded.revision,
         device=str(loaded.model.device),
-        rows=len(prepared.rows),
-        left_out=prepared.left_out,
-        tokens=sum(map(len, prepared.rows)),
-        answer_tokens=sum(len(row.answer) for row in prepared.rows),
+        rows=len(rows),
+        left_out=left_out,
+        tokens=sum(map(len, rows)),
+        answer_tokens=sum(len(row.answer) for row in rows),
         steps=len(losses),
         losses=tuple(losses),
         first_loss=losses[0],
@@ -229,7 +223,9 @@ def _check_examples(examples: Sequence[Example]) -> None:
         )
 
 
-def _prepare(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> _Prepared:
+def _prepare(
+    examples: Sequence[Example], config: Finetune, loaded: LoadedModel
+) -> tuple[list[_Tokens], dict[LeftOut, int]]:
     """Draw the rows, turn them into tokens, and leave out those that do not fit."""
     drawn = draw(examples, config.max_rows, config.seed, stratum=lambda example: example.answer)
     tokens = [_tokens(example, loaded) for example in drawn]
@@ -246,7 +242,7 @@ def _prepare(examples: Sequence[Example], config: Finetune, loaded: LoadedModel)
             f"finetune.batch_size to {len(rows)} or less, or add rows"
         )
     left_out = {LeftOut.NOT_DRAWN: len(examples) - len(drawn), LeftOut.TOO_LONG: len(drawn) - len(rows)}
-    return _Prepared(rows, {reason: count for reason, count in left_out.items() if count})
+    return rows, {reason: count for reason, count in left_out.items() if count}
 
 
 def _tokens(example: Example, loaded: LoadedModel) -> _Tokens:
@@ -308,7 +304,7 @@ def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # or a loss that is not a number would be replaced by the mean
+        logging_nan_inf_filter=False,  # it would hide a loss that is no number
         save_strategy="no",
         report_to="none",
         push_to_hub=False,

@@ -7,6 +7,7 @@ decisions again, so a repeated run sends nobody anything twice.
 
 import hashlib
 import heapq
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,8 +125,10 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
 
 
 def _budget(review: Review, current: int) -> int:
-    # Rounded first: 0.29 of 100 is 28.999999999999996.
-    return review.budget if isinstance(review.budget, int) else int(round(review.budget * current, 6))
+    if isinstance(review.budget, int):
+        return review.budget
+    # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not nothing.
+    return math.ceil(round(review.budget * current, 6))
 
 
 def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
@@ -198,9 +201,7 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
 
 
 def _conflict_reason(case: Case) -> Reason:
-    answers = [
-        f"'{answer}' in {record[:12]}" for answer, record in zip(case.conflict_answers, case.conflict, strict=True)
-    ]
+    answers = [f"'{answer}'" for answer in case.conflict_answers]
     more = f" and {len(answers) - 3} more" if len(answers) > 3 else ""
     return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers[:3]) + more)
 

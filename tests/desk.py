@@ -81,8 +81,7 @@ class Desk:
 
     def tasks(self) -> list[dict[str, Any]]:
         """What people are shown, in their order."""
-        query = {"project": self.project, "fields": "all", "page_size": 500}
-        answer = self.api.get("/api/tasks", params=query).raise_for_status()
+        answer = self.api.get(f"/api/tasks?project={self.project}&fields=all&page_size=500").raise_for_status()
         return list(answer.json()["tasks"])
 
     def asked(self) -> list[str]:
