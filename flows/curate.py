@@ -161,7 +161,7 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
         return _waiting(context, str(error))
     except LabelStudioError as error:
         note = f"everything is decided and committed, and {waiting} questions wait for the next curate"
-        raise LabelStudioError(f"{error}\n{note}") from error
+        raise LabelStudioError(f"{error}; {note}") from error
     return _waiting(context).model_copy(update={"sent": pushed.sent, "url": pushed.url, "refused": pushed.refused})
 
 

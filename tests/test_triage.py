@@ -109,7 +109,7 @@ def test_an_unlabeled_row_waits_with_a_suggestion() -> None:
 
 def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
     decision = decide(conflict("k", *(f"r{number}" for number in range(6))))["r0"]
-    assert decision.reasons[0].detail == "'r1' in r1, 'r2' in r2, 'r3' in r3 and 2 more"
+    assert decision.reasons[0].detail == "'r1', 'r2', 'r3' and 2 more"
 
 
 # --- people -----------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_two_people_who_disagree_are_adjudicated() -> None:
 # --- the budget -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("budget", "rows", "used"),
-    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 4), (1.0, 9, 9), (0.29, 100, 29)],
+    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 5), (1.0, 9, 9), (0.29, 100, 29), (0.07, 100, 7), (0.1, 3, 1)],
 )
 def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
     result = run([doubted(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
