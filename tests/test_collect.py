@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +25,84 @@ from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision
 
-PARCEL, CHARGED, LAMP = "Where is my parcel?", "Why was I charged twice?", "May I have my money back for the lamp?"
+
+class Q(IntEnum):
+    """The rows, named for what people do about them."""
+
+    LABELED = 1
+    SKIPPED = 2
+    LABELED_AND_SKIPPED = 3
+    INVALID = 4
+    INVALID_AND_LABELED = 5
+    UNSURE = 6
+    FIRST_EDITS = 7
+    SECOND_DELETES = 8
+    ANNOTATION_DELETED = 9
+    TASK_DELETED = 10
+    NEVER_ANSWERED = 11
+    CONFIRMED = 20
+    CORRECTED = 21
+    NEIGHBOUR = 22
+    UNUSABLE, UNUSABLE_COPY = 23, 24
+    UNSURE_TAKEN_BACK = 25
+    OWN, OWN_RIVAL = 30, 31
+    OTHER, OTHER_RIVAL, OTHER_COPY = 32, 33, 34
+    THIRD, THIRD_RIVAL = 35, 36
+
+
+CHAIRS = "My order of three red and two blue garden chairs has still not arrived after a very long time"
 ROWS: list[Row] = [
-    row(1, PARCEL, None),
-    row(2, CHARGED, None),
-    row(3, LAMP, "returns"),
-    row(4, LAMP, "billing"),
-    row(5, LAMP, "billing"),
-    row(6, "Do you deliver on Sundays?", "delivery"),
+    *(row(key, f"{key.name.replace('_', ' ').lower()}?", None) for key in Q if key <= Q.NEVER_ANSWERED),
+    row(Q.CONFIRMED, "Do you deliver on Sundays?", "delivery"),
+    row(Q.CORRECTED, "Is there a fee for paying by card?", "delivery"),
+    # One group, as they are much alike; different answers, so that none is a duplicate of another.
+    row(Q.NEIGHBOUR, CHAIRS, "delivery"),
+    row(Q.UNUSABLE, f"{CHAIRS} here", "returns"),
+    row(Q.UNUSABLE_COPY, f"{CHAIRS} Here", "returns"),
+    row(Q.UNSURE_TAKEN_BACK, f"{CHAIRS} now", "billing"),
+    row(Q.OWN, "May I have my money back for the lamp?", "returns"),
+    row(Q.OWN_RIVAL, "May I have my money back for the lamp?", "billing"),
+    row(Q.OTHER, "The courier charged me for the parcel", "delivery"),
+    row(Q.OTHER_RIVAL, "The courier charged me for the parcel", "billing"),
+    row(Q.OTHER_COPY, "The courier charged me for the parcel", "billing"),
+    row(Q.THIRD, "Who pays if it gets lost?", "delivery"),
+    row(Q.THIRD_RIVAL, "Who pays if it gets lost?", "billing"),
 ]
-"""Two open questions, a conflict with a copy on one side, and a row that is only audited."""
+"""Rows without an answer, rows that are audited, and three conflicts."""
 EVERYTHING = "review: {budget: 100, audit: 1.0}\n"
+FIRST, SECOND = "first@example.com", "second@example.com"
 
 
-@pytest.fixture
-def desk(label_studio: LocalStudio, tmp_path: Path) -> Iterator[Desk]:
-    """The rows, curated and sent."""
-    with desk_at(label_studio, tmp_path, ROWS, EVERYTHING) as desk:
-        desk.curate()
-        yield desk
+@dataclass(frozen=True)
+class Moment:
+    """What is known right after a run."""
+
+    desk: Desk
+    decisions: dict[str, Decision]
+    open: frozenset[str]
+    """Records whose question waits."""
+    counts: dict[str, int]
+    """What the collect run counted."""
+
+    def __getitem__(self, key: int) -> Decision:
+        return self.decisions[self.desk.id(key)]
+
+    def said(self, key: int) -> Decision:
+        """A decision without the run; tokens that were once counted stay known."""
+        return self[key].model_copy(update={"run": "", "tokens": None})
+
+    def is_open(self, key: int) -> bool:
+        return self.desk.id(key) in self.open
+
+
+def moment(desk: Desk, result: Collected | None = None) -> Moment:
+    questions = open_questions(desk.context.store.snapshot().at_last_commit())
+    counts = counted(result) if result else {}
+    return Moment(desk, current(desk.context), frozenset(question.record_id for question in questions), counts)
+
+
+def counted(result: Collected) -> dict[str, int]:
+    return result.model_dump(include={"annotations", "decided", "waiting", "invalid"})
 
 
 def human(decision: Decision) -> tuple[Fate, object, str]:
@@ -49,25 +110,6 @@ def human(decision: Decision) -> tuple[Fate, object, str]:
     assert decision.label_source is LabelSource.HUMAN
     assert [reason.code for reason in decision.reasons] == [ReasonCode.REVIEWED]
     return decision.fate, (decision.targets or {})["topic"], decision.reasons[0].detail
-
-
-def counts(result: Collected) -> dict[str, int]:
-    return result.model_dump(include={"annotations", "decided", "waiting", "invalid"})
-
-
-def is_asked(desk: Desk, key: int) -> bool:
-    """Whether a row's question is still open."""
-    questions = open_questions(desk.context.store.snapshot().at_last_commit())
-    return desk.id(key) in {question.record_id for question in questions}
-
-
-def unchanged(desk: Desk, before: dict[str, Decision]) -> bool:
-    """Whether every decision says what it said, whichever run says it now; tokens once counted stay known."""
-    meaning = [
-        {key: decision.model_copy(update={"run": "", "tokens": None}) for key, decision in decisions.items()}
-        for decisions in (before, current(desk.context))
-    ]
-    return meaning[0] == meaning[1]
 
 
 # --- before anything can be collected -------------------------------------------------------------
@@ -87,205 +129,223 @@ def test_collect_before_curate_says_what_to_run(label_studio: LocalStudio, tmp_p
 
 
 def test_where_nothing_was_sent_there_is_nothing_to_collect(label_studio: LocalStudio, tmp_path: Path) -> None:
-    with desk_at(label_studio, tmp_path, [row(1, PARCEL, "delivery")], "review: {audit: 0.0}\n") as desk:
+    with desk_at(label_studio, tmp_path, [row(1, "Late?", "delivery")], "review: {audit: 0.0}\n") as desk:
         Terminal(tmp_path).goldleaf("curate", "dataset.yaml")
-        assert counts(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 0, "invalid": 0}
+        assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 0, "invalid": 0}
 
 
-def test_a_server_that_does_not_answer_commits_nothing(desk: Desk) -> None:
-    before = state(desk.context.store)
-    desk.settings = desk.settings.model_copy(update={"label_studio_url": "http://127.0.0.1:9"})
-    with pytest.raises(Unreachable, match=r"Label Studio does not answer at http://127\.0\.0\.1:9"):
-        desk.collect()
-    assert state(desk.context.store) == before
-
-
-# --- answers --------------------------------------------------------------------------------------
-def test_a_label_decides_and_the_reason_says_what_changed(desk: Desk) -> None:
-    desk.label(1, "delivery")
-    desk.label(6, "billing")
-    assert counts(desk.collect()) == {"annotations": 2, "decided": 2, "waiting": 2, "invalid": 0}
-    assert human(desk.decision(1)) == (Fate.ACCEPTED, "delivery", "answered")
-    assert human(desk.decision(6)) == (Fate.ACCEPTED, "billing", "topic: 'delivery' became 'billing'")
-
-
-def test_confirming_an_answer_makes_it_a_person_s(desk: Desk) -> None:
-    desk.label(6, "delivery")
-    desk.collect()
-    assert human(desk.decision(6)) == (Fate.ACCEPTED, "delivery", "confirmed")
-    assert desk.decision(6).routed is Routed.AUDIT
-
-
-def test_a_second_collect_without_news_changes_nothing(desk: Desk) -> None:
-    desk.label(1, "delivery")
-    desk.label(3, "billing")
-    desk.say(2, Verdict.UNSURE)
-    desk.collect()
-    before = state(desk.context.store)
-    for _ in range(2):
-        assert counts(desk.collect()) | {"waiting": 0} == {"annotations": 0, "decided": 0, "waiting": 0, "invalid": 0}
-        assert desk.curate().decided == 0
-    assert state(desk.context.store) == before
-
-
-def test_an_edited_annotation_counts_as_it_is_now(desk: Desk) -> None:
-    annotation = desk.label(1, "delivery")
-    desk.collect()
-    desk.edit(annotation, "billing")
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 1, "waiting": 3, "invalid": 0}
-    assert human(desk.decision(1)) == (Fate.ACCEPTED, "billing", "answered")
-
-
-def test_of_two_annotators_the_latest_one_decides(desk: Desk) -> None:
-    first = desk.label(1, "delivery", user="first@example.com")
-    desk.label(1, "billing", user="second@example.com")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "billing"
-    desk.edit(first, "returns")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "returns"
-    desk.delete(f"annotations/{first}")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "billing", "what stands decides when the later one is taken back"
-
-
-def test_a_skip_is_no_answer_though_the_form_was_filled(desk: Desk) -> None:
-    before = current(desk.context)
-    desk.skip(1, "delivery")
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 0, "waiting": 4, "invalid": 0}
-    assert unchanged(desk, before)
-    assert is_asked(desk, 1)
-
-
-def test_a_skip_takes_nobody_s_answer_away(desk: Desk) -> None:
-    desk.label(1, "delivery", user="first@example.com")
-    desk.skip(1, "billing")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "delivery"
-
-
-def test_an_unusable_row_is_rejected_and_its_copies_with_it(desk: Desk) -> None:
-    desk.say(3, Verdict.UNUSABLE)
-    result = desk.collect()
-    assert (result.decided, result.funnel.rejected) == (1, 3)
-    assert {desk.decision(key).reasons[0].code for key in (3, 4, 5)} == {ReasonCode.REVIEWER}
-    assert str(desk.decision(3).reasons[0]) == "a reviewer marked it unusable"
-    assert "a person marked a row with the same input" in str(desk.decision(4).reasons[0])
-
-
-def test_an_unsure_reviewer_leaves_the_row_to_adjudication(desk: Desk) -> None:
-    desk.say(1, Verdict.UNSURE)
-    result = desk.collect()
-    decision = desk.decision(1)
-    assert (decision.fate, decision.routed, result.waiting) == (Fate.REVIEW, Routed.ADJUDICATE, 3)
-    assert [reason.code for reason in decision.reasons] == [ReasonCode.UNSURE]
-    desk.label(1, "delivery", user="second@example.com")
-    desk.collect()
-    assert human(desk.decision(1))[:2] == (Fate.ACCEPTED, "delivery")
-
-
-def test_an_invalid_answer_waits_for_its_correction_and_is_counted(desk: Desk) -> None:
-    before = current(desk.context)
-    annotation = desk.label(1, "nonsense")
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 0, "waiting": 4, "invalid": 1}
-    assert unchanged(desk, before)
-    [said] = explain(desk.context.store.snapshot(), desk.id(1), desk.context.store.releases).said
-    assert said.verdict is Verdict.INVALID and "'nonsense'" in said.error and "update it" in said.error
-    desk.edit(annotation, "delivery")
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 1, "waiting": 3, "invalid": 0}
-    assert human(desk.decision(1))[1] == "delivery"
-
-
-def test_an_invalid_answer_beside_a_valid_one_waits_for_nothing(desk: Desk) -> None:
-    desk.label(1, "delivery", user="first@example.com")
-    desk.label(1, "nonsense", user="second@example.com")
-    assert desk.collect().invalid == 0
-    assert human(desk.decision(1))[1] == "delivery"
-
-
-# --- taken back -----------------------------------------------------------------------------------
-@pytest.mark.parametrize("what", ["annotation", "task"])
-def test_deleting_an_answer_restores_the_automatic_decision_and_opens_the_question(desk: Desk, what: str) -> None:
-    before = current(desk.context)
-    annotation = desk.label(1, "delivery")
-    desk.collect()
-    assert not is_asked(desk, 1)
-    desk.delete(f"annotations/{annotation}" if what == "annotation" else f"tasks/{desk.task(1)}")
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 1, "waiting": 4, "invalid": 0}
-    assert unchanged(desk, before)
-    assert is_asked(desk, 1)
-    assert desk.curate().review.sent == (what == "task"), "a question without a task is asked again"
-    desk.label(1, "returns")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "returns"
-
-
-@pytest.mark.parametrize("verdict", [Verdict.UNUSABLE, Verdict.UNSURE])
-def test_taking_back_unusable_or_unsure_restores_everything_that_followed(
-    label_studio: LocalStudio, tmp_path: Path, verdict: Verdict
-) -> None:
-    long = "My order of three red and two blue garden chairs has still not arrived after a very long time"
-    rows = [row(1, long, "delivery"), row(2, f"{long} here", "returns"), row(3, f"{long} Here", "returns")]
-    with desk_at(label_studio, tmp_path, rows, EVERYTHING) as desk:
+# --- answers: every row is sent, people answer, one collect ---------------------------------------
+@pytest.fixture(scope="module")
+def sent(label_studio: LocalStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moment]:
+    with desk_at(label_studio, tmp_path_factory.mktemp("collect"), ROWS, EVERYTHING) as desk:
         desk.curate()
-        before = current(desk.context)
-        assert desk.decision(2).group == desk.id(1), "the group makes the next run repeat the reviewer's word"
-        annotation = desk.say(2, verdict)
-        desk.collect()
-        assert desk.decision(2).fate is not Fate.ACCEPTED
-        desk.delete(f"annotations/{annotation}")
-        desk.collect()
-        assert unchanged(desk, before)
-        assert is_asked(desk, 2)
+        yield moment(desk)
 
 
-# --- conflicts ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def annotations(sent: Moment) -> dict[Q, int]:
+    """What people say first; of two annotators the first one's annotation."""
+    desk = sent.desk
+    delivery = [q for q in Q if q <= Q.TASK_DELETED and q not in (Q.SKIPPED, Q.INVALID, Q.UNSURE)] + [Q.CONFIRMED]
+    made = {key: desk.label(key, "delivery", FIRST) for key in delivery}
+    made |= {key: desk.label(key, "billing", FIRST) for key in (Q.CORRECTED, Q.OTHER)}
+    made |= {key: desk.label(key, "returns", FIRST) for key in (Q.OWN, Q.THIRD)}
+    made |= {key: desk.say(key, Verdict.UNSURE) for key in (Q.UNSURE, Q.UNSURE_TAKEN_BACK)}
+    made[Q.UNUSABLE] = desk.say(Q.UNUSABLE, Verdict.UNUSABLE)
+    made[Q.INVALID] = desk.label(Q.INVALID, "nonsense", FIRST)
+    desk.label(Q.INVALID_AND_LABELED, "nonsense", SECOND)
+    desk.label(Q.FIRST_EDITS, "billing", SECOND)
+    made[Q.SECOND_DELETES] = desk.label(Q.SECOND_DELETES, "billing", SECOND)
+    desk.skip(Q.SKIPPED, "delivery")
+    desk.skip(Q.LABELED_AND_SKIPPED, "billing")
+    return made
+
+
+@pytest.fixture(scope="module")
+def answered(sent: Moment, annotations: dict[Q, int]) -> Moment:
+    return moment(sent.desk, sent.desk.collect())
+
+
+def test_collect_counts_what_came_in(answered: Moment) -> None:
+    assert answered.counts == {"annotations": 21, "decided": 15, "waiting": 4, "invalid": 1}
+    assert answered.open == {answered.desk.id(q) for q in (Q.SKIPPED, Q.INVALID, Q.NEVER_ANSWERED, Q.NEIGHBOUR)}
+
+
+def test_a_label_decides_and_the_reason_says_what_changed(answered: Moment) -> None:
+    assert human(answered[Q.LABELED]) == (Fate.ACCEPTED, "delivery", "answered")
+    assert human(answered[Q.CORRECTED]) == (Fate.ACCEPTED, "billing", "topic: 'delivery' became 'billing'")
+
+
+def test_confirming_an_answer_makes_it_a_person_s(answered: Moment) -> None:
+    assert human(answered[Q.CONFIRMED]) == (Fate.ACCEPTED, "delivery", "confirmed")
+    assert answered[Q.CONFIRMED].routed is Routed.AUDIT
+
+
+def test_of_two_annotators_the_latest_one_decides(answered: Moment) -> None:
+    assert human(answered[Q.FIRST_EDITS])[1] == "billing"
+
+
+def test_a_skip_is_no_answer_though_the_form_was_filled(sent: Moment, answered: Moment) -> None:
+    assert answered.said(Q.SKIPPED) == sent.said(Q.SKIPPED)
+    assert answered.is_open(Q.SKIPPED)
+
+
+def test_a_skip_takes_nobody_s_answer_away(answered: Moment) -> None:
+    assert human(answered[Q.LABELED_AND_SKIPPED])[1] == "delivery"
+
+
+def test_an_unusable_row_is_rejected_and_its_copies_with_it(answered: Moment) -> None:
+    row, copy = answered[Q.UNUSABLE], answered[Q.UNUSABLE_COPY]
+    assert row.fate is copy.fate is Fate.REJECTED
+    assert [str(reason) for reason in row.reasons] == ["a reviewer marked it unusable"]
+    assert [reason.code for reason in copy.reasons] == [ReasonCode.REVIEWER]
+    assert copy.reasons[0].detail == "a person marked a row with the same input"
+
+
+def test_an_unsure_reviewer_leaves_the_row_to_adjudication(answered: Moment) -> None:
+    decision = answered[Q.UNSURE]
+    assert (decision.fate, decision.routed, answered.is_open(Q.UNSURE)) == (Fate.REVIEW, Routed.ADJUDICATE, False)
+    assert [str(reason) for reason in decision.reasons] == ["a reviewer was not sure"]
+
+
+def test_an_invalid_answer_decides_nothing_and_says_what_is_wrong(sent: Moment, answered: Moment) -> None:
+    assert answered.said(Q.INVALID) == sent.said(Q.INVALID)
+    store = sent.desk.context.store
+    said = explain(store.snapshot(), sent.desk.id(Q.INVALID), store.releases).said[0]
+    assert said.verdict is Verdict.INVALID
+    assert "'nonsense'" in said.error and "Correct the annotation in Label Studio" in said.error
+
+
+def test_an_invalid_answer_beside_a_valid_one_waits_for_nothing(answered: Moment) -> None:
+    assert human(answered[Q.INVALID_AND_LABELED])[1] == "delivery"
+
+
 @pytest.mark.parametrize(
-    ("topic", "fates"),
+    ("rows", "topic", "fate"),
     [
-        ("returns", [Fate.ACCEPTED, Fate.REJECTED, Fate.REJECTED]),
-        ("billing", [Fate.ACCEPTED, Fate.DUPLICATE, Fate.DUPLICATE]),
-        ("delivery", [Fate.ACCEPTED, Fate.REJECTED, Fate.REJECTED]),
+        ((Q.OWN, Q.OWN_RIVAL), "returns", Fate.REJECTED),
+        ((Q.OTHER, Q.OTHER_RIVAL, Q.OTHER_COPY), "billing", Fate.DUPLICATE),
+        ((Q.THIRD, Q.THIRD_RIVAL), "returns", Fate.REJECTED),
     ],
     ids=["its own answer", "the other answer", "a third answer"],
 )
-def test_an_answered_conflict_decides_about_all_its_rows_at_once(desk: Desk, topic: str, fates: list[Fate]) -> None:
-    assert [desk.decision(key).fate for key in (3, 4, 5)] == [Fate.REVIEW, Fate.REVIEW, Fate.DUPLICATE]
-    desk.label(3, topic)
-    desk.collect()
-    decisions = [desk.decision(key) for key in (3, 4, 5)]
-    assert [decision.fate for decision in decisions] == fates
-    assert human(decisions[0])[1] == topic
-    for decision in decisions[1:]:
-        if decision.fate is Fate.DUPLICATE:
-            assert decision.duplicate_of == desk.id(3)
+def test_an_answered_conflict_decides_about_all_its_rows_at_once(
+    sent: Moment, answered: Moment, rows: tuple[Q, ...], topic: str, fate: Fate
+) -> None:
+    asked, *others = rows
+    assert {sent[key].fate for key in rows[:2]} == {Fate.REVIEW}
+    assert human(answered[asked])[:2] == (Fate.ACCEPTED, topic)
+    for key in others:
+        assert answered[key].fate is fate
+        if fate is Fate.DUPLICATE:
+            assert answered[key].duplicate_of == answered.desk.id(asked)
         else:
-            assert str(decision.reasons[0]) == f"a person gave the same input another answer: record {desk.id(3)}"
+            reason = f"a person gave the same input another answer: record {answered.desk.id(asked)}"
+            assert [str(reason) for reason in answered[key].reasons] == [reason]
 
 
-def test_taking_the_answer_back_brings_the_conflict_back(desk: Desk) -> None:
-    before = current(desk.context)
-    annotation = desk.label(3, "billing")
-    desk.collect()
-    desk.delete(f"annotations/{annotation}")
-    desk.collect()
-    assert unchanged(desk, before)
+# --- second thoughts: people edit, delete and add, then one more collect --------------------------
+TAKEN_BACK = (Q.ANNOTATION_DELETED, Q.TASK_DELETED, Q.UNUSABLE, Q.UNSURE_TAKEN_BACK, Q.OWN)
+
+
+@pytest.fixture(scope="module")
+def rethought(answered: Moment, annotations: dict[Q, int]) -> Moment:
+    desk = answered.desk
+    desk.edit(annotations[Q.LABELED], "billing")
+    desk.edit(annotations[Q.INVALID], "delivery")
+    desk.edit(annotations[Q.FIRST_EDITS], "returns")
+    desk.label(Q.UNSURE, "delivery", SECOND)
+    for key in (*TAKEN_BACK, Q.SECOND_DELETES):
+        desk.delete(f"tasks/{desk.task(key)}" if key is Q.TASK_DELETED else f"annotations/{annotations[key]}")
+    return moment(desk, desk.collect())
+
+
+def test_an_edited_annotation_counts_as_it_is_now(rethought: Moment) -> None:
+    assert human(rethought[Q.LABELED]) == (Fate.ACCEPTED, "billing", "answered")
+
+
+def test_a_corrected_annotation_is_valid_and_decides(rethought: Moment) -> None:
+    assert rethought.counts["invalid"] == 0
+    assert human(rethought[Q.INVALID])[1] == "delivery"
+
+
+def test_an_edit_is_later_than_what_another_said_before(rethought: Moment) -> None:
+    assert human(rethought[Q.FIRST_EDITS])[1] == "returns"
+
+
+def test_what_stands_decides_when_the_latest_annotation_is_deleted(rethought: Moment) -> None:
+    assert human(rethought[Q.SECOND_DELETES])[1] == "delivery"
+
+
+def test_somebody_else_can_answer_what_a_reviewer_was_unsure_of(rethought: Moment) -> None:
+    assert human(rethought[Q.UNSURE])[:2] == (Fate.ACCEPTED, "delivery")
+
+
+@pytest.mark.parametrize("key", TAKEN_BACK, ids=lambda key: key.name.lower().replace("_", " "))
+def test_taking_the_answer_back_restores_the_automatic_decision_and_opens_the_question(
+    sent: Moment, answered: Moment, rethought: Moment, key: Q
+) -> None:
+    assert answered.said(key) != sent.said(key) == rethought.said(key)
+    assert rethought.is_open(key) and not answered.is_open(key)
+
+
+@pytest.mark.parametrize("key", [Q.UNUSABLE_COPY, Q.OWN_RIVAL, Q.NEIGHBOUR])
+def test_what_followed_an_answer_is_restored_with_it(sent: Moment, rethought: Moment, key: Q) -> None:
+    assert rethought.said(key) == sent.said(key)
+
+
+def test_without_news_collect_and_curate_change_nothing(rethought: Moment) -> None:
+    desk = rethought.desk
+    before = state(desk.context.store)
+    waiting = rethought.counts["waiting"]
+    for _ in range(2):
+        assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": waiting, "invalid": 0}
+    assert state(desk.context.store) == before
+
+
+def test_a_server_that_does_not_answer_commits_nothing(rethought: Moment) -> None:
+    desk = rethought.desk
+    before = state(desk.context.store)
+    away = desk.settings.model_copy(update={"label_studio_url": "http://127.0.0.1:9"})
+    with pytest.raises(Unreachable, match=r"Label Studio does not answer at http://127\.0\.0\.1:9"):
+        collect(Context.load(desk.folder / "dataset.yaml", away), Inline())
+    assert state(desk.context.store) == before
+
+
+def test_curate_then_asks_again_only_what_lost_its_task(rethought: Moment) -> None:
+    result = rethought.desk.curate()
+    assert (result.decided, result.review.sent) == (0, 1)
+    rethought.desk.label(Q.TASK_DELETED, "returns")
+    rethought.desk.collect()
+    assert human(rethought.desk.decision(Q.TASK_DELETED))[1] == "returns"
 
 
 # --- rows that change -----------------------------------------------------------------------------
-def with_parcel(text: str) -> list[Row]:
-    return [row(1, text, None), *ROWS[1:]]
+PARCEL, PARCELS = "Where is my parcel?", "Where are both of my parcels?"
+SUNDAY = row(2, "Do you deliver on Sundays?", None)
+
+
+@pytest.fixture
+def desk(label_studio: LocalStudio, tmp_path: Path) -> Iterator[Desk]:
+    """Two questions, sent."""
+    with desk_at(label_studio, tmp_path, [row(1, PARCEL, None), SUNDAY], EVERYTHING) as desk:
+        desk.curate()
+        yield desk
+
+
+def rewrite(desk: Desk, text: str) -> None:
+    desk.rows(row(1, text, None), SUNDAY)
 
 
 def test_a_changed_row_is_asked_anew_and_the_old_answer_no_longer_counts(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()
     old = desk.task(1)
-    desk.rows(*with_parcel("Where are both of my parcels?"))
+    rewrite(desk, PARCELS)
     result = desk.curate()
     assert (result.funnel.superseded, result.review.sent) == (1, 1)
     assert desk.task(1) != old
-    assert counts(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 4, "invalid": 0}
+    assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 2, "invalid": 0}
     assert desk.decision(1).fate is Fate.REVIEW
     desk.label(1, "returns")
     desk.collect()
@@ -295,27 +355,27 @@ def test_a_changed_row_is_asked_anew_and_the_old_answer_no_longer_counts(desk: D
 @pytest.mark.parametrize("topic", ["delivery", "nonsense"])
 def test_an_answer_that_comes_after_its_row_was_changed_does_not_count(desk: Desk, topic: str) -> None:
     old = desk.task(1)
-    desk.rows(*with_parcel("Where are both of my parcels?"))
+    rewrite(desk, PARCELS)
     desk.curate()
     desk.submit(old, desk.result(topic))
-    assert counts(desk.collect()) == {"annotations": 1, "decided": 0, "waiting": 4, "invalid": 0}
+    assert counted(desk.collect()) == {"annotations": 1, "decided": 0, "waiting": 2, "invalid": 0}
     assert desk.decision(1).fate is Fate.REVIEW
 
 
 def test_a_row_that_is_changed_back_has_its_answer_again(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()
-    before = current(desk.context)
-    desk.rows(*with_parcel("Where are both of my parcels?"))
+    before = moment(desk)
+    rewrite(desk, PARCELS)
     desk.curate()
     desk.label(1, "returns")
     desk.collect()
-    desk.rows(*ROWS)
+    rewrite(desk, PARCEL)
     assert desk.curate().review.sent == 0
-    assert unchanged(desk, before)
     for _ in range(2):
-        assert counts(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 3, "invalid": 0}
-        assert unchanged(desk, before)
+        assert human(desk.decision(1))[1] == "delivery"
+        assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 1, "invalid": 0}
+    assert moment(desk).said(1) == before.said(1)
 
 
 def test_the_same_answer_to_a_changed_set_of_choices_counts_anew(desk: Desk) -> None:
@@ -333,19 +393,20 @@ def test_the_same_answer_to_a_changed_set_of_choices_counts_anew(desk: Desk) -> 
 def test_the_answer_about_a_withdrawn_row_is_kept_and_decides_nothing(
     label_studio: LocalStudio, tmp_path: Path
 ) -> None:
-    with desk_at(label_studio, tmp_path, ROWS, EVERYTHING) as desk:
+    rows = [row(1, PARCEL, None), SUNDAY]
+    with desk_at(label_studio, tmp_path, rows, EVERYTHING) as desk:
         file = tmp_path / "dataset.yaml"
         file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
         desk.curate()
         desk.label(1, "delivery")
-        desk.rows(*ROWS[1:])
+        desk.rows(SUNDAY)
         desk.curate()
         result = desk.collect()
         assert (result.annotations, result.decided, result.funnel.withdrawn) == (1, 0, 1)
         story = explain(desk.context.store.snapshot().at_last_commit(), desk.id(1), desk.context.store.releases)
         assert [revision.withdrawn for revision in story.revisions] == [False, True]
         assert [said.targets for said in story.said] == [{"topic": "delivery"}]
-        desk.rows(*ROWS)
+        desk.rows(*rows)
         desk.curate()
         desk.collect()
         assert human(desk.decision(1))[1] == "delivery", "when the row is back, so is its answer"

@@ -159,7 +159,7 @@ def test_two_people_who_disagree_are_adjudicated() -> None:
 # --- the budget -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("budget", "rows", "used"),
-    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 5), (1.0, 9, 9), (0.29, 100, 29), (0.07, 100, 7), (0.1, 3, 1)],
+    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 5), (1.0, 9, 9), (0.07, 100, 7), (0.1, 3, 1)],
 )
 def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
     result = run([doubted(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
