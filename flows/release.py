@@ -8,7 +8,7 @@ from flows.reporting import report_html, write_report
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.release_rows import Draft, draft_release, keep_splits, publish_draft
 from pipeline.store import Verb
-from pipeline.versions import list_versions, next_version
+from pipeline.versions import list_versions, next_version, parse_version
 from schemas.manifest import Manifest
 
 
@@ -37,8 +37,10 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
 
     Raises:
         VersionExists: the version was published before.
-        ReleaseError: nothing is accepted, or two splits would share a group.
+        ReleaseError: nothing is accepted, two splits would share a group, or ``version`` is none.
     """
+    if version is not None:
+        parse_version(version)
     store, name = context.store, context.dataset.config.name
     with store.lock(Verb.RELEASE):
         snapshot = store.snapshot().at_last_commit()

@@ -147,7 +147,7 @@ def annotations(sent: Moment) -> dict[Q, int]:
     """What people say first; of two annotators the first one's annotation."""
     desk = sent.desk
     delivery = [q for q in Q if q <= Q.TASK_DELETED and q not in (Q.SKIPPED, Q.INVALID, Q.UNSURE)] + [Q.CONFIRMED]
-    made = {key: desk.label(key, "delivery", FIRST) for key in delivery}
+    made: dict[Q, int] = {key: desk.label(key, "delivery", FIRST) for key in delivery}
     made |= {key: desk.label(key, "billing", FIRST) for key in (Q.CORRECTED, Q.OTHER)}
     made |= {key: desk.label(key, "returns", FIRST) for key in (Q.OWN, Q.THIRD)}
     made |= {key: desk.say(key, Verdict.UNSURE) for key in (Q.UNSURE, Q.UNSURE_TAKEN_BACK)}

@@ -196,9 +196,7 @@ def test_a_part_of_a_word_is_not_a_find(text: str, value: str) -> None:
 
 
 def test_each_text_of_a_list_is_looked_for() -> None:
-    assert missing("red and blue", ValueType.TEXT, ["red", "green", "blue"], many=True) == [
-        "'green'"
-    ]
+    assert missing("red and blue", ValueType.TEXT, ["red", "green", "blue"], many=True) == ["'green'"]
 
 
 @pytest.mark.parametrize("type", [ValueType.CHOICE, ValueType.BOOLEAN])
