@@ -1,7 +1,9 @@
 """The commands that only look: status, explain, releases, verify, report, sql and check."""
 
+import math
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -126,10 +128,11 @@ def verify(
     from pipeline.versions import verify as check_bytes
 
     context = load_context(dataset)
-    name, _, version = reference.rpartition("@")
-    if name and name != context.dataset.config.name:
-        raise ReleaseError(f"{context.dataset.path} describes '{context.dataset.config.name}', not '{name}'")
-    folder = resolve(context.store.releases, f"{context.dataset.config.name}@{version}")
+    known, (name, at, _) = context.dataset.config.name, reference.partition("@")
+    if at and name != known:
+        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
+    # A version alone is clear enough, a name alone is not.
+    folder = resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
     result = check_bytes(folder)
     if as_json:
         print_json(result)
@@ -174,11 +177,27 @@ def sql(
 
     frame = ask(load_context(dataset).store.snapshot().at_last_commit(), query)
     if as_json:
-        print_json(frame.to_dicts())
+        print_json([_plain(row) for row in frame.iter_rows(named=True)])
         return
-    show_rows("", frame.columns, frame.head(_SHOWN_ROWS).rows())
+    show_rows("", frame.columns, [_plain(list(row)) for row in frame.head(_SHOWN_ROWS).iter_rows()])
     if frame.height > _SHOWN_ROWS:
         out.print(f"… {frame.height - _SHOWN_ROWS:,} more rows; use limit, or --json for all")
+
+
+def _plain(value: Any) -> Any:
+    """A value of a query as JSON has it: DuckDB's sums are decimals, raw rows are bytes, and NaN is no JSON."""
+    match value:
+        case list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case float():
+            return value if math.isfinite(value) else None
+    return value
 
 
 @app.command(rich_help_panel="Questions")

@@ -51,7 +51,9 @@ class TerminalProgress:
 
 def show_funnel(funnel: Funnel, title: str) -> None:
     """The funnel as a table that visibly adds up."""
-    table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    # Not the table's own title, which wraps where the table ends.
+    out.print(title, soft_wrap=True)
+    table = RichTable(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     table.add_column()

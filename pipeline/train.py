@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_IGNORED = -100
-"""The label of a token that has no part in the loss."""
+_IGNORED = -100  # the label of a token that has no part in the loss
 _TREND = 0.1
 """Share of the steps whose mean is the last loss."""
 
@@ -99,7 +98,7 @@ class TrainReport(BaseModel):
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    """Largest resident memory of the process so far."""
+    """Of the process's resident memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +129,8 @@ def read_examples(version: Path, split: str) -> list[Example]:
             f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); give it a share in "
             "split.fractions, and release again"
         )
-    columns = ["id", "prompt", "completion", "fields"]
-    rows = pq.read_table(version / manifest.splits[split].file, columns=columns).to_pylist()
+    file = version / manifest.splits[split].file
+    rows = pq.read_table(file, columns=["id", "prompt", "completion", "fields"]).to_pylist()
     return [_example(row) for row in rows]
 
 
@@ -183,16 +182,7 @@ def train(
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
         rows, left_out = _prepare(examples, config, loaded)
-        losses: list[float] = []
-        trainer = _trainer(loaded, rows, config, output, _recorder(losses, on_step))
-        adapted: Any = trainer.model
-        trainable, parameters = adapted.get_nb_trainable_parameters()
-        try:
-            trainer.train()
-            adapted.save_pretrained(output, save_embedding_layers=False)
-        finally:
-            adapted.unload()
-        loaded.tokenizer.save_pretrained(output)
+        losses, trainable, parameters = _fit(loaded, rows, config, output, on_step)
     tail = losses[-max(1, round(len(losses) * _TREND)) :]
     return TrainReport(
         base_model=loaded.name,
@@ -207,7 +197,7 @@ def train(
         first_loss=losses[0],
         last_loss=sum(tail) / len(tail),
         trainable_parameters=trainable,
-        parameters=parameters - trainable,
+        parameters=parameters,
         seconds=time.monotonic() - began,
         cpu_seconds=time.process_time() - cpu_began,
         peak_bytes=_peak_bytes(),
@@ -234,7 +224,7 @@ def _prepare(
     if not rows:
         raise TrainingError(
             f"All {len(tokens)} rows are longer than {limit} tokens, the shortest has {min(map(len, tokens))}; raise "
-            f"finetune.max_length, or choose a base model that reads longer texts"
+            "finetune.max_length, or choose a base model that reads longer texts"
         )
     if config.batch_size > len(rows):
         raise TrainingError(
@@ -255,6 +245,27 @@ def _tokens(example: Example, loaded: LoadedModel) -> _Tokens:
     whole = loaded.token_ids([*example.prompt, answer], answer_follows=False)
     start = next((at for at, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(prompt))
     return _Tokens(whole[:start], whole[start:])
+
+
+def _fit(
+    loaded: LoadedModel,
+    rows: list[_Tokens],
+    config: Finetune,
+    output: Path,
+    on_step: Callable[[StepReport], None] | None,
+) -> tuple[list[float], int, int]:
+    """Train, save, and take the adapter off again; the losses, and the parameters of adapter and base."""
+    losses: list[float] = []
+    trainer = _trainer(loaded, rows, config, output, _recorder(losses, on_step))
+    adapted: Any = trainer.model
+    trainable, total = adapted.get_nb_trainable_parameters()
+    try:
+        trainer.train()
+        adapted.save_pretrained(output, save_embedding_layers=False)
+    finally:
+        adapted.unload()
+    loaded.tokenizer.save_pretrained(output)
+    return losses, trainable, total - trainable
 
 
 def _trainer(
@@ -307,7 +318,6 @@ def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
         logging_nan_inf_filter=False,  # it would hide a loss that is no number
         save_strategy="no",
         report_to="none",
-        push_to_hub=False,
         disable_tqdm=True,
     )
 
@@ -332,7 +342,7 @@ def _answer_trainer() -> type["SFTTrainer"]:
         ) -> torch.Tensor:
             labels = inputs.pop("labels")
             longest = int((labels != _IGNORED).sum(dim=1).max())
-            # A position's logits foretell the next token: one more position, and the last one's are not needed.
+            # A position foretells the next token: one more position, and not the last one.
             logits = model(**inputs, logits_to_keep=longest + 1, use_cache=False).logits[:, :-1].float()
             answers = labels[:, -longest:]
             total = torch.nn.functional.cross_entropy(
@@ -366,19 +376,12 @@ def _collator(padding: int) -> Callable[[list[dict[str, list[int]]]], dict[str, 
 
 def _recorder(losses: list[float], on_step: Callable[[StepReport], None] | None) -> "TrainerCallback":
     """A callback that keeps every step's loss, tells ``on_step``, and stops a run that has gone astray."""
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerCallback
 
     began = time.monotonic()
 
     class Recorder(TrainerCallback):
-        def on_log(
-            self,
-            args: TrainingArguments,
-            state: TrainerState,
-            control: TrainerControl,
-            logs: dict[str, float] | None = None,
-            **_: object,
-        ) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs is None or "loss" not in logs:
                 return
             loss = float(logs["loss"])
@@ -386,8 +389,8 @@ def _recorder(losses: list[float], on_step: Callable[[StepReport], None] | None)
                 raise TrainingError(f"The loss is {loss} at step {state.global_step}; lower finetune.learning_rate")
             losses.append(loss)
             if on_step is not None:
-                elapsed = time.monotonic() - began
-                on_step(StepReport(step=state.global_step, steps=state.max_steps, loss=loss, seconds=elapsed))
+                seconds = time.monotonic() - began
+                on_step(StepReport(step=state.global_step, steps=state.max_steps, loss=loss, seconds=seconds))
 
     return Recorder()
 

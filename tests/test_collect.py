@@ -52,7 +52,7 @@ class Q(IntEnum):
 
 CHAIRS = "My order of three red and two blue garden chairs has still not arrived after a very long time"
 ROWS: list[Row] = [
-    *(row(key, f"{key.name.replace('_', ' ').lower()}?", None) for key in Q if key <= Q.NEVER_ANSWERED),
+    *(row(key, f"{key.name}?", None) for key in Q if key <= Q.NEVER_ANSWERED),
     row(Q.CONFIRMED, "Do you deliver on Sundays?", "delivery"),
     row(Q.CORRECTED, "Is there a fee for paying by card?", "delivery"),
     # One group, as they are much alike; different answers, so that none is a duplicate of another.
@@ -245,6 +245,10 @@ def test_an_answered_conflict_decides_about_all_its_rows_at_once(
 
 
 # --- second thoughts: people edit, delete and add, then one more collect --------------------------
+def in_words(key: Q) -> str:
+    return key.name.lower().replace("_", " ")
+
+
 TAKEN_BACK = (Q.ANNOTATION_DELETED, Q.TASK_DELETED, Q.UNUSABLE, Q.UNSURE_TAKEN_BACK, Q.OWN)
 
 
@@ -281,7 +285,7 @@ def test_somebody_else_can_answer_what_a_reviewer_was_unsure_of(rethought: Momen
     assert human(rethought[Q.UNSURE])[:2] == (Fate.ACCEPTED, "delivery")
 
 
-@pytest.mark.parametrize("key", TAKEN_BACK, ids=lambda key: key.name.lower().replace("_", " "))
+@pytest.mark.parametrize("key", TAKEN_BACK, ids=in_words)
 def test_taking_the_answer_back_restores_the_automatic_decision_and_opens_the_question(
     sent: Moment, answered: Moment, rethought: Moment, key: Q
 ) -> None:
@@ -289,7 +293,7 @@ def test_taking_the_answer_back_restores_the_automatic_decision_and_opens_the_qu
     assert rethought.is_open(key) and not answered.is_open(key)
 
 
-@pytest.mark.parametrize("key", [Q.UNUSABLE_COPY, Q.OWN_RIVAL, Q.NEIGHBOUR])
+@pytest.mark.parametrize("key", [Q.UNUSABLE_COPY, Q.OWN_RIVAL, Q.NEIGHBOUR], ids=in_words)
 def test_what_followed_an_answer_is_restored_with_it(sent: Moment, rethought: Moment, key: Q) -> None:
     assert rethought.said(key) == sent.said(key)
 

@@ -1,0 +1,311 @@
+"""The command line: what machines read, what people read, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+from support import offline, row, write_dataset
+from terminal import Terminal
+
+from flows import curate
+from flows.cli import app
+from flows.context import Context
+from flows.run import run_all
+from pipeline.store import Verb
+from schemas.manifest import Funnel
+
+LAMP = "May I have my money back for the lamp?"
+ROWS: list[dict[str, object]] = [
+    row(1, "Where is my parcel?", "delivery"),
+    row(2, "Why was I charged twice?", "billing"),
+    row(3, "How do I send back shoes?", "returns"),
+    row(4, "how do I send back  shoes?", "returns"),
+    row(5, LAMP, "returns"),
+    row(6, LAMP, "billing"),
+    row(7, "Is [bold]this[/] markup?", "nonsense"),
+    row(8, "Do you deliver on Sundays?", "delivery"),
+]
+GROUP = typer.main.get_group(app)
+COMMANDS = sorted(GROUP.commands)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """Eight rows with every fate, curated and published as 1.0.0."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_dataset(folder, ROWS, "review: {budget: 10, audit: 0.0}\n")
+    terminal = Terminal(folder)
+    terminal.goldleaf("curate")
+    terminal.goldleaf("release")
+    return terminal
+
+
+# --- for machines ---------------------------------------------------------------------------------
+def test_status_has_the_funnel_s_numbers(shop: Terminal) -> None:
+    status = shop.json("status")
+    numbers = {"raw": 8, "accepted": 4, "rejected": 1, "duplicate": 1, "review": 2, "superseded": 0, "withdrawn": 0}
+    assert {name: status[name] for name in numbers} == numbers
+    assert set(numbers) == set(Funnel.model_fields)
+    assert (status["dataset"], status["waiting"], status["unsent"]) == ("questions", 1, 1)
+    assert (status["latest_release"], status["home"]) == ("1.0.0", str(shop.home / "questions"))
+    assert [run["verb"] for run in status["runs"]] == ["release", "curate"]
+
+
+def test_status_of_a_dataset_that_was_never_curated_is_all_zeros(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    status = Terminal(tmp_path).json("status")
+    assert {status[name] for name in Funnel.model_fields} == {0}
+    assert (status["latest_release"], status["runs"]) == (None, [])
+    assert status["next_step"] == f"goldleaf curate {tmp_path}/dataset.yaml"
+    assert not (tmp_path / "home").exists(), "looking makes nothing"
+
+
+def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    terminal = Terminal(tmp_path)
+    curated = terminal.json("curate")
+    assert (curated["lines"], curated["added"], curated["withdrawn"], curated["funnel"]["raw"]) == (8, 8, 0, 8)
+    assert set(curated["review"]) == {"waiting", "audits", "sent", "url", "refused", "problem"}
+    released = terminal.json("release", "--version", "2.0.0")
+    assert (released["dataset"], released["version"], released["created"]) == ("questions", "2.0.0", True)
+    assert sum(released["splits"].values()) == 4
+
+
+def test_releases_is_a_list_with_version_digest_and_path(shop: Terminal) -> None:
+    [found] = shop.json("releases")
+    assert found["version"] == "1.0.0"
+    assert found["digest"].startswith("sha256:") and len(found["digest"]) == 71
+    assert (Path(found["path"]) / "manifest.json").is_file()
+    assert sum(found["splits"].values()) == 4
+
+
+def test_explain_tells_where_a_record_comes_from_and_where_it_went(shop: Terminal) -> None:
+    story = shop.json("explain", "data.jsonl:1")
+    assert story["revisions"][0]["raw"] == json.dumps(ROWS[0])
+    assert (story["source"], story["releases"]) == ("examples", ["1.0.0"])
+    assert story["split"] in ("train", "validation", "test")
+    assert [decision["fate"] for decision in story["decisions"]] == ["accepted"]
+
+
+def test_sql_gives_numbers_as_numbers_and_bytes_as_text(shop: Terminal) -> None:
+    assert shop.json("sql", "select sum(line) as lines, avg(line) as middle, 'nan'::double as nan from records") == [
+        {"lines": 36, "middle": 4.5, "nan": None}
+    ]
+    [found] = shop.json("sql", "select raw, ['\\xff'::blob] as bytes, ingested_at from records where line = 1")
+    assert (found["raw"], found["bytes"]) == (json.dumps(ROWS[0]), ["\\xff"])
+    assert found["ingested_at"].startswith("20")
+    assert shop.json("sql", "select * from records where false") == []
+
+
+def test_verify_report_and_check_print_json(shop: Terminal) -> None:
+    verified = shop.json("verify", "questions@latest")
+    assert (verified["rows"], verified["problems"]) == (4, [])
+    assert verified["reference"].startswith("questions@1.0.0 sha256:")
+    assert "<html" in Path(shop.json("report")["path"]).read_text(encoding="utf-8")
+    findings = shop.json("check")
+    assert {finding["what"] for finding in findings} >= {"task Question", "source examples", "Label Studio"}
+    assert all(finding["ok"] for finding in findings)
+
+
+# --- for people -----------------------------------------------------------------------------------
+def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
+    shown = shop.goldleaf("status").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert [line[:2] for line in lines if line[:1] == ["raw"]] == [["raw", "8"]]
+    for fate, count in (("accepted", "4"), ("review", "2"), ("duplicate", "1"), ("rejected", "1")):
+        assert [fate, count] in [line[:2] for line in lines]
+    assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
+    assert "latest release: questions@1.0.0" in shown
+    assert "1 questions wait for people, 1 not sent yet" in shown
+    assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
+
+
+def test_texts_of_rows_are_never_read_as_markup(shop: Terminal) -> None:
+    shown = shop.goldleaf("explain", "data.jsonl:7").stdout
+    assert json.dumps(ROWS[6]) in shown
+    assert "a field breaks the task's schema (topic): " in shown
+    shown = shop.goldleaf("sql", "select raw from records where line = 7").stdout
+    assert "Is [bold]this[/] markup?" in shown
+
+
+def test_a_record_is_found_by_its_id_by_the_beginning_and_by_file_and_line(shop: Terminal) -> None:
+    first = shop.json("sql", "select record_id from records where line = 1")[0]["record_id"]
+    ways = (first, first[:9], first[:9].upper(), "data.jsonl:1")
+    assert {shop.json("explain", way)["record_id"] for way in ways} == {first}
+
+
+# --- errors ---------------------------------------------------------------------------------------
+ERRORS = {
+    "no dataset.yaml": (
+        ("status", "missing.yaml"),
+        "missing.yaml cannot be read (No such file or directory); pass the",
+    ),
+    "an unknown record": (("explain", "zz"), "no record matches 'zz'; pass a record id, its beginning, or file:line"),
+    "an unknown line": (("explain", "data.jsonl:99"), "no record matches 'data.jsonl:99'; pass a record id"),
+    "a beginning of many": (("explain", ""), "'' matches 8 records ("),
+    "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
+    "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
+    "no version": (("verify", "questions"), "'questions' names no version; write questions@latest or questions@1.0.0"),
+    "an existing version": (
+        ("release", "--version", "1.0.0", "--json"),
+        "Version 1.0.0 of 'questions' exists already and never changes; pass --version 1.1.0.",
+    ),
+    "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is no version; write three numbers such as"),
+    "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
+    "no server to collect from": (("collect",), "no Label Studio is named; set LABEL_STUDIO_URL"),
+    "a bad query": (("sql", "select nothing from nowhere"), "the query failed: Catalog Error: "),
+    "a folder with a dataset": (("init", "."), "dataset.yaml exists already; choose another folder"),
+    "no local server": (("label-studio",), "there is no Label Studio in "),
+}
+
+
+@pytest.mark.parametrize(("command", "text"), ERRORS.values(), ids=ERRORS)
+def test_an_error_is_one_line_on_stderr_and_exit_code_1(
+    shop: Terminal, command: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOLDLEAF_LABEL_STUDIO_VENV", "nowhere")
+    assert text in shop.error(*command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("curat",),
+        ("status", "--no-such-option"),
+        ("explain",),
+        ("curate", "--engine", "steam"),
+        ("verify", "a", "b", "c"),
+    ],
+)
+def test_misuse_ends_with_exit_code_2_and_nothing_on_stdout(shop: Terminal, command: tuple[str, ...]) -> None:
+    result = shop.goldleaf(*command, exit_code=2)
+    assert result.stdout == ""
+    assert "Usage: " in result.stderr
+
+
+def test_check_fails_where_a_first_curate_would(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Late?", "nonsense")])
+    terminal = Terminal(tmp_path)
+    findings = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
+    assert not findings["source examples"]["ok"]
+    assert "of the first 1 rows 0 are valid" in findings["source examples"]["detail"]
+    (tmp_path / "data.jsonl").unlink()
+    shown = terminal.goldleaf("check", exit_code=1).stdout
+    assert "✗ source examples" in shown and "✓ task Question" in shown
+    assert not terminal.home.exists()
+
+
+def test_a_dataset_that_is_in_use_is_left_alone_and_its_user_named(shop: Terminal) -> None:
+    context = Context.load(shop.folder / "dataset.yaml", offline(shop.home))
+    with context.store.lock(Verb.COLLECT):
+        for verb in ("curate", "release"):
+            line = shop.error(verb, "--json")
+            assert line.startswith("'questions' is in use by goldleaf collect, process ")
+            assert line.endswith(f"; run {verb} again when it has finished")
+        assert shop.json("status")["raw"] == 8, "looking is always possible"
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shop: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(curate, "ingest", interrupted)
+    result = shop.goldleaf("curate", "--json", exit_code=130)
+    assert result.stdout == ""
+    assert "what was committed stays, run the command again to go on" in result.stderr
+
+
+def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    path = Path(terminal.json("release")["path"])
+    assert "every byte is as it was published" in terminal.goldleaf("verify", "questions@1.0.0").stdout
+    [file] = path.glob("data/train-*.parquet")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    result = terminal.json("verify", "1.0.0", exit_code=1)
+    assert [problem["file"] for problem in result["problems"]] == [f"data/{file.name}"]
+    shown = terminal.goldleaf("verify", "questions@latest", exit_code=1).stdout
+    assert f"data/{file.name} has other bytes than were published" in shown
+    assert "damaged" in shown
+
+
+# --- the whole way --------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", [[], ["--extraction"]], ids=["classification", "extraction"])
+def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: Path, kind: list[str]) -> None:
+    terminal = Terminal(tmp_path)
+    shown = terminal.goldleaf("init", "My Data", *kind).stdout
+    assert [Path(line).name for line in shown.splitlines()[:3]] == ["dataset.yaml", "task.py", "data.jsonl"]
+    file = shown.splitlines()[-1].removeprefix("next: goldleaf check ")
+    terminal.goldleaf("check", file)
+    terminal.goldleaf("curate", file)
+    released = terminal.json("release", file)
+    assert (released["dataset"], released["version"]) == ("my-data", "1.0.0")
+    status = terminal.json("status", file)
+    assert status["accepted"] == sum(released["splits"].values()) == status["raw"] - 1
+    assert status["review"] == 1, "the row without an answer"
+
+
+class Done(BaseModel):
+    """What a verb would return."""
+
+
+@pytest.mark.parametrize(
+    ("url", "verbs"),
+    [
+        ("", ["curate", "release", "finetune"]),
+        ("http://127.0.0.1:9", ["curate", "collect", "release", "finetune"]),
+    ],
+)
+def test_run_does_all_verbs_in_order_and_collects_where_there_is_a_server(
+    tmp_path: Path, url: str, verbs: list[str]
+) -> None:
+    write_dataset(tmp_path, ROWS)
+    settings = offline(tmp_path).model_copy(update={"label_studio_url": url})
+    called: list[str] = []
+
+    def verb(name: str) -> BaseModel:
+        called.append(name)
+        return Done()
+
+    assert list(run_all(Context.load(tmp_path / "dataset.yaml", settings), verb)) == called == verbs
+
+
+# --- help -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_that_says_what_it_does(shop: Terminal, command: str) -> None:
+    shown = shop.goldleaf(command, "--help").stdout
+    first_line = (GROUP.commands[command].help or "").splitlines()[0]
+    assert first_line.endswith(".") and first_line in shown
+
+
+_LIGHT = """
+import sys
+from flows.cli import app
+for arguments in {commands!r}:
+    try:
+        app(arguments)
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+heavy = {heavy!r} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_help_and_status_start_without_the_heavy_libraries(shop: Terminal) -> None:
+    heavy = {"torch", "transformers", "prefect", "sklearn", "scipy", "datasets", "label_studio_sdk", "cleanlab"}
+    commands = [["--help"], *([command, "--help"] for command in COMMANDS), ["status"], ["releases"]]
+    code = _LIGHT.format(commands=commands, heavy=heavy)
+    environment: dict[str, Any] = {"GOLDLEAF_HOME": str(shop.home), "PATH": "", "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=shop.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "latest release: questions@1.0.0" in done.stdout

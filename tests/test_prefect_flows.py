@@ -1,0 +1,215 @@
+"""The same stories as real Prefect flows: equal results, retries where a server is away, artifacts and events."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from desk import rename
+from loopback import LOST, Reply, serving
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+from support import row, state, write_dataset
+from terminal import Terminal
+
+from flows import prefect_engine, prefect_flows
+from flows.collect import collect
+from flows.context import Context
+from flows.curate import curate
+from flows.engine import Inline
+from flows.release import release
+from flows.simulate import Truth, annotate
+from flows.studio import LocalStudio
+from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
+from pipeline.review import Connection
+
+ROWS: list[dict[str, object]] = [
+    row(1, "Where is my parcel?", None),
+    row(2, "Why was I charged twice?", None),
+    row(3, "How do I send back shoes?", "returns"),
+    row(4, "how do I send back  shoes?", "returns"),
+    row(5, "Do you deliver on Sundays?", "delivery"),
+    row(6, "Is there a fee?", "nonsense"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[SyncPrefectClient]:
+    """A Prefect server of the tests' own, as a process on loopback."""
+    quick = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_SERVER_ANALYTICS_ENABLED: False}
+    with (
+        temporary_settings(quick),
+        prefect_test_harness(server_startup_timeout=120),
+        get_client(sync_client=True) as client,
+    ):
+        yield client
+
+
+class Shop:
+    """A dataset, and the environment in which flows find their servers."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file, self.folder, self._monkeypatch = str(folder / "dataset.yaml"), folder, monkeypatch
+        write_dataset(folder, ROWS, "review: {budget: 10, audit: 1.0}\n")
+        rename(folder, folder.name)
+        monkeypatch.chdir(folder)  # where no .env is
+        self.enter("home")
+
+    def enter(self, home: str, url: str = "", token: str = "") -> Context:
+        """Set what flows read from the environment; returns the dataset as they see it."""
+        self._monkeypatch.setenv("GOLDLEAF_HOME", str(self.folder / home))
+        self._monkeypatch.setenv("LABEL_STUDIO_URL", url)
+        self._monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
+        self._monkeypatch.setenv("PREFECT_API_URL", "")
+        return Context.load(Path(self.file))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setattr(prefect_engine, "_RETRY_DELAYS_S", [0.0, 0.0])
+    return Shop(tmp_path, monkeypatch)
+
+
+# --- equal to inline ------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["curate", "collect", "release", "finetune"])
+def test_the_four_verbs_are_prefect_flows_of_these_names(name: str) -> None:
+    flow = getattr(prefect_flows, name)
+    assert isinstance(flow, Flow)
+    assert flow.name == name
+    parameters = set(flow.parameters.properties)
+    assert "dataset" in parameters
+    assert not [parameter for parameter in parameters if "key" in parameter or "url" in parameter], "no secrets"
+
+
+def test_prefect_and_inline_end_in_the_same_state(shop: Shop, label_studio: LocalStudio) -> None:
+    server = Connection(label_studio.url, label_studio.token)
+    context = shop.enter("prefect", server.url, server.api_key)
+    sent = prefect_flows.curate(shop.file).review.sent
+    inline = shop.enter("inline", server.url, server.api_key)
+    assert curate(inline, Inline()).review.sent == 0, "both use one project, which has the questions by now"
+    ids = context.store.snapshot().current_records().select("record_id").collect().to_series()
+    truth = {record_id: Truth({"topic": "returns"}, usable=True) for record_id in ids}
+    assert annotate(server, context.dataset, truth, faultless=True) == sent == 4
+    collect(inline, Inline())
+    release(inline, Inline())
+    shop.enter("prefect", server.url, server.api_key)
+    assert prefect_flows.collect(shop.file).decided == 4
+    assert prefect_flows.release(shop.file).version == "1.0.0"
+    assert state(context.store) == state(inline.store)
+
+
+def test_the_command_line_runs_on_prefect_and_prints_only_its_result(
+    shop: Shop, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # so that what the command sets goes with the test
+    file = shop.folder / "dataset.yaml"
+    file.write_text(file.read_text() + "engine: {runner: prefect}\n")
+    result = Terminal(shop.folder).goldleaf("curate", "--json")
+    assert result.stdout.startswith("{\n") and result.stdout.endswith("}\n")
+    runs = [run.name for run in prefect.read_flow_runs()]
+    assert f"curate-{shop.folder.name}" in runs
+
+
+# --- servers that are away ------------------------------------------------------------------------
+class Gate:
+    """A way to Label Studio on which the first requests get no answer."""
+
+    def __init__(self, studio: LocalStudio, lost: int) -> None:
+        self.lost, self.requests = lost, 0
+        header = {"Authorization": f"Token {studio.token}", "Content-Type": "application/json"}
+        self.upstream = httpx.Client(base_url=studio.url, headers=header, timeout=60)
+
+    def __call__(self, method: str, path: str, body: bytes) -> Reply:
+        self.requests += 1
+        if self.requests <= self.lost:
+            return LOST, {}, b""
+        answer = self.upstream.request(method, path, content=body)
+        return answer.status_code, {"content-type": answer.headers.get("content-type", "")}, answer.content
+
+
+def test_a_step_that_gets_no_answer_is_tried_again(
+    shop: Shop, prefect: SyncPrefectClient, label_studio: LocalStudio
+) -> None:
+    gate = Gate(label_studio, lost=2)
+    with gate.upstream, serving(gate) as server:
+        shop.enter("home", server.url, label_studio.token)
+        result = prefect_flows.curate(shop.file)
+    assert (result.review.sent, result.review.problem) == (4, "")
+    assert attempts(prefect, shop, "push_questions") == 3
+
+
+def test_a_server_that_stays_away_leaves_the_questions_waiting(shop: Shop, prefect: SyncPrefectClient) -> None:
+    with serving(lambda method, path, body: (LOST, {}, b"")) as server:
+        shop.enter("home", server.url, "token")
+        result = prefect_flows.curate(shop.file)
+    assert (result.review.sent, result.review.waiting) == (0, 4)
+    assert "Label Studio does not answer" in result.review.problem
+    assert attempts(prefect, shop, "push_questions") == 3
+
+
+def test_a_refusal_is_not_tried_again_and_reaches_the_caller(shop: Shop, prefect: SyncPrefectClient) -> None:
+    asked: list[str] = []
+
+    def refuse(method: str, path: str, body: bytes) -> Reply:
+        asked.append(path)
+        return 401, {"content-type": "application/json"}, b'{"detail": "Invalid token."}'
+
+    with serving(refuse) as server:
+        context = shop.enter("home", server.url, "token")
+        with pytest.raises(LabelStudioError, match="refuses the token; set LABEL_STUDIO_API_KEY"):
+            prefect_flows.curate(shop.file)
+    assert len(asked) == attempts(prefect, shop, "push_questions") == 1
+    assert state(context.store)["funnel"].accepted == 2, "what was decided is committed"
+
+
+def attempts(prefect: SyncPrefectClient, shop: Shop, step: str) -> int:
+    """How often a step of the shop's only curate run was tried."""
+    [run] = [run for run in prefect.read_flow_runs() if run.name == f"curate-{shop.folder.name}"]
+    [task] = [task for task in prefect.read_task_runs() if task.flow_run_id == run.id and task.name.startswith(step)]
+    return task.run_count
+
+
+# --- errors, artifacts, events --------------------------------------------------------------------
+def test_errors_of_the_story_reach_the_caller_as_they_are(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.yaml cannot be read"):
+        prefect_flows.curate("missing.yaml")
+    with pytest.raises(ConfigError, match="no Label Studio is named"):
+        prefect_flows.collect(shop.file)
+    prefect_flows.curate(shop.file)
+    prefect_flows.release(shop.file, version="1.0.0")
+    with pytest.raises(VersionExists, match=r"pass --version 1\.1\.0\.$"):
+        prefect_flows.release(shop.file, version="1.0.0")
+    (shop.folder / "data.jsonl").unlink()
+    with pytest.raises(SourceError, match=r"^source 'examples': .*data\.jsonl does not exist"):
+        prefect_flows.curate(shop.file)
+
+
+def test_the_funnel_is_an_artifact_and_runs_are_events(shop: Shop, prefect: SyncPrefectClient) -> None:
+    funnel = prefect_flows.curate(shop.file).funnel
+    released = prefect_flows.release(shop.file)
+    name = shop.enter("home").dataset.config.name
+    [artifact] = [found for found in prefect.read_artifacts() if found.key == f"goldleaf-{name}-funnel"]
+    assert f"| accepted | {funnel.accepted} |" in str(artifact.data)
+    events = emitted(prefect, f"goldleaf.dataset.{name}", count=2)
+    assert events["dataset.curated"]["raw"] == funnel.raw == 6
+    assert events["dataset.published"]["version"] == released.version
+    assert events["dataset.published"]["digest"] == released.digest
+
+
+def emitted(prefect: SyncPrefectClient, resource: str, count: int) -> dict[str, dict[str, Any]]:
+    """The payloads of a resource's events by name, once the server has written them down."""
+    EventsWorker.drain_all(timeout=30)
+    query = {"filter": {"resource": {"id": [resource]}}}
+    deadline = time.monotonic() + 60
+    while True:
+        answer = prefect._client.post("/events/filter", json=query).raise_for_status()
+        found = {event["event"]: event["payload"] for event in answer.json()["events"]}
+        if len(found) == count or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)  # the server writes them down in batches
