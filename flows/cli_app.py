@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from pydantic import BaseModel
+from rich.markup import escape
 
 from flows.console import TerminalProgress, err
 from flows.engine import Engine, Inline, Silent
@@ -59,7 +60,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except GoldleafError as error:
-            err.print(f"[red]error:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+            err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             err.print("interrupted; what was committed stays, run the command again to go on")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from flows.cli_app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
 from flows.console import out, show_funnel, show_rows
@@ -27,7 +28,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if as_json:
         print_json(result)
         return
-    show_funnel(result.funnel(), f"{result.dataset}   [dim]{result.home}")
+    show_funnel(result.funnel(), f"{result.dataset}   [dim]{escape(result.home)}")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{result.waiting:,} questions wait for people[/]{unsent}")
@@ -36,7 +37,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_rows(
         "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
     )
-    out.print(f"[dim]next:[/] {result.next_step}", soft_wrap=True)
+    out.print(f"[dim]next:[/] {escape(result.next_step)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel="Questions")
@@ -61,11 +62,13 @@ def explain(
 
 
 def _show_story(story: "Story") -> None:
-    out.print(f"[bold]record {story.record_id}[/]  source {story.source}, key {story.key}")
+    out.print(
+        f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}", soft_wrap=True
+    )
     for revision in story.revisions:
         gone = "[red]withdrawn[/] " if revision.withdrawn else ""
         when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
-        out.print(f"\n{gone}[bold]{revision.file}:{revision.line}[/]  {when}")
+        out.print(f"\n{gone}[bold]{escape(revision.file)}:{revision.line}[/]  {when}", soft_wrap=True)
         out.print(revision.raw, markup=False, soft_wrap=True)
     for decision in story.decisions:
         routed = f", asked as {decision.routed}" if decision.routed else ""
@@ -138,7 +141,7 @@ def verify(
         print_json(result)
     else:
         for problem in result.problems:
-            out.print(f"[red]{problem}", soft_wrap=True)
+            out.print(f"[red]{escape(str(problem))}", soft_wrap=True)
         verdict = "[red]damaged" if result.problems else "[green]every byte is as it was published"
         out.print(f"{result.reference}: {verdict}", soft_wrap=True)
     if result.problems:
@@ -159,7 +162,7 @@ def report(
     if as_json:
         print_json({"path": str(path)})
         return
-    out.print(str(path), soft_wrap=True)
+    out.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel="Questions")
@@ -213,7 +216,7 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            out.print(f"{mark} [bold]{finding.what}[/]", soft_wrap=True)
+            out.print(f"{mark} [bold]{escape(finding.what)}[/]", soft_wrap=True)
             out.print(f"  {finding.detail}", soft_wrap=True, markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

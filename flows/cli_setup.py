@@ -2,10 +2,12 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from flows.cli_app import app, explained, run_verb
 from flows.cli_verbs import SHOW
@@ -32,8 +34,8 @@ def init(
     fallback = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_") or "dataset"
     kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
     for path in scaffold(folder, name or fallback, kind):
-        out.print(str(path), soft_wrap=True)
-    out.print(f"[dim]next:[/] goldleaf check {folder / 'dataset.yaml'}", soft_wrap=True)
+        out.print(str(path), markup=False, soft_wrap=True)
+    out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}", soft_wrap=True)
 
 
 @app.command("label-studio", rich_help_panel="Setting up")
@@ -96,7 +98,8 @@ def demo() -> None:
     file, store = os.path.relpath(context.dataset.path), context.store
     out.rule("where things are", align="left")
     latest = f"{context.dataset.config.name}@{read_status(context).latest_release}"
-    out.print(f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}", soft_wrap=True)
+    places = f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}"
+    out.print(places, markup=False, soft_wrap=True)
     out.print("\n[bold]Try next[/]")
     for command in (f"explain clauses.jsonl:17 {file}", f"verify {latest} {file}", f"status {file}"):
         out.print(f"  .venv/bin/goldleaf {command}", soft_wrap=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from flows.cli_app import DEFAULT, AsJson, DatasetFile, EngineName, app, explained, load_context, print_json, run_verb
 from flows.console import err, out, show_funnel, show_rows
@@ -46,7 +47,7 @@ def show_curated(result: "Curated") -> None:
     )
     show_funnel(result.funnel, result.dataset)
     if result.note:
-        out.print(f"[dim]note:[/] {result.note}")
+        out.print(f"[dim]note:[/] {escape(result.note)}", soft_wrap=True)
     if result.beyond_budget:
         out.print(
             f"{result.beyond_budget:,} more are doubtful, beyond the review budget "
@@ -58,13 +59,13 @@ def show_curated(result: "Curated") -> None:
 def show_review(review: "Review") -> None:
     """How the review batch stands, and what to do next."""
     for refusal in review.refused:
-        err.print(f"[red]Label Studio refused[/] {refusal}")
+        err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
     audits = f", {review.audits:,} of them random audits" if review.audits else ""
     waiting = f"[yellow]{review.waiting:,} questions wait for people[/]{audits}"
     if not review.waiting:
         out.print("nothing waits for a person")
     elif review.problem:
-        out.print(f"{waiting}: {review.problem}", soft_wrap=True)
+        out.print(f"{waiting}: {escape(review.problem)}", soft_wrap=True)
     elif review.url:
         out.print(f"{waiting}; {review.sent:,} new at {review.url}", soft_wrap=True)
     else:
@@ -121,7 +122,7 @@ def show_released(result: "Released") -> None:
     news = "published" if result.created else "nothing new since"
     out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
-    out.print(result.path, soft_wrap=True)
+    out.print(result.path, markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel="Verbs")
@@ -151,7 +152,7 @@ def show_finetuned(result: "Finetuned") -> None:
         for name, score in (("untuned", result.untuned), ("tuned", result.tuned))
     ]
     show_rows(f"{result.base_model} on {result.test_rows:,} test rows", columns, rows)
-    out.print(result.path, soft_wrap=True)
+    out.print(result.path, markup=False, soft_wrap=True)
 
 
 SHOW: dict[str, Callable[[Any], None]] = {

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
@@ -96,4 +97,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     # Square brackets are rich's markup: text of users must not be read as such.
-    return str(value).replace("[", "\\[") if not isinstance(value, float) else f"{value:.4g}"
+    return escape(str(value)) if not isinstance(value, float) else f"{value:.4g}"

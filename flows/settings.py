@@ -1,12 +1,16 @@
 """The only place where the environment and ``.env`` are read: the home, the servers and their secrets."""
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigError
+
+_NO_TABLES = re.compile(r"[][|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
+"""What the Delta library cannot have in a path: it makes a URL of it, and not always the right one."""
 
 
 class Settings(BaseSettings):
@@ -31,14 +35,20 @@ class Settings(BaseSettings):
         """The home as an absolute path.
 
         Raises:
-            ConfigError: it is a URL.
+            ConfigError: it is a URL, or a path in which no tables can be.
         """
         if "://" in self.goldleaf_home:
             raise ConfigError(
                 f"GOLDLEAF_HOME is '{self.goldleaf_home}', but this version keeps its state on a local or mounted "
                 "disk only; set it to a folder"
             )
-        return Path(self.goldleaf_home).expanduser().resolve()
+        home = Path(self.goldleaf_home).expanduser().resolve()
+        if found := _NO_TABLES.search(str(home)):
+            raise ConfigError(
+                f"the home {str(home)!r} holds {found[0]!r}, and tables cannot lie below such a folder; "
+                "set GOLDLEAF_HOME to another one"
+            )
+        return home
 
     annotate: str = ""
     """``me`` leaves the labeling in the demo to the person who runs it."""

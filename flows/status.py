@@ -1,6 +1,7 @@
 """Answers how a dataset stands, and whether its dataset.yaml would work."""
 
 import itertools
+import shlex
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -91,7 +92,7 @@ def read_status(context: Context) -> Status:
 
 
 def _next_step(context: Context, *, curated: bool, waiting: int, unsent: int, released: bool) -> str:
-    file = context.dataset.path
+    file = shlex.quote(str(context.dataset.path))
     if not curated:
         return f"goldleaf curate {file}"
     if unsent:

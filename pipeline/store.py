@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -242,7 +243,12 @@ class Store:
         version = self.version(table) if version is None else version
         if version < 0:
             return pl.LazyFrame(schema=SCHEMAS[table])
-        return pl.scan_delta(str(self._path(table)), version=version).select(SCHEMAS[table].names())
+        # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing below a
+        # folder with a space or an umlaut in its name.
+        files = [unquote(uri) for uri in DeltaTable(self._path(table), version=version).file_uris()]
+        if not files:
+            return pl.LazyFrame(schema=SCHEMAS[table])
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False).select(SCHEMAS[table].names())
 
     def snapshot(self) -> "Snapshot":
         """Pin the newest state of every table.

@@ -1,6 +1,7 @@
 """The command line: what machines read, what people read, and how it ends."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -125,12 +126,47 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
     assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
 
 
-def test_texts_of_rows_are_never_read_as_markup(shop: Terminal) -> None:
+def test_texts_of_users_are_never_read_as_markup(shop: Terminal, tmp_path: Path) -> None:
     shown = shop.goldleaf("explain", "data.jsonl:7").stdout
     assert json.dumps(ROWS[6]) in shown
     assert "a field breaks the task's schema (topic): " in shown
     shown = shop.goldleaf("sql", "select raw from records where line = 7").stdout
     assert "Is [bold]this[/] markup?" in shown
+    folder = tmp_path / "the [old] shop"
+    folder.mkdir()
+    write_dataset(folder, [{"id": "[/a] \\[b]", "question": "Late?", "topic": "delivery"}])
+    terminal, file = Terminal(tmp_path), folder / "dataset.yaml"
+    assert f"\nnext: goldleaf curate '{file}'\n" in terminal.goldleaf("status", file).stdout
+    terminal.goldleaf("curate", file)
+    assert "source examples, key [/a] \\[b]\n" in terminal.goldleaf("explain", "data.jsonl:1", file).stdout
+    assert f"{folder}/missing.yaml cannot be read" in terminal.error("status", folder / "missing.yaml")
+
+
+# --- where the home may be ------------------------------------------------------------------------
+def test_the_home_may_have_spaces_umlauts_and_signs_in_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "Zoë's data, #1 of 100% {new}=*?"
+    folder.mkdir()
+    write_dataset(folder, ROWS)
+    terminal = Terminal(folder)
+    terminal.goldleaf("curate")
+    assert terminal.json("curate")["added"] == 0
+    shown = terminal.goldleaf("release").stdout
+    assert f"\n{terminal.home}/questions/releases/1.0.0\n" in shown
+    assert terminal.goldleaf("status").stdout.startswith(f"questions   {terminal.home}/questions\n")
+    assert terminal.json("explain", "data.jsonl:1")["releases"] == ["1.0.0"]
+    assert terminal.json("sql", "select count(*) as n from records") == [{"n": 8}]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("[old]", "["), ("a|b", "|"), ("a\\b", "\\"), ("a%20b", "%20"), ("a\tb", "\t")]
+)
+def test_a_home_where_no_tables_can_be_is_refused(tmp_path: Path, name: str, found: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    write_dataset(folder, ROWS)
+    line = Terminal(folder).error("status")
+    assert line.startswith(f"the home {str(folder / 'home')!r} holds {found!r}, ")
+    assert line.endswith("; set GOLDLEAF_HOME to another one")
 
 
 def test_a_record_is_found_by_its_id_by_the_beginning_and_by_file_and_line(shop: Terminal) -> None:
@@ -243,7 +279,7 @@ def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: 
     terminal = Terminal(tmp_path)
     shown = terminal.goldleaf("init", "My Data", *kind).stdout
     assert [Path(line).name for line in shown.splitlines()[:3]] == ["dataset.yaml", "task.py", "data.jsonl"]
-    file = shown.splitlines()[-1].removeprefix("next: goldleaf check ")
+    [file] = shlex.split(shown.splitlines()[-1].removeprefix("next: goldleaf check "))
     terminal.goldleaf("check", file)
     terminal.goldleaf("curate", file)
     released = terminal.json("release", file)
