@@ -29,11 +29,18 @@ from pipeline.versions import list_versions, next_version, parse_version, read_m
 from schemas.dataset import Dataset
 from schemas.manifest import Funnel, Manifest
 from schemas.task import Input, Target, Task
-from schemas.tasks.contract_clause import ContractClause
+from schemas.tasks.contract_clause import ClauseKind
 from schemas.tasks.invoice import Invoice
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pipeline.publish", "datasets"])
+
+
+class ContractClause(Task):
+    """Name the kind of this contract clause."""
+
+    clause: Input[str]
+    kind: Target[ClauseKind]
 
 
 def clauses(prefix: str, count: int, kind: str = "term") -> list[PublishedRow]:

@@ -120,7 +120,7 @@ def test_a_port_that_is_asked_for_and_taken_is_refused(tmp_path: Path, taken_por
 
 
 def test_without_label_studio_it_says_how_to_install_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no Label Studio in .*/nowhere; `make label-studio` installs it"):
+    with pytest.raises(ConfigError, match=r"there is no Label Studio in .*/nowhere; `make label-studio` in the clone"):
         LocalStudio(tmp_path / "nowhere", tmp_path / "data", tmp_path).start()
 
 
