@@ -341,9 +341,10 @@ def _answer_trainer() -> type["SFTTrainer"]:
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
             labels = inputs.pop("labels")
-            longest = int((labels != _IGNORED).sum(dim=1).max())
-            # A position foretells the next token: one more position, and not the last one.
-            logits = model(**inputs, logits_to_keep=longest + 1, use_cache=False).logits[:, :-1].float()
+            width, longest = labels.shape[1], int((labels != _IGNORED).sum(dim=1).max())
+            # Each position foretells the token after it.
+            positions = torch.arange(width - longest - 1, width - 1, device=labels.device)
+            logits = model(**inputs, logits_to_keep=positions, use_cache=False).logits.float()
             answers = labels[:, -longest:]
             total = torch.nn.functional.cross_entropy(
                 logits.flatten(0, 1), answers.flatten(), ignore_index=_IGNORED, reduction="sum"

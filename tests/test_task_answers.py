@@ -26,7 +26,7 @@ def task_with(annotation: Any) -> type[Task]:
 
 def test_one_input_is_the_user_message_and_several_are_named() -> None:
     system, user = ContractClause.task_prompt({"clause": "Governed by the law of Ghana."})
-    assert system == Message(role=Speaker.SYSTEM, content="Name the kind of this contract clause.")
+    assert system == Message(role=Speaker.SYSTEM, content=ContractClause.task_instruction())
     assert user == Message(role=Speaker.USER, content="Governed by the law of Ghana.")
 
     class Two(Task):
