@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engine import Engine
 from flows.reporting import write_report
+from flows.settings import prepare_training
 from pipeline.adapter import find_adapter, read_record
 from pipeline.evaluate import Estimate
 from pipeline.finetuning import Training, finetune_version
@@ -58,6 +59,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
         with store.scratch(run.id) as work:
             training = Training(folder, config.finetune, run.id, run.goldleaf, work, store.models)
             found = None if again else find_adapter(store.models, training.key)
+            prepare_training()
             path = found or engine.run(finetune_version, training, context.dataset.task, engine.progress.step)
         result = _result(path, config.name, reused=found is not None)
         if found is None:

@@ -74,6 +74,15 @@ def prepare_prefect(settings: Settings) -> None:
         os.environ.setdefault(name, value)
 
 
+def prepare_training() -> None:
+    """Let idle threads of a training give up their core soon; call it before torch is imported.
+
+    Beside one other busy process, a step took 9.0 s with the OpenMP default and 5.3 s with this; on an
+    idle machine 2.7 and 3.0 s.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def use_label_studio(url: str, api_key: str) -> Settings:
     """Point this process, and the flows that it runs, to a Label Studio; returns the new settings."""
     os.environ["LABEL_STUDIO_URL"] = url
