@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 
 from flows.cli_app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
-from flows.console import out, show_funnel, show_rows
-from pipeline.errors import ReleaseError
+from flows.console import out, questions_wait, show_funnel, show_rows
+from pipeline.errors import Damaged, ReleaseError
 
 if TYPE_CHECKING:
     from pipeline.explain import Story
+    from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
 
@@ -31,9 +32,11 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_funnel(result.funnel(), f"{result.dataset}   [dim]{escape(result.home)}")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
-        out.print(f"[yellow]{result.waiting:,} questions wait for people[/]{unsent}")
+        out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    for problem in result.damaged_releases:
+        out.print(f"[red]{escape(problem)}", soft_wrap=True)
     show_rows(
         "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
     )
@@ -89,34 +92,36 @@ def _show_story(story: "Story") -> None:
     if story.duplicates:
         out.print(f"\ncopies of it: {', '.join(story.duplicates)}", soft_wrap=True)
     out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
+    for problem in story.unsearched:
+        out.print(f"[red]not searched:[/] {escape(problem)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel="Questions")
 @explained
 def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """List the published versions, the oldest first."""
-    from pipeline.versions import list_versions
+    """List the published versions, the oldest first. Exit code 1 if one of them cannot be read."""
+    from pipeline.versions import readable_versions
 
     store = load_context(dataset).store
-    found = list_versions(store.releases)
+    found, damaged = readable_versions(store.releases)
     if as_json:
-        keys = ("version", "digest", "created_at", "task", "label_sources")
-        listed = [
-            {key: manifest.model_dump(mode="json")[key] for key in keys}
-            | {
-                "path": str(store.releases / manifest.version),
-                "splits": {s: f.rows for s, f in manifest.splits.items()},
-            }
-            for manifest in found
+        print_json([_listed(manifest, store.releases) for manifest in found])
+    else:
+        rows = [
+            [m.version, f"{m.created_at:%F %T}", sum(file.rows for file in m.splits.values()), m.digest[:19] + "…"]
+            for m in found
         ]
-        print_json(listed)
-        return
-    rows = [
-        [m.version, f"{m.created_at:%F %T}", sum(f.rows for f in m.splits.values()), m.digest[:19] + "…"] for m in found
-    ]
-    show_rows("", ["version", "published", "rows", "digest"], rows)
-    if not found:
-        out.print("no version yet; publish one with `goldleaf release`")
+        show_rows("", ["version", "published", "rows", "digest"], rows)
+        if not found:
+            out.print("no version yet; publish one with `goldleaf release`")
+    if damaged:
+        raise Damaged(" ".join(damaged))
+
+
+def _listed(manifest: "Manifest", releases: Path) -> dict[str, Any]:
+    shown = manifest.model_dump(mode="json", include={"version", "digest", "created_at", "task", "label_sources"})
+    splits = {split: file.rows for split, file in manifest.splits.items()}
+    return shown | {"path": str(releases / manifest.version), "splits": splits}
 
 
 @app.command(rich_help_panel="Questions")
@@ -142,8 +147,9 @@ def verify(
     else:
         for problem in result.problems:
             out.print(f"[red]{escape(str(problem))}", soft_wrap=True)
-        verdict = "[red]damaged" if result.problems else "[green]every byte is as it was published"
-        out.print(f"{result.reference}: {verdict}", soft_wrap=True)
+        # Alone on its line: people copy it into their goldleaf.lock.
+        out.print(result.reference, markup=False, soft_wrap=True)
+        out.print("[red]damaged" if result.problems else "[green]every byte is as it was published")
     if result.problems:
         raise typer.Exit(1)
 

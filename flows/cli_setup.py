@@ -3,17 +3,21 @@
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from flows.cli_app import app, explained, run_verb
+from flows.cli_app import AsJson, app, explained, print_json, run_verb
 from flows.cli_verbs import SHOW
-from flows.console import TerminalProgress, out
+from flows.console import TerminalProgress, err, out
 from schemas.dataset import Runner
 from schemas.task import Kind
+
+if TYPE_CHECKING:
+    from flows.studio import LocalStudio
 
 
 @app.command(rich_help_panel="Setting up")
@@ -24,6 +28,7 @@ def init(
     extraction: Annotated[
         bool, typer.Option("--extraction", help="Start from extraction, not classification.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a dataset.yaml, a task file and a few example rows that run at once.
 
@@ -33,7 +38,11 @@ def init(
 
     fallback = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_") or "dataset"
     kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
-    for path in scaffold(folder, name or fallback, kind):
+    written = scaffold(folder, name or fallback, kind)
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
         out.print(str(path), markup=False, soft_wrap=True)
     out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}", soft_wrap=True)
 
@@ -42,6 +51,7 @@ def init(
 @explained
 def label_studio(
     port: Annotated[int | None, typer.Option(help="Default: the last one, else a free one.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a local Label Studio in its own venv until Ctrl-C, and print how to reach it.
 
@@ -58,18 +68,27 @@ def label_studio(
         data=settings.home / ".label-studio",
         cache=settings.goldleaf_cache,
         port=port,
-        say=out.print,
+        say=err.print if as_json else out.print,
     )
     with studio:
-        out.print(f"user {studio.username}, password {studio.password}", markup=False)
-        out.print("for goldleaf, in another terminal or in .env:")
-        for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
-            out.print(f"  {line}", markup=False, soft_wrap=True)
-        out.print("Ctrl-C stops it; what was labeled stays")
+        if as_json:
+            names = ("url", "username", "password", "token")
+            print_json({name: getattr(studio, name) for name in names})
+            sys.stdout.flush()
+        else:
+            _show_access(studio)
         try:
             signal.pause()
         except KeyboardInterrupt:
-            out.print("stopping")
+            err.print("stopping")
+
+
+def _show_access(studio: "LocalStudio") -> None:
+    out.print(f"user {studio.username}, password {studio.password}", markup=False)
+    out.print("for goldleaf, in another terminal or in .env:")
+    for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    out.print("Ctrl-C stops it; what was labeled stays")
 
 
 @app.command(rich_help_panel="Setting up")

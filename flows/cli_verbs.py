@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli_app import DEFAULT, AsJson, DatasetFile, EngineName, app, explained, load_context, print_json, run_verb
-from flows.console import err, out, show_funnel, show_rows
+from flows.console import err, out, questions_wait, show_funnel, show_rows
 
 if TYPE_CHECKING:
     from flows.collect import Collected
@@ -60,8 +60,10 @@ def show_review(review: "Review") -> None:
     """How the review batch stands, and what to do next."""
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
+    if review.withdrawn:
+        out.print(f"{review.withdrawn:,} tasks were taken back: their rows have changed or gone")
     audits = f", {review.audits:,} of them random audits" if review.audits else ""
-    waiting = f"[yellow]{review.waiting:,} questions wait for people[/]{audits}"
+    waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}"
     if not review.waiting:
         out.print("nothing waits for a person")
     elif review.problem:
@@ -93,7 +95,7 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[yellow]{result.invalid:,} annotations are not valid[/]; see `goldleaf sql` on annotations")
     show_funnel(result.funnel, result.dataset)
     if result.waiting:
-        out.print(f"[yellow]{result.waiting:,} questions still wait for people[/]")
+        out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
 
 
 @app.command(rich_help_panel="Verbs")
@@ -146,12 +148,16 @@ def show_finetuned(result: "Finetuned") -> None:
     """Untuned against tuned, for people."""
     if result.reused:
         out.print("this version was trained with these settings before")
-    columns = ["model", result.metric, "95% interval"]
+    out.print(f"{result.base_model}, asked {result.test_rows:,} test questions", soft_wrap=True)
+    models = (
+        ("untuned", result.untuned, result.untuned_unreadable),
+        ("tuned", result.tuned, result.tuned_unreadable),
+    )
     rows = [
-        [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}"]
-        for name, score in (("untuned", result.untuned), ("tuned", result.tuned))
+        [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
+        for name, score, unreadable in models
     ]
-    show_rows(f"{result.base_model} on {result.test_rows:,} test rows", columns, rows)
+    show_rows("", ["model", result.metric, "95% interval", "unreadable answers"], rows)
     out.print(result.path, markup=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
 from pipeline.review import open_questions, pull_annotations
-from pipeline.store import Table, Verb
+from pipeline.tables import Table, Verb
 from schemas.manifest import Funnel
 
 

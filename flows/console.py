@@ -1,6 +1,6 @@
 """What people see in the terminal: progress, tables and one-line errors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,6 +70,11 @@ def show_funnel(funnel: Funnel, title: str) -> None:
     out.print(table)
 
 
+def questions_wait(count: int) -> str:
+    """How many questions people have not answered yet."""
+    return "1 question waits for people" if count == 1 else f"{count:,} questions wait for people"
+
+
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A plain table; numbers are right-aligned."""
     table = RichTable(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
@@ -78,16 +83,6 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
-
-
-def show_values(values: Mapping[str, Any]) -> None:
-    """Names and values, one a line."""
-    table = RichTable(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in values.items():
-        table.add_row(name, _cell(value))
     out.print(table)
 
 

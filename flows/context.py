@@ -8,7 +8,8 @@ from typing import Any
 from flows.settings import Settings
 from pipeline.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.review import Connection
-from pipeline.store import Run, Store, Verb
+from pipeline.store import Run, Store
+from pipeline.tables import Verb
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pipeline.decisions import news
 from pipeline.errors import LabelStudioError, StoreError, Unreachable
 from pipeline.ingest import Ingested, ingest
 from pipeline.review import open_questions, push_questions
-from pipeline.store import Run, Table, Verb
+from pipeline.store import Run
+from pipeline.tables import Table, Verb
 from schemas.fate import Fate, Routed
 from schemas.manifest import Funnel
 
@@ -29,6 +30,8 @@ class Review(BaseModel):
     """Of those, random checks of accepted records."""
     sent: int = 0
     """Tasks that this run made in Label Studio."""
+    withdrawn: int = 0
+    """Unanswered tasks that it took back, since their row has changed or gone."""
     url: str = ""
     """Where people label."""
     refused: list[str] = []
@@ -160,9 +163,11 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
     except Unreachable as error:
         return _waiting(context, str(error))
     except LabelStudioError as error:
-        note = f"everything is decided and committed, and {waiting} questions wait for the next curate"
+        wait = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
+        note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
-    return _waiting(context).model_copy(update={"sent": pushed.sent, "url": pushed.url, "refused": pushed.refused})
+    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused")}
+    return _waiting(context).model_copy(update=done)
 
 
 def funnel_markdown(name: str, funnel: Funnel) -> str:

@@ -11,7 +11,7 @@ from flows.settings import prepare_training
 from pipeline.adapter import find_adapter, read_record
 from pipeline.evaluate import Estimate
 from pipeline.finetuning import Training, finetune_version
-from pipeline.store import Verb
+from pipeline.tables import Verb
 from pipeline.versions import resolve, verify
 
 
@@ -32,7 +32,10 @@ class Finetuned(BaseModel):
     seconds: float
     """Of training."""
     untuned: Estimate
+    untuned_unreadable: int
+    """Answers that are not in the form which the task asks for: they count as wrong."""
     tuned: Estimate
+    tuned_unreadable: int
     difference: Estimate
     """Tuned minus untuned, on the same rows."""
 
@@ -85,6 +88,8 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
         untuned=record.untuned.score,
+        untuned_unreadable=record.untuned.unreadable,
         tuned=record.tuned.score,
+        tuned_unreadable=record.tuned.unreadable,
         difference=record.comparison.difference,
     )

@@ -13,7 +13,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
+from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
+from prefect.utilities.callables import get_call_parameters
 
 from flows.engine import Progress, Silent
 from pipeline.errors import GoldleafError, Unreachable
@@ -26,10 +28,11 @@ _RETRY_DELAYS_S = [2.0, 10.0]
 
 
 class PrefectEngine:
-    """Runs steps as tasks of the Prefect flow that is running."""
+    """Runs steps as tasks of the Prefect flow that is running; ``map`` runs at most ``workers`` of them at a time."""
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, *, workers: int = 2) -> None:
         self._progress = progress or Silent()
+        self._workers = workers
 
     @property
     def progress(self) -> Progress:
@@ -48,9 +51,13 @@ class PrefectEngine:
         return patient(*args, **kwargs)
 
     def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Submit the step for every item to the flow's task runner."""
-        futures = [_task(step).submit(item) for item in items]
-        return [future.result() for future in futures]
+        """Run the step for every item as a task on a pool of threads."""
+        # Not the flow's own runner: its width is fixed before the flow has read its dataset.yaml.
+        work = _task(step)
+        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=self._workers)
+        with runner:
+            futures = [runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
+            return [future.result() for future in futures]
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Emit a Prefect event that automations and deployments can wait for."""

@@ -25,8 +25,9 @@ PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noq
 """Where the flows of this process report to; a deployed run has nobody at a terminal."""
 
 
-def _engine() -> PrefectEngine:
-    return PrefectEngine(PROGRESS.get())
+def _stage(dataset: str) -> tuple[Context, PrefectEngine]:
+    context = Context.load(Path(dataset))
+    return context, PrefectEngine(PROGRESS.get(), workers=context.dataset.config.engine.workers)
 
 
 def _run_name() -> str:
@@ -38,22 +39,22 @@ def _run_name() -> str:
 @flow(name="curate", flow_run_name=_run_name)
 def curate(dataset: str, rejudge: bool = False, push: bool = True) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
-    return curate_story.curate(Context.load(Path(dataset)), _engine(), rejudge=rejudge, push=push)
+    return curate_story.curate(*_stage(dataset), rejudge=rejudge, push=push)
 
 
 @flow(name="collect", flow_run_name=_run_name)
 def collect(dataset: str) -> Collected:
     """Pull annotations and decide by them."""
-    return collect_story.collect(Context.load(Path(dataset)), _engine())
+    return collect_story.collect(*_stage(dataset))
 
 
 @flow(name="release", flow_run_name=_run_name)
 def release(dataset: str, version: str | None = None) -> Released:
     """Publish the accepted records as a version."""
-    return release_story.release(Context.load(Path(dataset)), _engine(), version=version)
+    return release_story.release(*_stage(dataset), version=version)
 
 
 @flow(name="finetune", flow_run_name=_run_name)
 def finetune(dataset: str, version: str = "latest", again: bool = False) -> Finetuned:
     """Train and evaluate an adapter on a published version."""
-    return finetune_story.finetune(Context.load(Path(dataset)), _engine(), version=version, again=again)
+    return finetune_story.finetune(*_stage(dataset), version=version, again=again)

@@ -7,7 +7,7 @@ from flows.engine import Engine
 from flows.reporting import report_html, write_report
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.release_rows import Draft, draft_release, keep_splits, publish_draft
-from pipeline.store import Verb
+from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
 from schemas.manifest import Manifest
 

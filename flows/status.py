@@ -16,9 +16,9 @@ from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
 from pipeline.review import open_questions
-from pipeline.store import Table, Verb
+from pipeline.tables import Table, Verb
 from pipeline.validate import task_fields
-from pipeline.versions import list_versions
+from pipeline.versions import readable_versions
 from schemas.dataset import Source
 from schemas.manifest import Funnel
 from schemas.record import push_key
@@ -56,6 +56,8 @@ class Status(BaseModel):
     unsent: int
     """Of those, not in Label Studio yet."""
     latest_release: str | None
+    damaged_releases: list[str]
+    """What is wrong with each version that cannot be read."""
     runs: list[RunLine]
     """The latest first."""
     next_step: str
@@ -71,7 +73,7 @@ def read_status(context: Context) -> Status:
     questions = open_questions(snapshot)
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
     unsent = sum(push_key(asked.record_id, asked.revision, asked.task_digest) not in sent for asked in questions)
-    versions = list_versions(context.store.releases)
+    versions, damaged = readable_versions(context.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(
         dataset=context.dataset.config.name,
@@ -80,6 +82,7 @@ def read_status(context: Context) -> Status:
         waiting=len(questions),
         unsent=unsent,
         latest_release=versions[-1].version if versions else None,
+        damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=_next_step(
             context,

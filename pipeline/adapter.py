@@ -91,22 +91,12 @@ def adapter_key(digest: str, config: Finetune) -> str:
     return stable_hash(digest, json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
-def find_adapter(models: Path, key: str) -> Path | None:
-    """The newest finished adapter with this key; unfinished and unreadable ones are not found."""
+def find_adapter(models: Path, key: str | None = None) -> Path | None:
+    """The newest finished adapter (with this key); unfinished and unreadable ones are not found."""
     found = [
         (record.created_at, folder)
         for folder in models.glob("*/")
-        if not folder.name.startswith(_STAGING) and (record := _readable(folder)) and record.key == key
-    ]
-    return max(found)[1] if found else None
-
-
-def newest_adapter(models: Path) -> Path | None:
-    """The adapter that was finished last, whatever it was trained on."""
-    found = [
-        (record.created_at, folder)
-        for folder in models.glob("*/")
-        if not folder.name.startswith(_STAGING) and (record := _readable(folder))
+        if not folder.name.startswith(_STAGING) and (record := _readable(folder)) and key in (None, record.key)
     ]
     return max(found)[1] if found else None
 

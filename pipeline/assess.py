@@ -14,7 +14,8 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, still_valid, to_frame
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
 from pipeline.measure import count_tokens
-from pipeline.store import Snapshot, Verb
+from pipeline.store import Snapshot
+from pipeline.tables import Verb
 from pipeline.triage import Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
 from pipeline.validate import Prepared, prepare_shard

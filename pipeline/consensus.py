@@ -8,7 +8,8 @@ import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, still_valid
-from pipeline.store import Snapshot, Verb
+from pipeline.store import Snapshot
+from pipeline.tables import Verb
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue

@@ -7,7 +7,8 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.store import SCHEMAS, Snapshot, Table
+from pipeline.store import Snapshot
+from pipeline.tables import SCHEMAS, Table
 from schemas.fate import Reason
 from schemas.record import Decision
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.decisions import from_frame
 from pipeline.errors import StoreError
-from pipeline.store import Snapshot, Table
-from pipeline.versions import list_versions
+from pipeline.store import Snapshot
+from pipeline.tables import Table
+from pipeline.versions import readable_versions
 from schemas.annotation import Verdict
 from schemas.record import Decision
 
@@ -76,6 +77,8 @@ class Story(BaseModel):
     split: str | None
     releases: list[str]
     """Versions whose files hold it."""
+    unsearched: list[str]
+    """What is wrong with each version that could not be searched."""
 
 
 def find_record(snapshot: Snapshot, wanted: str) -> str:
@@ -96,7 +99,7 @@ def find_record(snapshot: Snapshot, wanted: str) -> str:
         raise StoreError(f"no record matches '{wanted}'; pass a record id, its beginning, or file:line")
     if len(found) > 1:
         shown = ", ".join(found[:_MOST_MATCHES]) + (", …" if len(found) > _MOST_MATCHES else "")
-        raise StoreError(f"'{wanted}' matches {len(found)} records ({shown}); pass more of the id")
+        raise StoreError(f"'{wanted}' matches {len(found)} records ({shown}); pass one id, or more of it")
     return str(found[0])
 
 
@@ -112,6 +115,8 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path) -> Story:
         StoreError: see ``find_record``.
     """
     record_id = find_record(snapshot, wanted)
+
+    found, unsearched = _releases_with(record_id, releases)
 
     def of(frame: pl.LazyFrame) -> pl.DataFrame:
         return frame.filter(pl.col("record_id") == record_id).collect()
@@ -135,7 +140,8 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path) -> Story:
             for row in of(snapshot.latest_annotations()).iter_rows(named=True)
         ],
         split=splits["split"][0] if splits.height else None,
-        releases=_releases_with(record_id, releases),
+        releases=found,
+        unsearched=unsearched,
     )
 
 
@@ -143,11 +149,16 @@ def _pick(row: dict[str, object], model: type[BaseModel]) -> dict[str, object]:
     return {name: row[name] for name in model.model_fields if name in row and name not in ("raw", "targets")}
 
 
-def _releases_with(record_id: str, releases: Path) -> list[str]:
+def _releases_with(record_id: str, releases: Path) -> tuple[list[str], list[str]]:
+    versions, unsearched = readable_versions(releases)
     found = []
-    for manifest in list_versions(releases):
+    for manifest in versions:
         files = [releases / manifest.version / split.file for split in manifest.splits.values()]
-        ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
-        if ids.filter(pl.col("id") == record_id).collect().height:
-            found.append(manifest.version)
-    return found
+        try:
+            ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
+            if ids.filter(pl.col("id") == record_id).collect().height:
+                found.append(manifest.version)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            problem = str(error).strip().split("\n")[0]
+            unsearched.append(f"{manifest.name}@{manifest.version} ({problem})")
+    return found, unsearched

@@ -11,7 +11,7 @@ from pipeline.adapter import FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.base_model import LoadedModel, load_adapter, load_base
 from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
 from pipeline.predict import answer_tokens, predict
-from pipeline.train import draw, read_examples, train
+from pipeline.train import check_examples, draw, read_examples, train
 from pipeline.versions import read_manifest
 from schemas.dataset import Finetune
 from schemas.task import Task
@@ -49,6 +49,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     """
     config = training.config
     examples = read_examples(training.version, TRAIN)
+    check_examples(examples, config)
     asked = draw(
         questions(task, read_examples(training.version, TEST)),
         config.eval_rows,

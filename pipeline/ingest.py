@@ -18,7 +18,8 @@ import polars as pl
 
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
-from pipeline.store import SCHEMAS, Store, Table
+from pipeline.store import Store
+from pipeline.tables import SCHEMAS, Table
 from schemas.dataset import Mode, Source
 from schemas.record import ID_BYTES, stable_hash
 

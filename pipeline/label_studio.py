@@ -262,6 +262,14 @@ class LabelStudio:
                         self._sdk.tasks.delete(id=str(task))
         return kept
 
+    def withdraw(self, tasks: Sequence[int]) -> int:
+        """Delete those of the tasks that have neither annotations nor drafts, and return how many these were."""
+        with self._explained("cannot take tasks back"):
+            idle = [task for task in tasks if not self._is_worked_on(task)]
+            for task in idle:
+                self._sdk.tasks.delete(id=str(task))
+        return len(idle)
+
     def _is_worked_on(self, task: int) -> bool:
         full = self._sdk.tasks.get(id=str(task))
         return bool(full.annotations or full.drafts)

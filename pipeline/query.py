@@ -4,7 +4,8 @@ import duckdb
 import polars as pl
 
 from pipeline.errors import StoreError
-from pipeline.store import Snapshot, Table
+from pipeline.store import Snapshot
+from pipeline.tables import Table
 
 VIEWS = {
     "current": "the decision that counts for every current record",

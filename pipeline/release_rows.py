@@ -14,7 +14,8 @@ from pipeline.errors import ReleaseError
 from pipeline.publish import Release, publish
 from pipeline.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.split import SplitRow, assign_splits
-from pipeline.store import SCHEMAS, Run, Snapshot, Store, Table
+from pipeline.store import Run, Snapshot, Store
+from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import list_versions
 from schemas.fate import Fate
 from schemas.manifest import Funnel, Manifest

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.adapter import PREDICTIONS, FinetuneRecord, newest_adapter, read_record
+from pipeline.adapter import PREDICTIONS, FinetuneRecord, find_adapter, read_record
 from pipeline.report import ClassScore, Estimate, Example, FineTuning, Mistake
 from schemas.task import Kind, Task
 
@@ -20,7 +20,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Exa
         task: the dataset's task.
         examples: the current records as people see them, by id.
     """
-    folder = newest_adapter(models)
+    folder = find_adapter(models)
     if folder is None:
         return None
     record = read_record(folder)

@@ -17,7 +17,8 @@ from pipeline.decisions import from_frame
 from pipeline.errors import LabelStudioError
 from pipeline.label_studio import LabelStudio, PulledTask
 from pipeline.labeling import Question, labeling_config, labeling_task, read_result
-from pipeline.store import SCHEMAS, Snapshot, Store, Table
+from pipeline.store import Snapshot, Store
+from pipeline.tables import SCHEMAS, Table
 from schemas.annotation import Annotation
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision, push_key, stable_hash
@@ -44,6 +45,8 @@ class Pushed:
     sent: int
     """New tasks."""
     already_there: int
+    withdrawn: int
+    """Tasks taken back, since their row has changed or gone."""
     refused: list[str]
     """What the server would not take, and why."""
 
@@ -110,7 +113,7 @@ def push_questions(
     run: str,
     on_tasks: Callable[[int], None] = lambda tasks: None,
 ) -> Pushed:
-    """Send every open question that the server does not have yet.
+    """Send every open question that the server does not have yet, and take back those about rows that changed.
 
     Raises:
         Unreachable: the server does not answer.
@@ -128,7 +131,9 @@ def push_questions(
             instruction=dataset.task.task_instruction(),
         )
         server = client.identity(project)
-        known = _pushed_keys(snapshot, server, client.task_ids(project))
+        there = client.task_ids(project)
+        withdrawn = client.withdraw(_outdated(snapshot, server, there))
+        known = _pushed_keys(snapshot, server, there)
         todo = {key: decision for key, decision in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
@@ -143,6 +148,7 @@ def push_questions(
         url=f"{client.url}/projects/{project}/data",
         sent=report.pushed,
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
+        withdrawn=withdrawn,
         refused=unfit + [f"record {todo[key].record_id}: {reason}" for key, reason in report.refused],
     )
 
@@ -151,6 +157,18 @@ def _pushed_keys(snapshot: Snapshot, server: str, there: set[int]) -> set[str]:
     """The questions that were sent and are still there; one whose task was deleted is asked again."""
     standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
     return set(snapshot.scan(Table.PUSHES).filter(standing).select("push_key").collect().to_series())
+
+
+def _outdated(snapshot: Snapshot, server: str, there: set[int]) -> list[int]:
+    """The tasks about a revision that is not the current one, as far as nobody has answered them.
+
+    An answer to them would decide nothing. Should a row change back, its question is sent again.
+    """
+    standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
+    current = snapshot.current_records().select("record_id", "revision")
+    answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key")
+    tasks = snapshot.scan(Table.PUSHES).filter(standing).join(current, on=["record_id", "revision"], how="anti")
+    return tasks.join(answered, on="push_key", how="anti").select("task_id").unique().collect().to_series().to_list()
 
 
 def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:

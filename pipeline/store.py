@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -27,118 +26,9 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import Busy, StoreError
+from pipeline.tables import SCHEMAS, Table, Verb
 from schemas.fate import Fate
 from schemas.manifest import Funnel
-
-_TIME: pl.DataType = pl.Datetime("us", "UTC")
-
-
-class Table(StrEnum):
-    """The tables of a dataset."""
-
-    RECORDS = "records"
-    DECISIONS = "decisions"
-    SPLITS = "splits"
-    PUSHES = "pushes"
-    ANNOTATIONS = "annotations"
-    RUNS = "runs"
-
-
-class Verb(StrEnum):
-    """What a run does."""
-
-    CURATE = "curate"
-    COLLECT = "collect"
-    RELEASE = "release"
-    FINETUNE = "finetune"
-
-
-SCHEMAS: dict[Table, pl.Schema] = {
-    Table.RECORDS: pl.Schema(
-        {
-            "record_id": pl.String(),
-            "revision": pl.String(),
-            "source": pl.String(),
-            "key": pl.String(),
-            "file": pl.String(),
-            "line": pl.Int64(),
-            "raw": pl.Binary(),
-            "error": pl.String(),
-            "withdrawn": pl.Boolean(),
-            "batch": pl.String(),
-            "position": pl.Int64(),
-            "ingested_at": _TIME,
-        }
-    ),
-    # Inputs, targets, suggestion and reasons are JSON text: the table is the same for every task.
-    Table.DECISIONS: pl.Schema(
-        {
-            "run": pl.String(),
-            "record_id": pl.String(),
-            "revision": pl.String(),
-            "task_digest": pl.String(),
-            "fate": pl.String(),
-            "reasons": pl.String(),
-            "duplicate_of": pl.String(),
-            "similarity": pl.Float64(),
-            "routed": pl.String(),
-            "inputs": pl.String(),
-            "targets": pl.String(),
-            "suggestion": pl.String(),
-            "label_source": pl.String(),
-            "doubt": pl.Float64(),
-            "group": pl.String(),
-            "tokens": pl.Int64(),
-        }
-    ),
-    Table.SPLITS: pl.Schema({"record_id": pl.String(), "group": pl.String(), "split": pl.String(), "run": pl.String()}),
-    Table.PUSHES: pl.Schema(
-        {
-            "push_key": pl.String(),
-            "record_id": pl.String(),
-            "revision": pl.String(),
-            "task_digest": pl.String(),
-            "routed": pl.String(),
-            "server": pl.String(),
-            "project": pl.Int64(),
-            "task_id": pl.Int64(),
-            "run": pl.String(),
-            "pushed_at": _TIME,
-        }
-    ),
-    Table.ANNOTATIONS: pl.Schema(
-        {
-            "server": pl.String(),
-            "project": pl.Int64(),
-            "task_id": pl.Int64(),
-            "annotation_id": pl.Int64(),
-            "push_key": pl.String(),
-            "record_id": pl.String(),
-            "annotator": pl.String(),
-            "verdict": pl.String(),
-            "targets": pl.String(),
-            "error": pl.String(),
-            "deleted": pl.Boolean(),
-            "created_at": _TIME,
-            "updated_at": _TIME,
-            "lead_time": pl.Float64(),
-            "run": pl.String(),
-        }
-    ),
-    Table.RUNS: pl.Schema(
-        {
-            "run": pl.String(),
-            "verb": pl.String(),
-            "config_digest": pl.String(),
-            "inputs": pl.String(),
-            "funnel": pl.String(),
-            "summary": pl.String(),
-            "started_at": _TIME,
-            "finished_at": _TIME,
-            "goldleaf": pl.String(),
-        }
-    ),
-}
 
 # Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
 _TABLE_SETTINGS = {

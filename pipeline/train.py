@@ -177,7 +177,7 @@ def train(
             the rows, or the loss is no longer a number.
     """
     examples = read_examples(source, "train") if isinstance(source, Path) else source
-    _check_examples(examples)
+    check_examples(examples, config)
     loaded = base or load_base(config.base_model)
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
@@ -204,12 +204,26 @@ def train(
     )
 
 
-def _check_examples(examples: Sequence[Example]) -> None:
+def check_examples(examples: Sequence[Example], config: Finetune) -> None:
+    """Find out what would stop a training before a model is loaded for it.
+
+    Raises:
+        TrainingError: there is nothing to train on, a row has no answer, or the batch is larger than the rows.
+    """
     if not examples:
         raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
     if silent := [example.id for example in examples if not example.answer.strip()]:
         raise TrainingError(
             f"{len(silent)} rows have no assistant message to learn, the first is {silent[0]}; release again"
+        )
+    _check_batch(config, min(len(examples), config.max_rows or len(examples)))
+
+
+def _check_batch(config: Finetune, rows: int) -> None:
+    if config.batch_size > rows:
+        raise TrainingError(
+            f"A batch of {config.batch_size} rows is more than the {rows} rows to train on; lower "
+            f"finetune.batch_size to {rows} or less, or add rows"
         )
 
 
@@ -226,11 +240,7 @@ def _prepare(
             f"All {len(tokens)} rows are longer than {limit} tokens, the shortest has {min(map(len, tokens))}; raise "
             "finetune.max_length, or choose a base model that reads longer texts"
         )
-    if config.batch_size > len(rows):
-        raise TrainingError(
-            f"A batch of {config.batch_size} rows is more than the {len(rows)} rows to train on; lower "
-            f"finetune.batch_size to {len(rows)} or less, or add rows"
-        )
+    _check_batch(config, len(rows))
     left_out = {LeftOut.NOT_DRAWN: len(examples) - len(drawn), LeftOut.TOO_LONG: len(drawn) - len(rows)}
     return rows, {reason: count for reason, count in left_out.items() if count}
 

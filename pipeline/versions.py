@@ -80,6 +80,17 @@ def list_versions(releases: Path) -> list[Manifest]:
     return [read_manifest(folder) for folder in _version_folders(releases)]
 
 
+def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
+    """For those who only look: the manifests that can be read, and what is wrong with each of the others."""
+    sound, damaged = [], []
+    for folder in _version_folders(releases):
+        try:
+            sound.append(read_manifest(folder))
+        except Damaged as error:
+            damaged.append(str(error))
+    return sound, damaged
+
+
 def _version_folders(releases: Path) -> list[Path]:
     found = [path.parent for path in releases.glob(f"*/{MANIFEST}") if _VERSION.fullmatch(path.parent.name)]
     return sorted(found, key=lambda folder: parse_version(folder.name))

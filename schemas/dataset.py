@@ -84,7 +84,8 @@ class Normalise(Part):
 
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"
     whitespace: Literal["clean", "keep"] = "clean"
-    """``clean``: ``\\n`` line ends, no trailing or exotic spaces, no control characters."""
+    """``clean``: ``\\n`` line ends, no trailing or exotic spaces, no control characters. ``keep``: nothing but
+    NUL goes, which no PostgreSQL, and so no Label Studio, can hold."""
 
 
 class Duplicates(Part):
@@ -200,6 +201,7 @@ class EngineChoice(Part):
     runner: Runner | None = None
     """Without it: Prefect where PREFECT_API_URL is set, otherwise inline."""
     workers: Annotated[int, Field(gt=0)] = 2
+    """Processes that count tokens; on Prefect also shards that are prepared at a time."""
 
 
 class Dataset(Part):

@@ -19,7 +19,7 @@ from flows.studio import LocalStudio
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import prediction_result, verdict_result
 from pipeline.review import marker
-from pipeline.store import Table
+from pipeline.tables import Table
 from schemas.annotation import Verdict
 from schemas.record import Decision, stable_hash
 

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from pipeline.ingest import Ingested, ingest
-from pipeline.store import Store, Verb
+from pipeline.store import Store
+from pipeline.tables import Verb
 from schemas.dataset import Source
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.store import SCHEMAS, Run, Store, Table
+from pipeline.store import Run, Store
+from pipeline.tables import SCHEMAS, Table
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.record import Decision
 

@@ -9,7 +9,8 @@ import polars as pl
 from flows.context import Context
 from flows.settings import Settings
 from pipeline.decisions import from_frame
-from pipeline.store import Store, Table
+from pipeline.store import Store
+from pipeline.tables import Table
 from schemas.record import Decision
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"

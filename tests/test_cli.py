@@ -17,7 +17,7 @@ from flows import curate
 from flows.cli import app
 from flows.context import Context
 from flows.run import run_all
-from pipeline.store import Verb
+from pipeline.tables import Verb
 from schemas.manifest import Funnel
 
 LAMP = "May I have my money back for the lamp?"
@@ -71,7 +71,7 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     curated = terminal.json("curate")
     assert (curated["lines"], curated["added"], curated["withdrawn"], curated["funnel"]["raw"]) == (8, 8, 0, 8)
-    assert set(curated["review"]) == {"waiting", "audits", "sent", "url", "refused", "problem"}
+    assert set(curated["review"]) == {"waiting", "audits", "sent", "withdrawn", "url", "refused", "problem"}
     released = terminal.json("release", "--version", "2.0.0")
     assert (released["dataset"], released["version"], released["created"]) == ("questions", "2.0.0", True)
     assert sum(released["splits"].values()) == 4
@@ -122,7 +122,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
         assert [fate, count] in [line[:2] for line in lines]
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
-    assert "1 questions wait for people, 1 not sent yet" in shown
+    assert "1 question waits for people, 1 not sent yet" in shown
     assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
 
 

@@ -11,7 +11,7 @@ from ingest_home import Home
 import pipeline.ingest
 from pipeline.errors import SourceError
 from pipeline.ingest import Ingested, field_value, source_files
-from pipeline.store import Table
+from pipeline.tables import Table
 from schemas.dataset import Mode, Source
 
 

@@ -10,7 +10,8 @@ from store_rows import B1, commit, decision, records
 from pipeline.decisions import to_frame
 from pipeline.errors import GoldleafError, StoreError
 from pipeline.query import VIEWS, query
-from pipeline.store import Snapshot, Store, Table, Verb
+from pipeline.store import Snapshot, Store
+from pipeline.tables import Table, Verb
 from schemas.fate import Fate
 
 

@@ -33,6 +33,11 @@ def desk(label_studio: LocalStudio, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
+def change_first(desk: Desk, question: str) -> None:
+    """Another text in the row with the id 1."""
+    desk.rows(row(1, question, None), *UNLABELED[1:])
+
+
 # --- Label Studio out of reach --------------------------------------------------------------------
 @contextmanager
 def no_server() -> Iterator[str]:
@@ -183,6 +188,36 @@ def test_a_project_that_was_deleted_is_made_anew_with_all_open_questions(desk: D
     assert desk.asked() == sorted([desk.id(2), desk.id(3)])
     assert desk.collect().decided == 0
     assert desk.decision(1).label_source is LabelSource.HUMAN, "what people said outlives the server"
+
+
+def test_the_question_about_a_row_that_changed_is_taken_back(desk: Desk) -> None:
+    desk.curate()
+    outdated = desk.task(1)
+    change_first(desk, "Where is my parcel now?")
+    assert desk.curate().review.withdrawn == 1
+    assert desk.asked() == sorted(desk.id(key) for key in (1, 2, 3))
+    assert outdated not in [task["id"] for task in desk.tasks()]
+
+
+def test_a_question_that_somebody_works_on_is_never_taken_back(desk: Desk) -> None:
+    desk.curate()
+    begun = desk.task(1)
+    desk.api.post(f"/api/tasks/{begun}/drafts", json={"result": desk.result("billing")}).raise_for_status()
+    change_first(desk, "Where is my parcel now?")
+    assert desk.curate().review.withdrawn == 0
+    assert begun in [task["id"] for task in desk.tasks()]
+
+
+def test_a_row_that_is_changed_back_has_its_question_back(desk: Desk) -> None:
+    desk.curate()
+    before = desk.asked()
+    texts = (desk.folder / "data.jsonl").read_text()
+    change_first(desk, "Where is my parcel now?")
+    desk.curate()
+    (desk.folder / "data.jsonl").write_text(texts)
+    result = desk.curate()
+    assert (result.review.sent, result.review.withdrawn) == (1, 1)
+    assert desk.asked() == before
 
 
 def test_other_choices_make_a_project_of_their_own(desk: Desk) -> None:

@@ -20,7 +20,8 @@ from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
 import pipeline.store
 from pipeline.decisions import to_frame
 from pipeline.errors import Busy, StoreError
-from pipeline.store import Store, Table, Verb
+from pipeline.store import Store
+from pipeline.tables import Table, Verb
 from schemas.fate import Fate
 
 
@@ -295,7 +296,8 @@ def _process(code: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 HALFWAY = """
 from pathlib import Path
-from pipeline.store import Store, Table
+from pipeline.store import Store
+from pipeline.tables import Table
 from store_rows import B1, records
 
 def build(present):
@@ -321,7 +323,8 @@ def test_a_writer_that_is_killed_halfway_leaves_no_part_of_its_batch(tmp_path: P
 
 LOCKED = """
 from pathlib import Path
-from pipeline.store import Store, Verb
+from pipeline.store import Store
+from pipeline.tables import Verb
 
 with Store(Path(sys.argv[1]), "toy").lock(Verb.CURATE):
     print("reached", flush=True)
