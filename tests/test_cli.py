@@ -273,6 +273,35 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     assert "damaged" in shown
 
 
+def test_a_version_whose_manifest_is_damaged_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    path = Path(terminal.json("release")["path"])
+    terminal.json("release", "--version", "1.1.0")
+    (path / "manifest.json").write_text("{")
+    problem = f"{path / 'manifest.json'} cannot be read ("
+    result = terminal.goldleaf("releases", "--json", exit_code=1)
+    assert [line["version"] for line in json.loads(result.stdout)] == ["1.1.0"]
+    assert result.stderr.startswith(f"error: {problem}")
+    status = terminal.json("status")
+    assert status["latest_release"] == "1.1.0"
+    assert [text.startswith(problem) for text in status["damaged_releases"]] == [True]
+    assert problem in terminal.goldleaf("status").stdout
+    story = terminal.json("explain", "data.jsonl:1")
+    assert story["releases"] == ["1.1.0"] and story["unsearched"] == status["damaged_releases"]
+
+
+def test_a_version_that_lost_a_file_is_named_by_explain(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    path = Path(terminal.json("release")["path"])
+    next(path.glob("data/train-*.parquet")).unlink()
+    shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
+    assert "not searched: questions@1.0.0 (" in shown and "releases: none yet" in shown
+
+
 # --- the whole way --------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", [[], ["--extraction"]], ids=["classification", "extraction"])
 def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: Path, kind: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The same stories as real Prefect flows: equal results, retries where a server is away, artifacts and events."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from desk import rename
 from loopback import LOST, Reply, serving
-from prefect import Flow
+from prefect import Flow, flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
@@ -114,6 +115,30 @@ def test_the_command_line_runs_on_prefect_and_prints_only_its_result(
     assert result.stdout.startswith("{\n") and result.stdout.endswith("}\n")
     runs = [run.name for run in prefect.read_flow_runs()]
     assert f"curate-{shop.folder.name}" in runs
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_as_many_shards_as_there_are_workers_are_prepared_at_a_time(workers: int) -> None:
+    together = threading.Barrier(workers, timeout=60)  # breaks where fewer run side by side
+    lock = threading.Lock()
+    active: list[int] = []
+    most: list[int] = []
+
+    def step(shard: int) -> int:
+        with lock:
+            active.append(shard)
+            most.append(len(active))
+        together.wait()
+        with lock:
+            active.remove(shard)
+        return shard * 10
+
+    @flow
+    def shards() -> list[int]:
+        return prefect_engine.PrefectEngine(workers=workers).map(step, [1, 2, 3, 4])
+
+    assert shards() == [10, 20, 30, 40]
+    assert max(most) == workers
 
 
 # --- servers that are away ------------------------------------------------------------------------
