@@ -47,14 +47,15 @@ def _estimate(score: object) -> Estimate:
 
 
 def _verdict(record: FinetuneRecord) -> str:
-    change = record.comparison.difference
-    sure = change.low > 0 or change.high < 0
-    how = "better" if change.value > 0 else "worse"
-    if not sure:
-        return "On these test rows the tuned model cannot be told from the untuned one."
+    change, unreadable = record.comparison.difference, record.untuned.unreadable
+    note = f" Of the untuned model's answers, {unreadable} are in no form that the task knows." if unreadable else ""
+    if change.low <= 0 <= change.high:
+        return "On these test rows the tuned model cannot be told from the untuned one." + note
+    low, high = 100 * change.low, 100 * change.high
     return (
-        f"Tuning made it {how} by {abs(change.value):.1%} (95% interval {change.low:+.1%} to {change.high:+.1%}); "
-        f"{record.comparison.better} rows got better, {record.comparison.worse} worse."
+        f"Tuning made it {'better' if change.value > 0 else 'worse'} by {100 * abs(change.value):.1f} points (95% "
+        f"interval {low:+.1f} to {high:+.1f}); {record.comparison.better} rows got better, "
+        f"{record.comparison.worse} worse.{note}"
     )
 
 

@@ -15,6 +15,8 @@ from pipeline.adapter import FinetuneRecord, Lineage, adapter_key, find_adapter,
 from pipeline.base_model import BUNDLED
 from pipeline.errors import TrainingError
 from pipeline.evaluate import Question, compare, evaluate
+from pipeline.report import Example
+from pipeline.report_finetuning import latest_finetuning
 from pipeline.train import LeftOut, TrainReport
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
@@ -232,3 +234,57 @@ def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_p
     assert "base_model: org/chat\n" in hub.read_text()
     assert "from_pretrained('org/chat'" in hub.read_text()
     assert "base_model:" not in local.read_text()
+
+
+# --- what the report says -------------------------------------------------------------------------
+def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
+    """A record over as many questions, all about apples."""
+    asked = [question(f"q{number}", "apple") for number in range(len(untuned))]
+    before, after = evaluate(Fruit, asked, untuned), evaluate(Fruit, asked, tuned)
+    return a_record().model_copy(update={"untuned": before, "tuned": after, "comparison": compare(before, after)})
+
+
+@pytest.mark.parametrize(
+    ("untuned", "tuned", "verdict"),
+    [
+        (
+            ["Hello!"] * 30,
+            ["apple"] * 30,
+            "Tuning made it better by 100.0 points (95% interval +100.0 to +100.0); 30 rows got better, 0 worse. "
+            "Of the untuned model's answers, 30 are in no form that the task knows.",
+        ),
+        (
+            ["apple"] * 30,
+            ["pear"] * 30,
+            "Tuning made it worse by 100.0 points (95% interval -100.0 to -100.0); 0 rows got better, 30 worse.",
+        ),
+        (
+            ["apple", "pear"] * 15,
+            ["pear", "apple"] * 15,
+            "On these test rows the tuned model cannot be told from the untuned one.",
+        ),
+    ],
+    ids=["better", "worse", "the same"],
+)
+def test_the_report_says_what_tuning_did_and_where_it_cannot_know(
+    tmp_path: Path, trained: Path, untuned: list[str], tuned: list[str], verdict: str
+) -> None:
+    save_adapter(trained, tmp_path / "models", judged(untuned, tuned))
+    shown = latest_finetuning(tmp_path / "models", Fruit, {})
+    assert shown is not None
+    assert shown.verdict == verdict
+    assert (shown.train_rows, shown.test_rows, shown.metric) == (40, 30, "accuracy")
+
+
+def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path: Path, trained: Path) -> None:
+    models = tmp_path / "models"
+    assert latest_finetuning(models, Fruit, {}) is None
+    save_adapter(trained, models, a_record("r1", hours=1))
+    wrong = judged(["apple", "apple"], ["apple", "pear"]).model_copy(update={"run": "r2"})
+    save_adapter(trained, models, wrong.model_copy(update={"created_at": a_record(hours=2).created_at}))
+    examples = {f"q{n}": Example(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
+    shown = latest_finetuning(models, Fruit, examples)
+    assert shown is not None and shown.run == "r2"
+    assert [(mistake.record.record_id, mistake.expected, mistake.tuned) for mistake in shown.mistakes] == [
+        ("q1", "apple", "pear")
+    ]

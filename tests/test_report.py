@@ -200,6 +200,8 @@ class Page(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr":  # where a name may break: it depends on the text, and changes nothing
+            return
         self.skeleton.append((tag, *(name for name, _ in attrs)))
         self.text += " "
         self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
