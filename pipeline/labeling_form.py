@@ -36,7 +36,9 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # No "<", ">" or "&": Label Studio takes the element's markup, not its text. Colours are mixed from the
 # current one, so that they fit the dark theme. Prefilled text fields take the focus, which would swallow
-# the hotkeys; what is invisible in its first millisecond cannot take it.
+# the hotkeys; what is invisible in its first millisecond cannot take it. The filter is emptied when Enter has
+# taken a choice, and then invisible for long enough to lose the focus: if it kept it, Ctrl+Enter would not
+# submit, but take the first choice of all.
 _STYLE = """
 .goldleaf { display: flex; flex-wrap: wrap; gap: 16px 32px; align-items: flex-start; padding: 4px 8px 24px; }
 .goldleaf h3, .goldleaf h4 { overflow-wrap: anywhere; white-space: pre-line; line-height: 1.4; }
@@ -50,7 +52,11 @@ _STYLE = """
   background: color-mix(in srgb, #e0a100 12%, transparent); }
 .goldleaf-why h4 + h4, .goldleaf-hint h4 { font-size: 14px; font-weight: 400; }
 .goldleaf-hint { opacity: 0.7; }
-.goldleaf-field { margin-bottom: 14px; }
+.goldleaf-fields { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 12px 16px; }
+.goldleaf-field { min-width: 0; }
+.goldleaf-field .ant-form-item { margin-bottom: 0; }
+.goldleaf-field [data-testid="textarea-counts"] { display: none; }
+.goldleaf-field:has(.goldleaf-many) { grid-column: 1 / -1; }
 .goldleaf-field textarea { field-sizing: content; height: auto !important; max-height: 40vh; }
 .goldleaf-field [data-testid="textarea-regions"], .goldleaf-field .htx-datetime { margin: 0 !important; }
 .goldleaf-field .htx-datetime input { margin: 4px; }
@@ -58,8 +64,11 @@ _STYLE = """
 .goldleaf .ant-checkbox-wrapper { margin: 0 8px 0 0; }
 .goldleaf-many .ant-input { background: transparent; color: inherit; }
 .goldleaf-many .lsf-choices { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
-.goldleaf-review { padding-top: 10px; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.goldleaf-review { margin-top: 14px; padding-top: 10px;
+  border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .goldleaf input, .goldleaf textarea { animation: goldleaf-unfocused 1ms; }
+.goldleaf-many .ant-input { animation-duration: 200ms; }
+.goldleaf-many .ant-input:not(:placeholder-shown) { animation: none; }
 @keyframes goldleaf-unfocused { from, to { visibility: hidden; } }
 .goldleaf [style*="order: 0"] sup { display: none; }
 @media (max-width: 900px) {
@@ -132,7 +141,7 @@ def _form(task: type[Task]) -> str:
     to_name = _object_name(inputs[0])
     why = _tag("Header", {"value": f"${WHY}", "size": "5", "style": "margin: 0"})
     # A hidden control is not required: once "unusable" is chosen, an empty form can be submitted.
-    until_reviewed = {"visibleWhen": "choice-unselected", "whenTagName": REVIEW}
+    until_reviewed = {"visibleWhen": "choice-unselected", "whenTagName": REVIEW, "className": "goldleaf-fields"}
     return _tag(
         "View",
         {"className": "goldleaf"},
