@@ -8,13 +8,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
+from pipeline.examples import Example
 from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Metric, Role, Task
@@ -28,22 +28,6 @@ _RESAMPLES = 1000
 _SEED = 17
 
 Pairs = Counter[tuple[str, JsonValue]]
-
-
-class Labeled(Protocol):
-    """A published row, as far as scoring needs it."""
-
-    @property
-    def id(self) -> str:
-        """The record's id."""
-
-    @property
-    def prompt(self) -> Sequence[Message]:
-        """What the model is asked."""
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The task's own inputs and targets."""
 
 
 class Question(BaseModel):
@@ -167,7 +151,7 @@ class Comparison(BaseModel):
         return f"{change:+.1f} points ({low:+.1f} to {high:+.1f}); {self.better} better, {self.worse} worse"
 
 
-def questions(task: type[Task], rows: Iterable[Labeled]) -> list[Question]:
+def questions(task: type[Task], rows: Iterable[Example]) -> list[Question]:
     """Merge rows with the same inputs into one question each, in order of appearance."""
     merged: dict[str, Question] = {}
     for row in rows:

@@ -10,8 +10,9 @@ from pathlib import Path
 from pipeline.adapter import FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.base_model import LoadedModel, load_adapter, load_base
 from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
+from pipeline.examples import draw, read_examples
 from pipeline.predict import answer_tokens, predict
-from pipeline.train import check_examples, draw, read_examples, train
+from pipeline.train import check_examples, train
 from pipeline.versions import read_manifest
 from schemas.dataset import Finetune
 from schemas.task import Task

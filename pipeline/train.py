@@ -5,23 +5,21 @@ inside the functions (see ``base_model``).
 """
 
 import math
-import random
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.base_model import LoadedModel, load_base, quiet
 from pipeline.errors import TrainingError
+from pipeline.examples import Example, draw, read_examples
 from schemas.dataset import Finetune
-from schemas.manifest import Manifest
 from schemas.message import Message, Speaker
 
 if TYPE_CHECKING:
@@ -30,23 +28,9 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-T = TypeVar("T")
-
 _IGNORED = -100  # the label of a token that has no part in the loss
 _TREND = 0.1
 """Share of the steps whose mean is the last loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One row of a published version, as training and evaluation need it."""
-
-    id: str
-    prompt: tuple[Message, ...]
-    answer: str
-    """The assistant's text."""
-    fields: Mapping[str, Any]
-    """The task's own inputs and targets."""
 
 
 class LeftOut(StrEnum):
@@ -110,49 +94,6 @@ class _Tokens:
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
-
-
-# --- rows -------------------------------------------------------------------------------------
-def read_examples(version: Path, split: str) -> list[Example]:
-    """Read a split of a published version, in the order of its file.
-
-    Raises:
-        TrainingError: the folder is no published version, or has no such split.
-    """
-    try:
-        manifest = Manifest.model_validate_json((version / "manifest.json").read_bytes())
-    except (OSError, ValidationError) as error:
-        raise TrainingError(f"{version} is no published version: its manifest.json cannot be read") from error
-    if split not in manifest.splits:
-        there = ", ".join(manifest.splits) or "none"
-        raise TrainingError(
-            f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); give it a share in "
-            "split.fractions, and release again"
-        )
-    file = version / manifest.splits[split].file
-    rows = pq.read_table(file, columns=["id", "prompt", "completion", "fields"]).to_pylist()
-    return [_example(row) for row in rows]
-
-
-def _example(row: Mapping[str, Any]) -> Example:
-    answers = [message["content"] for message in row["completion"] if message["role"] == Speaker.ASSISTANT]
-    prompt = tuple(Message.model_validate(message) for message in row["prompt"])
-    return Example(row["id"], prompt, "".join(answers), row["fields"])
-
-
-def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T], str]) -> list[T]:
-    """Draw at most ``count`` items at random, so that every stratum keeps its share; the order is random.
-
-    Equal arguments draw the same items.
-    """
-    chance = random.Random(seed)  # noqa: S311  repeatable on purpose, and no secret
-    shuffled = chance.sample(items, len(items))
-    if count is None or count >= len(shuffled):
-        return shuffled
-    # Every n-th item of the list sorted by stratum: each stratum gets its share, give or take one.
-    ordered = sorted(shuffled, key=stratum)
-    picked = [ordered[index * len(ordered) // count] for index in range(count)]
-    return chance.sample(picked, count)
 
 
 # --- training ---------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import datetime
 import warnings
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
@@ -13,6 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
 from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
+from pipeline.examples import Example
 from schemas.message import Message, Speaker
 from schemas.task import Input, Metric, Target, Task
 
@@ -34,15 +34,11 @@ class Order(Task):
     tags: Target[list[str]] = Field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Row:
-    id: str
-    fields: dict[str, Any]
-    prompt: tuple[Message, ...] = field(default=(Message(role=Speaker.USER, content="?"),))
+ASKED = (Message(role=Speaker.USER, content="?"),)
 
 
 def ask(task: type[Task], *rows: dict[str, Any]) -> list[Question]:
-    return questions(task, [Row(str(number), fields) for number, fields in enumerate(rows)])
+    return questions(task, [Example(str(number), ASKED, "", fields) for number, fields in enumerate(rows)])
 
 
 def fruits(*golds: str) -> list[Question]:

@@ -21,8 +21,9 @@ from pipeline.adapter import FinetuneRecord, Lineage, save_adapter
 from pipeline.base_model import BUNDLED, LoadedModel, load_adapter, load_base
 from pipeline.errors import TrainingError
 from pipeline.evaluate import compare, evaluate, questions
+from pipeline.examples import Example, draw, read_examples
 from pipeline.predict import answer_tokens, predict
-from pipeline.train import Example, LeftOut, StepReport, TrainReport, draw, read_examples, train
+from pipeline.train import LeftOut, StepReport, TrainReport, train
 from schemas.dataset import Finetune
 from schemas.manifest import Funnel, Manifest, SplitFile
 from schemas.message import Message, Speaker
