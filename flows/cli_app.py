@@ -95,7 +95,9 @@ def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str
 
         prepare_prefect(context.settings)
         from flows import prefect_flows
+        from flows.prefect_engine import start_server
 
+        start_server()
         token = prefect_flows.PROGRESS.set(progress)
         try:
             return getattr(prefect_flows, verb)(str(context.dataset.path), **arguments)

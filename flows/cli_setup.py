@@ -13,6 +13,7 @@ from rich.markup import escape
 from flows.cli_app import AsJson, app, explained, print_json, run_verb
 from flows.cli_verbs import SHOW
 from flows.console import TerminalProgress, err, out
+from pipeline.errors import ConfigError
 from schemas.dataset import Runner
 from schemas.task import Kind
 
@@ -111,7 +112,10 @@ def demo() -> None:
 
     def wait(text: str) -> None:
         out.print(text, soft_wrap=True)
-        input()
+        try:
+            input()
+        except EOFError as error:
+            raise ConfigError("ANNOTATE=me waits for Enter in a terminal; run `make demo` in one") from error
 
     context = play(Settings(), TerminalProgress(), verb, show, wait)
     file, store = os.path.relpath(context.dataset.path), context.store

@@ -5,6 +5,7 @@ Importing Prefect takes two seconds, so only what runs on it imports this module
 
 import functools
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +14,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.callables import get_call_parameters
@@ -67,6 +70,27 @@ class PrefectEngine:
     def artifact(self, key: str, markdown: str) -> None:
         """Create a markdown artifact; a stable key gives it a history."""
         create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+
+
+def start_server() -> None:
+    """Start Prefect's temporary server, unless a server is named; it stops when this process ends.
+
+    Prefect would start it by itself, but then Ctrl-C, which the terminal sends to the whole group of
+    processes, stops it too: the client then tried for 74 s to tell it that the run was interrupted.
+
+    Raises:
+        Unreachable: it does not start.
+    """
+    if PREFECT_API_URL.value():
+        return
+    # The server inherits the mask; it is stopped with SIGTERM.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        SubprocessASGIServer().start()
+    except RuntimeError as error:
+        raise Unreachable(f"{error} Name a server with PREFECT_API_URL, or use --engine inline.") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _task(step: Callable[P, R]) -> Task[P, R]:

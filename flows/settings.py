@@ -65,8 +65,10 @@ def prepare_prefect(settings: Settings) -> None:
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
     if not settings.prefect_api_url:
+        home = settings.home / ".prefect"
+        home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder only
         defaults |= {
-            "PREFECT_HOME": str(settings.home / ".prefect"),
+            "PREFECT_HOME": str(home),
             # A fresh home is migrated first, which on a busy machine takes longer than the default 20 s.
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         }

@@ -1,10 +1,14 @@
 """The same stories as real Prefect flows: equal results, retries where a server is away, artifacts and events."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import httpx
@@ -30,6 +34,7 @@ from flows.studio import LocalStudio
 from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
 from pipeline.review import Connection
 
+ROOT = Path(__file__).parent.parent
 ROWS: list[dict[str, object]] = [
     row(1, "Where is my parcel?", None),
     row(2, "Why was I charged twice?", None),
@@ -139,6 +144,34 @@ def test_as_many_shards_as_there_are_workers_are_prepared_at_a_time(workers: int
 
     assert shards() == [10, 20, 30, 40]
     assert max(most) == workers
+
+
+def test_ctrl_c_ends_a_run_on_prefect_s_temporary_server_without_a_traceback(tmp_path: Path) -> None:
+    """The terminal sends it to the server, too."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def never_answers(method: str, path: str, body: bytes) -> Reply:
+        asked.set()
+        ended.wait(120)
+        return LOST, {}, b""
+
+    write_dataset(tmp_path, ROWS)
+    file = tmp_path / "dataset.yaml"
+    with serving(never_answers) as server:
+        file.write_text(file.read_text().replace("path: data.jsonl", f"path: {server.url}/data.jsonl"))
+        command = [sys.executable, "-m", "flows.cli", "curate", str(file), "--engine", "prefect"]
+        alone = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+        environment = alone | {"GOLDLEAF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True
+        ) as process:
+            assert asked.wait(120), "the run never came to its source"
+            os.killpg(process.pid, signal.SIGINT)
+            output, errors = process.communicate(timeout=30)  # the client gave up after 74 s
+            ended.set()
+    assert process.returncode == 130, errors
+    assert "interrupted; what was committed stays, run the command again to go on" in errors
+    assert "Traceback" not in output + errors
 
 
 # --- servers that are away ------------------------------------------------------------------------

@@ -55,7 +55,9 @@ def test_prefect_keeps_to_itself_without_a_server_and_the_user_s_wishes_stand(cl
     prepare_prefect(Settings(prefect_api_url="http://127.0.0.1:4200/api"))
     assert "PREFECT_HOME" not in os.environ
     prepare_prefect(Settings())
-    assert os.environ["PREFECT_HOME"] == str(clean / "data" / "store" / ".prefect")
+    home = clean / "data" / "store" / ".prefect"
+    assert os.environ["PREFECT_HOME"] == str(home)
+    assert home.is_dir(), "Prefect's server does not start below a folder that is not there"
     assert os.environ["PREFECT_LOGGING_LEVEL"] == "DEBUG"
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
