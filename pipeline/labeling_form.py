@@ -50,7 +50,8 @@ _STYLE = """
 .goldleaf-form { flex: 2 1 320px; min-width: 0; position: sticky; top: 0; }
 .goldleaf-why { margin: 12px 0 16px; padding: 8px 12px; border-left: 4px solid #e0a100; border-radius: 4px;
   background: color-mix(in srgb, #e0a100 12%, transparent); }
-.goldleaf-why h4 + h4, .goldleaf-hint h4 { font-size: 14px; font-weight: 400; }
+.goldleaf-why h4 + h4, .goldleaf-hint h4, .goldleaf-rest h4 { font-size: 14px; font-weight: 400; }
+.goldleaf-rest { margin-top: 6px; }
 .goldleaf-hint { opacity: 0.7; }
 .goldleaf-fields { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 12px 16px; }
 .goldleaf-field { min-width: 0; }
@@ -149,12 +150,18 @@ def _form(task: type[Task]) -> str:
         _view("goldleaf-text", *(_input(name, titled=len(inputs) > 1) for name in inputs)),
         _view(
             "goldleaf-form",
-            _header(task.task_instruction(), size=4),
+            *_instruction(task),
             _view("goldleaf-why", _header("Why you see this"), why),
             _tag("View", until_reviewed, *_fields(task, to_name)),
             _review(to_name),
         ),
     )
+
+
+def _instruction(task: type[Task]) -> list[str]:
+    """The first paragraph as a heading, the rest smaller: the choices should be in sight without scrolling."""
+    question, _, rest = task.task_instruction().partition("\n\n")
+    return [_header(question, size=4), *([_view("goldleaf-rest", _header(rest.strip()))] if rest.strip() else [])]
 
 
 def _object_name(field: str) -> str:
