@@ -70,7 +70,7 @@ def collect(context: Context, engine: Engine) -> Collected:
             annotations=pulled.changed,
             decided=len(decisions),
             waiting=len(open_questions(after)),
-            invalid=len(invalid_annotations(after, context.dataset.task.task_digest())),
+            invalid=len(invalid_annotations(after, context.dataset.task)),
             funnel=after.funnel(),
         )
         store.clear_work()

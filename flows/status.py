@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
+from pipeline.decisions import question_key
 from pipeline.errors import GoldleafError
 from pipeline.formats import read_rows
 from pipeline.ingest import source_files
@@ -21,7 +22,6 @@ from pipeline.validate import task_fields
 from pipeline.versions import readable_versions
 from schemas.dataset import Source
 from schemas.manifest import Funnel
-from schemas.record import push_key
 
 _LAST_RUNS = 5
 _TRIED_ROWS = 200
@@ -72,7 +72,7 @@ def read_status(context: Context) -> Status:
     snapshot = context.store.snapshot().at_last_commit()
     questions = open_questions(snapshot)
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
-    unsent = sum(push_key(asked.record_id, asked.revision, asked.task_digest) not in sent for asked in questions)
+    unsent = sum(question_key(asked, context.dataset.task) not in sent for asked in questions)
     versions, damaged = readable_versions(context.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(

@@ -10,10 +10,13 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
+from pipeline.consensus import had_people, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, still_valid, to_frame
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
+from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing, triage
@@ -22,7 +25,7 @@ from pipeline.validate import Prepared, prepare_shard
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.record import Decision
+from schemas.record import Decision, stable_hash
 from schemas.task import Kind, Task
 
 SHARD_ROWS = 250_000
@@ -36,6 +39,8 @@ class Past:
 
     decision: Decision | None = None
     """The automatic one that counts, by a curate run."""
+    origin: Decision | None = None
+    """The last one that no person had a part in: what was doubted before anybody answered."""
     human: Decision | None = None
     """The latest outcome of people's answers, if any answer stands."""
     route: Routed | None = None
@@ -76,8 +81,12 @@ def pasts(snapshot: Snapshot, task_digest: str) -> dict[str, Past]:
     )
     first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
     routes = {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
+    before = [decision.record_id for decision in automatic.values() if had_people(decision)]
+    untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, task_digest, before)}
     for record_id in automatic.keys() | human.keys():
-        found[record_id] = Past(automatic.get(record_id), human.get(record_id), routes.get(record_id))
+        found[record_id] = Past(
+            automatic.get(record_id), untouched.get(record_id), human.get(record_id), routes.get(record_id)
+        )
     return found
 
 
@@ -93,22 +102,26 @@ def standing(decision: Decision | None) -> Standing:
     return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
 
 
-def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
+def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
     cases = []
     for part in prepared:
         for row in pl.read_parquet(part.path).iter_rows(named=True):
-            cases.append(_case(row, past.get(row["record_id"], Past())))
+            cases.append(_case(row, past.get(row["record_id"], Past()), task))
     return cases
 
 
-def _case(row: dict[str, Any], past: Past) -> Case:
+def _case(row: dict[str, Any], past: Past, task: type[Task]) -> Case:
+    inputs = orjson.loads(row["inputs"]) if row["inputs"] is not None else {}
+    if any(d and d.inputs != inputs and inputs_key(task, d.inputs) != row["key"] for d in (past.origin, past.human)):
+        # Another field map: the same raw row asks something else now.
+        past = Past()
     case = Case(
         record_id=row["record_id"],
         revision=row["revision"],
         order=row["order"],
         text_key=row["key"],
-        inputs=orjson.loads(row["inputs"]) if row["inputs"] is not None else {},
+        inputs=inputs,
         targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
         rejects=_reasons(row["rejects"]),
         holds=_reasons(row["holds"]),
@@ -119,9 +132,13 @@ def _case(row: dict[str, Any], past: Past) -> Case:
     if past.human is not None:
         case.human_reasons = past.human.reasons
         if case.human is Standing.LABELED:
+            if past.human.targets != case.targets:
+                case.replaced = case.targets
             case.targets = past.human.targets
     if past.decision is not None:
-        _remember(case, past.decision)
+        case.tokens, case.rendering = past.decision.tokens, past.decision.rendering
+    if past.origin is not None:
+        _remember(case, past.origin)
     return case
 
 
@@ -136,8 +153,6 @@ def _remember(case: Case, past: Decision) -> None:
     case.doubt = past.doubt
     case.suggestion = past.suggestion
     case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
-    if case.targets == past.targets:
-        case.tokens = past.tokens
 
 
 def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset) -> None:
@@ -145,11 +160,14 @@ def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dat
     splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
     config = dataset.config
     candidates = list(_candidates(cases, prepared, splits))
-    resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict)
+    classified = dataset.task.task_kind() is Kind.CLASSIFICATION
+    resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict, answers_repeat=classified)
     by_id = {case.record_id: case for case in cases}
     for case in cases:
         if row := resolved.get(case.record_id):
             _take_over(case, row)
+            if row.corrected:
+                case.doubts.append(_corrected(by_id[row.corrected], dataset.task))
             rivals = [by_id[record_id].targets for record_id in row.conflict]
             case.conflict_answers = [dataset.task.task_answer(targets) for targets in rivals if targets is not None]
 
@@ -168,6 +186,7 @@ def _candidates(cases: list[Case], prepared: list[Prepared], splits: dict[str, s
             key=case.text_key,
             answer=_answer(case.targets),
             human=case.human is Standing.LABELED,
+            replaced=_answer(case.replaced),
             order=case.order,
             partition=partition,
             split=splits.get(case.record_id, fixed),
@@ -176,6 +195,12 @@ def _candidates(cases: list[Case], prepared: list[Prepared], splits: dict[str, s
 
 def _answer(targets: dict[str, JsonValue] | None) -> str | None:
     return orjson.dumps(targets, option=orjson.OPT_SORT_KEYS).decode() if targets is not None else None
+
+
+def _corrected(like: Case, task: type[Task]) -> Reason:
+    before = task.task_answer(like.replaced) if like.replaced else ""
+    after = task.task_answer(like.targets) if like.targets else ""
+    return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
 
 
 def _take_over(case: Case, row: Resolution) -> None:
@@ -224,7 +249,7 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
         agrees = predicted in rivals.get(case.text_key, ())
         if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
             detail = f"'{predicted}', not '{case.targets[field]}'"
-            case.doubts = [Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail)]
+            case.doubts.append(Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail))
     note: str = found.note
     return note
 
@@ -241,7 +266,7 @@ def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
     fields = task.task_targets()
     for case in cases:
         if case.targets is not None and case.human is Standing.NOTHING and is_kept(case):
-            case.doubts = ungrounded(_text(case), case.targets, fields)
+            case.doubts += ungrounded(_text(case), case.targets, fields)
     return ""
 
 
@@ -263,13 +288,23 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
 
 
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Count the tokens of prompt and answer of the kept cases that lack a count."""
+    """Count the tokens of prompt and answer of the kept cases; others have none, but for those that are too long."""
     _count([case for case in cases if is_kept(case)], task, config)
+    for case in cases:
+        if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejects):
+            case.tokens, case.rendering = None, ""
 
 
 def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    todo = [case for case in cases if case.tokens is None]
-    texts = [_rendered(case, task) for case in todo]
+    """Count what was not counted before in this encoding and with these very words."""
+    todo, texts = [], []
+    for case in cases:
+        text = _rendered(case, task)
+        rendering = stable_hash(config.measure.encoding, text)
+        if case.tokens is None or case.rendering != rendering:
+            case.rendering = rendering
+            todo.append(case)
+            texts.append(text)
     counts = count_tokens(texts, config.measure.encoding, config.engine.workers)
     for case, tokens in zip(todo, counts, strict=True):
         case.tokens = tokens
@@ -304,9 +339,13 @@ def assess(
         run: the deciding run.
         folder: for the file.
         rejudge: doubt all labels anew, not only those that no run has judged.
+
+    Raises:
+        ConfigError: no row has a field that splits are grouped by.
     """
     config, task = dataset.config, dataset.task
-    cases = build_cases(prepared, pasts(snapshot, task.task_digest()))
+    _check_grouping(prepared, config)
+    cases = build_cases(prepared, pasts(snapshot, task.task_digest()), task)
     if rejudge:
         for case in cases:
             case.judged, case.doubt, case.doubts = False, None, []
@@ -318,3 +357,13 @@ def assess(
     path = folder / "decisions.parquet"
     to_frame(result.decisions).write_parquet(path)
     return Assessed(path, note, result.budget, result.used, result.waiting)
+
+
+def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
+    """A field that is misspelt would group nothing, and the card would promise what is not so."""
+    found = frozenset[str]().union(*(part.grouping for part in prepared))
+    missing = [name for name in config.split.group_by if name not in found]
+    if missing and any(part.readable for part in prepared):
+        raise ConfigError(
+            f"split.group_by names '{missing[0]}', which no row has; correct it (dots reach into objects)"
+        )

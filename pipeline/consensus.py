@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame, latest, still_valid
+from pipeline.decisions import from_frame, latest, question_key, still_valid
+from pipeline.labeling import read_result
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.record import Decision, push_key
+from schemas.record import Decision
 from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
@@ -34,11 +36,11 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     A record whose answer was taken back gets its last automatic decision again.
     """
     task_digest = dataset.task.task_digest()
-    annotations = _by_record(snapshot, task_digest)
+    annotations = _by_record(snapshot, dataset.task)
     current = {d.record_id: d for d in from_frame(_of(snapshot.current_decisions(), annotations))}
     collected = latest(still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task_digest))
     said = {d.record_id: d for d in from_frame(_of(collected, annotations))}
-    asked = {d.record_id: d for d in origins(snapshot, task_digest) if d.record_id in annotations}
+    asked = {d.record_id: d for d in origins(snapshot, task_digest, annotations)}
     decisions = []
     for record_id, items in annotations.items():
         if record_id not in current or record_id not in asked:
@@ -55,43 +57,60 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     return decisions
 
 
-def origins(snapshot: Snapshot, task_digest: str) -> Iterator[Decision]:
-    """The last decision about every record, as it is now, that no person had a part in."""
+def origins(snapshot: Snapshot, task_digest: str, records: Iterable[str]) -> Iterator[Decision]:
+    """The last decision about each of some records, as it is now, that no person had a part in."""
     automatic = snapshot.committed_decisions(Verb.CURATE).filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
         ~pl.col("reasons").str.contains_any([f'"code":"{code}"' for code in _OF_PEOPLE]),
     )
-    yield from from_frame(latest(still_valid(automatic, snapshot, task_digest)).collect())
+    yield from from_frame(_of(latest(still_valid(automatic, snapshot, task_digest)), records))
 
 
-def deciding_state(snapshot: Snapshot, task_digest: str) -> dict[str, Verdict]:
+def had_people(decision: Decision) -> bool:
+    """Whether people had a part in an automatic decision."""
+    return decision.label_source is LabelSource.HUMAN or any(r.code in _OF_PEOPLE for r in decision.reasons)
+
+
+def deciding_state(snapshot: Snapshot, task: type[Task]) -> dict[str, Verdict]:
     """What the newest standing annotation of every record amounts to, skips and invalid ones included."""
     found = {}
-    for record_id, items in _by_record(snapshot, task_digest).items():
+    for record_id, items in _by_record(snapshot, task).items():
         standing = [item for item in items if not item.deleted]
         if standing:
             found[record_id] = max(standing, key=lambda item: (item.updated_at, item.annotation_id)).verdict
     return found
 
 
-def invalid_annotations(snapshot: Snapshot, task_digest: str) -> list[Annotation]:
+def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
     """Annotations that break the task's schema, where no valid one decides: people must correct them."""
-    undecided = [items for items in _by_record(snapshot, task_digest).values() if deciding(items) is None]
+    undecided = [items for items in _by_record(snapshot, task).values() if deciding(items) is None]
     return [item for items in undecided for item in items if item.verdict is Verdict.INVALID and not item.deleted]
 
 
-def _by_record(snapshot: Snapshot, task_digest: str) -> dict[str, list[Annotation]]:
-    """Annotations of the current revisions; answers to an older revision's question no longer count."""
-    current = dict(snapshot.current_records().select("record_id", "revision").collect().iter_rows())
+def _by_record(snapshot: Snapshot, task: type[Task]) -> dict[str, list[Annotation]]:
+    """The annotations that answer the records' present questions: of this revision, these inputs and this task."""
+    said = snapshot.latest_annotations().collect()
+    asked = {
+        question_key(decision, task): decision
+        for decision in from_frame(_of(snapshot.current_decisions(), said["record_id"].unique()))
+        if decision.task_digest == task.task_digest()
+    }
     found: dict[str, list[Annotation]] = defaultdict(list)
-    for row in snapshot.latest_annotations().collect().iter_rows(named=True):
-        record_id = row["record_id"]
-        if record_id in current and row["push_key"] == push_key(record_id, current[record_id], task_digest):
-            targets = orjson.loads(row["targets"]) if row["targets"] is not None else None
-            found[record_id].append(
-                Annotation.model_validate({k: v for k, v in row.items() if k != "run"} | {"targets": targets})
-            )
+    for row in said.iter_rows(named=True):
+        if decision := asked.get(row["push_key"]):
+            found[decision.record_id].append(_annotation(row, decision, task))
     return found
+
+
+def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
+    """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be mended."""
+    values = {name: value for name, value in row.items() if name != "run"}
+    values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
+    annotation = Annotation.model_validate(values)
+    if annotation.verdict is Verdict.SKIPPED:
+        return annotation
+    answer = read_result(task, annotation.result, was_cancelled=False, inputs=decision.inputs)
+    return annotation.model_copy(update=answer.model_dump())
 
 
 def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:

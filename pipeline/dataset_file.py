@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigError
+from pipeline.normalise import normalise_text
 from schemas.dataset import Dataset
 from schemas.task import Task, TaskDefinitionError
 
@@ -78,6 +79,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         raise ConfigError("\n".join(_messages(path, root, error))) from error
     try:
         task = load_task(config.task, path.parent)
+        _check_choices(task, config)
     except ConfigError as error:
         raise ConfigError(f"{path}:{_line(_node_at(root, ('task',)))}: {error}") from error
     return LoadedDataset(path, config, task)
@@ -138,6 +140,17 @@ def load_task(reference: str, folder: Path) -> type[Task]:
     except TaskDefinitionError as error:
         raise ConfigError(f"{location}: {error}") from error
     return task
+
+
+def _check_choices(task: type[Task], config: Dataset) -> None:
+    """Rows are normalised before they are compared with the choices, so a choice must be in that form too."""
+    for field in task.task_targets():
+        for choice in field.choices:
+            if (clean := normalise_text(choice, config.normalise)) != choice:
+                raise ConfigError(
+                    f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
+                    f"({clean!a}) after normalise.unicode: {config.normalise.unicode}; spell it so"
+                )
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -7,10 +7,12 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
+from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import SCHEMAS, Table
 from schemas.fate import Reason
-from schemas.record import Decision
+from schemas.record import Decision, push_key
+from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
 
@@ -53,6 +55,11 @@ def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -
     return same_task.join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
 
 
+def question_key(decision: Decision, task: type[Task]) -> str:
+    """The push key of the question that a decision's record asks people."""
+    return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))
+
+
 def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
     """The newest decision of every record, of decisions that come oldest first."""
     return decisions.unique("record_id", keep="last", maintain_order=True)
@@ -81,4 +88,5 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.doubt,
         decision.group,
         decision.tokens,
+        decision.rendering,
     )

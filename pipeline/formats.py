@@ -7,7 +7,8 @@ Rules that hold for every format:
 
 * Text is UTF-8; a byte order mark at the start is no part of the first row.
 * JSON is strict: no NaN, no Infinity, no lone surrogates, at most ``MAX_DEPTH`` levels. Integers beyond
-  64 bits are read as floats. The last of two equal keys counts.
+  64 bits are read as floats (in JSONL, whose lines are kept as they are) or as texts (in JSON). The last of
+  two equal keys counts.
 * ``.gz`` and ``.zst`` files are decompressed while they are read.
 """
 
@@ -15,8 +16,10 @@ import base64
 import csv
 import datetime
 import io
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +40,7 @@ MAX_CELL = 64 * 1024 * 1024
 PARQUET_BATCH = 4096
 """Rows that are held in memory at once."""
 
+_LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _FORMATS = {
     ".jsonl": Format.JSONL,
@@ -150,11 +154,23 @@ def _read_json(data: bytes) -> Iterator[RawRow]:
     except orjson.JSONDecodeError as error:
         yield RawRow(1, data, error=_unreadable(_json_problem(data, error) + _jsonl_hint(data)))
         return
+    if _LONG_INTEGER.search(data):
+        # The rows are written anew, so digits that a float drops would be gone for good, ids among them.
+        with suppress(RecursionError):
+            value = json.loads(data, parse_int=_exact)
     if isinstance(value, list):
         for number, element in enumerate(value, start=1):
             yield _json_row(number, _compact(element), element)
     else:
         yield _json_row(1, _compact(value) if isinstance(value, dict) else data, value)
+
+
+def _exact(digits: str) -> int | str:
+    """An integer, or its digits as text where it has more than 64 bits."""
+    # No integer of 64 bits is longer, and Python refuses to read those of thousands of digits.
+    if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**64:
+        return digits
+    return number
 
 
 def _json_row(number: int, raw: bytes, value: Any) -> RawRow:

@@ -6,6 +6,7 @@ nothing, a changed row is a new revision, and in a snapshot source a vanished ro
 
 import glob
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
 """Raw bytes that are held in memory at once, apart from the longest row's."""
 _DOWNLOAD_TIMEOUT_S = 60.0
+_EXACT_BELOW = 2**53
+"""Smaller whole numbers are the same as floats."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,9 @@ def _read(source: Source, file: Path) -> Iterator[RawRow]:
 def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
     """The user's id of a row, or its content and occurrence number where it has none."""
     value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
+    if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
+        # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
+        value = field_value(json.loads(raw.raw), str(source.key))
     if value is not None and value != "":
         # The type is part of the key: 1 and "1" are two ids.
         return value if isinstance(value, str) else f"{type(value).__name__}:{value}"

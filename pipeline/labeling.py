@@ -24,6 +24,7 @@ from pipeline.labeling_form import (
     labeling_config,
 )
 from schemas.annotation import Verdict
+from schemas.fate import Reason
 from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.task import Role, Task
 
@@ -167,8 +168,16 @@ def _sendable(text: str, where: str) -> str:
 
 
 # --- back from people -----------------------------------------------------------------------------
-def read_result(task: type[Task], result: list[dict[str, Any]], was_cancelled: bool) -> Answer:
-    """What an annotation's result says; a skipped task says nothing, though its result is full."""
+def read_result(
+    task: type[Task],
+    result: list[dict[str, Any]],
+    was_cancelled: bool,
+    inputs: Mapping[str, Any] | None = None,
+) -> Answer:
+    """What an annotation's result says; a skipped task says nothing, though its result is full.
+
+    With the record's inputs, the answer must also suit the task's validators over several fields.
+    """
     if was_cancelled:
         return Answer(verdict=Verdict.SKIPPED)
     values = {region["from_name"]: region.get("value") or {} for region in result if "from_name" in region}
@@ -183,9 +192,14 @@ def read_result(task: type[Task], result: list[dict[str, Any]], was_cancelled: b
             errors.append(f"{field.name}: {error}")
     if not errors:
         try:
-            return Answer(verdict=Verdict.LABELED, targets=task.task_validate_targets(read))
+            targets = task.task_validate_targets(read)
+            errors = [_reason(reason) for reason in task.task_problems(inputs, targets)] if inputs else []
+            if not errors:
+                return Answer(verdict=Verdict.LABELED, targets=targets)
         except ValidationError as error:
             errors = [_problem(item) for item in error.errors(include_url=False, include_context=False)]
+        except ValueError as error:
+            errors = [str(error)]
     return Answer(
         verdict=Verdict.INVALID, error=f"{'; '.join(errors)}. Correct the annotation in Label Studio and update it."
     )
@@ -201,6 +215,10 @@ def _read(field: TargetField, value: Mapping[str, Any]) -> Any:
     if len(filled) > 1:
         raise ValueError(f"{len(filled)} values where one is expected, got {filled}")
     return filled[0] if filled else None
+
+
+def _reason(reason: Reason) -> str:
+    return f"{reason.field}: {reason.detail}" if reason.field else reason.detail
 
 
 def _problem(item: Mapping[str, Any]) -> str:

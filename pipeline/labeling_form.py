@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from pydantic import BaseModel
 
@@ -39,6 +39,13 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # the hotkeys; what is invisible in its first millisecond cannot take it. The filter is emptied when Enter has
 # taken a choice, and then invisible for long enough to lose the focus: if it kept it, Ctrl+Enter would not
 # submit, but take the first choice of all.
+# All hotkeys are dead while a radio button or checkbox has the focus. Its looks and its label are other
+# elements, so it is invisible itself and Tab passes it by; a click on the label still chooses it. Where no
+# hotkey chooses it, it can be reached: without a filter always, with one while something is typed there.
+# Of many choices the chosen one sticks to the edge of the window instead of scrolling out of sight: people
+# must see what they confirm. It is not moved to the front, as the list would jump under the pointer and Enter
+# in the filter would take another than the one that stands first. Only flex lets it stick, a grid would hold
+# it in its cell. The 8px are those that Label Studio leaves free above its bar.
 _STYLE = """
 .goldleaf { display: flex; flex-wrap: wrap; gap: 16px 32px; align-items: flex-start; padding: 4px 8px 24px; }
 .goldleaf h3, .goldleaf h4 { overflow-wrap: anywhere; white-space: pre-line; line-height: 1.4; }
@@ -64,12 +71,27 @@ _STYLE = """
 .goldleaf-field .lsf-choices, .goldleaf-review .lsf-choices { margin: 6px 0 0; }
 .goldleaf .ant-checkbox-wrapper { margin: 0 8px 0 0; }
 .goldleaf-many .ant-input { background: transparent; color: inherit; }
-.goldleaf-many .lsf-choices { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
+.goldleaf-many { container-type: inline-size; }
+.goldleaf-many .lsf-choices { display: flex; flex-wrap: wrap; align-items: flex-start; }
+.goldleaf-many .lsf-choice { box-sizing: border-box; width: 100%; overflow-wrap: anywhere; }
+@container (min-width: 380px) { .goldleaf-many .lsf-choice { width: 50%; } }
+@container (min-width: 570px) { .goldleaf-many .lsf-choice { width: 33.33%; } }
+@container (min-width: 760px) { .goldleaf-many .lsf-choice { width: 25%; } }
+.goldleaf-many .lsf-choice label { margin: 0; line-height: 1.57; }
+.goldleaf-many label span { flex: none; }
+.goldleaf-many label span + span { flex: 0 1 auto; min-width: 0; padding: 0 0 0 6px; }
+.goldleaf-many sup { display: inline-block; }
+.goldleaf-many .lsf-choice:has(input:checked) { position: sticky; top: 0; bottom: -8px; z-index: 1;
+  border-radius: 4px; box-shadow: 0 0 0 1px var(--color-primary-surface, #4c5fa9);
+  background: color-mix(in srgb, var(--color-primary-surface, #4c5fa9) 15%, var(--color-neutral-background, Canvas)); }
 .goldleaf-review { margin-top: 14px; padding-top: 10px;
   border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .goldleaf input, .goldleaf textarea { animation: goldleaf-unfocused 1ms; }
 .goldleaf-many .ant-input { animation-duration: 200ms; }
 .goldleaf-many .ant-input:not(:placeholder-shown) { animation: none; }
+.goldleaf .lsf-choice__item:not([style*="order: 0"]) input,
+.goldleaf-many .lsf-choice__item input { visibility: hidden; }
+.goldleaf-many .ant-input:not(:placeholder-shown) + .lsf-choices input { visibility: visible; }
 @keyframes goldleaf-unfocused { from, to { visibility: hidden; } }
 .goldleaf [style*="order: 0"] sup { display: none; }
 @media (max-width: 900px) {
@@ -221,7 +243,9 @@ def _choice(field: TargetField, value: str, key: str | None) -> str:
         raise ConfigError(f"the choice {value!r} of '{field.name}' holds a character that no form can show; rename it")
     shown = _literal(value)
     attributes = {"value": shown} | ({"hotkey": key} if key else _DEAD_KEY)
-    return _tag("Choice", attributes | ({} if shown == value else {"alias": value}))
+    # Long names break after an underscore. The value stays without breaks: it is what the filter searches.
+    breaking = {"html": escape(shown).replace("_", "_<wbr>")} if "_" in shown else {}
+    return _tag("Choice", attributes | breaking | ({} if shown == value else {"alias": value}))
 
 
 def _review(to_name: str) -> str:

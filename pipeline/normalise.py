@@ -6,11 +6,13 @@ indentation and runs of spaces inside a line (instruction data holds code and ta
 that emoji and Persian are written with, and the ideographic space, which is the ordinary one in Japanese.
 """
 
+import json
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from schemas.dataset import Normalise
+from schemas.task import Role, Task
 
 _LINE_ENDS = "\v\f\x85\u2028\u2029"
 """Besides carriage returns; a form feed is the page break of text that was a PDF."""
@@ -23,6 +25,8 @@ _CLEAN: dict[int, str | None] = {
     **{ord(space): " " for space in _SPACES},
     ord(_BYTE_ORDER_MARK): None,
 }
+_BETWEEN_FIELDS = "\x1f"
+"""To ``match_key`` it is white space, so no key of a single text holds it."""
 _TRAILING = (" \n", "\t\n", "\u3000\n")
 """The blanks that are left after cleaning, at the end of a line."""
 
@@ -70,3 +74,15 @@ def match_key(text: str) -> str:
         return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
+
+
+def inputs_key(task: type[Task], inputs: Mapping[str, Any]) -> str:
+    """The form in which inputs that ask the same are equal, compared field by field."""
+    return _BETWEEN_FIELDS.join(map(match_key, input_texts(task, inputs)))
+
+
+def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
+    """The inputs as texts, in the order of the task's fields."""
+    for name in task.task_names(Role.INPUT):
+        value = inputs.get(name)
+        yield value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

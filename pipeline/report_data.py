@@ -226,8 +226,9 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
 
 
 def _review(state: _State) -> Review:
-    before = {d.record_id: d for d in origins(state.snapshot, state.task.task_digest())}
-    said = deciding_state(state.snapshot, state.task.task_digest())
+    asked = [decision.record_id for decision in state.decisions if decision.routed is not None]
+    before = {d.record_id: d for d in origins(state.snapshot, state.task.task_digest(), asked)}
+    said = deciding_state(state.snapshot, state.task)
     counts: Counter[str] = Counter()
     changes: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)
     audited, errors = 0, 0

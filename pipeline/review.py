@@ -4,7 +4,7 @@ A push sends only committed decisions, and only what the server does not have ye
 repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame
+from pipeline.decisions import from_frame, question_key
 from pipeline.errors import LabelStudioError
 from pipeline.label_studio import LabelStudio, PulledTask
 from pipeline.labeling import Question, labeling_config, labeling_task, read_result
@@ -21,7 +21,8 @@ from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from schemas.annotation import Annotation
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
-from schemas.record import Decision, push_key, stable_hash
+from schemas.record import Decision, stable_hash
+from schemas.task import Task
 
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
@@ -46,7 +47,7 @@ class Pushed:
     """New tasks."""
     already_there: int
     withdrawn: int
-    """Tasks taken back, since their row has changed or gone."""
+    """Tasks taken back, since their row has changed or gone, or the reason to ask has."""
     refused: list[str]
     """What the server would not take, and why."""
 
@@ -91,13 +92,13 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
     return (decision.routed is not Routed.CONFLICT, -(decision.doubt or 0.5), decision.record_id)
 
 
-def question(decision: Decision) -> Question:
+def question(decision: Decision, task: type[Task]) -> Question:
     """What a person is shown for a decision."""
     why = _AUDIT_WHY if decision.routed is Routed.AUDIT else "; ".join(str(reason) for reason in decision.reasons)
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why += _SENSITIVE_WHY
     return Question(
-        push_key=push_key(decision.record_id, decision.revision, decision.task_digest),
+        push_key=question_key(decision, task),
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why=why[:1].upper() + why[1:],
@@ -113,7 +114,7 @@ def push_questions(
     run: str,
     on_tasks: Callable[[int], None] = lambda tasks: None,
 ) -> Pushed:
-    """Send every open question that the server does not have yet, and take back those about rows that changed.
+    """Send every open question that the server does not have yet, and take back those that are none any more.
 
     Raises:
         Unreachable: the server does not answer.
@@ -121,7 +122,7 @@ def push_questions(
     """
     snapshot = store.snapshot().at_last_commit()
     decisions = open_questions(snapshot)
-    by_key = {question(decision).push_key: decision for decision in decisions}
+    by_key = {question_key(decision, dataset.task): decision for decision in decisions}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
         project = client.ensure_project(
@@ -132,7 +133,7 @@ def push_questions(
         )
         server = client.identity(project)
         there = client.task_ids(project)
-        withdrawn = client.withdraw(_outdated(snapshot, server, there))
+        withdrawn = client.withdraw(_outdated(snapshot, server, there, by_key.keys()))
         known = _pushed_keys(snapshot, server, there)
         todo = {key: decision for key, decision in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
@@ -159,15 +160,14 @@ def _pushed_keys(snapshot: Snapshot, server: str, there: set[int]) -> set[str]:
     return set(snapshot.scan(Table.PUSHES).filter(standing).select("push_key").collect().to_series())
 
 
-def _outdated(snapshot: Snapshot, server: str, there: set[int]) -> list[int]:
-    """The tasks about a revision that is not the current one, as far as nobody has answered them.
+def _outdated(snapshot: Snapshot, server: str, there: set[int], open_keys: Collection[str]) -> list[int]:
+    """The tasks whose question is none any more, as far as nobody has answered them.
 
-    An answer to them would decide nothing. Should a row change back, its question is sent again.
+    Their row has changed or gone, or what spoke against it has. Should the question come back, it is sent again.
     """
     standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
-    current = snapshot.current_records().select("record_id", "revision")
     answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key")
-    tasks = snapshot.scan(Table.PUSHES).filter(standing).join(current, on=["record_id", "revision"], how="anti")
+    tasks = snapshot.scan(Table.PUSHES).filter(standing & ~pl.col("push_key").is_in(list(open_keys)))
     return tasks.join(answered, on="push_key", how="anti").select("task_id").unique().collect().to_series().to_list()
 
 
@@ -176,7 +176,7 @@ def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tu
     tasks, unfit = [], []
     for decision in decisions:
         try:
-            tasks.append(labeling_task(dataset.task, question(decision)))
+            tasks.append(labeling_task(dataset.task, question(decision, dataset.task)))
         except LabelStudioError as error:
             unfit.append(f"record {decision.record_id}: {error}")
     return tasks, unfit
@@ -222,8 +222,12 @@ def pull_annotations(
         pull = client.pull(project, start)
         task_ids = client.task_ids(project)
     on_tasks(len(pull.tasks))
-    seen = [item for task in pull.tasks for item in _annotations(task, dataset, server, project)]
-    known = store.snapshot().latest_annotations().filter(pl.col("server") == server).collect()
+    snapshot = store.snapshot()
+    inputs = _inputs_by_question(snapshot, dataset.task, pull.tasks)
+    seen = [
+        item for task in pull.tasks for item in _annotations(task, dataset, server, project, inputs.get(task.push_key))
+    ]
+    known = snapshot.latest_annotations().filter(pl.col("server") == server).collect()
     gone = _tombstones(known, pull.tasks, task_ids).with_columns(run=pl.lit(run))
     same = ["server", "annotation_id", "updated_at", "deleted"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
@@ -231,9 +235,18 @@ def pull_annotations(
     return Pulled(project, server, fresh.height, pull.watermark or start)
 
 
-def _annotations(task: PulledTask, dataset: LoadedDataset, server: str, project: int) -> Iterator[Annotation]:
+def _inputs_by_question(snapshot: Snapshot, task: type[Task], pulled: list[PulledTask]) -> dict[str, dict[str, Any]]:
+    """What was asked about, of the questions that are still the records' present ones."""
+    records = {task.record_id for task in pulled}
+    decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
+    return {question_key(decision, task): dict(decision.inputs) for decision in from_frame(decisions)}
+
+
+def _annotations(
+    task: PulledTask, dataset: LoadedDataset, server: str, project: int, inputs: dict[str, Any] | None
+) -> Iterator[Annotation]:
     for found in task.annotations:
-        answer = read_result(dataset.task, found.result, found.was_cancelled)
+        answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
         yield Annotation(
             server=server,
             project=project,
@@ -245,6 +258,7 @@ def _annotations(task: PulledTask, dataset: LoadedDataset, server: str, project:
             verdict=answer.verdict,
             targets=answer.targets,
             error=answer.error,
+            result=found.result,
             created_at=found.created_at,
             updated_at=found.updated_at,
             lead_time=found.lead_time,
@@ -257,6 +271,7 @@ def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
         | {
             "verdict": item.verdict.value,
             "targets": orjson.dumps(item.targets).decode() if item.targets is not None else None,
+            "result": orjson.dumps(item.result).decode(),
             "run": run,
         }
         for item in annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import phonenumbers
-from stdnum import iban, luhn
+from stdnum import iban, luhn, numdb
 
 from schemas.dataset import Action, Screen
 from schemas.fate import Reason, ReasonCode
@@ -68,12 +68,24 @@ def masked(value: str) -> str:
 # --- personal data ----------------------------------------------------------------------------------
 
 _EMAIL = re.compile(
-    r"(?<![\w.+%'-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])",
+    r"(?<![\w.+%'-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}"
+    # Punycode; then Latin letters alone, because Chinese goes on without a space.
+    r"(?:[Xx][Nn]--[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[A-Za-z]{2,24}|[^\W\d_]{2,24})(?![A-Za-z0-9])",
 )
-_MANY_DIGITS = re.compile(r"\d(?:[ \xa0()./\u2010-\u2013-]{0,3}\d){7}")
+_GAP = r" \xa0\u202f.\u2010-\u2013-"
+"""Characters, for a regular expression's brackets, that part the groups of a long number."""
+_MANY_DIGITS = re.compile(rf"\d(?:[()/{_GAP}]{{0,3}}\d){{7}}")
 """What phone, card and account numbers have in common: eight digits, apart by a few separators at most."""
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
-_CARD = re.compile(r"(?<![\w.,/-])\d(?:[ -]?\d){12,18}(?![\w/-]|[.,]\d)")
+_IBAN_HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
+# ASCII, so that a number may touch the words of a script that is written without spaces. A digit before a dot
+# or a comma makes the rest decimals; before and after a slash or a hyphen stand the parts of paths and codes.
+_CARD_IN_ONE = re.compile(r"(?<![\w/-])(?<!\d[.,])\d{13,19}(?!\w|\.\d|[/-]\D)", re.ASCII)
+_CARD_ALONE = re.compile(r"(?<![\w/-])(?<!\d[.,])\d(?:[ -]?\d){12,18}(?![\w/-]|[.,]\d)", re.ASCII)
+_CARD_OF_THREE = re.compile(rf"(?<!\w)(?<!\d[.,])\d{{4}}([{_GAP}]{{1,3}})\d{{6}}\1\d{{4,5}}(?!\w)", re.ASCII)
+_ROW_OF_FOURS = re.compile(
+    rf"(?<!\w)(?<!\d[.,])\d{{4}}([{_GAP}]{{1,3}})\d{{4}}(?:\1\d{{4}}(?!\w)){{2,}}",
+    re.ASCII,
+)
 _CARD_ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|(?=\d{16}$)(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)\d+"  # Mastercard
@@ -97,25 +109,57 @@ _MAX_PHONE_TRIES = 1000
 def _personal_data(text: str, regions: Sequence[str]) -> list[_Hit]:
     hits = [_Hit("e-mail address", match) for match in _EMAIL.findall(text)] if "@" in text else []
     if _MANY_DIGITS.search(text):
-        numbers = [*_ibans(text), *_cards(text)]
-        for hit in numbers:
-            # So that no part of a card number is taken for a phone number.
-            text = text.replace(hit.value, " " * len(hit.value))
-        hits += [*numbers, *_phones(text, regions)]
+        for kind, find in (("IBAN", _ibans), ("card number", _cards)):
+            spans = list(find(text))
+            hits += [_Hit(kind, text[start:end]) for start, end in spans]
+            text = _blanked(text, spans)
+        hits += _phones(text, regions)
     return hits
 
 
-def _ibans(text: str) -> Iterator[_Hit]:
-    for value in _IBAN.findall(text):
-        if iban.is_valid(value):
-            yield _Hit("IBAN", value)
+def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """So that no part of an account number is taken for a card number, and no part of that for a phone number."""
+    characters = list(text)
+    for start, end in spans:
+        characters[start:end] = " " * (end - start)
+    return "".join(characters)
 
 
-def _cards(text: str) -> Iterator[_Hit]:
-    for value in _CARD.findall(text):
-        digits = value.replace(" ", "").replace("-", "")
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    for head in _IBAN_HEAD.finditer(text):
+        pattern = _iban_pattern(head.group()[:2].upper())
+        match = pattern and pattern.match(text, head.start())
+        # Words fit some countries' form as well ("GT40 ..."), and one in 97 passes the check.
+        if match and _MANY_DIGITS.search(match.group()) and iban.is_valid(match.group()):
+            yield match.span()
+
+
+@functools.cache
+def _iban_pattern(country: str) -> re.Pattern[str] | None:
+    """An IBAN's length follows from its country, so that it ends where the next word or number begins."""
+    structure = numdb.get("iban").info(country)[0][1].get("bban")
+    if structure is None:
+        return None
+    length = 2 + sum(map(int, re.findall(r"\d+", structure)))
+    return re.compile(rf"[A-Z]{{2}}(?:[{_GAP}]{{0,2}}[A-Z0-9]){{{length}}}(?![A-Z0-9])", re.IGNORECASE | re.ASCII)
+
+
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    for start, end in _card_candidates(text):
+        digits = re.sub(r"\D", "", text[start:end])
         if _CARD_ISSUERS.fullmatch(digits) and len(set(digits)) > 1 and luhn.is_valid(digits):
-            yield _Hit("card number", value)
+            yield start, end
+
+
+def _card_candidates(text: str) -> Iterator[tuple[int, int]]:
+    """Numbers in the groups that cards show, whatever stands beside them, and lone ones in any groups."""
+    for pattern in (_CARD_ALONE, _CARD_IN_ONE, _CARD_OF_THREE):
+        yield from (match.span() for match in pattern.finditer(text))
+    for row in _ROW_OF_FOURS.finditer(text):
+        # A year may come before and an expiry date after; of a table's row, most groups of four are not tried.
+        length = 16 + 3 * len(row[1])
+        yield row.start(), row.start() + length
+        yield row.end() - length, row.end()
 
 
 def _phones(text: str, regions: Sequence[str]) -> Iterator[_Hit]:
@@ -136,42 +180,79 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[_Hit]:
 # --- secrets ----------------------------------------------------------------------------------------
 
 _MARKS: dict[str, tuple[str, ...]] = {
+    "Anthropic API key": ("sk-ant-",),
     "AWS Access Key": ("AKIA", "ASIA", "ABIA", "ACCA", "A3T", "aws", "AWS"),
+    "AWS secret access key": ("SECRET_ACCESS_KEY", "secret_access_key", "ecretAccessKey"),
+    "AWS session token": ("IQoJb3JpZ2luX2Vj", "FwoGZXIvYXdz", "FQoGZXIvYXdz"),
+    "Azure client secret": ("Q~",),
+    "Azure shared access key": ("SharedAccessKey=",),
+    "Azure shared access signature": ("sig=",),
     "Azure Storage Account access key": ("AccountKey=",),
     "Basic Auth Credentials": ("://",),
+    "Databricks token": ("dapi",),
+    "DigitalOcean token": ("_v1_",),
+    "Docker token": ("dckr_pat_",),
+    "GitHub fine-grained token": ("github_pat_",),
     "GitHub Token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-    "GitLab Token": ("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "GR1348941", "glcbt-", "glptt-", "gloas-"),
+    "GitLab Token": (
+        *("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "GR1348941", "glcbt-"),
+        *("glimt-", "glptt-", "glagent-", "gloas-"),
+    ),
+    "Google API key": ("AIza",),
+    "Google OAuth secret": ("ya29.", "1//0", "GOCSPX-"),
+    "Groq API key": ("gsk_",),
+    "Hugging Face token": ("hf_",),
     "JSON Web Token": ("eyJ",),
     "Mailchimp Access Key": ("-us",),
     "NPM tokens": ("_authToken", "npm_"),
     "OpenAI Token": ("T3BlbkFJ",),
-    "Private Key": ("PRIVATE KEY", "PuTTY-User-Key-File-2"),
+    "OpenRouter API key": ("sk-or-v1-",),
+    "Private Key": ("PRIVATE KEY", "PuTTY-User-Key-File-"),
     "PyPI Token": ("pypi-AgE",),
     "SendGrid API Key": ("SG.",),
-    "Slack Token": ("xox", "XOX", "hooks.slack.com"),
+    "Shopify token": ("shp",),
+    "Slack Token": ("xox", "XOX", "xapp-", "hooks.slack.com"),
     "Square OAuth Secret": ("sq0csp-",),
-    "Stripe Access Key": ("k_live_",),
+    "Stripe Access Key": ("k_live_", "k_test_", "whsec_"),
     "Telegram Bot Token": (":AA",),
     "Twilio API Key": ("AC", "SK"),
+    "Vault token": ("hvs.",),
 }
-"""The kinds of detect-secrets that hardly ever meet ordinary text, and what a text must hold to be
-searched for them. Its detectors by entropy and by keyword take too much prose for secrets."""
+"""The kinds of detect-secrets that hardly ever meet ordinary text and those of `_PATTERNS`, and what a text must
+hold to be searched for them. Detectors by entropy and by keyword take too much prose for secrets."""
 
-_YOUNGER_RULES: dict[str, tuple[str, re.Pattern[str]]] = {
-    "GitHub fine-grained token": ("github_pat_", re.compile(r"github_pat_\w{36,}")),
-    "Google API key": ("AIza", re.compile(r"(?<!\w)AIza[\w-]{35}(?![\w-])")),
-    "Hugging Face token": ("hf_", re.compile(r"(?<!\w)hf_[A-Za-z0-9]{34}(?!\w)")),
-    "Anthropic API key": ("sk-ant-", re.compile(r"sk-ant-[\w-]{20,}")),
-    "Encrypted private key": ("PRIVATE KEY", re.compile(r"BEGIN ENCRYPTED PRIVATE KEY")),
+_PATTERNS: dict[str, re.Pattern[str]] = {
+    kind: re.compile(pattern, re.ASCII)
+    for kind, pattern in {
+        "Anthropic API key": r"sk-ant-[\w-]{20,}",
+        "AWS secret access key": r"(?:SECRET_ACCESS_KEY|secret_access_key|[sS]ecretAccessKey)[\"']?\s{0,3}[=:]\s{0,3}"
+        r"[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])",
+        "AWS session token": r"(?:IQoJb3JpZ2luX2Vj|F[wQ]oGZXIvYXdz)[A-Za-z0-9/+%]{100,}",
+        "Azure client secret": r"(?<![\w~])[\w~.-]{3}\dQ~[\w~.-]{31,34}(?![\w~-])",
+        "Azure shared access key": r"SharedAccessKey=[A-Za-z0-9+/]{43}=",
+        "Azure shared access signature": r"(?<!\w)sig=(?:[\w+/-]|%2[BbFf]){43}(?![\w+/-])",
+        "Databricks token": r"(?<!\w)dapi[0-9a-f]{32}(?!\w)",
+        "DigitalOcean token": r"(?<!\w)do[opr]_v1_[0-9a-f]{64}(?!\w)",
+        "Docker token": r"dckr_pat_[\w-]{27}",
+        "GitHub fine-grained token": r"github_pat_\w{36,}",
+        "Google API key": r"(?<!\w)AIza[\w-]{35}(?![\w-])",
+        "Google OAuth secret": r"(?<!\w)(?:ya29\.[\w-]{30,}|1//0[\w-]{40,}|GOCSPX-[\w-]{28})",
+        "Groq API key": r"(?<!\w)gsk_[A-Za-z0-9]{52}(?!\w)",
+        "Hugging Face token": r"(?<!\w)hf_[A-Za-z0-9]{34}(?!\w)",
+        "JSON Web Token": r"(?<![\w.-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?",
+        "NPM tokens": r"(?:_authToken=\s*|(?<!\w)npm_)[\w-]{36,}",
+        "OpenAI Token": r"(?<![\w-])sk-[\w-]{20,250}T3BlbkFJ[\w-]{20,250}",
+        "OpenRouter API key": r"sk-or-v1-[0-9a-f]{64}(?!\w)",
+        "Private Key": r"BEGIN (?:[A-Z0-9]+ ){0,2}PRIVATE KEY|PuTTY-User-Key-File-\d",
+        "Shopify token": r"(?<!\w)shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}(?!\w)",
+        "Slack Token": r"(?i:xox[abceoprs]-(?:\d+-)+[a-z0-9]+|xapp-\d+-[a-z0-9]+-\d+-[a-z0-9]+"
+        r"|hooks\.slack\.com/(?:services|workflows|triggers)/\w+/\w+/\w+)",
+        "Stripe Access Key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{24,}|(?<!\w)whsec_[A-Za-z0-9+/]{32,}",
+        "Vault token": r"(?<!\w)hvs\.[\w-]{90,}",
+    }.items()
 }
-"""Forms that detect-secrets does not know."""
-
-_LINEAR_PATTERNS: dict[str, re.Pattern[str]] = {
-    "JSON Web Token": re.compile(r"(?<![\w.-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"),
-    "NPM tokens": re.compile(r"(?:_authToken=\s*|(?<!\w)npm_)[\w-]{36,}"),
-    "OpenAI Token": re.compile(r"[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"),
-}
-"""In place of patterns of detect-secrets that take minutes on a megabyte of their own first letters."""
+"""Forms that detect-secrets does not know, or knows only in part, or takes minutes to look for in a megabyte of
+their own first letters."""
 
 _LEAST_SECRET = 20
 """Characters in a row, without a space, of the shortest secret (an AWS key) but for those below."""
@@ -184,18 +265,14 @@ def _secrets(text: str) -> Iterator[_Hit]:
     for kind, marks in _MARKS.items():
         if any(mark in text for mark in marks):
             yield from (_Hit(kind, value) for value in _secrets_of(kind, text))
-    for kind, (mark, pattern) in _YOUNGER_RULES.items():
-        if mark in text:
-            yield from (_Hit(kind, value) for value in pattern.findall(text))
 
 
 def _secrets_of(kind: str, text: str) -> Iterator[str]:
-    detector = _detectors()[kind]
-    patterns = [_LINEAR_PATTERNS[kind]] if kind in _LINEAR_PATTERNS else detector.denylist
+    patterns = [_PATTERNS[kind]] if kind in _PATTERNS else _detectors()[kind].denylist
     for pattern in patterns:
         for match in pattern.finditer(text):
             # Only JSON Web Tokens have a form beyond the pattern.
-            if kind != "JSON Web Token" or detector.is_formally_valid(match.group()):
+            if kind != "JSON Web Token" or _detectors()[kind].is_formally_valid(match.group()):
                 yield match.group()
 
 

@@ -44,7 +44,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "ingested_at": _TIME,
         }
     ),
-    # Inputs, targets, suggestion and reasons are JSON text: the table is the same for every task.
+    # Inputs, targets, suggestion and reasons (and an annotation's result) are JSON text: the table is the same for every task.
     Table.DECISIONS: pl.Schema(
         {
             "run": pl.String(),
@@ -63,6 +63,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "doubt": pl.Float64(),
             "group": pl.String(),
             "tokens": pl.Int64(),
+            "rendering": pl.String(),
         }
     ),
     Table.SPLITS: pl.Schema({"record_id": pl.String(), "group": pl.String(), "split": pl.String(), "run": pl.String()}),
@@ -92,6 +93,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "verdict": pl.String(),
             "targets": pl.String(),
             "error": pl.String(),
+            "result": pl.String(),
             "deleted": pl.Boolean(),
             "created_at": _TIME,
             "updated_at": _TIME,

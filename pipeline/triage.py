@@ -49,6 +49,8 @@ class Case:
     targets: dict[str, JsonValue] | None = None
     rejects: list[Reason] = field(default_factory=list)
     holds: list[Reason] = field(default_factory=list)
+    replaced: dict[str, JsonValue] | None = None
+    """The row's own targets, where a person gave others."""
     doubts: list[Reason] = field(default_factory=list)
     """Failed grounding and doubted labels: a person should look, but need not."""
     judged: bool = False
@@ -56,6 +58,7 @@ class Case:
     doubt: float | None = None
     suggestion: dict[str, JsonValue] | None = None
     tokens: int | None = None
+    rendering: str = ""
     human: Standing = Standing.NOTHING
     human_reasons: list[Reason] = field(default_factory=list)
     past_route: Routed | None = None
@@ -109,12 +112,13 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
     askers = _conflict_representatives(cases)
     outcomes = {case.record_id: _outcome(case, unusable, askers) for case in cases}
     budget = _budget(review, len(cases))
-    asked = [case for case in cases if case.past_route in _ASKED]
+    asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
     chosen = _choose(candidates, outcomes, max(0, budget - len(asked)), Counter(case.group for case in asked))
+    still_asked = {case.record_id for case in asked}
     for case in cases:
         outcome = outcomes[case.record_id]
-        if case.past_route in _ASKED:
+        if case.record_id in still_asked:
             _keep_asking(case, outcome)
         else:
             _settle(outcome, case.record_id in chosen, review)
@@ -206,14 +210,19 @@ def _conflict_reason(case: Case) -> Reason:
     return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers[:3]) + more)
 
 
+def _stays_asked(case: Case, outcome: _Outcome) -> bool:
+    """Whether an earlier question counts: it was answered, or there is still something to ask.
+
+    Its reason may have gone: a screen was turned off, a rival was withdrawn, a source mended.
+    """
+    return case.human is not Standing.NOTHING or outcome.score is not None
+
+
 def _keep_asking(case: Case, outcome: _Outcome) -> None:
-    """A question that was asked and not answered stays asked, whatever today's doubt is."""
-    if case.human is not Standing.NOTHING or outcome.fate in (Fate.REJECTED, Fate.DUPLICATE):
-        return
-    outcome.fate = Fate.REVIEW
-    outcome.routed = case.past_route
-    if outcome.reasons == [Reason(code=ReasonCode.PASSED)]:
-        outcome.reasons = [Reason(code=ReasonCode.LABEL_DOUBT, detail="doubted by an earlier run")]
+    """A question that was asked and not answered stays asked, whatever the budget is by now."""
+    if case.human is Standing.NOTHING:
+        outcome.fate = Fate.REVIEW
+        outcome.routed = case.past_route
 
 
 def _choose(
@@ -319,4 +328,5 @@ def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Deci
         doubt=case.doubt,
         group=case.group,
         tokens=case.tokens,
+        rendering=case.rendering,
     )

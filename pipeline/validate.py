@@ -1,7 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.ingest import field_value
-from pipeline.normalise import match_key, normalise_row
+from pipeline.normalise import input_texts, inputs_key, match_key, normalise_row
 from pipeline.screen import screen
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
-from schemas.task import Parsed, Role
 
 PREPARED = pl.Schema(
     {
@@ -42,6 +40,10 @@ class Prepared:
 
     path: Path
     rows: int
+    readable: int
+    """Rows that are objects with fields."""
+    grouping: frozenset[str]
+    """The fields of ``split.group_by`` that some row has."""
 
 
 def prepare_shard(
@@ -50,37 +52,42 @@ def prepare_shard(
     """Prepare the records of one Parquet shard (``records`` columns plus ``order``) and write them to ``out``."""
     records = pl.read_parquet(shard, columns=["record_id", "revision", "order", "source", "raw", "error"])
     sources = {source.name: source for source in dataset.config.sources}
-    rows = []
+    rows, grouping, readable = [], set[str](), 0
     for record in records.iter_rows(named=True):
-        rows.append(_prepare(record, sources.get(record["source"]), dataset))
+        raw = None if record["error"] else orjson.loads(record["raw"])
+        if raw is not None:
+            readable += 1
+            grouping |= {name for name in dataset.config.split.group_by if field_value(raw, name) is not None}
+        rows.append(_prepare(record, raw, sources.get(record["source"]), dataset))
         if len(rows) % 1000 == 0:
             on_rows(1000)
     on_rows(len(rows) % 1000)
     pl.DataFrame(rows, schema=PREPARED, orient="row").write_parquet(out, compression="zstd", compression_level=1)
-    return Prepared(out, len(rows))
+    return Prepared(out, len(rows), readable, frozenset(grouping))
 
 
-def _prepare(record: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> tuple[Any, ...]:
+def _prepare(
+    record: dict[str, Any], raw: dict[str, Any] | None, source: Source | None, dataset: LoadedDataset
+) -> tuple[Any, ...]:
     place = (record["record_id"], record["revision"], record["order"])
     # A source that was taken out of the file keeps its records, and no longer fixes their split.
     split = source.split if source else None
-    if record["error"]:
+    if raw is None:
         return (*place, "", "", None, None, "", split, f"[{record['error']}]", "[]")
-    raw = orjson.loads(record["raw"])
     partition = _partition(raw, dataset.config.split.group_by)
     parsed = dataset.task.task_parse(task_fields(raw, source, dataset))
     if parsed.problems:
         return (*place, "", "", None, None, partition, split, _json(parsed.problems), "[]")
-    texts = {name: value for name, value in parsed.inputs.items() if isinstance(value, str)}
-    texts |= {f"target {name}": value for name, value in (parsed.targets or {}).items() if isinstance(value, str)}
+    texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
+    texts |= {f"target {name}": "\n".join(_texts_in(value)) for name, value in (parsed.targets or {}).items()}
     findings = screen(texts, dataset.config.screen)
     rejects = [finding.reason for finding in findings if finding.action is Action.REJECT]
     holds = [finding.reason for finding in findings if finding.action is Action.REVIEW]
-    text = joined_inputs(parsed, dataset)
+    text = "\n".join(input_texts(dataset.task, parsed.inputs))
     return (
         *place,
         text,
-        match_key(text),
+        inputs_key(dataset.task, parsed.inputs),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
         partition,
@@ -90,10 +97,17 @@ def _prepare(record: dict[str, Any], source: Source | None, dataset: LoadedDatas
     )
 
 
-def joined_inputs(parsed: Parsed, dataset: LoadedDataset) -> str:
-    """All inputs as one text, in the order of the task's fields."""
-    values = (parsed.inputs[name] for name in dataset.task.task_names(Role.INPUT))
-    return "\n".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value, inside lists and objects too; an object's keys are texts like others."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts_in(item)
 
 
 def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> dict[str, Any]:
@@ -104,8 +118,18 @@ def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDatas
 
 
 def _partition(raw: dict[str, Any], group_by: list[str]) -> str:
-    values = [field_value(raw, name) for name in group_by]
-    return orjson.dumps(values).decode() if any(value is not None for value in values) else ""
+    """What the rows of one group have in common; empty where a row has none of the fields."""
+    values = [_group_value(field_value(raw, name)) for name in group_by]
+    return orjson.dumps(values).decode() if any(values) else ""
+
+
+def _group_value(value: Any) -> str:
+    """The same for 7, 7.0 and "7 ", and for an empty cell and none: one source says it so, another otherwise."""
+    if value is None or isinstance(value, str):
+        return match_key(value or "")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _json(reasons: list[Reason]) -> str:

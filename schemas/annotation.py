@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,6 +36,8 @@ class Annotation(BaseModel):
     verdict: Verdict
     targets: dict[str, JsonValue] | None = None
     error: str = ""
+    result: list[dict[str, Any]] = []
+    """The regions as Label Studio has them: read again with the task as it is then, whenever people decide."""
     deleted: bool = False
     created_at: datetime
     updated_at: datetime

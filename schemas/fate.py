@@ -54,6 +54,7 @@ class ReasonCode(StrEnum):
     PERSONAL_DATA = "personal_data"
     SECRET = "secret"
     LABEL_DOUBT = "label_doubt"
+    CORRECTED = "corrected"
     UNGROUNDED = "ungrounded"
     UNSURE = "unsure"
 
@@ -71,13 +72,14 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.BRIDGES_SPLITS: "it resembles rows of two splits, so it could leak",
     ReasonCode.REVIEWER: "a reviewer marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
-    ReasonCode.NEAR_DUPLICATE: "nearly the same input, and the same answer, as the row that is kept",
+    ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no other answer",
     ReasonCode.UNLABELED: "it has no answer yet",
     ReasonCode.CONFLICT: "the same input stands in the data with another answer",
     ReasonCode.SOFT_CHECK: "a soft check of the task failed",
     ReasonCode.PERSONAL_DATA: "the text seems to hold personal data",
     ReasonCode.SECRET: "the text seems to hold a secret",
     ReasonCode.LABEL_DOUBT: "a model trained on the other rows would answer differently",
+    ReasonCode.CORRECTED: "a person corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
     ReasonCode.UNSURE: "a reviewer was not sure",
 }

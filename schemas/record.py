@@ -22,9 +22,12 @@ def stable_hash(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def push_key(record_id: str, revision: str, task_digest: str) -> str:
-    """The key that a labeling task carries: the same question is never asked twice."""
-    return stable_hash(record_id, revision, task_digest)
+def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str) -> str:
+    """The key that a labeling task carries: the same question is never asked twice.
+
+    The inputs as people see them are part of it: another field map makes another question of the same raw row.
+    """
+    return stable_hash(record_id, revision, task_digest, inputs_key)
 
 
 class Record(BaseModel):
@@ -82,3 +85,5 @@ class Decision(BaseModel):
     """Records of one group are never in two splits."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""
+    rendering: str = ""
+    """Hash of the encoding and the text whose tokens were counted."""

@@ -192,7 +192,7 @@ class Task(BaseModel):
             return cls._parse_unlabeled(row)
         try:
             task = cls.model_validate(_given(cls, cls.model_fields, row))
-        except ValidationError as error:
+        except Exception as error:
             return Parsed(problems=_reasons(error))
         values = task.model_dump(mode="json")
         return Parsed(
@@ -205,7 +205,7 @@ class Task(BaseModel):
     def _parse_unlabeled(cls, row: Mapping[str, Any]) -> Parsed:
         try:
             inputs = _inputs_model(cls).model_validate(_given(cls, cls.task_names(Role.INPUT), row))
-        except ValidationError as error:
+        except Exception as error:
             return Parsed(problems=_reasons(error))
         return Parsed(inputs=inputs.model_dump(mode="json"))
 
@@ -256,7 +256,7 @@ class Task(BaseModel):
             return None
         try:
             return cls.task_validate_targets(values)
-        except ValidationError:
+        except ValueError:
             return None
 
     @classmethod
@@ -267,6 +267,7 @@ class Task(BaseModel):
 
         Raises:
             ValidationError: a target is missing, of a wrong type or not among the choices.
+            ValueError: a validator of the task failed itself.
         """
         known: dict[str, Any] = {}
         for field in cls.task_targets():
@@ -275,8 +276,21 @@ class Task(BaseModel):
                 known[field.name] = value
             elif field.optional:
                 known[field.name] = [] if field.many else None
-        model = _targets_model(cls).model_validate(known)
+        try:
+            model = _targets_model(cls).model_validate(known)
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise ValueError(_own_fault("a validator", error)) from error
         return cls.task_canonical(model.model_dump(mode="json"))
+
+    @classmethod
+    def task_problems(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue]) -> list[Reason]:
+        """What the whole task, validators over several fields included, has against an answer to some inputs."""
+        # The inputs were judged when they came; what their validators say to their own output is no news.
+        known = cls.task_names(Role.INPUT)
+        problems = cls.task_parse({**inputs, **targets}).problems
+        return [reason for reason in problems if reason.field.split(".")[0] not in known]
 
     # --- people -------------------------------------------------------------------------------
     @classmethod
@@ -325,7 +339,10 @@ def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> di
     return given
 
 
-def _reasons(error: ValidationError) -> list[Reason]:
+def _reasons(error: Exception) -> list[Reason]:
+    """Why a row is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
+    if not isinstance(error, ValidationError):
+        return [Reason(code=ReasonCode.INVALID, detail=_own_fault("a validator", error))]
     return [
         Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item))
         for item in error.errors(include_url=False, include_context=False)
@@ -345,14 +362,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def _own_fault(what: str, error: Exception) -> str:
+    return f"{what} itself failed: {type(error).__name__}: {error}"
+
+
 def _failed_soft_checks(task: Task) -> list[Reason]:
     found = []
     for name in _soft_checks(type(task)):
         try:
             text = getattr(task, name)()
         except Exception as error:
-            # The check is the user's code: one odd row must not stop a run over all the others.
-            text = f"the check itself failed: {type(error).__name__}: {error}"
+            text = _own_fault("the check", error)
         if text:
             found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
     return found

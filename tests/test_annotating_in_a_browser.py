@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
-from pydantic import Field
+from playwright.sync_api import Browser, Page, Response, ViewportSize, expect
+from pydantic import Field, create_model
 
 from flows.studio import LocalStudio
 from pipeline.label_studio import LabelStudio
@@ -20,6 +20,7 @@ expect.set_options(timeout=20_000)
 
 NUMBERS = itertools.count()
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 800, "height": 1000}
+SIZES = (WIDE, {"width": 1280, "height": 800}, NARROW)
 
 
 class Order(Task):
@@ -44,6 +45,42 @@ ORDER = {
     "urgent": False,
     "remarks": ["by ship", "<b>soon</b>"],
 }
+
+
+INTENTS = [
+    *(
+        f"{what}_{how}"
+        for what in ("card", "transfer", "refund", "top_up")
+        for how in ("late", "fee", "failed", "limit")
+    ),
+    *(f"balance_not_updated_after_{what}_or_cash_deposit_{day}" for what in ("cheque", "card") for day in range(20)),
+    "W" * 60,
+    "refund_<b>not</b>_showing_&amp;_up",
+    "country_support",
+]
+
+Intent = create_model(
+    "Intent", __base__=Task, __doc__="What is asked?", text=(Input[str], ...), intent=(Target[Literal[*INTENTS]], ...)
+)
+
+# The name of each choice, without its hotkey, and whether it leaves its column or the form.
+SHOWN = """labels => labels.map(label => {
+    const text = document.createRange();
+    text.selectNodeContents(label);
+    const [inner, column] = [text, label.closest(".lsf-choice")].map(part => part.getBoundingClientRect());
+    const form = label.closest(".goldleaf-form").getBoundingClientRect();
+    const name = label.textContent.replace(label.querySelector("sup").textContent, "");
+    return {name, overflows: inner.right > Math.min(column.right, form.right) + 1};
+})"""
+
+
+class Shirt(Task):
+    """Choose; there are more choices than hotkeys."""
+
+    text: Input[str]
+    size: Target[Literal["S", "M", "L", "XL"] | None] = None
+    colour: Target[Literal["red", "blue", "green", "white"]]
+    cut: Target[Literal["slim", "regular", "wide"]]
 
 
 class Desk:
@@ -73,7 +110,7 @@ class Desk:
         if proposal and "article" in proposal:
             expect(self.field("article")).to_have_value(proposal["article"])
         elif proposal:
-            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(1)
+            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(len(proposal))
 
     def field(self, name: str) -> Any:
         """The text field of a target."""
@@ -84,6 +121,30 @@ class Desk:
         for key in keys:
             self.keys.press(key)
 
+    def chosen(self) -> list[str]:
+        """The names of what is chosen."""
+        script = "chosen => chosen.map(input => input.name)"
+        names: list[str] = self.page.locator(".goldleaf-form input:checked").evaluate_all(script)
+        return names
+
+    def in_sight(self) -> str:
+        """The name of the chosen one, where it can be seen in full."""
+        script = """chosen => {
+            const {left, right, top, bottom} = chosen.closest("label").getBoundingClientRect();
+            const seen = [top + 1, bottom - 1].map(y => document.elementFromPoint(left + 1, y)?.closest("label"));
+            return seen.every(label => label?.contains(chosen)) ? chosen.name : "";
+        }"""
+        return str(self.page.locator(".goldleaf-many input:checked").evaluate(script))
+
+    def places(self) -> list[Any]:
+        """Where each choice lies in the list that is not chosen, now or first."""
+        script = """choices => choices.slice(1, -1).map(choice => choice.querySelector(":checked") ? null : [
+            choice.getBoundingClientRect().x - choice.parentElement.getBoundingClientRect().x,
+            choice.getBoundingClientRect().y - choice.parentElement.getBoundingClientRect().y,
+        ])"""
+        places: list[Any] = self.page.locator(".goldleaf-many .lsf-choice").evaluate_all(script)
+        return places
+
     def filter(self, text: str) -> None:
         """Take the first choice that a text leaves; then the filter gives the focus up, within a few frames."""
         self.press("Shift+F")
@@ -93,13 +154,16 @@ class Desk:
 
     def tab_to(self, name: str) -> None:
         """Press Tab until a field, or with "BUTTON" any button, has the focus."""
-        script = "document.activeElement.tagName + ' ' + (document.activeElement.name || '')"
         for _ in range(80):
             self.press("Tab")
-            tag, focused = self.page.evaluate(script).split(" ", 1)
-            if tag == name or focused.split(":")[0] == name:
+            if name == self.focused():
                 return
         raise AssertionError(f"Tab does not reach {name}")
+
+    def focused(self) -> str:
+        """The field that has the focus, or "BUTTON" or "BODY"."""
+        script = "/BUTTON|BODY/.exec(document.activeElement.tagName)?.[0] ?? document.activeElement.name"
+        return str(self.page.evaluate(script)).split(":")[0]
 
     def submit(self, key: str = "Control+Enter") -> Answer:
         """Press the key and read what the server has then."""
@@ -162,6 +226,27 @@ def test_after_the_filter_the_hotkeys_work_again(desk: Desk) -> None:
     assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
 
 
+def test_a_choice_that_the_filter_leaves_is_taken_by_keyboard(desk: Desk) -> None:
+    desk.open(ContractClause, "The supplier keeps insured.", {"kind": "insurance"})
+    desk.press("Shift+F")
+    desk.keys.type("term")
+    desk.tab_to("termination_for_convenience")
+    desk.press("Space")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "termination_for_convenience"})
+
+
+def test_choosing_what_is_chosen_takes_it_back_and_submit_warns(desk: Desk) -> None:
+    desk.open(ContractClause, "Some clause.", {"kind": "term"})
+    desk.press("2")
+    assert desk.chosen() == []
+    desk.press("2")
+    assert desk.chosen() == ["term"]
+    desk.filter("term")
+    assert desk.chosen() == []
+    desk.press("Control+Enter")
+    expect(desk.page.get_by_text("Fill in: Kind. Or choose unusable or unsure.")).to_be_visible()
+
+
 def test_an_empty_form_is_not_submitted_and_says_what_is_missing(desk: Desk) -> None:
     desk.open(ContractClause, "Some clause.")
     desk.press("Control+Enter")
@@ -186,7 +271,7 @@ def test_unusable_and_unsure_need_no_other_field(desk: Desk, key: str, verdict: 
 def test_unusable_can_be_taken_back(desk: Desk) -> None:
     desk.open(ContractClause, "Some clause.", {"kind": "term"})
     desk.press("Alt+x", "Alt+x")
-    expect(desk.field("term")).to_be_visible()
+    expect(desk.page.locator(".goldleaf-fields")).to_be_visible()
     assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "term"})
 
 
@@ -244,6 +329,35 @@ def test_a_proposal_is_corrected_and_what_is_optional_can_be_emptied(desk: Desk)
     assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
 
 
+def test_tab_goes_from_field_to_field_and_past_the_choices(desk: Desk) -> None:
+    desk.open(Order, "We order rope.", ORDER)
+    desk.field("price").click()
+    passed = ["price"]
+    while "BUTTON" not in passed:
+        desk.press("Tab")
+        passed.append(desk.focused())
+    assert list(dict.fromkeys(passed)) == ["price", "pieces", "due-date", "remarks", "BUTTON"]
+    desk.press("Shift+1", "Alt+x", "Alt+x")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR"})
+
+
+def test_a_click_on_a_choice_leaves_the_hotkeys_alive(desk: Desk) -> None:
+    desk.open(Order, "We order rope.", ORDER)
+    desk.field("price").click()
+    desk.page.get_by_text("EUR", exact=True).click()
+    assert desk.chosen() == ["EUR", "no"]
+    desk.press("Shift+3")
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR", "urgent": True})
+
+
+def test_a_choice_for_which_no_hotkey_is_left_is_reached_with_tab(desk: Desk) -> None:
+    desk.open(Shirt, "A wide one.", {"size": "S", "colour": "red", "cut": "slim"})
+    desk.tab_to("wide")
+    desk.press("Space", "Shift+1")
+    targets = {"size": None, "colour": "red", "cut": "wide"}
+    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+
+
 def test_digits_typed_on_the_number_pad_stay_in_the_field(desk: Desk) -> None:
     desk.open(Order, "We order rope.", ORDER)
     desk.field("price").click()
@@ -280,6 +394,34 @@ def test_the_form_stands_beside_the_text_where_there_is_room_and_below_it_elsewh
     assert wide_form["x"] > wide_text["x"] + wide_text["width"]
     assert narrow_form["y"] >= narrow_text["y"] + narrow_text["height"]
     assert narrow_form["y"] < NARROW["height"], "a long text scrolls by itself and does not push the form away"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size["width"]))
+def test_long_choice_names_stay_in_their_column(desk: Desk, size: ViewportSize) -> None:
+    desk.page.set_viewport_size(size)
+    desk.open(Intent, "Why?", {"intent": "card_fee"})
+    shown = desk.page.locator(".goldleaf-many .lsf-choice label > span:last-child").evaluate_all(SHOWN)
+    desk.page.set_viewport_size(WIDE)
+    assert [one["name"] for one in shown] == INTENTS
+    assert [one["name"] for one in shown if one["overflows"]] == []
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size["width"]))
+def test_the_chosen_one_of_many_stays_in_sight_and_nothing_jumps(desk: Desk, size: ViewportSize) -> None:
+    desk.page.set_viewport_size(size)
+    desk.open(Intent, "Why?", {"intent": INTENTS[-1]})
+    in_sight, places = [desk.in_sight()], [desk.places()]
+    desk.press("1")
+    in_sight.append(desk.in_sight())
+    desk.page.locator(".goldleaf-review").scroll_into_view_if_needed()
+    in_sight.append(desk.in_sight())
+    places.append(desk.places())
+    desk.page.get_by_text(INTENTS[-4], exact=False).click()
+    in_sight.append(desk.in_sight())
+    places.append(desk.places())
+    desk.page.set_viewport_size(WIDE)
+    assert in_sight == [INTENTS[-1], INTENTS[0], INTENTS[0], INTENTS[-4]]
+    assert places[0] == places[1] == places[2]
 
 
 def test_labeling_needs_nothing_from_other_hosts(desk: Desk) -> None:

@@ -61,6 +61,7 @@ def test_two_lists_of_parts_have_one_hash_only_if_they_are_equal(one: list[str],
 
 
 def test_the_same_question_has_one_key_and_another_revision_or_task_another() -> None:
-    keys = {push_key("r", "v", "t"), push_key("r", "w", "t"), push_key("r", "v", "u"), push_key("s", "v", "t")}
-    assert len(keys) == 4
-    assert push_key("r", "v", "t") in keys
+    others = [("r", "w", "t", "i"), ("r", "v", "u", "i"), ("s", "v", "t", "i"), ("r", "v", "t", "j")]
+    keys = {push_key("r", "v", "t", "i"), *(push_key(*other) for other in others)}
+    assert len(keys) == 5
+    assert push_key("r", "v", "t", "i") in keys

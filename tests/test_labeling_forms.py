@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -162,7 +163,7 @@ def test_every_choice_has_a_hotkey_that_plain_typing_does_not_hit() -> None:
 
 
 def test_a_classification_uses_digits_and_beside_text_fields_they_need_shift() -> None:
-    hotkeys = re.findall(r'value="\w+" hotkey="([^"]+)"/>', labeling_config(ContractClause))
+    hotkeys = re.findall(r'value="\w+" hotkey="((?:shift\+)?\d)"', labeling_config(ContractClause))
     assert hotkeys == [*"1234567890", "shift+1", "shift+2", "shift+3", "shift+4"]
     assert 'value="EUR" hotkey="shift+1"' in labeling_config(Invoice)
 
@@ -194,6 +195,15 @@ def test_a_choice_with_a_dollar_is_shown_as_text_and_not_as_a_variable() -> None
 
     assert '<Choice value="\u2060$\u20605" hotkey="1" alias="$5"/>' in labeling_config(Price)
     assert read_result(Price, prediction_result(Price, {"price": "$10"}), False).targets == {"price": "$10"}
+
+
+def test_long_names_break_after_underscores_and_stay_text() -> None:
+    task = create_model(
+        "Odd", __base__=Task, __doc__="Choose.", text=(Input[str], ...), kind=(Target[Literal["a_<b>_&amp;", "c"]], ...)
+    )
+    odd, plain = list(ElementTree.fromstring(labeling_config(task)).iterfind(".//Choices[@name='kind']/Choice"))
+    assert (odd.get("value"), odd.get("html")) == ("a_<b>_&amp;", "a_<wbr>&lt;b&gt;_<wbr>&amp;amp;")
+    assert (plain.get("value"), plain.get("html")) == ("c", None)
 
 
 @pytest.mark.parametrize("choice", ["bell\x07", "a\ufffe"])

@@ -280,12 +280,16 @@ def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() 
 
 
 # --- past questions ---------------------------------------------------------------------------------
-def test_a_question_that_was_asked_stays_asked_when_the_doubt_is_gone() -> None:
-    decision = decide([case("r1", past_route=Routed.UNCERTAIN)], NONE)["r1"]
+def test_a_question_that_was_asked_stays_asked_beyond_the_budget() -> None:
+    decision = decide([doubted("r1", past_route=Routed.UNCERTAIN)], NONE)["r1"]
     assert (decision.fate, decision.routed) == (Fate.REVIEW, Routed.UNCERTAIN)
-    assert [str(reason) for reason in decision.reasons] == [
-        "a model trained on the other rows would answer differently: doubted by an earlier run"
-    ]
+
+
+def test_a_question_whose_reason_has_gone_is_none_any_more_and_gives_its_budget_back() -> None:
+    cases = [case("r1", past_route=Routed.UNCERTAIN), doubted("r2"), doubted("r3")]
+    decisions = decide(cases, Review(budget=1, audit=0.0))
+    assert (decisions["r1"].fate, decisions["r1"].routed) == (Fate.ACCEPTED, None)
+    assert [decisions[name].routed for name in ("r2", "r3")].count(Routed.UNCERTAIN) == 1
 
 
 def test_a_question_about_a_row_that_became_a_duplicate_is_dropped() -> None:
@@ -383,12 +387,11 @@ def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
 @given(case_lists(), REVIEWS)
 def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review: Review) -> None:
     result = run(cases, review)
-    old = {one.record_id for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)}
-    new = [
-        decision
-        for decision in result.decisions
-        if decision.routed in (Routed.UNCERTAIN, Routed.CONFLICT) and decision.record_id not in old
-    ]
+    routed = [d for d in result.decisions if d.routed in (Routed.UNCERTAIN, Routed.CONFLICT)]
+    asking = {decision.record_id for decision in routed if decision.fate is Fate.REVIEW}
+    before = [one for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
+    old = {one.record_id for one in before if one.human is not Standing.NOTHING or one.record_id in asking}
+    new = asking - {one.record_id for one in before}
     assert len(new) <= max(0, result.budget - len(old))
     assert result.used == len(old) + len(new)
 

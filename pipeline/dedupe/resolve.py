@@ -36,6 +36,8 @@ class Candidate:
     """Rows of one value stay in one split; empty: no such wish."""
     split: str | None = None
     """The split that this very row is bound to, from an earlier release or by its source."""
+    replaced: str | None = None
+    """The answer that stood there before a person gave another one."""
 
     @property
     def preference(self) -> tuple[bool, bool, int, int, str]:
@@ -50,7 +52,7 @@ class Resolution:
     """What one row is. A row with none of ``duplicate_of``, ``overruled_by`` and ``bridges`` is kept."""
 
     duplicate_of: str | None = None
-    """The kept row that has the same answer, or any answer where this row has none."""
+    """The kept row that has the same answer; any answer, where this row has none."""
     exact: bool = False
     """The duplicate has the same key."""
     similarity: float | None = None
@@ -59,6 +61,8 @@ class Resolution:
     """Rows with the same key and another answer, the preferred ones first; one row for each answer."""
     overruled_by: str | None = None
     """The row of the same key that a person gave another answer."""
+    corrected: str | None = None
+    """A similar row that had this one's answer until a person gave it another."""
     bridges: tuple[str, str] | None = None
     """The two splits between which the row would be a leak."""
     group: str = ""
@@ -116,7 +120,11 @@ Neighbours = dict[int, list[tuple[int, float]]]
 
 
 def resolve(
-    candidates: Iterable[Candidate], threshold: float, on_conflict: OnConflict = OnConflict.REVIEW
+    candidates: Iterable[Candidate],
+    threshold: float,
+    on_conflict: OnConflict = OnConflict.REVIEW,
+    *,
+    answers_repeat: bool = True,
 ) -> dict[str, Resolution]:
     """Decide about every row; the result does not depend on the order in which they are given.
 
@@ -125,6 +133,9 @@ def resolve(
         threshold: least Jaccard similarity of near duplicates; with 1 (or more) only rows of equal
             keys are duplicates or neighbours.
         on_conflict: with ``ANY_OF`` every answer of a key is right: nothing conflicts or is overruled.
+        answers_repeat: similar rows mostly have one answer, as in classification, so a row without one may be
+            a near duplicate. False where each has its own, as in extraction: messages of one template differ
+            just in what is to be extracted.
 
     Returns:
         The resolution by record_id.
@@ -133,10 +144,11 @@ def resolve(
     neighbours = _neighbours([cell.head.text for cell in cells], threshold)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
-        kept = _absorb(cells, neighbours, threshold, left_out=bridges)
+        kept = _absorb(cells, neighbours, threshold, bridges, answers_repeat)
         groups, found = _place(kept, neighbours)
         if not found:
-            return dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
+            resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
+            return resolved | dict(_corrected(resolved, kept, neighbours))
         bridges |= found
 
 
@@ -188,7 +200,7 @@ def _neighbours(texts: Sequence[str], threshold: float) -> Neighbours:
 
 
 def _absorb(
-    cells: Sequence[_Cell], neighbours: Neighbours, threshold: float, left_out: Container[int]
+    cells: Sequence[_Cell], neighbours: Neighbours, threshold: float, left_out: Container[int], answers_repeat: bool
 ) -> dict[int, _Kept]:
     """Walk the cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, _Kept] = {}
@@ -197,7 +209,7 @@ def _absorb(
             continue
         members = cell.members
         for other, similarity in neighbours.get(number, ()):
-            if other in kept and _may_join(cell, kept[other].head):
+            if other in kept and _may_join(cell, kept[other].head, answers_repeat):
                 members = _join(kept[other], cell, similarity, threshold)
                 kept[other].joined.append(number)
                 break
@@ -206,12 +218,14 @@ def _absorb(
     return kept
 
 
-def _may_join(cell: _Cell, keeper: Candidate) -> bool:
-    """Whether the answers agree; an unlabeled cell agrees with any.
+def _may_join(cell: _Cell, keeper: Candidate, answers_repeat: bool) -> bool:
+    """Whether the answers agree; an unlabeled cell agrees with any, or with none.
 
     A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
     """
-    return not cell.rivals and cell.head.answer in (None, keeper.answer)
+    if cell.head.answer is None:
+        return answers_repeat
+    return not cell.rivals and cell.head.answer == keeper.answer
 
 
 def _join(keeper: _Kept, cell: _Cell, similarity: float, threshold: float) -> list[Candidate]:
@@ -335,6 +349,23 @@ def _resolutions(
             yield row.record_id, replace(placed, duplicate_of=keeper, similarity=similarity)
         for row in one.overruled:
             yield row.record_id, replace(placed, overruled_by=overruled_by[row.record_id])
+
+
+def _corrected(
+    resolved: Mapping[str, Resolution], kept: Mapping[int, _Kept], neighbours: Neighbours
+) -> Iterator[tuple[str, Resolution]]:
+    """The kept rows that still have the answer which a person replaced in a similar one.
+
+    Until then they were its duplicates; now their answer is probably as wrong as that one was.
+    """
+    for number, one in kept.items():
+        for other, _ in neighbours.get(number, ()):
+            like = kept[other].head if other in kept else None
+            if like and like.human and like.replaced is not None and like.replaced == one.head.answer:
+                head = one.head.record_id
+                if not one.head.human:
+                    yield head, replace(resolved[head], corrected=like.record_id)
+                break
 
 
 def _names(kept: Mapping[int, _Kept], groups: _Groups) -> dict[int, str]:
