@@ -5,8 +5,10 @@ Only what a command needs is imported when it runs, so that ``--help`` and ``sta
 
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -14,9 +16,9 @@ import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from flows.console import TerminalProgress, err
+from flows.console import TerminalProgress, err, out
 from flows.engine import Engine, Inline, Silent
-from pipeline.errors import GoldleafError
+from pipeline.errors import GoldleafError, StoreError
 from schemas.dataset import Runner
 
 if TYPE_CHECKING:
@@ -41,6 +43,22 @@ app = typer.Typer(
     add_completion=False,
 )
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"goldleaf {version('goldleaf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Only what is true of all commands: they have their own modules."""
+
+
 DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml.", metavar="DATASET.YAML")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines; progress is off.")]
 EngineName = Annotated[
@@ -59,14 +77,32 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except GoldleafError as error:
-            err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             err.print("interrupted; what was committed stays, run the command again to go on")
             raise typer.Exit(130) from error
+        except Exception as error:
+            if (line := _in_a_line(error)) is None:
+                raise
+            err.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)
+            raise typer.Exit(1) from error
 
     return wrapper
+
+
+def _in_a_line(error: Exception) -> str | None:
+    """What people read of an error; None for one of the program, which needs its traceback."""
+    if isinstance(error, GoldleafError):
+        return str(error)
+    if isinstance(error, typer.Exit):
+        return None
+    from flows.faults import outside_fault
+    from flows.settings import Settings
+
+    try:
+        home = Settings().home
+    except GoldleafError:
+        home = None
+    return outside_fault(error, home)
 
 
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
@@ -80,6 +116,23 @@ def load_context(dataset: Path) -> "Context":
     from flows.context import Context
 
     return Context.load(dataset)
+
+
+def require_curated(context: "Context") -> None:
+    """Say what to run first, where nothing was ever curated.
+
+    Raises:
+        StoreError: there is nothing to look at.
+    """
+    if not context.store.exists:
+        name, file = context.dataset.config.name, shlex.quote(str(context.dataset.path))
+        raise StoreError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
+
+
+def require_published(context: "Context") -> None:
+    """The same, where there is no version either; versions alone may have been copied to this home."""
+    if not context.store.releases.is_dir():
+        require_curated(context)
 
 
 def _runner(context: "Context", chosen: Runner | None) -> Runner:

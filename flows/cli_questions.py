@@ -1,6 +1,7 @@
 """The commands that only look: status, explain, releases, verify, report, sql and check."""
 
 import math
+import shlex
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.cli_app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
-from flows.console import out, questions_wait, show_funnel, show_rows
+from flows.cli_app import (
+    DEFAULT,
+    AsJson,
+    DatasetFile,
+    app,
+    explained,
+    load_context,
+    print_json,
+    require_curated,
+    require_published,
+)
+from flows.console import counted, out, questions_wait, show_attention, show_funnel, show_rejections, show_rows
 from pipeline.errors import Damaged, ReleaseError
 
 if TYPE_CHECKING:
@@ -33,6 +44,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
+    show_attention(result.attention)
+    show_rejections(result.rejections)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
@@ -57,7 +70,8 @@ def explain(
     from pipeline.explain import explain as tell
 
     context = load_context(dataset)
-    story = tell(context.store.snapshot().at_last_commit(), record, context.store.releases)
+    require_curated(context)
+    story = tell(context.store.snapshot().at_last_commit(), record, context.store.releases, context.dataset)
     if as_json:
         print_json(story)
         return
@@ -68,6 +82,8 @@ def _show_story(story: "Story") -> None:
     out.print(
         f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}", soft_wrap=True
     )
+    if story.note:
+        out.print(f"[yellow]note:[/] {escape(story.note)}", soft_wrap=True)
     for revision in story.revisions:
         gone = "[red]withdrawn[/] " if revision.withdrawn else ""
         when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
@@ -75,7 +91,7 @@ def _show_story(story: "Story") -> None:
         out.print(revision.raw, markup=False, soft_wrap=True)
     for decision in story.decisions:
         routed = f", asked as {decision.routed}" if decision.routed else ""
-        out.print(f"\nrun {decision.run}: [bold]{decision.fate}[/]{routed}")
+        out.print(f"\nrun {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
         for reason in decision.reasons:
             out.print(f"  {reason}", markup=False, soft_wrap=True)
         if decision.duplicate_of:
@@ -88,7 +104,9 @@ def _show_story(story: "Story") -> None:
         deleted = " [red](deleted)[/]" if said.deleted else ""
         who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
         out.print(f"{who}: [bold]{said.verdict}[/]{deleted}")
-        out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
+        # Who is unsure, or skips, says nothing more.
+        if said.error or said.targets is not None:
+            out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
     if story.duplicates:
         out.print(f"\ncopies of it: {', '.join(story.duplicates)}", soft_wrap=True)
     out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
@@ -102,7 +120,8 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """List the published versions, the oldest first. Exit code 1 if one of them cannot be read."""
     from pipeline.versions import readable_versions
 
-    store = load_context(dataset).store
+    context = load_context(dataset)
+    store = context.store
     found, damaged = readable_versions(store.releases)
     if as_json:
         print_json([_listed(manifest, store.releases) for manifest in found])
@@ -113,7 +132,9 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         ]
         show_rows("", ["version", "published", "rows", "digest"], rows)
         if not found:
-            out.print("no version yet; publish one with `goldleaf release`")
+            verb = "release" if store.exists else "curate"
+            hint = f"no version yet; run `goldleaf {verb} {shlex.quote(str(context.dataset.path))}`"
+            out.print(hint, markup=False, soft_wrap=True)
     if damaged:
         raise Damaged(" ".join(damaged))
 
@@ -139,6 +160,7 @@ def verify(
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")
     if at and name != known:
         raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
+    require_published(context)
     # A version alone is clear enough, a name alone is not.
     folder = resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
     result = check_bytes(folder)
@@ -178,7 +200,7 @@ def sql(
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Query the tables current, records, decisions, splits, pushes, annotations and runs.
+    """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs.
 
     Example: goldleaf sql "select fate, count(*) from current group by fate"
     """
@@ -190,7 +212,7 @@ def sql(
         return
     show_rows("", frame.columns, [_plain(list(row)) for row in frame.head(_SHOWN_ROWS).iter_rows()])
     if frame.height > _SHOWN_ROWS:
-        out.print(f"… {frame.height - _SHOWN_ROWS:,} more rows; use limit, or --json for all")
+        out.print(f"… {counted(frame.height - _SHOWN_ROWS, 'more row')}; use limit, or --json for all")
 
 
 def _plain(value: Any) -> Any:
@@ -212,8 +234,8 @@ def _plain(value: Any) -> Any:
 @app.command(rich_help_panel="Questions")
 @explained
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, Label Studio."""
-    from flows.status import check_dataset
+    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""
+    from flows.check import check_dataset
 
     context = load_context(dataset)
     findings = check_dataset(context)

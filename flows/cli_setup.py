@@ -1,7 +1,6 @@
 """The commands that set things up: init, label-studio and demo."""
 
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -35,11 +34,10 @@ def init(
 
     Then replace data.jsonl by your data, and describe your inputs and targets in task.py.
     """
-    from pipeline.scaffold import scaffold
+    from pipeline.scaffold import name_for, scaffold
 
-    fallback = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_") or "dataset"
     kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
-    written = scaffold(folder, name or fallback, kind)
+    written = scaffold(folder, name or name_for(folder), kind)
     if as_json:
         print_json([str(path) for path in written])
         return

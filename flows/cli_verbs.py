@@ -7,8 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.cli_app import DEFAULT, AsJson, DatasetFile, EngineName, app, explained, load_context, print_json, run_verb
-from flows.console import err, out, questions_wait, show_funnel, show_rows
+from flows.cli_app import (
+    DEFAULT,
+    AsJson,
+    DatasetFile,
+    EngineName,
+    app,
+    explained,
+    load_context,
+    print_json,
+    require_published,
+    run_verb,
+)
+from flows.console import (
+    counted,
+    err,
+    out,
+    questions_wait,
+    show_attention,
+    show_funnel,
+    show_rejections,
+    show_rows,
+)
 
 if TYPE_CHECKING:
     from flows.collect import Collected
@@ -42,17 +62,17 @@ def curate(
 def show_curated(result: "Curated") -> None:
     """What a curate run did, for people."""
     out.print(
-        f"read {result.lines:,} rows: {result.added:,} new, {result.lines - result.added:,} known"
+        f"read {counted(result.lines, 'row')}: {result.added:,} new, {result.lines - result.added:,} known"
         + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
     )
     show_funnel(result.funnel, result.dataset)
-    if result.note:
-        out.print(f"[dim]note:[/] {escape(result.note)}", soft_wrap=True)
+    for note in result.note.splitlines():
+        out.print(f"[dim]note:[/] {escape(note)}", soft_wrap=True)
+    show_rejections(result.rejections)
     if result.beyond_budget:
-        out.print(
-            f"{result.beyond_budget:,} more are doubtful, beyond the review budget "
-            f"({result.budget_used:,} of {result.budget:,} used; raise review.budget to look at more)"
-        )
+        more = f"{counted(result.beyond_budget, 'more row')} {'is' if result.beyond_budget == 1 else 'are'} doubtful"
+        used = f"{result.budget_used:,} of {result.budget:,} used"
+        out.print(f"{more}, beyond the review budget ({used}; raise review.budget to look at more)")
     show_review(result.review)
 
 
@@ -61,9 +81,12 @@ def show_review(review: "Review") -> None:
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
     if review.withdrawn:
-        out.print(f"{review.withdrawn:,} tasks were taken back: their rows have changed or gone")
+        taken = "1 task was" if review.withdrawn == 1 else f"{review.withdrawn:,} tasks were"
+        out.print(f"{taken} taken back: what was asked has changed or gone")
     audits = f", {review.audits:,} of them random audits" if review.audits else ""
-    waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}"
+    # Where all or none of them are unsent, the rest of the line says so.
+    unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
+    waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
     if not review.waiting:
         out.print("nothing waits for a person")
     elif review.problem:
@@ -90,10 +113,15 @@ def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: 
 
 def show_collected(result: "Collected") -> None:
     """What a collect run did, for people."""
-    out.print(f"{result.annotations:,} annotations changed, {result.decided:,} records decided by people")
-    if result.invalid:
-        out.print(f"[yellow]{result.invalid:,} annotations are not valid[/]; see `goldleaf sql` on annotations")
+    said = [
+        f"{counted(result.annotations, 'annotation')} changed",
+        f"{counted(result.decided, 'record')} decided by people",
+    ]
+    said += [f"{result.unsure:,} unsure"] if result.unsure else []
+    said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
+    out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)
+    show_attention(result.attention)
     if result.waiting:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
 
@@ -137,7 +165,9 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Train a LoRA adapter on a published version, and compare it with the untuned model on the test split."""
-    result: Finetuned = run_verb(load_context(dataset), engine, as_json, "finetune", version=version, again=again)
+    context = load_context(dataset)
+    require_published(context)
+    result: Finetuned = run_verb(context, engine, as_json, "finetune", version=version, again=again)
     if as_json:
         print_json(result)
         return
@@ -148,7 +178,7 @@ def show_finetuned(result: "Finetuned") -> None:
     """Untuned against tuned, for people."""
     if result.reused:
         out.print("this version was trained with these settings before")
-    out.print(f"{result.base_model}, asked {result.test_rows:,} test questions", soft_wrap=True)
+    out.print(f"{result.base_model}, asked {counted(result.test_rows, 'test question')}", soft_wrap=True)
     models = (
         ("untuned", result.untuned, result.untuned_unreadable),
         ("tuned", result.tuned, result.tuned_unreadable),
@@ -177,10 +207,14 @@ def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJs
     from flows.run import run_all
 
     context = load_context(dataset)
-    results = run_all(context, functools.partial(run_verb, context, engine, as_json))
-    if as_json:
-        print_json({name: result.model_dump(mode="json") for name, result in results.items()})
-        return
-    for name, result in results.items():
-        out.rule(name)
-        SHOW[name](result)
+    done: dict[str, Any] = {}
+    try:
+        for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json)):
+            done[name] = result.model_dump(mode="json")
+            if not as_json:
+                out.rule(name)
+                SHOW[name](result)
+    finally:
+        # What was done is told even where a later verb fails: a version may have been published.
+        if as_json and done:
+            print_json(done)

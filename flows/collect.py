@@ -1,6 +1,7 @@
 """Collect: pull what people said, decide by it, and let the rest of the records follow."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import polars as pl
@@ -9,11 +10,14 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import decide
 from flows.engine import Engine
+from pipeline.assess import standing
+from pipeline.attention import Attention, attention
 from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
 from pipeline.review import open_questions, pull_annotations
 from pipeline.tables import Table, Verb
+from pipeline.triage import Standing
 from schemas.manifest import Funnel
 
 
@@ -27,11 +31,17 @@ class Collected(BaseModel):
     annotations: int
     """New, edited or deleted since the last time."""
     decided: int
-    """Records whose fate people changed or confirmed."""
+    """Records that people labeled, confirmed or marked as unusable."""
+    unsure: int
+    """Records that somebody was unsure about; a second person must say."""
+    taken_back: int
+    """Records whose answer was deleted, so that the automatic decision counts again."""
     waiting: int
     """Questions that are still open."""
     invalid: int
     """Annotations that break the task's schema and wait for a correction."""
+    attention: list[Attention]
+    """What only people can settle, though Label Studio counts its task as done."""
     funnel: Funnel
 
 
@@ -64,13 +74,17 @@ def collect(context: Context, engine: Engine) -> Collected:
         store.commit(run, inputs={}, funnel=None, summary=summary)
         _let_others_follow(context, engine)
         after = store.snapshot().at_last_commit()
+        said = Counter(standing(decision) for decision in decisions)
         result = Collected(
             dataset=name,
             run=run.id,
             annotations=pulled.changed,
-            decided=len(decisions),
+            decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
+            unsure=said[Standing.UNSURE],
+            taken_back=said[Standing.NOTHING],
             waiting=len(open_questions(after)),
             invalid=len(invalid_annotations(after, context.dataset.task)),
+            attention=attention(after, context.dataset.task, connection.url),
             funnel=after.funnel(),
         )
         store.clear_work()

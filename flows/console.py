@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +13,14 @@ from flows.engine import Advance
 from schemas.fate import Fate
 from schemas.manifest import Funnel
 
+if TYPE_CHECKING:
+    from pipeline.attention import Attention, Rejection
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+_SHOWN = 10
+_SHOWN_REASONS = 3
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
 
@@ -33,17 +38,25 @@ class TerminalProgress:
             columns[2:2] = [BarColumn(bar_width=24), MofNCompleteColumn()]
         else:
             columns[2:2] = [TextColumn("{task.fields[count]}")]
-        with Progress(*columns, console=self._console) as progress:
-            task = progress.add_task(label, total=total, count="")
-            done = 0
+        progress = Progress(*columns, console=self._console)
+        task = progress.add_task(label, total=total, count="")
+        done = 0
 
-            def advance(units: int) -> None:
-                nonlocal done
-                done += units
-                progress.update(task, advance=units, count=f"{done:,}")
+        def advance(units: int) -> None:
+            nonlocal done
+            done += units
+            progress.update(task, advance=units, count=f"{done:,}")
 
+        progress.start()
+        try:
             yield advance
-            progress.update(task, total=total or max(done, 1), completed=total or max(done, 1))
+        except BaseException:
+            # A step that failed is erased, or its spinner would stand still above the error.
+            progress.live.transient = True
+            progress.live.stop()
+            raise
+        progress.update(task, total=total or max(done, 1), completed=total or max(done, 1))
+        progress.stop()
 
     def say(self, text: str) -> None:
         """Print a line above the progress."""
@@ -70,9 +83,41 @@ def show_funnel(funnel: Funnel, title: str) -> None:
     out.print(table)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 file, 2 files."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def questions_wait(count: int) -> str:
     """How many questions people have not answered yet."""
-    return "1 question waits for people" if count == 1 else f"{count:,} questions wait for people"
+    return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for people"
+
+
+def show_attention(items: "Sequence[Attention]") -> None:
+    """What only people can settle, each with its row and where to answer."""
+    if not items:
+        return
+    out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} a person[/]:")
+    for item in items[:_SHOWN]:
+        where = item.url or (f"task {item.task_id} of project {item.project}" if item.task_id else "")
+        out.print(f"  {item.file}:{item.line}  {item.what}", markup=False, soft_wrap=True)
+        if where:
+            out.print(f"    {where}", markup=False, soft_wrap=True)
+    if len(items) > _SHOWN:
+        out.print(f"  … {len(items) - _SHOWN:,} more, all with --json")
+
+
+def show_rejections(groups: "Sequence[Rejection]") -> None:
+    """Why rows are rejected, the most frequent reasons first, each with one of the rows."""
+    if not groups:
+        return
+    out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
+    for group in groups[:_SHOWN_REASONS]:
+        example = f"{group}, as in {group.file}:{group.line}"
+        out.print(f"  {group.count:,}  {example}", markup=False, soft_wrap=True)
+    if len(groups) > _SHOWN_REASONS:
+        rest = sum(group.count for group in groups[_SHOWN_REASONS:])
+        out.print(f"  {rest:,}  for {counted(len(groups) - _SHOWN_REASONS, 'other reason')}")
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -1,6 +1,7 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to people."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engine import Engine
 from pipeline.assess import Assessed, assess, prepare, write_shards
+from pipeline.attention import Rejection, rejections, unkeyed, unsent
 from pipeline.decisions import news
-from pipeline.errors import LabelStudioError, StoreError, Unreachable
+from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.ingest import Ingested, ingest
 from pipeline.review import open_questions, push_questions
 from pipeline.store import Run
@@ -28,6 +30,8 @@ class Review(BaseModel):
     """Questions without an answer."""
     audits: int = 0
     """Of those, random checks of accepted records."""
+    unsent: int = 0
+    """Of those, not in Label Studio yet."""
     sent: int = 0
     """Tasks that this run made in Label Studio."""
     withdrawn: int = 0
@@ -54,6 +58,9 @@ class Curated(BaseModel):
     """Decisions that are new or differ from those before."""
     funnel: Funnel
     note: str
+    """What people should know, a line each; empty where there is nothing to say."""
+    rejections: list[Rejection]
+    """Why rows are rejected, the most frequent reason first."""
     budget: int
     budget_used: int
     beyond_budget: int
@@ -75,6 +82,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     """
     config, store = context.dataset.config, context.store
     with store.lock(Verb.CURATE):
+        _check_owner(context)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
         with engine.progress.step("reading the sources") as advance:
@@ -82,6 +90,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         decided, assessed, funnel = decide(context, engine, run, rejudge=rejudge, read=read)
         review = _review(context, engine, run.id) if push else _waiting(context)
         store.clear_work()
+        snapshot = store.snapshot().at_last_commit()
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -90,7 +99,8 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         withdrawn=read.withdrawn,
         decided=decided,
         funnel=funnel,
-        note=assessed.note,
+        note="\n".join(filter(None, [assessed.note, *unkeyed(snapshot, config.sources)])),
+        rejections=rejections(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,
         beyond_budget=assessed.beyond_budget,
@@ -99,6 +109,22 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+def _check_owner(context: Context) -> None:
+    """Refuse to mix two datasets that have one name; a file that was moved, or copied as it is, is the same one.
+
+    Raises:
+        ConfigError: the state belongs to another file that is there, too, and says something else.
+    """
+    last = context.store.snapshot().last_run(Verb.CURATE)
+    file = context.dataset.path
+    owner = Path(last["summary"]["file"]) if last else file
+    if owner != file and owner.is_file() and owner.read_bytes() != file.read_bytes():
+        raise ConfigError(
+            f"{context.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
+            "or remove that file if this one replaces it"
+        )
 
 
 def decide(
@@ -130,6 +156,8 @@ def decide(
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
         summary={
+            "file": str(context.dataset.path),
+            "curation": context.dataset.curation_digest,
             "lines": read.lines if read else 0,
             "added": read.added if read else 0,
             "withdrawn": read.withdrawn if read else 0,
@@ -143,9 +171,11 @@ def decide(
 
 
 def _waiting(context: Context, problem: str = "") -> Review:
-    questions = open_questions(context.store.snapshot().at_last_commit())
+    snapshot = context.store.snapshot().at_last_commit()
+    questions = open_questions(snapshot)
     audits = sum(decision.routed is Routed.AUDIT for decision in questions)
-    return Review(waiting=len(questions), audits=audits, problem=problem if questions else "")
+    unasked = unsent(snapshot, questions, context.dataset.task)
+    return Review(waiting=len(questions), audits=audits, unsent=unasked, problem=problem if questions else "")
 
 
 def _review(context: Context, engine: Engine, run: str) -> Review:
@@ -163,7 +193,8 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
     except Unreachable as error:
         return _waiting(context, str(error))
     except LabelStudioError as error:
-        wait = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
+        unasked = _waiting(context).unsent
+        wait = "1 question waits" if unasked == 1 else f"{unasked or 'no'} questions wait"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
     done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused")}

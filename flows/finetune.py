@@ -1,7 +1,9 @@
 """Finetune: a published version becomes a LoRA adapter, judged against the untuned model."""
 
+import json
 from pathlib import Path
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
@@ -65,14 +67,22 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
             prepare_training()
             path = found or engine.run(finetune_version, training, context.dataset.task, engine.progress.step)
         result = _result(path, config.name, reused=found is not None)
-        if found is None:
+        # A run that was killed after it kept its adapter owes its commit.
+        is_news = path.name not in _committed(context)
+        if is_news:
             summary = {"version": result.version, "path": str(path), "tuned": result.tuned.value}
             store.commit(run, inputs={}, funnel=None, summary=summary)
-    if found is None:
+    if is_news:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=result.tuned.value))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / "README.md").read_text(encoding="utf-8"))
     return result
+
+
+def _committed(context: Context) -> set[str]:
+    """The folders of the adapters whose run is committed."""
+    runs = context.store.snapshot().runs.filter(pl.col("verb") == Verb.FINETUNE.value)
+    return {Path(json.loads(summary)["path"]).name for summary in runs["summary"]}
 
 
 def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:

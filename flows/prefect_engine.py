@@ -9,9 +9,11 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
 from prefect.server.api.server import SubprocessASGIServer
@@ -27,6 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+_PATIENCE_S = 10.0
 _RETRY_DELAYS_S = [2.0, 10.0]
 
 
@@ -73,15 +76,16 @@ class PrefectEngine:
 
 
 def start_server() -> None:
-    """Start Prefect's temporary server, unless a server is named; it stops when this process ends.
+    """Start Prefect's temporary server, which stops when this process ends; one that is named must answer.
 
     Prefect would start it by itself, but then Ctrl-C, which the terminal sends to the whole group of
     processes, stops it too: the client then tried for 74 s to tell it that the run was interrupted.
 
     Raises:
-        Unreachable: it does not start.
+        Unreachable: it does not start, or the named one does not answer.
     """
-    if PREFECT_API_URL.value():
+    if url := PREFECT_API_URL.value():
+        _require_answer(url)
         return
     # The server inherits the mask; it is stopped with SIGTERM.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -91,6 +95,18 @@ def start_server() -> None:
         raise Unreachable(f"{error} Name a server with PREFECT_API_URL, or use --engine inline.") from error
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _require_answer(url: str) -> None:
+    """Ask once: a flow would try for a quarter of a minute, and end in a traceback."""
+    with get_client(httpx_settings={"timeout": _PATIENCE_S}, sync_client=True) as client:
+        problem = client.api_healthcheck()
+    # Whatever is an answer is left to the flow, which says what is wrong with it.
+    if isinstance(problem, httpx.TransportError):
+        raise Unreachable(
+            f"Prefect does not answer at {url} ({problem}); start it there (`prefect server start`), "
+            "correct PREFECT_API_URL, or use --engine inline"
+        )
 
 
 def _task(step: Callable[P, R]) -> Task[P, R]:

@@ -37,15 +37,22 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
 
     Raises:
         VersionExists: the version was published before.
-        ReleaseError: nothing is accepted, two splits would share a group, or ``version`` is none.
+        ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
+            curated, or ``version`` is none.
     """
     if version is not None:
         parse_version(version)
     store, name = context.store, context.dataset.config.name
     with store.lock(Verb.RELEASE):
         snapshot = store.snapshot().at_last_commit()
-        if snapshot.last_run(Verb.CURATE) is None:
+        last = snapshot.last_run(Verb.CURATE)
+        if last is None:
             raise ReleaseError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
+        if last["summary"]["curation"] != context.dataset.curation_digest:
+            raise ReleaseError(
+                f"{context.dataset.path} or its task was changed since the last curate, and the version would not be "
+                f"what they say; run `goldleaf curate {context.dataset.path}` first"
+            )
         run = context.new_run(Verb.RELEASE)
         with engine.progress.step("drawing up the release"):
             draft = engine.run(draft_release, snapshot, context.dataset)

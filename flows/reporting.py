@@ -1,26 +1,67 @@
 """Writes the report: into the home after a release or a fine-tuning, and into every published version."""
 
+import uuid
 from pathlib import Path
 
 from flows.context import Context
 from flows.status import read_status
+from pipeline.errors import StoreError
 from pipeline.report import render_report
 from pipeline.report_data import gather_report
 from pipeline.versions import list_versions
 
 
 def write_report(context: Context, *, to: Path | None = None) -> Path:
-    """Write the report of the committed state; the old file stays until the new one is whole."""
+    """Write the report of the committed state; the old file stays until the new one is whole.
+
+    Args:
+        context: the dataset.
+        to: the file, or a folder for ``report.html``; without it, the home.
+
+    Raises:
+        StoreError: it cannot be written there.
+    """
+    html = _state_html(context)
     path = to or context.store.report
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(report_html(context), encoding="utf-8")
-    partial.replace(path)
+    try:
+        if to is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif path.is_dir():
+            path /= context.store.report.name
+        _replace(path, html)
+    except OSError as error:
+        other = "pass another file or folder" if to else "pass a file or folder that you may write to with --to"
+        raise StoreError(f"the report cannot be written to {path} ({error.strerror}); {other}") from error
     return path
 
 
+def _replace(path: Path, text: str) -> None:
+    """Put a whole file in the place of another; several processes may write the same report at once.
+
+    Raises:
+        StoreError: what is there is no file, such as a device.
+        OSError: it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no file, and a report would take its place; pass another file or folder")
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def report_html(context: Context) -> str:
-    """The report of the committed state as one HTML page."""
+    """The page for a version that is being made of the committed state: people may copy it anywhere."""
+    snapshot = context.store.snapshot().at_last_commit()
+    models = context.store.models
+    data = gather_report(snapshot, context.dataset, funnel=snapshot.funnel(), models=models, of_version=True)
+    return render_report(data)
+
+
+def _state_html(context: Context) -> str:
+    """The page about the committed state, for those who work on it."""
     snapshot = context.store.snapshot().at_last_commit()
     versions = list_versions(context.store.releases)
     data = gather_report(

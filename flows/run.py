@@ -1,6 +1,6 @@
 """Run: all four verbs in order, with what people have said so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from flows.context import Context
 
 
-def run_all(context: Context, verb: Callable[..., Any]) -> dict[str, BaseModel]:
-    """Curate, collect, release and fine-tune, and return what each did.
+def run_all(context: Context, verb: Callable[..., Any]) -> Iterator[tuple[str, BaseModel]]:
+    """Curate, collect, release and fine-tune, and tell what each did as soon as it has.
 
     Without a Label Studio there is nothing to collect, and that step is left out.
 
@@ -17,9 +17,8 @@ def run_all(context: Context, verb: Callable[..., Any]) -> dict[str, BaseModel]:
         context: the dataset.
         verb: runs a verb by its name on the chosen engine.
     """
-    results: dict[str, BaseModel] = {"curate": verb("curate")}
+    yield "curate", verb("curate")
     if context.connection is not None:
-        results["collect"] = verb("collect")
-    results["release"] = verb("release")
-    results["finetune"] = verb("finetune")
-    return results
+        yield "collect", verb("collect")
+    yield "release", verb("release")
+    yield "finetune", verb("finetune")

@@ -16,15 +16,15 @@ from pipeline.decisions import from_frame, latest, still_valid, to_frame
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
 from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
-from pipeline.normalise import inputs_key
+from pipeline.normalise import input_texts, inputs_key, match_key
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
-from pipeline.triage import Case, Standing, triage
+from pipeline.triage import SHOWN_ANSWERS, Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
 from pipeline.validate import Prepared, prepare_shard
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.field import JsonValue
+from schemas.field import JsonValue, ValueType
 from schemas.record import Decision, stable_hash
 from schemas.task import Kind, Task
 
@@ -120,6 +120,7 @@ def _case(row: dict[str, Any], past: Past, task: type[Task]) -> Case:
         record_id=row["record_id"],
         revision=row["revision"],
         order=row["order"],
+        fixed_split=row["fixed_split"],
         text_key=row["key"],
         inputs=inputs,
         targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
@@ -158,43 +159,80 @@ def _remember(case: Case, past: Decision) -> None:
 def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset) -> None:
     """Find duplicates, conflicts and groups among the cases that are not rejected."""
     splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
-    config = dataset.config
-    candidates = list(_candidates(cases, prepared, splits))
-    classified = dataset.task.task_kind() is Kind.CLASSIFICATION
+    config, task = dataset.config, dataset.task
+    candidates = [*_candidates(cases, prepared, splits, task), *_past_candidates(cases, snapshot, splits, task)]
+    classified = task.task_kind() is Kind.CLASSIFICATION
     resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict, answers_repeat=classified)
     by_id = {case.record_id: case for case in cases}
     for case in cases:
         if row := resolved.get(case.record_id):
-            _take_over(case, row)
+            _take_over(case, row, splits.get(case.record_id))
             if row.corrected:
-                case.doubts.append(_corrected(by_id[row.corrected], dataset.task))
-            rivals = [by_id[record_id].targets for record_id in row.conflict]
-            case.conflict_answers = [dataset.task.task_answer(targets) for targets in rivals if targets is not None]
+                case.doubts.append(_corrected(by_id[row.corrected], task))
+            rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
+            case.conflict_answers = [task.task_answer(targets) for targets in rivals if targets is not None]
 
 
-def _candidates(cases: list[Case], prepared: list[Prepared], splits: dict[str, str]) -> Iterator[Candidate]:
-    columns = ["record_id", "text", "partition", "fixed_split"]
-    rows = pl.concat([pl.read_parquet(part.path, columns=columns) for part in prepared])
-    texts = {row[0]: row[1:] for row in rows.iter_rows()}
+def _candidates(
+    cases: list[Case], prepared: list[Prepared], splits: dict[str, str], task: type[Task]
+) -> Iterator[Candidate]:
+    columns = ["record_id", "text", "partition"]
+    texts = {row[0]: row[1:] for part in prepared for row in pl.read_parquet(part.path, columns=columns).iter_rows()}
     for case in cases:
-        if case.human is Standing.UNUSABLE or (case.rejects and case.human is Standing.NOTHING):
+        if not _is_candidate(case):
             continue
-        text, partition, fixed = texts[case.record_id]
+        text, partition = texts[case.record_id]
         yield Candidate(
             record_id=case.record_id,
             text=text,
             key=case.text_key,
-            answer=_answer(case.targets),
+            answer=_answer(case.targets, task),
             human=case.human is Standing.LABELED,
-            replaced=_answer(case.replaced),
+            replaced=_answer(case.replaced, task),
             order=case.order,
             partition=partition,
-            split=splits.get(case.record_id, fixed),
+            split=splits.get(case.record_id, case.fixed_split),
         )
 
 
-def _answer(targets: dict[str, JsonValue] | None) -> str | None:
-    return orjson.dumps(targets, option=orjson.OPT_SORT_KEYS).decode() if targets is not None else None
+def _past_candidates(
+    cases: list[Case], snapshot: Snapshot, splits: dict[str, str], task: type[Task]
+) -> list[Candidate]:
+    """What versions hold and no case stands for any more, withdrawn, changed or refused since.
+
+    Its likes must not go to another split.
+    """
+    present = [(case.record_id, case.revision) for case in cases if _is_candidate(case)]
+    frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
+    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left")
+    return [
+        Candidate(
+            record_id=f"{decision.record_id}@{decision.revision}",
+            text="\n".join(input_texts(task, decision.inputs)),
+            key=inputs_key(task, decision.inputs),
+            answer=None,
+            human=False,
+            order=order,
+            split=splits[decision.record_id],
+            past=True,
+        )
+        for order, decision in enumerate(from_frame(gone.collect()))
+        if decision.record_id in splits
+    ]
+
+
+def _answer(targets: dict[str, JsonValue] | None, task: type[Task]) -> str | None:
+    """The form in which equal answers are equal: texts are copied from inputs, so they are compared like these."""
+    if targets is None:
+        return None
+    folded = {field.name: _folded(targets[field.name]) for field in task.task_targets() if field.type is ValueType.TEXT}
+    return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _folded(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [match_key(text) for text in value]
+    return match_key(value) if isinstance(value, str) else value
 
 
 def _corrected(like: Case, task: type[Task]) -> Reason:
@@ -203,21 +241,26 @@ def _corrected(like: Case, task: type[Task]) -> Reason:
     return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
 
 
-def _take_over(case: Case, row: Resolution) -> None:
+def _take_over(case: Case, row: Resolution, known: str | None) -> None:
     case.duplicate_of = row.duplicate_of
     case.exact = row.exact
     case.similarity = row.similarity
-    case.conflict = row.conflict
+    case.rivals = row.rivals
+    # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
+    case.bound = row.split if known in (None, case.fixed_split) else None
     case.overruled_by = row.overruled_by
     case.bridges = row.bridges
     case.group = row.group or case.record_id
 
 
+def _is_candidate(case: Case) -> bool:
+    """Whether a case is compared with others: neither its form nor a person speaks against it."""
+    return case.human is not Standing.UNUSABLE and not (case.rejects and case.human is Standing.NOTHING)
+
+
 def is_kept(case: Case) -> bool:
     """Whether a case may end in a release: neither rejected nor a copy of another."""
-    gone = case.duplicate_of or case.overruled_by or case.bridges
-    refused = case.human is Standing.UNUSABLE or (case.rejects and case.human is Standing.NOTHING)
-    return not gone and not refused
+    return _is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
 
 
 def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
@@ -235,7 +278,7 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     rivals = _answers_by_input(kept, field) if on_conflict is OnConflict.ANY_OF else {}
     found = label_doubt(
         [_text(case) for case in kept],
-        [str(case.targets[field]) if case.targets else None for case in kept],
+        [_label(case.targets[field]) if case.targets else None for case in kept],
         [case.group for case in kept],
         seed=_SEED,
     )
@@ -244,21 +287,26 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
             continue
         case.doubt = round(doubt, 4)
         predicted = found.predicted[index]
-        case.suggestion = {field: predicted} if predicted is not None else None
+        case.suggestion = {field: predicted or None} if predicted is not None else None
         # Where any answer of an input is right, the model may well name another of them.
         agrees = predicted in rivals.get(case.text_key, ())
         if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
-            detail = f"'{predicted}', not '{case.targets[field]}'"
+            detail = f"'{predicted}', not '{_label(case.targets[field])}'"
             case.doubts.append(Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail))
     note: str = found.note
     return note
+
+
+def _label(choice: JsonValue) -> str:
+    """A choice as a class of its own; of an optional one, no choice is a class, too."""
+    return "" if choice is None else str(choice)
 
 
 def _answers_by_input(cases: list[Case], field: str) -> dict[str, set[str]]:
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for case in cases:
         if case.targets:
-            answers[case.text_key].add(str(case.targets[field]))
+            answers[case.text_key].add(_label(case.targets[field]))
     return answers
 
 
@@ -311,8 +359,14 @@ def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
 
 
 def _rendered(case: Case, task: type[Task]) -> str:
-    messages = [message.content for message in task.task_prompt(case.inputs)]
-    return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
+    try:
+        messages = [message.content for message in task.task_prompt(case.inputs)]
+        return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
+    except Exception as error:
+        raise ConfigError(
+            f"{task.__name__} cannot write record {case.record_id} as a chat ({type(error).__name__}: {error}); mend "
+            "its task_prompt or task_answer"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,7 @@ _HUB_LICENSE = re.compile(
 """What the hub accepts as ``license``; for anything else it wants ``other`` and a name."""
 
 
-def dataset_card(
-    manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table], notes: Sequence[str] = ()
-) -> str:
+def dataset_card(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
     """The text of README.md.
 
     Args:
@@ -41,7 +39,6 @@ def dataset_card(
         dataset: title, description, license and language.
         task: the kind and the fields.
         tables: the published rows by split, those of empty splits included.
-        notes: sentences about the quality.
     """
     head = yaml.safe_dump(_metadata(manifest, dataset, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
@@ -51,7 +48,7 @@ def dataset_card(
         _row(manifest, task, tables),
         _origins(manifest),
         _funnel(manifest),
-        _quality(manifest, notes),
+        _quality(manifest),
         _limits(manifest, dataset),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
@@ -168,7 +165,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
         ("`fields`", "the same inputs and answer as typed values: " + _fields(task)),
         ("`source`, `license`", "where the row comes from, and under which terms"),
         ("`label_source`", " or ".join(f"`{source.value}`: {text}" for source, text in _LABELS.items())),
-        ("`group`", "rows of one group move between splits as one"),
+        ("`group`", "rows of one group are in one split"),
         ("`tokens`", "of prompt and answer"),
     ]
     first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
@@ -213,10 +210,9 @@ def _funnel(manifest: Manifest) -> str:
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
 
 
-def _quality(manifest: Manifest, notes: Sequence[str]) -> str:
+def _quality(manifest: Manifest) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
-    lines = [f"People entered or confirmed {checked:,} of {_rows(manifest):,} answers.", *notes]
-    return "## Quality\n\n" + "\n".join(f"- {line}" for line in lines)
+    return f"## Quality\n\nPeople entered or confirmed {checked:,} of {_rows(manifest):,} answers."
 
 
 def _limits(manifest: Manifest, dataset: Dataset) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
 import traceback
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import phonenumbers
 import yaml
 from pydantic import ValidationError
 
@@ -39,6 +41,17 @@ class LoadedDataset:
     def config_digest(self) -> str:
         """16 hex digits over the whole configuration and the task's shape."""
         text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def curation_digest(self) -> str:
+        """16 hex digits over all that decisions depend on: the configuration but for what comes later, and the task.
+
+        The task's code is part of it: prompts and checks are made by it.
+        """
+        values = self.config.model_dump(mode="json", exclude={"finetune", "release", "engine"})
+        code = inspect.getsource(inspect.getmodule(self.task) or self.task)
+        text = json.dumps([values, self.task.task_digest(), code], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":
@@ -78,10 +91,13 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(path, root, error))) from error
     try:
+        key: tuple[str, ...] = ("screen", "phone_regions")
+        _check_regions(config.screen.phone_regions)
+        key = ("task",)
         task = load_task(config.task, path.parent)
         _check_choices(task, config)
     except ConfigError as error:
-        raise ConfigError(f"{path}:{_line(_node_at(root, ('task',)))}: {error}") from error
+        raise ConfigError(f"{path}:{_line(_node_at(root, key))}: {error}") from error
     return LoadedDataset(path, config, task)
 
 
@@ -151,6 +167,11 @@ def _check_choices(task: type[Task], config: Dataset) -> None:
                     f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
                     f"({clean!a}) after normalise.unicode: {config.normalise.unicode}; spell it so"
                 )
+
+
+def _check_regions(regions: list[str]) -> None:
+    if unknown := sorted(set(regions) - set(phonenumbers.SUPPORTED_REGIONS)):
+        raise ConfigError(f"screen.phone_regions has '{unknown[0]}', which is no region; write a code such as US or DE")
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -17,7 +17,7 @@ from schemas.task import Task
 _REASONS = TypeAdapter(list[Reason])
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "tokens")  # fmt: skip
+           "label_source", "group", "bound", "tokens")  # fmt: skip
 """The columns that make two decisions different; a doubt that moved by a hair is not news."""
 
 
@@ -87,6 +87,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.label_source.value if decision.label_source else None,
         decision.doubt,
         decision.group,
+        decision.bound,
         decision.tokens,
         decision.rendering,
     )

@@ -3,8 +3,8 @@
 GoldleafError            one line: what, which value, what to do next
 ├── ConfigError          dataset.yaml, a task file or a setting cannot be used
 ├── SourceError          a source as a whole cannot be read
-├── StoreError           the home or a table is damaged, locked or of a newer version
-│   └── Busy             another process runs the same verb on the same dataset
+├── StoreError           the home or a table is damaged or cannot be written
+│   └── Busy             another process is at work on the same dataset
 ├── LabelStudioError     the server refuses or is not reachable
 │   └── Unreachable      no answer: not running, wrong URL, network gone
 ├── ReleaseError         a version cannot be published or read
@@ -31,7 +31,7 @@ class StoreError(GoldleafError):
 
 
 class Busy(StoreError):
-    """Another process runs the same verb on the same dataset."""
+    """Another process is at work on the same dataset."""
 
 
 class LabelStudioError(GoldleafError):

@@ -121,7 +121,7 @@ class Evaluation(BaseModel):
     exact: Estimate
     """Share of the answers with all targets right; equals ``score`` for accuracy (Wilson)."""
     macro_f1: float
-    """Unweighted mean over ``parts``."""
+    """Unweighted mean over the ``parts`` that occur in an answer or in the gold."""
     parts: tuple[Part, ...]
     confusions: tuple[Confusion, ...]
     """Classification only; the most common ones."""
@@ -185,7 +185,7 @@ def evaluate(task: type[Task], asked: Sequence[Question], answers: Sequence[str]
         questions=len(outcomes),
         score=exact if classes else _bootstrap(_ratios(metric, outcomes)),
         exact=exact,
-        macro_f1=sum(part.f1 for part in parts) / len(parts),
+        macro_f1=_macro_f1(parts),
         parts=parts,
         confusions=_confusions(task, outcomes) if classes else (),
         unreadable=len(unreadable),
@@ -277,6 +277,12 @@ def _part(name: str, hits: int, answered: int, expected: int) -> Part:
     )
 
 
+def _macro_f1(parts: Sequence[Part]) -> float:
+    """Over the parts that occur: a field that is never expected nor answered would count as perfect."""
+    found = [part.f1 for part in parts if part.support or part.f1 < 1]
+    return sum(found) / len(found) if found else 1.0
+
+
 def _confusions(task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
     name = task.task_targets()[0].name
     wrong = Counter(
@@ -323,7 +329,11 @@ def _ratios(metric: Metric, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
 
 
 def _bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
-    """A ratio of sums, or the difference of two, with its percentile interval over resampled questions."""
+    """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
+
+    Where all questions are alike, every sample gives the same value, which is no certainty: then the interval
+    reaches as far as that of a share of which all trials succeeded.
+    """
     chance = np.random.default_rng(_SEED)
 
     def value(chosen: NDArray[np.int64]) -> float:
@@ -332,8 +342,12 @@ def _bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = 
 
     count = len(ratios)
     samples = [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
-    low, high = np.percentile(samples, [2.5, 97.5])
-    return Estimate(value=value(np.arange(count)), low=float(low), high=float(high))
+    whole = value(np.arange(count))
+    low, high = map(float, np.percentile(samples, [2.5, 97.5]))
+    if min(samples) == max(samples):
+        reach, least = 1 - _wilson(count, count).low, 0.0 if minus is None else -1.0
+        low, high = max(least, whole - reach), min(1.0, whole + reach)
+    return Estimate(value=whole, low=low, high=high)
 
 
 def _ratio(rows: NDArray[np.float64]) -> float:

@@ -35,7 +35,6 @@ class PulledAnnotation(BaseModel):
     """Both are the server's times."""
     lead_time: float | None
     """Seconds."""
-    ground_truth: bool
 
     @field_validator("annotator", mode="before")
     @classmethod

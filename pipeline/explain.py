@@ -1,21 +1,22 @@
 """Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
-from pipeline.errors import StoreError
+from pipeline.lookup import find_record
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from pipeline.versions import readable_versions
 from schemas.annotation import Verdict
 from schemas.record import Decision
-
-_MOST_MATCHES = 10
 
 
 class Revision(BaseModel):
@@ -31,6 +32,12 @@ class Revision(BaseModel):
     withdrawn: bool
     raw: str
     """The bytes as text; what is no UTF-8 is shown as escapes."""
+
+
+class Decided(Decision):
+    """A decision with the verb of its run."""
+
+    verb: str
 
 
 class Asked(BaseModel):
@@ -68,8 +75,10 @@ class Story(BaseModel):
     record_id: str
     source: str
     key: str
+    note: str
+    """How the record was found, where that is not plain: the file may have been written anew."""
     revisions: list[Revision]
-    decisions: list[Decision]
+    decisions: list[Decided]
     duplicates: list[str]
     """Records that are copies of this one."""
     asked: list[Asked]
@@ -81,59 +90,38 @@ class Story(BaseModel):
     """What is wrong with each version that could not be searched."""
 
 
-def find_record(snapshot: Snapshot, wanted: str) -> str:
-    """The id of the record that is meant by an id, the beginning of one, or ``file:line``.
-
-    Raises:
-        StoreError: nothing matches, or more than one record does.
-    """
-    file, _, line = wanted.rpartition(":")
-    records = snapshot.scan(Table.RECORDS).select("record_id", "file", "line")
-    if file and line.isdigit():
-        same_file = (pl.col("file") == file) | pl.col("file").str.ends_with(f"/{file}")
-        matches = records.filter(same_file & (pl.col("line") == int(line)))
-    else:
-        matches = records.filter(pl.col("record_id").str.starts_with(wanted.lower()))
-    found = matches.select("record_id").unique().sort("record_id").collect().to_series().to_list()
-    if not found:
-        raise StoreError(f"no record matches '{wanted}'; pass a record id, its beginning, or file:line")
-    if len(found) > 1:
-        shown = ", ".join(found[:_MOST_MATCHES]) + (", …" if len(found) > _MOST_MATCHES else "")
-        raise StoreError(f"'{wanted}' matches {len(found)} records ({shown}); pass one id, or more of it")
-    return str(found[0])
-
-
-def explain(snapshot: Snapshot, wanted: str, releases: Path) -> Story:
+def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedDataset | None = None) -> Story:
     """Collect a record's story.
 
     Args:
         snapshot: the state to look at.
         wanted: a record id, its beginning, or ``file:line``.
         releases: the folder of the published versions.
+        dataset: where the files are; without it ``file:line`` is looked up as it was read.
 
     Raises:
         StoreError: see ``find_record``.
     """
-    record_id = find_record(snapshot, wanted)
-
-    found, unsearched = _releases_with(record_id, releases)
+    meant = find_record(snapshot, wanted, dataset)
+    found, unsearched = _releases_with(meant.record_id, releases)
 
     def of(frame: pl.LazyFrame) -> pl.DataFrame:
-        return frame.filter(pl.col("record_id") == record_id).collect()
+        return frame.filter(pl.col("record_id") == meant.record_id).collect()
 
     rows = of(snapshot.scan(Table.RECORDS)).sort("batch", "position")
     splits = of(snapshot.splits())
-    copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == record_id).select("record_id").collect()
+    copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
     return Story(
-        record_id=record_id,
+        record_id=meant.record_id,
         source=rows["source"][0],
         key=rows["key"][0],
+        note=meant.note,
         revisions=[
             Revision(raw=row["raw"].decode("utf-8", "backslashreplace"), **_pick(row, Revision))
             for row in rows.iter_rows(named=True)
         ],
-        decisions=list(from_frame(of(snapshot.committed_decisions()))),
-        duplicates=copies.to_series().to_list(),
+        decisions=list(_decided(snapshot, of(snapshot.committed_decisions()))),
+        duplicates=copies.collect().to_series().to_list(),
         asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
         said=[
             Said(targets=orjson.loads(row["targets"]) if row["targets"] else None, **_pick(row, Said))
@@ -145,7 +133,13 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path) -> Story:
     )
 
 
-def _pick(row: dict[str, object], model: type[BaseModel]) -> dict[str, object]:
+def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
+    verbs = dict(snapshot.runs.select("run", "verb").iter_rows())
+    for decision in from_frame(decisions):
+        yield Decided(verb=verbs[decision.run], **decision.model_dump())
+
+
+def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     return {name: row[name] for name in model.model_fields if name in row and name not in ("raw", "targets")}
 
 

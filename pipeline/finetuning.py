@@ -12,7 +12,7 @@ from pipeline.base_model import LoadedModel, load_adapter, load_base
 from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
 from pipeline.examples import draw, read_examples
 from pipeline.predict import answer_tokens, predict
-from pipeline.train import check_examples, train
+from pipeline.train import check_examples, check_lengths, train
 from pipeline.versions import read_manifest
 from schemas.dataset import Finetune
 from schemas.task import Task
@@ -59,6 +59,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     )
     with show(f"loading {config.base_model}", None):
         base = load_base(config.base_model)
+        check_lengths(examples, config, base)
     longest = config.max_new_tokens or answer_tokens(base, [example.answer for example in examples])
     untuned = _judge(base, task, asked, longest, "asking the untuned model", show)
     output = training.work / "adapter"

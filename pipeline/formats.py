@@ -220,8 +220,10 @@ def _utf8_problem(data: bytes) -> str:
         data.decode()
     except UnicodeDecodeError as error:
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        hint = "; it looks like UTF-16, save the file as UTF-8" if utf16 else ""
-        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8{hint}"
+        hint = "it looks like UTF-16, save the file as UTF-8"
+        if not utf16:
+            hint = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
+        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8; {hint}"
     return ""
 
 

@@ -105,7 +105,7 @@ def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
     Raises:
         SourceError: nothing matches, or the URL cannot be fetched.
     """
-    if source.path.startswith(("http://", "https://")):
+    if _is_url(source):
         return [_fetch(source, work)]
     path = folder / source.path
     if path.is_file():
@@ -119,6 +119,10 @@ def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
         return files
     what = "is a folder; write a glob such as folder/*.jsonl" if path.is_dir() else "does not exist; correct its path"
     raise SourceError(f"source '{source.name}': {path} {what}")
+
+
+def _is_url(source: Source) -> bool:
+    return source.path.startswith(("http://", "https://"))
 
 
 def _fetch(source: Source, work: Path) -> Path:
@@ -189,7 +193,9 @@ def _read(source: Source, file: Path) -> Iterator[RawRow]:
     try:
         yield from read_rows(file, source.format)
     except SourceError as error:
-        raise SourceError(f"source '{source.name}': {error}") from error
+        # A download has a name that nobody knows.
+        problem = str(error).replace(str(file), _shown(file, file.parent, source)) if _is_url(source) else error
+        raise SourceError(f"source '{source.name}': {problem}") from error
 
 
 def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
@@ -198,6 +204,9 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
         # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
+    if isinstance(value, float) and value.is_integer():
+        # One empty cell makes floats of a whole column of integers.
+        value = int(value)
     if value is not None and value != "":
         # The type is part of the key: 1 and "1" are two ids.
         return value if isinstance(value, str) else f"{type(value).__name__}:{value}"
@@ -219,7 +228,7 @@ def field_value(row: dict[str, Any], path: str) -> Any:
 
 
 def _shown(file: Path, folder: Path, source: Source) -> str:
-    if source.path.startswith(("http://", "https://")):
+    if _is_url(source):
         return source.path
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
 

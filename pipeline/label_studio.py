@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
@@ -38,6 +39,8 @@ MAX_REFUSED = 50
 OVERLAP = timedelta(minutes=5)
 """How far a pull looks back beyond its watermark, for transactions that ended out of order."""
 
+_CLOCK_TOLERANCE = timedelta(seconds=2)
+"""The ``Date`` of an answer has whole seconds."""
 _PAUSE = 0.2
 _TIMEOUT = 600.0
 _REFUSALS = (400, 413, 422)
@@ -52,7 +55,7 @@ _SETTINGS: dict[str, Any] = {
     "model_version": PREDICTION_VERSION,
 }
 # The list filters the nested annotations too; without it a page takes six times as long.
-_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,ground_truth,lead_time,created_at,updated_at"
+_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
 
 
 class LabelStudio:
@@ -75,7 +78,9 @@ class LabelStudio:
             )
         logging.getLogger("label_studio_sdk").setLevel(logging.CRITICAL)
         self.url = url.rstrip("/")
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+        self._clock: datetime | None = None
+        hooks = {"response": [self._note_clock]}
+        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, event_hooks=hooks)
         self.close = weakref.finalize(self, self._http.close)
         with self._explained("cannot log in"):
             # The SDK would repeat a POST whose answer was lost, and so import twice.
@@ -100,6 +105,11 @@ class LabelStudio:
         if not isinstance(email, str):
             raise LabelStudioError(f"cannot log in: {self.url} is no Label Studio; check LABEL_STUDIO_URL")
         return email
+
+    def _note_clock(self, response: httpx.Response) -> None:
+        """Remember what time it is for the server."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._clock = parsedate_to_datetime(response.headers["date"])
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
@@ -278,10 +288,16 @@ class LabelStudio:
     def pull(self, project: int, since: datetime | None) -> Pull:
         """Everything that changed since a watermark, and a little from before it; all without one.
 
+        All, too, where the watermark lies in the server's future.
+
         Tasks without a push key are somebody else's and are left out. Deleted tasks are not seen here,
         see ``task_ids``.
         """
         changed = []
+        now = self._clock
+        if since and now and since > now + _CLOCK_TOLERANCE:
+            # The server's clock was ahead when the mark was set, or was set back: what is new looks old.
+            since = None
         if since is not None:
             # The server fails without microseconds and without the Z.
             start = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -294,7 +310,8 @@ class LabelStudio:
             if key := task.data.get(PUSH_KEY):
                 record_id = task.data.get(RECORD_ID, "")
                 tasks.append(PulledTask(task_id=task.id, push_key=key, record_id=record_id, annotations=annotations))
-        return Pull(tasks=tasks, watermark=watermark)
+        # A single time in the future would hide all that comes until then.
+        return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
 
     def task_ids(self, project: int) -> set[int]:
         """The ids of all tasks of a project: what was pulled before and is not here was deleted."""

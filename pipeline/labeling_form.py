@@ -77,7 +77,7 @@ _STYLE = """
 @container (min-width: 380px) { .goldleaf-many .lsf-choice { width: 50%; } }
 @container (min-width: 570px) { .goldleaf-many .lsf-choice { width: 33.33%; } }
 @container (min-width: 760px) { .goldleaf-many .lsf-choice { width: 25%; } }
-.goldleaf-many .lsf-choice label { margin: 0; line-height: 1.57; }
+.goldleaf-many .lsf-choice label { margin: 0; line-height: 1.5715; }
 .goldleaf-many label span { flex: none; }
 .goldleaf-many label span + span { flex: 0 1 auto; min-width: 0; padding: 0 0 0 6px; }
 .goldleaf-many sup { display: inline-block; }

@@ -8,6 +8,7 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from multiprocessing import get_context
 
@@ -38,8 +39,12 @@ def count_tokens(texts: Sequence[str], encoding: str, processes: int = 1) -> lis
         return _count_batch(texts, encoding)
     count = functools.partial(_count_batch, encoding=encoding)
     # Spawned, not forked: the caller may run threads.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return list(chain.from_iterable(pool.map(count, _batches(texts))))
+    try:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            return list(chain.from_iterable(pool.map(count, _batches(texts))))
+    except BrokenProcessPool:
+        # A new process runs the caller's script up to its main guard; some scripts have none.
+        return _count_batch(texts, encoding)
 
 
 def _count_batch(texts: Sequence[str], encoding: str) -> list[int]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,8 +49,6 @@ class Release:
     inputs: Mapping[str, int]
     """Version of each table that was read."""
     previous: str | None = None
-    notes: Sequence[str] = ()
-    """Sentences about the quality, for the dataset card."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -82,7 +80,7 @@ def publish(
         files = {
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
-            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.notes).encode(),
+            CARD: dataset_card(manifest, release.dataset, release.task, tables).encode(),
         }
         for name, data in files.items():
             _write(folder / name, data)

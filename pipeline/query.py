@@ -9,6 +9,7 @@ from pipeline.tables import Table
 
 VIEWS = {
     "current": "the decision that counts for every current record",
+    "latest": "the row of every current record, with its file, line and raw bytes",
     "records": "every row ever ingested, with its raw bytes",
     "decisions": "every committed decision, oldest first",
     "splits": "the split of every record that was ever released",
@@ -28,6 +29,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     """
     frames = {
         "current": snapshot.current_decisions(),
+        "latest": snapshot.current_records(),
         "records": snapshot.scan(Table.RECORDS),
         "decisions": snapshot.committed_decisions(),
         "splits": snapshot.splits(),

@@ -52,7 +52,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see `goldleaf status`")
     sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
     known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
-    rows = list(_split_rows(decisions, sources, known, dataset))
+    rows = list(_split_rows(decisions, known, dataset))
     splits = assign_splits(rows, dataset.config.split.fractions, salt=dataset.config.name)
     by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
     for decision in accepted:
@@ -75,11 +75,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     )
 
 
-def _split_rows(
-    decisions: Iterable[Decision], sources: Mapping[str, str], known: Mapping[str, str], dataset: LoadedDataset
-) -> Iterator[SplitRow]:
+def _split_rows(decisions: Iterable[Decision], known: Mapping[str, str], dataset: LoadedDataset) -> Iterator[SplitRow]:
     """The rows to publish, and those of earlier versions that are left out now but still bind their group."""
-    fixed = {source.name: source.split for source in dataset.config.sources}
     label = dataset.task.task_targets()[0].name if dataset.task.task_kind() is Kind.CLASSIFICATION else None
     for decision in decisions:
         record_id = decision.record_id
@@ -90,7 +87,7 @@ def _split_rows(
             record_id=record_id,
             group=decision.group,
             label=str((decision.targets or {}).get(label)) if label else "",
-            split=known.get(record_id) or fixed.get(sources[record_id]),
+            split=known.get(record_id) or decision.bound or None,
             published=published,
         )
 

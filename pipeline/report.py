@@ -8,7 +8,6 @@ import difflib
 import functools
 import hashlib
 import itertools
-import math
 import re
 from collections import Counter
 from datetime import UTC
@@ -18,14 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from pipeline.evaluate import Estimate, _wilson
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.task import Kind
 
 Count = Annotated[int, Field(ge=0)]
-Z95 = 1.959964
-"""Half the width of a 95% interval in standard deviations."""
 TEXT_LIMIT = 2_000
 """Characters of a text on the page; ``goldleaf explain`` shows all of it."""
 BINS = 25
@@ -53,14 +51,16 @@ class Published(Part):
 class Example(Part):
     """A record as people see it: where it stands, and its input as text."""
 
-    record_id: str
+    record_id: str = ""
     file: str
     line: Count
-    text: str
+    text: str = ""
     detail: str = ""
     """What its section says about it: the reason's field and detail, or why it was shown to people."""
     sensitive: bool = False
-    """It seems to hold personal data or a secret: the page, which travels further than the records, masks it."""
+    """It may hold what is nobody's business: the page, which travels further than the records, blots it out."""
+    withheld: bool = False
+    """It is not in the version that the page travels with: nothing but its place is here."""
 
 
 class ReasonCount(Part):
@@ -98,6 +98,8 @@ class Bin(Part):
     low: Count
     high: Count
     records: Count
+    is_rest: bool = False
+    """It holds all that is longer than usual, so it is wider than the others."""
 
 
 class TokenLengths(Part):
@@ -132,9 +134,10 @@ class TokenLengths(Part):
         for length, records in self.records_by_length.items():
             counts[min((length - start) // width, last)] += records
         lows = [start + number * width for number in range(max(counts) + 1)]
-        highs = [low + width - 1 for low in lows]
-        highs[-1] = max(highs[-1], highest)
-        return [Bin(low=lows[n], high=highs[n], records=counts[n]) for n in range(len(lows))]
+        bins = [Bin(low=low, high=low + width - 1, records=counts[number]) for number, low in enumerate(lows)]
+        if highest > bins[-1].high:
+            bins[-1] = bins[-1].model_copy(update={"high": highest, "is_rest": True})
+        return bins
 
 
 class DuplicatePair(Part):
@@ -175,22 +178,6 @@ class Change(Part):
     examples: list[Example] = []
 
 
-class Estimate(Part):
-    """A share of rows with its 95% confidence interval."""
-
-    value: Share
-    low: Share
-    high: Share
-
-    @classmethod
-    def wilson(cls, hits: int, total: int) -> "Estimate":
-        """Estimate a share from a random sample by Wilson's interval, which holds for few rows and near 0 and 1."""
-        share, weight = hits / total, Z95**2 / total
-        middle = (share + weight / 2) / (1 + weight)
-        half = Z95 * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
-        return cls(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half))
-
-
 class Audit(Part):
     """What people found in a random slice of the accepted records."""
 
@@ -202,7 +189,7 @@ class Audit(Part):
     @property
     def remaining(self) -> Estimate:
         """The share that is wrong among all accepted records."""
-        return Estimate.wilson(self.errors, self.audited)
+        return _wilson(self.errors, self.audited)
 
 
 class Review(Part):
@@ -241,24 +228,37 @@ class ClassScore(Part):
     tuned: Share
 
 
+class FieldAnswer(Part):
+    """One field of a test row: what it should be, and what each model made of it; empty where it has no value."""
+
+    name: str
+    expected: str
+    untuned: str | None = None
+    tuned: str | None = None
+    """None where nothing can be read from the model's answer."""
+
+
 class Mistake(Part):
-    """A test row that the tuned model gets wrong."""
+    """A test row that the tuned model gets wrong; the answers are whole, as they came."""
 
     record: Example
     expected: str
     untuned: str
     tuned: str
+    fields: list[FieldAnswer] = []
+    """The same field by field, where an answer has fields."""
 
 
 class FineTuning(Part):
     """A fine-tuned adapter against its base model on the test rows."""
 
     run: str
+    version: str = ""
+    """``name@version`` that it was trained on."""
     base_model: str
     metric: str
     untuned: Estimate
     tuned: Estimate
-    baselines: dict[str, Estimate] = {}
     train_rows: Count
     test_rows: Count
     seconds: Annotated[float, Field(ge=0)]
@@ -272,13 +272,14 @@ class FineTuning(Part):
 
 
 class Doubt(Part):
-    """An accepted record whose answer a model doubts."""
+    """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
 
     record: Example
     answer: str
     suggestion: str = ""
     """What the model would answer."""
-    doubt: Share
+    doubt: Share | None
+    """None where only people spoke against the answer."""
 
 
 class ReportData(Part):
@@ -295,8 +296,12 @@ class ReportData(Part):
     kind: Kind
     instruction: str
     generated_at: AwareDatetime
+    of_version: bool = False
+    """The page is part of a version: other records are withheld, and nothing is said about this machine."""
     funnel: Funnel
     published: Published | None = None
+    splits: list[str] = []
+    """All of them, in the order of the configuration."""
     next_steps: list[str] = []
     reasons: list[ReasonCount] = []
     labels: list[ValueCount] = []
@@ -341,8 +346,8 @@ def _folded(words: list[str]) -> list[Piece]:
     return [Piece(tag="same", text="".join(head)), fold, Piece(tag="same", text="".join(tail))]
 
 
-def masked(text: str) -> str:
-    """Hide every word that may be personal or secret: all but short plain ones that follow no ``:`` or ``=``."""
+def redacted(text: str) -> str:
+    """Blot out every word that may be personal or secret: all but short plain ones that follow no ``:`` or ``=``."""
     plain = re.compile(r"[^\W\d_]{1,12}[.,;!?]?")
     return re.sub(r"\S*[:=]\s*\S+|\S+", lambda match: match[0] if plain.fullmatch(match[0]) else "•••", text)
 
@@ -362,7 +367,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "masked": masked, "sha256": _sha256}
+    environment.filters |= {"percent": _percent, "redacted": redacted, "sha256": _sha256}
     environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
     environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT}
     return environment

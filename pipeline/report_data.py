@@ -1,12 +1,13 @@
 """Gathers from the store what the report shows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline.assess import standing
 from pipeline.consensus import deciding_state, origins
@@ -31,10 +32,11 @@ from pipeline.report import (
 )
 from pipeline.report_finetuning import latest_finetuning
 from pipeline.review import is_open
+from pipeline.screen import screen
 from pipeline.store import Snapshot
 from pipeline.triage import Standing
 from schemas.annotation import Verdict
-from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.manifest import Funnel, Manifest
 from schemas.record import Decision
@@ -45,7 +47,10 @@ _PAIRS = 12
 _CONFLICTS = 10
 _DOUBTS = 12
 _TOP_VALUES = 8
-_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
+"""A person may have called a row unusable just because nobody should read it."""
+_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
+"""Reasons that show the answers of other records."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class _State:
 
     snapshot: Snapshot
     dataset: LoadedDataset
+    of_version: bool
 
     @cached_property
     def decisions(self) -> list[Decision]:
@@ -79,17 +85,48 @@ class _State:
     def answer(self, targets: dict[str, JsonValue] | None) -> str:
         return self.task.task_answer(targets) if targets is not None else ""
 
+    def withholds(self, decision: Decision) -> bool:
+        """Whether the page, as part of a version, may show no more of a record than its place."""
+        return self.of_version and decision.fate is not Fate.ACCEPTED
+
     def example(self, decision: Decision, detail: str = "") -> Example:
         file, line, raw = self.places[decision.record_id]
-        inputs = "\n".join(str(value) for value in decision.inputs.values())
+        if self.withholds(decision):
+            # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
+            return Example(file=_public(file), line=line, withheld=True)
+        text = "\n".join(str(value) for value in decision.inputs.values()) or raw.decode("utf-8", "backslashreplace")
         return Example(
             record_id=decision.record_id,
-            file=file,
+            file=_public(file) if self.of_version else file,
             line=line,
-            text=inputs or raw.decode("utf-8", "backslashreplace"),
+            text=text,
             detail=detail,
-            sensitive=any(reason.code in _SENSITIVE for reason in decision.reasons),
+            sensitive=self._is_sensitive(decision, text),
         )
+
+    def _is_sensitive(self, decision: Decision, text: str) -> bool:
+        if decision.fate is Fate.ACCEPTED:
+            return False
+        # A copy or an unreadable line has another reason, whatever it holds besides.
+        found = (finding.reason for finding in screen({"": text}, self.dataset.config.screen))
+        return any(reason.code in _SENSITIVE for reason in (*decision.reasons, *found))
+
+    def say(self, reason: Reason) -> Reason:
+        """A reason without what the page must not tell."""
+        return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
+
+    def in_order(self, splits: Iterable[str]) -> list[str]:
+        """Splits in the order of the configuration; those of earlier configurations last."""
+        order = list(self.dataset.config.split.fractions)
+        return sorted(splits, key=lambda split: (order.index(split) if split in order else len(order), split))
+
+
+def _public(file: str) -> str:
+    """A file's name without what concerns this machine or this user only: folders, and the keys in a URL."""
+    url = urlsplit(file)
+    if url.scheme in ("http", "https"):
+        return f"{url.scheme}://{url.hostname}{url.path}"
+    return Path(file).name if Path(file).is_absolute() else file
 
 
 def gather_report(
@@ -100,6 +137,7 @@ def gather_report(
     published: Manifest | None = None,
     models: Path | None = None,
     next_steps: Iterable[str] = (),
+    of_version: bool = False,
 ) -> ReportData:
     """Collect everything that the report shows of a state.
 
@@ -110,8 +148,10 @@ def gather_report(
         published: the version that the page describes.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
+        of_version: the page becomes part of a version that is made of this state, and goes wherever people copy it:
+            it shows no text of a record that is not accepted.
     """
-    state = _State(snapshot, dataset)
+    state = _State(snapshot, dataset, of_version)
     accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
     classification = dataset.task.task_kind() is Kind.CLASSIFICATION
     return ReportData(
@@ -121,8 +161,10 @@ def gather_report(
         kind=dataset.task.task_kind(),
         instruction=dataset.task.task_instruction(),
         generated_at=datetime.now(UTC),
+        of_version=of_version,
         funnel=funnel,
         published=_published(published),
+        splits=state.in_order(set(state.splits.values())),
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
         labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
@@ -137,8 +179,8 @@ def gather_report(
 
 
 def _finetuning(state: _State, models: Path) -> FineTuning | None:
-    examples = {decision.record_id: state.example(decision) for decision in state.decisions}
-    return latest_finetuning(models, state.task, examples)
+    tested = (d for d in state.decisions if d.record_id in state.splits and not state.withholds(d))
+    return latest_finetuning(models, state.task, {d.record_id: state.example(d) for d in tested})
 
 
 def _published(manifest: Manifest | None) -> Published | None:
@@ -154,12 +196,12 @@ def _reasons(state: _State) -> Iterator[ReasonCount]:
         for code in {reason.code: None for reason in decision.reasons}:
             found[decision.fate, code].append(decision)
     for (fate, code), decisions in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
-        examples = [state.example(decision, _detail(decision, code)) for decision in decisions[:_EXAMPLES]]
+        examples = [state.example(decision, _detail(state, decision, code)) for decision in decisions[:_EXAMPLES]]
         yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
 
 
-def _detail(decision: Decision, code: ReasonCode) -> str:
-    reason = next(reason for reason in decision.reasons if reason.code is code)
+def _detail(state: _State, decision: Decision, code: ReasonCode) -> str:
+    reason = state.say(next(reason for reason in decision.reasons if reason.code is code))
     return ": ".join(part for part in (reason.field, reason.detail) if part)
 
 
@@ -168,7 +210,7 @@ def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueC
     for decision in decisions:
         counts[str((decision.targets or {}).get(field))][state.splits.get(decision.record_id, "")] += 1
     return [
-        ValueCount(value=value, records=splits.total(), splits={s: n for s, n in sorted(splits.items()) if s})
+        ValueCount(value=value, records=splits.total(), splits={s: splits[s] for s in state.in_order(splits) if s})
         for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     ]
 
@@ -201,7 +243,7 @@ def _pairs(state: _State) -> Iterator[DuplicatePair]:
             dropped=state.example(decision),
             exact=decision.record_id in exact,
             similarity=decision.similarity if decision.similarity is not None else 1.0,
-            answer=state.answer(kept.targets),
+            answer="" if state.withholds(kept) else state.answer(kept.targets),
         )
 
 
@@ -215,9 +257,9 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
     for text, decisions in list(sets.items())[:_CONFLICTS]:
         answers: defaultdict[str, list[Decision]] = defaultdict(list)
         for decision in decisions:
-            answers[state.answer(decision.targets)].append(decision)
+            answers["" if state.withholds(decision) else state.answer(decision.targets)].append(decision)
         yield Conflict(
-            text=text,
+            text="" if any(map(state.withholds, decisions)) else text,
             answers=[
                 Answer(answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0])))
                 for answer, rows in answers.items()
@@ -230,36 +272,42 @@ def _review(state: _State) -> Review:
     before = {d.record_id: d for d in origins(state.snapshot, state.task.task_digest(), asked)}
     said = deciding_state(state.snapshot, state.task)
     counts: Counter[str] = Counter()
-    changes: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)
+    changed: list[Decision] = []
     audited, errors = 0, 0
     for decision in state.decisions:
         if decision.routed is None:
             continue
-        origin = before.get(decision.record_id)
-        outcome = _outcome(decision, origin, said.get(decision.record_id))
+        outcome = _outcome(decision, before.get(decision.record_id), said.get(decision.record_id))
         counts[outcome] += bool(outcome)
-        if outcome == "changed" and origin is not None:
-            for field, old, new in _differences(origin, decision):
-                changes[field, old, new].append(decision)
+        if outcome == "changed":
+            changed.append(decision)
         if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
             audited += 1
             errors += outcome != "confirmed"
-    several = len(state.task.task_targets()) > 1
     machine = sum(d.fate is Fate.ACCEPTED and d.label_source is not LabelSource.HUMAN for d in state.decisions)
     return Review(
         **counts,
-        changes=[
-            Change(
-                field=field if several else "",
-                before=old,
-                after=new,
-                records=len(rows),
-                examples=[state.example(d, "; ".join(map(str, before[d.record_id].reasons))) for d in rows[:_EXAMPLES]],
-            )
-            for (field, old, new), rows in sorted(changes.items(), key=lambda item: -len(item[1]))
-        ],
+        changes=list(_changes(state, changed, before)),
         audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
     )
+
+
+def _changes(state: _State, changed: list[Decision], before: Mapping[str, Decision]) -> Iterator[Change]:
+    """What people replaced, the most frequent first."""
+    found: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)
+    for decision in changed:
+        for field, old, new in _differences(before[decision.record_id], decision):
+            found[field, old, new].append(decision)
+    several = len(state.task.task_targets()) > 1
+    for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
+        reasons = [map(state.say, before[decision.record_id].reasons) for decision in rows[:_EXAMPLES]]
+        yield Change(
+            field=field if several else "",
+            before=old,
+            after=new,
+            records=len(rows),
+            examples=[state.example(d, "; ".join(map(str, why))) for d, why in zip(rows, reasons, strict=False)],
+        )
 
 
 def _outcome(decision: Decision, origin: Decision | None, said: Verdict | None) -> str:
@@ -290,11 +338,20 @@ def _shown(value: Any) -> str:
 
 
 def _doubts(state: _State, accepted: list[Decision]) -> Iterator[Doubt]:
-    machine = [d for d in accepted if d.label_source is not LabelSource.HUMAN and d.doubt is not None]
-    for decision in sorted(machine, key=lambda d: -(d.doubt or 0.0))[:_DOUBTS]:
+    """What a person said about a record's like comes before what a model thinks of it."""
+    corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
+    machine = [
+        decision
+        for decision in accepted
+        if decision.label_source is not LabelSource.HUMAN
+        and (decision.doubt is not None or decision.record_id in corrected)
+    ]
+    machine.sort(key=lambda decision: (decision.record_id not in corrected, -(decision.doubt or 0.0)))
+    for decision in machine[:_DOUBTS]:
+        reason = corrected.get(decision.record_id)
         yield Doubt(
-            record=state.example(decision),
+            record=state.example(decision, str(state.say(reason)) if reason else ""),
             answer=state.answer(decision.targets),
             suggestion=state.answer(decision.suggestion),
-            doubt=decision.doubt or 0.0,
+            doubt=decision.doubt,
         )

@@ -1,15 +1,19 @@
 """Gathers what the report shows of a fine-tuning: the newest adapter and the rows that it gets wrong."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from pipeline.adapter import PREDICTIONS, FinetuneRecord, find_adapter, read_record
-from pipeline.report import ClassScore, Estimate, Example, FineTuning, Mistake
+from pipeline.report import ClassScore, Example, FieldAnswer, FineTuning, Mistake
+from schemas.field import JsonValue
 from schemas.task import Kind, Task
 
 _MISTAKES = 12
+
+Targets = dict[str, JsonValue]
 
 
 def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Example]) -> FineTuning | None:
@@ -18,7 +22,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Exa
     Args:
         models: the folder of the adapters.
         task: the dataset's task.
-        examples: the current records as people see them, by id.
+        examples: the records as people see them, by id; a mistake about any other is not shown.
     """
     folder = find_adapter(models)
     if folder is None:
@@ -27,28 +31,30 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Exa
     classification = task.task_kind() is Kind.CLASSIFICATION
     return FineTuning(
         run=record.run,
-        base_model=record.config.base_model,
+        version=record.lineage.reference,
+        base_model=_name(record.config.base_model),
         metric=record.tuned.metric.value.replace("_", " "),
-        untuned=_estimate(record.untuned.score),
-        tuned=_estimate(record.tuned.score),
+        untuned=record.untuned.score,
+        tuned=record.tuned.score,
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
         verdict=_verdict(record),
         class_metric="recall" if classification else "F1",
         classes=list(_classes(record, classification)),
-        mistakes=list(_mistakes(folder, examples)),
+        mistakes=list(_mistakes(folder, task, examples)),
         loss=dict(enumerate(record.train.losses, 1)),
     )
 
 
-def _estimate(score: object) -> Estimate:
-    return Estimate.model_validate(score, from_attributes=True)
+def _name(base_model: str) -> str:
+    """A model that lies in a folder is known by the folder's name: where it lies concerns this machine only."""
+    path = Path(base_model)
+    return path.name if path.is_absolute() or path.is_dir() else base_model
 
 
 def _verdict(record: FinetuneRecord) -> str:
-    change, unreadable = record.comparison.difference, record.untuned.unreadable
-    note = f" Of the untuned model's answers, {unreadable} are in no form that the task knows." if unreadable else ""
+    change, note = record.comparison.difference, _unreadable(record)
     if change.low <= 0 <= change.high:
         return "On these test rows the tuned model cannot be told from the untuned one." + note
     low, high = 100 * change.low, 100 * change.high
@@ -57,6 +63,17 @@ def _verdict(record: FinetuneRecord) -> str:
         f"interval {low:+.1f} to {high:+.1f}); {record.comparison.better} rows got better, "
         f"{record.comparison.worse} worse.{note}"
     )
+
+
+def _unreadable(record: FinetuneRecord) -> str:
+    """A sentence about the answers that count as wrong because of their form."""
+    untuned, tuned = record.untuned.unreadable, record.tuned.unreadable
+    if untuned and tuned:
+        return f" {untuned} of the untuned and {tuned} of the tuned model's answers are in no form that the task knows."
+    if untuned or tuned:
+        whose = "untuned" if untuned else "tuned"
+        return f" Of the {whose} model's answers, {untuned or tuned} are in no form that the task knows."
+    return ""
 
 
 def _classes(record: FinetuneRecord, classification: bool) -> Iterator[ClassScore]:
@@ -68,14 +85,51 @@ def _classes(record: FinetuneRecord, classification: bool) -> Iterator[ClassScor
         yield ClassScore(name=part.name, records=part.support, untuned=untuned, tuned=tuned)
 
 
-def _mistakes(folder: Path, examples: Mapping[str, Example]) -> Iterator[Mistake]:
+def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, Example]) -> Iterator[Mistake]:
     shown = 0
     for row in pq.read_table(folder / PREDICTIONS).to_pylist():
-        if row["tuned"].strip() in row["gold"] or row["id"] not in examples:
+        if row["id"] not in examples or _is_right(task, row["tuned"], row["gold"]):
             continue
         yield Mistake(
-            record=examples[row["id"]], expected=" or ".join(row["gold"]), untuned=row["untuned"], tuned=row["tuned"]
+            record=examples[row["id"]],
+            expected=" or ".join(row["gold"]),
+            untuned=row["untuned"],
+            tuned=row["tuned"],
+            fields=list(_fields(task, row["gold"], row["untuned"], row["tuned"])),
         )
         shown += 1
         if shown == _MISTAKES:
             return
+
+
+def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
+    """As the scores have it: another spelling of the same JSON is no mistake."""
+    read = task.task_read_answer(answer)
+    return answer.strip() in golds or (read is not None and read in map(task.task_read_answer, golds))
+
+
+def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
+    """An extraction's answers field by field, against the right one that is nearest to the tuned model's."""
+    right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
+    if task.task_kind() is Kind.CLASSIFICATION or not right:
+        return
+    before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
+    expected = max(right, key=lambda gold: _alike(gold, after))
+    for name, value in expected.items():
+        yield FieldAnswer(
+            name=name,
+            expected=_text(value),
+            untuned=None if before is None else _text(before[name]),
+            tuned=None if after is None else _text(after[name]),
+        )
+
+
+def _alike(gold: Targets, answer: Targets | None) -> int:
+    """How many fields agree."""
+    return 0 if answer is None else sum(answer[name] == value for name, value in gold.items())
+
+
+def _text(value: JsonValue) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False) if value != [] else ""

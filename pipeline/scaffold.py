@@ -1,5 +1,7 @@
 """Writes the files that a new dataset starts from; they run as they are."""
 
+import re
+import unicodedata
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -87,6 +89,13 @@ split:
 """
 
 _CLASSES = {Kind.CLASSIFICATION: "CustomerQuestion", Kind.EXTRACTION: "Appointment"}
+
+
+def name_for(folder: Path) -> str:
+    """A dataset name after a folder's, marks and other letters left out: ``Ünïcode`` becomes ``unicode``."""
+    letters = unicodedata.normalize("NFKD", folder.resolve().name.casefold())
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-_") or "dataset"
 
 
 def scaffold(folder: Path, name: str, kind: Kind) -> list[Path]:

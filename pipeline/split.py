@@ -99,19 +99,6 @@ def _assign_new(
             empty.remove(split)
 
 
-def check_leaks(rows: Iterable[SplitRow], splits: Mapping[str, str]) -> None:
-    """Refuse splits that divide a group.
-
-    Args:
-        rows: rows with their groups; those without an entry in ``splits`` are not published and do not count.
-        splits: the split by record_id.
-
-    Raises:
-        ReleaseError: names the first two rows of a group that lie in two splits.
-    """
-    _bound_units(rows, splits)
-
-
 def _bound_units(rows: Iterable[SplitRow], splits: Mapping[str, str | None]) -> dict[str, str]:
     """The split of every unit that has one; the same error for the same rows, in whatever order they come."""
     first: dict[str, tuple[str, str]] = {}

@@ -37,6 +37,8 @@ _TABLE_SETTINGS = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 _CAS_TRIES = 20
+_END_OF_TIME = "9"
+"""Sorts behind every run."""
 _RUN_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -232,10 +234,10 @@ class Store:
     def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
         """A run whose id sorts after every earlier one, even if the clock was set back.
 
-        Batches of runs that were killed before their commit count too: records are ordered by them.
+        What killed runs wrote before their commit counts too: records and annotations are ordered by it.
         """
         now = datetime.now(UTC)
-        for table, column in ((Table.RUNS, "run"), (Table.RECORDS, "batch")):
+        for table, column in ((Table.RUNS, "run"), (Table.RECORDS, "batch"), (Table.ANNOTATIONS, "run")):
             last = self.scan(table).select(pl.col(column).max()).collect().item()
             if last is not None:
                 now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
@@ -313,11 +315,29 @@ class Snapshot:
         current = self.current_records().select("record_id", "revision")
         return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
 
+    def released(self) -> pl.LazyFrame:
+        """The decision behind every row of every version, the last one about each revision."""
+        releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)["run"]
+        if not releases.len():
+            return pl.LazyFrame(schema=SCHEMAS[Table.DECISIONS])
+        return (
+            self.committed_decisions()
+            .with_columns(until=pl.col("run").shift(-1).over("record_id", order_by="run").fill_null(_END_OF_TIME))
+            .filter(pl.col("fate") == Fate.ACCEPTED.value)
+            # It counted while a release began.
+            .filter(_count_upto(releases, "run") < _count_upto(releases, "until"))
+            .drop("until")
+            .unique(["record_id", "revision"], keep="last", maintain_order=True)
+        )
+
     def latest_annotations(self) -> pl.LazyFrame:
-        """The newest state of every annotation ever seen, deleted ones included."""
+        """The state of every annotation as it was seen last, deleted ones included.
+
+        By the runs that saw it, not by the server's times: a server may be restored from a backup.
+        """
         return (
             self.scan(Table.ANNOTATIONS)
-            .sort("updated_at", "deleted", "run")
+            .sort("run", "updated_at", "deleted")
             .unique(["server", "annotation_id"], keep="last", maintain_order=True)
         )
 
@@ -343,6 +363,11 @@ class Snapshot:
             withdrawn=withdrawn,
             **{fate.value: fates.get(fate.value, 0) for fate in Fate},
         )
+
+
+def _count_upto(runs: pl.Series, column: str) -> pl.Expr:
+    """How many of some runs, the oldest first, are not later than the one in a column."""
+    return pl.lit(runs).search_sorted(pl.col(column), side="right")
 
 
 class _Counted:

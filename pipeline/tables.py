@@ -44,7 +44,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "ingested_at": _TIME,
         }
     ),
-    # Inputs, targets, suggestion and reasons (and an annotation's result) are JSON text: the table is the same for every task.
+    # Inputs, targets, suggestion, reasons and results are JSON text: the table is the same for every task.
     Table.DECISIONS: pl.Schema(
         {
             "run": pl.String(),
@@ -62,6 +62,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "label_source": pl.String(),
             "doubt": pl.Float64(),
             "group": pl.String(),
+            "bound": pl.String(),
             "tokens": pl.Int64(),
             "rendering": pl.String(),
         }

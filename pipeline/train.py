@@ -114,8 +114,8 @@ def train(
         base: ``config.base_model``, where it is loaded already; it is as before afterwards.
 
     Raises:
-        TrainingError: there is nothing to train on, a row has no answer, the batch is larger than
-            the rows, or the loss is no longer a number.
+        TrainingError: there is nothing to train on, the batch is larger than the rows, the model's template
+            has nothing to learn from an empty answer, or the loss is no longer a number.
     """
     examples = read_examples(source, "train") if isinstance(source, Path) else source
     check_examples(examples, config)
@@ -149,15 +149,20 @@ def check_examples(examples: Sequence[Example], config: Finetune) -> None:
     """Find out what would stop a training before a model is loaded for it.
 
     Raises:
-        TrainingError: there is nothing to train on, a row has no answer, or the batch is larger than the rows.
+        TrainingError: there is nothing to train on, or the batch is larger than the rows.
     """
     if not examples:
         raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
-    if silent := [example.id for example in examples if not example.answer.strip()]:
-        raise TrainingError(
-            f"{len(silent)} rows have no assistant message to learn, the first is {silent[0]}; release again"
-        )
     _check_batch(config, min(len(examples), config.max_rows or len(examples)))
+
+
+def check_lengths(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> None:
+    """Find out what would stop a training before the untuned model is asked.
+
+    Raises:
+        TrainingError: too few rows fit into the model.
+    """
+    _prepare(examples, config, loaded)
 
 
 def _check_batch(config: Finetune, rows: int) -> None:
@@ -180,6 +185,11 @@ def _prepare(
         raise TrainingError(
             f"All {len(tokens)} rows are longer than {limit} tokens, the shortest has {min(map(len, tokens))}; raise "
             "finetune.max_length, or choose a base model that reads longer texts"
+        )
+    if not all(row.answer for row in rows):
+        raise TrainingError(
+            f"The chat template of {loaded.name} ends no answer, so an empty one has nothing to learn; choose another "
+            "base model, or override the task's task_answer to write something"
         )
     _check_batch(config, len(rows))
     left_out = {LeftOut.NOT_DRAWN: len(examples) - len(drawn), LeftOut.TOO_LONG: len(drawn) - len(rows)}

@@ -24,6 +24,7 @@ _HELD_SCORE = 0.95
 _UNGROUNDED_SCORE = 0.6
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 """Routes that use up budget."""
+SHOWN_ANSWERS = 3
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
 
@@ -44,6 +45,8 @@ class Case:
     record_id: str
     revision: str
     order: int
+    fixed_split: str | None = None
+    """The split that its source belongs to."""
     text_key: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
@@ -66,12 +69,15 @@ class Case:
     duplicate_of: str | None = None
     exact: bool = False
     similarity: float | None = None
-    conflict: Sequence[str] = ()
+    rivals: int = 0
+    """How many other answers the same inputs have."""
     conflict_answers: Sequence[str] = ()
-    """What the rows in ``conflict`` answer, as people read it."""
+    """The first ``SHOWN_ANSWERS`` of them, as people read them."""
     overruled_by: str | None = None
     bridges: tuple[str, str] | None = None
     group: str = ""
+    bound: str | None = None
+    """The split that the group must go to, where the record has none of its own yet."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
     It is the one whose question people have already, or else the first.
     """
     chosen: dict[str, Case] = {}
-    for case in sorted((case for case in cases if case.conflict), key=_asking_rank):
+    for case in sorted((case for case in cases if case.rivals), key=_asking_rank):
         chosen.setdefault(case.text_key, case)
     return {case.record_id for case in chosen.values()}
 
@@ -161,7 +167,7 @@ def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
         return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
     if decided := _by_comparison(case):
         return decided
-    if case.conflict and case.human is Standing.LABELED:
+    if case.rivals and case.human is Standing.LABELED:
         return _Outcome(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
     if case.human is Standing.LABELED:
         return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
@@ -190,7 +196,7 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
     waits = list(case.holds)
     if case.targets is None:
         waits.append(Reason(code=ReasonCode.UNLABELED))
-    if case.conflict:
+    if case.rivals:
         asks = case.record_id in askers
         reasons = [_conflict_reason(case), *waits, *case.doubts]
         return _Outcome(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
@@ -206,8 +212,8 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
 
 def _conflict_reason(case: Case) -> Reason:
     answers = [f"'{answer}'" for answer in case.conflict_answers]
-    more = f" and {len(answers) - 3} more" if len(answers) > 3 else ""
-    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers[:3]) + more)
+    more = f" and {case.rivals - len(answers)} more" if case.rivals > len(answers) else ""
+    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more)
 
 
 def _stays_asked(case: Case, outcome: _Outcome) -> bool:
@@ -327,6 +333,7 @@ def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Deci
         label_source=source,
         doubt=case.doubt,
         group=case.group,
+        bound=case.bound or "",
         tokens=case.tokens,
         rendering=case.rendering,
     )

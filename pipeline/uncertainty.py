@@ -50,8 +50,6 @@ class LabelDoubt:
     """Whether confident learning takes the given label for wrong; never for an unlabeled row."""
     predicted: list[str | None]
     """The likeliest label."""
-    probability: list[float | None]
-    """Of the predicted label."""
     note: str = ""
     """What limits the judgement, for people; empty where nothing does."""
 
@@ -71,8 +69,7 @@ def label_doubt(
     names = sorted(set(given))
     sheet = _Sheet(names, len(texts))
     if len(given) < MIN_LABELED or len(names) < 2:
-        few = f"{len(given)} labeled rows with {len(names)} different labels"
-        return sheet.result(f"{few} are too few to doubt any; it takes {MIN_LABELED} rows and 2 labels")
+        return sheet.result(_too_few(len(given), len(names)))
     features = _features(texts)
     if features is None:
         return sheet.result("no word stands in two texts, so no label can be doubted")
@@ -93,6 +90,12 @@ def label_doubt(
     return sheet.result(note)
 
 
+def _too_few(labeled: int, different: int) -> str:
+    rows = "1 labeled row" if labeled == 1 else f"{labeled:,} labeled rows"
+    labels = "1 label" if different == 1 else f"{different:,} different labels"
+    return f"{rows} with {labels}: too few to doubt any; it takes {MIN_LABELED} rows and 2 labels"
+
+
 class _Sheet:
     """The results of all rows, filled in as they come; NaN and -1 stand for rows not judged."""
 
@@ -101,7 +104,6 @@ class _Sheet:
         self._doubt = np.full(rows, np.nan)
         self._issue = np.zeros(rows, dtype=bool)
         self._predicted = np.full(rows, -1, dtype=np.int64)
-        self._probability = np.full(rows, np.nan)
 
     def judge_labels(self, rows: Ints, targets: Ints, probabilities: Floats) -> None:
         self._predict(rows, probabilities)
@@ -115,14 +117,12 @@ class _Sheet:
 
     def _predict(self, rows: Ints, probabilities: Floats) -> None:
         self._predicted[rows] = probabilities.argmax(axis=1)
-        self._probability[rows] = probabilities.max(axis=1)
 
     def result(self, note: str) -> LabelDoubt:
         return LabelDoubt(
             doubt=[None if math.isnan(value) else value for value in self._doubt.tolist()],
             issue=self._issue.tolist(),
             predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],
-            probability=[None if math.isnan(value) else value for value in self._probability.tolist()],
             note=note,
         )
 

@@ -1,6 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

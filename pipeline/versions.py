@@ -72,7 +72,7 @@ def next_version(published: Sequence[Manifest]) -> str:
 
 
 def list_versions(releases: Path) -> list[Manifest]:
-    """The manifests of all published versions, the lowest version first; anything else there is ignored.
+    """The manifests of all published versions, the lowest version first; what has another name is ignored.
 
     Raises:
         Damaged: a manifest cannot be read.
@@ -92,7 +92,7 @@ def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
 
 
 def _version_folders(releases: Path) -> list[Path]:
-    found = [path.parent for path in releases.glob(f"*/{MANIFEST}") if _VERSION.fullmatch(path.parent.name)]
+    found = [folder for folder in releases.glob("*") if folder.is_dir() and _VERSION.fullmatch(folder.name)]
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
 
@@ -121,15 +121,17 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         ReleaseError: the folder is no published version.
-        Damaged: the manifest cannot be read.
+        Damaged: the manifest cannot be read, or is gone from a folder that has a version's name.
     """
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError as error:
+        if folder.is_dir() and _VERSION.fullmatch(folder.name):
+            raise Damaged(f"{folder} has no {MANIFEST}; restore the folder from a copy") from error
         raise ReleaseError(f"{folder} is no published version: it has no {MANIFEST}") from error
     except ValidationError as error:
         first = error.errors()[0]["msg"]
-        raise Damaged(f"{folder / MANIFEST} cannot be read ({first}); restore the folder from a copy.") from error
+        raise Damaged(f"{folder / MANIFEST} cannot be read ({first}); restore the folder from a copy") from error
 
 
 # --- bytes -----------------------------------------------------------------------------------
@@ -171,10 +173,11 @@ def verify(folder: Path) -> Verification:
 
     Raises:
         ReleaseError: the folder is no published version.
+        Damaged: it has no manifest.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise ReleaseError(f"{folder} is no published version: it has no {MANIFEST}")
+        read_manifest(folder)
     if not _is_sealed(path.read_bytes()):
         detail = "is not as it was published, so that nothing can be checked against it"
         return Verification(reference=folder.name, rows=0, problems=(Problem(file=MANIFEST, detail=detail),))

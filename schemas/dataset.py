@@ -154,6 +154,8 @@ class Split(Part):
             raise ValueError(f"the fractions sum to {sum(fractions.values()):g}; they must sum to 1")
         if bad := [name for name in fractions if not re.fullmatch(r"\w+", name)]:
             raise ValueError(f"'{bad[0]}' is no split name; use letters, digits and underscores")
+        if "all" in fractions:
+            raise ValueError("'all' means every split to those who load a dataset; call it otherwise")
         return fractions
 
 

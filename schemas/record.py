@@ -1,7 +1,6 @@
-"""A raw example as it was ingested, and the decision about it."""
+"""What identifies a record, and the decision about it."""
 
 import hashlib
-from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,33 +29,6 @@ def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str) -
     return stable_hash(record_id, revision, task_digest, inputs_key)
 
 
-class Record(BaseModel):
-    """One row of a source, kept as the bytes that were read."""
-
-    model_config = ConfigDict(frozen=True)
-
-    record_id: str
-    """Hash of source name and key."""
-    revision: str
-    """Hash of the raw row, before field map and normalisation."""
-    source: str
-    key: str
-    """The user's id field, or the content hash and its occurrence number."""
-    file: str
-    line: int
-    """First line (JSONL, CSV) or 1-based row number (JSON, Parquet)."""
-    raw: bytes
-    error: str = ""
-    """Why the row could not be read; empty for a readable row."""
-    withdrawn: bool = False
-    """The row vanished from its snapshot source."""
-    batch: str
-    """The run that ingested it; batches sort by time."""
-    position: int
-    """Order within the batch."""
-    ingested_at: datetime
-
-
 class Decision(BaseModel):
     """What was decided about one revision of a record; the latest committed one counts."""
 
@@ -83,6 +55,8 @@ class Decision(BaseModel):
     """0 (sure) to 1 (surely wrong), by out-of-fold prediction or grounding."""
     group: str = ""
     """Records of one group are never in two splits."""
+    bound: str = ""
+    """The split that the group must go to, where the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""
     rendering: str = ""

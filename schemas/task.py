@@ -17,6 +17,7 @@ import functools
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -248,7 +249,7 @@ class Task(BaseModel):
             values: Any = {fields[0].name: text.strip()}
         else:
             try:
-                values = json.loads(text)
+                values = json.loads(_without_fence(text))
             except (ValueError, RecursionError):
                 # A model that got stuck may write nothing but brackets.
                 return None
@@ -323,6 +324,12 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _without_fence(text: str) -> str:
+    """JSON out of a Markdown code block, in which chat models like to put it."""
+    inside = re.fullmatch(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", text, re.DOTALL)
+    return inside.group(1) if inside else text
+
+
 def _is_absent(value: Any) -> bool:
     return value is None or is_blank(value)
 
@@ -374,7 +381,7 @@ def _failed_soft_checks(task: Task) -> list[Reason]:
         except Exception as error:
             text = _own_fault("the check", error)
         if text:
-            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
+            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=str(text)))
     return found
 
 

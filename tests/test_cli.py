@@ -1,22 +1,28 @@
 """The command line: what machines read, what people read, and how it ends."""
 
+import io
 import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 from pydantic import BaseModel
+from rich.console import Console
 from support import offline, row, write_dataset
 from terminal import Terminal
 
-from flows import curate
+from flows import cli_verbs, curate
 from flows.cli import app
+from flows.console import TerminalProgress
 from flows.context import Context
 from flows.run import run_all
+from pipeline.errors import ReleaseError
 from pipeline.tables import Verb
 from schemas.manifest import Funnel
 
@@ -71,7 +77,9 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     curated = terminal.json("curate")
     assert (curated["lines"], curated["added"], curated["withdrawn"], curated["funnel"]["raw"]) == (8, 8, 0, 8)
-    assert set(curated["review"]) == {"waiting", "audits", "sent", "withdrawn", "url", "refused", "problem"}
+    assert set(curated["review"]) == {
+        *("waiting", "audits", "unsent", "sent", "withdrawn", "url", "refused", "problem"),
+    }
     released = terminal.json("release", "--version", "2.0.0")
     assert (released["dataset"], released["version"], released["created"]) == ("questions", "2.0.0", True)
     assert sum(released["splits"].values()) == 4
@@ -182,8 +190,11 @@ ERRORS = {
         "missing.yaml cannot be read (No such file or directory); pass the",
     ),
     "an unknown record": (("explain", "zz"), "no record matches 'zz'; pass a record id, its beginning, or file:line"),
-    "an unknown line": (("explain", "data.jsonl:99"), "no record matches 'data.jsonl:99'; pass a record id"),
-    "a beginning of many": (("explain", ""), "'' matches 8 records ("),
+    "an unknown line": (
+        ("explain", "data.jsonl:99"),
+        "no record matches 'data.jsonl:99': rows of data.jsonl begin in lines 1 to 8; ",
+    ),
+    "a beginning of many": (("explain", ""), "'' matches 8 records: "),
     "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
     "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
     "no version": (("verify", "questions"), "'questions' names no version; write questions@latest or questions@1.0.0"),
@@ -229,11 +240,22 @@ def test_check_fails_where_a_first_curate_would(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     findings = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
     assert not findings["source examples"]["ok"]
-    assert "of the first 1 rows 0 are valid" in findings["source examples"]["detail"]
+    assert "1 file; 1 row tried: 0 valid, 0 of them unlabeled" in findings["source examples"]["detail"]
     (tmp_path / "data.jsonl").unlink()
     shown = terminal.goldleaf("check", exit_code=1).stdout
     assert "✗ source examples" in shown and "✓ task Question" in shown
     assert not terminal.home.exists()
+
+
+def test_a_step_that_fails_leaves_no_spinner_behind(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    (tmp_path / "data.jsonl").unlink()
+    assert "data.jsonl does not exist" in Terminal(tmp_path).error("curate")
+    shown = io.StringIO()
+    progress = TerminalProgress(Console(file=shown, force_terminal=True, width=80))
+    with pytest.raises(KeyError), progress.step("reading"):
+        raise KeyError
+    assert shown.getvalue().endswith("\x1b[2K"), "the line is erased"
 
 
 def test_a_dataset_that_is_in_use_is_left_alone_and_its_user_named(shop: Terminal) -> None:
@@ -303,6 +325,15 @@ def test_a_version_that_lost_a_file_is_named_by_explain(tmp_path: Path) -> None:
 
 
 # --- the whole way --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Ünïcode", "unicode"), ("Straße 7", "strasse-7"), ("_x_", "x"), ("数据", "dataset"), ("ﬁne.data", "fine-data")],
+)
+def test_a_folder_s_name_becomes_the_dataset_s(tmp_path: Path, folder: str, name: str) -> None:
+    Terminal(tmp_path).goldleaf("init", folder)
+    assert f'name: "{name}"' in (tmp_path / folder / "dataset.yaml").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("kind", [[], ["--extraction"]], ids=["classification", "extraction"])
 def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: Path, kind: list[str]) -> None:
     terminal = Terminal(tmp_path)
@@ -340,10 +371,93 @@ def test_run_does_all_verbs_in_order_and_collects_where_there_is_a_server(
         called.append(name)
         return Done()
 
-    assert list(run_all(Context.load(tmp_path / "dataset.yaml", settings), verb)) == called == verbs
+    done = run_all(Context.load(tmp_path / "dataset.yaml", settings), verb)
+    assert [(name, list(called)) for name, _ in done] == [(name, verbs[: i + 1]) for i, name in enumerate(verbs)]
+
+
+def run_with(shop: Terminal, monkeypatch: pytest.MonkeyPatch, *failing: str) -> Callable[..., Any]:
+    """The command ``run``, in which some verbs fail."""
+    real = cli_verbs.run_verb
+
+    def verb(context: Context, engine: Any, as_json: bool, name: str, **arguments: Any) -> Any:
+        if name in failing:
+            raise ReleaseError(f"{name} cannot be")
+        return real(context, engine, as_json, name, **arguments)
+
+    monkeypatch.setattr(cli_verbs, "run_verb", verb)
+    return lambda *args: shop.goldleaf("run", *args, exit_code=1)
+
+
+def test_run_shows_each_verb_s_result_though_the_last_one_fails(
+    shop: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_with(shop, monkeypatch, "finetune")()
+    assert result.stderr.endswith("error: finetune cannot be\n")
+    assert "read 8 rows: 0 new, 8 known\n" in result.stdout and "questions@1.0.0" in result.stdout
+    assert result.stdout.index("─ curate ─") < result.stdout.index("─ release ─")
+    assert "finetune" not in result.stdout
+
+
+def test_run_prints_what_was_done_as_json_though_the_last_one_fails(
+    shop: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_with(shop, monkeypatch, "finetune")("--json")
+    assert result.stderr == "error: finetune cannot be\n"
+    done = json.loads(result.stdout)
+    assert list(done) == ["curate", "release"] and done["release"]["version"] == "1.0.0"
+
+
+def test_run_prints_no_json_where_nothing_was_done(shop: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_with(shop, monkeypatch, "curate")("--json").stdout == ""
+
+
+# --- what is next ---------------------------------------------------------------------------------
+def next_step(folder: Path, rows: list[dict[str, object]], more: str, studio: str = "") -> str:
+    """What status says after a curate that sends nothing; the dataset's path left out."""
+    write_dataset(folder, rows, more)
+    terminal = Terminal(folder, studio, "token" if studio else "")
+    terminal.goldleaf("curate", "--no-push")
+    return str(terminal.json("status")["next_step"]).replace(f"{folder}/dataset.yaml", "FILE")
+
+
+NEXT = {
+    "unsent, no server": (
+        [row(1, "Why?", None)],
+        "review: {budget: 9}\n",
+        "",
+        "set LABEL_STUDIO_URL and LABEL_STUDIO_",
+    ),
+    "unsent, a server": ([row(1, "Why?", None)], "review: {budget: 9}\n", "http://127.0.0.1:9", "goldleaf curate FILE"),
+    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, as rows are in "),
+    "all rejected": ([row(1, "Why?", "x")], "", "", "mend what the rows are rejected for, in the source, its fields"),
+    "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),
+}
+
+
+@pytest.mark.parametrize(("rows", "more", "studio", "said"), NEXT.values(), ids=NEXT)
+def test_the_next_step_is_one_that_leads_on(
+    tmp_path: Path, rows: list[dict[str, object]], more: str, studio: str, said: str
+) -> None:
+    step = next_step(tmp_path, rows, more, studio)
+    assert step.startswith(said)
+    assert ("goldleaf curate FILE" in step) is (said != "goldleaf release FILE")
+
+
+@pytest.mark.parametrize("command", [("explain", "data.jsonl:1"), ("verify", "1.0.0"), ("finetune",)])
+def test_on_a_dataset_that_was_never_curated_it_is_said_what_to_run(tmp_path: Path, command: tuple[str, ...]) -> None:
+    write_dataset(tmp_path, ROWS)
+    terminal, hint = Terminal(tmp_path), f"run `goldleaf curate {tmp_path}/dataset.yaml`"
+    assert terminal.error(*command) == f"'questions' was never curated; {hint} first"
+    assert terminal.goldleaf("releases").stdout.splitlines()[-1] == f"no version yet; {hint}"
+    terminal.goldleaf("curate")
+    assert "`goldleaf release " in terminal.goldleaf("releases").stdout
 
 
 # --- help -----------------------------------------------------------------------------------------
+def test_the_version_is_that_of_the_distribution(shop: Terminal) -> None:
+    assert shop.goldleaf("--version").stdout == f"goldleaf {version('goldleaf')}\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help_that_says_what_it_does(shop: Terminal, command: str) -> None:
     shown = shop.goldleaf(command, "--help").stdout

@@ -163,7 +163,7 @@ def answered(sent: Moment, annotations: dict[Q, int]) -> Moment:
 
 
 def test_collect_counts_what_came_in(answered: Moment) -> None:
-    assert answered.counts == {"annotations": 21, "decided": 15, "waiting": 4, "invalid": 1}
+    assert answered.counts == {"annotations": 21, "decided": 13, "waiting": 4, "invalid": 1}
     assert answered.open == {answered.desk.id(q) for q in (Q.SKIPPED, Q.INVALID, Q.NEVER_ANSWERED, Q.NEIGHBOUR)}
 
 

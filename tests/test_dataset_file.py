@@ -264,3 +264,34 @@ def test_a_worker_refuses_a_dataset_that_was_changed_meanwhile(tmp_path: Path, c
     write(tmp_path, **changed)
     with pytest.raises(ConfigError, match="was changed while a run was using it; run it again"):
         pickle.loads(data)
+
+
+# --- what the rest of the file makes of the task ----------------------------------------------------
+def test_a_choice_that_no_normalised_row_could_have_is_named_with_its_spelling(tmp_path: Path) -> None:
+    decomposed = "cafe\u0301"
+    [line] = mistakes(tmp_path, GOOD, TASK.replace('"a"', f'"{decomposed}"'))
+    assert line == (
+        "dataset.yaml:2: target 'kind' has the choice 'cafe\u0301' ('cafe\\u0301'), "
+        "which rows spell 'café' ('caf\\xe9') "
+        "after normalise.unicode: NFC; spell it so"
+    )
+    load_dataset_file(write(tmp_path, GOOD + "normalise: {unicode: none}\n", TASK.replace('"a"', f'"{decomposed}"')))
+
+
+def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
+    [line] = mistakes(tmp_path, GOOD + "screen:\n  phone_regions: [US, XX]\n")
+    assert line.startswith("dataset.yaml:7: screen.phone_regions has 'XX', which is no region; write a code such as")
+
+
+def test_a_split_cannot_be_called_all(tmp_path: Path) -> None:
+    [line] = mistakes(tmp_path, GOOD + "split:\n  fractions: {train: 0.5, all: 0.5}\n")
+    assert "'all' means every split to those who load a dataset" in line
+
+
+def test_the_curation_digest_leaves_out_what_comes_after_it_and_takes_in_the_task_s_code(tmp_path: Path) -> None:
+    def digest(text: str = GOOD, task: str = TASK) -> str:
+        return load_dataset_file(write(tmp_path, text, task)).curation_digest
+
+    assert digest() == digest(GOOD + "finetune: {rank: 4}\nrelease: {title: Toys}\nengine: {workers: 1}\n")
+    assert digest() != digest(GOOD + "split: {group_by: [shop]}\n")
+    assert digest() != digest(task=TASK.replace("Say a or b", "Say b or a"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.dedupe.resolve import MOST_RIVALS, Candidate, Resolution, resolve
 from pipeline.dedupe.similarity import LEADERS, PERMUTATIONS, jaccard, similar_pairs, words
 from schemas.dataset import OnConflict
 
@@ -60,6 +60,26 @@ def test_texts_of_one_or_two_words_use_what_they_have() -> None:
 @pytest.mark.parametrize("texts", [[], ["alone"], ["", ""], ["?!", "...", "___"], ["", CLAUSE]])
 def test_a_text_without_words_resembles_nothing(texts: list[str]) -> None:
     assert len(similar_pairs(texts, threshold=0.5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("本协议受中华人民共和国法律管辖并按其解释任何争议均应提交北京仲裁委员会", "均应", "应"),
+        ("本契約は日本国の法律に準拠しこれに従って解釈されるものとする", "従って", "従い"),
+        ("สัญญานี้อยู่ภายใต้บังคับและตีความตามกฎหมายของราชอาณาจักรไทย", "ของ", "แห่ง"),
+    ],
+    ids=["Chinese", "Japanese", "Thai"],
+)
+def test_scripts_without_spaces_are_compared_by_their_characters(text: str, old: str, new: str) -> None:
+    copy = text.replace(old, new)
+    assert 0.5 < jaccard(text, copy) < 1
+    assert len(similar_pairs([text, copy], 0.5)) == 1
+
+
+def test_vowel_signs_are_parts_of_words() -> None:
+    assert words("हिन्दी") == ["हिन्दी"]
+    assert jaccard("यह किताब है", "यह कुताब है") < 1
 
 
 def test_a_swapped_word_order_is_not_the_same_text() -> None:
@@ -205,6 +225,44 @@ def test_a_similar_input_with_another_answer_stays_in_the_same_group() -> None:
 def test_an_unlabeled_row_is_a_near_duplicate_of_a_labeled_one() -> None:
     result = resolve([row("r1", text=f"{NEAR} indeed", answer=None), row("r2")], threshold=0.7)
     assert result["r1"].duplicate_of == "r2"
+
+
+def test_where_each_row_has_its_own_answer_an_unlabeled_row_is_a_duplicate_of_equal_inputs_only() -> None:
+    rows = [row("r1"), row("r2", NEAR, None), row("r3", NEAR, None), row("r4", CLAUSE, None)]
+    result = resolve(rows, threshold=0.7, answers_repeat=False)
+    assert result["r2"].is_kept
+    assert (result["r3"].duplicate_of, result["r4"].duplicate_of) == ("r2", "r1")
+    assert {one.group for one in result.values()} == {"r1"}
+
+
+def test_a_row_with_the_answer_that_a_person_corrected_in_its_like_is_named() -> None:
+    corrected = row("r1", answer="venue", human=True, replaced="law")
+    result = resolve([corrected, row("r2", NEAR), row("r3", NEAR_BOTH), row("r4", LEASE)], threshold=0.7)
+    assert {name: one.corrected for name, one in result.items() if one.corrected} == {"r2": "r1"}
+    confirmed = resolve([replace(corrected, replaced=None), row("r2", NEAR)], threshold=0.7)
+    assert confirmed["r2"].corrected is None
+
+
+def test_a_conflict_names_a_few_rows_and_counts_all() -> None:
+    result = resolve([row(f"r{number}", answer=f"a{number:02}") for number in range(30)], threshold=0.7)
+    assert {(len(one.conflict), one.rivals) for one in result.values()} == {(MOST_RIVALS, 29)}
+    assert all(name not in one.conflict for name, one in result.items())
+
+
+def test_a_past_row_binds_what_resembles_it_and_is_no_row_itself() -> None:
+    past = row("r0", split="test", past=True)
+    result = resolve([past, row("r1", NEAR), row("r2", CLAUSE), row("r3", LEASE)], threshold=0.7)
+    assert result.keys() == {"r1", "r2", "r3"}
+    assert result["r2"].is_kept and result["r1"].duplicate_of == "r2"
+    assert [result[name].split for name in ("r1", "r2", "r3")] == ["test", "test", None]
+    assert result["r2"].group == "r1"
+
+
+def test_a_row_between_a_past_row_and_a_present_one_of_another_split_is_a_bridge() -> None:
+    left, middle, right = between("left", "right")
+    past, present = row("r0", left, split="test", past=True), row("r1", right, split="train")
+    result = resolve([past, present, row("r2", middle, "other")], threshold=0.7)
+    assert result["r2"].bridges == ("test", "train")
 
 
 def test_a_row_that_resembles_only_a_duplicate_stays_in_the_same_group() -> None:

@@ -19,6 +19,7 @@ from pipeline.formats import MAX_DEPTH, RawRow, read_rows
 from schemas.dataset import Format
 from schemas.fate import ReasonCode
 
+LATIN_1 = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
 NAUGHTY_JSON = [
     b"[1,]",
     b'{"a":1,}',
@@ -119,7 +120,7 @@ def test_an_error_names_the_place(tmp_path: Path) -> None:
     broken, cut, text, wide = read(tmp_path, "a.jsonl", b'{"a": x}\n{"a":1\n{"a":"caf\xe9"}\n\xff\xfe{\x00}\x00\n')
     assert detail(broken) == "unexpected character, expected a JSON value at column 7"
     assert detail(cut) == "unexpected end of data at column 7"
-    assert detail(text) == "byte 9 (0xe9) is not UTF-8"
+    assert detail(text) == f"byte 9 (0xe9) is not UTF-8; {LATIN_1}"
     assert detail(wide) == "byte 0 (0xff) is not UTF-8; it looks like UTF-16, save the file as UTF-8"
 
 
@@ -228,7 +229,7 @@ def test_broken_quotes_are_error_rows_with_their_lines(tmp_path: Path) -> None:
 
 def test_a_csv_row_that_is_no_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.csv", b"a,b\ncaf\xe9,x\ny,z\n")
-    assert (detail(rows[0]), rows[0].raw) == ("line 2: byte 3 (0xe9) is not UTF-8", b"caf\xe9,x")
+    assert (detail(rows[0]), rows[0].raw) == (f"line 2: byte 3 (0xe9) is not UTF-8; {LATIN_1}", b"caf\xe9,x")
     assert rows[1].row == {"a": "y", "b": "z"}
 
 
@@ -245,7 +246,10 @@ def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None
         (b"", "is empty; a CSV starts with a line of column names"),
         (b"a,b,a\n1,2,3\n", "has two columns called 'a'; rename one, so that no cell is lost"),
         (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; repair the first line"),
-        (b"\xff,b\n", "has a header that is no text: line 1: byte 0 (0xff) is not UTF-8; save the file as UTF-8"),
+        (
+            b"\xff,b\n",
+            f"has a header that is no text: line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
+        ),
     ],
 )
 def test_a_csv_without_a_usable_header_is_an_error(tmp_path: Path, data: bytes, said: str) -> None:

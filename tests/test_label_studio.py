@@ -322,7 +322,7 @@ def test_labels_skips_edits_and_deletions_are_understood(
         "unusable": (Verdict.UNUSABLE, None),
     }
     [edit] = after["edit"].annotations
-    assert (edit.annotator, edit.ground_truth) == (str(user), False)
+    assert edit.annotator == str(user)
     assert edit.created_at < edit.updated_at
     assert (after["edit"].task_id, after["edit"].record_id) == (ids["edit"], "r-edit")
 
@@ -335,9 +335,25 @@ def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(clie
     assert abs(datetime.datetime.now(UTC) - pull.watermark) < timedelta(minutes=1)
     again = client.pull(project, pull.watermark)
     assert [task.push_key for task in again.tasks] == ["a"], "five minutes before the watermark are pulled again"
-    later = pull.watermark + timedelta(minutes=6)
+    soon, later = (pull.watermark + timedelta(minutes=minutes) for minutes in (4, 6))
+    client._clock = later  # as if it were then
+    assert [task.push_key for task in client.pull(project, soon).tasks] == ["a"]
+    client._clock = later
     assert client.pull(project, later).tasks == []
+    client._clock = later
     assert client.pull(project, later).watermark == later
+
+
+def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, project: int) -> None:
+    client.push(project, clauses("a"), nothing)
+    ahead = datetime.datetime.now(UTC) + timedelta(days=400)
+    pull = client.pull(project, ahead)
+    assert [task.push_key for task in pull.tasks] == ["a"]
+    assert pull.watermark is not None and pull.watermark < ahead
+    client._clock = pull.watermark - timedelta(days=1)
+    assert client.pull(project, None).watermark == pull.watermark - timedelta(days=1), (
+        "no mark is set ahead of the clock"
+    )
 
 
 def test_deleted_tasks_are_missing_from_the_ids(client: LabelStudio, project: int, api: httpx.Client) -> None:

@@ -348,7 +348,7 @@ def test_versions_are_listed_by_number_and_nothing_else_is(tmp_path: Path) -> No
         publish(tmp_path / version, tables(2, 2), release())
     shutil.copytree(tmp_path / "1.9.0", tmp_path / ".staging-1")
     shutil.copytree(tmp_path / "1.9.0", tmp_path / "copy")
-    (tmp_path / "2.0.0").mkdir()
+    (tmp_path / "2.0.0").write_text("no folder")
     listed = list_versions(tmp_path)
     assert [manifest.version for manifest in listed] == ["0.1.0", "1.9.0", "1.10.0"]
     assert next_version(listed) == "1.11.0"
@@ -383,15 +383,17 @@ def test_latest_of_nothing_says_how_to_publish(tmp_path: Path) -> None:
         resolve(tmp_path, "clauses@latest")
 
 
-def test_a_manifest_that_cannot_be_read_is_damage_and_none_at_all_is_no_version(tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_read_or_is_gone_is_damage(tmp_path: Path) -> None:
     publish(tmp_path / "1.0.0", tables(2, 2), release())
     (tmp_path / "1.0.0" / "manifest.json").write_text('{"name": "clauses"')
     with pytest.raises(Damaged, match=r"manifest.json cannot be read \(Invalid JSON.*\); restore the folder"):
         list_versions(tmp_path)
     (tmp_path / "1.0.0" / "manifest.json").unlink()
     for read in (read_manifest, verify):
-        with pytest.raises(ReleaseError, match=r"1.0.0 is no published version: it has no manifest.json$"):
+        with pytest.raises(Damaged, match=r"1.0.0 has no manifest.json; restore the folder from a copy$"):
             read(tmp_path / "1.0.0")
+        with pytest.raises(ReleaseError, match=r"elsewhere is no published version: it has no manifest.json$"):
+            read(tmp_path / "elsewhere")
 
 
 # --- verifying --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_rows import B1, commit, decision, records
+from store_rows import B1, B2, B3, B4, commit, decision, records
 
 from pipeline.decisions import to_frame
 from pipeline.errors import GoldleafError, StoreError
@@ -32,6 +32,19 @@ def test_sql_answers_over_the_committed_state(filled: Snapshot) -> None:
     sql = "select fate, count(*) as n from Current join records using (record_id) group by fate order by fate"
     assert query(filled, sql).rows() == [("accepted", 1), ("review", 1)]
     assert query(filled, "select count(*) from decisions").item() == 2
+
+
+def test_a_record_that_was_changed_back_is_latest_once(tmp_path: Path) -> None:
+    store = Store(tmp_path, "toy")
+    for batch, revision in ((B1, "v1"), (B2, "v2"), (B3, "v1")):
+        store.append(Table.RECORDS, records(batch, ["r1"], revision))
+    store.append(Table.RECORDS, records(B4, ["gone"]))
+    store.append(Table.RECORDS, records(B4, ["gone"], withdrawn=True).with_columns(position=1))
+    run = store.new_run(Verb.CURATE, "c", "0")
+    store.append(Table.DECISIONS, to_frame([decision(run.id, "r1")]))
+    commit(store, run, records=store.version(Table.RECORDS))
+    sql = "select record_id, batch, file, line from current join latest using (record_id)"
+    assert query(store.snapshot().at_last_commit(), sql).rows() == [("r1", B3, "f", 1)]
 
 
 @pytest.mark.parametrize("view", VIEWS)

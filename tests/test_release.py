@@ -221,6 +221,64 @@ def test_a_source_s_fixed_split_holds_and_draws_its_relatives(tmp_path: Path) ->
     assert not {record(n) for n in range(3)} & everywhere, "copies of exam questions are left out of training"
 
 
+def test_an_exam_question_that_is_also_a_training_row_stays_in_the_exam(tmp_path: Path) -> None:
+    # The training row came first and is longer, so it is the one that is kept.
+    write_dataset(tmp_path, [row(n, sentence(n, "!!"), TOPICS[n % 3]) for n in range(6)] + rows_of(20, 40), NO_REVIEW)
+    exam = [{"id": 1000 + n, "question": sentence(n), "topic": TOPICS[n % 3]} for n in range(6)]
+    (tmp_path / "exam.jsonl").write_text("".join(json.dumps(item) + "\n" for item in exam))
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text() + "  - {name: exam, path: exam.jsonl, key: id, split: test}\n", encoding="utf-8")
+    text = file.read_text().replace(NO_REVIEW, "")
+    file.write_text(text + NO_REVIEW)
+    context = Context.load(file, offline(tmp_path / "home"))
+    curate(context, Inline())
+    loaded = load(release(context, Inline()).path)
+    assert {record(n) for n in range(6)} <= set(loaded["test"]["id"])
+
+
+def test_rows_that_replace_published_ones_under_new_ids_stay_in_their_splits(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id, ", ""))
+
+    def published() -> dict[str, str]:
+        curate(shop.context, Inline())
+        loaded = load(shop.release().path)
+        return {entry["fields"]["question"].split()[0]: split for split, rows in loaded.items() for entry in rows}
+
+    write_rows(tmp_path, [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)])
+    first = published()
+    write_rows(tmp_path, [row(n, sentence(n, " today"), TOPICS[n % 3]) for n in range(40)])
+    assert published() == first
+    assert curate(shop.context, Inline()).funnel.withdrawn == 40
+
+
+def test_a_row_of_an_old_version_binds_its_likes_after_it_has_become_invalid(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    old = [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)]
+    first = shop.day(old)
+    broken = [row(n, sentence(n), "nonsense") for n in range(40)]
+    second = shop.day([*broken, *(row(100 + n, sentence(n, " today"), TOPICS[n % 3]) for n in range(40))])
+    assert {key - 100: split for key, split in second.items()} == first
+
+
+def test_a_release_of_a_changed_configuration_or_task_asks_for_a_curate_first(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    shop.day(rows_of(0, 20))
+    file, task = tmp_path / "dataset.yaml", tmp_path / "task.py"
+    configured, coded = file.read_text(), task.read_text()
+    file.write_text(configured + "split: {group_by: [id]}\n")
+    with pytest.raises(ReleaseError, match=r"was changed since the last curate.*run `goldleaf curate .*` first$"):
+        shop.release()
+    file.write_text(configured + "release: {title: Questions}\nfinetune: {rank: 4}\n")
+    assert not shop.release().created
+    task.write_text(coded.replace('"returns"', '"returns", "other"'))
+    with pytest.raises(ReleaseError, match="was changed since the last curate"):
+        shop.release()
+    curate(shop.context, Inline())
+    assert shop.release().version == "1.0.0", "the rows are the same"
+
+
 # --- versions -------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:

@@ -1,7 +1,8 @@
 """Claims about the HTML report: its numbers add up, it trusts no text, loads nothing and fits every screen."""
 
+import json
+import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,10 +11,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pydantic import ValidationError
 from scipy.stats import binomtest
+from support import current, offline, row, write_dataset
+from terminal import Terminal
+from test_adapter import a_record
 
+from flows import reporting
+from flows.context import Context
+from flows.curate import curate
+from flows.engine import Inline
+from flows.release import release
+from flows.reporting import write_report
+from pipeline.adapter import WEIGHTS, save_adapter
+from pipeline.decisions import to_frame
+from pipeline.errors import StoreError
+from pipeline.evaluate import Estimate, Question, compare, evaluate
 from pipeline.report import (
     Answer,
     Audit,
@@ -22,8 +36,8 @@ from pipeline.report import (
     Conflict,
     Doubt,
     DuplicatePair,
-    Estimate,
     Example,
+    FieldAnswer,
     FieldFill,
     FineTuning,
     Mistake,
@@ -33,13 +47,19 @@ from pipeline.report import (
     Review,
     TokenLengths,
     ValueCount,
-    masked,
+    redacted,
     render_report,
     word_diff,
 )
-from schemas.fate import EXPLANATIONS, Fate, ReasonCode
+from pipeline.report_data import gather_report
+from pipeline.report_finetuning import latest_finetuning
+from pipeline.tables import Table, Verb
+from schemas.dataset import Finetune
+from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
+from schemas.field import JsonValue
 from schemas.manifest import Funnel
-from schemas.task import Kind
+from schemas.record import Decision, stable_hash
+from schemas.task import Input, Kind, Target, Task
 
 CLAUSE = "This Agreement is governed by the laws of the State of Delaware, without regard to conflict of laws rules."
 DIGEST = "sha256:" + "3f" * 32
@@ -97,9 +117,9 @@ def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
         run="20260301-0930-tune",
         base_model="smollm2-135m-instruct",
         metric="accuracy",
-        untuned=Estimate.wilson(3, 241),
-        tuned=Estimate.wilson(209, 241),
-        baselines={"TF-IDF and logistic regression": Estimate.wilson(205, 241)},
+        version="contract-clauses@1.2.0",
+        untuned=Estimate(value=0.012, low=0.004, high=0.036),
+        tuned=Estimate(value=0.867, low=0.819, high=0.904),
         train_rows=1930,
         test_rows=241,
         seconds=1502.4,
@@ -158,6 +178,30 @@ def extreme_report() -> ReportData:
     )
 
 
+ORDER = "the pink slip on the second page, above the signature, " * 8
+"""A value that is too long for a glance."""
+
+
+def extraction_mistakes() -> list[Mistake]:
+    """One wrong field, a wrong and a missing one, and an answer that cannot be read."""
+    names, right = ("vendor", "total", "order"), ("ACME GmbH", "12.5", ORDER)
+    answers = [(right, ("ACME GmbH", "125", ORDER)), (("", "12.5", ORDER), ("", "12.5", ORDER)), (None, None)]
+    mistakes = []
+    for number, (untuned, tuned) in enumerate(answers):
+        fields = [
+            FieldAnswer(
+                name=name,
+                expected=right[n],
+                untuned=None if untuned is None else untuned[n],
+                tuned=None if tuned is None else tuned[n],
+            )
+            for n, name in enumerate(names)
+        ]
+        texts = {"expected": json.dumps(right), "untuned": "Sure! " * 90, "tuned": "I was " * 90 + "here"}
+        mistakes.append(Mistake(record=example(number), fields=fields, **texts))
+    return mistakes
+
+
 def extraction_report() -> ReportData:
     """One single record of an extraction task."""
     vendor = FieldFill(name="vendor", filled=1, records=1, distinct=1, top=[ValueCount(value="ACME GmbH", records=1)])
@@ -165,6 +209,7 @@ def extraction_report() -> ReportData:
         kind=Kind.EXTRACTION,
         funnel=Funnel(raw=1, superseded=0, withdrawn=0, accepted=1, rejected=0, duplicate=0, review=0),
         fields=[vendor, FieldFill(name="purchase_order", filled=0, records=1, distinct=0)],
+        finetuning=tuning(["vendor", "purchase_order"], *extraction_mistakes()),
         tokens=TokenLengths(encoding="cl100k_base", records_by_length={57: 1}),
         review=Review(confirmed=1, changes=[Change(field="total", before="12.5", after="125", records=1)]),
     )
@@ -286,18 +331,41 @@ def test_an_empty_section_says_what_would_fill_it(name: str) -> None:
 
 def test_sensitive_texts_are_masked_wherever_they_stand() -> None:
     text = "Write to ada@example.org or call +44 20 7946 0958, password: swordfish"
-    assert masked(text) == "Write to ••• or call ••• ••• ••• ••• •••"
+    assert redacted(text) == "Write to ••• or call ••• ••• ••• ••• •••"
     secrets = [row for row in reasons(example(text=text)) if row.code is ReasonCode.SECRET]
     everywhere = page_about(example(text=text, detail=text, sensitive=True))
     for html in (everywhere, render_report(empty_report(reasons=secrets))):
-        assert masked(text) in html
+        assert redacted(text) in html
         assert not re.search("ada@|7946|0958|swordfish", html)
+
+
+def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
+    gone = Example(file="data/clauses.jsonl", line=7, withheld=True)
+    pairs = [
+        DuplicatePair(kept=example(1), dropped=gone, exact=False, similarity=0.8, answer="term"),
+        DuplicatePair(kept=gone, dropped=gone, exact=False, similarity=0.8, answer=""),
+    ]
+    rival = Conflict(text="", answers=[Answer(answer="", records=2, example=gone)])
+    html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[rival]))
+    assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 a person" in section(html, "reasons")
+    text = section(html, "duplicates")
+    assert f"near similarity 80.0% , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
+    assert "near similarity 80.0% kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
+    assert "no value" not in html
+    assert "2 records, such as data/clauses.jsonl:7" in section(html, "conflicts")
+
+
+def test_the_page_of_a_version_says_so_and_sends_nobody_to_another() -> None:
+    html = render_report(empty_report(of_version=True))
+    assert "Of rows that are not in it, only the place is shown." in html
+    assert "the one whose folder this page lies in" in html
+    assert "none is published yet" not in html and "writes it anew" not in html
 
 
 def test_every_reason_is_explained_and_says_which_record_to_ask_about() -> None:
     text = section(render_report(full_report()), "reasons")
-    for row in reasons():
-        assert f"{EXPLANATIONS[row.code].replace('`', '')} {row.code} {row.records:,} " in text
+    for reason in reasons():
+        assert f"{EXPLANATIONS[reason.code].replace('`', '')} {reason.code} {reason.records:,} " in text
     assert f"data/clauses.jsonl:7 {7:032x}" in text
 
 
@@ -312,8 +380,21 @@ def test_what_is_left_out_is_said() -> None:
 def test_tuned_and_untuned_stand_side_by_side_with_their_intervals() -> None:
     text = section(render_report(full_report()), "finetuning")
     assert "trained on 1,930 rows in 1,502 s, judged on 241 test rows by accuracy" in text
-    assert "untuned 1.2% 0.4% to 3.6% tuned 86.7% 81.9% to 90.4% TF-IDF and logistic regression 85.1%" in text
+    assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
+    assert "untuned 1.2% 0.4% to 3.6% tuned 86.7% 81.9% to 90.4%" in text
     assert "non_compete 14 5.0% 88.0%" in text
+
+
+def test_a_wrong_extraction_is_shown_whole_and_its_wrong_fields_are_marked() -> None:
+    html = render_report(extraction_report())
+    text = section(html, "finetuning")
+    order = " ".join(ORDER.split())
+    assert f"total 12.5 125 12.5 order {order[:100]}" in text, "expected, tuned, untuned"
+    assert text.count(order) == 3 + 3 + 1, "a fold holds the whole value"
+    assert html.count('data-label="tuned" class="off"') == 2
+    assert html.count('data-label="untuned" class="off"') == 1, "nothing where nothing can be read"
+    assert "tuned, in no form that the task knows: I was I was" in text and "I was here" in text
+    assert "vendor ACME GmbH no value no value" in text
 
 
 def test_extraction_shows_how_often_each_field_has_a_value() -> None:
@@ -333,7 +414,9 @@ def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
 @untimed
 @given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_the_interval_is_wilsons(sample: tuple[int, int]) -> None:
-    ours, peer = Estimate.wilson(*sample), binomtest(*sample).proportion_ci(method="wilson")
+    errors, audited = sample
+    ours = Audit(audited=audited, errors=errors, population=audited).remaining
+    peer = binomtest(errors, audited).proportion_ci(method="wilson")
     assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), abs=1e-6)
 
 
@@ -348,6 +431,25 @@ def test_the_histogram_holds_every_record_once(lengths: list[int]) -> None:
     assert sum(length <= tokens.at(0.5) for length in lengths) * 2 >= len(lengths)
 
 
+def test_the_last_bar_says_that_it_holds_the_rest_and_how_far_that_goes() -> None:
+    lengths = dict.fromkeys(range(30, 60), 20) | {109: 1}
+    tokens = TokenLengths(encoding="e", records_by_length=lengths)
+    html = render_report(empty_report(tokens=tokens))
+    assert [bar.is_rest for bar in tokens.bins] == [False] * 15 + [True]
+    assert section(html, "tokens").endswith("max 109 \N{GREATER-THAN OR EQUAL TO} 60")
+    assert 'title="60 or more, up to 109 tokens: 1 record"' in html
+    even = TokenLengths(encoding="e", records_by_length=dict.fromkeys(range(30, 60), 20))
+    assert not any(bar.is_rest for bar in even.bins)
+    assert "\N{GREATER-THAN OR EQUAL TO}" not in section(render_report(empty_report(tokens=even)), "tokens")
+
+
+def test_splits_stand_in_the_order_of_the_configuration() -> None:
+    counts = {"test": 1, "train": 5, "validation": 1, "old": 1}
+    labels = [ValueCount(value="a", records=1, splits={"test": 1}), ValueCount(value="b", records=8, splits=counts)]
+    html = render_report(empty_report(labels=labels, splits=["train", "validation", "test"]))
+    assert "train validation test old b 8 a 1" in section(html, "labels")
+
+
 @untimed
 @given(WORDS, WORDS)
 def test_a_diff_holds_both_texts(before: list[str], after: list[str]) -> None:
@@ -360,15 +462,6 @@ def test_a_diff_folds_long_equal_stretches() -> None:
     pieces = word_diff("w " * 100 + "old", "w " * 100 + "new")
     assert [piece.tag for piece in pieces] == ["same", "fold", "same", "del", "ins"]
     assert [piece.text.strip() for piece in pieces][1:] == ["76 equal words", ("w " * 12).strip(), "old", "new"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        yield chromium
-        chromium.close()
 
 
 def written(data: ReportData, folder: Path) -> str:
@@ -392,6 +485,23 @@ def test_the_page_fits_the_screen_without_a_complaint(browser: Browser, tmp_path
     assert complaints == []
 
 
+def test_on_a_phone_every_value_of_the_fields_is_in_sight(browser: Browser, tmp_path: Path) -> None:
+    values = [ValueCount(value=f"Pinto & Vaz Limitada {n}", records=3) for n in range(5)]
+    filled = [FieldFill(name=f"field_{n}", filled=9, records=10, distinct=46, top=values) for n in range(4)]
+    data = extraction_report().model_copy(update={"fields": filled})
+    with browser.new_context(viewport={"width": 390, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(written(data, tmp_path))
+        table = page.locator("#labels .scroll")
+        assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), "nothing to scroll to"
+        assert page.locator("#labels").inner_text().count("most frequent") == 0, "the words are the style's"
+        for cell in page.locator("#labels tbody th, #labels tbody td").all():
+            box = cell.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+        heights = page.locator("#labels tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+        assert max(heights) < 200
+
+
 def test_the_copy_button_gives_the_line_that_pins_the_version(browser: Browser, tmp_path: Path) -> None:
     with browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context:
         page = context.new_page()
@@ -399,3 +509,252 @@ def test_the_copy_button_gives_the_line_that_pins_the_version(browser: Browser, 
         page.get_by_role("button", name="Copy").click()
         page.get_by_text("copied").wait_for()
         assert page.evaluate("navigator.clipboard.readText()") == f"contract-clauses@1.2.0 {DIGEST}"
+
+
+# --- the report of a store ------------------------------------------------------------------------
+ROWS: list[dict[str, object]] = [
+    row(1, "Where is the parcel with my heron?", "delivery"),
+    row(2, "Why was I charged twice for my heron?", "billing"),
+    row(3, "My order of three red and two blue garden chairs has still not arrived after a very long time", "delivery"),
+    row(
+        4,
+        "My order of three red and two blue garden chairs has still not arrived to wombat after a very long time",
+        None,
+    ),
+    row(5, "How do I send back a quokka?", "nonsense quokka"),
+    row(6, "Please write to numbat@example.org about it", "billing"),
+    row(7, "Is the dingo late?", "billing"),
+    row(8, "Is the dingo late?", "delivery"),
+    row(9, "Has the potoroo come?", None),
+    row(10, "My neighbour Bilby of Perth-7 owes me money", "billing"),
+    row(11, "Do you deliver on Sundays?", "delivery"),
+]
+MORE = """
+review: {budget: 10, audit: 0.0}
+duplicates: {threshold: 0.6}
+split: {fractions: {seen: 0.5, kept_back: 0.5}}
+"""
+PRIVATE = ("wombat", "quokka", "numbat", "dingo", "potoroo", "Bilby", "kowari")
+"""A word of every row that is not accepted."""
+
+
+class Shop:
+    """A small dataset with every fate, in a folder whose name nobody else should read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, home = folder, folder / "set"
+        home.mkdir()
+        write_dataset(home, ROWS, MORE)
+        data = (home / "data.jsonl").rename(folder / "data.jsonl")
+        data.write_text(data.read_text() + '{"question": "kowari\n')
+        file = home / "dataset.yaml"
+        file.write_text(file.read_text().replace("path: data.jsonl", f"path: {data}"))
+        self.context = Context.load(file, offline(folder / "home"))
+        curate(self.context, Inline())
+
+    def decide(self, key: int, **changes: Any) -> Decision:
+        """What a person, or a later run, decided about a row."""
+        run = self.context.new_run(Verb.COLLECT)
+        before = current(self.context)[stable_hash("examples", f"int:{key}")]
+        decision = before.model_copy(update=changes | {"run": run.id})
+        self.context.store.append(Table.DECISIONS, to_frame([decision]))
+        self.context.store.commit(run, inputs={}, funnel=None, summary={})
+        return decision
+
+    def state(self) -> str:
+        """The local report."""
+        return write_report(self.context).read_text(encoding="utf-8")
+
+    def version(self) -> str:
+        """The report of a version that is published now."""
+        return (Path(release(self.context, Inline()).path) / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.decide(10, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.REVIEWER)])
+    return shop
+
+
+def test_a_version_s_report_holds_no_text_of_a_row_that_is_not_in_the_version(shop: Shop) -> None:
+    fates = {decision.fate for decision in current(shop.context).values()}
+    assert fates == set(Fate)
+    state, version = shop.state(), shop.version()
+    assert "heron" in version and "garden chairs" in version
+    for word in PRIVATE:
+        assert (word in state) == (word != "numbat"), word
+        assert word.lower() not in version.lower(), word
+    text = section(version, "reasons")
+    for line in (4, 5, 6, 9, 10, 12):
+        assert f"data.jsonl:{line} " in text + " "
+    for line, key in ((4, 4), (10, 10)):
+        assert stable_hash("examples", f"int:{key}") not in version, f"the id of line {line} confirms a guess"
+    assert "got " in section(state, "reasons") and "got " not in text, "what was wrong cites the row"
+
+
+def test_a_version_s_report_names_nothing_of_this_machine(shop: Shop) -> None:
+    state, version = shop.state(), shop.version()
+    assert f"goldleaf curate {shop.folder}/set/dataset.yaml" in section_of_next(state)
+    assert str(shop.folder) in state
+    assert str(shop.folder) not in version
+    assert "<b>Next</b>" not in version
+
+
+def section_of_next(html: str) -> str:
+    """What the page says is due."""
+    start = html.index("<b>Next</b>")
+    return html[start : html.index("</ul>", start)]
+
+
+def test_the_local_report_masks_what_a_person_called_unusable(shop: Shop) -> None:
+    text = section(shop.state(), "reasons")
+    assert "a reviewer marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
+    assert "Perth-7" not in text
+
+
+def test_a_row_is_masked_for_what_it_holds_whatever_its_last_reason_is(shop: Shop) -> None:
+    shop.decide(6, fate=Fate.REVIEW, reasons=[Reason(code=ReasonCode.UNSURE)])
+    state = shop.state()
+    assert "a reviewer was not sure" in section(state, "reasons")
+    assert "numbat@" not in state
+
+
+def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.version()
+    told = shop.decide(1, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.REVIEWER)])
+    asked: list[set[str]] = []
+    monkeypatch.setattr("pipeline.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known)))
+    shop.state()
+    reporting.report_html(shop.context)
+    assert told.record_id in asked[0] and told.record_id not in asked[1]
+
+
+def test_what_a_person_corrected_in_a_like_row_is_told_first_and_cites_no_other_row_in_a_version(shop: Shop) -> None:
+    detail = "'billing', not 'delivery', in record 0123"
+    why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
+    shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
+    shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, doubt=0.9)
+    told = "a person corrected the same answer to nearly the same input"
+    state, version = shop.state(), shop.version()
+    assert f"{told} corrected 1" in section(state, "reasons")
+    doubts = section(state, "doubts")
+    assert doubts.index(f"{told}: {detail}") < doubts.index("doubt 90.0%")
+    assert told in section(version, "doubts")
+    assert detail not in section(version, "doubts") + section(version, "reasons")
+
+
+def test_splits_are_counted_in_the_order_of_the_configuration(shop: Shop) -> None:
+    shop.version()
+    snapshot = shop.context.store.snapshot().at_last_commit()
+    data = gather_report(snapshot, shop.context.dataset, funnel=snapshot.funnel())
+    assert data.splits == ["seen", "kept_back"]
+    assert ["seen", "kept_back"] in [list(label.splits) for label in data.labels]
+
+
+# --- the file -------------------------------------------------------------------------------------
+def test_two_processes_may_write_the_report_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def meanwhile(*paths: Any) -> None:
+        """Right before the first takes its place, the other writes and does so, too."""
+        monkeypatch.setattr(os, "replace", replace)
+        write_report(shop.context)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    path = write_report(shop.context)
+    assert path.read_text(encoding="utf-8").endswith("</html>")
+    assert not list(path.parent.glob("*.partial")) + list(path.parent.glob(".*.partial"))
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    path = write_report(shop.context, to=tmp_path / "out" / "x.html")
+    before = path.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(
+        StoreError, match=r"^the report cannot be written to .*x.html \(No space left on device\); pass"
+    ):
+        write_report(shop.context, to=path)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_given_a_report_and_what_is_no_place_for_one_is_a_line(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    terminal, file = Terminal(tmp_path), shop.context.dataset.path
+    assert terminal.json("report", file, "--to", tmp_path / "out") == {"path": f"{tmp_path}/out/report.html"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+    missing = tmp_path / "missing" / "x.html"
+    line = terminal.error("report", file, "--to", missing)
+    assert line == (
+        f"the report cannot be written to {missing} (No such file or directory); pass another file or folder"
+    )
+    assert not missing.parent.exists()
+    os.mkfifo(tmp_path / "pipe")
+    line = terminal.error("report", file, "--to", tmp_path / "pipe")
+    assert line.startswith(f"{tmp_path}/pipe is no file, and a report would take its place")
+
+
+# --- what a fine-tuning left ----------------------------------------------------------------------
+class Slip(Task):
+    """Copy the slip's details."""
+
+    text: Input[str]
+    vendor: Target[str]
+    total: Target[float]
+    order: Target[str | None] = None
+
+
+SLIP: dict[str, JsonValue] = {"vendor": "ACME", "total": 12.5, "order": "P1"}
+
+
+def tuned_on(folder: Path, untuned: list[str], tuned: list[str]) -> FineTuning:
+    """What the report shows of an adapter whose test rows are all about the same slip."""
+    (folder / "trained").mkdir()
+    (folder / "trained" / WEIGHTS).write_bytes(b"weights")
+    asked = [Question(id=f"q{n}", prompt=(), golds=(SLIP,)) for n in range(len(untuned))]
+    before, after = evaluate(Slip, asked, untuned), evaluate(Slip, asked, tuned)
+    changes = {"untuned": before, "tuned": after, "comparison": compare(before, after)}
+    save_adapter(
+        folder / "trained",
+        folder / "models",
+        a_record(config=Finetune(base_model="/srv/models/tiny")).model_copy(update=changes),
+    )
+    shown = latest_finetuning(folder / "models", Slip, {f"q{n}": example(n) for n in range(len(untuned))})
+    assert shown is not None
+    return shown
+
+
+def test_an_extraction_s_answers_are_compared_field_by_field(tmp_path: Path) -> None:
+    right = json.dumps(SLIP, indent=2)
+    wrong = json.dumps({"vendor": "ACME", "total": 125})
+    shown = tuned_on(tmp_path, ["Sure!", "Sure!", right], [right, wrong, "I was"])
+    first, second = shown.mistakes
+    assert (first.record.line, second.record.line) == (1, 2), "another spelling of the right answer is no mistake"
+    assert [(f.name, f.expected, f.tuned, f.untuned) for f in first.fields] == [
+        ("vendor", "ACME", "ACME", None),
+        ("total", "12.5", "125.0", None),
+        ("order", "P1", "", None),
+    ]
+    assert [(f.tuned, f.untuned) for f in second.fields] == [(None, "ACME"), (None, "12.5"), (None, "P1")]
+    assert (first.tuned, second.tuned) == (wrong, "I was")
+
+
+def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
+    assert "4 of the untuned and 1 of the tuned model's answers are in no form that the task knows." in shown.verdict
+
+
+def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["Sure!"], ["I was"])
+    assert shown.base_model == "tiny"

@@ -81,7 +81,8 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     assert start in again["review"]["problem"]
     status = terminal.json("status")
     assert (status["review"], status["accepted"], status["waiting"], status["unsent"]) == (3, 1, 3, 3)
-    assert status["next_step"].startswith("set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate ")
+    what_to_set = "" if url else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
+    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml"
     sends_what_waits_once(desk)
 
 

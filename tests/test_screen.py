@@ -29,29 +29,60 @@ def token(part: dict[str, str]) -> str:
 
 # Put together here, so that no scanner takes this file for a leak.
 SECRETS = {
+    "Anthropic API key": "sk-ant-" + "a1" * 20,
     "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "AWS secret access key": "AWS_SECRET_ACCESS_KEY=" + "a1/+" * 10,
+    "AWS session token": "IQoJb3Jp" + "Z2luX2Vj" + "a1/+" * 40 + "==",
+    "Azure client secret": "abc8" + "Q~" + "a1._-" * 6 + "abcd",
+    "Azure shared access key": "SharedAccessKey=" + "a" * 43 + "=",
+    "Azure shared access signature": "sv=2022-11-02&sig=" + "a1%2B" * 14 + "a%3D",
     "Azure Storage Account access key": "AccountKey=" + "a" * 86 + "==",
     "Basic Auth Credentials": "https://admin:" + "hunter2@localhost/x",
+    "Databricks token": "dapi" + "0a" * 16,
+    "DigitalOcean token": "dop_v1_" + "0a" * 32,
+    "Docker token": "dckr_pat_" + "a-1" * 9,
     "GitHub Token": "ghp_" + "a1" * 18,
     "GitHub fine-grained token": "github_pat_" + "a1" * 30,
     "GitLab Token": "glpat-" + "a1" * 10,
+    "Google API key": "AIza" + "a" * 35,
+    "Google OAuth secret": "ya29." + "a0-_" * 30,
+    "Groq API key": "gsk_" + "a1" * 26,
+    "Hugging Face token": "hf_" + "aB" * 17,
     "JSON Web Token": f"{token({'alg': 'HS256'})}.{token({'sub': '1'})}.c2ln",
     "Mailchimp Access Key": "0a" * 16 + "-us12",
     "NPM tokens": "npm_" + "a1" * 18,
     "OpenAI Token": "sk-" + "a" * 20 + "T3BlbkFJ" + "b" * 20,
-    "Anthropic API key": "sk-ant-" + "a1" * 20,
-    "Google API key": "AIza" + "a" * 35,
-    "Hugging Face token": "hf_" + "aB" * 17,
+    "OpenRouter API key": "sk-or-v1-" + "0a" * 32,
     "Private Key": "-----BEGIN RSA " + "PRIVATE KEY-----",
-    "Encrypted private key": "-----BEGIN ENCRYPTED " + "PRIVATE KEY-----",
     "PyPI Token": "pypi-" + "AgEIcHlwaS5vcmc" + "a" * 80,
     "SendGrid API Key": "SG." + "a" * 22 + "." + "b" * 43,
+    "Shopify token": "shpat_" + "0a" * 16,
     "Slack Token": "xoxb-" + "123456789012-abcdefghijkl",
     "Square OAuth Secret": "sq0csp-" + "a" * 43,
     "Stripe Access Key": "sk_live_" + "a1" * 12,
     "Telegram Bot Token": "123456789:AA" + "b" * 33,
     "Twilio API Key": "SK" + "0a" * 16,
+    "Vault token": "hvs." + "a1" * 47,
 }
+
+OTHER_FORMS = [
+    ("AWS Access Key", "ASIA" + "IOSFODNN7EXAMPLE"),
+    ("AWS secret access key", '"SecretAccessKey": "' + "a1/+" * 10 + '"'),
+    ("GitLab Token", "glimt-" + "a1" * 12 + "a"),
+    ("Google OAuth secret", "GOCSPX-" + "a-1_" * 7),
+    ("Google OAuth secret", "1//0" + "a-1_" * 15),
+    ("OpenAI Token", "sk-proj-" + "a1-_" * 18 + "xy" + "T3BlbkFJ" + "b1_-" * 18 + "xy"),
+    ("OpenAI Token", "sk-svcacct-" + "a1_-" * 14 + "xy" + "T3BlbkFJ" + "-b1_" * 14 + "xy"),
+    ("Private Key", "-----BEGIN ENCRYPTED " + "PRIVATE KEY-----"),
+    ("Private Key", "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----"),
+    ("Private Key", "PuTTY-User-Key-" + "File-3: ssh-ed25519"),
+    ("Slack Token", "xapp-" + "1-A012345-6789012345-0a1b2c3d"),
+    ("Slack Token", "xoxe-" + "1-abcdef0123456789"),
+    ("Slack Token", "https://hooks.slack.com/" + "workflows/T01234567/A01234567/" + "a1" * 12),
+    ("Stripe Access Key", "rk_live_" + "a1" * 12),
+    ("Stripe Access Key", "sk_test_" + "a1" * 40),
+    ("Stripe Access Key", "whsec_" + "a1" * 16),
+]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +102,8 @@ SECRETS = {
         ("2223003122003222", "card number 22…22"),
         ("pay GB82 WEST 1234 5698 7654 32 today", "IBAN GB…32"),
         ("DE89370400440532013000", "IBAN DE…00"),
+        ("\u90ae\u7bb1me@example.com\u6216\u8005" + "\u6253\u7535\u8bdd" * 9, "e-mail address \u90ae\u7bb1…om"),
+        ("\u5361\u53f74111 1111 1111 1111\u5230\u671f", "card number 41…11"),
     ],
 )
 def test_personal_data_goes_to_review_and_is_shown_masked(text: str, detail: str) -> None:
@@ -78,6 +111,61 @@ def test_personal_data_goes_to_review_and_is_shown_masked(text: str, detail: str
     assert finding.action is Action.REVIEW
     assert (finding.reason.code, finding.reason.field) == (ReasonCode.PERSONAL_DATA, "question")
     assert finding.reason.detail == detail
+
+
+@pytest.mark.parametrize("address", ["me@example.com", "me@firma.xn--p1ai", "me@firma.XN--P1AI"])
+def test_an_e_mail_address_is_found_whatever_follows(address: str) -> None:
+    for end in ("", "-", "_", ".", "-or call", "_2024", "'s", ">"):
+        assert kinds(f"Write to {address}{end}") == ["e-mail address"], end
+
+
+@pytest.mark.parametrize(
+    "iban",
+    [
+        "AT61 1904 3002 3457 3201",
+        "BE68 5390 0754 7034",
+        "ES91 2100 0418 4502 0005 1332",
+        "DE89 3704 0044 0532 0130 00",
+        "GB82 WEST 1234 5698 7654 32",
+        "MT84 MALT 0110 0001 2345 MTLC AST0 01S",
+        "GE29 NB00 0000 0101 9049 17",
+        "IT60 X 05428 11101 000000123456",
+        "FR14 20041 01005 0500013M026 06",
+    ],
+)
+@pytest.mark.parametrize("gap", [" ", "", "-", ".", "\xa0", "  "])
+def test_an_iban_is_found_in_any_spelling_and_whatever_follows(iban: str, gap: str) -> None:
+    value = iban.replace(" ", gap)
+    for end in (".", " BIC BKAUATWW", " 100", "-2024 EUR"):
+        assert found(f"pay {value}{end}") == [f"IBAN {iban[:2]}…{iban[-2:]}"]
+        assert found(f"pay {value.lower()}{end}") == [f"IBAN {iban[:2].lower()}…{iban[-2:].lower()}"]
+
+
+def test_an_iban_of_a_bank_that_is_in_no_list_is_found() -> None:
+    assert kinds("BE83138811735115") == ["IBAN"]
+
+
+@pytest.mark.parametrize("start", ["", "2 ", "Visa,", "No.", "05/03/2024 ", "2024 "])
+@pytest.mark.parametrize(
+    "card",
+    [
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4111.1111.1111.1111",
+        "4111  1111  1111  1111",
+        "4111\xa01111\xa01111\xa01111",
+        "4111 - 1111 - 1111 - 1111",
+        "4111111111111111",
+        "3782 822463 10005",
+    ],
+)
+def test_a_card_number_is_found_whatever_figures_stand_beside_it(start: str, card: str) -> None:
+    for end in ("", " 123", " 1227 123", " 12/27", "/1227", "-123", ",12/27", "."):
+        assert kinds(f"{start}{card}{end}") == ["card number"], end
+
+
+def test_two_card_numbers_in_a_row_are_both_found() -> None:
+    assert found("4111 1111 1111 1111 5500 0000 0000 0004") == ["card number 41…11 and 1 more"]
 
 
 @pytest.mark.parametrize(
@@ -92,10 +180,23 @@ def test_personal_data_goes_to_review_and_is_shown_masked(text: str, detail: str
         "host 192.168.100.200, pi 3.14159265358979, 40.7127753, -74.0059728",
         "card 4111 1111 1111 1112 and 0000 0000 0000 0000",
         "GB83 WEST 1234 5698 7654 32",
+        "AT61 1904 3002 3457 3202 BIC BKAUATWW",
+        "GT40 cars, the best ever made in Europe",
+        "0.4111111111111111, 0,4111111111111111, 4111111111111111.5 and 1.4111 1111 1111 1111",
+        "2024-05-03T12:34:56.4111111111111111Z and 20240503123456",
+        "versions 4.1111.1111.1111 and 4111.1111.1111, hosts 41.111.111.111 and 111.111.111.111",
+        "parcels 9400 1112 0255 5411 1111 11 and 9400111202555411111111, 1Z9999999999999999",
+        "orders 41111111111111111111111, 404-1234567-1234567, status/4111111111111111, A-4111111111111111",
+        "4111111111111111/photos, 4111111111111111-a and v4111111111111111",
+        "4100 4200 4300 4400 4500 4600 4700 4800 4900",
+        "550e8400-4111-4111-8111-111111111111",
+        "W = A@other.data_type and '@registry.mapped_as'",
         "Excite@Home and @user",
         "THE ACCEPTANCE OF AWS AND ASK-US SHALL NON-USE",
         "see https://example.com/a:b and x@y",
         "eyJhbGciOiJIUzI1NiJ9.notjsonatallbutlong.x",
+        "aws_secret_access_key = os.environ['AWS_SECRET_ACCESS_KEY'], see https://example.com/?sig=abc&x=1",
+        "sk-learn-the-whole-truth-about-openai, T3BlbkFJ and https://hooks.slack.com/services/TOKEN_A/TOKEN_B/TOKEN_C",
         "List<String> [INSTALL] <|> <s0> a<b [1] <omitted>",
         "",
     ],
@@ -104,13 +205,18 @@ def test_ordinary_text_passes(text: str) -> None:
     assert found(text) == []
 
 
-@pytest.mark.parametrize(("kind", "secret"), SECRETS.items())
+@pytest.mark.parametrize(("kind", "secret"), [*SECRETS.items(), *OTHER_FORMS])
 def test_secrets_go_to_review_and_are_never_shown(kind: str, secret: str) -> None:
     (finding,) = screen({"text": f"use {secret} here"}, CONFIG)
     assert (finding.reason.code, finding.action) == (ReasonCode.SECRET, Action.REVIEW)
     assert finding.reason.detail.startswith(f"{kind} ")
     assert secret not in finding.reason.detail
     assert len(finding.reason.detail) == len(kind) + len(" ab…yz")
+
+
+def test_a_token_at_the_end_of_a_sentence_is_found() -> None:
+    sentence = f"The token is {SECRETS['JSON Web Token']}."
+    assert kinds(sentence) == kinds(f"{sentence} Next") == kinds(f"{sentence}Next") == ["JSON Web Token"]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +291,27 @@ def test_the_configuration_says_what_happens() -> None:
         "xoxb-1-" * 20_000,
         "<|" * 50_000,
         "12345678 " * 10_000,
+        "me@a.xn--" * 20_000,
+        "me@example.com_x-" * 10_000,
+        "AT61 1904 " * 20_000,
+        "de89370400440532013000-" * 10_000,
+        "4111 1111 1111 1111 " * 10_000,
+        "4111111111111111 " * 10_000,
+        "1111." * 40_000 + "22",
+        "1111  " * 30_000,
+        "3782 822463 " * 20_000,
+        "sk-proj-" * 20_000 + "T3BlbkFJ",
+        "sk-_" * 40_000 + "T3BlbkFJ",
+        "xapp-1-a-1-" * 20_000,
+        "&sig=a%2B" * 20_000,
+        "a1Q~" * 40_000,
+        "IQoJb3JpZ2luX2Vj" * 10_000,
+        "SECRET_ACCESS_KEY=" * 10_000,
+        "ya29.1//0GOCSPX-" * 10_000,
+        "BEGIN A " * 20_000 + "PRIVATE KEY",
+        "hooks.slack.com/services/T" * 10_000,
+        "k_live_sk_test_whsec_" * 10_000,
+        "hvs.gsk_dapidop_v1_shpat_" * 10_000,
     ],
     ids=lambda text: text[:8],
 )

@@ -21,7 +21,7 @@ import pipeline.store
 from pipeline.decisions import to_frame
 from pipeline.errors import Busy, StoreError
 from pipeline.store import Store
-from pipeline.tables import Table, Verb
+from pipeline.tables import SCHEMAS, Table, Verb
 from schemas.fate import Fate
 
 
@@ -376,3 +376,17 @@ def test_old_versions_are_never_cleaned_up(store: Store) -> None:
     settings = DeltaTable(store.root / "tables" / "records").metadata().configuration
     assert settings["delta.enableExpiredLogCleanup"] == "false"
     assert settings["delta.deletedFileRetentionDuration"] == "interval 3650 days"
+
+
+# --- annotations ----------------------------------------------------------------------------------
+def annotation(run: str, *, deleted: bool) -> pl.DataFrame:
+    """One annotation of one server, always with the same time of the server's."""
+    values: dict[str, Any] = dict.fromkeys(SCHEMAS[Table.ANNOTATIONS].names())
+    values |= {"server": "s", "annotation_id": 1, "record_id": "r", "updated_at": NOW, "deleted": deleted, "run": run}
+    return pl.DataFrame([values], schema=SCHEMAS[Table.ANNOTATIONS])
+
+
+def test_an_annotation_is_what_the_last_run_saw_of_it_whatever_the_server_s_clock_says(store: Store) -> None:
+    for run, deleted in ((B0, False), (B1, True), (B2, False)):
+        store.append(Table.ANNOTATIONS, annotation(run, deleted=deleted))
+        assert store.snapshot().latest_annotations().collect()["deleted"].to_list() == [deleted]

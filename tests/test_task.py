@@ -429,3 +429,58 @@ def test_a_subclass_without_a_docstring_has_no_instruction() -> None:
 
     with pytest.raises(TaskDefinitionError, match=r"^Silent has no docstring"):
         Silent.task_check()
+
+
+# --- mistakes in the task -------------------------------------------------------------------------
+class Fragile(Task):
+    """Look it up."""
+
+    text: Input[str]
+    answer: Target[str]
+
+    @field_validator("answer")
+    @classmethod
+    def known(cls, value: str) -> str:
+        """A lookup that fails in its own way."""
+        return {"a": "a"}[value]
+
+
+def test_a_validator_that_fails_itself_is_a_problem_of_the_row() -> None:
+    assert Fragile.task_parse({"text": "x", "answer": "a"}).targets == {"answer": "a"}
+    assert problems(Fragile, text="x", answer="b") == [": a validator itself failed: KeyError: 'b'"]
+    assert Fragile.task_read_answer("b") is None
+    with pytest.raises(ValueError, match=r"^a validator itself failed: KeyError: 'b'$"):
+        Fragile.task_validate_targets({"answer": "b"})
+
+
+def test_an_answer_is_judged_by_the_whole_task_but_its_inputs_are_not_judged_again() -> None:
+    class Reply(Task):
+        """Answer at length."""
+
+        text: Input[str]
+        answer: Target[str]
+
+        @field_validator("text")
+        @classmethod
+        def fresh(cls, value: str) -> str:
+            if value.startswith("seen "):
+                raise ValueError("seen before")
+            return f"seen {value}"
+
+        @model_validator(mode="after")
+        def is_longer(self) -> "Reply":
+            if len(self.answer) <= 2:
+                raise ValueError("the answer is too short")
+            return self
+
+    assert [str(reason) for reason in Reply.task_problems({"text": "x"}, {"answer": "no"})] == [
+        "a field breaks the task's schema: the answer is too short"
+    ]
+    assert Reply.task_problems({"text": "x"}, {"answer": "yes"}) == []
+    assert Reply.task_problems({"text": "seen x"}, {"answer": "yes"}) == []
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "  ```json\n{}\n```\n", "{}"])
+def test_json_is_read_out_of_a_code_block(fence: str) -> None:
+    answer = fence.replace("{}", Invoice.task_answer(Invoice.task_parse(INVOICE).targets or {}))
+    assert Invoice.task_read_answer(answer) == Invoice.task_parse(INVOICE).targets

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.triage import Case, Standing, Triage, triage
+from pipeline.triage import SHOWN_ANSWERS, Case, Standing, Triage, triage
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
@@ -49,8 +49,8 @@ def asked(name: str, standing: Standing, **values: Any) -> Case:
 def conflict(key: str, *names: str) -> list[Case]:
     """Rows of the same input with different answers."""
     return [
-        case(name, text_key=key, targets={"kind": name}, conflict=[other for other in names if other != name],
-             conflict_answers=[other for other in names if other != name], group=key)
+        case(name, text_key=key, targets={"kind": name}, rivals=len(names) - 1,
+             conflict_answers=[other for other in names if other != name][:SHOWN_ANSWERS], group=key)
         for name in names
     ]  # fmt: skip
 
@@ -334,8 +334,8 @@ def case_lists(draw: st.DrawFn) -> list[Case]:
         rivals = [other for other in cases if other.text_key == one.text_key and _compares(other)]
         if one.text_key and _compares(one):
             others = [other for other in rivals if other.targets != one.targets]
-            one.conflict = [other.record_id for other in others]
-            one.conflict_answers = [str(other.targets) for other in others]
+            one.rivals = len(others)
+            one.conflict_answers = [str(other.targets) for other in others[:SHOWN_ANSWERS]]
     return cases
 
 
@@ -400,7 +400,7 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
 @given(case_lists(), REVIEWS)
 def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
-        held = one.holds or one.conflict or one.targets is None
+        held = one.holds or one.rivals or one.targets is None
         if held and one.human is not Standing.LABELED:
             assert decision.fate is not Fate.ACCEPTED
         if one.doubts and review.unreviewed is Unreviewed.HOLD and one.human is Standing.NOTHING:

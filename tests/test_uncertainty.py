@@ -55,11 +55,26 @@ def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer
     assert result.note == ""
 
 
-def test_doubts_and_probabilities_lie_between_0_and_1() -> None:
+def test_labels_that_the_words_bear_out_are_hardly_doubted() -> None:
+    texts, labels = rows()
+    doubts = [doubt for doubt in label_doubt(texts, labels, own_groups(texts)).doubt if doubt is not None]
+    assert sum(doubts) / len(doubts) < 0.1, "scores that were no probabilities would be nearer to chance"
+
+
+def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_no_issue() -> None:
+    texts, labels = rows(60)
+    random.Random(5).shuffle(labels)
+    result = label_doubt(texts, labels, own_groups(texts))
+    missed = [predicted != label for predicted, label in zip(result.predicted, labels, strict=True)]
+    assert sum(missed) > len(texts) / 2
+    assert sum(result.issue) < 0.8 * sum(missed)
+
+
+def test_doubts_lie_between_0_and_1() -> None:
     texts, labels = rows()
     labels[::7] = [None] * len(labels[::7])
     result = label_doubt(texts, labels, own_groups(texts))
-    for value in [*result.doubt, *result.probability]:
+    for value in result.doubt:
         assert value is not None
         assert 0 <= value <= 1
 
@@ -131,16 +146,17 @@ def test_two_labels_are_enough() -> None:
 @pytest.mark.parametrize(
     ("count", "labels", "said"),
     [
-        (0, [], "0 labeled rows with 0 different labels are too few to doubt any; it takes 30 rows and 2 labels"),
-        (90, ["term"] * 90, "90 labeled rows with 1 different labels are too few to doubt any; it takes 30 rows"),
-        (29, ["term"] * 14 + ["law"] * 15, "29 labeled rows with 2 different labels are too few"),
-        (90, [None] * 90, "0 labeled rows with 0 different labels are too few"),
+        (0, [], "0 labeled rows with 0 different labels: too few to doubt any; it takes 30 rows and 2 labels"),
+        (90, ["term"] * 90, "90 labeled rows with 1 label: too few to doubt any; it takes 30 rows"),
+        (29, ["term"] * 14 + ["law"] * 15, "29 labeled rows with 2 different labels: too few"),
+        (90, [None] * 90, "0 labeled rows with 0 different labels: too few"),
+        (1, ["term"], "1 labeled row with 1 label: too few to doubt any"),
     ],
 )
 def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: list[str | None], said: str) -> None:
     texts = rows()[0][:count]
     result = label_doubt(texts, labels, own_groups(texts))
-    assert result.doubt == result.predicted == result.probability == [None] * count
+    assert result.doubt == result.predicted == [None] * count
     assert result.issue == [False] * count
     assert result.note.startswith(said)
 

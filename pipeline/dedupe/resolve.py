@@ -9,12 +9,16 @@ The steps, each a function below:
    because rows may have been duplicates of it.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.similarity import jaccard, similar_pairs
 from schemas.dataset import OnConflict
+
+MOST_RIVALS = 10
+"""Rows that are named in a conflict; an input may have thousands of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,15 @@ class Candidate:
     """The split that this very row is bound to, from an earlier release or by its source."""
     replaced: str | None = None
     """The answer that stood there before a person gave another one."""
+    past: bool = False
+    """It stands in an earlier version, but is no record now: it binds what resembles it, and nothing else."""
 
     @property
-    def preference(self) -> tuple[bool, bool, int, int, str]:
+    def preference(self) -> tuple[bool, bool, bool, int, int, str]:
         """Smaller is kept: verified by a person, then labeled, then the longest input (its key, so that mere
-        white space does not count), then the first."""
+        white space does not count), then the first. Past rows come last."""
         labeled = self.answer is not None
-        return (not (self.human and labeled), not labeled, -len(self.key), self.order, self.record_id)
+        return (self.past, not (self.human and labeled), not labeled, -len(self.key), self.order, self.record_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,10 @@ class Resolution:
     similarity: float | None = None
     """With the row it duplicates: 1.0 for the same key, otherwise the verified Jaccard similarity."""
     conflict: tuple[str, ...] = ()
-    """Rows with the same key and another answer, the preferred ones first; one row for each answer."""
+    """Rows with the same key and another answer, the preferred ones first; one row for each answer, at most
+    ``MOST_RIVALS``."""
+    rivals: int = 0
+    """How many other answers the key has."""
     overruled_by: str | None = None
     """The row of the same key that a person gave another answer."""
     corrected: str | None = None
@@ -85,12 +94,20 @@ class _Cell:
     members: list[Candidate]
     overruled: list[Candidate] = field(default_factory=list)
     """Rows of the key whose answer lost against the head's."""
-    rivals: tuple[str, ...] = ()
-    """The rows that stand for the other answers of the key."""
+    heads: Sequence[str] = ()
+    """The rows that stand for the answers of the key, this cell's among them."""
 
     @property
     def head(self) -> Candidate:
         return self.members[0]
+
+    @property
+    def rivals(self) -> int:
+        return max(len(self.heads) - 1, 0)
+
+    def first_rivals(self) -> tuple[str, ...]:
+        others = (head for head in self.heads if head != self.head.record_id)
+        return tuple(itertools.islice(others, MOST_RIVALS))
 
 
 @dataclass(slots=True)
@@ -129,7 +146,7 @@ def resolve(
     """Decide about every row; the result does not depend on the order in which they are given.
 
     Args:
-        candidates: rows with distinct ids.
+        candidates: rows with distinct ids. Past rows have no part in the result.
         threshold: least Jaccard similarity of near duplicates; with 1 (or more) only rows of equal
             keys are duplicates or neighbours.
         on_conflict: with ``ANY_OF`` every answer of a key is right: nothing conflicts or is overruled.
@@ -148,16 +165,22 @@ def resolve(
         groups, found = _place(kept, neighbours)
         if not found:
             resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
-            return resolved | dict(_corrected(resolved, kept, neighbours))
+            resolved |= dict(_corrected(resolved, kept, neighbours))
+            past = {cell.head.record_id for cell in cells if cell.head.past}
+            return {record_id: row for record_id, row in resolved.items() if record_id not in past}
         bridges |= found
 
 
 # --- 1: equal keys ----------------------------------------------------------------------------
 def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
+    past: list[_Cell] = []
     for row in sorted(candidates, key=lambda row: row.preference):
-        by_key[row.key].append(row)
-    cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+        if row.past:
+            past.append(_Cell(members=[row]))
+        else:
+            by_key[row.key].append(row)
+    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
     return sorted(cells, key=lambda cell: cell.head.preference)
 
 
@@ -173,10 +196,7 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_C
     if on_conflict is OnConflict.ANY_OF or not standing:
         standing = list(by_answer.values())
     heads = [members[0].record_id for members in standing]
-    cells = [
-        _Cell(members=members, rivals=tuple(head for head in heads if head != members[0].record_id))
-        for members in standing
-    ]
+    cells = [_Cell(members=members, heads=heads) for members in standing]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
     cells[0].overruled.extend(row for row in rows if row.answer is not None and row.answer not in answers)
@@ -223,6 +243,8 @@ def _may_join(cell: _Cell, keeper: Candidate, answers_repeat: bool) -> bool:
 
     A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
     """
+    if cell.head.past or keeper.past:
+        return False
     if cell.head.answer is None:
         return answers_repeat
     return not cell.rivals and cell.head.answer == keeper.answer
@@ -341,8 +363,10 @@ def _resolutions(
     for number, one in kept.items():
         placed = Resolution(group=names[groups.root(number)], split=groups.split(number))
         keeper = one.head.record_id
-        conflict = cells[number].rivals if on_conflict is OnConflict.REVIEW else ()
-        yield keeper, replace(placed, conflict=conflict)
+        if on_conflict is OnConflict.REVIEW and cells[number].rivals:
+            yield keeper, replace(placed, conflict=cells[number].first_rivals(), rivals=cells[number].rivals)
+        else:
+            yield keeper, placed
         for row in one.exact:
             yield row.record_id, replace(placed, duplicate_of=keeper, exact=True, similarity=1.0)
         for row, similarity in one.near:
@@ -370,12 +394,12 @@ def _corrected(
 
 def _names(kept: Mapping[int, _Kept], groups: _Groups) -> dict[int, str]:
     """By root, the id of the earliest row of the group."""
-    earliest: dict[int, tuple[int, str]] = {}
+    earliest: dict[int, tuple[bool, int, str]] = {}
     for number, one in kept.items():
         root = groups.root(number)
-        first = min((row.order, row.record_id) for row in one.rows())
+        first = min((row.past, row.order, row.record_id) for row in one.rows())
         earliest[root] = min(first, earliest.get(root, first))
-    return {root: record_id for root, (_, record_id) in earliest.items()}
+    return {root: record_id for root, (_, _, record_id) in earliest.items()}
 
 
 def _left_out(cells: Sequence[_Cell], bridges: Mapping[int, tuple[str, str]]) -> Iterator[tuple[str, Resolution]]:

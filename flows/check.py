@@ -1,0 +1,188 @@
+"""Answers whether a dataset.yaml would work: tries all that a first curate needs, and changes nothing."""
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.console import counted
+from flows.context import Context
+from pipeline.errors import GoldleafError
+from pipeline.formats import RawRow, read_rows
+from pipeline.ingest import field_value, source_files
+from pipeline.label_studio import LabelStudio
+from pipeline.labeling import labeling_config
+from pipeline.measure import count_tokens
+from pipeline.validate import task_fields
+from schemas.dataset import Source
+from schemas.fate import Reason
+
+_TRIED_ROWS = 200
+_SHOWN_COLUMNS = 20
+
+
+class Finding(BaseModel):
+    """One thing that was tried."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    ok: bool
+    detail: str
+
+
+def check_dataset(context: Context) -> list[Finding]:
+    """Try everything that a first curate would need, on the first rows of every source."""
+    config, task = context.dataset.config, context.dataset.task
+    targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
+    findings = [
+        Finding(what=f"task {task.__name__}", ok=True, detail=f"{task.task_kind()}; targets: {targets}"),
+        Finding(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML"),
+    ]
+    tried = [_Tried(context, source) for source in config.sources]
+    for source in tried:
+        findings += source.findings()
+    findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
+    try:
+        count_tokens(["one two"], config.measure.encoding)
+        findings.append(Finding(what="token counts", ok=True, detail=config.measure.encoding))
+    except GoldleafError as error:
+        findings.append(Finding(what="token counts", ok=False, detail=str(error)))
+    findings += [_check_home(context.store.root), _check_label_studio(context)]
+    return findings
+
+
+# --- sources --------------------------------------------------------------------------------------
+@dataclass
+class _Tried:
+    """The first rows of a source, seen through the task."""
+
+    context: Context
+    source: Source
+    raw: list[dict[str, Any]] = field(default_factory=list)
+    """The rows that are objects with fields."""
+    _files: int = 0
+    _rows: int = 0
+    _valid: int = 0
+    _unlabeled: int = 0
+    _problem: str = ""
+    """Of the first row that has one, with its place."""
+    _lacks_field: bool = False
+    """Some row is invalid for a field that it does not have."""
+    _keys: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Where a key was seen first, and with what content."""
+    _doubled: str = ""
+
+    def findings(self) -> Iterator[Finding]:
+        what = f"source {self.source.name}"
+        try:
+            with tempfile.TemporaryDirectory() as work:
+                for place, row in itertools.islice(self._read(Path(work)), _TRIED_ROWS):
+                    self._try(place, row)
+        except GoldleafError as error:
+            yield Finding(what=what, ok=False, detail=str(error))
+            return
+        yield Finding(what=what, ok=self._valid > 0, detail="; ".join(filter(None, self._details())))
+        if self.source.key and self.raw and not self._keys:
+            detail = f"no row that was tried has '{self.source.key}'; correct `key:`, dots reach into objects; "
+            yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
+
+    def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
+        folder = self.context.dataset.folder
+        files = source_files(self.source, folder, work)
+        self._files = len(files)
+        for file in files:
+            name = file.relative_to(folder) if file.is_relative_to(folder) else file
+            shown = self.source.path if file.is_relative_to(work) else name
+            for row in read_rows(file, self.source.format):
+                yield f"{shown}:{row.line}", row
+
+    def _try(self, place: str, row: RawRow) -> None:
+        self._rows += 1
+        if row.row is None:
+            self._note(place, row.error, row.line)
+            return
+        self.raw.append(row.row)
+        self._note_key(place, row)
+        parsed = self.context.dataset.task.task_parse(task_fields(row.row, self.source, self.context.dataset))
+        self._valid += not parsed.problems
+        self._unlabeled += not parsed.problems and parsed.targets is None
+        for reason in parsed.problems:
+            self._note(place, reason, row.line)
+            name = reason.field.split(".")[0]
+            self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
+
+    def _note(self, place: str, reason: Reason | None, line: int) -> None:
+        if reason is not None and not self._problem:
+            # A CSV's unreadable line names itself, since a row may have several.
+            detail = reason.detail.removeprefix(f"line {line}: ")
+            self._problem = f"{place}: {reason.model_copy(update={'detail': detail})}"
+
+    def _note_key(self, place: str, row: RawRow) -> None:
+        value = field_value(row.row or {}, self.source.key) if self.source.key else None
+        if value in (None, ""):
+            return
+        # To the key, 1 and 1.0 are one number.
+        name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+        first, raw = self._keys.setdefault(name, (place, row.raw))
+        if raw != row.raw and not self._doubled:
+            self._doubled = f"{first} and {place} have the key {value!r} and different content: the later one counts"
+
+    def _details(self) -> Iterator[str]:
+        yield counted(self._files, "file")
+        yield f"{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
+        yield self._problem
+        if self._lacks_field:
+            yield self._columns()
+        yield self._doubled
+
+    def _columns(self) -> str:
+        names = list(dict.fromkeys(name for row in self.raw for name in row))
+        more = ", …" if len(names) > _SHOWN_COLUMNS else ""
+        return f"the rows have the fields {', '.join(map(repr, names[:_SHOWN_COLUMNS]))}{more}"
+
+
+def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:
+    for name in group_by:
+        if rows and all(field_value(row, name) is None for row in rows):
+            detail = f"no row that was tried has '{name}'; correct it, dots reach into objects"
+            yield Finding(what="split.group_by", ok=False, detail=detail)
+
+
+# --- the machine ----------------------------------------------------------------------------------
+def _check_home(root: Path) -> Finding:
+    """Write a little where the tables would lie, and leave nothing behind."""
+    made = []
+    try:
+        made = [folder for folder in (root, *root.parents) if not folder.exists()]
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"goldleaf" * 1024)
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        detail = f"{root} cannot be written: {error.strerror}; set GOLDLEAF_HOME to a folder that can"
+        return Finding(what="home", ok=False, detail=detail)
+    finally:
+        for folder in made:
+            # Another process may have begun to use it.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    return Finding(what="home", ok=True, detail=f"{root} can be written, {free / 1e9:.1f} GB are free")
+
+
+def _check_label_studio(context: Context) -> Finding:
+    connection = context.connection
+    if connection is None:
+        hint = "not set: review items will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
+        return Finding(what="Label Studio", ok=True, detail=hint)
+    try:
+        user = LabelStudio(connection.url, connection.api_key).check()
+    except GoldleafError as error:
+        return Finding(what="Label Studio", ok=False, detail=str(error))
+    return Finding(what="Label Studio", ok=True, detail=f"{connection.url} as {user}")

@@ -1,0 +1,162 @@
+"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that no row has."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.consensus import invalid_annotations
+from pipeline.decisions import from_frame, question_key
+from pipeline.review import is_open
+from pipeline.store import Snapshot
+from pipeline.tables import Table
+from schemas.dataset import Source
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.record import Decision
+from schemas.task import Task
+
+
+class Need(StrEnum):
+    """What a record waits for, though Label Studio counts its task as done."""
+
+    CORRECTION = "correction"
+    """Its answer is not valid."""
+    SECOND_OPINION = "second_opinion"
+    """Somebody was unsure, or two people disagreed."""
+
+
+class Attention(BaseModel):
+    """A record whose answer only people can settle."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Need
+    record_id: str
+    file: str
+    line: int
+    project: int | None
+    task_id: int | None
+    """In Label Studio; None where no task is known."""
+    url: str
+    """Opens the task; empty where no server or no task is known."""
+    what: str
+    """What is wrong with the answer, or why nobody's answer counts."""
+
+
+def attention(snapshot: Snapshot, task: type[Task], studio: str = "") -> list[Attention]:
+    """What people must settle and are not asked again: invalid answers first, then those in need of a second opinion.
+
+    Args:
+        snapshot: the committed state.
+        task: reads the answers.
+        studio: where Label Studio is, for the addresses; empty where none is named.
+    """
+    found = [*_corrections(snapshot, task), *_second_opinions(snapshot, task)]
+    ids = [record_id for _, record_id, *_ in found]
+    rows = snapshot.current_records().filter(pl.col("record_id").is_in(ids)).select("record_id", "file", "line")
+    places = {record_id: (file, line) for record_id, file, line in rows.collect().iter_rows()}
+    return [
+        Attention(
+            kind=kind,
+            record_id=record_id,
+            file=places[record_id][0],
+            line=places[record_id][1],
+            project=project,
+            task_id=task_id,
+            url=f"{studio.rstrip('/')}/projects/{project}/data?task={task_id}" if studio and task_id else "",
+            what=what,
+        )
+        for kind, record_id, project, task_id, what in found
+        if record_id in places
+    ]
+
+
+_Found = tuple[Need, str, int | None, int | None, str]
+
+
+def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
+    """The newest invalid answer of every record that still waits for one."""
+    invalid = sorted(invalid_annotations(snapshot, task), key=lambda item: (item.updated_at, item.annotation_id))
+    newest = {item.record_id: item for item in invalid}
+    asked = {decision.record_id for decision in _current(snapshot, list(newest)) if is_open(decision)}
+    for record_id, item in newest.items():
+        if record_id in asked:
+            yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
+
+
+def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
+    disputed = (pl.col("fate") == Fate.REVIEW.value) & (pl.col("routed") == Routed.ADJUDICATE.value)
+    decisions = list(from_frame(snapshot.current_decisions().filter(disputed).collect()))
+    ids = [decision.record_id for decision in decisions]
+    pushes = snapshot.scan(Table.PUSHES).filter(pl.col("record_id").is_in(ids)).sort("pushed_at")
+    # A question whose task was deleted was sent again: the last one is there.
+    tasks = {key: (project, task_id) for key, project, task_id in _columns(pushes, "push_key", "project", "task_id")}
+    for decision in decisions:
+        project, task_id = tasks.get(question_key(decision, task), (None, None))
+        yield Need.SECOND_OPINION, decision.record_id, project, task_id, str(decision.reasons[0])
+
+
+def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:
+    yield from from_frame(snapshot.current_decisions().filter(pl.col("record_id").is_in(records)).collect())
+
+
+def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, int, int]]:
+    yield from frame.select(names).collect().iter_rows()
+
+
+def unsent(snapshot: Snapshot, questions: Iterable[Decision], task: type[Task]) -> int:
+    """How many of some questions were never sent to Label Studio."""
+    sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
+    return sum(question_key(asked, task) not in sent for asked in questions)
+
+
+class Rejection(BaseModel):
+    """Rows that are rejected for the same first reason."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: ReasonCode
+    field: str
+    count: int
+    file: str
+    line: int
+    """One of the rows."""
+    detail: str
+    """What is wrong with that one."""
+
+    def __str__(self) -> str:
+        """The reason in words, as that one row has it."""
+        return str(Reason(code=self.code, field=self.field, detail=self.detail))
+
+
+def rejections(snapshot: Snapshot) -> list[Rejection]:
+    """Why the current records that are rejected are, the most frequent reason first."""
+    rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
+    first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
+    places = snapshot.current_records().select("record_id", "file", "line")
+    rows = places.join(rejected.select("record_id", *first), on="record_id", maintain_order="left").collect()
+    same = rows.group_by("code", "field", maintain_order=True)
+    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first())
+    return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]
+
+
+def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
+    """The sources whose key field none of the rows has that came in last, with what to do about it.
+
+    Such rows are known by their content, silently: an edited row would be a new record.
+    """
+    readable = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
+    found = []
+    for source in sources:
+        if source.key is None:
+            continue
+        rows = readable.filter(pl.col("source") == source.name)
+        last = rows.filter(pl.col("batch") == pl.col("batch").max())
+        by_content = last.select(pl.col("key").str.starts_with(pl.col("revision") + "#")).collect().to_series()
+        if len(by_content) and by_content.all():
+            found.append(
+                f"no row of source '{source.name}' has its key '{source.key}', so its rows are known by their content; "
+                "correct `key:` (dots reach into objects) or leave it out"
+            )
+    return found

@@ -1,0 +1,252 @@
+"""What Label Studio's queue no longer shows is listed, with its row and the address of its task."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from desk import Desk, desk_at
+from playwright.sync_api import Browser, expect
+from store_rows import B1, NOW, commit, decision, records
+from support import row, write_dataset, write_rows
+from terminal import Terminal
+
+from flows.collect import Collected
+from flows.studio import LocalStudio
+from pipeline.attention import Need, attention, rejections, unkeyed, unsent
+from pipeline.decisions import question_key, to_frame
+from pipeline.store import Snapshot, Store
+from pipeline.tables import SCHEMAS, Table, Verb
+from schemas.annotation import Verdict
+from schemas.dataset import Source
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.tasks.contract_clause import ContractClause
+
+INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
+ROWS = [row(key, f"Question number {key}?", None) for key in (INVALID, UNSURE, LABELED, OPEN, UNUSABLE)]
+
+
+# --- with people ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Answered:
+    """Five questions, four answers, one collect."""
+
+    desk: Desk
+    terminal: Terminal
+    first: Collected
+    shown: str
+    """What the command said when it had nothing new to pull."""
+
+    def address(self, key: int) -> str:
+        return f"{self.desk.client.url}/projects/{self.desk.project}/data?task={self.desk.task(key)}"
+
+
+@pytest.fixture(scope="module")
+def answered(label_studio: LocalStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answered]:
+    more = "review: {budget: 100, audit: 0.0}\n"
+    with desk_at(label_studio, tmp_path_factory.mktemp("attention"), ROWS, more) as desk:
+        desk.curate()
+        desk.label(INVALID, "nonsense")
+        desk.say(UNSURE, Verdict.UNSURE)
+        desk.label(LABELED, "billing")
+        desk.say(UNUSABLE, Verdict.UNUSABLE)
+        terminal = Terminal(desk.folder, label_studio.url, label_studio.token)
+        first = desk.collect()
+        yield Answered(desk, terminal, first, terminal.goldleaf("collect").stdout)
+
+
+def test_collect_counts_decided_and_unsure_apart(answered: Answered) -> None:
+    counts = answered.first.model_dump(include={"annotations", "decided", "unsure", "taken_back", "invalid"})
+    assert counts == {"annotations": 4, "decided": 2, "unsure": 1, "taken_back": 0, "invalid": 1}
+    assert "0 annotations changed, 0 records decided by people\n" in answered.shown
+
+
+def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_is_wrong(answered: Answered) -> None:
+    correction, opinion = answered.first.attention
+    assert (correction.kind, opinion.kind) == (Need.CORRECTION, Need.SECOND_OPINION)
+    assert (correction.record_id, correction.file, correction.line) == (answered.desk.id(INVALID), "data.jsonl", 1)
+    assert (correction.project, correction.task_id) == (answered.desk.project, answered.desk.task(INVALID))
+    assert "'nonsense'" in correction.what and opinion.what == "a reviewer was not sure"
+    assert [item.url for item in answered.first.attention] == [answered.address(INVALID), answered.address(UNSURE)]
+    listed = [item.model_dump(mode="json") for item in answered.first.attention]
+    assert listed == answered.terminal.json("status")["attention"] == answered.terminal.json("collect")["attention"]
+
+
+def test_collect_and_status_show_them_and_status_says_to_settle_them(answered: Answered) -> None:
+    status = answered.terminal.goldleaf("status").stdout
+    for shown in (answered.shown, status):
+        assert "2 answers need a person:\n  data.jsonl:1  topic: " in shown
+        assert f"\n    {answered.address(INVALID)}\n" in shown
+        assert f"\n  data.jsonl:2  a reviewer was not sure\n    {answered.address(UNSURE)}\n" in shown
+    file = answered.desk.folder / "dataset.yaml"
+    step = f"settle the 2 answers that need a person in Label Studio, then goldleaf collect {file}"
+    assert f"\nnext: {step}\n" in status
+
+
+def test_explain_shows_who_was_unsure_and_no_empty_answer(answered: Answered) -> None:
+    shown = answered.terminal.goldleaf("explain", "data.jsonl:2").stdout
+    assert ": unsure\n" in shown and "None" not in shown
+    assert ", curate: review, asked as uncertain\n" in shown and ", collect: review, asked as adjudicate\n" in shown
+
+
+def test_the_address_opens_the_task_with_its_answer_after_a_log_in(
+    answered: Answered, label_studio: LocalStudio, browser: Browser
+) -> None:
+    page = browser.new_page(locale="en-US")
+    page.goto(answered.address(INVALID))
+    page.fill("#email", label_studio.username)
+    page.fill("#password", label_studio.password)
+    page.keyboard.press("Enter")
+    expect(page.locator(".goldleaf-text")).to_contain_text("Question number 1?", timeout=20_000)
+    expect(page.get_by_role("button", name="submit")).to_have_text("Update", timeout=20_000)
+    page.close()
+
+
+def test_what_was_settled_is_listed_no_more(label_studio: LocalStudio, tmp_path: Path) -> None:
+    with desk_at(label_studio, tmp_path, ROWS[:3], "review: {budget: 100, audit: 0.0}\n") as desk:
+        desk.curate()
+        invalid, unsure = desk.label(INVALID, "nonsense"), desk.say(UNSURE, Verdict.UNSURE)
+        assert len(desk.collect().attention) == 2
+        desk.edit(invalid, "delivery")
+        desk.delete(f"annotations/{unsure}")
+        result = desk.collect()
+        assert (result.decided, result.unsure, result.taken_back, result.attention) == (1, 0, 1, [])
+        terminal = Terminal(tmp_path, label_studio.url, label_studio.token)
+        assert terminal.json("status")["next_step"].startswith("label in Label Studio, then goldleaf collect ")
+
+
+def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_path: Path) -> None:
+    rows = [row(key, f"Question number {key}?", None) for key in range(12)]
+    with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 0.0}\n") as desk:
+        desk.curate()
+        for key in range(12):
+            desk.say(key, Verdict.UNSURE)
+        shown = Terminal(tmp_path, label_studio.url, label_studio.token).goldleaf("collect").stdout
+    assert "12 annotations changed, 0 records decided by people, 12 unsure\n" in shown
+    assert shown.count("a reviewer was not sure") == 10
+    assert "  … 2 more, all with --json\n" in shown
+
+
+# --- in the tables --------------------------------------------------------------------------------
+def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
+    values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at))
+    return pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row")
+
+
+@pytest.fixture
+def disputed(tmp_path: Path) -> Snapshot:
+    """Two rows that two people answered differently; the task of the first was deleted and sent again."""
+    store = Store(tmp_path, "toy")
+    run = store.new_run(Verb.CURATE, "c", "0")
+    store.append(Table.RECORDS, records(run.id, ["r1", "r2"]))
+    reason = Reason(code=ReasonCode.CONFLICT, detail="'term'")
+    decisions = [
+        decision(run.id, name, Fate.REVIEW, routed=Routed.ADJUDICATE).model_copy(update={"reasons": [reason]})
+        for name in ("r1", "r2")
+    ]
+    key = question_key(decisions[0], ContractClause)
+    for at, task_id in ((2, 40), (1, 30)):
+        store.append(Table.PUSHES, pushed(at, "r1", key, task_id))
+    store.append(Table.DECISIONS, to_frame(decisions))
+    commit(store, run, records=store.version(Table.RECORDS))
+    return store.snapshot().at_last_commit()
+
+
+def test_rows_that_people_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
+    found = {item.record_id: item for item in attention(disputed, ContractClause, "http://studio/")}
+    assert {item.kind for item in found.values()} == {Need.SECOND_OPINION}
+    assert found["r1"].what == "the same input stands in the data with another answer: 'term'"
+    assert found["r1"].url == "http://studio/projects/7/data?task=40", "the task that is there"
+    assert (found["r2"].project, found["r2"].task_id, found["r2"].url) == (None, None, "")
+
+
+def test_without_a_server_there_is_no_address(disputed: Snapshot) -> None:
+    [first, _] = attention(disputed, ContractClause)
+    assert (first.task_id, first.url) == (40, "")
+
+
+# --- why rows are rejected ------------------------------------------------------------------------
+def test_reasons_of_rejection_are_counted_with_one_row_each(tmp_path: Path) -> None:
+    rows = [row(1, "", "billing"), row(2, "Why?", "x"), row(3, "Where?", "y"), row(4, "When?", "billing")]
+    write_dataset(tmp_path, rows, "review: {budget: 10, audit: 0.0}\n")
+    terminal = Terminal(tmp_path)
+    found = terminal.json("curate")["rejections"]
+    assert [(item["code"], item["field"], item["count"], item["line"]) for item in found] == [
+        ("invalid", "topic", 2, 2),
+        ("invalid", "question", 1, 1),
+    ]
+    assert terminal.json("status")["rejections"] == found
+    for command in ("curate", "status"):
+        shown = terminal.goldleaf(command).stdout
+        assert "why rows are rejected (goldleaf explain data.jsonl:2 tells more):\n" in shown
+        assert "\n  2  a field breaks the task's schema (topic): " in shown and ", as in data.jsonl:2\n" in shown
+
+
+def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(key, f"Question {key}?", "x") for key in range(3)])
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    assert terminal.json("status")["next_step"] == (
+        "mend what the rows are rejected for, in the source, its fields or the task, "
+        f"then goldleaf curate {tmp_path}/dataset.yaml"
+    )
+
+
+def test_no_rejected_row_no_reasons(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Why?", "billing")])
+    terminal = Terminal(tmp_path)
+    assert terminal.json("curate")["rejections"] == []
+    assert "why rows are rejected" not in terminal.goldleaf("status").stdout
+
+
+def test_equally_frequent_reasons_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    store = Store(tmp_path, "toy")
+    run = store.new_run(Verb.CURATE, "c", "0")
+    codes = [ReasonCode.INVALID, ReasonCode.UNREADABLE, ReasonCode.REVIEWER, ReasonCode.TOO_LONG]
+    store.append(Table.RECORDS, records(run.id, codes))
+    made = [decision(run.id, code, Fate.REJECTED).model_copy(update={"reasons": [Reason(code=code)]}) for code in codes]
+    store.append(Table.DECISIONS, to_frame(made))
+    commit(store, run, records=store.version(Table.RECORDS))
+    assert [item.code for item in rejections(store.snapshot().at_last_commit())] == codes
+
+
+# --- keys that no row has -------------------------------------------------------------------------
+def test_curate_notes_a_key_that_no_row_has(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Why?", "billing")])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: ID,"))
+    terminal = Terminal(tmp_path)
+    note = "no row of source 'examples' has its key 'ID', so its rows are known by their content"
+    for _ in range(2):
+        assert f"note: {note}; correct `key:`" in terminal.goldleaf("curate").stdout
+    file.write_text(file.read_text().replace("key: ID,", "key: id,"))
+    assert note not in terminal.goldleaf("curate").stdout
+
+
+def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Why?", "billing"), {"question": "Where?", "topic": "delivery"}])
+    terminal = Terminal(tmp_path)
+    assert "is known by" not in terminal.json("curate")["note"]
+    snapshot = Store(terminal.home, "questions").snapshot().at_last_commit()
+    assert unkeyed(snapshot, [Source(name="examples", path="data.jsonl", key="id")]) == []
+
+
+# --- what was never sent --------------------------------------------------------------------------
+def test_only_questions_that_were_never_sent_are_counted(disputed: Snapshot) -> None:
+    asked = [decision(B1, name, Fate.REVIEW) for name in ("r1", "r2")]
+    assert unsent(disputed, asked, ContractClause) == 1
+
+
+def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:
+    with desk_at(label_studio, tmp_path, ROWS[:2], "review: {budget: 100, audit: 0.0}\n") as desk:
+        desk.curate()
+        write_rows(tmp_path, ROWS[:3])
+        line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
+        assert line.endswith("; everything is decided and committed, and 1 question waits for the next curate")
+        away = Terminal(tmp_path, "http://127.0.0.1:9", "token")
+        assert "3 questions wait for people, 1 not sent yet: " in away.goldleaf("curate").stdout
+        review = away.json("curate")["review"]
+        assert (review["waiting"], review["unsent"]) == (3, 1)
+        assert desk.curate().review.unsent == 0

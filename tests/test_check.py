@@ -1,0 +1,125 @@
+"""Check names what a first curate would stumble over, and where, and leaves nothing behind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import row, write_dataset, write_rows
+from terminal import Terminal
+
+DELIVERY = row(1, "Where is my parcel?", "delivery")
+
+
+def findings(folder: Path, exit_code: int = 0) -> dict[str, Any]:
+    """Every finding by what was tried."""
+    return {finding["what"]: finding for finding in Terminal(folder).json("check", exit_code=exit_code)}
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    file = folder / "dataset.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+# --- rows -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([DELIVERY], "1 file; 1 row tried: 1 valid, 0 of them unlabeled"),
+        ([DELIVERY, row(2, "Why?", None)], "1 file; 2 rows tried: 2 valid, 1 of them unlabeled"),
+    ],
+)
+def test_one_is_one_and_two_are_many(tmp_path: Path, rows: list[dict[str, object]], said: str) -> None:
+    write_dataset(tmp_path, rows)
+    assert findings(tmp_path)["source examples"]["detail"] == said
+
+
+def test_of_many_files_the_one_with_the_first_problem_is_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    edit(tmp_path, "data.jsonl", "parts/*.jsonl")
+    (tmp_path / "parts").mkdir()
+    for name, topic in (("a", "delivery"), ("b", "nonsense")):
+        write_rows(tmp_path, [row(1, f"Question {name}?", "delivery"), row(2, f"Question {name}{name}?", topic)])
+        (tmp_path / "data.jsonl").rename(tmp_path / "parts" / f"{name}.jsonl")
+    detail = findings(tmp_path)["source examples"]["detail"]
+    assert "; parts/b.jsonl:2: a field breaks the task's schema (topic): " in detail
+    assert "the rows have" not in detail, "no field is missing"
+
+
+def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    edit(tmp_path, "key: id,", "key: id, fields: {question: qestion},")
+    detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
+    assert detail.endswith("(question): missing or empty; the rows have the fields 'id', 'question', 'topic'")
+
+
+def test_a_table_with_semicolons_shows_as_one_field(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
+    (tmp_path / "data.csv").write_text("id;question;topic\n1;Where is it?;delivery\n")
+    detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
+    assert detail.endswith("; the rows have the fields 'id;question;topic'")
+
+
+def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
+    (tmp_path / "data.csv").write_bytes("id,question,topic\n1,Où est mon colis?,delivery\n".encode("latin-1"))
+    detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
+    assert detail.endswith(
+        "; data.csv:2: the line could not be read: byte 3 (0xf9) is not UTF-8; "
+        "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
+    )
+
+
+# --- names of fields ------------------------------------------------------------------------------
+def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    edit(tmp_path, "key: id,", "key: ID,")
+    found = findings(tmp_path, exit_code=1)
+    assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
+    assert found["key of source examples"]["detail"] == (
+        "no row that was tried has 'ID'; correct `key:`, dots reach into objects; "
+        "the rows have the fields 'id', 'question', 'topic'"
+    )
+
+
+def test_a_key_that_some_rows_have_is_none(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [{"question": "Where is it?", "topic": "delivery"}, row(2, "Why?", "billing")])
+    assert "key of source examples" not in findings(tmp_path)
+
+
+def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY, DELIVERY, row(1, "Where is my other parcel?", "delivery")])
+    found = findings(tmp_path)["source examples"]
+    assert found["ok"]
+    assert found["detail"].endswith(
+        "; data.jsonl:1 and data.jsonl:3 have the key 1 and different content: the later one counts"
+    )
+
+
+def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
+    found = findings(tmp_path, exit_code=1)["split.group_by"]
+    assert found["detail"] == "no row that was tried has 'customer'; correct it, dots reach into objects"
+
+
+# --- the home -------------------------------------------------------------------------------------
+def test_a_home_that_can_be_written_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    before = sorted(tmp_path.rglob("*"))
+    found = findings(tmp_path)["home"]
+    assert found["ok"] and found["detail"].startswith(f"{tmp_path}/home/questions can be written, ")
+    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
+
+
+@pytest.mark.parametrize(("file", "problem"), [("home", "Not a directory"), ("home/questions", "File exists")])
+def test_a_home_that_is_a_file_is_a_finding(tmp_path: Path, file: str, problem: str) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    found = findings(tmp_path, exit_code=1)["home"]
+    assert found["detail"] == (
+        f"{tmp_path}/home/questions cannot be written: {problem}; set GOLDLEAF_HOME to a folder that can"
+    )
+    assert (tmp_path / file).is_file()

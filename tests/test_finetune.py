@@ -1,0 +1,104 @@
+"""The verb finetune on a real model: trained on the train split, judged on the test split, and never twice."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support import offline, row, write_dataset
+
+from flows.context import Context
+from flows.curate import curate
+from flows.engine import Inline
+from flows.finetune import Finetuned, finetune
+from flows.release import Released, release
+from pipeline.adapter import read_record
+from pipeline.errors import Damaged, ReleaseError
+from pipeline.tables import Verb
+
+SETTINGS = (
+    "review: {budget: 0, audit: 0.0}\n"
+    "finetune: {max_rows: 8, eval_rows: 3, batch_size: 4, epochs: 1, max_length: 128, max_new_tokens: 3}\n"
+)
+TOPICS = ("billing", "delivery", "returns")
+
+
+class Bench:
+    """One published version and its first adapter."""
+
+    def __init__(self, folder: Path) -> None:
+        rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
+        write_dataset(folder, rows, SETTINGS)
+        self.folder = folder
+        curate(self.context, Inline())
+        self.released: Released = release(self.context, Inline())
+        self.first: Finetuned = finetune(self.context, Inline())
+
+    @property
+    def context(self) -> Context:
+        return Context.load(self.folder / "dataset.yaml", offline(self.folder / "home"))
+
+    def runs(self) -> int:
+        """Committed fine-tunings."""
+        return self.context.store.snapshot().runs.filter(pl.col("verb") == Verb.FINETUNE.value).height
+
+    def ids(self, split: str) -> set[str]:
+        files = Path(self.released.path).glob(f"data/{split}-*.parquet")
+        return set(pl.concat([pl.read_parquet(file, columns=["id"]) for file in files])["id"])
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def test_it_is_trained_on_the_train_split_and_judged_on_the_test_split(bench: Bench) -> None:
+    asked = set(pl.read_parquet(Path(bench.first.path) / "predictions.parquet")["id"])
+    assert len(asked) == bench.first.test_rows == 3
+    assert asked <= bench.ids("test")
+    assert bench.first.train_rows == 8
+    assert sum(read_record(Path(bench.first.path)).train.left_out.values()) == len(bench.ids("train")) - 8
+
+
+def test_the_adapter_names_the_version_and_its_digest(bench: Bench) -> None:
+    lineage = read_record(Path(bench.first.path)).lineage
+    assert (lineage.version, lineage.digest) == ("1.0.0", bench.released.digest)
+    card = (Path(bench.first.path) / "README.md").read_text(encoding="utf-8")
+    assert "questions@1.0.0" in card and bench.released.digest in card
+    assert "fine-tuned" in bench.context.store.report.read_text(encoding="utf-8")
+
+
+def test_the_same_training_is_found_and_not_repeated(bench: Bench) -> None:
+    again = finetune(bench.context, Inline())
+    assert again == bench.first.model_copy(update={"reused": True})
+    assert bench.runs() == 1
+    assert not (bench.context.store.root / "finetuning").exists()
+
+
+def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) -> None:
+    runs = bench.context.store.root / "tables" / "runs"
+    log = sorted((runs / "_delta_log").glob("*.json"))[-1]
+    last = log.read_bytes()
+    log.unlink()  # as if the process had died between the adapter and the commit
+    assert bench.runs() == 0
+    assert finetune(bench.context, Inline()).reused
+    assert bench.runs() == 1
+    assert log.read_bytes() != last
+
+
+def test_again_trains_anew_with_the_same_result(bench: Bench) -> None:
+    again = finetune(bench.context, Inline(), again=True)
+    assert again.path != bench.first.path
+    assert (again.reused, again.tuned, again.untuned) == (False, bench.first.tuned, bench.first.untuned)
+
+
+def test_a_version_that_is_not_there_or_damaged_is_not_trained_on(bench: Bench) -> None:
+    with pytest.raises(ReleaseError, match=r"'questions' has no version 2\.0\.0; there are 1\.0\.0"):
+        finetune(bench.context, Inline(), version="2.0.0")
+    [file] = Path(bench.released.path).glob("data/train-*.parquet")
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-1])
+    try:
+        with pytest.raises(Damaged, match=r"is damaged: data/train-.*restore the folder from a copy"):
+            finetune(bench.context, Inline())
+    finally:
+        file.write_bytes(sound)

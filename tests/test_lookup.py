@@ -1,0 +1,128 @@
+"""A record is found by id, by the beginning of one, and by the line that it stands in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import row, write_dataset, write_rows
+from terminal import Terminal
+
+A, B, C = (row(key, f"Question {key}?", "delivery") for key in (1, 2, 3))
+
+
+def snapshot_of(folder: Path, *rows: dict[str, object]) -> Terminal:
+    """A source that is written anew each time, curated once."""
+    write_dataset(folder, list(rows))
+    file = folder / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+    terminal = Terminal(folder)
+    terminal.goldleaf("curate")
+    return terminal
+
+
+def rewritten(terminal: Terminal, *rows: dict[str, object]) -> Terminal:
+    write_rows(terminal.folder, list(rows))
+    terminal.goldleaf("curate")
+    return terminal
+
+
+def at(terminal: Terminal, wanted: str) -> tuple[Any, str]:
+    """The last content of the record that is found, and the note about how."""
+    story = terminal.json("explain", wanted)
+    raws = [revision["raw"] for revision in story["revisions"] if revision["raw"]]
+    return json.loads(raws[-1]), story["note"]
+
+
+# --- lines of a file that was written anew --------------------------------------------------------
+def test_a_row_that_moved_up_is_found_by_its_present_line(tmp_path: Path) -> None:
+    terminal = rewritten(snapshot_of(tmp_path, A, B), B)
+    assert at(terminal, "data.jsonl:1") == (B, "it was first read at data.jsonl:2, and has moved since")
+    shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
+    assert "note: it was first read at data.jsonl:2, and has moved since\n" in shown
+
+
+def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
+    assert at(rewritten(snapshot_of(tmp_path, A, B), C, B), "data.jsonl:1") == (C, "")
+
+
+def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path: Path) -> None:
+    """A line was inserted above; the files are gone since, so the table alone must know."""
+    terminal = rewritten(snapshot_of(tmp_path, A), C, A)
+    assert at(terminal, "data.jsonl:2") == (A, "it was first read at data.jsonl:1, and has moved since")
+    (tmp_path / "data.jsonl").unlink()
+    assert at(terminal, "data.jsonl:1") == (C, "")
+
+
+def test_a_withdrawn_row_is_found_by_its_old_line_and_it_is_said(tmp_path: Path) -> None:
+    terminal = rewritten(snapshot_of(tmp_path, A, B), A)
+    assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is withdrawn now")
+
+
+def test_a_line_that_was_not_read_yet_is_told_from_what_stood_there(tmp_path: Path) -> None:
+    terminal = snapshot_of(tmp_path, A, B)
+    write_rows(tmp_path, [C, B])
+    assert at(terminal, "data.jsonl:1") == (
+        A,
+        "data.jsonl:1 holds another row now, which `goldleaf curate` has not read yet",
+    )
+
+
+def test_a_changed_row_is_found_by_the_line_of_its_old_revision(tmp_path: Path) -> None:
+    changed = row(2, "Question 2, really?", "delivery")
+    terminal = rewritten(snapshot_of(tmp_path, A, B), A, C, changed)
+    (tmp_path / "data.jsonl").unlink()
+    assert at(terminal, "data.jsonl:3") == (changed, "")
+
+
+# --- paths ----------------------------------------------------------------------------------------
+def test_a_path_may_be_longer_or_shorter_than_the_one_that_was_read(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [A])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("data.jsonl", "bank/data.jsonl"))
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "data.jsonl").rename(tmp_path / "bank" / "data.jsonl")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    paths = ("data.jsonl", "bank/data.jsonl", "./bank/data.jsonl", "my/bank/data.jsonl", f"{tmp_path}/bank/data.jsonl")
+    assert [at(terminal, f"{path}:1")[0] for path in paths] == [A] * len(paths)
+    error = terminal.error("explain", "shop/data.jsonl:1")
+    assert error.startswith("no record matches 'shop/data.jsonl:1', rows came from bank/data.jsonl; pass a record id")
+
+
+def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("data.jsonl", "data.csv"))
+    (tmp_path / "data.csv").write_text('id,question,topic\n1,"Where\nis it?",delivery\n2,Why?,billing\n')
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    assert (
+        terminal.error("explain", "data.csv:1")
+        == "'data.csv:1' is the header of data.csv; its first row begins in line 2"
+    )
+    error = terminal.error("explain", "data.csv:3")
+    assert "begin in lines 2 to 4, the nearest before it in line 2; pass a record id" in error
+    assert at(terminal, "data.csv:4")[0] == {"id": "2", "question": "Why?", "topic": "billing"}
+
+
+# --- several ----------------------------------------------------------------------------------------
+def test_where_several_match_each_is_told_by_id_state_place_and_words(tmp_path: Path) -> None:
+    long = row(2, "Where are all the parcels that I have ordered?", "delivery")
+    terminal = rewritten(snapshot_of(tmp_path, A, long), A)
+    ids = [found["record_id"] for found in terminal.json("sql", "select distinct record_id from records order by line")]
+    error = terminal.error("explain", "")
+    assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of it")
+    assert f'{ids[0][:12]} (current, data.jsonl:1, {{"id": 1, "question": "Question 1?", "t…)' in error
+    assert f"{ids[1][:12]} (withdrawn, data.jsonl:2, " in error
+
+
+@pytest.mark.parametrize("rows", [[A, B], [A]])
+def test_equal_rows_without_a_key_are_told_apart_by_their_lines(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    write_dataset(tmp_path, [A, A, *rows])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", ""))
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    found = {terminal.json("explain", f"data.jsonl:{line}")["record_id"] for line in (1, 2, 3)}
+    assert len(found) == 3

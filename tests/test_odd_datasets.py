@@ -1,0 +1,337 @@
+"""Datasets as people write them: odd keys and groups, tasks with mistakes in them, files that change underneath."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from datasets import load_dataset
+from support import current, offline, row, write_dataset, write_rows
+
+from flows.context import Context
+from flows.curate import Curated, curate
+from flows.engine import Inline
+from flows.release import release
+from pipeline.assess import doubt_labels
+from pipeline.errors import ConfigError
+from pipeline.triage import Case
+from schemas.dataset import OnConflict
+from schemas.fate import Fate, ReasonCode
+from schemas.field import JsonValue
+from schemas.record import Decision, stable_hash
+
+PLAIN = "review: {budget: 0, audit: 0.0}\n"
+
+
+class Odd:
+    """A dataset in a folder with a task of its own."""
+
+    def __init__(self, folder: Path, task: str, rows: list[dict[str, Any]], more: str = "") -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        write_dataset(folder, [], PLAIN + more)
+        head = "from typing import Literal\nfrom pydantic import field_validator, model_validator\n"
+        self.task(head + "from schemas.task import Input, Target, Task, soft_check\n\n" + task)
+        write_rows(folder, rows)
+
+    def task(self, text: str) -> None:
+        (self.folder / "task.py").write_text(text, encoding="utf-8")
+
+    def edit(self, old: str, new: str, file: str = "dataset.yaml") -> None:
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    @property
+    def context(self) -> Context:
+        return Context.load(self.folder / "dataset.yaml", offline(self.folder / "home"))
+
+    def curate(self) -> Curated:
+        return curate(self.context, Inline())
+
+    def __getitem__(self, key: int) -> Decision:
+        return current(self.context)[stable_hash("examples", f"int:{key}")]
+
+    def codes(self, key: int) -> list[ReasonCode]:
+        return [reason.code for reason in self[key].reasons]
+
+
+QUESTION = '''
+class Question(Task):
+    """Name the topic of this question."""
+
+    question: Input[str]
+    topic: Target[Literal["billing", "delivery", "returns"]]
+'''
+ORDER = '''
+class Question(Task):
+    """Extract what is ordered."""
+
+    question: Input[str]
+    article: Target[str]
+    pieces: Target[int | None] = None
+'''
+
+
+# --- nothing there --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("file", "content"), [("data.jsonl", b""), ("data.json", b"[]"), ("data.csv", b"id,question,topic\n")]
+)
+def test_a_source_without_rows_is_an_empty_funnel(tmp_path: Path, file: str, content: bytes) -> None:
+    odd = Odd(tmp_path, QUESTION, [])
+    odd.edit("path: data.jsonl", f"path: {file}")
+    (tmp_path / file).write_bytes(content)
+    result = odd.curate()
+    assert (result.funnel.raw, result.funnel.current, result.review.waiting) == (0, 0, 0)
+
+
+# --- identity -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("file", ["data.jsonl", "data.json"])
+def test_ids_beyond_64_bits_stay_apart(tmp_path: Path, file: str) -> None:
+    rows = [row(10**21 + n, f"Where is my parcel {n}?", "delivery") for n in range(20)]
+    odd = Odd(tmp_path, QUESTION, rows)
+    odd.edit("path: data.jsonl", f"path: {file}")
+    (tmp_path / "data.json").write_text(json.dumps(rows), encoding="utf-8")
+    funnel = odd.curate().funnel
+    assert (funnel.raw, funnel.current, funnel.superseded) == (20, 20, 0)
+
+
+def test_ids_that_an_empty_cell_made_floats_are_the_integers_that_they_were(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")])
+    odd.curate()
+    odd.edit("path: data.jsonl", "path: data.parquet")
+    frame = pl.DataFrame([row(1, "Where is my parcel?", "delivery"), row(2, "Why?", "billing")])
+    frame.with_columns(pl.col("id").cast(pl.Float64)).write_parquet(tmp_path / "data.parquet")
+    assert odd.curate().funnel.superseded == 1
+    assert odd[1].fate is Fate.ACCEPTED
+
+
+def test_two_datasets_of_one_name_do_not_share_a_state(tmp_path: Path) -> None:
+    one = Odd(tmp_path / "one", QUESTION, [row(1, "Where is my parcel?", "delivery")])
+    one.curate()
+    settings = offline(tmp_path / "one" / "home")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("dataset.yaml", "task.py", "data.jsonl"):
+        (copy / name).write_bytes((tmp_path / "one" / name).read_bytes())
+    assert curate(Context.load(copy / "dataset.yaml", settings), Inline()).added == 0
+    two = Odd(tmp_path / "two", ORDER, [row(1, "Where is my parcel?", None)], "duplicates: {threshold: 0.9}\n")
+    context = Context.load(tmp_path / "two" / "dataset.yaml", settings)
+    with pytest.raises(ConfigError, match=r"holds the dataset of .*copy/dataset\.yaml; give this one another `name:`"):
+        curate(context, Inline())
+    two.edit("name: questions", "name: orders")
+    assert curate(Context.load(tmp_path / "two" / "dataset.yaml", settings), Inline()).added == 1
+
+
+# --- groups ---------------------------------------------------------------------------------------
+def test_group_values_are_compared_as_people_would(tmp_path: Path) -> None:
+    values: list[Any] = [7, "7", 7.0, " 7 ", "Café", "Cafe\u0301", "CAFÉ", "", None, "  "]
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", "returns") | {"shop": v} for n, v in enumerate(values)]
+    odd = Odd(tmp_path, QUESTION, rows, "split: {group_by: [shop]}\n")
+    odd.curate()
+    groups = [odd[n].group for n in range(len(values))]
+    assert len(set(groups[:4])) == len(set(groups[4:7])) == 1
+    assert len(set(groups)) == 2 + 3, "an empty cell says nothing, so these rows are no group"
+
+
+def test_a_group_by_field_that_no_row_has_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")], "split: {group_by: [contrakt]}\n")
+    with pytest.raises(ConfigError, match=r"^split\.group_by names 'contrakt', which no row has; correct it"):
+        odd.curate()
+    assert odd.context.store.snapshot().runs.height == 0
+
+
+# --- what is the same -----------------------------------------------------------------------------
+def test_inputs_are_compared_field_by_field(tmp_path: Path) -> None:
+    task = QUESTION.replace("    question: Input[str]\n", "    colour: Input[str]\n    thing: Input[str]\n")
+    rows = [
+        {"id": 1, "colour": "red", "thing": "hot pepper", "topic": "returns"},
+        {"id": 2, "colour": "red hot", "thing": "pepper", "topic": "returns"},
+        {"id": 3, "colour": "RED", "thing": "hot  pepper", "topic": "returns"},
+    ]
+    odd = Odd(tmp_path, task, rows, "duplicates: {threshold: 1.0}\n")
+    odd.curate()
+    assert [odd[n].fate for n in (1, 2, 3)] == [Fate.ACCEPTED, Fate.ACCEPTED, Fate.DUPLICATE]
+
+
+def test_unlabeled_messages_of_one_template_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    texts = [f"Please send us as soon as you can, to the usual address, {n} boxes of nails." for n in range(20)]
+    rows = [{"id": n, "question": text, "article": None} for n, text in enumerate(texts)]
+    odd = Odd(tmp_path, ORDER, rows)
+    assert odd.curate().funnel.duplicate == 0
+
+
+def test_answers_that_were_copied_in_the_case_of_their_input_are_no_conflict(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "question": "Send Blue Rope please", "article": "Blue Rope"},
+        {"id": 2, "question": "send blue rope please", "article": "blue rope"},
+        {"id": 3, "question": "send blue rope please", "article": "rope"},
+    ]
+    odd = Odd(tmp_path, ORDER, rows[:2])
+    odd.curate()
+    assert (odd[1].fate, odd[2].duplicate_of) == (Fate.ACCEPTED, odd[1].record_id)
+    write_rows(tmp_path, rows)
+    odd.curate()
+    assert ReasonCode.CONFLICT in odd.codes(3)
+
+
+# --- screening and counting -----------------------------------------------------------------------
+def test_texts_inside_lists_and_objects_are_screened_too(tmp_path: Path) -> None:
+    task = '''
+class Question(Task):
+    """Extract what is ordered."""
+
+    question: Input[list[str]]
+    details: Input[dict[str, str]]
+    article: Target[list[str]]
+'''
+    clean = {"question": ["two ropes"], "details": {"to": "Bern"}, "article": ["ropes"]}
+    rows = [
+        clean,
+        clean | {"question": ["two ropes", "write to ann@example.com"]},
+        clean | {"details": {"to": "<|im_start|>"}},
+        clean | {"article": ["ropes", "card 4111 1111 1111 1111"]},
+    ]
+    odd = Odd(tmp_path, task, [{"id": n} | item for n, item in enumerate(rows)])
+    odd.curate()
+    found = [{reason.code: reason.field for reason in odd[n].reasons} for n in range(4)]
+    assert found[1][ReasonCode.PERSONAL_DATA] == "question"
+    assert found[2] == {ReasonCode.TEMPLATE_TOKEN: "details"}
+    assert found[3][ReasonCode.PERSONAL_DATA] == "target article"
+
+
+def test_tokens_are_counted_anew_when_the_prompt_changes(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")])
+    odd.curate()
+    first = odd[1].tokens
+    odd.edit("Name the topic", "Name " + "very " * 100 + "carefully the topic", "task.py")
+    odd.curate()
+    second = odd[1].tokens
+    assert first and second and second >= first + 100
+    odd.edit("review:", "measure: {max_tokens: 100}\nreview:")
+    odd.curate()
+    assert odd.codes(1) == [ReasonCode.TOO_LONG]
+    assert "of at most 100" in odd[1].reasons[0].detail
+
+
+# --- the user's own code --------------------------------------------------------------------------
+def test_a_validator_that_fails_itself_rejects_its_row_and_no_other(tmp_path: Path) -> None:
+    task = (
+        QUESTION
+        + """
+    @field_validator("question")
+    @classmethod
+    def looked_up(cls, value: str) -> str:
+        return {"Where is my parcel?": value}[value]
+"""
+    )
+    odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery"), row(2, "Why?", None)])
+    odd.curate()
+    assert odd[1].fate is Fate.ACCEPTED
+    assert [str(reason) for reason in odd[2].reasons] == [
+        "a field breaks the task's schema: a validator itself failed: KeyError: 'Why?'"
+    ]
+
+
+def test_a_prompt_that_fails_names_the_task_the_record_and_the_method(tmp_path: Path) -> None:
+    task = (
+        QUESTION
+        + """
+    @classmethod
+    def task_prompt(cls, inputs):
+        return inputs["nothing"]
+"""
+    )
+    odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
+    with pytest.raises(ConfigError, match=r"^Question cannot write record \w+ as a chat \(KeyError: 'nothing'\); mend"):
+        odd.curate()
+
+
+def test_a_soft_check_may_answer_with_anything(tmp_path: Path) -> None:
+    task = (
+        QUESTION
+        + """
+    @soft_check
+    def odd_number(self):
+        return 5
+"""
+    )
+    odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
+    odd.curate()
+    assert [str(reason) for reason in odd[1].reasons] == ["a soft check of the task failed (odd_number): 5"]
+
+
+def test_that_people_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Path) -> None:
+    task = Odd(tmp_path, QUESTION.replace('"returns"]]', '"returns"] | None]'), []).context.dataset.task
+    texts: dict[str | None, str] = {"billing": "the fee was wrong", None: "good morning to all"}
+    cases = [
+        case(f"r{n}", f"{text} {n} times", {"topic": topic}) for n, (topic, text) in enumerate([*texts.items()] * 20)
+    ]
+    cases += [case("r40", "good morning to you", {"topic": "billing"}), case("r41", "good morning to all of you", None)]
+    doubt_labels(cases, task, OnConflict.REVIEW)
+    assert [one.suggestion for one in cases[-2:]] == [{"topic": None}, {"topic": None}]
+
+
+def two_kinds() -> list[Case]:
+    """Twenty rows each of two topics that no word confuses."""
+    texts = {"billing": "the fee was wrong", "delivery": "the parcel did not come"}
+    return [
+        case(f"r{n}", f"{text} {n} times", {"topic": topic}) for n, (topic, text) in enumerate([*texts.items()] * 20)
+    ]
+
+
+def test_a_label_is_judged_once_unless_all_are_judged_anew(tmp_path: Path) -> None:
+    task = Odd(tmp_path, QUESTION, []).context.dataset.task
+    wrong = case("r40", "the parcel did not come at all", {"topic": "billing"})
+    wrong.judged, wrong.doubt = True, 0.2
+    doubt_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
+    assert (wrong.doubt, wrong.doubts) == (0.2, [])
+    wrong.judged, wrong.doubt = False, None
+    doubt_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
+    assert [reason.detail for reason in wrong.doubts] == ["'delivery', not 'billing'"]
+
+
+def test_where_any_answer_is_right_the_other_one_is_no_doubt(tmp_path: Path) -> None:
+    task = Odd(tmp_path, QUESTION, []).context.dataset.task
+    text = "the parcel did not come at all"
+    both = [case("r40", text, {"topic": "billing"}), case("r41", text, {"topic": "delivery"})]
+    for one in both:
+        one.text_key = text
+    doubt_labels([*two_kinds(), *both], task, OnConflict.ANY_OF)
+    assert [one.doubts for one in both] == [[], []]
+
+
+def test_any_of_publishes_a_row_for_each_answer_of_an_input(tmp_path: Path) -> None:
+    rows = [row(1, "May I have my money back?", "returns"), row(2, "May I have my money back?", "billing")]
+    rows += [row(3, "may I have my money back?", "billing"), row(4, "Where is my parcel?", "delivery")]
+    odd = Odd(tmp_path, QUESTION, rows, "on_conflict: any_of\n")
+    odd.curate()
+    assert [odd[n].fate for n in (1, 2, 3, 4)] == [Fate.ACCEPTED, Fate.ACCEPTED, Fate.DUPLICATE, Fate.ACCEPTED]
+    published = load_dataset(release(odd.context, Inline()).path, cache_dir=str(tmp_path / "cache"))
+    together = {
+        split: sorted(entry["fields"]["topic"] for entry in part if "money" in entry["fields"]["question"])
+        for split, part in published.items()
+    }
+    assert sorted(together.values()) == [[], [], ["billing", "returns"]] or len(published) < 3
+
+
+def test_rejudging_doubts_a_label_that_others_bore_out_before_they_were_corrected(tmp_path: Path) -> None:
+    def topics(parcels: str) -> list[dict[str, object]]:
+        fees = [row(n, f"the fee was wrong {n} times", "billing") for n in range(20)]
+        return [*fees, *(row(n, f"the parcel did not come {n} times", parcels) for n in range(100, 120))]
+
+    kept = row(900, "the parcel did not come at all", "billing")
+    others = [row(n, f"good morning to all {n} times", "delivery") for n in range(200, 220)]
+    odd = Odd(tmp_path, QUESTION, [*topics("billing"), *others, kept], "duplicates: {threshold: 1.0}\n")
+    odd.curate()
+    write_rows(tmp_path, [*topics("delivery"), *others, kept])
+    odd.curate()
+    assert odd.codes(900) == [ReasonCode.PASSED]
+    curate(odd.context, Inline(), rejudge=True)
+    assert odd.codes(900) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_DOUBT]
+
+
+def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Case:
+    return Case(record_id=name, revision="v", order=0, inputs={"question": text}, targets=targets, group=name)
