@@ -71,7 +71,7 @@ DEFAULT = Path("dataset.yaml")
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors that were raised on purpose into a line on stderr and exit code 1."""
+    """Turn errors that were raised on purpose, and faults of disks and tables, into a line and exit code 1."""
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,8 +93,6 @@ def _in_a_line(error: Exception) -> str | None:
     """What people read of an error; None for one of the program, which needs its traceback."""
     if isinstance(error, GoldleafError):
         return str(error)
-    if isinstance(error, typer.Exit):
-        return None
     from flows.faults import outside_fault
     from flows.settings import Settings
 

@@ -20,6 +20,8 @@ _ADVICE = {
     errno.EIO: "see whether the disk is sound",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
+_TABLE_ERRORS = {("_internal", "DeltaError"), ("polars.exceptions", "ComputeError")}
+"""By name: only the store knows the libraries, and an error of neither need not wait for them."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """What the table libraries write into their texts; they keep the number to themselves."""
 
@@ -33,12 +35,9 @@ def outside_fault(error: Exception, home: Path | None) -> str | None:
     """
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error, error.errno, home)
-    # Whoever raises one of these has imported its library already.
-    from deltalake.exceptions import DeltaError
-    from polars.exceptions import ComputeError
-
     number = int(found[1]) if (found := _OS_ERROR.search(str(error))) else None
-    if isinstance(error, DeltaError | ComputeError) or (isinstance(error, OSError) and number):
+    kinds = {(kind.__module__, kind.__name__) for kind in type(error).__mro__}
+    if kinds & _TABLE_ERRORS or (isinstance(error, OSError) and number):
         return _of_a_table(error, number, home)
     return None
 
@@ -48,10 +47,15 @@ def _of_the_system(error: OSError, number: int, home: Path | None) -> str | None
         return None
     place = Path(error.filename).absolute() if isinstance(error.filename, str) else home
     # Or a folder above the home, which would have to be made.
-    if place and home and (place.is_relative_to(home) or home.is_relative_to(place)):
-        advice = _ADVICE[number] + _ELSEWHERE if number in _ADVICE else "set GOLDLEAF_HOME to a folder that can be used"
-    else:
+    at_home = place and home and (place.is_relative_to(home) or home.is_relative_to(place))
+    if not at_home:
         advice = f"{_ADVICE.get(number, 'correct it')}, or name another place"
+    elif number in _ADVICE:
+        advice = _ADVICE[number] + _ELSEWHERE
+    elif home and home.is_dir():
+        advice = "move it away, or restore it from a backup"
+    else:
+        advice = "set GOLDLEAF_HOME to a folder that can be used"
     return f"{place or 'the disk'} cannot be used: {error.strerror or os.strerror(number)}; {advice}"
 
 

@@ -23,7 +23,7 @@ from pipeline.triage import SHOWN_ANSWERS, Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
 from pipeline.validate import Prepared, prepare_shard
 from schemas.dataset import Dataset, OnConflict
-from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, ValueType
 from schemas.record import Decision, stable_hash
 from schemas.task import Kind, Task
@@ -405,12 +405,25 @@ def assess(
             case.judged, case.doubt, case.doubts = False, None, []
     reject_long(cases, task, config)
     compare(cases, prepared, snapshot, dataset)
-    note = doubt_labels(cases, task, config.on_conflict)
+    notes = [doubt_labels(cases, task, config.on_conflict), _stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())
     path = folder / "decisions.parquet"
     to_frame(result.decisions).write_parquet(path)
+    note = "; ".join(filter(None, notes))
     return Assessed(path, note, result.budget, result.used, result.waiting)
+
+
+def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
+    """Say how many answers of people no longer count because the task asks for others now."""
+    said = latest(snapshot.committed_decisions(Verb.COLLECT))
+    human = said.filter(pl.col("label_source") == LabelSource.HUMAN.value)
+    current = snapshot.current_records().select("record_id", "revision")
+    stale = human.filter(pl.col("task_digest") != task.task_digest())
+    count = stale.join(current, on=["record_id", "revision"], how="semi").select(pl.len()).collect().item()
+    if not count:
+        return ""
+    return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:

@@ -29,6 +29,7 @@ VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "dat
 
 _RESERVED = "|".join([PUSH_KEY, RECORD_ID, WHY, "source"])  # $source renders the whole task as JSON
 _DIGITS = "1234567890"
+_FILTER_LETTERS = "fghjk"
 _DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
 """A choice without a hotkey is given a letter, and then stray typing relabels; nobody has this key. The
 style has no effect but that its hint can be found and hidden."""
@@ -51,7 +52,8 @@ _STYLE = """
 .goldleaf h3, .goldleaf h4 { overflow-wrap: anywhere; white-space: pre-line; line-height: 1.4; }
 .goldleaf h3 { font-size: 18px; }
 .goldleaf h4 { font-size: 15px; }
-.goldleaf-text { flex: 3 1 420px; min-width: 0; max-width: 80ch; overflow-wrap: anywhere; }
+.goldleaf-text { flex: 3 1 420px; min-width: 0; max-width: 80ch; overflow-wrap: anywhere;
+  position: sticky; top: 0; }
 .goldleaf-text .lsf-richtext__line { white-space: pre-wrap; line-height: 1.6; }
 .goldleaf-input { margin-bottom: 16px; }
 .goldleaf-form { flex: 2 1 320px; min-width: 0; position: sticky; top: 0; }
@@ -95,7 +97,7 @@ _STYLE = """
 @keyframes goldleaf-unfocused { from, to { visibility: hidden; } }
 .goldleaf [style*="order: 0"] sup { display: none; }
 @media (max-width: 900px) {
-  .goldleaf-text { max-height: 45vh; overflow-y: auto; }
+  .goldleaf-text { position: static; max-height: 45vh; overflow-y: auto; }
   .goldleaf-form { position: static; }
 }
 """
@@ -201,20 +203,21 @@ def _fields(task: type[Task], to_name: str) -> list[str]:
     # from inside), so there they need Shift.
     plain = list(_DIGITS) if task.task_kind() is Kind.CLASSIFICATION else []
     keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
+    filter_keys = iter([f"shift+{letter}" for letter in _FILTER_LETTERS])
     return [
-        _view("goldleaf-field", _header(_label(field)), _hint(field), _control(field, to_name, keys))
+        _view("goldleaf-field", _header(_label(field)), _hint(field), _control(field, to_name, keys, filter_keys))
         for field in task.task_targets()
     ]
 
 
-def _control(field: TargetField, to_name: str, keys: Iterator[str]) -> str:
+def _control(field: TargetField, to_name: str, keys: Iterator[str], filter_keys: Iterator[str]) -> str:
     common = {"name": field.name, "toName": to_name}
     if not field.optional:
         message = f"Fill in: {_title(field.name)}. Or choose unusable or unsure."
         common |= {"required": "true", "requiredMessage": message}
     match field.type:
         case ValueType.CHOICE | ValueType.BOOLEAN:
-            return _choices(field, common, keys)
+            return _choices(field, common, keys, filter_keys)
         case ValueType.DATE:
             return _tag("DateTime", common | {"only": "date"})
         case ValueType.TEXT | ValueType.INTEGER | ValueType.NUMBER:
@@ -226,16 +229,20 @@ def _control(field: TargetField, to_name: str, keys: Iterator[str]) -> str:
             return _tag("TextArea", common | opened | ({"showSubmitButton": "true"} if field.many else one))
 
 
-def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str]) -> str:
+def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str], filter_keys: Iterator[str]) -> str:
     values = (YES, NO) if field.type is ValueType.BOOLEAN else field.choices
     # Radio buttons cannot be emptied, which an optional field needs.
     style = {"choice": "single" if field.optional else "single-radio", "showInline": "true"}
     choices = _tag("Choices", {**common, **style}, *(_choice(field, value, next(keys, None)) for value in values))
     if len(values) <= len(_DIGITS):
         return choices
-    found = {"name": f"filter-{field.name}", "toName": field.name, "hotkey": "shift+f", "minlength": "0"}
-    filter_box = _tag("Filter", found | {"placeholder": "Filter (Shift+F), Enter takes the first"})
-    return _view("goldleaf-many", filter_box, choices)
+    return _view("goldleaf-many", _filter(field, next(filter_keys, None)), choices)
+
+
+def _filter(field: TargetField, key: str | None) -> str:
+    shown = f" ({key.title()})" if key else ""
+    found = {"name": f"filter-{field.name}", "toName": field.name} | ({"hotkey": key} if key else {})
+    return _tag("Filter", found | {"minlength": "0", "placeholder": f"Filter{shown}, Enter takes the first"})
 
 
 def _choice(field: TargetField, value: str, key: str | None) -> str:

@@ -123,8 +123,8 @@ class _State:
 
 def _public(file: str) -> str:
     """A file's name without what concerns this machine or this user only: folders, and the keys in a URL."""
-    url = urlsplit(file)
-    if url.scheme in ("http", "https"):
+    if file.startswith(("http://", "https://")):
+        url = urlsplit(file)
         return f"{url.scheme}://{url.hostname}{url.path}"
     return Path(file).name if Path(file).is_absolute() else file
 

@@ -59,6 +59,17 @@ INTENTS = [
     "country_support",
 ]
 
+Town = Literal["aalen", "bonn", "celle", "dahn", "emden", "fulda", "gera", "hof", "jena", "kiel", "lahr", "ulm"]
+
+
+class Trip(Task):
+    """Name both ends of the trip."""
+
+    text: Input[str]
+    start: Target[Town]
+    goal: Target[Town]
+
+
 Intent = create_model(
     "Intent", __base__=Task, __doc__="What is asked?", text=(Input[str], ...), intent=(Target[Literal[*INTENTS]], ...)
 )
@@ -142,17 +153,17 @@ class Desk:
         }"""
         return str(self.page.locator(".goldleaf-many input:checked").evaluate(script))
 
-    def search(self, text: str) -> Locator:
+    def search(self, text: str, key: str = "Shift+F") -> Locator:
         """Leave only the choices with a text. The filter cannot be reached in its first 200 ms."""
-        box = self.page.get_by_placeholder("Filter (Shift+F), Enter takes the first")
+        box = self.page.get_by_placeholder(f"Filter ({key}), Enter takes the first")
         expect(box).to_be_visible()
-        self.press("Shift+F")
+        self.press(key)
         self.keys.type(text)
         return box
 
-    def filter(self, text: str) -> None:
+    def filter(self, text: str, key: str = "Shift+F") -> None:
         """Take the first choice that a text leaves; then the filter gives the focus up, within a few frames."""
-        box = self.search(text)
+        box = self.search(text, key)
         self.press("Enter")
         expect(box).not_to_be_focused()
 
@@ -428,6 +439,26 @@ def test_the_chosen_one_of_many_stays_in_sight(desk: Desk) -> None:
     for _ in desk.sizes():
         desk.page.locator(".goldleaf-review").scroll_into_view_if_needed()
         assert desk.in_sight() == "card_late"
+
+
+def test_the_text_stays_in_sight_beside_a_form_that_is_longer_than_the_window(desk: Desk) -> None:
+    desk.open(Intent, "Why was my card declined?", {"intent": "country_support"})
+    text = desk.page.locator(".goldleaf-text")
+    desk.page.set_viewport_size({"width": 1440, "height": 500})
+    before = text.bounding_box()
+    desk.page.locator(".goldleaf-review").scroll_into_view_if_needed()
+    assert desk.page.locator(".goldleaf-form").bounding_box()["y"] < 0
+    expect(text).to_be_in_viewport(ratio=1)
+    assert before and text.bounding_box()["x"] == before["x"]
+    desk.page.set_viewport_size(WIDE)
+
+
+def test_each_field_of_many_choices_has_a_filter_key_of_its_own(desk: Desk) -> None:
+    desk.open(Trip, "From Ulm to Bonn", None)
+    desk.filter("bonn", "Shift+G")
+    desk.filter("ulm")
+    answer = desk.submit()
+    assert answer.targets == {"start": "ulm", "goal": "bonn"}
 
 
 def test_the_list_does_not_jump_when_another_is_chosen(desk: Desk) -> None:

@@ -83,6 +83,13 @@ def test_a_table_in_whose_place_a_file_lies_is_one_line(shop: Terminal) -> None:
     assert str(shop.home) in shop.error("curate", "--json")
 
 
+def test_a_file_where_the_dataset_s_folder_should_be_is_to_be_moved_away(shop: Terminal) -> None:
+    shop.home.mkdir()
+    (shop.home / "questions").touch()
+    line = shop.error("curate", "--json")
+    assert line == f"{shop.home}/questions cannot be used: File exists; move it away, or restore it from a backup"
+
+
 def test_another_place_than_the_home_is_named_as_it_is(shop: Terminal) -> None:
     assert shop.error("init", "/proc/nowhere").startswith("/proc/nowhere cannot be used: No such file or directory; ")
 

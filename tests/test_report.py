@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loopback import serving
 from playwright.sync_api import Browser
 from pydantic import ValidationError
 from scipy.stats import binomtest
@@ -485,21 +486,22 @@ def test_the_page_fits_the_screen_without_a_complaint(browser: Browser, tmp_path
     assert complaints == []
 
 
-def test_on_a_phone_every_value_of_the_fields_is_in_sight(browser: Browser, tmp_path: Path) -> None:
+def test_on_a_phone_values_and_changes_are_wholly_in_sight(browser: Browser, tmp_path: Path) -> None:
     values = [ValueCount(value=f"Pinto & Vaz Limitada {n}", records=3) for n in range(5)]
-    filled = [FieldFill(name=f"field_{n}", filled=9, records=10, distinct=46, top=values) for n in range(4)]
-    data = extraction_report().model_copy(update={"fields": filled})
+    filled = [FieldFill(name=f"a_long_field_{n}", filled=9, records=10, distinct=46, top=values) for n in range(4)]
+    changed = [Change(field=field.name, before="FGT-8181", after="FGT-8184", records=1) for field in filled]
+    parts = {"fields": filled, "review": Review(changed=4, changes=changed)}
     with browser.new_context(viewport={"width": 390, "height": 800}) as context:
         page = context.new_page()
-        page.goto(written(data, tmp_path))
-        table = page.locator("#labels .scroll")
-        assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), "nothing to scroll to"
-        assert page.locator("#labels").inner_text().count("most frequent") == 0, "the words are the style's"
-        for cell in page.locator("#labels tbody th, #labels tbody td").all():
-            box = cell.bounding_box()
-            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
-        heights = page.locator("#labels tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
-        assert max(heights) < 200
+        page.goto(written(extraction_report().model_copy(update=parts), tmp_path))
+        for table in (page.locator("#labels .scroll"), page.locator("#review .scroll")):
+            assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), "nothing to scroll to"
+            for cell in table.locator("tbody th, tbody td").all():
+                box = cell.bounding_box()
+                assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+            heights = table.locator("tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+            assert len(heights) == 4 and max(heights) < 200
+        assert page.locator("#review tbody tr").first.evaluate("row => row.firstElementChild.offsetHeight") < 40
 
 
 def test_the_copy_button_gives_the_line_that_pins_the_version(browser: Browser, tmp_path: Path) -> None:
@@ -599,6 +601,20 @@ def test_a_version_s_report_names_nothing_of_this_machine(shop: Shop) -> None:
     assert str(shop.folder) in state
     assert str(shop.folder) not in version
     assert "<b>Next</b>" not in version
+
+
+def test_a_version_s_report_names_no_key_of_a_url(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS[:3])
+    rows, file = (tmp_path / "data.jsonl").read_bytes(), tmp_path / "dataset.yaml"
+    with serving(lambda method, path, body: (200, {}, rows)) as server:
+        url = f"{server.url}/data.jsonl?key=opensesame"
+        file.write_text(file.read_text().replace("path: data.jsonl", f"path: '{url}', format: jsonl"))
+        context = Context.load(file, offline(tmp_path / "home"))
+        curate(context, Inline())
+    assert "opensesame" in write_report(context).read_text(encoding="utf-8")
+    version = reporting.report_html(context)
+    assert "http://127.0.0.1/data.jsonl:1" in section(version, "reasons")
+    assert "opensesame" not in version
 
 
 def section_of_next(html: str) -> str:

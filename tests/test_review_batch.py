@@ -232,6 +232,17 @@ def test_other_choices_make_a_project_of_their_own(desk: Desk) -> None:
     assert desk.project != old
 
 
+def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: Desk) -> None:
+    desk.curate()
+    desk.label(1, "delivery")
+    desk.collect()
+    assert desk.curate().note.count("do not count any more") == 0
+    task = desk.folder / "task.py"
+    task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
+    assert "Question asks for something else than before, so 1 answers of people do not count" in desk.curate().note
+    assert desk.decision(1).fate is Fate.REVIEW
+
+
 # --- the budget -----------------------------------------------------------------------------------
 def unlabeled(first: int, last: int) -> list[Row]:
     words = ["lamp", "chair", "table", "sofa", "carpet", "mirror", "shelf", "clock", "vase", "candle", "pillow", "desk"]
