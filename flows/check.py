@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +23,12 @@ from pipeline.measure import count_tokens
 from pipeline.validate import task_fields
 from schemas.dataset import Source
 from schemas.fate import Reason
+from schemas.message import Speaker
+from schemas.task import Parsed, Task
 
 _TRIED_ROWS = 200
 _SHOWN_COLUMNS = 20
+_SHOWN_CHARACTERS = 400
 
 
 class Finding(BaseModel):
@@ -48,6 +52,7 @@ def check_dataset(context: Context) -> list[Finding]:
     tried = [_Tried(context, source) for source in config.sources]
     for source in tried:
         findings += source.findings()
+    findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
@@ -67,6 +72,8 @@ class _Tried:
     source: Source
     raw: list[dict[str, Any]] = field(default_factory=list)
     """The rows that are objects with fields."""
+    example: tuple[str, Parsed] | None = None
+    """A valid row with its place, a labeled one if there is any."""
     _files: int = 0
     _rows: int = 0
     _valid: int = 0
@@ -113,6 +120,8 @@ class _Tried:
         parsed = self.context.dataset.task.task_parse(task_fields(row.row, self.source, self.context.dataset))
         self._valid += not parsed.problems
         self._unlabeled += not parsed.problems and parsed.targets is None
+        if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
+            self.example = (place, parsed)
         for reason in parsed.problems:
             self._note(place, reason, row.line)
             name = reason.field.split(".")[0]
@@ -146,6 +155,20 @@ class _Tried:
         names = list(dict.fromkeys(name for row in self.raw for name in row))
         more = ", …" if len(names) > _SHOWN_COLUMNS else ""
         return f"the rows have the fields {', '.join(map(repr, names[:_SHOWN_COLUMNS]))}{more}"
+
+
+def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
+    """A row as the model will see it: nobody should meet their prompt in the published version first."""
+    what = f"{place} as a chat"
+    try:
+        said = [(message.role.value, message.content) for message in task.task_prompt(parsed.inputs)]
+        if parsed.targets is not None:
+            said.append((Speaker.ASSISTANT.value, task.task_answer(parsed.targets)))
+    except Exception as error:  # of the user's own code
+        detail = f"{type(error).__name__}: {error}; mend {task.__name__}'s task_prompt or task_answer"
+        return Finding(what=what, ok=False, detail=detail)
+    lines = (f"{role}: {textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=' …')}" for role, text in said)
+    return Finding(what=what, ok=True, detail="\n  ".join(lines))
 
 
 def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:

@@ -188,6 +188,7 @@ def show_finetuned(result: "Finetuned") -> None:
         for name, score, unreadable in models
     ]
     show_rows("", ["model", result.metric, "95% interval", "unreadable answers"], rows)
+    out.print(result.verdict, soft_wrap=True)
     out.print(result.path, markup=False, soft_wrap=True)
 
 

@@ -99,7 +99,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         withdrawn=read.withdrawn,
         decided=decided,
         funnel=funnel,
-        note="\n".join(filter(None, [assessed.note, *unkeyed(snapshot, config.sources)])),
+        note="\n".join(filter(None, [*_left(read), assessed.note, *unkeyed(snapshot, config.sources)])),
         rejections=rejections(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,
@@ -109,6 +109,15 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+def _left(read: Ingested) -> list[str]:
+    """Say what went with a source, since a misspelt name looks like a removed one."""
+    return [
+        f"source '{name}' is not in the file any more, so its records ({count:,}) are withdrawn; name it again, and "
+        "they come back with what people said about them"
+        for name, count in read.left
+    ]
 
 
 def _check_owner(context: Context) -> None:

@@ -40,6 +40,8 @@ class Finetuned(BaseModel):
     tuned_unreadable: int
     difference: Estimate
     """Tuned minus untuned, on the same rows."""
+    verdict: str
+    """The difference in a sentence."""
 
 
 def finetune(context: Context, engine: Engine, *, version: str = "latest", again: bool = False) -> Finetuned:
@@ -102,4 +104,5 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         tuned=record.tuned.score,
         tuned_unreadable=record.tuned.unreadable,
         difference=record.comparison.difference,
+        verdict=record.comparison.verdict,
     )

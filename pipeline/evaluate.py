@@ -150,6 +150,18 @@ class Comparison(BaseModel):
         )
         return f"{change:+.1f} points ({low:+.1f} to {high:+.1f}); {self.better} better, {self.worse} worse"
 
+    @property
+    def verdict(self) -> str:
+        """What the comparison says, in a sentence for people."""
+        change = self.difference
+        if change.low <= 0 <= change.high:
+            return "On these test rows the tuned model cannot be told from the untuned one."
+        return (
+            f"Tuning made it {'better' if change.value > 0 else 'worse'} by {100 * abs(change.value):.1f} points (95% "
+            f"interval {100 * change.low:+.1f} to {100 * change.high:+.1f}); {self.better} rows got better, "
+            f"{self.worse} worse."
+        )
+
 
 def questions(task: type[Task], rows: Iterable[Example]) -> list[Question]:
     """Merge rows with the same inputs into one question each, in order of appearance."""
@@ -176,7 +188,7 @@ def evaluate(task: type[Task], asked: Sequence[Question], answers: Sequence[str]
         raise TrainingError("There are no rows to evaluate on: the split is empty; give it a share in split.fractions")
     outcomes = tuple(_outcome(task, question, text) for question, text in zip(asked, answers, strict=True))
     metric = task.task_metric()
-    exact = _wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
+    exact = wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
     classes = metric is Metric.ACCURACY
     parts = _class_scores(task, outcomes) if classes else _field_scores(task, outcomes)
     unreadable = tuple(outcome.id for outcome in outcomes if outcome.read is None)
@@ -309,7 +321,7 @@ def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
 
 
-def _wilson(successes: int, trials: int) -> Estimate:
+def wilson(successes: int, trials: int) -> Estimate:
     """A share with its Wilson score interval, which holds near 0 and 1 as well."""
     share = successes / trials
     scale = 1 + _Z**2 / trials
@@ -345,7 +357,7 @@ def _bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = 
     whole = value(np.arange(count))
     low, high = map(float, np.percentile(samples, [2.5, 97.5]))
     if min(samples) == max(samples):
-        reach, least = 1 - _wilson(count, count).low, 0.0 if minus is None else -1.0
+        reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
         low, high = max(least, whole - reach), min(1.0, whole + reach)
     return Estimate(value=whole, low=low, high=high)
 

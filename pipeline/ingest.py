@@ -41,7 +41,9 @@ class Ingested:
     added: int
     """New records and new revisions."""
     withdrawn: int
-    """Records whose row vanished from a snapshot source."""
+    """Records whose row vanished from a snapshot source, or whose source is no longer one."""
+    left: tuple[tuple[str, int], ...] = ()
+    """The sources that are no longer named, with the records that were withdrawn with them."""
 
     @property
     def known(self) -> int:
@@ -79,13 +81,14 @@ def ingest(
             frame.write_parquet(chunks[-1], compression="zstd", compression_level=1)
             lines += frame.height
             on_rows(frame.height)
-    counts = {"added": 0, "withdrawn": 0}
+    added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         index = _index(chunks)
         wanted = _new_positions(index, present)
         gone = _withdrawals(index, present, sources, run)
-        counts.update(added=wanted.height, withdrawn=gone.height)
+        nonlocal added, withdrawn
+        added, withdrawn = wanted.height, gone
         for chunk in chunks:
             fresh = pl.read_parquet(chunk).join(wanted, on="position", how="semi", maintain_order="left")
             if fresh.height:
@@ -93,10 +96,11 @@ def ingest(
         if gone.height:
             yield gone
 
-    written = store.append_if_unseen(Table.RECORDS, run, build)
-    if not written:
-        counts.update(added=0, withdrawn=0)
-    return Ingested(lines, counts["added"], counts["withdrawn"])
+    if not store.append_if_unseen(Table.RECORDS, run, build):
+        return Ingested(lines, 0, 0)
+    named = [source.name for source in sources]
+    left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
+    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()))
 
 
 def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
@@ -265,18 +269,22 @@ def _new_positions(index: pl.DataFrame, present: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _withdrawals(index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], run: str) -> pl.DataFrame:
-    """Marker rows for records of snapshot sources that were not read this time."""
-    names = [source.name for source in sources if source.mode is Mode.SNAPSHOT]
+    """Marker rows for records of snapshot sources that were not read this time, and of sources that are gone.
+
+    Nobody could be rid of a source's rows otherwise; with the source they come back as they were.
+    """
+    appended = [source.name for source in sources if source.mode is Mode.APPEND]
+    snapshots = {source.name for source in sources if source.mode is Mode.SNAPSHOT}
     latest = (
-        present.filter(pl.col("source").is_in(names))
+        present.filter(~pl.col("source").is_in(appended))
         .sort("batch", "position")
         .unique("record_id", keep="last", maintain_order=True)
         .filter(~pl.col("withdrawn"))
         .collect()
     )
-    read = set(index["source"].unique())
+    empty = snapshots - set(index["source"].unique())
     for name, count in latest.group_by("source").len().iter_rows():
-        if name not in read:
+        if name in empty:
             raise SourceError(
                 f"snapshot source '{name}' is empty, which would withdraw all its {count} records; "
                 "restore its file, or set `mode: append`"

@@ -138,7 +138,7 @@ def _manifest(
         inputs=dict(release.inputs),
         previous=release.previous,
         files={},
-        config=release.dataset.model_dump(mode="json"),
+        config=release.dataset.public().model_dump(mode="json"),
     )
 
 

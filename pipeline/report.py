@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipeline.evaluate import Estimate, _wilson
+from pipeline.evaluate import Estimate, wilson
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -189,7 +189,7 @@ class Audit(Part):
     @property
     def remaining(self) -> Estimate:
         """The share that is wrong among all accepted records."""
-        return _wilson(self.errors, self.audited)
+        return wilson(self.errors, self.audited)
 
 
 class Review(Part):

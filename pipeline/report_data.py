@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline.assess import standing
 from pipeline.consensus import deciding_state, origins
@@ -36,6 +35,7 @@ from pipeline.screen import screen
 from pipeline.store import Snapshot
 from pipeline.triage import Standing
 from schemas.annotation import Verdict
+from schemas.dataset import public_place
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.manifest import Funnel, Manifest
@@ -93,11 +93,11 @@ class _State:
         file, line, raw = self.places[decision.record_id]
         if self.withholds(decision):
             # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
-            return Example(file=_public(file), line=line, withheld=True)
+            return Example(file=public_place(file), line=line, withheld=True)
         text = "\n".join(str(value) for value in decision.inputs.values()) or raw.decode("utf-8", "backslashreplace")
         return Example(
             record_id=decision.record_id,
-            file=_public(file) if self.of_version else file,
+            file=public_place(file) if self.of_version else file,
             line=line,
             text=text,
             detail=detail,
@@ -119,14 +119,6 @@ class _State:
         """Splits in the order of the configuration; those of earlier configurations last."""
         order = list(self.dataset.config.split.fractions)
         return sorted(splits, key=lambda split: (order.index(split) if split in order else len(order), split))
-
-
-def _public(file: str) -> str:
-    """A file's name without what concerns this machine or this user only: folders, and the keys in a URL."""
-    if file.startswith(("http://", "https://")):
-        url = urlsplit(file)
-        return f"{url.scheme}://{url.hostname}{url.path}"
-    return Path(file).name if Path(file).is_absolute() else file
 
 
 def gather_report(

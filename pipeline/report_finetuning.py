@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from pipeline.adapter import PREDICTIONS, FinetuneRecord, find_adapter, read_record
 from pipeline.report import ClassScore, Example, FieldAnswer, FineTuning, Mistake
+from schemas.dataset import public_place
 from schemas.field import JsonValue
 from schemas.task import Kind, Task
 
@@ -32,36 +33,18 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Exa
     return FineTuning(
         run=record.run,
         version=record.lineage.reference,
-        base_model=_name(record.config.base_model),
+        base_model=public_place(record.config.base_model),
         metric=record.tuned.metric.value.replace("_", " "),
         untuned=record.untuned.score,
         tuned=record.tuned.score,
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
-        verdict=_verdict(record),
+        verdict=record.comparison.verdict + _unreadable(record),
         class_metric="recall" if classification else "F1",
         classes=list(_classes(record, classification)),
         mistakes=list(_mistakes(folder, task, examples)),
         loss=dict(enumerate(record.train.losses, 1)),
-    )
-
-
-def _name(base_model: str) -> str:
-    """A model that lies in a folder is known by the folder's name: where it lies concerns this machine only."""
-    path = Path(base_model)
-    return path.name if path.is_absolute() or path.is_dir() else base_model
-
-
-def _verdict(record: FinetuneRecord) -> str:
-    change, note = record.comparison.difference, _unreadable(record)
-    if change.low <= 0 <= change.high:
-        return "On these test rows the tuned model cannot be told from the untuned one." + note
-    low, high = 100 * change.low, 100 * change.high
-    return (
-        f"Tuning made it {'better' if change.value > 0 else 'worse'} by {100 * abs(change.value):.1f} points (95% "
-        f"interval {low:+.1f} to {high:+.1f}); {record.comparison.better} rows got better, "
-        f"{record.comparison.worse} worse.{note}"
     )
 
 

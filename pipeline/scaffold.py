@@ -25,7 +25,7 @@ class Topic(StrEnum):
 
 
 class CustomerQuestion(Task):
-    """Name the topic of this customer question."""
+    """Name the topic of this customer question: billing, delivery or returns."""
 
     question: Input[str]
     topic: Target[Topic]
@@ -38,7 +38,11 @@ from schemas.task import Input, Target, Task, soft_check
 
 
 class Appointment(Task):
-    """Extract the appointment from this message."""
+    """Extract the appointment from this message.
+
+    Answer with one line of JSON with the fields person, day (YYYY-MM-DD) and place. Leave out the place if the
+    message names none.
+    """
 
     message: Input[str]
     person: Target[str]

@@ -70,7 +70,7 @@ def _prepare(
     record: dict[str, Any], raw: dict[str, Any] | None, source: Source | None, dataset: LoadedDataset
 ) -> tuple[Any, ...]:
     place = (record["record_id"], record["revision"], record["order"])
-    # A source that was taken out of the file keeps its records, and no longer fixes their split.
+    # A source that was taken out of the file keeps its records until the next curate.
     split = source.split if source else None
     if raw is None:
         return (*place, "", "", None, None, "", split, f"[{record['error']}]", "[]")

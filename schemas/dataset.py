@@ -2,12 +2,22 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def public_place(place: str) -> str:
+    """A file, folder or URL without what concerns this machine or this user only: folders, and keys in a URL."""
+    if place.startswith(("http://", "https://")):
+        url = urlsplit(place)
+        return f"{url.scheme}://{url.hostname}{url.path}"
+    return Path(place).name if Path(place).is_absolute() else place
 
 
 class Part(BaseModel):
@@ -248,3 +258,9 @@ class Dataset(Part):
                     f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}"
                 )
         return self
+
+    def public(self) -> Self:
+        """The same for everybody to read: a version travels, and its manifest must not carry keys or folders."""
+        sources = [source.model_copy(update={"path": public_place(source.path)}) for source in self.sources]
+        finetune = self.finetune.model_copy(update={"base_model": public_place(self.finetune.base_model)})
+        return self.model_copy(update={"sources": sources, "finetune": finetune})

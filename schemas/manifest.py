@@ -80,7 +80,7 @@ class Manifest(BaseModel):
     """sha256 of every other file of the version by name; under ``manifest.json`` its own, taken while
     that entry is empty."""
     config: dict[str, Any]
-    """The dataset's configuration as it was."""
+    """The dataset's configuration as it was, without folders of the machine and keys in URLs."""
 
     @property
     def reference(self) -> str:

@@ -250,13 +250,13 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
         (
             ["Hello!"] * 30,
             ["apple"] * 30,
-            "Tuning made it better by 100.0 points (95% interval +100.0 to +100.0); 30 rows got better, 0 worse. "
+            "Tuning made it better by 100.0 points (95% interval +88.6 to +100.0); 30 rows got better, 0 worse. "
             "Of the untuned model's answers, 30 are in no form that the task knows.",
         ),
         (
             ["apple"] * 30,
             ["pear"] * 30,
-            "Tuning made it worse by 100.0 points (95% interval -100.0 to -100.0); 0 rows got better, 30 worse.",
+            "Tuning made it worse by 100.0 points (95% interval -100.0 to -88.6); 0 rows got better, 30 worse.",
         ),
         (
             ["apple", "pear"] * 15,

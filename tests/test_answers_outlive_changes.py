@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, Row, desk_at
-from support import row
+from support import current, row
 
 from flows.studio import LocalStudio
 from schemas.fate import Fate, LabelSource, ReasonCode
@@ -126,3 +126,26 @@ def test_the_copy_of_a_corrected_row_is_doubted_with_its_answer(label_studio: Lo
         desk.label(2, "billing")
         desk.collect()
         assert desk.decision(2).fate is Fate.DUPLICATE
+
+
+# --- a source that goes -----------------------------------------------------------------------------
+def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalStudio, tmp_path: Path) -> None:
+    second = "  - {name: more, path: more.jsonl, key: id}\n"
+    with desk_at(label_studio, tmp_path, QUESTIONS, ALL) as desk:
+        (tmp_path / "more.jsonl").write_text('{"id": 3, "question": "May I return it?", "topic": "returns"}\n')
+        desk.curate()
+        desk.label(1, "delivery")
+        desk.collect()
+        edit(desk, "dataset.yaml", "name: examples", "name: renamed")
+        gone = desk.curate()
+        assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
+        assert gone.note.splitlines()[0] == (
+            "source 'examples' is not in the file any more, so its records (2) are withdrawn; name it again, and they "
+            "come back with what people said about them"
+        )
+        assert desk.id(1) not in current(desk.context)
+        edit(desk, "dataset.yaml", "name: renamed", "name: examples")
+        edit(desk, "dataset.yaml", "review:", second + "review:")
+        back = desk.curate()
+        assert (back.added, back.withdrawn, back.funnel.current) == (3, 2, 3)
+        assert human(desk.decision(1))

@@ -34,6 +34,23 @@ def test_one_is_one_and_two_are_many(tmp_path: Path, rows: list[dict[str, object
     assert findings(tmp_path)["source examples"]["detail"] == said
 
 
+def test_a_labeled_row_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Why?", None), row(2, "Where is my parcel?", "delivery")])
+    detail = findings(tmp_path)["data.jsonl:2 as a chat"]["detail"]
+    instruction, question, answer = detail.split("\n  ")
+    assert instruction.startswith("system: ")
+    assert (question, answer) == ("user: Where is my parcel?", "assistant: delivery")
+
+
+def test_a_task_that_cannot_write_a_prompt_is_a_finding(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    prompt = "    @classmethod\n    def task_prompt(cls, inputs):\n        return inputs['body']\n"
+    (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + prompt)
+    found = findings(tmp_path, exit_code=1)["data.jsonl:1 as a chat"]
+    assert not found["ok"]
+    assert found["detail"] == "KeyError: 'body'; mend Question's task_prompt or task_answer"
+
+
 def test_of_many_files_the_one_with_the_first_problem_is_named(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl", "parts/*.jsonl")

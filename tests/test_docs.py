@@ -321,9 +321,16 @@ def test_the_hotkeys_that_annotators_read_about_are_those_of_the_form() -> None:
 
 def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
     audited = Decision(
-        run="", record_id="", revision="", task_digest="", fate=Fate.ACCEPTED, reasons=[], routed=Routed.AUDIT
+        run="",
+        record_id="",
+        revision="",
+        task_digest="",
+        fate=Fate.ACCEPTED,
+        reasons=[],
+        routed=Routed.AUDIT,
+        inputs={"clause": "This Agreement ends."},
     )
-    said = [text[0].upper() + text[1:] for text in (question(audited).why, *EXPLANATIONS.values())]
+    said = [text[0].upper() + text[1:] for text in (question(audited, ContractClause).why, *EXPLANATIONS.values())]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):
             assert any(text.startswith(quoted) for text in said), quoted

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from support import offline, row, write_dataset
+from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
@@ -72,6 +73,13 @@ def test_the_same_training_is_found_and_not_repeated(bench: Bench) -> None:
     assert again == bench.first.model_copy(update={"reused": True})
     assert bench.runs() == 1
     assert not (bench.context.store.root / "finetuning").exists()
+
+
+def test_the_terminal_says_whether_it_was_worth_it(bench: Bench) -> None:
+    said = Terminal(bench.folder).goldleaf("finetune").stdout
+    assert bench.first.verdict in said
+    assert said.splitlines()[0] == "this version was trained with these settings before"
+    assert said.splitlines()[-1] == bench.first.path
 
 
 def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) -> None:

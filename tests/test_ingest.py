@@ -255,7 +255,20 @@ def test_a_snapshot_withdraws_nothing_of_other_sources(home: Home) -> None:
     home.ingest(SNAPSHOT, others)
     home.write("other.jsonl", [{"id": 3}])
     assert home.ingest(SNAPSHOT, others) == Ingested(lines=2, added=1, withdrawn=0)
-    assert home.ingest(SNAPSHOT).withdrawn == 0, "a source that was taken out of the file keeps its records"
+
+
+def test_a_source_that_is_taken_out_of_the_file_takes_its_records_along_and_brings_them_back(home: Home) -> None:
+    home.write("data.jsonl", [{"id": 1}])
+    home.write("other.jsonl", [{"id": 1}, {"id": 2}])
+    other = Source(name="t", path="other.jsonl", key="id")
+    home.ingest(KEYED, other)
+    ids = home.current()["record_id"].to_list()
+    gone = home.ingest(KEYED)
+    assert (gone.withdrawn, gone.left) == (2, (("t", 2),))
+    assert home.current()["source"].to_list() == ["s"]
+    assert home.ingest(KEYED) == Ingested(lines=1, added=0, withdrawn=0)
+    assert home.ingest(KEYED, other).added == 2
+    assert sorted(home.current()["record_id"].to_list()) == sorted(ids)
 
 
 # --- atomicity and size -----------------------------------------------------------------------------
@@ -263,11 +276,12 @@ def test_twenty_thousand_rows_go_in_with_one_commit(home: Home, monkeypatch: pyt
     monkeypatch.setattr(pipeline.ingest, "_CHUNK_ROWS", 3_000)
     home.write("data.jsonl", [{"id": number} for number in range(20_000)])
     home.write("first.jsonl", [{"id": -1}])
-    home.ingest(Source(name="first", path="first.jsonl"))
+    first = Source(name="first", path="first.jsonl")
+    home.ingest(first)
     version = home.store.version(Table.RECORDS)
-    assert home.ingest(KEYED).added == 20_000
+    assert home.ingest(first, KEYED).added == 20_000
     assert home.store.version(Table.RECORDS) == version + 1
-    assert home.current()["position"].to_list()[1:] == list(range(20_000))
+    assert home.current()["position"].to_list()[1:] == list(range(1, 20_001))
     assert home.current()["key"].to_list()[1:] == [f"int:{number}" for number in range(20_000)]
 
 

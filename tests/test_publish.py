@@ -274,6 +274,24 @@ def test_the_manifest_counts_what_was_published(tmp_path: Path) -> None:
         assert file.bytes == (tmp_path / "1.0.0" / file.file).stat().st_size
 
 
+def test_the_manifest_names_no_folder_of_the_machine_and_no_key_of_a_url(tmp_path: Path) -> None:
+    sources = [
+        {"name": "near", "path": "/home/me/exports/*.csv"},
+        {"name": "far", "path": "https://me:opensesame@example.org/rows.jsonl?key=opensesame"},
+        {"name": "here", "path": "rows/a.csv"},
+    ]
+    config = release(sources=sources, finetune={"base_model": "/home/me/models/tiny"})
+    manifest = publish(tmp_path / "1.0.0", tables(), config)
+    assert [source["path"] for source in manifest.config["sources"]] == [
+        "*.csv",
+        "https://example.org/rows.jsonl",
+        "rows/a.csv",
+    ]
+    assert manifest.config["finetune"]["base_model"] == "tiny"
+    for file in (tmp_path / "1.0.0").rglob("*.*"):
+        assert b"opensesame" not in file.read_bytes() and b"/home/me" not in file.read_bytes()
+
+
 def test_the_schema_is_the_task_s_json_schema(tmp_path: Path) -> None:
     publish(tmp_path / "1.0.0", tables(), release())
     assert yaml.safe_load((tmp_path / "1.0.0" / "schema.json").read_text()) == ContractClause.model_json_schema()
