@@ -57,7 +57,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
     for decision in accepted:
         by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
-    tables = {split: rows_table(dataset.task, by_split[split]) for split in _order(by_split, dataset)}
+    tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
     # A copy keeps the split of the row that stands for it: should it ever take its place, it may not move.
     copies = {
         decision.record_id: splits[decision.duplicate_of]
@@ -104,12 +104,6 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
         group=decision.group,
         tokens=decision.tokens,
     )
-
-
-def _order(found: Iterable[str], dataset: LoadedDataset) -> list[str]:
-    """Splits in the order of the configuration; those of earlier configurations last."""
-    names = list(dataset.config.split.fractions)
-    return sorted(found, key=lambda split: (names.index(split) if split in names else len(names), split))
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:

@@ -115,11 +115,6 @@ class _State:
         """A reason without what the page must not tell."""
         return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
 
-    def in_order(self, splits: Iterable[str]) -> list[str]:
-        """Splits in the order of the configuration; those of earlier configurations last."""
-        order = list(self.dataset.config.split.fractions)
-        return sorted(splits, key=lambda split: (order.index(split) if split in order else len(order), split))
-
 
 def gather_report(
     snapshot: Snapshot,
@@ -156,7 +151,7 @@ def gather_report(
         of_version=of_version,
         funnel=funnel,
         published=_published(published),
-        splits=state.in_order(set(state.splits.values())),
+        splits=state.dataset.config.split.in_order(set(state.splits.values())),
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
         labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
@@ -202,7 +197,11 @@ def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueC
     for decision in decisions:
         counts[str((decision.targets or {}).get(field))][state.splits.get(decision.record_id, "")] += 1
     return [
-        ValueCount(value=value, records=splits.total(), splits={s: splits[s] for s in state.in_order(splits) if s})
+        ValueCount(
+            value=value,
+            records=splits.total(),
+            splits={s: splits[s] for s in state.dataset.config.split.in_order(splits) if s},
+        )
         for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     ]
 

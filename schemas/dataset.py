@@ -1,6 +1,7 @@
 """The dataset.yaml file: everything about a dataset except secrets and the home."""
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -167,6 +168,11 @@ class Split(Part):
         if "all" in fractions:
             raise ValueError("'all' means every split to those who load a dataset; call it otherwise")
         return fractions
+
+    def in_order(self, found: Iterable[str]) -> list[str]:
+        """Splits in the order of ``fractions``; those of earlier configurations last."""
+        order = list(self.fractions)
+        return sorted(found, key=lambda split: (order.index(split) if split in order else len(order), split))
 
 
 class Release(Part):
