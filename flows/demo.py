@@ -10,7 +10,7 @@ from flows.settings import Settings, use_label_studio
 from flows.simulate import annotate, read_truth
 from flows.studio import LocalStudio
 from pipeline.errors import ConfigError
-from pipeline.review import open_questions
+from pipeline.review import Connection, open_questions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -54,17 +54,14 @@ def demo(
                 "as much as you like; then press Enter here."
             )
         else:
-            _simulate(context, progress)
+            _simulate(context, Connection(studio.url, studio.token), progress)
         show("collect", verb(context, "collect"))
         show("release", verb(context, "release"))
         show("finetune", verb(context, "finetune"))
     return context
 
 
-def _simulate(context: Context, progress: Progress) -> None:
-    connection = context.connection
-    if connection is None:
-        return
+def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
     snapshot = context.store.snapshot().at_last_commit()
     truth = read_truth(context.dataset.folder / "truth.jsonl", snapshot, context.dataset)
     with progress.step("simulated annotators answer", len(open_questions(snapshot))) as advance:

@@ -5,12 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from flows.studio import LocalStudio
 
 CACHE = Path.home() / ".cache" / "goldleaf"
 LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"
+
+# Every run tries the same examples, however busy the machine is; with --hypothesis-profile=search, others each time.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", settings.get_profile("repeatable"), derandomize=False, max_examples=1000)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from flows.engine import Inline
 from flows.studio import LocalStudio
 from pipeline.errors import ConfigError, Unreachable
 from pipeline.explain import explain
+from pipeline.report import Audit
+from pipeline.report_data import gather_report
 from pipeline.review import open_questions
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -175,6 +177,17 @@ def test_a_label_decides_and_the_reason_says_what_changed(answered: Moment) -> N
 def test_confirming_an_answer_makes_it_a_person_s(answered: Moment) -> None:
     assert human(answered[Q.CONFIRMED]) == (Fate.ACCEPTED, "delivery", "confirmed")
     assert answered[Q.CONFIRMED].routed is Routed.AUDIT
+
+
+def test_the_audit_counts_corrected_and_unusable_rows_as_errors_and_no_unsure_ones(answered: Moment) -> None:
+    context = answered.desk.context
+    snapshot = context.store.snapshot().at_last_commit()
+    audit = gather_report(snapshot, context.dataset, funnel=snapshot.funnel()).review.audit
+    accepted_by_machine = sum(
+        decision.fate is Fate.ACCEPTED and decision.label_source is LabelSource.SOURCE
+        for decision in answered.decisions.values()
+    )
+    assert audit == Audit(audited=3, errors=2, population=accepted_by_machine + 3)
 
 
 def test_of_two_annotators_the_latest_one_decides(answered: Moment) -> None:

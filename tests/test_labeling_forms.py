@@ -111,7 +111,6 @@ def task_and_values(draw: st.DrawFn) -> tuple[type[Task], dict[str, Any]]:
 
 
 @given(task_and_values(), st.randoms())
-@settings(deadline=None)
 def test_values_survive_the_way_to_label_studio_and_back(case: tuple[type[Task], dict[str, Any]], random: Any) -> None:
     task, values = case
     sent = prediction_result(task, values)
@@ -123,7 +122,7 @@ def test_values_survive_the_way_to_label_studio_and_back(case: tuple[type[Task],
 
 
 @given(task_and_values())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_label_studio_s_own_checks_accept_every_form_and_its_predictions(
     case: tuple[type[Task], dict[str, Any]],
 ) -> None:

@@ -166,7 +166,7 @@ def plan_rows(plan: Mapping[int, tuple[int, str, str | None]]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=PLANS)
 def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
     tmp_path_factory: pytest.TempPathFactory, plans: list[dict[int, tuple[int, str, str | None]]]

@@ -230,7 +230,7 @@ def page_about(record: Example, **more: object) -> str:
     return render_report(empty_report(**parts, **more))
 
 
-untimed = settings(deadline=None, max_examples=40)
+FEWER = settings(max_examples=40)
 WORDS = st.lists(st.sampled_from(["the", "a", "law"]), max_size=30)
 REPORTS = {"full": full_report, "empty": empty_report, "extreme": extreme_report, "extraction": extraction_report}
 
@@ -300,7 +300,7 @@ def test_naughty_texts_are_shown_and_never_obeyed() -> None:
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\u202e\ud800-\udfff]", html)
 
 
-@untimed
+@FEWER
 @given(st.text(st.characters(), min_size=1, max_size=60).filter(lambda text: text.strip() and "`" not in text))
 def test_no_text_changes_what_the_page_is_made_of(text: str) -> None:
     def skeleton(text: str) -> list[tuple[str, ...]]:
@@ -412,7 +412,7 @@ def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
         Audit(audited=0, errors=0, population=0)
 
 
-@untimed
+@FEWER
 @given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_the_interval_is_wilsons(sample: tuple[int, int]) -> None:
     errors, audited = sample
@@ -421,7 +421,7 @@ def test_the_interval_is_wilsons(sample: tuple[int, int]) -> None:
     assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), abs=1e-6)
 
 
-@untimed
+@FEWER
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=80))
 def test_the_histogram_holds_every_record_once(lengths: list[int]) -> None:
     tokens = TokenLengths(encoding="e", records_by_length={n: lengths.count(n) for n in lengths})
@@ -451,7 +451,7 @@ def test_splits_stand_in_the_order_of_the_configuration() -> None:
     assert "train validation test old b 8 a 1" in section(html, "labels")
 
 
-@untimed
+@FEWER
 @given(WORDS, WORDS)
 def test_a_diff_holds_both_texts(before: list[str], after: list[str]) -> None:
     pieces = word_diff(" ".join(before), " ".join(after))

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example as such_as
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,6 +336,7 @@ def test_a_folder_that_is_no_version_is_an_error(tmp_path: Path) -> None:
 
 
 # --- drawing rows -----------------------------------------------------------------------------
+@such_as(["a", "b", "c"] * 20, 9, 0)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60), st.integers(1, 80), st.integers(0, 9))
 def test_a_draw_takes_each_answer_in_its_share(answers: list[str], count: int, seed: int) -> None:
     items = list(enumerate(answers))
