@@ -1,20 +1,18 @@
 """Collect: pull what people said, decide by it, and let the rest of the records follow."""
 
-import json
 from collections import Counter
-from typing import Any
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.curate import decide
+from flows.curate import let_others_follow
 from flows.engine import Engine
 from pipeline.assess import standing
 from pipeline.attention import Attention, attention
 from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
+from pipeline.release_rows import adopt_versions
 from pipeline.review import open_questions, pull_annotations
 from pipeline.tables import Table, Verb
 from pipeline.triage import Standing
@@ -43,6 +41,8 @@ class Collected(BaseModel):
     attention: list[Attention]
     """What only people can settle, though Label Studio counts its task as done."""
     funnel: Funnel
+    note: str
+    """What people should know; empty where there is nothing to say."""
 
 
 def collect(context: Context, engine: Engine) -> Collected:
@@ -72,7 +72,8 @@ def collect(context: Context, engine: Engine) -> Collected:
             marks = marks | {pulled.server: pulled.watermark.isoformat()}
         summary = {"watermarks": marks, "annotations": pulled.changed, "decided": len(decisions)}
         store.commit(run, inputs={}, funnel=None, summary=summary)
-        _let_others_follow(context, engine)
+        adopt_versions(store, context.dataset.config.name)
+        note = let_others_follow(context, engine)
         after = store.snapshot().at_last_commit()
         said = Counter(standing(decision) for decision in decisions)
         result = Collected(
@@ -86,23 +87,8 @@ def collect(context: Context, engine: Engine) -> Collected:
             invalid=len(invalid_annotations(after, context.dataset.task)),
             attention=attention(after, context.dataset.task, connection.url),
             funnel=after.funnel(),
+            note=note,
         )
         store.clear_work()
     engine.emit("dataset.collected", context.event(run=run.id, decided=result.decided))
     return result
-
-
-def _let_others_follow(context: Context, engine: Engine) -> None:
-    """An answer also decides about copies and rivals of its record: decide anew where answers came in.
-
-    It looks at the committed runs, not at this one: a run that was killed in between is made up for.
-    """
-    runs = context.store.snapshot().runs
-    answered = [row["run"] for row in runs.iter_rows(named=True) if _brought_answers(row)]
-    curated = runs.filter(pl.col("verb") == Verb.CURATE.value)["run"].max()
-    if answered and max(answered) > str(curated):
-        decide(context, engine, context.new_run(Verb.CURATE))
-
-
-def _brought_answers(row: dict[str, Any]) -> bool:
-    return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])

@@ -1,5 +1,6 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to people."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.attention import Rejection, rejections, unkeyed, unsent
 from pipeline.decisions import news
 from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.ingest import Ingested, ingest
+from pipeline.release_rows import adopt_versions
 from pipeline.review import open_questions, push_questions
 from pipeline.store import Run
 from pipeline.tables import Table, Verb
@@ -83,6 +85,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     config, store = context.dataset.config, context.store
     with store.lock(Verb.CURATE):
         _check_owner(context)
+        adopt_versions(store, config.name)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
         with engine.progress.step("reading the sources") as advance:
@@ -134,6 +137,33 @@ def _check_owner(context: Context) -> None:
             f"{context.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
             "or remove that file if this one replaces it"
         )
+
+
+def let_others_follow(context: Context, engine: Engine) -> str:
+    """An answer also decides about copies and rivals of its record: decide anew where answers came in.
+
+    It looks at the committed runs, not at this one: a run that was killed in between is made up for.
+
+    Returns:
+        Why the others must wait; empty where they need not.
+    """
+    snapshot = context.store.snapshot()
+    curated = snapshot.last_run(Verb.CURATE)
+    answered = [row["run"] for row in snapshot.runs.iter_rows(named=True) if _brought_answers(row)]
+    if curated is None or not answered or max(answered) < curated["run"]:
+        return ""
+    if curated["summary"]["curation"] != context.dataset.curation_digest:
+        # Its sources were not read as they are described now.
+        return (
+            f"{context.dataset.path} or its task was changed since the last curate: copies and rivals of what people "
+            "answered follow with the next one"
+        )
+    decide(context, engine, context.new_run(Verb.CURATE))
+    return ""
+
+
+def _brought_answers(row: dict[str, Any]) -> bool:
+    return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])
 
 
 def decide(

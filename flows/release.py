@@ -3,10 +3,11 @@
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
+from flows.curate import let_others_follow
 from flows.engine import Engine
 from flows.reporting import report_html, write_report
 from pipeline.errors import ReleaseError, VersionExists
-from pipeline.release_rows import Draft, draft_release, keep_splits, publish_draft
+from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
 from schemas.manifest import Manifest
@@ -53,12 +54,16 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
                 f"{context.dataset.path} or its task was changed since the last curate, and the version would not be "
                 f"what they say; run `goldleaf curate {context.dataset.path}` first"
             )
+        let_others_follow(context, engine)
+        store.clear_work()
+        snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
         with engine.progress.step("drawing up the release"):
             draft = engine.run(draft_release, snapshot, context.dataset)
         published = list_versions(store.releases)
         found = _found(published, draft, version, committed=store.snapshot().published_versions())
         if found is None:
+            adopt_versions(store, name)
             chosen = version or next_version(published)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):

@@ -12,18 +12,19 @@ from pydantic import TypeAdapter
 
 from pipeline.consensus import had_people, origins
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame, latest, still_valid, to_frame
+from pipeline.decisions import about, from_frame, latest, still_valid, to_frame
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
 from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
 from pipeline.normalise import input_texts, inputs_key, match_key
+from pipeline.screen import screen
 from pipeline.store import Snapshot
-from pipeline.tables import Verb
+from pipeline.tables import Table, Verb
 from pipeline.triage import SHOWN_ANSWERS, Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
-from pipeline.validate import Prepared, prepare_shard
-from schemas.dataset import Dataset, OnConflict
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from pipeline.validate import Prepared, partitions_of, prepare_shard, target_texts
+from schemas.dataset import Action, Dataset, OnConflict, Screen
+from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, ValueType
 from schemas.record import Decision, stable_hash
 from schemas.task import Kind, Task
@@ -67,11 +68,15 @@ def prepare(shard: Path, dataset: LoadedDataset, on_rows: Callable[[int], None])
     return prepare_shard(shard, prepared_path(shard), dataset, on_rows)
 
 
-def pasts(snapshot: Snapshot, task_digest: str) -> dict[str, Past]:
-    """What committed runs decided, for every current record whose revision and task are unchanged."""
+def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
+    """What committed runs decided, for every current record whose revision, inputs and task are unchanged."""
+    if not prepared:
+        return {}
+    asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "inputs")
 
     def present(verb: Verb | None = None) -> pl.LazyFrame:
-        return still_valid(snapshot.committed_decisions(verb), snapshot, task_digest)
+        valid = still_valid(snapshot.committed_decisions(verb), snapshot, task.task_digest())
+        return about(valid, asked_now, task)
 
     found: dict[str, Past] = {}
     automatic = {d.record_id: d for d in from_frame(latest(present(Verb.CURATE)).collect())}
@@ -82,7 +87,7 @@ def pasts(snapshot: Snapshot, task_digest: str) -> dict[str, Past]:
     first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
     routes = {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
     before = [decision.record_id for decision in automatic.values() if had_people(decision)]
-    untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, task_digest, before)}
+    untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     for record_id in automatic.keys() | human.keys():
         found[record_id] = Past(
             automatic.get(record_id), untouched.get(record_id), human.get(record_id), routes.get(record_id)
@@ -102,27 +107,23 @@ def standing(decision: Decision | None) -> Standing:
     return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
 
 
-def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
+def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
     cases = []
     for part in prepared:
         for row in pl.read_parquet(part.path).iter_rows(named=True):
-            cases.append(_case(row, past.get(row["record_id"], Past()), task))
+            cases.append(_case(row, past.get(row["record_id"], Past())))
     return cases
 
 
-def _case(row: dict[str, Any], past: Past, task: type[Task]) -> Case:
-    inputs = orjson.loads(row["inputs"]) if row["inputs"] is not None else {}
-    if any(d and d.inputs != inputs and inputs_key(task, d.inputs) != row["key"] for d in (past.origin, past.human)):
-        # Another field map: the same raw row asks something else now.
-        past = Past()
+def _case(row: dict[str, Any], past: Past) -> Case:
     case = Case(
         record_id=row["record_id"],
         revision=row["revision"],
         order=row["order"],
         fixed_split=row["fixed_split"],
         text_key=row["key"],
-        inputs=inputs,
+        inputs=orjson.loads(row["inputs"]) if row["inputs"] is not None else {},
         targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
         rejects=_reasons(row["rejects"]),
         holds=_reasons(row["holds"]),
@@ -130,6 +131,7 @@ def _case(row: dict[str, Any], past: Past, task: type[Task]) -> Case:
         past_route=past.route,
         group=row["record_id"],
     )
+    own = case.targets
     if past.human is not None:
         case.human_reasons = past.human.reasons
         if case.human is Standing.LABELED:
@@ -138,7 +140,7 @@ def _case(row: dict[str, Any], past: Past, task: type[Task]) -> Case:
             case.targets = past.human.targets
     if past.decision is not None:
         case.tokens, case.rendering = past.decision.tokens, past.decision.rendering
-    if past.origin is not None:
+    if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
     return case
 
@@ -160,7 +162,7 @@ def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dat
     """Find duplicates, conflicts and groups among the cases that are not rejected."""
     splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
     config, task = dataset.config, dataset.task
-    candidates = [*_candidates(cases, prepared, splits, task), *_past_candidates(cases, snapshot, splits, task)]
+    candidates = [*_candidates(cases, prepared, splits, task), *_past_candidates(cases, snapshot, splits, dataset)]
     classified = task.task_kind() is Kind.CLASSIFICATION
     resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict, answers_repeat=classified)
     by_id = {case.record_id: case for case in cases}
@@ -176,12 +178,12 @@ def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dat
 def _candidates(
     cases: list[Case], prepared: list[Prepared], splits: dict[str, str], task: type[Task]
 ) -> Iterator[Candidate]:
-    columns = ["record_id", "text", "partition"]
+    columns = ["record_id", "text", "partitions"]
     texts = {row[0]: row[1:] for part in prepared for row in pl.read_parquet(part.path, columns=columns).iter_rows()}
     for case in cases:
         if not _is_candidate(case):
             continue
-        text, partition = texts[case.record_id]
+        text, partitions = texts[case.record_id]
         yield Candidate(
             record_id=case.record_id,
             text=text,
@@ -190,21 +192,25 @@ def _candidates(
             human=case.human is Standing.LABELED,
             replaced=_answer(case.replaced, task),
             order=case.order,
-            partition=partition,
+            held=bool(case.holds) and case.human is Standing.NOTHING,
+            partitions=tuple(partitions),
             split=splits.get(case.record_id, case.fixed_split),
+            published=case.record_id in splits,
         )
 
 
 def _past_candidates(
-    cases: list[Case], snapshot: Snapshot, splits: dict[str, str], task: type[Task]
+    cases: list[Case], snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
 ) -> list[Candidate]:
     """What versions hold and no case stands for any more, withdrawn, changed or refused since.
 
-    Its likes must not go to another split.
+    Its likes, and the rows of its group, must not go to another split.
     """
+    task = dataset.task
     present = [(case.record_id, case.revision) for case in cases if _is_candidate(case)]
     frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
-    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left")
+    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
+    partitions = _past_partitions(gone, snapshot, dataset.config.split.group_by)
     return [
         Candidate(
             record_id=f"{decision.record_id}@{decision.revision}",
@@ -213,12 +219,29 @@ def _past_candidates(
             answer=None,
             human=False,
             order=order,
+            partitions=partitions.get((decision.record_id, decision.revision), ()),
             split=splits[decision.record_id],
+            published=True,
             past=True,
         )
-        for order, decision in enumerate(from_frame(gone.collect()))
+        for order, decision in enumerate(from_frame(gone))
         if decision.record_id in splits
     ]
+
+
+def _past_partitions(
+    decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What published rows share with others of their groups, by record and revision."""
+    if not group_by or decisions.is_empty():
+        return {}
+    wanted = decisions.lazy().select("record_id", "revision")
+    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
+    found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
+    return {
+        (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
+        for record_id, revision, raw in found.iter_rows()
+    }
 
 
 def _answer(targets: dict[str, JsonValue] | None, task: type[Task]) -> str | None:
@@ -255,7 +278,7 @@ def _take_over(case: Case, row: Resolution, known: str | None) -> None:
 
 def _is_candidate(case: Case) -> bool:
     """Whether a case is compared with others: neither its form nor a person speaks against it."""
-    return case.human is not Standing.UNUSABLE and not (case.rejects and case.human is Standing.NOTHING)
+    return case.human is not Standing.UNUSABLE and not case.rejects
 
 
 def is_kept(case: Case) -> bool:
@@ -320,6 +343,15 @@ def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
 
 def _text(case: Case) -> str:
     return "\n".join(value for value in case.inputs.values() if isinstance(value, str))
+
+
+def screen_answers(cases: list[Case], config: Screen) -> None:
+    """Reject what people typed and no row may hold, such as a chat template's control tokens."""
+    for case in cases:
+        if case.human is Standing.LABELED and case.targets:
+            findings = screen(target_texts(case.targets), config)
+            new = [finding.reason for finding in findings if finding.action is Action.REJECT]
+            case.rejects += [reason for reason in new if reason not in case.rejects]
 
 
 def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
@@ -399,10 +431,11 @@ def assess(
     """
     config, task = dataset.config, dataset.task
     _check_grouping(prepared, config)
-    cases = build_cases(prepared, pasts(snapshot, task.task_digest()), task)
+    cases = build_cases(prepared, pasts(snapshot, prepared, task))
     if rejudge:
         for case in cases:
             case.judged, case.doubt, case.doubts = False, None, []
+    screen_answers(cases, config.screen)
     reject_long(cases, task, config)
     compare(cases, prepared, snapshot, dataset)
     notes = [doubt_labels(cases, task, config.on_conflict), _stale_answers(snapshot, task)]
@@ -415,12 +448,14 @@ def assess(
 
 
 def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say how many answers of people no longer count because the task asks for others now."""
-    said = latest(snapshot.committed_decisions(Verb.COLLECT))
-    human = said.filter(pl.col("label_source") == LabelSource.HUMAN.value)
+    """Say how many answers of people no longer count because the task asks for others now.
+
+    *Unusable* is among them: whether a row can be used is another question where the answers are others.
+    """
     current = snapshot.current_records().select("record_id", "revision")
-    stale = human.filter(pl.col("task_digest") != task.task_digest())
-    count = stale.join(current, on=["record_id", "revision"], how="semi").select(pl.len()).collect().item()
+    said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
+    stale = said.filter(pl.col("task_digest") != task.task_digest()).collect()
+    count = sum(standing(decision) is not Standing.NOTHING for decision in from_frame(stale))
     if not count:
         return ""
     return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"

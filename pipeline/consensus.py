@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame, latest, question_key, still_valid
+from pipeline.decisions import about, from_frame, latest, question_key, still_valid
 from pipeline.labeling import read_result
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
@@ -35,12 +35,12 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
 
     A record whose answer was taken back gets its last automatic decision again.
     """
-    task_digest = dataset.task.task_digest()
-    annotations = _by_record(snapshot, dataset.task)
-    current = {d.record_id: d for d in from_frame(_of(snapshot.current_decisions(), annotations))}
-    collected = latest(still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task_digest))
-    said = {d.record_id: d for d in from_frame(_of(collected, annotations))}
-    asked = {d.record_id: d for d in origins(snapshot, task_digest, annotations)}
+    task, now = dataset.task, snapshot.current_decisions()
+    annotations = _by_record(snapshot, task)
+    current = {d.record_id: d for d in from_frame(_of(now, annotations))}
+    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
+    said = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), annotations))}
+    asked = {d.record_id: d for d in origins(snapshot, now, task, annotations)}
     decisions = []
     for record_id, items in annotations.items():
         if record_id not in current or record_id not in asked:
@@ -57,13 +57,21 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     return decisions
 
 
-def origins(snapshot: Snapshot, task_digest: str, records: Iterable[str]) -> Iterator[Decision]:
-    """The last decision about each of some records, as it is now, that no person had a part in."""
+def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: Iterable[str]) -> Iterator[Decision]:
+    """The last decision about each of some records, as it is now, that no person had a part in.
+
+    Args:
+        snapshot: the committed state.
+        asked: ``record_id`` and ``inputs`` of the records as they are now.
+        task: the dataset's task.
+        records: their ids.
+    """
     automatic = snapshot.committed_decisions(Verb.CURATE).filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
         ~pl.col("reasons").str.contains_any([f'"code":"{code}"' for code in _OF_PEOPLE]),
     )
-    yield from from_frame(_of(latest(still_valid(automatic, snapshot, task_digest)), records))
+    present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
+    yield from from_frame(_of(latest(present), records))
 
 
 def had_people(decision: Decision) -> bool:

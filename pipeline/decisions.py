@@ -55,6 +55,25 @@ def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -
     return same_task.join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
 
 
+def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.LazyFrame:
+    """Those of some decisions that were made about what their records ask now; another field map asks another thing.
+
+    Args:
+        decisions: in any order, which is kept.
+        asked: ``record_id`` and the present ``inputs`` as JSON.
+        task: says which inputs ask the same.
+    """
+    # A row that breaks the schema has no inputs.
+    now = asked.select("record_id", now=pl.col("inputs").fill_null("{}"))
+    joined = decisions.join(now, on="record_id", how="inner", maintain_order="left")
+    differ = joined.filter(pl.col("inputs") != pl.col("now")).select("inputs", "now").unique().collect()
+    # Other spaces or another case make no other question.
+    alike = [pair for pair in differ.iter_rows() if len({inputs_key(task, orjson.loads(text)) for text in pair}) == 1]
+    same = pl.LazyFrame(alike, schema={"inputs": pl.String, "now": pl.String}, orient="row").with_columns(same=True)
+    found = joined.join(same, on=["inputs", "now"], how="left", maintain_order="left")
+    return found.filter((pl.col("inputs") == pl.col("now")) | pl.col("same").fill_null(value=False)).drop("now", "same")
+
+
 def question_key(decision: Decision, task: type[Task]) -> str:
     """The push key of the question that a decision's record asks people."""
     return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))

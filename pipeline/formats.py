@@ -67,6 +67,8 @@ class RawRow:
     were read."""
     row: dict[str, Any] | None = None
     error: Reason | None = None
+    holds_others: bool = False
+    """Whether an unreadable row may have swallowed others: it is a whole JSON file, or a quote was not closed."""
 
 
 def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
@@ -152,7 +154,8 @@ def _read_json(data: bytes) -> Iterator[RawRow]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        yield RawRow(1, data, error=_unreadable(_json_problem(data, error) + _jsonl_hint(data)))
+        problem = _json_problem(data, error) + _jsonl_hint(data)
+        yield RawRow(1, data, error=_unreadable(problem), holds_others=True)
         return
     if _LONG_INTEGER.search(data):
         # The rows are written anew, so digits that a float drops would be gone for good, ids among them.
@@ -161,8 +164,10 @@ def _read_json(data: bytes) -> Iterator[RawRow]:
     if isinstance(value, list):
         for number, element in enumerate(value, start=1):
             yield _json_row(number, _compact(element), element)
+    elif isinstance(value, dict):
+        yield _json_row(1, _compact(value), value)
     else:
-        yield _json_row(1, _compact(value) if isinstance(value, dict) else data, value)
+        yield RawRow(1, data, error=_not_an_object(value), holds_others=True)
 
 
 def _exact(digits: str) -> int | str:
@@ -265,6 +270,7 @@ class _Lines:
         self._stream = iter(stream)
         self._taken: list[bytes] = []
         self._number = 0
+        self._ended = False
         self.first = 1
         """Number of the current row's first line."""
         self.problem = ""
@@ -274,7 +280,10 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._stream)
+        line = next(self._stream, None)
+        if line is None:
+            self._ended = True
+            raise StopIteration
         self._number += 1
         if self._number == 1:
             line = line.removeprefix(BOM)
@@ -299,12 +308,16 @@ class _Lines:
         """The current row's lines in words."""
         return f"line {self.first}" if self._number == self.first else f"lines {self.first} to {self._number}"
 
+    def may_hold_others(self) -> bool:
+        """Whether the current row, which is broken, ran over the next lines or into the end of the file."""
+        return self._ended or self._number > self.first
+
 
 def _read_csv(path: Path, stream: Iterable[bytes], delimiter: str) -> Iterator[RawRow]:
     """Rows under a header; blank lines are skipped, empty cells are None, cells may hold line breaks.
 
-    A quote that is never closed takes all lines up to the end into one unreadable row: guessing where the
-    row was meant to end could turn the inside of a text into rows.
+    A quote that is not closed takes all lines up to the next quote, or to the end, into one unreadable row:
+    guessing where the row was meant to end could turn the inside of a text into rows.
     """
     csv.field_size_limit(MAX_CELL)
     lines = _Lines(stream)
@@ -315,7 +328,8 @@ def _read_csv(path: Path, stream: Iterable[bytes], delimiter: str) -> Iterator[R
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield RawRow(lines.first, lines.raw(), error=_unreadable(f"{error} in {lines.span()}"))
+            problem = _unreadable(f"{error} in {lines.span()}")
+            yield RawRow(lines.first, lines.raw(), error=problem, holds_others=lines.may_hold_others())
             continue
         if cells is None:
             return

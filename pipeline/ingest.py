@@ -2,6 +2,7 @@
 
 A record's identity is its source and key; its revision is its content. The same file again adds
 nothing, a changed row is a new revision, and in a snapshot source a vanished row is withdrawn.
+A snapshot source that is empty or damaged is refused: its rows may only seem to be gone.
 """
 
 import glob
@@ -30,6 +31,8 @@ _CHUNK_BYTES = 64 * 2**20
 _DOWNLOAD_TIMEOUT_S = 60.0
 _EXACT_BELOW = 2**53
 """Smaller whole numbers are the same as floats."""
+_TYPES = tuple(f"{kind.__name__}:" for kind in (bool, int, float, list, dict, str))
+"""How the keys of all that a row can hold begin, where its type must be told."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,15 @@ def ingest(
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
-            source came back empty.
+            source came back empty or damaged.
     """
     work = store.work(run)
     chunks: list[Path] = []
+    found = {source.name: _Found() for source in sources}
     lines = 0
     for source in sources:
         files = source_files(source, folder, work)
-        for frame in _frames(source, files, folder, run, start=lines):
+        for frame in _frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
             frame.write_parquet(chunks[-1], compression="zstd", compression_level=1)
             lines += frame.height
@@ -86,7 +90,7 @@ def ingest(
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         index = _index(chunks)
         wanted = _new_positions(index, present)
-        gone = _withdrawals(index, present, sources, run)
+        gone = _withdrawals(index, present, sources, found, run)
         nonlocal added, withdrawn
         added, withdrawn = wanted.height, gone
         for chunk in chunks:
@@ -152,14 +156,46 @@ def _fetch(source: Source, work: Path) -> Path:
     return target
 
 
+@dataclass
+class _Found:
+    """What was found in a source: it says whether the absence of a row can be believed."""
+
+    readable: bool = False
+    """There is a row that can be read."""
+    unreadable: str = ""
+    """The first row that cannot be: its place, and why."""
+    swallowing: str = ""
+    """The first of these that may have swallowed others."""
+
+    def note(self, file: str, row: RawRow) -> None:
+        """Take one more row into account."""
+        if row.error is None:
+            self.readable = True
+            return
+        problem = f"{file}:{row.line} ({row.error.detail})"
+        self.unreadable = self.unreadable or problem
+        if row.holds_others:
+            self.swallowing = self.swallowing or problem
+
+    def damage(self) -> str:
+        """Why rows may only seem to be gone; empty where they are."""
+        if not self.readable and self.unreadable:
+            return f"has no row that can be read, from {self.unreadable} on"
+        if self.swallowing:
+            return f"cannot be read at {self.swallowing}, nor can the rows that this one may have swallowed"
+        return ""
+
+
 _READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
 
 
-def _frames(source: Source, files: list[Path], folder: Path, run: str, start: int) -> Iterator[pl.DataFrame]:
+def _frames(
+    source: Source, files: list[Path], folder: Path, found: _Found, run: str, start: int
+) -> Iterator[pl.DataFrame]:
     """The rows of a source as frames in the shape of the ``records`` table."""
     schema = SCHEMAS[Table.RECORDS]
     now = datetime.now(UTC)
-    for rows in _chunks(source, files, folder):
+    for rows in _chunks(source, files, folder, found):
         # By columns: row by row, polars takes several times as long.
         columns = dict(zip(_READ_COLUMNS, zip(*rows, strict=True), strict=True))
         frame = pl.DataFrame(columns, schema={name: schema[name] for name in _READ_COLUMNS}).with_columns(
@@ -173,7 +209,7 @@ def _frames(source: Source, files: list[Path], folder: Path, run: str, start: in
         start += len(rows)
 
 
-def _chunks(source: Source, files: list[Path], folder: Path) -> Iterator[list[tuple[Any, ...]]]:
+def _chunks(source: Source, files: list[Path], folder: Path, found: _Found) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a source, as many at a time as memory should hold."""
     occurrences: Counter[bytes] = Counter()
     rows: list[tuple[Any, ...]] = []
@@ -181,6 +217,7 @@ def _chunks(source: Source, files: list[Path], folder: Path) -> Iterator[list[tu
     for file in files:
         shown = _shown(file, folder, source)
         for raw in _read(source, file):
+            found.note(shown, raw)
             revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
             key = _key(source, raw, revision, occurrences)
             error = raw.error.model_dump_json() if raw.error else ""
@@ -212,8 +249,9 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
         # One empty cell makes floats of a whole column of integers.
         value = int(value)
     if value is not None and value != "":
-        # The type is part of the key: 1 and "1" are two ids.
-        return value if isinstance(value, str) else f"{type(value).__name__}:{value}"
+        # The type is part of the key: 1, "1" and "int:1" are three ids. Most texts stay as they are.
+        typed = not isinstance(value, str) or value.startswith(_TYPES)
+        return f"{type(value).__name__}:{value}" if typed else value
     digest = revision.digest()
     occurrences[digest] += 1
     return f"{revision.hexdigest()}#{occurrences[digest]}"
@@ -268,13 +306,14 @@ def _new_positions(index: pl.DataFrame, present: pl.LazyFrame) -> pl.DataFrame:
     return pl.concat([last, earlier, again]).select("position").unique()
 
 
-def _withdrawals(index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], run: str) -> pl.DataFrame:
+def _withdrawals(
+    index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, _Found], run: str
+) -> pl.DataFrame:
     """Marker rows for records of snapshot sources that were not read this time, and of sources that are gone.
 
     Nobody could be rid of a source's rows otherwise; with the source they come back as they were.
     """
     appended = [source.name for source in sources if source.mode is Mode.APPEND]
-    snapshots = {source.name for source in sources if source.mode is Mode.SNAPSHOT}
     latest = (
         present.filter(~pl.col("source").is_in(appended))
         .sort("batch", "position")
@@ -282,14 +321,11 @@ def _withdrawals(index: pl.DataFrame, present: pl.LazyFrame, sources: list[Sourc
         .filter(~pl.col("withdrawn"))
         .collect()
     )
-    empty = snapshots - set(index["source"].unique())
-    for name, count in latest.group_by("source").len().iter_rows():
-        if name in empty:
-            raise SourceError(
-                f"snapshot source '{name}' is empty, which would withdraw all its {count} records; "
-                "restore its file, or set `mode: append`"
-            )
     gone = latest.join(index, on="record_id", how="anti", maintain_order="left")
+    for source in sources:
+        if source.mode is Mode.SNAPSHOT:
+            known, lost = (rows.filter(pl.col("source") == source.name) for rows in (latest, gone))
+            _require_sound(source.name, found[source.name], known, lost)
     first = index.height
     return gone.with_columns(
         withdrawn=pl.lit(True),
@@ -298,3 +334,19 @@ def _withdrawals(index: pl.DataFrame, present: pl.LazyFrame, sources: list[Sourc
         ingested_at=pl.lit(datetime.now(UTC)).cast(SCHEMAS[Table.RECORDS]["ingested_at"]),
         raw=pl.lit(b""),
     ).select(SCHEMAS[Table.RECORDS].names())
+
+
+def _require_sound(name: str, found: _Found, known: pl.DataFrame, lost: pl.DataFrame) -> None:
+    """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end."""
+    if lost.height and not (found.readable or found.unreadable):
+        raise SourceError(
+            f"snapshot source '{name}' is empty, which would withdraw all its {known.height} records; "
+            "restore its file, or set `mode: append`"
+        )
+    # A broken row that is gone, or broken otherwise, is no loss.
+    count = lost.filter(pl.col("error") == "").height
+    if count and (damage := found.damage()):
+        raise SourceError(
+            f"snapshot source '{name}' {damage}, which would withdraw {count} of its {known.height} records; "
+            "mend or restore the file, or set `mode: append`"
+        )

@@ -15,8 +15,8 @@ from pipeline.publish import Release, publish
 from pipeline.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.split import SplitRow, assign_splits
 from pipeline.store import Run, Snapshot, Store
-from pipeline.tables import SCHEMAS, Table
-from pipeline.versions import list_versions
+from pipeline.tables import SCHEMAS, Table, Verb
+from pipeline.versions import list_versions, readable_versions
 from schemas.fate import Fate
 from schemas.manifest import Funnel, Manifest
 from schemas.record import Decision
@@ -104,6 +104,16 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
         group=decision.group,
         tokens=decision.tokens,
     )
+
+
+def adopt_versions(store: Store, name: str) -> None:
+    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows."""
+    committed = store.snapshot().published_versions()
+    for manifest in readable_versions(store.releases)[0]:
+        if manifest.version not in committed and manifest.name == name:
+            run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
+            summary = {"version": manifest.version, "digest": manifest.digest}
+            store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:

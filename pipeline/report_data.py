@@ -260,7 +260,7 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
 
 def _review(state: _State) -> Review:
     asked = [decision.record_id for decision in state.decisions if decision.routed is not None]
-    before = {d.record_id: d for d in origins(state.snapshot, state.task.task_digest(), asked)}
+    before = {d.record_id: d for d in origins(state.snapshot, state.snapshot.current_decisions(), state.task, asked)}
     said = deciding_state(state.snapshot, state.task)
     counts: Counter[str] = Counter()
     changed: list[Decision] = []

@@ -25,7 +25,7 @@ class Topic(StrEnum):
 
 
 class CustomerQuestion(Task):
-    """Name the topic of this customer question: billing, delivery or returns."""
+    """Name the topic of this customer question."""
 
     question: Input[str]
     topic: Target[Topic]
@@ -38,11 +38,7 @@ from schemas.task import Input, Target, Task, soft_check
 
 
 class Appointment(Task):
-    """Extract the appointment from this message.
-
-    Answer with one line of JSON with the fields person, day (YYYY-MM-DD) and place. Leave out the place if the
-    message names none.
-    """
+    """Extract the appointment from this message."""
 
     message: Input[str]
     person: Target[str]

@@ -160,8 +160,9 @@ def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
     """The fate, as far as it does not depend on the budget."""
     if case.human is Standing.UNUSABLE:
         return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
-    if case.rejects and case.human is Standing.NOTHING:
-        return _Outcome(Fate.REJECTED, case.rejects)
+    if case.rejects:
+        # Whatever a person said: such a row would spoil the training, or must not be handed on.
+        return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
     if case.text_key in unusable:
         detail = "a person marked a row with the same input"
         return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)

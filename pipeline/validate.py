@@ -1,6 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pipeline.normalise import input_texts, inputs_key, match_key, normalise_row
 from pipeline.screen import screen
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
+from schemas.field import JsonValue
 
 PREPARED = pl.Schema(
     {
@@ -25,7 +26,8 @@ PREPARED = pl.Schema(
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
-        "partition": pl.String(),
+        # What it shares with others of its group, one entry a field of split.group_by.
+        "partitions": pl.List(pl.String()),
         "fixed_split": pl.String(),
         # JSON lists of reasons: why it is rejected, why a person must look.
         "rejects": pl.String(),
@@ -73,14 +75,13 @@ def _prepare(
     # A source that was taken out of the file keeps its records until the next curate.
     split = source.split if source else None
     if raw is None:
-        return (*place, "", "", None, None, "", split, f"[{record['error']}]", "[]")
-    partition = _partition(raw, dataset.config.split.group_by)
+        return (*place, "", "", None, None, [], split, f"[{record['error']}]", "[]")
+    partitions = partitions_of(raw, dataset.config.split.group_by)
     parsed = dataset.task.task_parse(task_fields(raw, source, dataset))
     if parsed.problems:
-        return (*place, "", "", None, None, partition, split, _json(parsed.problems), "[]")
+        return (*place, "", "", None, None, partitions, split, _json(parsed.problems), "[]")
     texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
-    texts |= {f"target {name}": "\n".join(_texts_in(value)) for name, value in (parsed.targets or {}).items()}
-    findings = screen(texts, dataset.config.screen)
+    findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
     rejects = [finding.reason for finding in findings if finding.action is Action.REJECT]
     holds = [finding.reason for finding in findings if finding.action is Action.REVIEW]
     text = "\n".join(input_texts(dataset.task, parsed.inputs))
@@ -90,11 +91,16 @@ def _prepare(
         inputs_key(dataset.task, parsed.inputs),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
-        partition,
+        partitions,
         split,
         _json(rejects),
         _json([*parsed.doubts, *holds]),
     )
+
+
+def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
+    """The texts of an answer as screening names them."""
+    return {f"target {name}": "\n".join(_texts_in(value)) for name, value in targets.items()}
 
 
 def _texts_in(value: Any) -> Iterator[str]:
@@ -117,10 +123,10 @@ def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDatas
     return normalise_row(row, row.keys(), dataset.config.normalise)
 
 
-def _partition(raw: dict[str, Any], group_by: list[str]) -> str:
-    """What the rows of one group have in common; empty where a row has none of the fields."""
-    values = [_group_value(field_value(raw, name)) for name in group_by]
-    return orjson.dumps(values).decode() if any(values) else ""
+def partitions_of(raw: dict[str, Any], group_by: list[str]) -> list[str]:
+    """What the row of some fields shares with others of its group: a field with its value, for every one it has."""
+    values = {name: _group_value(field_value(raw, name)) for name in group_by}
+    return [orjson.dumps(pair).decode() for pair in values.items() if pair[1]]
 
 
 def _group_value(value: Any) -> str:

@@ -136,8 +136,26 @@ class Task(BaseModel):
 
     @classmethod
     def task_instruction(cls) -> str:
-        """The docstring without its indentation: the system message, and what annotators read."""
+        """The docstring without its indentation: the beginning of the system message, and what annotators read."""
         return inspect.cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def task_answer_form(cls) -> str:
+        """What the model is told beside the instruction: the choices, or the fields of the JSON that it must write.
+
+        Without it an untuned model cannot know the answers that count, and would be compared unfairly.
+        Annotators see the form instead. Empty leaves it out, say where hundreds of choices make long prompts.
+        """
+        fields = cls.task_targets()
+        if len(fields) == 1 and not fields[0].many:
+            form = _value_form(fields[0])
+            nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
+            return f"Answer with {form}{nothing}." if form else ""
+        notes = {field.name: "; ".join(filter(None, [_value_form(field), field.description])) for field in fields}
+        named = (f"{name} ({note})" if note else name for name, note in notes.items())
+        absent = any(field.optional or field.many for field in fields)
+        without = " Leave out what the input does not say." if absent else ""
+        return f"Answer with one line of JSON with the fields {', '.join(named)}.{without}"
 
     @classmethod
     def task_digest(cls) -> str:
@@ -218,12 +236,13 @@ class Task(BaseModel):
     # --- chat ---------------------------------------------------------------------------------
     @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
-        """System and user message: the instruction, and the inputs (named, where there are several)."""
+        """System and user message: instruction and form of the answer; the inputs (named, where there are several)."""
         texts = {name: _as_text(inputs[name]) for name in cls.task_names(Role.INPUT)}
         named = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
         user = named if len(texts) > 1 else "".join(texts.values())
+        told = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
         return [
-            Message(role=Speaker.SYSTEM, content=cls.task_instruction()),
+            Message(role=Speaker.SYSTEM, content=told),
             Message(role=Speaker.USER, content=user),
         ]
 
@@ -406,3 +425,19 @@ def _shape(schema: Any) -> Any:
             sorted(value, key=repr) if key in ("enum", "required") and isinstance(value, list) else _shape(value)
         )
     return shape
+
+
+def _value_form(field: TargetField) -> str:
+    """How a model must write a value; empty for texts, which are written as they are."""
+    if field.many:
+        return "a list of texts"
+    # A comma in a choice would look like the end of it.
+    comma = "; " if any("," in choice for choice in field.choices) else ", "
+    return {
+        ValueType.CHOICE: f"one of: {comma.join(field.choices)}",
+        ValueType.BOOLEAN: "true or false",
+        ValueType.INTEGER: "a whole number",
+        ValueType.NUMBER: "a number",
+        ValueType.DATE: "a date as YYYY-MM-DD",
+        ValueType.TEXT: "",
+    }[field.type]

@@ -24,7 +24,7 @@ NEAR_BOTH = "either party may end the lease on notice of ninety days in writing 
 def row(record_id: str, text: str = CLAUSE, answer: str | None = "law", **more: object) -> Candidate:
     order = int("".join(filter(str.isdigit, record_id)) or 0)
     base = Candidate(record_id=record_id, text=text, key=" ".join(words(text)), answer=answer, human=False, order=order)
-    return replace(base, **more)
+    return replace(base, **({"published": more.get("split") is not None} | more))
 
 
 def between(left: str, right: str) -> tuple[str, str, str]:
@@ -312,11 +312,74 @@ def test_threshold_1_finds_exact_duplicates_only() -> None:
 
 # --- groups and splits ------------------------------------------------------------------------
 def test_rows_of_one_partition_move_together() -> None:
-    rows = [row("r1", partition="A"), row("r2", text=LEASE, partition="A"), row("r3", text=NEAR_BOTH)]
+    rows = [row("r1", partitions=("A",)), row("r2", text=LEASE, partitions=("A",)), row("r3", text=NEAR_BOTH)]
     result = resolve(rows, threshold=0.7)
     assert [result[name].group for name in ("r1", "r2", "r3")] == ["r1", "r1", "r3"]
 
 
+def test_to_share_one_of_several_partitions_is_enough_to_move_together() -> None:
+    rows = [
+        row("r1", partitions=("contract 1", "author 1")),
+        row("r2", text=LEASE, partitions=("contract 1", "author 2")),
+        row("r3", text=NEAR_BOTH, partitions=("contract 3", "author 2")),
+    ]
+    assert {one.group for one in resolve(rows, threshold=0.7).values()} == {"r1"}
+
+
+def test_a_past_row_binds_its_partition() -> None:
+    past = row("r1", past=True, split="test", partitions=("A",))
+    result = resolve([past, row("r2", text=LEASE, partitions=("A",))], threshold=0.7)
+    assert result["r2"].split == "test"
+
+
+def test_any_of_drops_an_answer_that_a_person_replaced_unless_another_confirmed_it() -> None:
+    rows = [row("r1", answer="term", human=True, replaced="law"), row("r2"), row("r3", answer="rent")]
+    result = resolve(rows, 0.7, OnConflict.ANY_OF)
+    assert result["r2"].overruled_by == "r1"
+    assert result["r1"].is_kept and result["r3"].is_kept
+    again = resolve([*rows, row("r4", human=True)], 0.7, OnConflict.ANY_OF)
+    assert (again["r2"].duplicate_of, again["r4"].is_kept) == ("r4", True)
+
+
+def test_a_row_that_waits_for_a_person_swallows_no_clean_one() -> None:
+    result = resolve([row("r1", text=f"{NEAR} forthwith", held=True), row("r2")], threshold=0.7)
+    assert result["r1"].duplicate_of == "r2"
+
+
+# --- evaluation sets --------------------------------------------------------------------------
+EVALUATION: dict[str, object] = {"split": "test", "published": False}
+TO_TRAIN_ON: dict[str, object] = {"split": "train", "published": False}
+
+
+@pytest.mark.parametrize("text", [CLAUSE, f"{NEAR} forthwith"], ids=["same key", "similar"])
+def test_of_two_copies_the_one_of_the_evaluation_set_is_kept(text: str) -> None:
+    for threshold in (0.7, 1.0):
+        result = resolve([row("r1", text=text, human=True, **TO_TRAIN_ON), row("r2", **EVALUATION)], threshold)
+        assert result["r2"].is_kept and result["r2"].split == "test"
+        if threshold < 1 or text == CLAUSE:
+            assert result["r1"].duplicate_of == "r2"
+
+
+def test_a_row_to_train_on_that_resembles_an_evaluation_row_of_another_answer_is_left_out() -> None:
+    result = resolve([row("r1", answer="term", **TO_TRAIN_ON), row("r2", text=NEAR, **EVALUATION)], threshold=0.7)
+    assert (result["r1"].bridges, result["r2"].is_kept) == (("test", "train"), True)
+
+
+@pytest.mark.parametrize("threshold", [0.7, 1.0])
+@pytest.mark.parametrize("text", [CLAUSE, f"{NEAR} forthwith"], ids=["same key", "similar"])
+def test_an_evaluation_row_like_one_that_was_published_to_train_on_is_left_out(text: str, threshold: float) -> None:
+    result = resolve([row("r1", text=text, split="train"), row("r2", **EVALUATION)], threshold)
+    assert result["r1"].is_kept and result["r1"].split == "train"
+    similar = threshold < 1 or text == CLAUSE
+    assert result["r2"].bridges == (("test", "train") if similar else None)
+
+
+def test_an_evaluation_row_without_an_answer_evaluates_nothing() -> None:
+    result = resolve([row("r1", **TO_TRAIN_ON), row("r2", answer=None, **EVALUATION)], threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+
+
+# --- bridges ----------------------------------------------------------------------------------
 def test_a_new_row_that_resembles_rows_of_two_splits_is_a_bridge() -> None:
     left, middle, right = between("east", "west")
     rows = [
@@ -341,11 +404,11 @@ def test_a_preferred_new_row_does_not_swallow_published_rows_of_two_splits() -> 
 
 def test_a_chain_of_new_rows_between_two_splits_breaks_at_its_last_row() -> None:
     rows = [
-        row("r1", split="train", partition="A"),
-        row("r2", text=LEASE, split="test", partition="B"),
+        row("r1", split="train", partitions=("A",)),
+        row("r2", text=LEASE, split="test", partitions=("B",)),
         row("r3", text=NEAR, answer="term"),
-        row("r4", text=f"{LEASE} now", answer="term", partition="C"),
-        row("r5", text=f"{NEAR} so", answer="rent", partition="C"),
+        row("r4", text=f"{LEASE} now", answer="term", partitions=("C",)),
+        row("r5", text=f"{NEAR} so", answer="rent", partitions=("C",)),
     ]
     result = resolve(rows, threshold=0.7)
     assert result["r3"].split == "train"
@@ -407,8 +470,11 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
             answer=draw(st.sampled_from([None, "a", "b"])),
             human=draw(st.sampled_from([False, False, True])),
             order=order,
-            partition=draw(st.sampled_from(["", "", "p", "q"])),
-            split=draw(SPLITS),
+            held=draw(st.booleans()),
+            partitions=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
+            split=(split := draw(SPLITS)),
+            published=split is not None and draw(st.booleans()),
+            replaced=draw(st.sampled_from([None, None, "a", "b"])),
         )
         for number, order in enumerate(orders)
     ]
@@ -479,7 +545,8 @@ def test_an_overruled_row_differs_from_a_person_s_answer_to_the_same_input(
             assert ruler.key == by_id[name].key
             assert None not in (ruler.answer, by_id[name].answer)
             assert ruler.answer != by_id[name].answer
-            assert config[1] is OnConflict.REVIEW
+            replaced = {row.replaced for row in rows if row.human and row.key == ruler.key}
+            assert config[1] is OnConflict.REVIEW or by_id[name].answer in replaced
 
 
 @given(candidate_lists(), CONFIGS)
@@ -496,6 +563,6 @@ def test_groups_never_span_two_splits_and_hold_what_belongs_together(
     for row in kept:
         assert row.split in (None, result[row.record_id].split)
         for other in kept:
-            together = row.key == other.key or (row.partition and row.partition == other.partition)
+            together = row.key == other.key or set(row.partitions) & set(other.partitions)
             if together:
                 assert result[row.record_id].group == result[other.record_id].group

@@ -227,6 +227,26 @@ def test_broken_quotes_are_error_rows_with_their_lines(tmp_path: Path) -> None:
     assert (rows[2].line, rows[2].raw) == (4, b'"3\n4,5')
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "held"),
+    [
+        ("a.csv", b'a,b\n1,"x"y\n1,2,3\n\xff,2\n1,2\n', [False, False, False, False]),
+        ("a.csv", b'a,b\n1,"x\n1,"y"\n1,2\n', [True, False]),
+        ("a.csv", b'a,b\n1,2\n"3\n4,5\n', [False, True]),
+        ("a.csv", b'a,b\n1,2\n3,"4', [False, True]),
+        ("a.json", b'[{"a": 1}, {', [True]),
+        ("a.json", b"null", [True]),
+        ("a.json", b'[{"a": 1}, null]', [False, False]),
+        ("a.json", b'{"a": 1}', [False]),
+        ("a.jsonl", b'{"a": 1}\n{"a"\nnull', [False, False, False]),
+    ],
+)
+def test_a_row_that_may_have_swallowed_others_is_marked(
+    tmp_path: Path, name: str, data: bytes, held: list[bool]
+) -> None:
+    assert [row.holds_others for row in read(tmp_path, name, data)] == held
+
+
 def test_a_csv_row_that_is_no_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.csv", b"a,b\ncaf\xe9,x\ny,z\n")
     assert (detail(rows[0]), rows[0].raw) == (f"line 2: byte 3 (0xe9) is not UTF-8; {LATIN_1}", b"caf\xe9,x")
@@ -362,9 +382,12 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     assert [row.row for row in read(tmp_path, "a.csv.zst", zst)] == [{"a": "1", "b": "2"}]
 
 
-def test_a_cut_off_compressed_file_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+def test_a_cut_off_compressed_file_is_an_error(tmp_path: Path, name: str) -> None:
+    lines = b'{"a":1}\n' * 1000
+    whole = gzip.compress(lines) if name.endswith(".gz") else pa.compress(lines, codec="zstd", asbytes=True)
     with pytest.raises(SourceError, match="Truncated compressed stream; replace or repair the file"):
-        read(tmp_path, "a.jsonl.gz", gzip.compress(b'{"a":1}\n' * 1000)[:-9])
+        read(tmp_path, name, whole[:-9])
 
 
 @pytest.mark.parametrize("name", ["gone.jsonl", "gone.parquet", "gone.csv.gz"])

@@ -101,6 +101,17 @@ def test_the_type_of_an_id_is_part_of_it_and_an_empty_id_is_none(home: Home) -> 
     assert home.current().height == 6
 
 
+def test_a_text_that_looks_like_the_key_of_another_type_is_an_id_of_its_own(home: Home) -> None:
+    ids = [1, "int:1", True, "bool:True", 1.5, "float:1.5", [1], "list:[1]", {"a": 1}, "dict:{'a': 1}"]
+    ids += ["str:int:1", "str:", "string:1", "a:int:1"]
+    home.write("data.jsonl", [{"id": value} for value in ids])
+    home.ingest(KEYED)
+    assert home.current()["record_id"].n_unique() == len(ids)
+    keys = dict(zip(map(repr, ids), home.current().sort("position")["key"], strict=True))
+    assert (keys["1"], keys["'int:1'"], keys["'str:int:1'"]) == ("int:1", "str:int:1", "str:str:int:1")
+    assert (keys["'string:1'"], keys["'a:int:1'"]) == ("string:1", "a:int:1"), "ordinary ids stay as they are"
+
+
 def test_a_key_may_lie_inside_the_row(home: Home) -> None:
     home.write("data.jsonl", [{"meta": {"id": "a"}, "x": 1}, {"meta": {"id": "a"}, "x": 2}, {"meta": 3}])
     home.ingest(Source(name="s", path="data.jsonl", key="meta.id"))
@@ -246,6 +257,113 @@ def test_an_empty_snapshot_is_refused_since_it_would_withdraw_everything(home: H
         "snapshot source 's' is empty, which would withdraw all its 2 records; restore its file, or set `mode: append`"
     )
     assert home.current().height == 2
+
+
+def refused(home: Home, *sources: Source) -> str:
+    """Why an ingestion is refused, which must leave everything as it was."""
+    version, before = home.store.version(Table.RECORDS), home.current()
+    with pytest.raises(SourceError) as caught:
+        home.ingest(*sources)
+    assert "\n" not in str(caught.value)
+    assert home.store.version(Table.RECORDS) == version
+    assert home.current().equals(before)
+    return str(caught.value)
+
+
+ADVICE = "mend or restore the file, or set `mode: append`"
+
+
+def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Home) -> None:
+    home.write("data.jsonl", [{"id": 1}, {"id": 2}, "not json"])
+    home.ingest(SNAPSHOT)
+    home.write("data.jsonl", ["<html>", "[1]"])
+    assert refused(home, SNAPSHOT) == (
+        "snapshot source 's' has no row that can be read, from data.jsonl:1 (unexpected character, expected a JSON "
+        f"value at column 1) on, which would withdraw 2 of its 3 records; {ADVICE}"
+    )
+    home.write("data.jsonl", ["<html>", {"id": 2}])
+    assert home.ingest(SNAPSHOT) == Ingested(lines=2, added=1, withdrawn=2)
+
+
+def test_a_snapshot_that_never_had_a_readable_row_may_be_broken_in_another_way(home: Home) -> None:
+    """Or nobody could mend it step by step."""
+    home.write("data.jsonl", ["not json"])
+    home.ingest(SNAPSHOT)
+    home.write("data.jsonl", ["no json either"])
+    assert home.ingest(SNAPSHOT) == Ingested(lines=1, added=1, withdrawn=1)
+
+
+TABLE = "id,text\n" + "".join(f'{number},"row {number}"\n' for number in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "lost"),
+    [
+        ('2,"row 2"\n', '2,"row 2\n', "b.csv:3 (',' expected after '\"' in lines 3 to 4)", 2),
+        ('"row 5"', '"row 5', "b.csv:6 (unexpected end of data in line 6)", 1),
+        ('2,"row 2"\n3,"row 3"\n4,"row 4"\n5,"row 5"', '2,"row 2\n3,4\n', "b.csv:3 (unexpected end of data in ", 4),
+    ],
+)
+def test_a_snapshot_with_a_quote_that_is_not_closed_is_refused(
+    home: Home, old: str, new: str, where: str, lost: int
+) -> None:
+    source = Source(name="s", path="*.csv", key="id", mode=Mode.SNAPSHOT)
+    (home.folder / "a.csv").write_text("id,text\n0,whole\n")
+    (home.folder / "b.csv").write_text(TABLE)
+    home.ingest(source)
+    (home.folder / "b.csv").write_text(TABLE.replace(old, new))
+    message = refused(home, source)
+    assert message.startswith(f"snapshot source 's' cannot be read at {where}")
+    assert message.endswith(f", which would withdraw {lost} of its 6 records; {ADVICE}")
+
+
+@pytest.mark.parametrize("broken", ['[{"id": 1}, {"id"', "", "null", '{"id": 1}\n{"id": 2}\n'])
+def test_a_snapshot_with_a_json_file_that_is_broken_as_a_whole_is_refused(home: Home, broken: str) -> None:
+    source = Source(name="s", path="*.json", key="id", mode=Mode.SNAPSHOT)
+    (home.folder / "a.json").write_text('[{"id": 0}]')
+    (home.folder / "b.json").write_text('[{"id": 1}, {"id": 2}]')
+    home.ingest(source)
+    (home.folder / "b.json").write_text(broken)
+    message = refused(home, source)
+    assert message.startswith("snapshot source 's' cannot be read at b.json:1 (")
+    assert message.endswith(f", which would withdraw 2 of its 3 records; {ADVICE}")
+
+
+def test_damage_that_withdraws_nothing_refuses_nothing(home: Home) -> None:
+    """Neither in a source that was broken from the start, nor in one to which a broken file comes."""
+    source = Source(name="s", path="*.json", key="id", mode=Mode.SNAPSHOT)
+    (home.folder / "a.json").write_text("[{")
+    home.ingest(source)
+    (home.folder / "a.json").write_text('[{"id": 1}]')
+    assert home.ingest(source) == Ingested(lines=1, added=1, withdrawn=1)
+    (home.folder / "b.json").write_text("[{")
+    assert home.ingest(source) == Ingested(lines=2, added=1, withdrawn=0)
+    (home.folder / "b.json").write_text("[{,")
+    assert home.ingest(source) == Ingested(lines=2, added=1, withdrawn=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "broken"),
+    [
+        ("data.jsonl", '{"id": 1}\n{"id": 2}\n', '{"id": 1}\n{"id": \n'),
+        ("data.csv", "id,text\n1,a\n2,b\n", "id,text\n1,a\n2,b,c\n"),
+        ("data.csv", "id,text\n1,a\n2,b\n", 'id,text\n1,a\n2,"b"c\n'),
+        ("data.json", '[{"id": 1}, {"id": 2}]', '[{"id": 1}, 2]'),
+    ],
+)
+def test_one_bad_row_is_withdrawn_and_refuses_nothing(home: Home, name: str, whole: str, broken: str) -> None:
+    source = Source(name="s", path=name, key="id", mode=Mode.SNAPSHOT)
+    (home.folder / name).write_text(whole)
+    home.ingest(source)
+    (home.folder / name).write_text(broken)
+    assert home.ingest(source) == Ingested(lines=2, added=1, withdrawn=1)
+
+
+def test_an_append_source_may_be_damaged_since_it_withdraws_nothing(home: Home) -> None:
+    home.write("data.jsonl", [{"id": 1}])
+    home.ingest(KEYED)
+    home.write("data.jsonl", ["not json"])
+    assert home.ingest(KEYED) == Ingested(lines=1, added=1, withdrawn=0)
 
 
 def test_a_snapshot_withdraws_nothing_of_other_sources(home: Home) -> None:

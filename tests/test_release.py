@@ -222,7 +222,7 @@ def test_a_source_s_fixed_split_holds_and_draws_its_relatives(tmp_path: Path) ->
 
 
 def test_an_exam_question_that_is_also_a_training_row_stays_in_the_exam(tmp_path: Path) -> None:
-    # The training row came first and is longer, so it is the one that is kept.
+    # The training row came first and is longer, but an evaluation set stays whole.
     write_dataset(tmp_path, [row(n, sentence(n, "!!"), TOPICS[n % 3]) for n in range(6)] + rows_of(20, 40), NO_REVIEW)
     exam = [{"id": 1000 + n, "question": sentence(n), "topic": TOPICS[n % 3]} for n in range(6)]
     (tmp_path / "exam.jsonl").write_text("".join(json.dumps(item) + "\n" for item in exam))
@@ -233,7 +233,38 @@ def test_an_exam_question_that_is_also_a_training_row_stays_in_the_exam(tmp_path
     context = Context.load(file, offline(tmp_path / "home"))
     curate(context, Inline())
     loaded = load(release(context, Inline()).path)
-    assert {record(n) for n in range(6)} <= set(loaded["test"]["id"])
+    assert {stable_hash("exam", f"int:{1000 + n}") for n in range(6)} <= set(loaded["test"]["id"])
+    everywhere = {identity for split in loaded.values() for identity in split["id"]}
+    assert not {record(n) for n in range(6)} & everywhere
+
+
+def test_rows_that_share_one_of_several_group_by_values_stay_together(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [], "split: {group_by: [contract, author]}\n" + NO_REVIEW)
+    # Rows of a contract have two authors; authors 0 and 1 link contracts 0 and 1, and so on.
+    rows = [item | {"contract": n // 2 % 20, "author": n % 2 + n // 4 * 2} for n, item in enumerate(rows_of(0, 80))]
+    splits = shop.day(rows)
+    for field in ("contract", "author"):
+        homes: dict[object, set[str]] = {}
+        for item in rows:
+            homes.setdefault(item[field], set()).add(splits[int(str(item["id"]))])
+        assert all(len(found) == 1 for found in homes.values()), field
+    assert len(set(splits.values())) == 3
+
+
+def test_a_group_keeps_its_split_though_all_its_rows_are_others_now(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [], "split: {group_by: [contract]}\n" + NO_REVIEW)
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id, ", ""))
+
+    def homes(first: int) -> dict[int, str]:
+        write_rows(tmp_path, [item | {"contract": n % 20} for n, item in enumerate(rows_of(first, first + 80))])
+        curate(shop.context, Inline())
+        loaded = load(shop.release().path)
+        lamps = {entry["fields"]["question"].split()[0]: split for split, rows in loaded.items() for entry in rows}
+        found = {n % 20: {lamps[f"lamp{first + m}"] for m in range(80) if m % 20 == n} for n in range(20)}
+        return {contract: split for contract, (split,) in found.items()}
+
+    assert homes(0) == homes(100)
 
 
 def test_rows_that_replace_published_ones_under_new_ids_stay_in_their_splits(tmp_path: Path) -> None:
@@ -276,7 +307,7 @@ def test_a_release_of_a_changed_configuration_or_task_asks_for_a_curate_first(tm
     with pytest.raises(ReleaseError, match="was changed since the last curate"):
         shop.release()
     curate(shop.context, Inline())
-    assert shop.release().version == "1.0.0", "the rows are the same"
+    assert shop.release().version == "1.1.0", "prompts name the choices"
 
 
 # --- versions -------------------------------------------------------------------------------------

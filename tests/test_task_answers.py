@@ -7,8 +7,9 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import create_model
+from pydantic import Field, create_model
 
+from pipeline.labeling import labeling_config
 from schemas.field import JsonValue
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
@@ -26,7 +27,12 @@ def task_with(annotation: Any) -> type[Task]:
 
 def test_one_input_is_the_user_message_and_several_are_named() -> None:
     system, user = ContractClause.task_prompt({"clause": "Governed by the law of Ghana."})
-    assert system == Message(role=Speaker.SYSTEM, content=ContractClause.task_instruction())
+    assert system == Message(
+        role=Speaker.SYSTEM,
+        content="Name the kind of this contract clause.\n\nAnswer with one of: governing_law, term, renewal, "
+        "termination_for_convenience, confidentiality, limitation_of_liability, indemnification, assignment, "
+        "payment_terms, non_compete, audit_rights, insurance, warranty, dispute_resolution.",
+    )
     assert user == Message(role=Speaker.USER, content="Governed by the law of Ghana.")
 
     class Two(Task):
@@ -37,6 +43,46 @@ def test_one_input_is_the_user_message_and_several_are_named() -> None:
         answer: Target[str]
 
     assert Two.task_prompt({"text": "é", "pages": [1, 2]})[1].content == "text: é\n\npages: [1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "form"),
+    [
+        (Literal["a, c", "b"], "Answer with one of: a, c; b."),
+        (Literal["a", "b"] | None, "Answer with one of: a, b, or with nothing where the input does not say."),
+        (bool, "Answer with true or false."),
+        (int, "Answer with a whole number."),
+        (datetime.date, "Answer with a date as YYYY-MM-DD."),
+        (str, ""),
+        (
+            list[str],
+            "Answer with one line of JSON with the fields answer (a list of texts). Leave out what the input does not "
+            "say.",
+        ),
+    ],
+)
+def test_the_model_is_told_in_which_form_it_must_answer(annotation: Any, form: str) -> None:
+    task = task_with(Target[annotation])
+    assert task.task_answer_form() == form
+    assert task.task_prompt({"text": "x"})[0].content == "\n\n".join(filter(None, ["Say it.", form]))
+
+
+def test_the_fields_of_an_extraction_are_told_with_their_types_and_descriptions() -> None:
+    class Bill(Task):
+        """Read it."""
+
+        text: Input[str]
+        total: Target[float] = Field(description="with tax")
+        currency: Target[Literal["EUR", "USD"]]
+        payee: Target[str]
+
+    assert Bill.task_answer_form() == (
+        "Answer with one line of JSON with the fields total (a number; with tax), currency (one of: EUR, USD), payee."
+    )
+
+
+def test_annotators_are_not_told_how_a_model_must_write() -> None:
+    assert "Answer with one of" not in labeling_config(ContractClause)
 
 
 @pytest.mark.parametrize(

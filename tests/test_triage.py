@@ -113,7 +113,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
 
 
 # --- people -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("against", [{"holds": HOLD}, {"doubts": DOUBT}, {"rejects": REJECT}])
+@pytest.mark.parametrize("against", [{"holds": HOLD}, {"doubts": DOUBT}])
 @pytest.mark.parametrize(
     ("standing", "fate", "routed"),
     [
@@ -122,12 +122,18 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
         (Standing.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
     ],
 )
-def test_a_person_s_answer_outranks_every_automatic_reason(
+def test_a_person_s_answer_outranks_every_automatic_doubt(
     against: dict[str, Any], standing: Standing, fate: Fate, routed: Routed
 ) -> None:
     decision = decide([asked("r1", standing, **against)], Review(budget=0, audit=1.0))["r1"]
     assert (decision.fate, decision.routed, decision.reasons) == (fate, routed, PERSON[standing])
     assert (decision.label_source is LabelSource.HUMAN) == (standing is Standing.LABELED)
+
+
+@pytest.mark.parametrize("standing", [Standing.LABELED, Standing.UNSURE])
+def test_what_no_row_may_hold_is_rejected_whatever_a_person_says(standing: Standing) -> None:
+    decision = decide([asked("r1", standing, rejects=REJECT)], Review(budget=0, audit=1.0))["r1"]
+    assert (decision.fate, decision.reasons) == (Fate.REJECTED, REJECT)
 
 
 def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:

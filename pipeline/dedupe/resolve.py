@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.dedupe.similarity import jaccard, similar_pairs
 from schemas.dataset import OnConflict
 
+_TRAIN = "train"
 MOST_RIVALS = 10
 """Rows that are named in a conflict; an input may have thousands of answers."""
 
@@ -36,21 +37,33 @@ class Candidate:
     """A person gave or confirmed the answer."""
     order: int
     """When the row came: earlier rows have smaller numbers."""
-    partition: str = ""
-    """Rows of one value stay in one split; empty: no such wish."""
+    held: bool = False
+    """A person must look at it before it can be published."""
+    partitions: tuple[str, ...] = ()
+    """Rows that have one of these in common stay in one split."""
     split: str | None = None
     """The split that this very row is bound to, from an earlier release or by its source."""
+    published: bool = False
+    """It was in an earlier release: there the split is a fact, by its source it is a wish."""
     replaced: str | None = None
     """The answer that stood there before a person gave another one."""
     past: bool = False
     """It stands in an earlier version, but is no record now: it binds what resembles it, and nothing else."""
 
     @property
-    def preference(self) -> tuple[bool, bool, bool, int, int, str]:
-        """Smaller is kept: verified by a person, then labeled, then the longest input (its key, so that mere
-        white space does not count), then the first. Past rows come last."""
+    def evaluates(self) -> bool:
+        """Its source is an evaluation set, which must stay whole; published rows are where they are anyway."""
+        return not self.published and self.answer is not None and self.split not in (None, _TRAIN)
+
+    @property
+    def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
+        """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published,
+        then the longest input (its key, so that mere white space does not count), then the first. Past rows come last.
+        """
         labeled = self.answer is not None
-        return (self.past, not (self.human and labeled), not labeled, -len(self.key), self.order, self.record_id)
+        verified = self.human and labeled
+        merits = (not self.evaluates, not verified, not labeled, self.held)
+        return (self.past, *merits, -len(self.key), self.order, self.record_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,11 @@ class _Cell:
         return self.members[0]
 
     @property
+    def ruler(self) -> Candidate:
+        """The row whose answer a person gave or confirmed, if there is one."""
+        return next((row for row in self.members if row.human), self.head)
+
+    @property
     def rivals(self) -> int:
         return max(len(self.heads) - 1, 0)
 
@@ -123,7 +141,12 @@ class _Kept:
     """The cells of the near duplicates."""
 
     def bound(self) -> list[str]:
-        """The splits that it must go to: its own, else that of its key, else those of the near duplicates."""
+        """The splits that it must go to: its own, else that of its key, else those of the near duplicates.
+
+        What was published in another split keeps a row of an evaluation set out: a model may have seen it.
+        """
+        if self.head.evaluates and self.head.split:
+            return sorted({self.head.split, *(row.split for row in self.rows() if row.published and row.split)})
         same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
         return same[:1] or sorted({row.split for row, _ in self.near if row.split})
 
@@ -149,7 +172,8 @@ def resolve(
         candidates: rows with distinct ids. Past rows have no part in the result.
         threshold: least Jaccard similarity of near duplicates; with 1 (or more) only rows of equal
             keys are duplicates or neighbours.
-        on_conflict: with ``ANY_OF`` every answer of a key is right: nothing conflicts or is overruled.
+        on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; overruled is
+            only an answer that a person replaced by another.
         answers_repeat: similar rows mostly have one answer, as in classification, so a row without one may be
             a near duplicate. False where each has its own, as in extraction: messages of one template differ
             just in what is to be extracted.
@@ -192,15 +216,37 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_C
         (unlabeled if row.answer is None else by_answer[row.answer]).append(row)
     if not by_answer:
         return [_Cell(members=unlabeled)]
-    standing = [members for members in by_answer.values() if members[0].human]
-    if on_conflict is OnConflict.ANY_OF or not standing:
-        standing = list(by_answer.values())
-    heads = [members[0].record_id for members in standing]
-    cells = [_Cell(members=members, heads=heads) for members in standing]
+    divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
+    heads = [members[0].record_id for members, _ in divided]
+    cells = [_Cell(members=members, heads=heads) for members, _ in divided]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
-    cells[0].overruled.extend(row for row in rows if row.answer is not None and row.answer not in answers)
-    return cells
+    if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
+        next(cell for cell in cells if cell.ruler.human).overruled.extend(lost)
+    return cells + [_Cell(members=exposed) for _, exposed in divided if exposed]
+
+
+def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """The rows of a cell, and those of an evaluation set that were published elsewhere, in another split.
+
+    These must be left out without the published ones.
+    """
+    published = {row.split for row in members if row.published and row.split}
+    if not published:
+        return members, []
+    exposed = [row for row in members if row.evaluates and published != {row.split}]
+    return [row for row in members if not (row.evaluates and published != {row.split})], exposed
+
+
+def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
+    """The rows of each answer that counts."""
+    confirmed = {answer for answer, members in by_answer.items() if any(row.human for row in members)}
+    if on_conflict is OnConflict.ANY_OF:
+        replaced = {row.replaced for members in by_answer.values() for row in members if row.human}
+        counting = [answer for answer in by_answer if answer in confirmed or answer not in replaced]
+    else:
+        counting = [answer for answer in by_answer if answer in confirmed or not confirmed]
+    return [by_answer[answer] for answer in counting]
 
 
 # --- 2: near duplicates -----------------------------------------------------------------------
@@ -292,9 +338,7 @@ class _Groups:
 
     def place(self, number: int, kept: _Kept, similar: Iterable[int]) -> tuple[str, str] | None:
         """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
-        shared = [("key", kept.head.key)]
-        if kept.head.partition:
-            shared.append(("partition", kept.head.partition))
+        shared = [("key", kept.head.key), *(("partition", value) for value in kept.head.partitions)]
         around = {self.root(other) for other in similar if other in self}
         around |= {self.root(self._first[value]) for value in shared if value in self._first}
         splits = sorted({split for root in around if (split := self._split[root])} | set(kept.bound()))
@@ -316,15 +360,17 @@ class _Groups:
 
 
 def _place(kept: Mapping[int, _Kept], neighbours: Neighbours) -> tuple[_Groups, dict[int, tuple[str, str]]]:
-    """Place the cells one by one: those bound by themselves, then by their duplicates, then by nothing.
+    """Place the cells one by one: those bound by themselves (by a release, as an evaluation set, by their source),
+    then by their duplicates, then by nothing.
 
     Returns:
         The groups, and the two splits of each cell that is a bridge and therefore in none of them.
     """
 
-    def turn(number: int) -> tuple[bool, bool, int, str]:
+    def turn(number: int) -> tuple[bool, bool, bool, bool, int, str]:
         head = kept[number].head
-        return not head.split, not kept[number].bound(), head.order, head.record_id
+        binding = (not head.split, not head.published, not head.evaluates)
+        return *binding, not kept[number].bound(), head.order, head.record_id
 
     groups = _Groups()
     bridges: dict[int, tuple[str, str]] = {}
@@ -358,7 +404,7 @@ def _resolutions(
     cells: Sequence[_Cell], kept: Mapping[int, _Kept], groups: _Groups, on_conflict: OnConflict
 ) -> Iterator[tuple[str, Resolution]]:
     """The resolution of every kept row and of the rows that it stands for."""
-    overruled_by = {row.record_id: cell.head.record_id for cell in cells for row in cell.overruled}
+    overruled_by = {row.record_id: cell.ruler.record_id for cell in cells for row in cell.overruled}
     names = _names(kept, groups)
     for number, one in kept.items():
         placed = Resolution(group=names[groups.root(number)], split=groups.split(number))
@@ -409,4 +455,4 @@ def _left_out(cells: Sequence[_Cell], bridges: Mapping[int, tuple[str, str]]) ->
         for row in cell.members:
             yield row.record_id, Resolution(bridges=splits)
         for row in cell.overruled:
-            yield row.record_id, Resolution(overruled_by=cell.head.record_id)
+            yield row.record_id, Resolution(overruled_by=cell.ruler.record_id)

@@ -25,12 +25,7 @@ class ClauseKind(StrEnum):
 
 
 class ContractClause(Task):
-    """Name the kind of this contract clause.
-
-    Answer with one of: governing_law, term, renewal, termination_for_convenience, confidentiality,
-    limitation_of_liability, indemnification, assignment, payment_terms, non_compete, audit_rights, insurance,
-    warranty, dispute_resolution.
-    """
+    """Name the kind of this contract clause."""
 
     clause: Input[str]
     kind: Target[ClauseKind]

@@ -7,11 +7,7 @@ from schemas.task import Input, Target, Task, soft_check
 
 
 class Invoice(Task):
-    """Extract the invoice's details from this message.
-
-    Answer with one line of JSON with the fields vendor, invoice_number, total, currency (EUR, USD, GBP or CHF),
-    due_date (YYYY-MM-DD) and purchase_order. Leave out what the message does not say.
-    """
+    """Extract the invoice's details from this message."""
 
     text: Input[str]
     vendor: Target[str]
