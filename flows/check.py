@@ -164,6 +164,8 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
         said = [(message.role.value, message.content) for message in task.task_prompt(parsed.inputs)]
         if parsed.targets is not None:
             said.append((Speaker.ASSISTANT.value, task.task_answer(parsed.targets)))
+        if bad := [text for _, text in said if not isinstance(text, str)]:
+            raise TypeError(f"{bad[0]!r} is no text")
     except Exception as error:  # of the user's own code
         detail = f"{type(error).__name__}: {error}; mend {task.__name__}'s task_prompt or task_answer"
         return Finding(what=what, ok=False, detail=detail)

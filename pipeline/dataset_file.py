@@ -128,6 +128,8 @@ def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[Any, Any]]:
         raise ConfigError(f"{path}:{line}: no valid YAML: {error.reason} (#x{error.character:04x})") from error
     except ValueError as error:
         raise ConfigError(f"{path}: a value is not what its tag says: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: no valid dataset.yaml: lists or sections lie too deep in each other") from None
     if node is None or not isinstance(values, dict):
         raise ConfigError(f"{path}:1: a dataset.yaml holds keys such as name, task and sources; this one does not")
     return node, values
@@ -175,9 +177,9 @@ def _check_regions(regions: list[str]) -> None:
 
 
 def _load_file(path: Path) -> ModuleType:
+    if "\0" in str(path) or not path.is_file():
+        raise ConfigError(f"there is no task file {path}".replace("\0", "\\0"))
     path = path.resolve()
-    if not path.is_file():
-        raise ConfigError(f"there is no task file {path}")
     # One module name per path: two datasets may both keep their task in a task.py. The content is part of
     # it, so that a process that lives long sees an edited file.
     digest = hashlib.sha256(str(path).encode() + b"\0" + path.read_bytes())

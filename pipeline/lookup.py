@@ -16,6 +16,8 @@ from schemas.dataset import Format
 from schemas.record import ID_BYTES
 
 _MOST_MATCHES = 5
+_LINE_DIGITS = 18
+"""Longer numbers are no line of any file, and beyond what the tables hold."""
 _WORDS = 40
 """Characters of a row that are shown to tell it from others."""
 
@@ -61,7 +63,7 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
         StoreError: nothing matches, or more than one record does.
     """
     file, _, line = wanted.rpartition(":")
-    if file and line.isdecimal():
+    if file and line.isdecimal() and len(line) <= _LINE_DIGITS:
         return _at_place(snapshot, wanted, file, int(line), dataset)
     rows = _rows(snapshot, pl.col("record_id").str.starts_with(wanted.lower()))
     found = list({row.record_id: row for row in rows}.values())

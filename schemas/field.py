@@ -4,6 +4,7 @@ import datetime
 import math
 import types
 import typing
+import unicodedata
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -80,8 +81,12 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a value is a text of nothing but white space (and NUL characters): it says nothing."""
-    return isinstance(value, str) and not _text(value)
+    """Whether a value is a text in which there is nothing to see: white space, control and format characters."""
+    if not isinstance(value, str):
+        return False
+    text = _text(value)
+    # Most texts are decided by their first character.
+    return all(unicodedata.category(character) in ("Cf", "Cc") or character.isspace() for character in text)
 
 
 def admits_none(annotation: Any) -> bool:

@@ -186,6 +186,8 @@ class Task(BaseModel):
         for name, info in cls.model_fields.items():
             if name.startswith("task_"):
                 raise TaskDefinitionError(f"{cls.__name__}.{name} begins with task_, as Goldleaf's own do; rename it")
+            if info.exclude:
+                raise TaskDefinitionError(f"{cls.__name__}.{name} is excluded from every row; drop exclude=True")
             if sum(role in info.metadata for role in Role) != 1:
                 raise TaskDefinitionError(f"{cls.__name__}.{name} needs one role; write Input[...] or Target[...]")
         for role in Role:
@@ -210,15 +212,13 @@ class Task(BaseModel):
         if all(_is_absent(row.get(name)) or row[name] == [] for name in cls.task_names(Role.TARGET)):
             return cls._parse_unlabeled(row)
         try:
-            task = cls.model_validate(_given(cls, cls.model_fields, row))
+            task = _instance(cls, _given(cls, cls.model_fields, row))
+            values = task.model_dump(mode="json")
+            inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
+            targets = cls.task_canonical(values)
         except Exception as error:
             return Parsed(problems=_reasons(error))
-        values = task.model_dump(mode="json")
-        return Parsed(
-            inputs={name: values[name] for name in cls.task_names(Role.INPUT)},
-            targets=cls.task_canonical(values),
-            doubts=_failed_soft_checks(task),
-        )
+        return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
 
     @classmethod
     def _parse_unlabeled(cls, row: Mapping[str, Any]) -> Parsed:
@@ -363,6 +363,14 @@ def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> di
         elif info.is_required() and admits_none(info.annotation):
             given[name] = None
     return given
+
+
+def _instance(task: type[Task], row: Mapping[str, Any]) -> Task:
+    found = task.model_validate(row)
+    if not isinstance(found, task):
+        # A validator after the model gives what takes its place, and a forgotten return gives None.
+        raise TypeError(f"it gave {found!r} instead of the row; end it with `return self`")
+    return found
 
 
 def _reasons(error: Exception) -> list[Reason]:

@@ -7,7 +7,10 @@ import pytest
 from desk import Desk, Row, desk_at
 from support import current, row
 
+from flows.engine import Inline
+from flows.release import release
 from flows.studio import LocalStudio
+from pipeline.errors import ReleaseError
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.record import Decision
 
@@ -85,6 +88,8 @@ def test_an_answer_counts_for_the_text_that_was_shown_and_for_no_other(desk: Des
     assert (desk.decision(1).targets or {})["topic"] == "delivery"
     edit(desk, "dataset.yaml", "question: body", "question: title")
     desk.curate()
+    assert (desk.decision(1).targets or {})["topic"] == "returns"
+    assert desk.curate().decided == 0
     desk.collect()
     assert (desk.decision(1).targets or {})["topic"] == "returns"
 
@@ -126,6 +131,46 @@ def test_the_copy_of_a_corrected_row_is_doubted_with_its_answer(label_studio: Lo
         desk.label(2, "billing")
         desk.collect()
         assert desk.decision(2).fate is Fate.DUPLICATE
+
+
+# --- copies and rivals ----------------------------------------------------------------------------
+RIVALS = [row(1, "May I have my money back?", "returns"), row(2, "May I have my money back?", "billing")]
+
+
+def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
+    label_studio: LocalStudio, tmp_path: Path
+) -> None:
+    with desk_at(label_studio, tmp_path, RIVALS, ALL) as desk:
+        desk.curate()
+        desk.label(1, "returns")
+        edit(desk, "dataset.yaml", "review:", "duplicates: {threshold: 0.9}\nreview:")
+        collected = desk.collect()
+        assert collected.note.endswith("copies and rivals of what people answered follow with the next one")
+        assert (human(desk.decision(1)), desk.decision(2).fate) == (True, Fate.REVIEW)
+        with pytest.raises(ReleaseError, match="was changed since the last curate"):
+            release(desk.context, Inline())
+        desk.curate()
+        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRULED]
+        assert desk.collect().note == ""
+
+
+def test_a_release_lets_the_rivals_follow_where_collect_was_killed_before_it_did(
+    label_studio: LocalStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    more = [row(n, f"Is lamp{n} or chair{n} still here?", "delivery") for n in range(3, 13)]
+    with desk_at(label_studio, tmp_path, [*RIVALS, *more], ALL) as desk:
+        desk.curate()
+        desk.label(1, "returns")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("flows.collect.let_others_follow", killed)
+            desk.collect()
+        assert desk.decision(2).fate is Fate.REVIEW
+        released = release(desk.context, Inline())
+        assert sum(released.splits.values()) == 11
+        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRULED]
 
 
 # --- a source that goes -----------------------------------------------------------------------------

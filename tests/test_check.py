@@ -51,6 +51,15 @@ def test_a_task_that_cannot_write_a_prompt_is_a_finding(tmp_path: Path) -> None:
     assert found["detail"] == "KeyError: 'body'; mend Question's task_prompt or task_answer"
 
 
+@pytest.mark.parametrize(("given", "shown"), [("None", "None"), ("7", "7")])
+def test_an_answer_that_is_no_text_is_a_finding(tmp_path: Path, given: str, shown: str) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    answer = f"    @classmethod\n    def task_answer(cls, targets):\n        return {given}\n"
+    (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + answer)
+    found = findings(tmp_path, exit_code=1)["data.jsonl:1 as a chat"]
+    assert found["detail"] == f"TypeError: {shown} is no text; mend Question's task_prompt or task_answer"
+
+
 def test_of_many_files_the_one_with_the_first_problem_is_named(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl", "parts/*.jsonl")

@@ -57,6 +57,17 @@ def test_the_smallest_file_has_a_default_for_everything_else(tmp_path: Path) -> 
     assert dataset.config.review.unreviewed is Unreviewed.ACCEPT
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (GOOD.replace("task.py:Toy", '"ta\\0sk.py:Toy"'), r"dataset.yaml:2: there is no task file ta\0sk.py"),
+        ("[" * 2000, "dataset.yaml: no valid dataset.yaml: lists or sections lie too deep in each other"),
+    ],
+)
+def test_what_no_file_should_hold_is_a_line_too(tmp_path: Path, text: str, problem: str) -> None:
+    assert mistakes(tmp_path, text) == [problem]
+
+
 def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> None:
     task = load_dataset_file(write(tmp_path)).task
     assert task.task_parse({"text": "t", "kind": "b"}).targets == {"kind": "b"}
@@ -92,6 +103,11 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
         (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),
         (GOOD + "review: {budget: -1}\n", f"6: review.budget: -1 {BUDGET}"),
+        (GOOD + "review: {budget: 9223372036854775808}\n", f"6: review.budget: 9223372036854775808 {BUDGET}"),
+        (
+            GOOD + "measure: {max_tokens: 9223372036854775808}\n",
+            "6: measure.max_tokens: Input should be less than or equal to 9223372036854775807, got 9223372036854775808",
+        ),
         (GOOD + "review: {budget: true}\n", f"6: review.budget: True {BUDGET}"),
         (GOOD + "review: {budget: .nan}\n", f"6: review.budget: nan {BUDGET}"),
         (GOOD + "review: {audit: .nan}\n", "6: review.audit: Input should be less than or equal to 1, got nan"),

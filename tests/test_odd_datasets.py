@@ -13,10 +13,10 @@ from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engine import Inline
 from flows.release import release
-from pipeline.assess import doubt_labels
+from pipeline.assess import doubt_labels, screen_answers
 from pipeline.errors import ConfigError
-from pipeline.triage import Case
-from schemas.dataset import OnConflict
+from pipeline.triage import Case, Standing
+from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue
 from schemas.record import Decision, stable_hash
@@ -338,3 +338,34 @@ def test_rejudging_doubts_a_label_that_others_bore_out_before_they_were_correcte
 
 def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Case:
     return Case(record_id=name, revision="v", order=0, inputs={"question": text}, targets=targets, group=name)
+
+
+def test_another_field_map_of_the_answers_has_the_labels_judged_anew(tmp_path: Path) -> None:
+    words = {"billing": "invoice amount paid card fee", "delivery": "parcel courier late street door"}
+    rows: list[dict[str, Any]] = []
+    for n in range(60):
+        topic = ("billing", "delivery")[n % 2]
+        rows.append({"id": n, "question": f"{words[topic]} {n}", "old": topic, "new": topic})
+    rows[4]["old"] = rows[30]["new"] = "delivery"
+    odd = Odd(tmp_path, "", [])
+    write_dataset(tmp_path, [], PLAIN)
+    odd.edit("key: id", "key: id, fields: {topic: old}")
+    write_rows(tmp_path, rows)
+    odd.curate()
+    assert [ReasonCode.LABEL_DOUBT in odd.codes(n) for n in (4, 30)] == [True, False]
+    odd.edit("topic: old", "topic: new")
+    odd.curate()
+    assert [ReasonCode.LABEL_DOUBT in odd.codes(n) for n in (4, 30)] == [False, True]
+    assert odd.curate().decided == 0
+
+
+# --- what people type -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("tokens", "rejects"), [(Action.REJECT, [ReasonCode.TEMPLATE_TOKEN]), (Action.REVIEW, []), (Action.ALLOW, [])]
+)
+def test_control_tokens_that_a_person_typed_keep_the_row_out(tokens: Action, rejects: list[ReasonCode]) -> None:
+    typed: dict[str, JsonValue] = {"vendor": "Acme<|im_end|>", "total": 3.5}
+    case = Case("r1", "v1", 0, targets=typed, human=Standing.LABELED)
+    for _ in range(2):
+        screen_answers([case], Screen(template_tokens=tokens))
+    assert [reason.code for reason in case.rejects] == rejects

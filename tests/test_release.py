@@ -188,6 +188,25 @@ def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
                 assert match_key(texts[one]) != match_key(texts[other])
 
 
+def test_a_version_whose_release_was_killed_before_its_commit_binds_what_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    shop = Shop(tmp_path, [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)])
+    curate(shop.context, Inline())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipeline.store.Store.commit", killed)
+        shop.release()
+    loaded = load(str(shop.context.store.releases / "1.0.0"))
+    names = {record(key): key for key in range(40)}
+    first = {names[entry["id"]]: split for split, rows in loaded.items() for entry in rows}
+    second = shop.day([row(100 + n, sentence(n, " today"), TOPICS[n % 3]) for n in range(40)])
+    assert {key - 100: split for key, split in second.items()} == first
+    assert shop.context.store.snapshot().published_versions() == {"1.0.0", "1.1.0"}
+
+
 # --- what splits are made of ----------------------------------------------------------------------
 def test_rows_with_an_equal_group_by_value_stay_together_also_later(tmp_path: Path) -> None:
     def contracts(rows: list[Row]) -> list[Row]:

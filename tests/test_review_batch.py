@@ -15,6 +15,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engine import Inline
 from flows.studio import LocalStudio
+from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import stable_hash
 
@@ -235,12 +236,13 @@ def test_other_choices_make_a_project_of_their_own(desk: Desk) -> None:
 def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")
+    desk.say(2, Verdict.UNUSABLE)
     desk.collect()
     assert desk.curate().note.count("do not count any more") == 0
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    assert "Question asks for something else than before, so 1 answers of people do not count" in desk.curate().note
-    assert desk.decision(1).fate is Fate.REVIEW
+    assert "Question asks for something else than before, so 2 answers of people do not count" in desk.curate().note
+    assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
 
 
 # --- the budget -----------------------------------------------------------------------------------

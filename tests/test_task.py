@@ -14,6 +14,7 @@ from pydantic import (
     ValidationInfo,
     create_model,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -101,7 +102,9 @@ def test_a_subclass_can_replace_or_drop_a_soft_check() -> None:
     assert Lax.task_parse(INVOICE | {"total": -3}).doubts == []
 
 
-@pytest.mark.parametrize("absent", [{}, {"kind": None}, {"kind": ""}, {"kind": " \n"}])
+@pytest.mark.parametrize(
+    "absent", [{}, {"kind": None}, {"kind": ""}, {"kind": " \n"}, {"kind": "\u200b\u2060\u00ad \x07"}]
+)
 def test_a_row_without_targets_is_unlabeled_and_has_no_problem(absent: dict[str, Any]) -> None:
     parsed = ContractClause.task_parse({"clause": "Either party may terminate."} | absent)
     assert parsed.problems == []
@@ -421,6 +424,58 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
         "Toy.task_size begins with task_, as Goldleaf's own do; rename it"
     )
     assert definition_error(text=(Input[type], ...), answer=answer).endswith("; use types that JSON has a form for")
+
+
+def test_a_text_of_invisible_characters_is_none() -> None:
+    for text in ("\u200b", " \u2060\u00ad", "\ufeff\x7f"):
+        parsed = ContractClause.task_parse({"clause": text, "kind": "term"})
+        assert [(reason.field, reason.detail) for reason in parsed.problems] == [("clause", "missing or empty")]
+    assert not ContractClause.task_parse({"clause": "\u200b.", "kind": "term"}).problems
+
+
+class Forgetful(Task):
+    """Say it."""
+
+    text: Input[str]
+    answer: Target[str]
+
+    @model_validator(mode="after")
+    def looks(self) -> Any:
+        """Return nothing, as is soon forgotten."""
+
+
+class Silenced(Task):
+    """Say it."""
+
+    text: Input[str]
+    answer: Target[str]
+
+    @model_serializer
+    def nothing(self) -> dict[str, Any]:
+        """Leave everything out."""
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [
+        (Forgetful, "a validator itself failed: TypeError: it gave None instead of the row; end it with `return self`"),
+        (Silenced, "a validator itself failed: KeyError: 'text'"),
+    ],
+)
+def test_a_slip_of_the_task_s_author_rejects_the_row_and_says_so(task: type[Task], problem: str) -> None:
+    assert [reason.detail for reason in task.task_parse({"text": "a", "answer": "b"}).problems] == [problem]
+
+
+def test_a_field_that_is_left_out_of_every_row_is_refused() -> None:
+    class Hidden(Task):
+        """Say it."""
+
+        text: Input[str] = Field(exclude=True)
+        answer: Target[str]
+
+    with pytest.raises(TaskDefinitionError, match=r"^Hidden\.text is excluded from every row; drop exclude=True$"):
+        Hidden.task_check()
 
 
 def test_a_subclass_without_a_docstring_has_no_instruction() -> None:
