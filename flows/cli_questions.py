@@ -21,11 +21,9 @@ from flows.cli_app import (
     require_published,
 )
 from flows.console import counted, out, questions_wait, show_attention, show_funnel, show_rejections, show_rows
-from pipeline.errors import Damaged, ReleaseError, StoreError
+from pipeline.errors import Damaged, ReleaseError
 
 if TYPE_CHECKING:
-    import polars
-
     from pipeline.explain import Story
     from schemas.manifest import Manifest
 
@@ -209,27 +207,13 @@ def sql(
     from pipeline.query import query as ask
 
     frame = ask(load_context(dataset).store.snapshot().at_last_commit(), query)
-    rows = _rows(frame if as_json else frame.head(_SHOWN_ROWS))
+    rows = [_plain(list(row)) for row in (frame if as_json else frame.head(_SHOWN_ROWS)).iter_rows()]
     if as_json:
         print_json([dict(zip(frame.columns, row, strict=True)) for row in rows])
         return
     show_rows("", frame.columns, rows)
     if frame.height > _SHOWN_ROWS:
         out.print(f"… {counted(frame.height - _SHOWN_ROWS, 'more row')}; use limit, or --json for all")
-
-
-def _rows(frame: "polars.DataFrame") -> list[list[Any]]:
-    """The rows of an answer as JSON has them.
-
-    Raises:
-        StoreError: it holds a time that Python has no form for; polars panics there, past all exceptions.
-    """
-    try:
-        return [_plain(list(row)) for row in frame.iter_rows()]
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise StoreError(f"the answer cannot be shown ({error}); cast its times to text") from None
 
 
 def _plain(value: Any) -> Any:

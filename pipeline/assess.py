@@ -172,7 +172,7 @@ def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dat
             if row.corrected:
                 case.doubts.append(_corrected(by_id[row.corrected], task))
             rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
-            case.conflict_answers = [task.task_answer(targets) for targets in rivals if targets is not None]
+            case.conflict_answers = [_in_words(case, targets, task) for targets in rivals if targets is not None]
 
 
 def _candidates(
@@ -259,8 +259,7 @@ def _folded(value: JsonValue) -> JsonValue:
 
 
 def _corrected(like: Case, task: type[Task]) -> Reason:
-    before = task.task_answer(like.replaced) if like.replaced else ""
-    after = task.task_answer(like.targets) if like.targets else ""
+    before, after = (_in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
     return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
 
 
@@ -395,10 +394,21 @@ def _rendered(case: Case, task: type[Task]) -> str:
         messages = [message.content for message in task.task_prompt(case.inputs)]
         return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
     except Exception as error:
-        raise ConfigError(
-            f"{task.__name__} cannot write record {case.record_id} as a chat ({type(error).__name__}: {error}); mend "
-            "its task_prompt or task_answer"
-        ) from error
+        raise _no_chat(case, task, error) from error
+
+
+def _in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
+    try:
+        return task.task_answer(targets)
+    except Exception as error:
+        raise _no_chat(case, task, error) from error
+
+
+def _no_chat(case: Case, task: type[Task], error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{task.__name__} cannot write record {case.record_id} as a chat ({type(error).__name__}: {error}); mend its "
+        "task_prompt or task_answer"
+    )
 
 
 @dataclass(frozen=True)

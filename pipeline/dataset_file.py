@@ -240,8 +240,14 @@ def _message(item: Any) -> str:
             return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
     text = item["msg"].removeprefix("Value error, ")
     if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
-        text += f", got {item['input']!r}"
+        text += f", got {_short(item['input'])}"
     return f"{where}: {text}" if where else text
+
+
+def _short(value: str | int | float | None) -> str:
+    """A value as an error shows it; Python writes no integer of thousands of digits, but as hexadecimal."""
+    shown = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:

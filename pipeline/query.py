@@ -1,5 +1,8 @@
 """Answers SQL over a dataset's tables with DuckDB, in memory: nothing can be changed by a query."""
 
+import datetime
+from collections.abc import Iterator
+
 import duckdb
 import polars as pl
 
@@ -25,7 +28,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
 
     Raises:
         StoreError: the query is no single valid statement, or would read or write anything else; the
-            text is DuckDB's, with the tables there are.
+            text is DuckDB's, with the tables there are. Or the answer holds a time beyond Python's.
     """
     frames = {
         "current": snapshot.current_decisions(),
@@ -47,7 +50,34 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
                 raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
             relation = connection.sql(statements[0])
             answer: pl.DataFrame = relation.pl() if relation is not None else pl.DataFrame()
-            return answer
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             problem = str(error).strip().split("\n")[0]
             raise StoreError(f"the query failed: {problem}; tables: {', '.join(VIEWS)}") from error
+    for column in answer:
+        if not all(map(_has_values_in_python, _times(column))):
+            raise StoreError(
+                f"the column '{column.name}' of the answer holds a time outside the years 1 to 9999; cast its times to "
+                "text (::varchar)"
+            )
+    return answer
+
+
+def _times(values: pl.Series) -> Iterator[pl.Series]:
+    """All dates and times in a column, those inside lists, objects and maps too."""
+    match values.dtype:
+        case pl.Date() | pl.Datetime(time_unit="us" | "ms"):
+            # Nanoseconds reach from 1677 to 2262 only.
+            yield values
+        case pl.List() | pl.Array():
+            yield from _times(values.explode())
+        case pl.Struct():
+            for name in values.struct.fields:
+                yield from _times(values.struct.field(name))
+        case pl.Map() as kind:
+            yield from _times(values.cast(pl.List(pl.Struct({"key": kind.key, "value": kind.value}))))
+
+
+def _has_values_in_python(times: pl.Series) -> bool:
+    """Whether Python has a form for all of them. For others polars panics: no exception, and a page on stderr."""
+    bounds = pl.Series([datetime.datetime.min, datetime.datetime.max]).cast(times.dtype).to_physical()
+    return bool(times.to_physical().is_between(bounds[0], bounds[1]).all())

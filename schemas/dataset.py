@@ -206,7 +206,8 @@ class Finetune(Part):
     """Tokens of prompt and answer; longer rows are left out and counted, never cut."""
     max_new_tokens: Count | None = None
     """Tokens a prediction may have; without it the longest answer of the training split."""
-    seed: Annotated[int, Field(ge=-_MOST, le=_MOST)] = 17
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
+    """Training seeds numpy, too, which takes no other."""
 
 
 class Runner(StrEnum):

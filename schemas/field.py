@@ -63,7 +63,7 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
     """
     inner, optional = _without_none(_without_metadata(annotation))
     if choices := _choices(inner):
-        if odd := [choice for choice in choices if choice != _text(choice) or "\n" in choice or not choice]:
+        if odd := [choice for choice in choices if choice != _text(choice) or "\n" in choice or is_blank(choice)]:
             raise UnsupportedType(
                 f"target '{name}' has the choice {odd[0]!r}; a choice is one line of text without space around it"
             )
@@ -111,7 +111,7 @@ def canonical(field: TargetField, value: Any) -> JsonValue:
     """
     if field.many:
         texts = [_text(str(part)) for part in (value or [])]
-        return [text for text in texts if text]
+        return [text for text in texts if not is_blank(text)]
     if value is None or is_blank(value):
         return None
     match field.type:

@@ -213,20 +213,21 @@ class Task(BaseModel):
             return cls._parse_unlabeled(row)
         try:
             task = _instance(cls, _given(cls, cls.model_fields, row))
-            values = task.model_dump(mode="json")
-            inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
+            values = _written(task, cls.model_fields)
             targets = cls.task_canonical(values)
         except Exception as error:
             return Parsed(problems=_reasons(error))
+        inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
         return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
 
     @classmethod
     def _parse_unlabeled(cls, row: Mapping[str, Any]) -> Parsed:
+        names = cls.task_names(Role.INPUT)
         try:
-            inputs = _inputs_model(cls).model_validate(_given(cls, cls.task_names(Role.INPUT), row))
+            inputs = _written(_inputs_model(cls).model_validate(_given(cls, names, row)), names)
         except Exception as error:
             return Parsed(problems=_reasons(error))
-        return Parsed(inputs=inputs.model_dump(mode="json"))
+        return Parsed(inputs=inputs)
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:
@@ -287,7 +288,7 @@ class Task(BaseModel):
 
         Raises:
             ValidationError: a target is missing, of a wrong type or not among the choices.
-            ValueError: a validator of the task failed itself.
+            ValueError: a validator or serializer of the task failed itself.
         """
         known: dict[str, Any] = {}
         for field in cls.task_targets():
@@ -302,7 +303,7 @@ class Task(BaseModel):
             raise
         except Exception as error:
             raise ValueError(_own_fault("a validator", error)) from error
-        return cls.task_canonical(model.model_dump(mode="json"))
+        return cls.task_canonical(_written(model, cls.task_names(Role.TARGET)))
 
     @classmethod
     def task_problems(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue]) -> list[Reason]:
@@ -373,8 +374,32 @@ def _instance(task: type[Task], row: Mapping[str, Any]) -> Task:
     return found
 
 
+class _Unwritten(ValueError):
+    """A serializer of the task loses or breaks values; the text says which."""
+
+
+def _written(model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    """The fields of a validated model in JSON form.
+
+    Raises:
+        _Unwritten: the task's own code does not write all of them; a value must not get lost silently.
+    """
+    try:
+        values: Any = model.model_dump(mode="json")
+    except Exception as error:
+        raise _Unwritten(_own_fault("a serializer", error)) from error
+    written = values if isinstance(values, dict) else {}
+    if lost := [name for name in names if name not in written]:
+        raise _Unwritten(
+            f"a serializer, an alias or exclude_if leaves out '{lost[0]}'; write every field under its name"
+        )
+    return written
+
+
 def _reasons(error: Exception) -> list[Reason]:
     """Why a row is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
+    if isinstance(error, _Unwritten):
+        return [Reason(code=ReasonCode.INVALID, detail=str(error))]
     if not isinstance(error, ValidationError):
         return [Reason(code=ReasonCode.INVALID, detail=_own_fault("a validator", error))]
     return [
@@ -404,11 +429,13 @@ def _failed_soft_checks(task: Task) -> list[Reason]:
     found = []
     for name in _soft_checks(type(task)):
         try:
-            text = getattr(task, name)()
+            said = getattr(task, name)()
+            # Some values, such as arrays, are neither true nor false.
+            text = str(said) if said else ""
         except Exception as error:
             text = _own_fault("the check", error)
         if text:
-            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=str(text)))
+            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
     return found
 
 

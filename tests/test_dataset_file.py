@@ -108,6 +108,14 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
             GOOD + "measure: {max_tokens: 9223372036854775808}\n",
             "6: measure.max_tokens: Input should be less than or equal to 9223372036854775807, got 9223372036854775808",
         ),
+        (
+            GOOD + "finetune: {seed: 4294967296}\n",
+            "6: finetune.seed: Input should be less than 4294967296, got 4294967296",
+        ),
+        (
+            GOOD + f"finetune: {{rank: 0x{'f' * 5000}}}\n",
+            f"6: finetune.rank: Input should be less than or equal to 9223372036854775807, got 0x{'f' * 75}...",
+        ),
         (GOOD + "review: {budget: true}\n", f"6: review.budget: True {BUDGET}"),
         (GOOD + "review: {budget: .nan}\n", f"6: review.budget: nan {BUDGET}"),
         (GOOD + "review: {audit: .nan}\n", "6: review.audit: Input should be less than or equal to 1, got nan"),

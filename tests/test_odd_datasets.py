@@ -249,6 +249,14 @@ def test_a_prompt_that_fails_names_the_task_the_record_and_the_method(tmp_path: 
         odd.curate()
 
 
+def test_an_answer_that_cannot_be_written_is_named_also_where_it_is_in_conflict(tmp_path: Path) -> None:
+    task = QUESTION + "\n    @classmethod\n    def task_answer(cls, targets):\n        return {}[targets['topic']]\n"
+    rows = [row(1, "Where is my parcel?", "delivery"), row(2, "Where is my parcel?", "billing")]
+    odd = Odd(tmp_path, task, rows)
+    with pytest.raises(ConfigError, match=r"^Question cannot write record \w+ as a chat \(KeyError: '\w+'\); mend its"):
+        odd.curate()
+
+
 def test_a_soft_check_may_answer_with_anything(tmp_path: Path) -> None:
     task = (
         QUESTION

@@ -90,6 +90,51 @@ def test_an_unknown_table_is_answered_with_those_that_there_are(filled: Snapshot
         query(filled, f"select * from {name}")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "timestamp '290000-01-01'",
+        "timestamptz '290000-01-01'",
+        "timestamp_ms '290000-01-01'",
+        "timestamp '-1000-01-01'",
+        "timestamp 'infinity'",
+        "date '10000-01-01'",
+        "[date '2026-01-01', date '290000-01-01']",
+        "array_value(date '290000-01-01')",
+        "{'a': [{'b': timestamp '290000-01-01'}]}",
+        "map {'a': date '290000-01-01'}",
+        "map {date '290000-01-01': 'a'}",
+    ],
+)
+def test_a_time_that_python_has_no_form_for_is_one_line_and_no_panic(
+    filled: Snapshot, value: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        query(filled, f"select 1 as n, {value} as t")
+    assert str(caught.value) == (
+        "the column 't' of the answer holds a time outside the years 1 to 9999; cast its times to text (::varchar)"
+    )
+    assert query(filled, f"select ({value})::varchar as t").height == 1
+    assert capfd.readouterr().err == ""
+
+
+def test_every_time_that_python_has_a_form_for_is_answered(filled: Snapshot) -> None:
+    values = [
+        "timestamp '0001-01-01'",
+        "timestamp '9999-12-31 23:59:59.999999'",
+        "timestamptz '2026-01-01 12:00:00+00'",
+        "timestamp_ns '2200-01-01'",
+        "date '9999-12-31'",
+        "null::date",
+        "[null, date '2026-01-01']",
+        "map {'a': null::date}",
+        "{'a': timestamp '2026-01-01'}",
+        "[]::date[]",
+    ]
+    assert len(query(filled, f"select {', '.join(values)}").row(0)) == len(values)
+    assert query(filled, "select date '290000-01-01' where false").rows() == []
+
+
 def test_what_a_table_cannot_show_is_one_line_too(filled: Snapshot) -> None:
     with pytest.raises(GoldleafError, match=r"^the query failed: "):
         query(filled, "select interval 1 month")

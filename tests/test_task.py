@@ -13,6 +13,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     create_model,
+    field_serializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -189,6 +190,7 @@ def test_integers_that_no_table_can_hold_are_refused(value: int | str) -> None:
         (datetime.date, "2026-02-28", "2026-02-28"),
         (Literal["a", "b"], "b", "b"),
         (list[str], [" a ", "", "b"], ["a", "b"]),
+        (list[str], ["a", "\u200b"], ["a"]),
         (str, "a\r\nb\x00", "a\nb"),
     ],
 )
@@ -385,7 +387,7 @@ def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_
     )
 
 
-@pytest.mark.parametrize("choice", ["", " a", "a\n", "a\nb", "a\x00"])
+@pytest.mark.parametrize("choice", ["", "\u200b", " a", "a\n", "a\nb", "a\x00"])
 def test_a_choice_that_no_text_could_give_back_is_refused(choice: str) -> None:
     with pytest.raises(TaskDefinitionError, match=r"has the choice .*; a choice is one line of text"):
         task_with(Target[Literal["fine", choice]]).task_check()
@@ -456,15 +458,90 @@ class Silenced(Task):
         return {}
 
 
+class Renamed(Task):
+    """Say it."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+    text: Input[str] = Field(alias="words")
+    answer: Target[str]
+
+
+class Halved(Silenced):
+    """Say it."""
+
+    @model_serializer
+    def nothing(self) -> dict[str, Any]:
+        """Leave the answer out, which would be no answer in the release."""
+        return {"text": self.text}
+
+
+class Stumbling(Task):
+    """Say it."""
+
+    text: Input[str]
+    answer: Target[str]
+
+    @field_serializer("answer")
+    def stumbles(self, value: str) -> str:
+        """Look it up where it is not."""
+        return {"a": "a"}[value]
+
+
+LEFT_OUT = "a serializer, an alias or exclude_if leaves out '{}'; write every field under its name"
+
+
 @pytest.mark.parametrize(
     ("task", "problem"),
     [
         (Forgetful, "a validator itself failed: TypeError: it gave None instead of the row; end it with `return self`"),
-        (Silenced, "a validator itself failed: KeyError: 'text'"),
+        (Silenced, LEFT_OUT.format("text")),
+        (Renamed, LEFT_OUT.format("text")),
+        (Halved, LEFT_OUT.format("answer")),
+        (
+            Stumbling,
+            "a serializer itself failed: PydanticSerializationError: Error calling function `stumbles`: KeyError: 'b'",
+        ),
     ],
 )
 def test_a_slip_of_the_task_s_author_rejects_the_row_and_says_so(task: type[Task], problem: str) -> None:
     assert [reason.detail for reason in task.task_parse({"text": "a", "answer": "b"}).problems] == [problem]
+
+
+def test_an_input_that_is_lost_rejects_an_unlabeled_row_too() -> None:
+    """Its prompt could not be written."""
+    assert problems(Renamed, text="a") == [f": {LEFT_OUT.format('text')}"]
+
+
+def test_a_target_that_is_lost_is_no_answer() -> None:
+    class Hidden(Task):
+        """Say it."""
+
+        text: Input[str]
+        answer: Target[str] = Field(exclude_if=lambda value: value == "b")
+
+    assert Hidden.task_read_answer("a") == {"answer": "a"}
+    assert Hidden.task_read_answer("b") is None
+    with pytest.raises(ValueError, match=f"^{LEFT_OUT.format('answer')}$"):
+        Hidden.task_validate_targets({"answer": "b"})
+
+
+def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_a_doubt() -> None:
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("it has many")
+
+    class Odd(Task):
+        """Say it."""
+
+        text: Input[str]
+        answer: Target[str]
+
+        @soft_check
+        def is_odd(self) -> Any:
+            return Array()
+
+    [doubt] = Odd.task_parse({"text": "a", "answer": "b"}).doubts
+    assert (doubt.field, doubt.detail) == ("is_odd", "the check itself failed: ValueError: it has many")
 
 
 def test_a_field_that_is_left_out_of_every_row_is_refused() -> None:
