@@ -560,7 +560,7 @@ class Shop:
         before = current(self.context)[stable_hash("examples", f"int:{key}")]
         decision = before.model_copy(update=changes | {"run": run.id})
         self.context.store.append(Table.DECISIONS, to_frame([decision]))
-        self.context.store.commit(run, inputs={}, funnel=None, summary={})
+        self.context.store.commit(run, inputs={}, funnel=None, summary={"decided": 0})
         return decision
 
     def state(self) -> str:
