@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.errors import ConfigError
 from pipeline.normalise import normalise_text
 from schemas.dataset import Dataset
+from schemas.field import shown
 from schemas.task import Task, TaskDefinitionError
 
 
@@ -240,14 +241,8 @@ def _message(item: Any) -> str:
             return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
     text = item["msg"].removeprefix("Value error, ")
     if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
-        text += f", got {_short(item['input'])}"
+        text += f", got {shown(item['input'])}"
     return f"{where}: {text}" if where else text
-
-
-def _short(value: str | int | float | None) -> str:
-    """A value as an error shows it; Python writes no integer of thousands of digits, but as hexadecimal."""
-    shown = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:

@@ -80,6 +80,12 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
     )
 
 
+def shown(value: object) -> str:
+    """A value as errors show it; Python writes no integer of thousands of digits, but as hexadecimal."""
+    text = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def is_blank(value: Any) -> bool:
     """Whether a value is a text in which there is nothing to see: white space, control and format characters."""
     if not isinstance(value, str):

@@ -41,6 +41,7 @@ from schemas.field import (
     canonical,
     is_beyond_64_bits,
     is_blank,
+    shown,
     target_field,
 )
 from schemas.message import Message, Speaker
@@ -413,12 +414,7 @@ def _detail(item: Mapping[str, Any]) -> str:
         return "missing or empty"
     text = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     # Of a validator over several fields the value is the whole row.
-    return f"{text}, got {_short(item['input'])}" if item["loc"] else text
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
 
 
 def _own_fault(what: str, error: Exception) -> str:
