@@ -12,6 +12,8 @@ class Table(StrEnum):
 
     RECORDS = "records"
     DECISIONS = "decisions"
+    SIGNATURES = "signatures"
+    SIMILARITIES = "similarities"
     SPLITS = "splits"
     PUSHES = "pushes"
     ANNOTATIONS = "annotations"
@@ -26,6 +28,9 @@ class Verb(StrEnum):
     RELEASE = "release"
     FINETUNE = "finetune"
 
+
+BANDS = 32
+BAND_COLUMNS = [f"band_{band:02}" for band in range(BANDS)]
 
 SCHEMAS: dict[Table, pl.Schema] = {
     Table.RECORDS: pl.Schema(
@@ -65,6 +70,27 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "bound": pl.String(),
             "tokens": pl.Int64(),
             "rendering": pl.String(),
+        }
+    ),
+    # Both are facts about texts, not about records: they hold whichever run found them, committed or not.
+    Table.SIGNATURES: pl.Schema(
+        {
+            "scheme": pl.String(),
+            "identity_one": pl.Int64(),
+            "identity_other": pl.Int64(),
+            "sketch": pl.Binary(),
+        }
+        | {name: pl.Int32() for name in BAND_COLUMNS}
+    ),
+    Table.SIMILARITIES: pl.Schema(
+        {
+            "scheme": pl.String(),
+            "left_one": pl.Int64(),
+            "left_other": pl.Int64(),
+            "right_one": pl.Int64(),
+            "right_other": pl.Int64(),
+            "similarity": pl.Float64(),
+            "answers": pl.Float64(),
         }
     ),
     Table.SPLITS: pl.Schema({"record_id": pl.String(), "group": pl.String(), "split": pl.String(), "run": pl.String()}),

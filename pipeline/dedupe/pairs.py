@@ -1,0 +1,124 @@
+"""Pairs of similar texts: signatures propose them, the exact Jaccard similarity decides."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.dedupe import kernels
+from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS, NEAR_MISS, Scheme, Signatures, in_threads, sign
+from pipeline.dedupe.texts import Rows, Texts
+
+Shares = npt.NDArray[np.float64]
+_BUFFER = 2**20
+_PAIRS_AT_ONCE = 4_000
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of texts, ``left < right``, with their exact Jaccard similarities (0 to 1)."""
+
+    left: Rows
+    right: Rows
+    similarity: Shares
+    """Of the whole texts."""
+    answers: Shares
+    """Of the answers; 1 where neither has one."""
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Pairs":
+        """Some of them."""
+        return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen], self.answers[chosen])
+
+    @classmethod
+    def concat(cls, parts: Iterable["Pairs"]) -> "Pairs":
+        """All pairs of several lists."""
+        found = [cls.none(), *parts]
+        return cls(
+            left=np.concatenate([part.left for part in found]),
+            right=np.concatenate([part.right for part in found]),
+            similarity=np.concatenate([part.similarity for part in found]),
+            answers=np.concatenate([part.answers for part in found]),
+        )
+
+    @classmethod
+    def none(cls) -> "Pairs":
+        """No pairs."""
+        empty = np.empty(0, dtype=np.int64)
+        return cls(empty, empty, np.empty(0), np.empty(0))
+
+
+def similar_pairs(texts: Texts, threshold: float) -> Pairs:
+    """Pairs of texts that are similar, or miss the ``threshold`` by no more than ``NEAR_MISS``.
+
+    No pair is listed with a wrong similarity. Of the pairs at the threshold 999 in 1,000 are found, of closer
+    ones more; of those below it, some. Texts of equal words are paired with the first of them only, and in a
+    crowd of more than ``FULL_BUCKET`` similar texts each is paired with a few others, not with everyone.
+    """
+    scheme = Scheme(threshold)
+    signed = sign(texts, scheme)
+    first, equal = distinct(signed.identities, signed.sizes)
+    proposed = propose(signed, scheme, first)
+    found = verify(texts, *proposed)
+    return Pairs.concat([equal, found.where(found.similarity >= threshold - NEAR_MISS)])
+
+
+def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pairs]:
+    """The first row of each text that has words, in ascending order, and the others paired with it."""
+    order = np.lexsort((identities[:, 1], identities[:, 0]))
+    ordered = identities[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    # The sort is stable, so that the first of equal rows comes first.
+    firsts = order[np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))]
+    worded = sizes[order] != 0
+    left, right = firsts[~new & worded], order[~new & worded]
+    ones = np.ones(len(left))
+    return np.sort(order[new & worded]), Pairs(left, right, ones, ones)
+
+
+def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) -> tuple[Rows, Rows]:
+    """Pairs of some rows that share a band and whose sketches agree; rows before ``first_new`` meet new ones only."""
+    rows64 = rows.astype(np.uint64)
+
+    def of_band(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+        packed = (keys[rows].astype(np.uint64) << _HALF) | rows64
+        return band_pairs(packed, signed.sketches, scheme.need, first_new)
+
+    found = np.unique(np.concatenate(in_threads(of_band, list(signed.keys))))
+    return (found >> _HALF).astype(np.int64), (found & _LOW).astype(np.int64)
+
+
+def band_pairs(
+    packed: npt.NDArray[np.uint64], sketches: npt.NDArray[np.uint8], need: int, first_new: int
+) -> npt.NDArray[np.uint64]:
+    """The pairs of one band, as ``earlier << 32 | later``; ``packed`` is ``key << 32 | row`` in any order."""
+    packed.sort()
+    buffer = np.empty(_BUFFER, dtype=np.uint64)
+    found: list[npt.NDArray[np.uint64]] = []
+    start = member = 0
+    while start < len(packed):
+        start, member, count = kernels.bucket_pairs(
+            packed, sketches, need, first_new, FULL_BUCKET, LEADERS, start, member, buffer
+        )
+        found.append(buffer[:count].copy())
+    return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+
+
+def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
+    """The exact similarities of pairs of rows."""
+    whole, answers = np.empty(len(left)), np.empty(len(left))
+
+    def work(part: slice) -> None:
+        rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
+        words = texts.words(rows)
+        one, other = np.split(places, 2)
+        kernels.similarities(words.hashes, words.starts, words.asked, one, other, whole[part], answers[part])
+
+    in_threads(work, [slice(at, at + _PAIRS_AT_ONCE) for at in range(0, len(left), _PAIRS_AT_ONCE)])
+    return Pairs(left, right, whole, answers)

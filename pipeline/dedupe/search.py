@@ -1,0 +1,354 @@
+"""Finds similar pairs among texts on disk, step by step: sign, gather, propose, verify.
+
+Each step reads and writes files in one folder and can run wherever that folder is seen: shards are signed
+side by side, then bands are searched side by side, then chunks of pairs are verified. No step holds more
+text than a shard or a chunk of pairs; what grows with the number of texts are their signatures.
+
+Texts are known by what their words are (their identity), so that an index from earlier runs serves whatever
+rows they stand in now. An *entry* is such a text; rows of equal words share it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, verify
+from pipeline.dedupe.signatures import (
+    NEAR_MISS,
+    NO_IDENTITIES,
+    PERMUTATIONS,
+    Identities,
+    Keys,
+    Scheme,
+    Signatures,
+    Sketches,
+    in_threads,
+    sign,
+)
+from pipeline.dedupe.texts import Rows, Texts
+from pipeline.tables import BANDS
+
+T = TypeVar("T")
+R = TypeVar("R")
+_BANDS_AT_ONCE = 4
+_CHUNK_BYTES = 128 * 2**20
+"""Text that is read at once to verify pairs."""
+_CHUNK_PAIRS = 250_000
+_FILTER_BITS = 22
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_IDENTITY = ("one", "other")
+NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
+
+
+class Map(Protocol):
+    """Calls a step for every item, side by side where it can; results in the items' order."""
+
+    def __call__(self, step: Callable[[T], R], items: Sequence[T], /) -> list[R]:
+        """Run them all."""
+
+
+class Index(Protocol):
+    """Signatures and verified pairs that earlier searches have left."""
+
+    def identities(self) -> Identities:
+        """Texts x 2, in the order of ``keys`` and ``sketches``."""
+
+    def keys(self, band: int) -> Keys:
+        """One key a text."""
+
+    def sketches(self) -> Sketches:
+        """Texts x PERMUTATIONS."""
+
+    def pairs(self) -> tuple[Identities, Identities, Pairs]:
+        """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The entries of a search and the pairs among them."""
+
+    folder: Path
+    shards: list[Path]
+    known: int
+    """Entries before this one were compared with each other by earlier searches."""
+    count: int
+    pairs: Pairs
+    """Similar ones, and some that miss the threshold by no more than ``NEAR_MISS``; ``left < right`` are entries."""
+    fresh: Pairs
+    """Those of them that this search has found."""
+
+    def entries(self, shard: int) -> Rows:
+        """The entry of each row of a shard; -1 for a text without words."""
+        found: Rows = np.load(_entries_file(self.folder, shard))
+        return found
+
+    def identities(self) -> Identities:
+        """Entries x 2."""
+        found: Identities = np.load(self.folder / "identities.npy", mmap_mode="r")
+        return found
+
+    def signatures(self, start: int, stop: int) -> tuple[Keys, Sketches]:
+        """Keys (BANDS x entries) and sketches (entries x PERMUTATIONS) of new entries, from ``known`` on."""
+        part = slice(start - self.count, stop - self.count or None)
+        keys = np.stack([np.load(self.folder / f"keys-{band:02}.npy", "r")[part] for band in range(BANDS)])
+        return keys, np.load(self.folder / "sketches.npy", "r")[part]
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs of entries, which need not be similar."""
+        chunks = _chunks(self.folder, left, right)
+        return Pairs.concat(_verify(self.folder, self.shards, left[part], right[part]) for part in chunks)
+
+
+def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> Found:
+    """Find the similar pairs among the texts of some shards.
+
+    Args:
+        shards: files written by ``Texts.write``, all with answers or all without.
+        folder: an empty one for the files of the search, on a disk that all workers share.
+        scheme: the threshold and what follows from it.
+        index: what earlier searches under the same scheme left; their texts are not signed, and not compared
+            with each other, again.
+        each: runs a step for every item.
+    """
+    shards = list(shards)
+    np.save(folder / "known.npy", np.sort(index.identities()[:, 0]) if index else NO_IDENTITIES)
+    each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
+    count, known = _gather(folder, shards, scheme, index)
+    groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
+    proposed = each(partial(_propose, folder=folder, need=scheme.need), groups)
+    left, right = _entries_of(folder, proposed, known, count)
+    chunks = [(left[part], right[part]) for part in _chunks(folder, left, right)]
+    least = scheme.threshold - NEAR_MISS
+    verified = each(partial(_verify_chunk, folder=folder, shards=shards, least=least), _save_chunks(folder, chunks))
+    fresh = Pairs.concat(_load_pairs(path) for path in verified)
+    before = _known_pairs(folder, index) if index else Pairs.none()
+    return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
+
+
+# --- sign -----------------------------------------------------------------------------------------
+def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
+    """Write the identities of a shard's rows beside it, and the signatures of its new texts, one row each.
+
+    A shard whose identities are there was signed before: most likely there is nothing new in it.
+    """
+    if _identities_file(shards[shard]).exists():
+        _save_signatures(folder, shard, sign(Texts.of([]), scheme), np.empty(0, dtype=np.int64))
+        return
+    signed = sign(Texts.read(shards[shard]), scheme, np.load(folder / "known.npy"))
+    np.save(_identities_file(shards[shard]), signed.identities)
+    new = np.flatnonzero(signed.sizes > 0)
+    first, _ = distinct(signed.identities[new], signed.sizes[new])
+    _save_signatures(folder, shard, signed.take(new[first]), new[first])
+
+
+def _save_signatures(folder: Path, shard: int, signed: Signatures, rows: Rows) -> None:
+    np.save(folder / f"rows-{shard:05}.npy", rows)
+    np.save(folder / f"signed-keys-{shard:05}.npy", signed.keys)
+    np.save(folder / f"signed-sketches-{shard:05}.npy", signed.sketches)
+
+
+def _identities_file(shard: Path) -> Path:
+    return shard.with_suffix(".identities.npy")
+
+
+# --- gather ---------------------------------------------------------------------------------------
+def _gather(folder: Path, shards: list[Path], scheme: Scheme, index: Index | None) -> tuple[int, int]:
+    """Number the distinct texts, the known ones first, and lay out what the bands need of their signatures.
+
+    Returns how many there are, and how many of them are known.
+    """
+    entries = _number(folder, shards, index.identities() if index else np.empty((0, 2), dtype=np.uint64))
+    np.save(folder / "identities.npy", entries.select(_IDENTITY).to_numpy())
+    np.save(folder / "homes.npy", entries.select("shard", "row").to_numpy())
+    np.save(folder / "bytes.npy", _bytes(shards, entries))
+    places = entries["place"].drop_nulls().to_numpy()
+    new = entries[len(places) :]
+    for shard, path in enumerate(shards):
+        rows = new.filter(pl.col("shard") == shard)["row"].to_numpy()
+        if not np.isin(rows, np.load(folder / f"rows-{shard:05}.npy")).all():
+            _save_signatures(folder, shard, sign(Texts.read(path).take(rows), scheme), rows)
+        np.save(folder / f"new-{shard:05}.npy", np.searchsorted(np.load(folder / f"rows-{shard:05}.npy"), rows))
+    _lay_out(folder, places, len(shards), index)
+    return entries.height, len(places)
+
+
+def _number(folder: Path, shards: list[Path], before: Identities) -> pl.DataFrame:
+    """The distinct texts with the shard and row where they come first, and their place in the index, if any.
+
+    Writes the entry of every row, too.
+    """
+    parts = [pl.DataFrame(schema={"one": pl.UInt64, "other": pl.UInt64, "shard": pl.Int64, "row": pl.Int64})]
+    for shard, path in enumerate(shards):
+        frame = _identity_frame(np.load(_identities_file(path)))
+        parts.append(frame.with_columns(shard=pl.lit(shard, dtype=pl.Int64), row=pl.int_range(pl.len())))
+    rows = pl.concat(parts)
+    entries = (
+        rows.filter((pl.col("one") != 0) | (pl.col("other") != 0))
+        .unique(_IDENTITY, keep="first", maintain_order=True)
+        .join(_identity_frame(before).with_row_index("place").unique(_IDENTITY, keep="first"), on=_IDENTITY, how="left")
+        .sort("place", "shard", "row", nulls_last=True)
+        .with_row_index("entry")
+    )
+    numbers = rows.join(entries.select(*_IDENTITY, "entry"), on=_IDENTITY, how="left", maintain_order="left")["entry"]
+    start = 0
+    for shard, part in enumerate(parts[1:]):
+        mine = numbers.slice(start, part.height).cast(pl.Int64).fill_null(-1)
+        np.save(_entries_file(folder, shard), mine.to_numpy())
+        start += part.height
+    return entries
+
+
+def _identity_frame(identities: Identities) -> pl.DataFrame:
+    return pl.DataFrame({"one": identities[:, 0], "other": identities[:, 1]})
+
+
+def _bytes(shards: list[Path], entries: pl.DataFrame) -> Rows:
+    """The length of every entry's text."""
+    found = np.empty(entries.height, dtype=np.int64)
+    for shard, path in enumerate(shards):
+        mine = entries.filter(pl.col("shard") == shard)
+        found[mine["entry"].to_numpy()] = Texts.read(path).sizes[mine["row"].to_numpy()]
+    return found
+
+
+def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> None:
+    """Write what the search of each band reads: the keys, whose they are, and the sketches.
+
+    Of known texts only those are laid out that share a key with a new one, or a small batch would cost as much as the
+    whole index. ``laid-out.npy`` says which entries they are; the new ones follow in their order.
+    """
+    new = [np.load(folder / f"new-{shard:05}.npy") for shard in range(shards)]
+    files = [np.load(folder / f"signed-keys-{shard:05}.npy", "r") for shard in range(shards)]
+    met: list[Rows] = []
+    for band in range(BANDS):
+        keys = np.concatenate([NO_KEYS, *(file[band][part] for file, part in zip(files, new, strict=True))])
+        before = index.keys(band)[places] if index else NO_KEYS
+        met.append(_met(before, keys))
+        np.save(folder / f"keys-{band:02}.npy", np.concatenate([before[met[band]], keys]))
+    laid_out = np.unique(np.concatenate(met))
+    for band in range(BANDS):
+        np.save(folder / f"met-{band:02}.npy", np.searchsorted(laid_out, met[band]))
+    sketches = [index.sketches()[places[laid_out]] if index else np.empty((0, PERMUTATIONS), dtype=np.uint8)]
+    sketches += [np.load(folder / f"signed-sketches-{shard:05}.npy", "r")[part] for shard, part in enumerate(new)]
+    np.save(folder / "laid-out.npy", laid_out)
+    np.save(folder / "sketches.npy", np.concatenate(sketches))
+
+
+def _met(keys: Keys, new: Keys) -> Rows:
+    """The places of the keys that are among the new ones."""
+    if not len(keys) or not len(new):
+        return np.empty(0, dtype=np.int64)
+    # A table that says no for nearly all of them is many times as fast as sorting them.
+    shift = np.uint32(32 - _FILTER_BITS)
+    seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
+    seen[new >> shift] = True
+    maybe = np.flatnonzero(seen[keys >> shift])
+    found: Rows = maybe[np.isin(keys[maybe], new)]
+    return found
+
+
+def _entries_file(folder: Path, shard: int) -> Path:
+    return folder / f"entries-{shard:05}.npy"
+
+
+# --- propose --------------------------------------------------------------------------------------
+def _propose(bands: Sequence[int], folder: Path, need: int) -> Path:
+    """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
+    sketches = np.load(folder / "sketches.npy", "r")
+    known = len(np.load(folder / "laid-out.npy", "r"))
+
+    def of_band(band: int) -> npt.NDArray[np.uint64]:
+        keys, met = np.load(folder / f"keys-{band:02}.npy"), np.load(folder / f"met-{band:02}.npy")
+        owners = np.concatenate([met, np.arange(known, len(sketches))]).astype(np.uint64)
+        return band_pairs((keys.astype(np.uint64) << _HALF) | owners, sketches, need, known)
+
+    path = folder / f"proposed-{bands[0]:02}.npy"
+    np.save(path, np.unique(np.concatenate(in_threads(of_band, bands))))
+    return path
+
+
+def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
+    """The entries of all proposed pairs."""
+    codes = np.unique(np.concatenate([np.load(path) for path in proposed]))
+    entries = np.concatenate([np.load(folder / "laid-out.npy"), np.arange(known, count)])
+    return entries[(codes >> _HALF).astype(np.int64)], entries[(codes & _LOW).astype(np.int64)]
+
+
+# --- verify ---------------------------------------------------------------------------------------
+def _chunks(folder: Path, left: Rows, right: Rows) -> list[slice]:
+    """Runs of pairs whose texts fit into memory together."""
+    sizes = np.load(folder / "bytes.npy", "r")
+    read = np.cumsum(sizes[left] + sizes[right])
+    chunks, start = [], 0
+    while start < len(left):
+        done = read[start - 1] if start else 0
+        stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
+        chunks.append(slice(start, min(stop, start + _CHUNK_PAIRS, len(left))))
+        start = chunks[-1].stop
+    return chunks
+
+
+def _save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
+    paths = [folder / f"chunk-{number:05}.npy" for number in range(len(chunks))]
+    for path, chunk in zip(paths, chunks, strict=True):
+        np.save(path, np.stack(chunk))
+    return paths
+
+
+def _verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
+    """Write those pairs of a chunk that are similar enough."""
+    left, right = np.load(chunk)
+    pairs = _verify(folder, shards, left, right)
+    pairs = pairs.where(pairs.similarity >= least)
+    path = chunk.with_name(chunk.name.replace("chunk-", "verified-").replace(".npy", ".npz"))
+    np.savez(path, left=pairs.left, right=pairs.right, similarity=pairs.similarity, answers=pairs.answers)
+    return path
+
+
+def _load_pairs(path: Path) -> Pairs:
+    with np.load(path) as file:
+        return Pairs(file["left"], file["right"], file["similarity"], file["answers"])
+
+
+def _verify(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
+    homes = np.load(folder / "homes.npy", "r")
+    entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    # Read in the order in which they lie on the disk, and left so.
+    order = np.lexsort((homes[entries, 1], homes[entries, 0]))
+    lies = np.empty(len(order), dtype=np.int64)
+    lies[order] = np.arange(len(order))
+    one, other = np.split(lies[places], 2)
+    found = verify(_texts(shards, homes[entries[order]]), one, other)
+    return Pairs(left, right, found.similarity, found.answers)
+
+
+def _texts(shards: list[Path], homes: Rows) -> Texts:
+    """A copy of the texts that stand at some shards and rows, which are sorted."""
+    # A mapped file is let go at once: only what was taken stays in memory.
+    return Texts.concat(
+        [Texts.read(shards[shard]).take(homes[homes[:, 0] == shard, 1]) for shard in np.unique(homes[:, 0]).tolist()]
+    )
+
+
+def _known_pairs(folder: Path, index: Index) -> Pairs:
+    """The pairs of the index whose texts are both among the entries."""
+    left, right, pairs = index.pairs()
+    entries = _identity_frame(np.load(folder / "identities.npy")).with_row_index("entry")
+    numbers = pl.DataFrame(
+        [
+            _identity_frame(side).join(entries, on=_IDENTITY, how="left", maintain_order="left")["entry"].alias(name)
+            for name, side in (("left", left), ("right", right))
+        ]
+    ).with_row_index("place")
+    # A killed search may have been repeated. Entries are numbered anew, so either may be the first now.
+    found = numbers.drop_nulls().unique(["left", "right"], keep="first", maintain_order=True)
+    one, other = (found[name].cast(pl.Int64).to_numpy() for name in ("left", "right"))
+    places = found["place"].to_numpy()
+    return Pairs(np.minimum(one, other), np.maximum(one, other), pairs.similarity[places], pairs.answers[places])

@@ -1,0 +1,168 @@
+"""What a word is: how texts are folded and cut before they are compared.
+
+A word is a run of letters and digits in the form that upper case, accents and width do not change.
+In scripts without spaces every character is a word. The compiled kernels read the same table as the
+plain functions here, which define what is compared and serve wherever few texts are at hand.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+SHINGLE_WORDS = 3
+"""Texts are compared by their sets of so many words in a row."""
+TABLE_SIZE = 0x40000
+"""Code points beyond the planes of letters and ideographs (private use, tags) part words."""
+
+
+class Sign(IntEnum):
+    """What a character does to the words around it."""
+
+    SEPARATOR = 0
+    LETTER = 1
+    """Goes on with the word before it; it may stand for several letters, as ß does."""
+    LONE = 2
+    """Is a word by itself, with the marks that follow it: characters of scripts without spaces."""
+    MARK = 3
+    """Goes on with whatever stands before it: the vowel signs of Thai and Hindi are no letters to Unicode."""
+    NOTHING = 4
+    """Is passed over: accents, soft hyphens, the optional vowel points of Arabic and Hebrew."""
+
+
+SIGN_SHIFT = 24
+_UNSPACED = (
+    *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF)),  # Thai and Lao, Burmese, Khmer
+    *((0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF)),  # Japanese
+    *((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),  # Chinese characters
+)
+"""Ranges of the scripts that are written without spaces."""
+_AS_THEY_ARE = (
+    *((0x3400, 0x4DBF), (0x4E00, 0x9FFF)),  # ideographs
+    (0xAC00, 0xD7A3),  # Korean syllables
+    *((0x20000, 0x2F7FF), (0x2FA20, 0x3FFFD)),  # ideographs
+)
+"""Ranges of characters that are all of one sort and fold to themselves; most characters are among them."""
+_ACCENTS = (0x0300, 0x036F)
+"""The marks of Latin, Greek and Cyrillic. Capitals go without them in Greek, and careless writers anywhere."""
+_BETWEEN = "\0"
+_BARE = {0x0131: "i"} | dict.fromkeys(range(_ACCENTS[0], _ACCENTS[1] + 1))
+_PASSED_OVER = (
+    _ACCENTS,
+    *((0x0591, 0x05BD), (0x05BF, 0x05C7)),  # Hebrew points
+    *((0x0640, 0x0640), (0x064B, 0x065F), (0x0670, 0x0670)),  # Arabic: the stretcher and the vowel points
+    *((0x180B, 0x180F), (0xFE00, 0xFE0F)),  # variation selectors
+)
+_SPACES = frozenset("\u200b\ufeff")
+"""Of no width, yet between words."""
+
+
+@dataclass(frozen=True)
+class FoldTable:
+    """What every code point becomes."""
+
+    codes: npt.NDArray[np.uint32]
+    """TABLE_SIZE entries: a ``Sign`` above ``SIGN_SHIFT``; below it the place of the folded letters."""
+    letters: npt.NDArray[np.uint8]
+    """The folded letters in UTF-8, each run after a byte with its length. The run at 0 is empty: the character
+    stays as it is."""
+
+
+def folded(characters: Sequence[str]) -> list[str]:
+    """Characters in lower case, of common width, without accents; "" where nothing is left.
+
+    The dotless i becomes an i: by sight of the letter alone, the Turkish capitals I and İ are those of others.
+    """
+    # All at once, since the library's functions take longer to be called than to work.
+    text = unicodedata.normalize("NFKC", _BETWEEN.join(characters)).casefold()
+    bare = unicodedata.normalize("NFD", text).translate(_BARE)
+    return unicodedata.normalize("NFC", bare).split(_BETWEEN)
+
+
+def sign(character: str) -> Sign:
+    """What a character does to the words around it."""
+    code = ord(character)
+    category = unicodedata.category(character)
+    if (category == "Cf" and character not in _SPACES) or _within(code, _PASSED_OVER):
+        return Sign.NOTHING
+    if category[0] in "ZPS" or code >= TABLE_SIZE:
+        return Sign.SEPARATOR
+    if category[0] == "M":
+        return Sign.MARK
+    if _within(code, _UNSPACED):
+        return Sign.LONE
+    return Sign.LETTER if character.isalnum() else Sign.SEPARATOR
+
+
+def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
+    return any(first <= code <= last for first, last in ranges)
+
+
+def _letters(character: str, fold: str, kind: Sign) -> str:
+    """What stands in a word for a character."""
+    found = fold if kind is not Sign.LETTER or fold.isalnum() else "".join(filter(str.isalnum, fold))
+    # A few signs stand for a whole phrase; the kernels' buffers have twice the room of the text.
+    short = len(found.encode()) <= 2 * len(character.encode())
+    return found if found and short else character
+
+
+@functools.cache
+def fold_table() -> FoldTable:
+    """The table for all code points, built once a process (a tenth of a second)."""
+    codes = np.zeros(TABLE_SIZE, dtype=np.uint32)
+    for first, last in _AS_THEY_ARE:
+        codes[first : last + 1] = sign(chr(first)) << SIGN_SHIFT
+    others = [(character, kind) for character in map(chr, _others()) if (kind := sign(character))]
+    runs = bytearray([0])
+    for (character, kind), fold in zip(others, folded([character for character, _ in others]), strict=True):
+        codes[ord(character)] = kind << SIGN_SHIFT
+        if kind is not Sign.NOTHING and fold != character and (letters := _letters(character, fold, kind)) != character:
+            codes[ord(character)] |= len(runs)
+            runs += bytes([len(letters.encode())]) + letters.encode()
+    return FoldTable(codes, np.frombuffer(bytes(runs), dtype=np.uint8))
+
+
+def _others() -> Iterator[int]:
+    """The code points that need a look one by one, private ones left out."""
+    start = 0
+    for first, last in _AS_THEY_ARE:
+        yield from (code for code in range(start, first) if not 0xD800 <= code <= 0xF8FF)
+        start = last + 1
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, folded."""
+    found: list[str] = []
+    before = Sign.SEPARATOR
+    for character, fold in zip(text, folded(text) if text else (), strict=True):
+        kind = sign(character)
+        if kind is Sign.NOTHING:
+            continue
+        if kind is Sign.SEPARATOR:
+            before = kind
+            continue
+        letters = _letters(character, fold, kind)
+        if before is Sign.SEPARATOR or kind is Sign.LONE or (kind is Sign.LETTER and before is Sign.LONE):
+            found.append(letters)
+        else:
+            found[-1] += letters
+        # A mark goes on with what it stands on.
+        before = kind if kind is not Sign.MARK or before is Sign.SEPARATOR else before
+    return found
+
+
+def shingles(found: Sequence[str]) -> set[tuple[str, ...]]:
+    """The runs of ``SHINGLE_WORDS`` words; a shorter text is one run."""
+    if not found:
+        return set()
+    return {tuple(found[at : at + SHINGLE_WORDS]) for at in range(max(len(found) - SHINGLE_WORDS, 0) + 1)}
+
+
+def jaccard(left: str, right: str) -> float:
+    """The similarity of two texts by definition, 0 to 1; a text without words resembles nothing."""
+    one, other = shingles(words(left)), shingles(words(right))
+    return len(one & other) / max(len(one | other), 1)
