@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
-from pipeline.assess import standing
 from pipeline.attention import Attention, attention
+from pipeline.cases import standing
 from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engine import Engine
-from pipeline.assess import Assessed, assess, prepare, write_shards
+from pipeline.alike import find_alike
+from pipeline.assess import Assessed, assess, open_cases, prepare, write_shards
 from pipeline.attention import Rejection, rejections, unkeyed, unsent
 from pipeline.decisions import news
 from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
@@ -179,8 +180,13 @@ def decide(
     shards = engine.run(write_shards, snapshot, folder)
     with engine.progress.step("checking rows") as advance:
         prepared = engine.map(partial(prepare, dataset=context.dataset, on_rows=advance), shards)
-    with engine.progress.step("comparing, doubting, choosing"):
-        assessed = engine.run(assess, prepared, snapshot, context.dataset, run.id, folder, rejudge)
+    dataset = context.dataset
+    cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
+    with engine.progress.step("comparing texts"):
+        threshold = dataset.config.duplicates.threshold
+        alike = find_alike(cases, prepared, snapshot, dataset.task, threshold, folder, engine.map)
+    with engine.progress.step("comparing rows, doubting, choosing"):
+        assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = pl.read_parquet(assessed.path)
     fresh = news(decisions, snapshot.latest_decisions().collect())
     counts = dict(decisions.group_by("fate").len().iter_rows())

@@ -1,51 +1,33 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
 import polars as pl
-from pydantic import TypeAdapter
 
-from pipeline.consensus import had_people, origins
+from pipeline.alike import Alike
+from pipeline.cases import build_cases, is_kept, pasts, rendered, standing
+from pipeline.compare import compare
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import about, from_frame, latest, still_valid, to_frame
-from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
-from pipeline.normalise import input_texts, inputs_key, match_key
 from pipeline.screen import screen
 from pipeline.store import Snapshot
-from pipeline.tables import Table, Verb
-from pipeline.triage import SHOWN_ANSWERS, Case, Standing, triage
+from pipeline.tables import Verb
+from pipeline.triage import Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
-from pipeline.validate import Prepared, partitions_of, prepare_shard, target_texts
+from pipeline.validate import Prepared, prepare_shard, target_texts
 from schemas.dataset import Action, Dataset, OnConflict, Screen
-from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, ValueType
-from schemas.record import Decision, stable_hash
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue
+from schemas.record import stable_hash
 from schemas.task import Kind, Task
 
 SHARD_ROWS = 250_000
-_REASONS = TypeAdapter(list[Reason])
 _SEED = 17
-
-
-@dataclass(frozen=True)
-class Past:
-    """What committed runs decided about one record's present revision."""
-
-    decision: Decision | None = None
-    """The automatic one that counts, by a curate run."""
-    origin: Decision | None = None
-    """The last one that no person had a part in: what was doubted before anybody answered."""
-    human: Decision | None = None
-    """The latest outcome of people's answers, if any answer stands."""
-    route: Routed | None = None
-    """How people were first asked, if they were."""
 
 
 def write_shards(snapshot: Snapshot, folder: Path) -> list[Path]:
@@ -66,223 +48,6 @@ def prepared_path(shard: Path) -> Path:
 def prepare(shard: Path, dataset: LoadedDataset, on_rows: Callable[[int], None]) -> Prepared:
     """Prepare one shard of records."""
     return prepare_shard(shard, prepared_path(shard), dataset, on_rows)
-
-
-def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
-    """What committed runs decided, for every current record whose revision, inputs and task are unchanged."""
-    if not prepared:
-        return {}
-    asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "inputs")
-
-    def present(verb: Verb | None = None) -> pl.LazyFrame:
-        valid = still_valid(snapshot.committed_decisions(verb), snapshot, task.task_digest())
-        return about(valid, asked_now, task)
-
-    found: dict[str, Past] = {}
-    automatic = {d.record_id: d for d in from_frame(latest(present(Verb.CURATE)).collect())}
-    human = {d.record_id: d for d in from_frame(latest(present(Verb.COLLECT)).collect()) if standing(d)}
-    asked = present().filter(
-        pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value])
-    )
-    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
-    routes = {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
-    before = [decision.record_id for decision in automatic.values() if had_people(decision)]
-    untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
-    for record_id in automatic.keys() | human.keys():
-        found[record_id] = Past(
-            automatic.get(record_id), untouched.get(record_id), human.get(record_id), routes.get(record_id)
-        )
-    return found
-
-
-def standing(decision: Decision | None) -> Standing:
-    """What people said, by a decision of a collect run."""
-    if decision is None:
-        return Standing.NOTHING
-    codes = {reason.code for reason in decision.reasons}
-    if ReasonCode.REVIEWER in codes:
-        return Standing.UNUSABLE
-    if ReasonCode.UNSURE in codes:
-        return Standing.UNSURE
-    return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
-
-
-def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
-    """The prepared rows as cases, with people's answers in the place of the rows' own."""
-    cases = []
-    for part in prepared:
-        for row in pl.read_parquet(part.path).iter_rows(named=True):
-            cases.append(_case(row, past.get(row["record_id"], Past())))
-    return cases
-
-
-def _case(row: dict[str, Any], past: Past) -> Case:
-    case = Case(
-        record_id=row["record_id"],
-        revision=row["revision"],
-        order=row["order"],
-        fixed_split=row["fixed_split"],
-        text_key=row["key"],
-        inputs=orjson.loads(row["inputs"]) if row["inputs"] is not None else {},
-        targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
-        rejects=_reasons(row["rejects"]),
-        holds=_reasons(row["holds"]),
-        human=standing(past.human),
-        past_route=past.route,
-        group=row["record_id"],
-    )
-    own = case.targets
-    if past.human is not None:
-        case.human_reasons = past.human.reasons
-        if case.human is Standing.LABELED:
-            if past.human.targets != case.targets:
-                case.replaced = case.targets
-            case.targets = past.human.targets
-    if past.decision is not None:
-        case.tokens, case.rendering = past.decision.tokens, past.decision.rendering
-    if past.origin is not None and past.origin.targets == own:
-        _remember(case, past.origin)
-    return case
-
-
-def _reasons(text: str) -> list[Reason]:
-    # Most rows have none: skip the parser for them.
-    return _REASONS.validate_json(text) if text != "[]" else []
-
-
-def _remember(case: Case, past: Decision) -> None:
-    """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
-    case.judged = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
-    case.doubt = past.doubt
-    case.suggestion = past.suggestion
-    case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
-
-
-def compare(cases: list[Case], prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset) -> None:
-    """Find duplicates, conflicts and groups among the cases that are not rejected."""
-    splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
-    config, task = dataset.config, dataset.task
-    candidates = [*_candidates(cases, prepared, splits, task), *_past_candidates(cases, snapshot, splits, dataset)]
-    classified = task.task_kind() is Kind.CLASSIFICATION
-    resolved = resolve(candidates, config.duplicates.threshold, config.on_conflict, answers_repeat=classified)
-    by_id = {case.record_id: case for case in cases}
-    for case in cases:
-        if row := resolved.get(case.record_id):
-            _take_over(case, row, splits.get(case.record_id))
-            if row.corrected:
-                case.doubts.append(_corrected(by_id[row.corrected], task))
-            rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
-            case.conflict_answers = [_in_words(case, targets, task) for targets in rivals if targets is not None]
-
-
-def _candidates(
-    cases: list[Case], prepared: list[Prepared], splits: dict[str, str], task: type[Task]
-) -> Iterator[Candidate]:
-    columns = ["record_id", "text", "partitions"]
-    texts = {row[0]: row[1:] for part in prepared for row in pl.read_parquet(part.path, columns=columns).iter_rows()}
-    for case in cases:
-        if not _is_candidate(case):
-            continue
-        text, partitions = texts[case.record_id]
-        yield Candidate(
-            record_id=case.record_id,
-            text=text,
-            key=case.text_key,
-            answer=_answer(case.targets, task),
-            human=case.human is Standing.LABELED,
-            replaced=_answer(case.replaced, task),
-            order=case.order,
-            held=bool(case.holds) and case.human is Standing.NOTHING,
-            partitions=tuple(partitions),
-            split=splits.get(case.record_id, case.fixed_split),
-            published=case.record_id in splits,
-        )
-
-
-def _past_candidates(
-    cases: list[Case], snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
-) -> list[Candidate]:
-    """What versions hold and no case stands for any more, withdrawn, changed or refused since.
-
-    Its likes, and the rows of its group, must not go to another split.
-    """
-    task = dataset.task
-    present = [(case.record_id, case.revision) for case in cases if _is_candidate(case)]
-    frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
-    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
-    partitions = _past_partitions(gone, snapshot, dataset.config.split.group_by)
-    return [
-        Candidate(
-            record_id=f"{decision.record_id}@{decision.revision}",
-            text="\n".join(input_texts(task, decision.inputs)),
-            key=inputs_key(task, decision.inputs),
-            answer=None,
-            human=False,
-            order=order,
-            partitions=partitions.get((decision.record_id, decision.revision), ()),
-            split=splits[decision.record_id],
-            published=True,
-            past=True,
-        )
-        for order, decision in enumerate(from_frame(gone))
-        if decision.record_id in splits
-    ]
-
-
-def _past_partitions(
-    decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
-) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What published rows share with others of their groups, by record and revision."""
-    if not group_by or decisions.is_empty():
-        return {}
-    wanted = decisions.lazy().select("record_id", "revision")
-    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
-    found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
-    return {
-        (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
-        for record_id, revision, raw in found.iter_rows()
-    }
-
-
-def _answer(targets: dict[str, JsonValue] | None, task: type[Task]) -> str | None:
-    """The form in which equal answers are equal: texts are copied from inputs, so they are compared like these."""
-    if targets is None:
-        return None
-    folded = {field.name: _folded(targets[field.name]) for field in task.task_targets() if field.type is ValueType.TEXT}
-    return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _folded(value: JsonValue) -> JsonValue:
-    if isinstance(value, list):
-        return [match_key(text) for text in value]
-    return match_key(value) if isinstance(value, str) else value
-
-
-def _corrected(like: Case, task: type[Task]) -> Reason:
-    before, after = (_in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
-    return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
-
-
-def _take_over(case: Case, row: Resolution, known: str | None) -> None:
-    case.duplicate_of = row.duplicate_of
-    case.exact = row.exact
-    case.similarity = row.similarity
-    case.rivals = row.rivals
-    # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
-    case.bound = row.split if known in (None, case.fixed_split) else None
-    case.overruled_by = row.overruled_by
-    case.bridges = row.bridges
-    case.group = row.group or case.record_id
-
-
-def _is_candidate(case: Case) -> bool:
-    """Whether a case is compared with others: neither its form nor a person speaks against it."""
-    return case.human is not Standing.UNUSABLE and not case.rejects
-
-
-def is_kept(case: Case) -> bool:
-    """Whether a case may end in a release: neither rejected nor a copy of another."""
-    return _is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
 
 
 def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
@@ -359,7 +124,7 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
     if limit is None:
         return
     # No token is shorter than a byte, so most rows need no count to be known as short.
-    doubtful = [case for case in cases if not case.rejects and len(_rendered(case, task).encode()) > limit]
+    doubtful = [case for case in cases if not case.rejects and len(rendered(case, task).encode()) > limit]
     _count(doubtful, task, config)
     for case in doubtful:
         if case.tokens is not None and case.tokens > limit:
@@ -378,7 +143,7 @@ def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
     """Count what was not counted before in this encoding and with these very words."""
     todo, texts = [], []
     for case in cases:
-        text = _rendered(case, task)
+        text = rendered(case, task)
         rendering = stable_hash(config.measure.encoding, text)
         if case.tokens is None or case.rendering != rendering:
             case.rendering = rendering
@@ -387,28 +152,6 @@ def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
     counts = count_tokens(texts, config.measure.encoding, config.engine.workers)
     for case, tokens in zip(todo, counts, strict=True):
         case.tokens = tokens
-
-
-def _rendered(case: Case, task: type[Task]) -> str:
-    try:
-        messages = [message.content for message in task.task_prompt(case.inputs)]
-        return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
-    except Exception as error:
-        raise _no_chat(case, task, error) from error
-
-
-def _in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
-    try:
-        return task.task_answer(targets)
-    except Exception as error:
-        raise _no_chat(case, task, error) from error
-
-
-def _no_chat(case: Case, task: type[Task], error: Exception) -> ConfigError:
-    return ConfigError(
-        f"{task.__name__} cannot write record {case.record_id} as a chat ({type(error).__name__}: {error}); mend its "
-        "task_prompt or task_answer"
-    )
 
 
 @dataclass(frozen=True)
@@ -423,17 +166,13 @@ class Assessed:
     beyond_budget: int
 
 
-def assess(
-    prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str, folder: Path, rejudge: bool
-) -> Assessed:
-    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rejudge: bool) -> list[Case]:
+    """All current records with what is known about them, in the order of ``prepared``.
 
     Args:
         prepared: every current record.
         snapshot: the committed past.
         dataset: configuration and task.
-        run: the deciding run.
-        folder: for the file.
         rejudge: doubt all labels anew, not only those that no run has judged.
 
     Raises:
@@ -447,7 +186,31 @@ def assess(
             case.judged, case.doubt, case.doubts = False, None, []
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
-    compare(cases, prepared, snapshot, dataset)
+    return cases
+
+
+def assess(
+    cases: list[Case],
+    prepared: list[Prepared],
+    alike: Alike,
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    run: str,
+    folder: Path,
+) -> Assessed:
+    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+
+    Args:
+        cases: what is known about them.
+        prepared: the same records, in the same order.
+        alike: which texts resemble each other.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        run: the deciding run.
+        folder: for the file.
+    """
+    config, task = dataset.config, dataset.task
+    compare(cases, prepared, alike, snapshot, dataset)
     notes = [doubt_labels(cases, task, config.on_conflict), _stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.assess import standing
+from pipeline.cases import standing
 from pipeline.consensus import deciding_state, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame

@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 
 from pipeline.dataset_file import LoadedDataset
+from pipeline.dedupe.texts import Texts
 from pipeline.ingest import field_value
 from pipeline.normalise import input_texts, inputs_key, match_key, normalise_row
 from pipeline.screen import screen
@@ -21,8 +22,7 @@ PREPARED = pl.Schema(
         "record_id": pl.String(),
         "revision": pl.String(),
         "order": pl.Int64(),
-        # All inputs joined, as people read them, and the form in which equal inputs are equal.
-        "text": pl.String(),
+        # The form in which equal inputs are equal.
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
@@ -41,6 +41,8 @@ class Prepared:
     """A shard of prepared rows on disk."""
 
     path: Path
+    texts: Path
+    """The inputs of each row, as texts to compare."""
     rows: int
     readable: int
     """Rows that are objects with fields."""
@@ -64,8 +66,11 @@ def prepare_shard(
         if len(rows) % 1000 == 0:
             on_rows(1000)
     on_rows(len(rows) % 1000)
-    pl.DataFrame(rows, schema=PREPARED, orient="row").write_parquet(out, compression="zstd", compression_level=1)
-    return Prepared(out, len(rows), readable, frozenset(grouping))
+    frame = pl.DataFrame(rows, schema=PREPARED | {"text": pl.String()}, orient="row")
+    frame.drop("text").write_parquet(out, compression="zstd", compression_level=1)
+    texts = out.with_suffix(".arrow")
+    Texts.of(frame["text"]).write(texts)
+    return Prepared(out, texts, len(rows), readable, frozenset(grouping))
 
 
 def _prepare(
@@ -75,19 +80,17 @@ def _prepare(
     # A source that was taken out of the file keeps its records until the next curate.
     split = source.split if source else None
     if raw is None:
-        return (*place, "", "", None, None, [], split, f"[{record['error']}]", "[]")
+        return (*place, "", None, None, [], split, f"[{record['error']}]", "[]", "")
     partitions = partitions_of(raw, dataset.config.split.group_by)
     parsed = dataset.task.task_parse(task_fields(raw, source, dataset))
     if parsed.problems:
-        return (*place, "", "", None, None, partitions, split, _json(parsed.problems), "[]")
+        return (*place, "", None, None, partitions, split, _json(parsed.problems), "[]", "")
     texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
     findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
     rejects = [finding.reason for finding in findings if finding.action is Action.REJECT]
     holds = [finding.reason for finding in findings if finding.action is Action.REVIEW]
-    text = "\n".join(input_texts(dataset.task, parsed.inputs))
     return (
         *place,
-        text,
         inputs_key(dataset.task, parsed.inputs),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
@@ -95,6 +98,7 @@ def _prepare(
         split,
         _json(rejects),
         _json([*parsed.doubts, *holds]),
+        "\n".join(input_texts(dataset.task, parsed.inputs)),
     )
 
 

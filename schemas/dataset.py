@@ -107,6 +107,9 @@ class Duplicates(Part):
 
     threshold: Share = 0.7
     """Least Jaccard similarity of the inputs' word 3-grams; 1 finds exact duplicates only."""
+    answers: Share = 0.5
+    """Least similarity of two written answers (20 words and more) that count as the same; 1 if they must be equal.
+    Shorter answers must always be equal."""
 
 
 class Screen(Part):

@@ -17,7 +17,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engine import Inline
 from flows.release import Released, release
-from pipeline.dedupe.similarity import jaccard
+from pipeline.dedupe.words import jaccard
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.normalise import match_key, normalise_text
 from pipeline.versions import verify

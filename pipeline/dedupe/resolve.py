@@ -14,10 +14,14 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.dedupe.similarity import jaccard, similar_pairs
+from pipeline.dedupe.likeness import Likeness, Neighbours
 from schemas.dataset import OnConflict
 
 _TRAIN = "train"
+_INTRODUCTIONS = 3
+"""Rounds in which rows are compared with what their likes became duplicates of."""
+_MOST_COMPARED = 50
+"""Written answers to one question that are compared with each other; with more of them, all count as different."""
 MOST_RIVALS = 10
 """Rows that are named in a conflict; an input may have thousands of answers."""
 
@@ -27,8 +31,8 @@ class Candidate:
     """One row as far as duplicates are concerned."""
 
     record_id: str
-    text: str
-    """All inputs, joined: similarity is measured on it."""
+    text: int
+    """Which of the compared texts its inputs are; -1 where they have no words."""
     key: str
     """The inputs normalised so far that rows of equal keys ask the same."""
     answer: str | None
@@ -47,6 +51,11 @@ class Candidate:
     """It was in an earlier release: there the split is a fact, by its source it is a wish."""
     replaced: str | None = None
     """The answer that stood there before a person gave another one."""
+    written: int = -1
+    """Which of the compared texts with answers it is, where its answer is written rather than chosen or copied; -1
+    elsewhere. Written answers need only be alike, others must be equal."""
+    chosen: str = ""
+    """The rest of such an answer, which must be equal."""
     past: bool = False
     """It stands in an earlier version, but is no record now: it binds what resembles it, and nothing else."""
 
@@ -155,13 +164,9 @@ class _Kept:
         return [self.head, *self.exact, *(row for row, _ in self.near), *self.overruled]
 
 
-Neighbours = dict[int, list[tuple[int, float]]]
-"""By cell: the similar cells, the most preferred first, with the similarity."""
-
-
 def resolve(
     candidates: Iterable[Candidate],
-    threshold: float,
+    likeness: Likeness,
     on_conflict: OnConflict = OnConflict.REVIEW,
     *,
     answers_repeat: bool = True,
@@ -170,8 +175,7 @@ def resolve(
 
     Args:
         candidates: rows with distinct ids. Past rows have no part in the result.
-        threshold: least Jaccard similarity of near duplicates; with 1 (or more) only rows of equal
-            keys are duplicates or neighbours.
+        likeness: which texts are similar, and which written answers are alike.
         on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; overruled is
             only an answer that a person replaced by another.
         answers_repeat: similar rows mostly have one answer, as in classification, so a row without one may be
@@ -181,11 +185,12 @@ def resolve(
     Returns:
         The resolution by record_id.
     """
-    cells = _cells(candidates, on_conflict)
-    neighbours = _neighbours([cell.head.text for cell in cells], threshold)
+    judge = _Judge(likeness, answers_repeat)
+    cells = _cells(candidates, on_conflict, judge)
+    neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
-        kept = _absorb(cells, neighbours, threshold, bridges, answers_repeat)
+        kept = _absorb(cells, neighbours, judge, bridges)
         groups, found = _place(kept, neighbours)
         if not found:
             resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
@@ -195,8 +200,35 @@ def resolve(
         bridges |= found
 
 
+@dataclass(frozen=True)
+class _Judge:
+    """Says which rows may be duplicates of each other."""
+
+    likeness: Likeness
+    answers_repeat: bool
+
+    def agree(self, one: Candidate, other: Candidate) -> bool:
+        """Whether two answers are the same, or so much alike that it makes no difference."""
+        if one.answer == other.answer:
+            return True
+        if one.written < 0 or other.written < 0 or one.chosen != other.chosen:
+            return False
+        return self.likeness.answers_alike(one.written, other.written)
+
+    def may_join(self, cell: "_Cell", keeper: Candidate) -> bool:
+        """Whether a cell may be a near duplicate of a similar row; an unlabeled cell agrees with any, or with none.
+
+        A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
+        """
+        if cell.head.past or keeper.past:
+            return False
+        if cell.head.answer is None:
+            return self.answers_repeat
+        return not cell.rivals and keeper.answer is not None and self.agree(cell.head, keeper)
+
+
 # --- 1: equal keys ----------------------------------------------------------------------------
-def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Cell]:
+def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[_Cell] = []
     for row in sorted(candidates, key=lambda row: row.preference):
@@ -204,11 +236,11 @@ def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Ce
             past.append(_Cell(members=[row]))
         else:
             by_key[row.key].append(row)
-    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict, judge)]
     return sorted(cells, key=lambda cell: cell.head.preference)
 
 
-def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:
+def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
     """One cell for each answer that stands; where people decided, only their answers do."""
     by_answer: dict[str, list[Candidate]] = defaultdict(list)
     unlabeled: list[Candidate] = []
@@ -217,13 +249,22 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_C
     if not by_answer:
         return [_Cell(members=unlabeled)]
     divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
-    heads = [members[0].record_id for members, _ in divided]
-    cells = [_Cell(members=members, heads=heads) for members, _ in divided]
+    heads = [members[0] for members, _ in divided]
+    rivals = _rivals(heads, judge)
+    cells = [_Cell(members=members, heads=named) for (members, _), named in zip(divided, rivals, strict=True)]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
         next(cell for cell in cells if cell.ruler.human).overruled.extend(lost)
     return cells + [_Cell(members=exposed) for _, exposed in divided if exposed]
+
+
+def _rivals(heads: Sequence[Candidate], judge: _Judge) -> list[Sequence[str]]:
+    """For the head of each answer of a key: all heads but those whose answer is as good as its own."""
+    if all(head.written < 0 for head in heads) or len(heads) > _MOST_COMPARED:
+        # One list for all, however many there are.
+        return [[head.record_id for head in heads]] * len(heads)
+    return [[other.record_id for other in heads if other is head or not judge.agree(head, other)] for head in heads]
 
 
 def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
@@ -250,23 +291,37 @@ def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict)
 
 
 # --- 2: near duplicates -----------------------------------------------------------------------
-def _neighbours(texts: Sequence[str], threshold: float) -> Neighbours:
-    found: Neighbours = defaultdict(list)
-    if threshold >= 1:
-        return found
-    pairs = similar_pairs(texts, threshold)
-    for left, right, similarity in zip(
-        pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
-    ):
-        found[left].append((right, similarity))
-        found[right].append((left, similarity))
-    for others in found.values():
-        others.sort()
-    return found
+def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
+    """By cell: the similar cells with their similarity.
+
+    A cell whose like became the duplicate of another is compared with that one, too: in a crowd the search compares
+    each text with a few others only, and the one that is kept need not be among them.
+    """
+    likeness = judge.likeness
+    neighbours = likeness.neighbours([cell.head.text for cell in cells], [cell.head.written for cell in cells])
+    tried: set[tuple[int, int]] = set()
+    for _ in range(_INTRODUCTIONS):
+        kept = _absorb(cells, neighbours, judge, ())
+        keeper = {cell: number for number, one in kept.items() for cell in one.joined}
+        proposed = {
+            (number, keeper[other])
+            for number in kept
+            for other in neighbours.get(number, ())
+            if other in keeper and keeper[other] != number and keeper[other] not in neighbours[number]
+        }
+        new = sorted(pair for pair in proposed - tried if judge.may_join(cells[max(pair)], cells[min(pair)].head))
+        if not new:
+            break
+        tried.update(new)
+        found = likeness.similarities([(cells[one].head.text, cells[other].head.text) for one, other in new])
+        for (one, other), similarity in zip(new, found, strict=True):
+            if similarity >= likeness.threshold:
+                neighbours[one][other] = neighbours[other][one] = similarity
+    return neighbours
 
 
 def _absorb(
-    cells: Sequence[_Cell], neighbours: Neighbours, threshold: float, left_out: Container[int], answers_repeat: bool
+    cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, left_out: Container[int]
 ) -> dict[int, _Kept]:
     """Walk the cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, _Kept] = {}
@@ -274,9 +329,9 @@ def _absorb(
         if number in left_out:
             continue
         members = cell.members
-        for other, similarity in neighbours.get(number, ()):
-            if other in kept and _may_join(cell, kept[other].head, answers_repeat):
-                members = _join(kept[other], cell, similarity, threshold)
+        for other in sorted(neighbours.get(number, ())):
+            if other in kept and judge.may_join(cell, kept[other].head):
+                members = _join(kept[other], cell, neighbours[number][other], judge.likeness)
                 kept[other].joined.append(number)
                 break
         if members:
@@ -284,26 +339,14 @@ def _absorb(
     return kept
 
 
-def _may_join(cell: _Cell, keeper: Candidate, answers_repeat: bool) -> bool:
-    """Whether the answers agree; an unlabeled cell agrees with any, or with none.
-
-    A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
-    """
-    if cell.head.past or keeper.past:
-        return False
-    if cell.head.answer is None:
-        return answers_repeat
-    return not cell.rivals and cell.head.answer == keeper.answer
-
-
-def _join(keeper: _Kept, cell: _Cell, similarity: float, threshold: float) -> list[Candidate]:
+def _join(keeper: _Kept, cell: _Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
     """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
     known = {cell.head.text: similarity}
     others: list[Candidate] = []
     for row in cell.members:
         if row.text not in known:
-            known[row.text] = jaccard(row.text, keeper.head.text)
-        if known[row.text] >= threshold:
+            known[row.text] = likeness.similarities([(row.text, keeper.head.text)])[0]
+        if known[row.text] >= likeness.threshold:
             keeper.near.append((row, known[row.text]))
         else:
             others.append(row)
@@ -376,8 +419,7 @@ def _place(kept: Mapping[int, _Kept], neighbours: Neighbours) -> tuple[_Groups, 
     bridges: dict[int, tuple[str, str]] = {}
     turns = sorted(kept, key=turn)
     for number in turns:
-        similar = (other for other, _ in neighbours.get(number, ()))
-        if (splits := groups.place(number, kept[number], similar)) is not None:
+        if (splits := groups.place(number, kept[number], neighbours.get(number, ()))) is not None:
             bridges[number] = splits
     if not bridges:
         _link_through_duplicates(kept, turns, neighbours, groups)
@@ -394,7 +436,7 @@ def _link_through_duplicates(
     keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
     for number in turns:
         for cell in kept[number].joined:
-            for other, _ in neighbours[cell]:
+            for other in neighbours[cell]:
                 if other in keeper:
                     groups.link(number, keeper[other])
 
@@ -429,7 +471,7 @@ def _corrected(
     Until then they were its duplicates; now their answer is probably as wrong as that one was.
     """
     for number, one in kept.items():
-        for other, _ in neighbours.get(number, ()):
+        for other in sorted(neighbours.get(number, ())):
             like = kept[other].head if other in kept else None
             if like and like.human and like.replaced is not None and like.replaced == one.head.answer:
                 head = one.head.record_id

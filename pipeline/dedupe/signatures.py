@@ -47,6 +47,8 @@ class Scheme:
     """How texts are signed for a threshold (Jaccard similarity, above 0, up to 1)."""
 
     threshold: float
+    view: str = "texts"
+    """What the texts are; texts of different views are never compared."""
 
     @cached_property
     def width(self) -> int:
@@ -60,7 +62,7 @@ class Scheme:
     def name(self) -> str:
         """Names everything that signatures and verified pairs depend on."""
         return (
-            f"words{SHINGLE_WORDS}-minhash{PERMUTATIONS}-{BANDS}x{self.width}-at{self.threshold:g}"
+            f"{self.view}-words{SHINGLE_WORDS}-minhash{PERMUTATIONS}-{BANDS}x{self.width}-at{self.threshold:g}"
             f"-unicode{unicodedata.unidata_version}"
         )
 

@@ -1,0 +1,152 @@
+"""Finds which texts of the records resemble each other: their inputs, and their inputs with written answers.
+
+The texts go to files, shard by shard; the search runs over them, and the index takes the new ones in.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline.decisions import from_frame
+from pipeline.dedupe.index import StoredIndex, take_in
+from pipeline.dedupe.search import Found, Map, search
+from pipeline.dedupe.signatures import Scheme
+from pipeline.dedupe.texts import Texts
+from pipeline.normalise import input_texts
+from pipeline.store import Snapshot
+from pipeline.triage import Case
+from pipeline.validate import Prepared
+from schemas.field import JsonValue, TargetField, ValueType
+from schemas.record import Decision
+from schemas.task import Task
+
+WRITTEN_WORDS = 20
+"""An answer of so many words is written, not chosen or copied: another that is nearly the same is as good."""
+_TEXTS_A_SHARD = 100_000
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The texts that were compared, by number."""
+
+    inputs: Found
+    """All inputs of every record."""
+    texts: list[int]
+    """The number of each case's inputs; -1 without words."""
+    past: dict[tuple[str, str], int]
+    """The same of published rows that no case stands for, by record and revision."""
+    whole: Found | None
+    """Inputs with written answers; None where no record has one."""
+    written: list[int]
+    """The number of each case's inputs with its answer; -1 without a written one."""
+
+
+def find_alike(
+    cases: Sequence[Case],
+    prepared: Sequence[Prepared],
+    snapshot: Snapshot,
+    task: type[Task],
+    threshold: float,
+    folder: Path,
+    each: Map,
+) -> Alike:
+    """Compare all texts, those of published rows that are gone among them.
+
+    Args:
+        cases: all current records, in the order of ``prepared``.
+        prepared: their texts lie beside them.
+        snapshot: holds the index, which takes the new texts in.
+        task: of the dataset.
+        threshold: least Jaccard similarity.
+        folder: for files.
+        each: runs a step for every item.
+    """
+    gone = _gone(prepared, snapshot)
+    past = _write(folder / "past", ["\n".join(input_texts(task, decision.inputs)) for decision in gone])
+    inputs = _search("inputs", [*(part.texts for part in prepared), *past], snapshot, threshold, folder, each)
+    numbers = _numbers(inputs)
+    revisions = [(decision.record_id, decision.revision) for decision in gone]
+    whole, written = _find_whole(cases, snapshot, task, threshold, folder, each)
+    return Alike(
+        inputs=inputs,
+        texts=numbers[: len(cases)],
+        past=dict(zip(revisions, numbers[len(cases) :], strict=True)),
+        whole=whole,
+        written=written,
+    )
+
+
+def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
+    """What versions hold and no current record has: withdrawn rows, earlier revisions, and what is invalid by now."""
+    columns = ["record_id", "revision"]
+    present = pl.concat(
+        [
+            pl.LazyFrame(schema=dict.fromkeys(columns, pl.String)),
+            *(pl.scan_parquet(part.path).filter(pl.col("inputs").is_not_null()).select(columns) for part in prepared),
+        ]
+    )
+    return list(from_frame(snapshot.released().join(present, on=columns, how="anti", maintain_order="left").collect()))
+
+
+def _find_whole(
+    cases: Sequence[Case], snapshot: Snapshot, task: type[Task], threshold: float, folder: Path, each: Map
+) -> tuple[Found | None, list[int]]:
+    rows, asked, answered = [], [], []
+    for row, case in enumerate(cases):
+        if answer := written_answer(case.targets, task.task_targets()):
+            rows.append(row)
+            asked.append("\n".join(input_texts(task, case.inputs)))
+            answered.append(answer)
+    written = np.full(len(cases), -1, dtype=np.int64)
+    if not rows:
+        return None, written.tolist()
+    found = _search("whole", _write(folder / "whole", asked, answered), snapshot, threshold, folder, each)
+    written[rows] = _numbers(found)
+    return found, written.tolist()
+
+
+def written_answer(targets: dict[str, JsonValue] | None, fields: Sequence[TargetField]) -> str:
+    """The texts of an answer that are long enough to be written ones; "" where there are none."""
+    return "\n".join(text for _, text in _written(targets, fields))
+
+
+def chosen_answer(targets: dict[str, Any], fields: Sequence[TargetField]) -> dict[str, Any]:
+    """The rest of an answer."""
+    written = {name for name, _ in _written(targets, fields)}
+    return {name: value for name, value in targets.items() if name not in written}
+
+
+def _written(targets: dict[str, JsonValue] | None, fields: Sequence[TargetField]) -> Iterator[tuple[str, str]]:
+    for field in fields if targets else ():
+        value = targets.get(field.name) if targets else None
+        # Counting blanks is enough, and quick: it is no matter of a word more or less.
+        if field.type is ValueType.TEXT and isinstance(value, str) and value.count(" ") >= WRITTEN_WORDS - 1:
+            yield field.name, value
+
+
+def _write(path: Path, asked: Sequence[str], answered: Sequence[str] | None = None) -> list[Path]:
+    paths: list[Path] = []
+    for start in range(0, len(asked), _TEXTS_A_SHARD):
+        part = slice(start, start + _TEXTS_A_SHARD)
+        paths.append(path.with_name(f"{path.name}-{len(paths):05}.arrow"))
+        Texts.of(asked[part], None if answered is None else answered[part]).write(paths[-1])
+    return paths
+
+
+def _search(view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: float, folder: Path, each: Map) -> Found:
+    work = folder / view
+    work.mkdir()
+    scheme = Scheme(threshold, view)
+    found = search(shards, work, scheme, StoredIndex(snapshot, scheme), each)
+    take_in(snapshot.store, scheme, found)
+    return found
+
+
+def _numbers(found: Found) -> list[int]:
+    parts = [found.entries(shard) for shard in range(len(found.shards))]
+    numbers: list[int] = np.concatenate([np.empty(0, dtype=np.int64), *parts]).tolist()
+    return numbers

@@ -1,0 +1,157 @@
+"""Compares the cases with each other: duplicates, conflicts, and the groups that move as one."""
+
+from collections.abc import Iterator
+
+import orjson
+import polars as pl
+
+from pipeline.alike import Alike, chosen_answer
+from pipeline.cases import in_words, is_candidate
+from pipeline.dataset_file import LoadedDataset
+from pipeline.decisions import from_frame
+from pipeline.dedupe.likeness import Likeness
+from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.normalise import inputs_key, match_key
+from pipeline.store import Snapshot
+from pipeline.tables import Table
+from pipeline.triage import SHOWN_ANSWERS, Case, Standing
+from pipeline.validate import Prepared, partitions_of
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, ValueType
+from schemas.task import Kind, Task
+
+
+def compare(
+    cases: list[Case], prepared: list[Prepared], alike: Alike, snapshot: Snapshot, dataset: LoadedDataset
+) -> None:
+    """Find duplicates, conflicts and groups among the cases that are not rejected.
+
+    ``cases`` come in the order of ``prepared``.
+    """
+    splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
+    config, task = dataset.config, dataset.task
+    candidates = [
+        *_candidates(cases, prepared, alike, splits, task),
+        *_past_candidates(cases, alike, snapshot, splits, dataset),
+    ]
+    classified = task.task_kind() is Kind.CLASSIFICATION
+    rule = config.duplicates
+    likeness = Likeness(rule.threshold, alike.inputs, rule.answers, alike.whole)
+    resolved = resolve(candidates, likeness, config.on_conflict, answers_repeat=classified)
+    by_id = {case.record_id: case for case in cases}
+    for case in cases:
+        if row := resolved.get(case.record_id):
+            _take_over(case, row, splits.get(case.record_id))
+            if row.corrected:
+                case.doubts.append(_corrected(by_id[row.corrected], task))
+            rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
+            case.conflict_answers = [in_words(case, targets, task) for targets in rivals if targets is not None]
+
+
+def _candidates(
+    cases: list[Case], prepared: list[Prepared], alike: Alike, splits: dict[str, str], task: type[Task]
+) -> Iterator[Candidate]:
+    columns = ["partitions"]
+    partitions = [row[0] for part in prepared for row in pl.read_parquet(part.path, columns=columns).iter_rows()]
+    for case, shared, text, written in zip(cases, partitions, alike.texts, alike.written, strict=True):
+        if not is_candidate(case):
+            continue
+        yield Candidate(
+            record_id=case.record_id,
+            text=text,
+            key=case.text_key,
+            answer=_answer(case.targets, task),
+            written=written,
+            chosen=_chosen(case.targets, task) if written >= 0 else "",
+            human=case.human is Standing.LABELED,
+            replaced=_answer(case.replaced, task),
+            order=case.order,
+            held=bool(case.holds) and case.human is Standing.NOTHING,
+            partitions=tuple(shared),
+            split=splits.get(case.record_id, case.fixed_split),
+            published=case.record_id in splits,
+        )
+
+
+def _past_candidates(
+    cases: list[Case], alike: Alike, snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
+) -> list[Candidate]:
+    """What versions hold and no case stands for any more, withdrawn, changed or refused since.
+
+    Its likes, and the rows of its group, must not go to another split.
+    """
+    task = dataset.task
+    present = [(case.record_id, case.revision) for case in cases if is_candidate(case)]
+    # A row may be current, and nothing but the reason to leave it out new.
+    texts = {(case.record_id, case.revision): text for case, text in zip(cases, alike.texts, strict=True)} | alike.past
+    frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
+    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
+    partitions = _past_partitions(gone, snapshot, dataset.config.split.group_by)
+    return [
+        Candidate(
+            record_id=f"{decision.record_id}@{decision.revision}",
+            text=texts[decision.record_id, decision.revision],
+            key=inputs_key(task, decision.inputs),
+            answer=None,
+            human=False,
+            order=order,
+            partitions=partitions.get((decision.record_id, decision.revision), ()),
+            split=splits[decision.record_id],
+            published=True,
+            past=True,
+        )
+        for order, decision in enumerate(from_frame(gone))
+        if decision.record_id in splits
+    ]
+
+
+def _past_partitions(
+    decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What published rows share with others of their groups, by record and revision."""
+    if not group_by or decisions.is_empty():
+        return {}
+    wanted = decisions.lazy().select("record_id", "revision")
+    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
+    found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
+    return {
+        (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
+        for record_id, revision, raw in found.iter_rows()
+    }
+
+
+def _answer(targets: dict[str, JsonValue] | None, task: type[Task]) -> str | None:
+    """The form in which equal answers are equal: texts are copied from inputs, so they are compared like these."""
+    if targets is None:
+        return None
+    texts = [field.name for field in task.task_targets() if field.type is ValueType.TEXT and field.name in targets]
+    folded = {name: _folded(targets[name]) for name in texts}
+    return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _chosen(targets: dict[str, JsonValue] | None, task: type[Task]) -> str:
+    """What must be equal of an answer that is written in part."""
+    return _answer(chosen_answer(targets, task.task_targets()), task) or "" if targets else ""
+
+
+def _folded(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [match_key(text) for text in value]
+    return match_key(value) if isinstance(value, str) else value
+
+
+def _corrected(like: Case, task: type[Task]) -> Reason:
+    before, after = (in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
+    return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
+
+
+def _take_over(case: Case, row: Resolution, known: str | None) -> None:
+    case.duplicate_of = row.duplicate_of
+    case.exact = row.exact
+    case.similarity = row.similarity
+    case.rivals = row.rivals
+    # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
+    case.bound = row.split if known in (None, case.fixed_split) else None
+    case.overruled_by = row.overruled_by
+    case.bridges = row.bridges
+    case.group = row.group or case.record_id

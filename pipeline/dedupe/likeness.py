@@ -1,0 +1,99 @@
+"""What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.dedupe.pairs import Pairs
+from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS
+from pipeline.dedupe.texts import Rows
+
+Neighbours = dict[int, dict[int, float]]
+"""By row: the similar rows with the similarity, 0 to 1."""
+
+
+class Compared(Protocol):
+    """Texts, known by numbers, that were compared with each other."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """The similar ones."""
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs, similar or not."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Which texts are similar, and which answers alike."""
+
+    threshold: float
+    """Least Jaccard similarity (0 to 1) of near duplicates; with 1 only texts of equal keys are any."""
+    inputs: Compared
+    """All inputs."""
+    answers: float = 1.0
+    """Least similarity of written answers that are alike."""
+    whole: Compared | None = None
+    """Inputs with written answers; None where there are none."""
+    _known: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def neighbours(self, texts: Sequence[int], written: Sequence[int]) -> Neighbours:
+        """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
+        found: Neighbours = defaultdict(dict)
+        if self.threshold < 1:
+            _link(found, texts, self.inputs.pairs, self.threshold)
+            if self.whole is not None:
+                _link(found, written, self.whole.pairs, self.threshold)
+        return found
+
+    def similarities(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
+        """Of pairs of inputs, the exact similarity."""
+        left, right = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
+        found = np.zeros(len(left))
+        worded = (left >= 0) & (right >= 0)
+        found[worded] = self.inputs.verify(left[worded], right[worded]).similarity
+        return found.tolist()
+
+    def answers_alike(self, one: int, other: int) -> bool:
+        """Whether the answers of two whole texts are as good as the same."""
+        if self.whole is None or self.answers >= 1:
+            return False
+        if not self._known:
+            pairs = self.whole.pairs
+            codes = zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
+            self._known.update(zip(codes, pairs.answers.tolist(), strict=True))
+        pair = (min(one, other), max(one, other))
+        if pair not in self._known:
+            left, right = (np.array([side]) for side in pair)
+            self._known[pair] = float(self.whole.verify(left, right).answers[0])
+        return self._known[pair] >= self.answers
+
+
+def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
+    """Link rows of similar texts, and rows of one text; of a crowd with one text only the first few with the others."""
+    rows: defaultdict[int, list[int]] = defaultdict(list)
+    for row, text in enumerate(texts):
+        if text >= 0:
+            rows[text].append(row)
+    for crowd in rows.values():
+        if len(crowd) > 1:
+            _link_crowds(found, crowd, crowd, 1.0)
+    similar = pairs.where(pairs.similarity >= threshold)
+    for left, right, similarity in zip(
+        similar.left.tolist(), similar.right.tolist(), similar.similarity.tolist(), strict=True
+    ):
+        if left in rows and right in rows:
+            _link_crowds(found, rows[left], rows[right], similarity)
+
+
+def _link_crowds(found: Neighbours, left: list[int], right: list[int], similarity: float) -> None:
+    """The same limits as in a bucket of a band keep the cost linear."""
+    for one, crowd in ((left, right), (right, left)):
+        compared = crowd if len(crowd) <= FULL_BUCKET else crowd[:LEADERS]
+        for row in one:
+            for other in compared:
+                if row != other and similarity > found[row].get(other, 0):
+                    found[row][other] = found[other][row] = similarity
