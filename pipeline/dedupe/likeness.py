@@ -1,7 +1,7 @@
 """What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,18 +57,26 @@ class Likeness:
         found[worded] = self.inputs.verify(left[worded], right[worded]).similarity
         return found.tolist()
 
+    def compare_answers(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Compare the answers of many pairs of whole texts at once, since the texts lie on a disk."""
+        if self.whole is None or self.answers >= 1:
+            return
+        if not self._known:
+            found = self.whole.pairs
+            codes = zip(found.left.tolist(), found.right.tolist(), strict=True)
+            self._known.update(zip(codes, found.answers.tolist(), strict=True))
+        new = sorted({(min(pair), max(pair)) for pair in pairs} - self._known.keys())
+        if new:
+            left, right = np.array(new, dtype=np.int64).T
+            self._known.update(zip(new, self.whole.verify(left, right).answers.tolist(), strict=True))
+
     def answers_alike(self, one: int, other: int) -> bool:
         """Whether the answers of two whole texts are as good as the same."""
         if self.whole is None or self.answers >= 1:
             return False
-        if not self._known:
-            pairs = self.whole.pairs
-            codes = zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
-            self._known.update(zip(codes, pairs.answers.tolist(), strict=True))
         pair = (min(one, other), max(one, other))
         if pair not in self._known:
-            left, right = (np.array([side]) for side in pair)
-            self._known[pair] = float(self.whole.verify(left, right).answers[0])
+            self.compare_answers([pair])
         return self._known[pair] >= self.answers
 
 

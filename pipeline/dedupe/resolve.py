@@ -207,11 +207,15 @@ class _Judge:
     likeness: Likeness
     answers_repeat: bool
 
+    def expect(self, pairs: Iterable[tuple[Candidate, Candidate]]) -> None:
+        """Compare the written answers of many pairs at once, before ``agree`` is asked about them."""
+        self.likeness.compare_answers((one.written, other.written) for one, other in pairs if _both_written(one, other))
+
     def agree(self, one: Candidate, other: Candidate) -> bool:
         """Whether two answers are the same, or so much alike that it makes no difference."""
         if one.answer == other.answer:
             return True
-        if one.written < 0 or other.written < 0 or one.chosen != other.chosen:
+        if not _both_written(one, other):
             return False
         return self.likeness.answers_alike(one.written, other.written)
 
@@ -227,6 +231,12 @@ class _Judge:
         return not cell.rivals and keeper.answer is not None and self.agree(cell.head, keeper)
 
 
+def _both_written(one: Candidate, other: Candidate) -> bool:
+    """Whether two answers differ in nothing but what is written."""
+    written = one.written >= 0 and other.written >= 0
+    return written and one.answer != other.answer and one.chosen == other.chosen
+
+
 # --- 1: equal keys ----------------------------------------------------------------------------
 def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
@@ -236,8 +246,15 @@ def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Jud
             past.append(_Cell(members=[row]))
         else:
             by_key[row.key].append(row)
+    judge.expect(pair for rows in by_key.values() if len(rows) > 1 for pair in _answer_pairs(rows))
     cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict, judge)]
     return sorted(cells, key=lambda cell: cell.head.preference)
+
+
+def _answer_pairs(rows: Sequence[Candidate]) -> Iterator[tuple[Candidate, Candidate]]:
+    """The pairs of different answers of a key that are compared."""
+    heads = {row.answer: row for row in reversed(rows) if row.answer is not None}
+    return itertools.combinations(heads.values(), 2) if len(heads) <= _MOST_COMPARED else iter(())
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
@@ -299,6 +316,8 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
     """
     likeness = judge.likeness
     neighbours = likeness.neighbours([cell.head.text for cell in cells], [cell.head.written for cell in cells])
+    heads = [cell.head for cell in cells]
+    judge.expect((heads[one], heads[other]) for one, others in neighbours.items() for other in others)
     tried: set[tuple[int, int]] = set()
     for _ in range(_INTRODUCTIONS):
         kept = _absorb(cells, neighbours, judge, ())
@@ -309,6 +328,7 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
             for other in neighbours.get(number, ())
             if other in keeper and keeper[other] != number and keeper[other] not in neighbours[number]
         }
+        judge.expect((heads[one], heads[other]) for one, other in proposed - tried)
         new = sorted(pair for pair in proposed - tried if judge.may_join(cells[max(pair)], cells[min(pair)].head))
         if not new:
             break
