@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.alike import Alike
+from pipeline.alike import Alike, chosen_answer
 from pipeline.cases import build_cases, is_kept, pasts, rendered, standing
 from pipeline.compare import compare
 from pipeline.dataset_file import LoadedDataset
@@ -101,7 +101,8 @@ def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
     fields = task.task_targets()
     for case in cases:
         if case.targets is not None and case.human is Standing.NOTHING and is_kept(case):
-            case.doubts += ungrounded(_text(case), case.targets, fields)
+            # Written answers are not copied from the text.
+            case.doubts += ungrounded(_text(case), chosen_answer(case.targets, fields), fields)
     return ""
 
 
