@@ -13,8 +13,10 @@ from flows.engine import Engine
 from pipeline.alike import find_alike
 from pipeline.assess import Assessed, assess, open_cases, prepare, write_shards
 from pipeline.attention import Rejection, rejections, unkeyed, unsent
+from pipeline.contamination import reject_contaminated
 from pipeline.decisions import news
 from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
+from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions
 from pipeline.review import open_questions, push_questions
@@ -91,7 +93,8 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         run = context.new_run(Verb.CURATE)
         with engine.progress.step("reading the sources") as advance:
             read = engine.run(ingest, store, config.sources, context.dataset.folder, run.id, advance)
-        decided, assessed, funnel = decide(context, engine, run, rejudge=rejudge, read=read)
+            evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id)
+        decided, assessed, funnel = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
         review = _review(context, engine, run.id) if push else _waiting(context)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
@@ -159,7 +162,7 @@ def let_others_follow(context: Context, engine: Engine) -> str:
             f"{context.dataset.path} or its task was changed since the last curate: copies and rivals of what people "
             "answered follow with the next one"
         )
-    decide(context, engine, context.new_run(Verb.CURATE))
+    decide(context, engine, context.new_run(Verb.CURATE), curated["summary"].get("evaluation", ""))
     return ""
 
 
@@ -168,9 +171,11 @@ def _brought_answers(row: dict[str, Any]) -> bool:
 
 
 def decide(
-    context: Context, engine: Engine, run: Run, *, rejudge: bool = False, read: Ingested | None = None
+    context: Context, engine: Engine, run: Run, evaluation: str, *, rejudge: bool = False, read: Ingested | None = None
 ) -> tuple[int, Assessed, Funnel]:
     """Give every current record its fate and commit; the caller holds the lock.
+
+    ``evaluation`` is what ``read_evaluation_sets`` has kept the evaluation rows under.
 
     Returns the number of decisions that are news, the assessment, and the funnel.
     """
@@ -184,7 +189,10 @@ def decide(
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):
         threshold = dataset.config.duplicates.threshold
-        alike = find_alike(cases, prepared, snapshot, dataset.task, threshold, folder, engine.map)
+        judging = evaluation_rows(snapshot, evaluation)
+        texts = judging["text"].to_list()
+        alike = find_alike(cases, prepared, texts, snapshot, dataset.task, threshold, folder, engine.map)
+        reject_contaminated(cases, alike, judging, dataset.config, dataset.task, engine.map)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = pl.read_parquet(assessed.path)
@@ -203,6 +211,7 @@ def decide(
         summary={
             "file": str(context.dataset.path),
             "curation": context.dataset.curation_digest,
+            "evaluation": evaluation,
             "lines": read.lines if read else 0,
             "added": read.added if read else 0,
             "withdrawn": read.withdrawn if read else 0,

@@ -39,15 +39,28 @@ class Alike:
     """The number of each case's inputs; -1 without words."""
     past: dict[tuple[str, str], int]
     """The same of published rows that no case stands for, by record and revision."""
+    evaluation: list[int]
+    """The number of each evaluation row's inputs."""
+    input_shards: list[Path]
+    """Where the cases' inputs lie, in their order."""
+    evaluation_shards: list[Path]
     whole: Found | None
     """Inputs with written answers; None where no record has one."""
+    whole_cases: list[int]
+    """The cases that have written answers, in the order of their texts."""
     written: list[int]
     """The number of each case's inputs with its answer; -1 without a written one."""
+
+    @property
+    def whole_shards(self) -> list[Path]:
+        """Where the written answers lie, with what was asked."""
+        return self.whole.shards if self.whole is not None else []
 
 
 def find_alike(
     cases: Sequence[Case],
     prepared: Sequence[Prepared],
+    evaluation: Sequence[str],
     snapshot: Snapshot,
     task: type[Task],
     threshold: float,
@@ -59,6 +72,7 @@ def find_alike(
     Args:
         cases: all current records, in the order of ``prepared``.
         prepared: their texts lie beside them.
+        evaluation: the inputs of evaluation rows.
         snapshot: holds the index, which takes the new texts in.
         task: of the dataset.
         threshold: least Jaccard similarity.
@@ -67,16 +81,23 @@ def find_alike(
     """
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", ["\n".join(input_texts(task, decision.inputs)) for decision in gone])
-    inputs = _search("inputs", [*(part.texts for part in prepared), *past], snapshot, threshold, folder, each)
+    own = [part.texts for part in prepared]
+    judging = _write(folder / "evaluation", evaluation)
+    inputs = _search("inputs", [*own, *past, *judging], snapshot, threshold, folder, each)
     numbers = _numbers(inputs)
+    behind = len(cases) + len(gone)
     revisions = [(decision.record_id, decision.revision) for decision in gone]
-    whole, written = _find_whole(cases, snapshot, task, threshold, folder, each)
+    whole, rows = _find_whole(cases, snapshot, task, threshold, folder, each)
     return Alike(
         inputs=inputs,
         texts=numbers[: len(cases)],
-        past=dict(zip(revisions, numbers[len(cases) :], strict=True)),
+        past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
+        evaluation=numbers[behind:],
+        input_shards=own,
+        evaluation_shards=judging,
         whole=whole,
-        written=written,
+        whole_cases=rows,
+        written=_written_numbers(whole, rows, len(cases)),
     )
 
 
@@ -95,18 +116,24 @@ def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
 def _find_whole(
     cases: Sequence[Case], snapshot: Snapshot, task: type[Task], threshold: float, folder: Path, each: Map
 ) -> tuple[Found | None, list[int]]:
-    rows, asked, answered = [], [], []
+    rows: list[int] = []
+    asked, answered = [], []
     for row, case in enumerate(cases):
         if answer := written_answer(case.targets, task.task_targets()):
             rows.append(row)
             asked.append("\n".join(input_texts(task, case.inputs)))
             answered.append(answer)
-    written = np.full(len(cases), -1, dtype=np.int64)
     if not rows:
-        return None, written.tolist()
-    found = _search("whole", _write(folder / "whole", asked, answered), snapshot, threshold, folder, each)
-    written[rows] = _numbers(found)
-    return found, written.tolist()
+        return None, rows
+    return _search("whole", _write(folder / "whole", asked, answered), snapshot, threshold, folder, each), rows
+
+
+def _written_numbers(found: Found | None, rows: list[int], cases: int) -> list[int]:
+    written = np.full(cases, -1, dtype=np.int64)
+    if found is not None:
+        written[rows] = _numbers(found)
+    numbers: list[int] = written.tolist()
+    return numbers
 
 
 def written_answer(targets: dict[str, JsonValue] | None, fields: Sequence[TargetField]) -> str:

@@ -215,7 +215,7 @@ def _chunks(source: Source, files: list[Path], folder: Path, found: _Found) -> I
     rows: list[tuple[Any, ...]] = []
     size = 0
     for file in files:
-        shown = _shown(file, folder, source)
+        shown = shown_file(file, folder, source)
         for raw in _read(source, file):
             found.note(shown, raw)
             revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
@@ -235,7 +235,7 @@ def _read(source: Source, file: Path) -> Iterator[RawRow]:
         yield from read_rows(file, source.format)
     except SourceError as error:
         # A download has a name that nobody knows.
-        problem = str(error).replace(str(file), _shown(file, file.parent, source)) if _is_url(source) else error
+        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if _is_url(source) else error
         raise SourceError(f"source '{source.name}': {problem}") from error
 
 
@@ -269,7 +269,8 @@ def field_value(row: dict[str, Any], path: str) -> Any:
     return value
 
 
-def _shown(file: Path, folder: Path, source: Source) -> str:
+def shown_file(file: Path, folder: Path, source: Source) -> str:
+    """How people call a file of a source: below the dataset.yaml, or by its URL."""
     if _is_url(source):
         return source.path
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)

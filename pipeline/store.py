@@ -49,6 +49,10 @@ class Store:
         self.dataset = dataset
         self.root = home / dataset
 
+    def sibling(self, dataset: str) -> "Store":
+        """The state of another dataset in the same home."""
+        return Store(self.root.parent, dataset)
+
     # --- places -------------------------------------------------------------------------------
     @property
     def releases(self) -> Path:

@@ -12,6 +12,7 @@ class Table(StrEnum):
 
     RECORDS = "records"
     DECISIONS = "decisions"
+    EVALUATIONS = "evaluations"
     SIGNATURES = "signatures"
     SIMILARITIES = "similarities"
     SPLITS = "splits"
@@ -71,6 +72,10 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "tokens": pl.Int64(),
             "rendering": pl.String(),
         }
+    ),
+    # The rows that `decontaminate` names, as a run read them; runs that read the same share them by their digest.
+    Table.EVALUATIONS: pl.Schema(
+        {"digest": pl.String(), "position": pl.Int64(), "name": pl.String(), "place": pl.String(), "text": pl.String()}
     ),
     # Both are facts about texts, not about records: they hold whichever run found them, committed or not.
     Table.SIGNATURES: pl.Schema(

@@ -112,6 +112,48 @@ class Duplicates(Part):
     Shorter answers must always be equal."""
 
 
+class EvaluationSet(Part):
+    """Rows that a model will be judged by, and must not be trained on."""
+
+    name: Annotated[str, Field(min_length=1)]
+    path: str | None = None
+    """A file, a glob or a URL, as of a source."""
+    release: str | None = None
+    """Instead of a path: a version of another dataset in this home, ``name@1.0.0`` or ``name@latest``."""
+    splits: list[str] = []
+    """Of a release, the splits that evaluate; without it all but ``train``."""
+    format: Format = Format.AUTO
+    fields: dict[str, str] = {}
+    """Task input -> the evaluation row's field; the same name where it is not listed."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.path is None) == (self.release is None):
+            raise ValueError(f"evaluation set '{self.name}' needs either a path or a release")
+        if self.release is not None and not re.fullmatch(rf"{NAME.pattern}@\S+", self.release):
+            raise ValueError(f"'{self.release}' names no version; write name@1.0.0 or name@latest")
+        if self.splits and self.release is None:
+            raise ValueError(f"evaluation set '{self.name}' is a file, which has no splits; drop `splits`")
+        return self
+
+
+class Decontaminate(Part):
+    """What rows are kept away from: those that resemble an evaluation row are rejected, and say which one."""
+
+    against: list[EvaluationSet] = []
+    overlap: Annotated[int, Field(ge=8)] | None = 13
+    """So many words in a row in common with an evaluation row reject a row, too; of a shorter evaluation row (8
+    words and more) all of its words. ``null``: near-duplicates only."""
+
+    @field_validator("against")
+    @classmethod
+    def _names_differ(cls, sets: list[EvaluationSet]) -> list[EvaluationSet]:
+        names = [one.name for one in sets]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two evaluation sets are called '{min(doubled)}'; reasons name them, so make them unique")
+        return sets
+
+
 class Screen(Part):
     """What to do with rows that hold what should not be trained on."""
 
@@ -239,6 +281,7 @@ class Dataset(Part):
     on_conflict: OnConflict = OnConflict.REVIEW
     normalise: Normalise = Normalise()
     duplicates: Duplicates = Duplicates()
+    decontaminate: Decontaminate = Decontaminate()
     screen: Screen = Screen()
     measure: Measure = Measure()
     review: Review = Review()
@@ -270,10 +313,21 @@ class Dataset(Part):
                 raise ValueError(
                     f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}"
                 )
+        for one in self.decontaminate.against:
+            if one.release is not None and one.release.partition("@")[0] == self.name:
+                raise ValueError(
+                    f"evaluation set '{one.name}' is a version of this dataset, whose rows never leave their splits; "
+                    "drop it"
+                )
         return self
 
     def public(self) -> Self:
         """The same for everybody to read: a version travels, and its manifest must not carry keys or folders."""
         sources = [source.model_copy(update={"path": public_place(source.path)}) for source in self.sources]
+        sets = [
+            one.model_copy(update={"path": public_place(one.path)}) if one.path else one
+            for one in self.decontaminate.against
+        ]
+        decontaminate = self.decontaminate.model_copy(update={"against": sets})
         finetune = self.finetune.model_copy(update={"base_model": public_place(self.finetune.base_model)})
-        return self.model_copy(update={"sources": sources, "finetune": finetune})
+        return self.model_copy(update={"sources": sources, "decontaminate": decontaminate, "finetune": finetune})

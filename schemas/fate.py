@@ -43,6 +43,7 @@ class ReasonCode(StrEnum):
     INVALID = "invalid"
     TEMPLATE_TOKEN = "template_token"
     TOO_LONG = "too_long"
+    CONTAMINATED = "contaminated"
     OVERRULED = "overruled"
     BRIDGES_SPLITS = "bridges_splits"
     REVIEWER = "reviewer"
@@ -68,6 +69,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.INVALID: "a field breaks the task's schema",
     ReasonCode.TEMPLATE_TOKEN: "the text holds a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
+    ReasonCode.CONTAMINATED: "it resembles an evaluation row, which a model must not have seen",
     ReasonCode.OVERRULED: "a person gave the same input another answer",
     ReasonCode.BRIDGES_SPLITS: "it resembles rows of two splits, so it could leak",
     ReasonCode.REVIEWER: "a reviewer marked it unusable",

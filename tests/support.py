@@ -51,8 +51,8 @@ def row(key: int, question: str, topic: str | None) -> dict[str, object]:
     return {"id": key, "question": question, "topic": topic}
 
 
-def write_rows(folder: Path, rows: list[dict[str, object]]) -> None:
-    (folder / "data.jsonl").write_text("".join(json.dumps(item) + "\n" for item in rows), encoding="utf-8")
+def write_rows(folder: Path, rows: list[dict[str, object]], file: str = "data.jsonl") -> None:
+    (folder / file).write_text("".join(json.dumps(item) + "\n" for item in rows), encoding="utf-8")
 
 
 def write_dataset(folder: Path, rows: list[dict[str, object]], more: str = "") -> None:

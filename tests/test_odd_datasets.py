@@ -7,10 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 from datasets import load_dataset
-from support import current, offline, row, write_dataset, write_rows
+from odd import ORDER, PLAIN, QUESTION, Odd
+from support import offline, row, write_dataset, write_rows
 
 from flows.context import Context
-from flows.curate import Curated, curate
+from flows.curate import curate
 from flows.engine import Inline
 from flows.release import release
 from pipeline.assess import doubt_labels, screen_answers
@@ -19,60 +20,6 @@ from pipeline.triage import Case, Standing
 from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue
-from schemas.record import Decision, stable_hash
-
-PLAIN = "review: {budget: 0, audit: 0.0}\n"
-
-
-class Odd:
-    """A dataset in a folder with a task of its own."""
-
-    def __init__(self, folder: Path, task: str, rows: list[dict[str, Any]], more: str = "") -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        write_dataset(folder, [], PLAIN + more)
-        head = "from typing import Literal\nfrom pydantic import field_validator, model_validator\n"
-        self.task(head + "from schemas.task import Input, Target, Task, soft_check\n\n" + task)
-        write_rows(folder, rows)
-
-    def task(self, text: str) -> None:
-        (self.folder / "task.py").write_text(text, encoding="utf-8")
-
-    def edit(self, old: str, new: str, file: str = "dataset.yaml") -> None:
-        path = self.folder / file
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    @property
-    def context(self) -> Context:
-        return Context.load(self.folder / "dataset.yaml", offline(self.folder / "home"))
-
-    def curate(self) -> Curated:
-        return curate(self.context, Inline())
-
-    def __getitem__(self, key: int) -> Decision:
-        return current(self.context)[stable_hash("examples", f"int:{key}")]
-
-    def codes(self, key: int) -> list[ReasonCode]:
-        return [reason.code for reason in self[key].reasons]
-
-
-QUESTION = '''
-class Question(Task):
-    """Name the topic of this question."""
-
-    question: Input[str]
-    topic: Target[Literal["billing", "delivery", "returns"]]
-'''
-ORDER = '''
-class Question(Task):
-    """Extract what is ordered."""
-
-    question: Input[str]
-    article: Target[str]
-    pieces: Target[int | None] = None
-'''
 
 
 # --- nothing there --------------------------------------------------------------------------------

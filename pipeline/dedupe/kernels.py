@@ -267,7 +267,7 @@ def sign_words(words, starts, asked, first, known, multipliers, masks, bands, id
         row, start = first + number, starts[number]
         count = starts[number + 1] - start - 2
         _identify(words, start, asked[number], count, identities, row)
-        if len(known) and _holds(known, identities[row, 0]):
+        if len(known) and _place_of(known, identities[row, 0]) >= 0:
             sizes[row] = -1
             continue
         found = _grams_of(count)
@@ -311,7 +311,8 @@ def _finish(value):
 
 
 @_inlined
-def _holds(ordered, value):
+def _place_of(ordered, value):
+    """Where a value stands among sorted ones; -1 where it does not."""
     low, high = 0, len(ordered)
     while low < high:
         middle = (low + high) // 2
@@ -319,7 +320,7 @@ def _holds(ordered, value):
             low = middle + 1
         else:
             high = middle
-    return low < len(ordered) and ordered[low] == value
+    return low if low < len(ordered) and ordered[low] == value else -1
 
 
 # --- signatures to pairs --------------------------------------------------------------------------
@@ -443,3 +444,55 @@ def _enter(table, capacity, slots, words, start, asked, count, side, used):
             used += 1
         table[slot] |= mark
     return used
+
+
+# --- words in a row -------------------------------------------------------------------------------
+@_inlined
+def _power(width):
+    power = _ONE
+    for _ in range(width - 1):
+        power *= _WORD
+    return power
+
+
+@_compiled
+def runs(words, starts, width, hashes, texts):
+    """Write the hash and the text of every run of ``width`` words; returns their number."""
+    count, power = 0, _power(width)
+    for number in range(len(starts) - 1):
+        value = np.uint64(0)
+        for at in range(starts[number], starts[number + 1] - 2):
+            if at >= starts[number] + width:
+                value -= words[at - width] * power
+            value = value * _WORD + words[at]
+            if at >= starts[number] + width - 1:
+                hashes[count] = _finish(value)
+                texts[count] = number
+                count += 1
+    return count
+
+
+@_compiled
+def shared_runs(words, starts, width, known, maybe, found):
+    """Write which of the ``known`` runs, sorted, stands first in each text; -1 where none does.
+
+    ``maybe`` is true wherever the high bits of a known run point to: most runs need no search.
+    """
+    power, shift = _power(width), np.uint64(64)
+    size = len(maybe)
+    while size > 1:
+        size //= 2
+        shift -= _ONE
+    for number in range(len(starts) - 1):
+        value = np.uint64(0)
+        found[number] = -1
+        for at in range(starts[number], starts[number + 1] - 2):
+            if at >= starts[number] + width:
+                value -= words[at - width] * power
+            value = value * _WORD + words[at]
+            if at >= starts[number] + width - 1:
+                run = _finish(value)
+                if maybe[run >> shift]:
+                    found[number] = _place_of(known, run)
+                    if found[number] >= 0:
+                        break

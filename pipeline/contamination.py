@@ -1,0 +1,124 @@
+"""Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.alike import Alike
+from pipeline.dedupe.overlap import runs_of, shared
+from pipeline.dedupe.search import Map
+from pipeline.dedupe.texts import Texts
+from pipeline.dedupe.words import words
+from pipeline.normalise import input_texts
+from pipeline.triage import Case
+from schemas.dataset import Dataset
+from schemas.fate import Reason, ReasonCode
+from schemas.task import Task
+
+_SHOWN_CHARACTERS = 80
+
+
+def reject_contaminated(
+    cases: Sequence[Case], alike: Alike, evaluation: pl.DataFrame, config: Dataset, task: type[Task], each: Map
+) -> None:
+    """Add a reason to every case that resembles an evaluation row.
+
+    Args:
+        cases: in the order of ``alike.texts``.
+        alike: the inputs of the evaluation rows were compared along with the cases'.
+        evaluation: rows of the ``evaluations`` table.
+        config: threshold, and how many words in a row are too many.
+        task: of the cases.
+        each: runs a step for every item.
+    """
+    if evaluation.is_empty():
+        return
+    near = _near(alike, config.duplicates.threshold)
+    for case, text in zip(cases, alike.texts, strict=True):
+        if text in near:
+            similarity, row = near[text]
+            _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
+    if config.decontaminate.overlap is not None:
+        for number, row in _overlaps(alike, config.decontaminate.overlap, each):
+            case, text = cases[number], evaluation["text"][row]
+            if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejects):
+                common = _common_words(case, text, config.decontaminate.overlap, task)
+                _reject(case, f"{common} as in {_named(evaluation, row)}")
+
+
+def _reject(case: Case, detail: str) -> None:
+    case.rejects.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail))
+
+
+def _named(evaluation: pl.DataFrame, row: int) -> str:
+    return f"{evaluation['place'][row]} ({evaluation['name'][row]})"
+
+
+def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
+    """By text: the similarity with the most similar evaluation row that was met, and this row.
+
+    In a crowd of similar texts the search compares each with a few others only, so whatever resembles a text that is
+    found out is compared with the same evaluation row.
+    """
+    rows = {text: row for row, text in reversed(list(enumerate(alike.evaluation))) if text >= 0}
+    pairs = alike.inputs.pairs.where(alike.inputs.pairs.similarity >= threshold)
+    likes: defaultdict[int, list[int]] = defaultdict(list)
+    found = {text: (1.0, row) for text, row in rows.items()}
+    new: set[int] = set()
+    for one, other, similarity in zip(
+        pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
+    ):
+        for text, like in ((one, other), (other, one)):
+            likes[text].append(like)
+            if like in rows and similarity > found.get(text, (0.0, 0))[0]:
+                found[text] = similarity, rows[like]
+                new.add(text)
+    while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
+        suspects = np.array([(like, alike.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
+        similarities = alike.inputs.verify(*suspects.T).similarity.tolist()
+        new = set()
+        for (like, text), similarity in zip(asked, similarities, strict=True):
+            if similarity >= threshold and similarity > found.get(like, (0.0, 0))[0]:
+                found[like] = similarity, found[text][1]
+                new.add(like)
+    return found
+
+
+def _overlaps(alike: Alike, width: int, each: Map) -> Iterator[tuple[int, int]]:
+    """The cases that share words in a row with an evaluation row, and this row."""
+    shards = [*alike.input_shards, *alike.whole_shards]
+    start = 0
+    numbers = [*range(len(alike.texts)), *alike.whole_cases]
+    found = each(partial(_shared_with, evaluation=alike.evaluation_shards, width=width), shards)
+    for path in found:
+        with np.load(path) as file:
+            for row, like in zip(file["rows"].tolist(), file["likes"].tolist(), strict=True):
+                yield numbers[start + row], like
+            start += int(file["count"])
+
+
+def _shared_with(shard: Path, evaluation: Sequence[Path], width: int) -> Path:
+    """Write which rows of a shard share words in a row with which evaluation row."""
+    texts = Texts.read(shard)
+    rows, likes, _ = shared(texts, runs_of(Texts.concat([Texts.read(path) for path in evaluation]), width))
+    path = shard.with_suffix(".shared.npz")
+    np.savez(path, rows=rows, likes=likes, count=len(texts))
+    return path
+
+
+def _common_words(case: Case, text: str, width: int, task: type[Task]) -> str:
+    """The first words in a row that a case shares with an evaluation row, as people read them."""
+    answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
+    own, others = words("\n".join([*input_texts(task, case.inputs), *answers])), words(text)
+    width = min(width, len(others))
+    runs = {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
+    common = next(
+        (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
+    )
+    shown = " ".join(common)
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return f"the same {width} words in a row ('{shown}')"

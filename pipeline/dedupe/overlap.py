@@ -1,0 +1,71 @@
+"""Finds long runs of words that texts share with the rows of an evaluation set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.dedupe import kernels
+from pipeline.dedupe.signatures import Identities, in_threads
+from pipeline.dedupe.texts import Rows, Texts
+
+LEAST_WORDS = 8
+"""Shorter texts hold phrases that anybody may write; they are compared as a whole only."""
+_FILTER_BITS = 20
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of so many words in some texts."""
+
+    width: int
+    hashes: Identities
+    """Sorted, each once."""
+    texts: Rows
+    """The first text of each."""
+
+    @cached_property
+    def maybe(self) -> npt.NDArray[np.bool_]:
+        """A table by the high bits of a hash; false where no run is."""
+        table = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
+        table[self.hashes >> np.uint64(64 - _FILTER_BITS)] = True
+        return table
+
+
+def runs_of(texts: Texts, width: int) -> list[Runs]:
+    """All runs of ``width`` words; of shorter texts, from ``LEAST_WORDS`` words on, the one run of all their words."""
+    words = texts.words(np.arange(len(texts), dtype=np.int64))
+    counts = np.diff(words.starts) - 2
+    found = []
+    for length in range(min(LEAST_WORDS, width), width + 1):
+        rows = np.flatnonzero(counts == length if length < width else counts >= length)
+        if len(rows):
+            part = texts.words(rows)
+            hashes = np.empty(len(part.hashes), dtype=np.uint64)
+            owners = np.empty(len(part.hashes), dtype=np.int64)
+            count = kernels.runs(part.hashes, part.starts, length, hashes, owners)
+            unique, first = np.unique(hashes[:count], return_index=True)
+            found.append(Runs(length, unique, rows[owners[first]]))
+    return found
+
+
+def shared(texts: Texts, runs: Sequence[Runs]) -> tuple[Rows, Rows, Rows]:
+    """The texts that share a run: their rows, the text that has it, too, and how many words it has."""
+    owners = np.full(len(texts), -1, dtype=np.int64)
+    widths = np.zeros(len(texts), dtype=np.int64)
+
+    def work(rows: Rows) -> None:
+        words = texts.words(rows)
+        found = np.empty(len(rows), dtype=np.int64)
+        # The longest last, so that it is the one that is named.
+        for part in runs:
+            kernels.shared_runs(words.hashes, words.starts, part.width, part.hashes, part.maybe, found)
+            hit = found >= 0
+            owners[rows[hit]] = part.texts[found[hit]]
+            widths[rows[hit]] = part.width
+
+    in_threads(work, list(texts.blocks()))
+    hits = np.flatnonzero(owners >= 0)
+    return hits, owners[hits], widths[hits]

@@ -1,0 +1,106 @@
+"""Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.errors import ConfigError, SourceError
+from pipeline.formats import read_rows
+from pipeline.ingest import field_value, shown_file, source_files
+from pipeline.normalise import normalise_row
+from pipeline.store import Snapshot, Store
+from pipeline.tables import SCHEMAS, Table
+from pipeline.versions import read_manifest, resolve
+from schemas.dataset import EvaluationSet, Source
+from schemas.record import stable_hash
+from schemas.task import Role
+
+_TRAIN = "train"
+
+
+def read_evaluation_sets(store: Store, dataset: LoadedDataset, run: str) -> str:
+    """Read all evaluation sets and keep their rows.
+
+    Returns:
+        What their rows are kept under; empty where no set is named.
+
+    Raises:
+        SourceError: a file cannot be read to its end: what is not seen cannot be kept away from.
+        ConfigError: no row of a set has an input of the task.
+        ReleaseError: there is no such version.
+    """
+    sets = dataset.config.decontaminate.against
+    rows = [(one.name, *row) for one in sets for row in _texts(one, store, dataset, run)]
+    if not sets:
+        return ""
+    digest = stable_hash(*(part for row in rows for part in row))
+    frame = pl.DataFrame(rows, schema={"name": pl.String, "place": pl.String, "text": pl.String}, orient="row")
+    frame = frame.with_row_index("position").with_columns(digest=pl.lit(digest))
+    store.append_if_unseen(
+        Table.EVALUATIONS, digest, lambda present: [frame.select(SCHEMAS[Table.EVALUATIONS].names())]
+    )
+    return digest
+
+
+def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
+    """The rows that were kept under a digest, in their order."""
+    return snapshot.scan(Table.EVALUATIONS).filter(pl.col("digest") == digest).sort("position").collect()
+
+
+def _texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, run: str) -> Iterator[tuple[str, str]]:
+    """The place and the text of every row of a set."""
+    names = dataset.task.task_names(Role.INPUT)
+    fields: set[str] = set()
+    found = False
+    for place, row in _rows(one, store, dataset, run):
+        fields |= row.keys()
+        values = {name: field_value(row, one.fields.get(name, name)) for name in names}
+        present = {name: value for name, value in values.items() if value not in (None, "")}
+        found |= bool(present)
+        clean = normalise_row(present, present.keys(), dataset.config.normalise)
+        yield place, "\n".join(_as_text(value) for value in clean.values())
+    if not found:
+        wanted = ", ".join(one.fields.get(name, name) for name in names)
+        there = f"its fields are {', '.join(sorted(fields))}" if fields else "it has no rows"
+        raise ConfigError(
+            f"evaluation set '{one.name}' has none of the inputs ({wanted}); {there}; map them with `fields:`"
+        )
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _rows(one: EvaluationSet, store: Store, dataset: LoadedDataset, run: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if one.release is not None:
+        yield from _released_rows(one.release, one.splits, store)
+        return
+    source = Source(name=one.name, path=str(one.path), format=one.format)
+    for file in source_files(source, dataset.folder, store.work(run)):
+        shown = shown_file(file, dataset.folder, source)
+        for raw in read_rows(file, one.format):
+            if raw.row is None:
+                raise SourceError(
+                    f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); mend it: rows "
+                    "that are not seen cannot be kept away from"
+                )
+            yield f"{shown}:{raw.line}", raw.row
+
+
+def _released_rows(reference: str, splits: Sequence[str], store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
+    folder = resolve(store.sibling(reference.partition("@")[0]).releases, reference)
+    manifest = read_manifest(folder)
+    chosen = splits or [split for split in manifest.splits if split != _TRAIN]
+    if unknown := [split for split in chosen if split not in manifest.splits]:
+        raise ConfigError(
+            f"{manifest.name}@{manifest.version} has no split '{unknown[0]}'; it has {', '.join(manifest.splits)}"
+        )
+    for split in chosen:
+        with pq.ParquetFile(folder / manifest.splits[split].file) as file:
+            for batch in file.iter_batches(columns=["id", "fields"]):
+                for row in batch.to_pylist():
+                    yield f"{manifest.name}@{manifest.version} {split} {row['id']}", row["fields"]

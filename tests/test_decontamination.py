@@ -1,0 +1,145 @@
+"""Rows that resemble an evaluation row are rejected, and say which one it is."""
+
+from pathlib import Path
+
+import pytest
+from odd import QUESTION, Odd
+from support import row, write_rows
+
+from flows.engine import Inline
+from flows.release import release
+from pipeline.errors import ConfigError, SourceError
+from schemas.fate import Fate, ReasonCode
+
+EXAM = "my parcel was promised for monday and now it is friday so please tell me where it is and who has it"
+LIKE = EXAM.replace("please tell", "kindly tell")
+QUOTE = f"i wrote you last week that {EXAM} but nobody has answered me and i am going to call a lawyer about all of this now"
+OTHER = "the invoice of march holds a line for gift wrapping that i did not order and would like to have refunded"
+AGAINST = "decontaminate: {against: [{name: exam, path: exam.jsonl, fields: {question: text}}]}\n"
+
+
+def decontaminated(folder: Path, rows: list[dict[str, object]], exam: list[dict[str, object]], more: str) -> Odd:
+    odd = Odd(folder, QUESTION, rows, more)
+    write_rows(folder, exam, "exam.jsonl")
+    odd.curate()
+    return odd
+
+
+def details(odd: Odd, key: int) -> list[str]:
+    return [reason.detail for reason in odd[key].reasons if reason.code is ReasonCode.CONTAMINATED]
+
+
+def test_near_copies_of_an_evaluation_row_and_quotes_of_it_are_rejected_and_name_it(tmp_path: Path) -> None:
+    rows = [
+        row(1, EXAM.upper(), "delivery"),
+        row(2, LIKE, "billing"),
+        row(3, QUOTE, "delivery"),
+        row(4, OTHER, "billing"),
+    ]
+    odd = decontaminated(tmp_path, rows, [{"text": "what is an invoice"}, {"text": EXAM}], AGAINST)
+    assert [odd[key].fate for key in (1, 2, 3, 4)] == [Fate.REJECTED] * 3 + [Fate.ACCEPTED]
+    assert details(odd, 1) == ["1.00 similar to exam.jsonl:2 (exam)"]
+    assert details(odd, 2) == ["0.74 similar to exam.jsonl:2 (exam)"]
+    words = "my parcel was promised for monday and now it is friday so please"
+    assert details(odd, 3) == [f"the same 13 words in a row ('{words}') as in exam.jsonl:2 (exam)"]
+
+
+def test_a_short_evaluation_row_counts_as_a_whole_and_phrases_do_not_count(tmp_path: Path) -> None:
+    exam = [{"text": "How long does a refund usually take, please?"}, {"text": "Where is it?"}]
+    quoted = "my colleague wants to know: how long does a refund usually take please, since she waits for one as well"
+    odd = decontaminated(
+        tmp_path, [row(1, quoted, "billing"), row(2, f"Where is it? {OTHER}", "billing")], exam, AGAINST
+    )
+    assert "the same 8 words in a row" in details(odd, 1)[0]
+    assert odd[2].fate is Fate.ACCEPTED
+
+
+def test_without_overlap_only_near_copies_are_rejected(tmp_path: Path) -> None:
+    more = AGAINST.replace("{against:", "{overlap: null, against:")
+    odd = decontaminated(tmp_path, [row(1, QUOTE, "delivery"), row(2, LIKE, "billing")], [{"text": EXAM}], more)
+    assert [odd[key].fate for key in (1, 2)] == [Fate.ACCEPTED, Fate.REJECTED]
+
+
+def test_a_written_answer_must_not_quote_an_evaluation_row(tmp_path: Path) -> None:
+    task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "str")
+    odd = Odd(tmp_path, task, [row(1, "what do customers write", QUOTE), row(2, "and what else", OTHER)], AGAINST)
+    write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
+    odd.curate()
+    assert [odd[key].fate for key in (1, 2)] == [Fate.REJECTED, Fate.ACCEPTED]
+
+
+def test_everybody_in_a_crowd_of_near_copies_is_found_out(tmp_path: Path) -> None:
+    crowd = [row(number, f"{EXAM} {number}", "delivery") for number in range(1, 200)]
+    odd = decontaminated(tmp_path, crowd, [], "")
+    # The crowd is in the index already, when the evaluation row comes as the last of all.
+    odd.edit("review:", f"{AGAINST.replace('against', 'overlap: null, against')}review:")
+    write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
+    funnel = odd.curate().funnel
+    assert (funnel.rejected, funnel.current) == (199, 199)
+
+
+def test_an_evaluation_row_that_is_mended_or_dropped_lets_its_likes_in_again(tmp_path: Path) -> None:
+    odd = decontaminated(tmp_path, [row(1, LIKE, "delivery")], [{"text": EXAM}], AGAINST)
+    assert odd[1].fate is Fate.REJECTED
+    write_rows(tmp_path, [{"text": OTHER}], "exam.jsonl")
+    odd.curate()
+    assert odd[1].fate is Fate.ACCEPTED
+
+
+def test_a_release_of_another_dataset_evaluates_with_all_its_splits_but_train(tmp_path: Path) -> None:
+    texts = [
+        f"order {n} left street {n * 13} for town {n * 7} and came back on day {n * 3} of the year" for n in range(60)
+    ]
+    rows = [row(n, text, "delivery") for n, text in enumerate(texts)]
+    other = Odd(tmp_path / "other", QUESTION, rows, home=tmp_path / "home")
+    other.edit("name: questions", "name: other")
+    other.curate()
+    splits = release(other.context, Inline()).splits
+    against = "decontaminate: {against: [{name: earlier, release: other@latest}]}\n"
+    odd = Odd(tmp_path / "mine", QUESTION, rows, against, home=tmp_path / "home")
+    funnel = odd.curate().funnel
+    assert splits["train"] and splits["test"]
+    assert funnel.rejected == splits["validation"] + splits["test"]
+    assert all(
+        "(earlier)" in detail and "other@1.0.0 train" not in detail
+        for number in range(60)
+        for detail in details(odd, number)
+    )
+
+
+def test_a_version_of_the_dataset_itself_is_no_evaluation_set(tmp_path: Path) -> None:
+    against = "decontaminate: {against: [{name: earlier, release: questions@latest}]}\n"
+    odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], against)
+    with pytest.raises(ConfigError, match="is a version of this dataset, whose rows never leave their splits; drop it"):
+        odd.curate()
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        ("{name: exam}", "needs either a path or a release"),
+        ("{name: exam, path: a, release: b@1.0.0}", "needs either a path or a release"),
+        ("{name: exam, release: b}", "'b' names no version; write name@1.0.0 or name@latest"),
+        ("{name: exam, path: a, splits: [test]}", "is a file, which has no splits; drop `splits`"),
+        ("{name: exam, path: a}, {name: exam, path: b}", "two evaluation sets are called 'exam'"),
+    ],
+)
+def test_a_wrong_evaluation_set_says_what_is_wrong(tmp_path: Path, one: str, message: str) -> None:
+    odd = Odd(tmp_path, QUESTION, [], f"decontaminate: {{against: [{one}]}}\n")
+    with pytest.raises(ConfigError, match=message):
+        odd.curate()
+
+
+def test_an_evaluation_set_that_cannot_be_read_to_its_end_stops_the_run(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
+    (tmp_path / "exam.jsonl").write_text('{"text": "fine"}\n{"text": \n', encoding="utf-8")
+    with pytest.raises(SourceError, match=r"evaluation set 'exam' cannot be read at exam.jsonl:2 .*mend it"):
+        odd.curate()
+    assert not odd.context.store.snapshot().runs.height
+
+
+def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
+    write_rows(tmp_path, [{"query": EXAM, "gold": "delivery"}], "exam.jsonl")
+    with pytest.raises(ConfigError, match=r"none of the inputs \(text\); its fields are gold, query; map them"):
+        odd.curate()
