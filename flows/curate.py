@@ -15,6 +15,7 @@ from pipeline.assess import Assessed, assess, open_cases, prepare, write_shards
 from pipeline.attention import Rejection, rejections, unkeyed, unsent
 from pipeline.contamination import reject_contaminated
 from pipeline.decisions import news
+from pipeline.duplicates import similarities
 from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
@@ -193,6 +194,7 @@ def decide(
         texts = judging["text"].to_list()
         alike = find_alike(cases, prepared, texts, snapshot, dataset.task, threshold, folder, engine.map)
         reject_contaminated(cases, alike, judging, dataset.config, dataset.task, engine.map)
+        found = engine.run(similarities, alike, [case.record_id for case in cases], threshold)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = pl.read_parquet(assessed.path)
@@ -212,6 +214,7 @@ def decide(
             "file": str(context.dataset.path),
             "curation": context.dataset.curation_digest,
             "evaluation": evaluation,
+            "similarities": found.model_dump(),
             "lines": read.lines if read else 0,
             "added": read.added if read else 0,
             "withdrawn": read.withdrawn if read else 0,

@@ -4,20 +4,21 @@ The caller fills ``ReportData`` from the store; ``render_report`` is pure and re
 """
 
 import base64
-import difflib
 import functools
 import hashlib
 import itertools
 import re
 from collections import Counter
 from datetime import UTC
-from typing import Annotated, Literal
+from typing import Annotated
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from pipeline.duplicates import Similarities
 from pipeline.evaluate import Estimate, wilson
+from pipeline.word_diff import word_diff
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -27,8 +28,6 @@ Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000
 """Characters of a text on the page; ``goldleaf explain`` shows all of it."""
 BINS = 25
-DIFF_CONTEXT = 12
-"""Equal words shown beside a difference."""
 
 
 class Part(BaseModel):
@@ -149,6 +148,15 @@ class DuplicatePair(Part):
     similarity: Share
     """Verified Jaccard similarity of the inputs."""
     answer: str
+
+
+class NearMiss(Part):
+    """Two records near the threshold that are both kept."""
+
+    one: Example
+    other: Example
+    similarity: Share
+    reason: str
 
 
 class Answer(Part):
@@ -307,43 +315,13 @@ class ReportData(Part):
     labels: list[ValueCount] = []
     fields: list[FieldFill] = []
     tokens: TokenLengths | None = None
+    similarities: Similarities | None = None
     duplicates: list[DuplicatePair] = []
+    misses: list[NearMiss] = []
     conflicts: list[Conflict] = []
     review: Review = Review()
     finetuning: FineTuning | None = None
     doubts: list[Doubt] = []
-
-
-class Piece(Part):
-    """A stretch of text in a diff; ``fold`` says how many equal words are left out."""
-
-    tag: Literal["same", "del", "ins", "fold"]
-    text: str
-
-
-def word_diff(before: str, after: str) -> list[Piece]:
-    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second."""
-    old, new = (re.findall(r"\s*\S+", text) for text in (before, after))
-    matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=False)
-    pieces: list[Piece] = []
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal":
-            pieces += _folded(old[a:b])
-            continue
-        if b > a:
-            pieces.append(Piece(tag="del", text="".join(old[a:b])))
-        if d > c:
-            pieces.append(Piece(tag="ins", text="".join(new[c:d])))
-    return pieces
-
-
-def _folded(words: list[str]) -> list[Piece]:
-    """Equal words; of a long stretch only both ends."""
-    if len(words) <= 3 * DIFF_CONTEXT:
-        return [Piece(tag="same", text="".join(words))]
-    head, tail = words[:DIFF_CONTEXT], words[-DIFF_CONTEXT:]
-    fold = Piece(tag="fold", text=f"{len(words) - 2 * DIFF_CONTEXT} equal words")
-    return [Piece(tag="same", text="".join(head)), fold, Piece(tag="same", text="".join(tail))]
 
 
 def redacted(text: str) -> str:

@@ -12,6 +12,7 @@ from pipeline.cases import standing
 from pipeline.consensus import deciding_state, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
+from pipeline.duplicates import last_similarities, why_both
 from pipeline.report import (
     Answer,
     Audit,
@@ -22,6 +23,7 @@ from pipeline.report import (
     Example,
     FieldFill,
     FineTuning,
+    NearMiss,
     Published,
     ReasonCount,
     ReportData,
@@ -49,6 +51,7 @@ _DOUBTS = 12
 _TOP_VALUES = 8
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
 """A person may have called a row unusable just because nobody should read it."""
+_KEPT = (Fate.ACCEPTED, Fate.REVIEW)
 _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
 """Reasons that show the answers of other records."""
 
@@ -157,7 +160,9 @@ def gather_report(
         labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
         fields=[] if classification else list(_fields(state, accepted)),
         tokens=_tokens(accepted, dataset),
+        similarities=last_similarities(snapshot),
         duplicates=list(_pairs(state)),
+        misses=list(_misses(state)),
         conflicts=list(_conflicts(state)),
         review=_review(state),
         finetuning=_finetuning(state, models) if models else None,
@@ -236,6 +241,18 @@ def _pairs(state: _State) -> Iterator[DuplicatePair]:
             similarity=decision.similarity if decision.similarity is not None else 1.0,
             answer="" if state.withholds(kept) else state.answer(kept.targets),
         )
+
+
+def _misses(state: _State) -> Iterator[NearMiss]:
+    """Pairs near the threshold that are both kept, the most similar first."""
+    counted = last_similarities(state.snapshot)
+    for pair in reversed(counted.near) if counted else ():
+        pairs = [state.by_id.get(record_id) for record_id in (pair.one, pair.other)]
+        kept = [d for d in pairs if d is not None and d.fate in _KEPT and not state.withholds(d)]
+        if counted and len(kept) == len(pairs):
+            one, other = map(state.example, kept)
+            reason = why_both(pair.similarity, counted.threshold)
+            yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason)
 
 
 def _conflicts(state: _State) -> Iterator[Conflict]:

@@ -1,0 +1,135 @@
+"""The command duplicates: groups of duplicates, and where their words differ."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from flows.cli_app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
+from flows.console import counted, out
+
+if TYPE_CHECKING:
+    from pipeline.duplicates import Duplicates, Group, Miss, Row
+
+_MARKS = {"del": ("[-", "-]", "red"), "ins": ("{+", "+}", "green")}
+_KEPT_CHARACTERS = 300
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def duplicates(
+    dataset: DatasetFile = DEFAULT,
+    of: Annotated[str, typer.Option("--of", help="Only those of this record: its id or file:line.", metavar="ID")] = "",
+    limit: Annotated[int, typer.Option("--limit", help="Groups and pairs to show.", min=1)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
+
+    Red [-words-] stand in the kept row only, green {+words+} in the other. Where the first groups are no
+    duplicates to your eyes, raise duplicates.threshold; where the pairs at the end are some, lower it.
+
+    Example: goldleaf duplicates --of clauses.jsonl:17
+    """
+    from pipeline.duplicates import read_duplicates
+    from pipeline.lookup import find_record
+
+    context = load_context(dataset)
+    require_curated(context)
+    snapshot = context.store.snapshot().at_last_commit()
+    record_id = find_record(snapshot, of, context.dataset).record_id if of else None
+    found = read_duplicates(snapshot, context.dataset.task, record_id)
+    if as_json:
+        print_json(found)
+        return
+    _show(found, limit)
+
+
+def _show(found: "Duplicates", limit: int) -> None:
+    copies = found.exact + found.near
+    kept = counted(len(found.groups), "kept row")
+    out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
+    # Nobody learns from exact copies where to set the threshold.
+    shown = [group for group in found.groups if not all(copy.exact for copy in group.copies)][:limit]
+    for group in shown or found.groups[:limit]:
+        _show_group(group)
+    if len(found.groups) > limit:
+        out.print(f"\n… {counted(len(found.groups) - len(shown), 'more group')}; use --limit, or --json for all")
+    if found.misses:
+        threshold = f"{found.threshold:g}"
+        out.print(f"\n[bold]near the threshold of {threshold}, and both kept[/]")
+        for miss in found.misses[:limit]:
+            _show_miss(miss)
+
+
+def _show_group(group: "Group") -> None:
+    exact = sum(copy.exact for copy in group.copies)
+    table = _table()
+    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)))
+    for copy in group.copies:
+        if not copy.exact:
+            table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+    if exact:
+        table.add_row("1.00", "", Text(f"and {exact:,} exact {'copy' if exact == 1 else 'copies'}", style="dim"))
+    out.print()
+    out.print(table)
+
+
+def _show_miss(miss: "Miss") -> None:
+    table = _table()
+    table.add_row(f"{miss.similarity:.2f}", _place(miss.one), Text(_shortened(miss.one.text)))
+    table.add_row("", _place(miss.other), _difference(miss.one, miss.other))
+    out.print()
+    out.print(f"[dim]{miss.reason}")
+    out.print(table)
+
+
+def _table() -> RichTable:
+    table = RichTable(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", width=4)
+    table.add_column(overflow="fold", style="dim", max_width=30)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _place(row: "Row") -> str:
+    # Without the folders, which leave no room for the words.
+    return escape(f"{Path(row.file).name}:{row.line}")
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _KEPT_CHARACTERS else f"{flat[: _KEPT_CHARACTERS - 1]}…"
+
+
+def _difference(before: "Row", after: "Row") -> Text:
+    """The words of one row, marked where they differ from another's; and the answers, where these differ."""
+    found = Text.assemble(*_pieces(before.text, after.text))
+    if before.answer != after.answer:
+        found.append("\nanswer: ", style="dim")
+        found.append_text(Text.assemble(*_pieces(before.answer, after.answer)))
+    return found
+
+
+def _pieces(before: str, after: str) -> Iterator[str | tuple[str, str]]:
+    from pipeline.word_diff import word_diff
+
+    for piece in word_diff(before, after):
+        space, words = _parted(piece.text)
+        yield space
+        if piece.tag == "fold":
+            yield f" … {piece.text} … ", "dim"
+        elif piece.tag == "same":
+            yield words
+        else:
+            opening, closing, style = _MARKS[piece.tag]
+            yield f"{opening}{words}{closing}", style
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The blank before some words, in one space, and the words in one line."""
+    words = " ".join(text.split())
+    return (" " if text[:1].isspace() else ""), words

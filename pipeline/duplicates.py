@@ -1,0 +1,225 @@
+"""What duplicates look like, so that a person can trust or doubt the threshold: groups, similarities, near misses."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.alike import Alike
+from pipeline.decisions import from_frame
+from pipeline.dedupe.pairs import Pairs
+from pipeline.dedupe.signatures import NEAR_MISS
+from pipeline.store import Snapshot
+from pipeline.tables import Verb
+from schemas.fate import Fate, ReasonCode
+from schemas.record import Decision
+from schemas.task import Task
+
+BIN = 0.02
+"""Width of the bins of similarities."""
+_NEAREST = 20
+"""Pairs that are remembered on either side of the threshold."""
+
+
+class NearPair(BaseModel):
+    """Two records whose similarity is near the threshold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    one: str
+    other: str
+    similarity: float
+
+
+class Similarities(BaseModel):
+    """How similar the records are, of those that are similar at all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threshold: float
+    start: float
+    """Where the first bin begins, below the threshold: there only some of the pairs are found."""
+    counts: list[int]
+    """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
+    near: list[NearPair]
+    """The pairs nearest to the threshold on either side, the least similar first."""
+
+    @property
+    def bins(self) -> list[tuple[float, int]]:
+        """Where each bin begins, and its pairs."""
+        return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]
+
+
+def similarities(alike: Alike, record_ids: Sequence[str], threshold: float) -> Similarities:
+    """Count the similar pairs among the records, given in the order of ``alike.texts``.
+
+    Of records with equal words only the first one counts.
+    """
+    views = [(alike.inputs.pairs, alike.texts)]
+    if alike.whole is not None:
+        views.append((alike.whole.pairs, alike.written))
+    found = pl.concat([_rows_of(pairs, texts) for pairs, texts in views])
+    # Two records may be similar by their inputs and as a whole.
+    best = found.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
+    start = round(max(threshold - NEAR_MISS, 0), 4)
+    bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
+    places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
+    below = best.filter(pl.col("similarity") < threshold).tail(_NEAREST)
+    above = best.filter(pl.col("similarity") >= threshold).head(_NEAREST)
+    return Similarities(
+        threshold=threshold,
+        start=start,
+        counts=np.bincount(places, minlength=bins).tolist(),
+        near=[
+            NearPair(one=record_ids[one], other=record_ids[other], similarity=round(similarity, 4))
+            for one, other, similarity in pl.concat([below, above]).iter_rows()
+        ],
+    )
+
+
+def _rows_of(pairs: Pairs, texts: Sequence[int]) -> pl.DataFrame:
+    """The pairs of texts as pairs of the first rows that have them."""
+    schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
+    numbers = np.array(texts, dtype=np.int64)
+    rows = np.full(max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1))) + 1, -1, dtype=np.int64)
+    worded = np.flatnonzero(numbers >= 0)[::-1]
+    rows[numbers[worded]] = worded
+    left, right = rows[pairs.left], rows[pairs.right]
+    # Texts of evaluation rows and of earlier versions are no records.
+    present = (left >= 0) & (right >= 0)
+    one, other = np.minimum(left, right)[present], np.maximum(left, right)[present]
+    return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)
+
+
+def last_similarities(snapshot: Snapshot) -> Similarities | None:
+    """What the latest committed curate run counted; None before the first one."""
+    last = snapshot.last_run(Verb.CURATE)
+    counted = last["summary"].get("similarities") if last else None
+    return Similarities.model_validate(counted) if counted else None
+
+
+# --- groups ---------------------------------------------------------------------------------------
+class Row(BaseModel):
+    """A record of a group, or of a pair."""
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    file: str
+    line: int
+    text: str
+    answer: str
+
+
+class Copy(Row):
+    """A record that was dropped."""
+
+    exact: bool
+    similarity: float
+
+
+class Group(BaseModel):
+    """A kept record with all its duplicates, the least similar first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kept: Row
+    copies: list[Copy]
+
+
+class Miss(BaseModel):
+    """Two records that are both kept, as far as duplicates are concerned, and nearly were not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    one: Row
+    other: Row
+    similarity: float
+    reason: str
+    """Why neither is a duplicate of the other."""
+
+
+class Duplicates(BaseModel):
+    """All groups, and the pairs that are nearest to the threshold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threshold: float
+    exact: int
+    near: int
+    groups: list[Group]
+    """Those with the least similar copies first: they are the ones to doubt."""
+    misses: list[Miss]
+    """The most similar first."""
+
+
+class _Rows:
+    """Makes rows of decisions."""
+
+    def __init__(self, snapshot: Snapshot, task: type[Task]) -> None:
+        self._task = task
+        records = snapshot.current_records().select("record_id", "file", "line").collect()
+        self._places = {record_id: (file, line) for record_id, file, line in records.iter_rows()}
+
+    def row(self, decision: Decision) -> Row:
+        return Row(**self._values(decision))
+
+    def copy(self, decision: Decision) -> Copy:
+        exact = any(reason.code is ReasonCode.EXACT_DUPLICATE for reason in decision.reasons)
+        similarity = decision.similarity if decision.similarity is not None else 1.0
+        return Copy(**self._values(decision), exact=exact, similarity=similarity)
+
+    def _values(self, decision: Decision) -> dict[str, object]:
+        file, line = self._places[decision.record_id]
+        return {
+            "record_id": decision.record_id,
+            "file": file,
+            "line": line,
+            "text": "\n".join(str(value) for value in decision.inputs.values()),
+            "answer": self._task.task_answer(decision.targets) if decision.targets is not None else "",
+        }
+
+
+def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None = None) -> Duplicates:
+    """The groups and near misses of the committed state, or only those of one record."""
+    decisions = {decision.record_id: decision for decision in from_frame(snapshot.current_decisions().collect())}
+    rows = _Rows(snapshot, task)
+    members: defaultdict[str, list[Copy]] = defaultdict(list)
+    for decision in decisions.values():
+        if decision.fate is Fate.DUPLICATE:
+            members[decision.duplicate_of].append(rows.copy(decision))
+    groups = [
+        Group(kept=rows.row(decisions[kept]), copies=sorted(copies, key=lambda copy: copy.similarity))
+        for kept, copies in members.items()
+        if record_id is None or record_id in (kept, *(copy.record_id for copy in copies))
+    ]
+    counted = last_similarities(snapshot)
+    misses = list(_misses(counted, decisions, rows, record_id)) if counted else []
+    copies = [copy for group in groups for copy in group.copies]
+    return Duplicates(
+        threshold=counted.threshold if counted else 1.0,
+        exact=sum(copy.exact for copy in copies),
+        near=sum(not copy.exact for copy in copies),
+        groups=sorted(groups, key=lambda group: (group.copies[0].similarity, group.kept.record_id)),
+        misses=sorted(misses, key=lambda miss: -miss.similarity),
+    )
+
+
+def _misses(
+    counted: Similarities, decisions: dict[str, Decision], rows: _Rows, record_id: str | None
+) -> Iterator[Miss]:
+    for pair in counted.near:
+        if record_id not in (None, pair.one, pair.other):
+            continue
+        kept = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
+        if len(kept) == 2 and all(decision.fate in (Fate.ACCEPTED, Fate.REVIEW) for decision in kept):
+            one, other = map(rows.row, kept)
+            reason = why_both(pair.similarity, counted.threshold)
+            yield Miss(one=one, other=other, similarity=pair.similarity, reason=reason)
+
+
+def why_both(similarity: float, threshold: float) -> str:
+    """Why neither of two similar records is a duplicate of the other."""
+    return "below the threshold" if similarity < threshold else "their answers differ"

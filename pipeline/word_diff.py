@@ -1,0 +1,44 @@
+"""Shows where two texts differ, word by word."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+DIFF_CONTEXT = 12
+"""Equal words that are shown on either side of a difference."""
+_MOST_WORDS = 5_000
+"""Of each text; comparing takes a quadratic number of steps."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text in a diff; a ``fold`` says how many equal words are left out."""
+
+    tag: Literal["same", "del", "ins", "fold"]
+    text: str
+
+
+def word_diff(before: str, after: str) -> list[Piece]:
+    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second."""
+    old, new = (re.findall(r"\s*\S+", text)[:_MOST_WORDS] for text in (before, after))
+    matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=False)
+    pieces: list[Piece] = []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal":
+            pieces += _folded(old[a:b])
+            continue
+        if b > a:
+            pieces.append(Piece("del", "".join(old[a:b])))
+        if d > c:
+            pieces.append(Piece("ins", "".join(new[c:d])))
+    return pieces
+
+
+def _folded(words: list[str]) -> list[Piece]:
+    """Equal words; of a long stretch only both ends."""
+    if len(words) <= 3 * DIFF_CONTEXT:
+        return [Piece("same", "".join(words))]
+    head, tail = words[:DIFF_CONTEXT], words[-DIFF_CONTEXT:]
+    fold = Piece("fold", f"{len(words) - 2 * DIFF_CONTEXT} equal words")
+    return [Piece("same", "".join(head)), fold, Piece("same", "".join(tail))]
