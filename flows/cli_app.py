@@ -134,8 +134,9 @@ def require_published(context: "Context") -> None:
 
 
 def _runner(context: "Context", chosen: Runner | None) -> Runner:
-    named = Runner.PREFECT if context.settings.prefect_api_url else Runner.INLINE
-    return chosen or context.dataset.config.engine.runner or named
+    choice = context.dataset.config.engine
+    named = Runner.PREFECT if context.settings.prefect_api_url or choice.dask else Runner.INLINE
+    return chosen or choice.runner or named
 
 
 def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str, **arguments: Any) -> Any:

@@ -4,10 +4,13 @@ Importing Prefect takes two seconds, so only what runs on it imports this module
 """
 
 import functools
+import logging
 import re
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx
 from prefect import task
@@ -18,12 +21,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.callables import get_call_parameters
 
 from flows.engine import Progress, Silent
-from pipeline.errors import GoldleafError, Unreachable
+from pipeline.errors import ConfigError, GoldleafError, Unreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,11 +37,22 @@ _RETRY_DELAYS_S = [2.0, 10.0]
 
 
 class PrefectEngine:
-    """Runs steps as tasks of the Prefect flow that is running; ``map`` runs at most ``workers`` of them at a time."""
+    """Runs steps as tasks of the Prefect flow that is running; ``map`` runs at most ``workers`` of them at a time.
 
-    def __init__(self, progress: Progress | None = None, *, workers: int = 2) -> None:
+    A context manager: it ends the workers that it has started.
+    """
+
+    def __init__(self, progress: Progress | None = None, *, workers: int = 2, dask: str | None = None) -> None:
         self._progress = progress or Silent()
         self._workers = workers
+        self._dask = dask
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._open.close()
 
     @property
     def progress(self) -> Progress:
@@ -57,13 +71,23 @@ class PrefectEngine:
         return patient(*args, **kwargs)
 
     def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Run the step for every item as a task on a pool of threads."""
-        # Not the flow's own runner: its width is fixed before the flow has read its dataset.yaml.
+        """Run the step for every item as a task on a pool of threads, or on the workers of Dask."""
         work = _task(step)
-        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=self._workers)
-        with runner:
-            futures = [runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
-            return [future.result() for future in futures]
+        futures = [self._runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
+        return [future.result() for future in futures]
+
+    @cached_property
+    def _runner(self) -> TaskRunner[Any]:
+        # Not the flow's own runner: its kind and width are fixed before the flow has read its dataset.yaml.
+        if self._dask is None:
+            return self._open.enter_context(ThreadPoolTaskRunner(max_workers=self._workers))
+        try:
+            return self._open.enter_context(_dask_runner(self._dask, self._workers))
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(
+                f"no Dask scheduler answers at {self._dask} ({error}); start it there (`dask scheduler`), correct "
+                "engine.dask, or drop it"
+            ) from error
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Emit a Prefect event that automations and deployments can wait for."""
@@ -73,6 +97,23 @@ class PrefectEngine:
     def artifact(self, key: str, markdown: str) -> None:
         """Create a markdown artifact; a stable key gives it a history."""
         create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+
+
+def _dask_runner(dask: str, workers: int) -> TaskRunner[Any]:
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise ConfigError(
+            f"engine.dask is '{dask}', but Dask is not installed; run `pip install 'goldleaf[dask]'`, or drop it"
+        ) from error
+    # Its workers come and go; that is no news to somebody at a terminal.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    if dask != "local":
+        return DaskTaskRunner(address=dask, client_kwargs={"timeout": f"{_PATIENCE_S:g}s"})
+    # One thread each, as the kernels and polars bring their own.
+    return DaskTaskRunner(
+        cluster_kwargs={"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    )
 
 
 def start_server() -> None:

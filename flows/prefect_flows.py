@@ -3,6 +3,8 @@
 They are apart from the stories because importing Prefect takes two seconds, which an inline run saves.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -25,9 +27,12 @@ PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noq
 """Where the flows of this process report to; a deployed run has nobody at a terminal."""
 
 
-def _stage(dataset: str) -> tuple[Context, PrefectEngine]:
+@contextmanager
+def _stage(dataset: str) -> Iterator[tuple[Context, PrefectEngine]]:
     context = Context.load(Path(dataset))
-    return context, PrefectEngine(PROGRESS.get(), workers=context.dataset.config.engine.workers)
+    choice = context.dataset.config.engine
+    with PrefectEngine(PROGRESS.get(), workers=choice.workers, dask=choice.dask) as engine:
+        yield context, engine
 
 
 def _run_name() -> str:
@@ -39,22 +44,26 @@ def _run_name() -> str:
 @flow(name="curate", flow_run_name=_run_name)
 def curate(dataset: str, rejudge: bool = False, push: bool = True) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
-    return curate_story.curate(*_stage(dataset), rejudge=rejudge, push=push)
+    with _stage(dataset) as stage:
+        return curate_story.curate(*stage, rejudge=rejudge, push=push)
 
 
 @flow(name="collect", flow_run_name=_run_name)
 def collect(dataset: str) -> Collected:
     """Pull annotations and decide by them."""
-    return collect_story.collect(*_stage(dataset))
+    with _stage(dataset) as stage:
+        return collect_story.collect(*stage)
 
 
 @flow(name="release", flow_run_name=_run_name)
 def release(dataset: str, version: str | None = None) -> Released:
     """Publish the accepted records as a version."""
-    return release_story.release(*_stage(dataset), version=version)
+    with _stage(dataset) as stage:
+        return release_story.release(*stage, version=version)
 
 
 @flow(name="finetune", flow_run_name=_run_name)
 def finetune(dataset: str, version: str = "latest", again: bool = False) -> Finetuned:
     """Train and evaluate an adapter on a published version."""
-    return finetune_story.finetune(*_stage(dataset), version=version, again=again)
+    with _stage(dataset) as stage:
+        return finetune_story.finetune(*stage, version=version, again=again)

@@ -266,9 +266,19 @@ class EngineChoice(Part):
     """Where and how wide the flows run."""
 
     runner: Runner | None = None
-    """Without it: Prefect where PREFECT_API_URL is set, otherwise inline."""
+    """Without it: Prefect where PREFECT_API_URL or ``dask`` is set, otherwise inline."""
+    dask: str | None = None
+    """Where Prefect maps shards, bands and chunks of pairs: ``local`` for workers that the run starts itself, or
+    the address of a Dask scheduler such as ``tcp://10.0.0.5:8786``. All its workers must see the home and the
+    dataset's folder under the same paths."""
     workers: Count = 2
     """Processes that count tokens; on Prefect also shards that are prepared at a time."""
+
+    @model_validator(mode="after")
+    def _dask_needs_prefect(self) -> Self:
+        if self.dask is not None and self.runner is Runner.INLINE:
+            raise ValueError(f"dask is '{self.dask}', but the runner is inline; set `runner: prefect`, or drop dask")
+        return self
 
 
 class Dataset(Part):

@@ -90,10 +90,15 @@ def dataset(tmp_path: Path) -> Path:
         ("pipeline.store", "Store.append_if_unseen", "before", 1),
         ("pipeline.store", "Store.append_if_unseen", "after", 1),
         ("pipeline.store", "Store.append", "after", 1),
+        ("pipeline.store", "Store.append", "after", 2),
+        ("pipeline.store", "Store.append", "after", 3),
         ("pipeline.store", "Store.commit", "before", 1),
         ("pipeline.store", "Store.commit", "after", 1),
     ],
-    ids=["before the records", "after the records", "after the decisions", "before the commit", "after the commit"],
+    ids=[
+        *("before the records", "after the records", "after the pairs", "after the signatures"),
+        *("after the decisions", "before the commit", "after the commit"),
+    ],
 )
 def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tmp_path: Path, point: Point) -> None:
     goldleaf("curate", str(dataset), home=tmp_path / "undisturbed")
@@ -107,9 +112,9 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tm
     [
         ("pipeline.label_studio", "LabelStudio._import", "before", 1),
         ("pipeline.label_studio", "LabelStudio._import", "after", 1),
-        # The decisions are the first append of a curate run, the pushes the third (after the runs row).
-        ("pipeline.store", "Store.append", "before", 3),
-        ("pipeline.store", "Store.append", "after", 3),
+        # A curate run appends pairs, signatures, decisions and its runs row; then come the pushes.
+        ("pipeline.store", "Store.append", "before", 5),
+        ("pipeline.store", "Store.append", "after", 5),
     ],
     ids=["before the import", "after the import", "before the note", "after the note"],
 )

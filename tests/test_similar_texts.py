@@ -2,15 +2,18 @@
 
 import random
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.pairs import Pairs, similar_pairs
-from pipeline.dedupe.signatures import BANDS, LEADERS
+from pipeline.dedupe.pairs import InMemory, Pairs, similar_pairs, verify
+from pipeline.dedupe.signatures import LEADERS, Scheme, sign
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import jaccard, words
+from pipeline.tables import BANDS
 
 
 def pairs_at(texts: list[str], threshold: float) -> Pairs:
@@ -127,3 +130,120 @@ def test_every_listed_pair_is_similar_and_equal_texts_are_listed(texts: list[str
     first = {text: at for at, text in reversed(list(enumerate(texts))) if words(text)}
     equal = {(first[text], at) for at, text in enumerate(texts) if first.get(text, at) != at}
     assert equal <= {(left, right) for left, right, _ in listed}
+
+
+# --- words ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("СТОРОНЫ ПОДПИСАЛИ ЭТОТ ДОГОВОР", "стороны подписали этот договор"),
+        ("Ещё одна «сторона» — покупатель", "еще одна сторона покупатель"),
+        ("Ο ΟΔΥΣΣΕΎΣ ΕΠΈΣΤΡΕΨΕ ΣΤΗΝ ΙΘΆΚΗ", "ο Οδυσσεύς επέστρεψε στην Ιθάκη"),
+        ("Ο ΟΔΥΣΣΕΥΣ ΕΠΕΣΤΡΕΨΕ ΣΤΗΝ ΙΘΑΚΗ", "ο οδυσσεύς επέστρεψε στην ιθάκη"),
+        ("İSTANBUL VE DİYARBAKIR IŞIKLARI", "istanbul ve diyarbakır ışıkları"),
+        ("GROẞE STRAẞE IN KÖLN", "grosse Strasse in Köln"),
+        ("ＡＢＣ １２３ ｘｙｚ", "abc 123 XYZ"),
+        ("naïve café résumé", "nai\u0308ve cafe\u0301 re\u0301sume\u0301"),
+        ("co\u00adoperate re\u200dadmit them", "cooperate readmit them"),
+        ("the “law” of—that state…", "The law of that state"),
+        ("كَتَبَ الوَلَدُ الدَّرْسَ", "كتب الولد الدرس"),
+        ("שָׁלוֹם לְכֻלָּם הַיּוֹם", "שלום לכלם היום"),
+    ],
+    ids=["Cyrillic", "yo", "Greek accents", "Greek capitals", "Turkish", "German", "width", "composed", "soft", "quotes",
+         "Arabic points", "Hebrew points"],
+)  # fmt: skip
+def test_case_and_accents_are_folded_as_each_script_has_it(one: str, other: str) -> None:
+    assert words(one) == words(other)
+    assert pairs_at([one, other], 0.99).similarity.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("合同法2024年", ["合", "同", "法", "2024", "年"]),
+        ("カタカナとひらがな", ["カ", "タ", "カ", "ナ", "と", "ひ", "ら", "が", "な"]),
+        ("สัญญานี้", ["สั", "ญ", "ญ", "า", "นี้"]),
+        ("계약을 체결하다", ["계약을", "체결하다"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("e\u0301a 😀 ___ 7½", ["ea", "712"]),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "Korean", "Hindi", "signs"],
+)
+def test_words_end_where_each_script_ends_them(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+ANY_TEXT = st.text(
+    st.characters(codec="utf-8")
+    | st.sampled_from(
+        "abcXYZ019 .,_-\n\t'\u00e9\u00df\u0130\u0131\u03c2\u0301\u4e2d\u30ab\u0e01\u0e31\u200d\u00ad\ufb01"
+    ),
+    max_size=60,
+)
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_the_kernels_see_the_words_that_the_definition_sees(one: str, other: str) -> None:
+    found = verify(Texts.of([one, other]), np.array([0]), np.array([1]))
+    assert found.similarity[0] == pytest.approx(jaccard(one, other))
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_texts_have_one_identity_if_and_only_if_they_have_the_same_words(one: str, other: str) -> None:
+    signed = sign(Texts.of([one, other, f" {one}!"]), Scheme(0.7))
+    same = (signed.identities[0] == signed.identities[1]).all()
+    assert same == (words(one) == words(other))
+    assert (signed.identities[0] == signed.identities[2]).all()
+    assert (signed.sizes > 0).tolist() == [bool(words(one)), bool(words(other)), bool(words(one))]
+
+
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
+def test_prompt_and_response_count_together_and_the_response_for_itself(a: str, b: str, c: str, d: str) -> None:
+    found = verify(Texts.of([a, c], [b, d]), np.array([0]), np.array([1]))
+    assert found.similarity[0] == pytest.approx(jaccard(f"{a}\n{b}", f"{c}\n{d}"))
+    assert found.answers[0] == pytest.approx(jaccard(b, d) if words(b) or words(d) else 1)
+
+
+# --- bad input --------------------------------------------------------------------------------
+@given(st.lists(st.binary(max_size=40), min_size=2, max_size=5))
+def test_bytes_that_are_no_utf_8_part_words_and_do_no_harm(rows: list[bytes]) -> None:
+    texts = Texts(pa.array(rows, type=pa.large_binary()))
+    pairs = similar_pairs(texts, 0.5)
+    for left, right, similarity in zip(pairs.left, pairs.right, pairs.similarity, strict=True):
+        # Each bad byte is a separator of its own, as in Python's replacement.
+        one, other = (rows[row].decode("utf-8", "replace").replace("\ufffd", " ") for row in (left, right))
+        assert similarity == pytest.approx(jaccard(one, other))
+
+
+def test_a_broken_byte_in_a_word_does_not_hide_a_copy() -> None:
+    text = CLAUSE.encode()
+    broken = text.replace(b"delaware", b"dela\xffware")
+    assert len(pairs := similar_pairs(Texts(pa.array([text, broken], type=pa.binary())), 0.7)) == 1
+    assert pairs.similarity[0] > 0.7
+
+
+def test_100_000_identical_rows_are_one_text() -> None:
+    compared = InMemory.compare(Texts.of([CLAUSE] * 100_000), 0.7)
+    assert set(compared.entries.tolist()) == {0}
+    assert len(compared.pairs) == 0
+
+
+def test_rows_of_punctuation_alone_resemble_nothing() -> None:
+    compared = InMemory.compare(Texts.of(["!!! ... ???", "*" * 1000, "—", "", "\U0001f600\U0001f600"] * 100), 0.7)
+    assert set(compared.entries.tolist()) == {-1}
+    assert len(compared.pairs) == 0
+
+
+def test_a_row_of_50_mb_is_compared_as_every_other() -> None:
+    rng = random.Random(1)
+    long = " ".join(map(str, (rng.randrange(10**9) for _ in range(5_200_000))))
+    assert len(long) > 50e6
+    pairs = similar_pairs(Texts.of([CLAUSE, long, CLAUSE.upper(), f"{long} and some more words at the end"]), 0.7)
+    found = {(left, right): s for left, right, s in zip(pairs.left, pairs.right, pairs.similarity, strict=True)}
+    assert found[0, 2] == 1
+    assert found[1, 3] == pytest.approx(1, abs=1e-5)
+
+
+def test_texts_must_not_be_missing() -> None:
+    with pytest.raises(ValueError, match="1 texts are missing; give empty ones"):
+        Texts(pa.array(["a", None]))

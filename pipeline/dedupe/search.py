@@ -128,7 +128,7 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
     least = scheme.threshold - NEAR_MISS
     verified = each(partial(_verify_chunk, folder=folder, shards=shards, least=least), _save_chunks(folder, chunks))
     fresh = Pairs.concat(_load_pairs(path) for path in verified)
-    before = _known_pairs(folder, index) if index else Pairs.none()
+    before = _known_pairs(folder, known, index) if index else Pairs.none()
     return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
 
 
@@ -337,17 +337,20 @@ def _texts(shards: list[Path], homes: Rows) -> Texts:
     )
 
 
-def _known_pairs(folder: Path, index: Index) -> Pairs:
-    """The pairs of the index whose texts are both among the entries."""
+def _known_pairs(folder: Path, known: int, index: Index) -> Pairs:
+    """The pairs of the index whose texts are both among the known entries.
+
+    A killed search may have left pairs of texts that it did not come to take in: these are found anew.
+    """
     left, right, pairs = index.pairs()
-    entries = _identity_frame(np.load(folder / "identities.npy")).with_row_index("entry")
+    entries = _identity_frame(np.load(folder / "identities.npy", "r")[:known]).with_row_index("entry")
     numbers = pl.DataFrame(
         [
             _identity_frame(side).join(entries, on=_IDENTITY, how="left", maintain_order="left")["entry"].alias(name)
             for name, side in (("left", left), ("right", right))
         ]
     ).with_row_index("place")
-    # A killed search may have been repeated. Entries are numbered anew, so either may be the first now.
+    # The same pair may so stand there twice. Entries are numbered anew, so either may be the first now.
     found = numbers.drop_nulls().unique(["left", "right"], keep="first", maintain_order=True)
     one, other = (found[name].cast(pl.Int64).to_numpy() for name in ("left", "right"))
     places = found["place"].to_numpy()

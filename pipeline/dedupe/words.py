@@ -136,22 +136,23 @@ def _others() -> Iterator[int]:
 
 def words(text: str) -> list[str]:
     """The words of a text, folded."""
+    table = fold_table()
     found: list[str] = []
     before = Sign.SEPARATOR
-    for character, fold in zip(text, folded(text) if text else (), strict=True):
-        kind = sign(character)
-        if kind is Sign.NOTHING:
-            continue
+    for character in text:
+        code = ord(character)
+        entry = int(table.codes[code]) if code < TABLE_SIZE else 0
+        kind, run = Sign(entry >> SIGN_SHIFT), entry & ((1 << SIGN_SHIFT) - 1)
         if kind is Sign.SEPARATOR:
             before = kind
-            continue
-        letters = _letters(character, fold, kind)
-        if before is Sign.SEPARATOR or kind is Sign.LONE or (kind is Sign.LETTER and before is Sign.LONE):
-            found.append(letters)
-        else:
-            found[-1] += letters
-        # A mark goes on with what it stands on.
-        before = kind if kind is not Sign.MARK or before is Sign.SEPARATOR else before
+        elif kind is not Sign.NOTHING:
+            letters = bytes(table.letters[run + 1 : run + 1 + int(table.letters[run])]).decode() if run else character
+            if before is Sign.SEPARATOR or kind is Sign.LONE or (kind is Sign.LETTER and before is Sign.LONE):
+                found.append(letters)
+            else:
+                found[-1] += letters
+            # A mark goes on with what it stands on.
+            before = kind if kind is not Sign.MARK or before is Sign.SEPARATOR else before
     return found
 
 

@@ -1,0 +1,190 @@
+"""The near-duplicate index: what it knows is not computed again, and the result is the same as without it."""
+
+import itertools
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.dedupe import index
+from pipeline.dedupe.index import StoredIndex, take_in
+from pipeline.dedupe.pairs import similar_pairs
+from pipeline.dedupe.search import Found, search
+from pipeline.dedupe.signatures import FULL_BUCKET, Scheme
+from pipeline.dedupe.texts import Texts
+from pipeline.store import Store
+from pipeline.tables import Table
+
+AT = 0.6
+VOCABULARY = [f"word{number}" for number in range(12)]
+Groups = set[frozenset[str]]
+
+
+def each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    return [step(item) for item in items]
+
+
+def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> Found:
+    """Search some shards of texts with the index of a store, which then takes them in."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=store.root))
+    paths = [folder / f"texts-{number}.arrow" for number in range(len(shards))]
+    for path, texts in zip(paths, shards, strict=True):
+        Texts.of(list(texts)).write(path)
+    scheme = Scheme(at)
+    found = search(paths, folder, scheme, StoredIndex(store.snapshot(), scheme), each)
+    take_in(store, scheme, found)
+    return found
+
+
+def groups(found: Found, shards: Sequence[Sequence[str]], at: float = AT) -> Groups:
+    """The texts that belong together, by what they say."""
+    pairs = found.pairs.where(found.pairs.similarity >= at)
+    edges = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(found.count, found.count))
+    _, roots = connected_components(edges, directed=False)
+    members: dict[int, set[str]] = {}
+    for number, texts in enumerate(shards):
+        for entry, text in zip(found.entries(number).tolist(), texts, strict=True):
+            if entry >= 0:
+                members.setdefault(int(roots[entry]), set()).add(text)
+    return {frozenset(texts) for texts in members.values()}
+
+
+def pairs_of(found: Found) -> set[tuple[float, ...]]:
+    """The pairs by what they are between, whatever the numbers are."""
+    identities = found.identities()
+    return {
+        (*sorted((tuple(identities[one].tolist()), tuple(identities[other].tolist()))), round(similarity, 9))
+        for one, other, similarity in zip(found.pairs.left, found.pairs.right, found.pairs.similarity, strict=True)
+    }
+
+
+TEXTS = st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join), max_size=FULL_BUCKET)
+
+
+@pytest.fixture(scope="module")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
+    """Makes stores without an index."""
+    folder, numbers = tmp_path_factory.mktemp("stores"), itertools.count()
+    return lambda: Store(folder / str(next(numbers)), "texts")
+
+
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_change_which_rows_are_grouped(
+    new_store: Callable[[], Store], texts: list[str], rng: random.Random
+) -> None:
+    shuffled = rng.sample(texts, len(texts))
+    one, other = compare(new_store(), [texts]), compare(new_store(), [shuffled])
+    assert pairs_of(one) == pairs_of(other)
+    assert groups(one, [texts]) == groups(other, [shuffled])
+
+
+@given(TEXTS, st.integers(0, FULL_BUCKET), st.integers(1, 5))
+def test_a_batch_in_parts_gives_the_groups_of_the_whole(
+    new_store: Callable[[], Store], texts: list[str], cut: int, shard: int
+) -> None:
+    store, first, second = new_store(), texts[:cut], texts[cut:]
+    shards = [second[at : at + shard] for at in range(0, len(second), shard)]
+    compare(store, [first])
+    parts, whole = compare(store, [first, *shards]), compare(new_store(), [texts])
+    assert parts.known == len({text for text in first if text})
+    assert pairs_of(parts) == pairs_of(whole)
+    assert groups(parts, [first, *shards]) == groups(whole, [texts])
+
+
+def corpus(count: int, seed: int = 3) -> list[str]:
+    """Texts in threes that are alike."""
+    rng = random.Random(seed)
+    found: list[str] = []
+    while len(found) < count:
+        own = [str(rng.randrange(10**9)) for _ in range(40)]
+        found += [" ".join(own), " ".join([*own[:-2], "changed"]), " ".join(["more", *own])]
+    return found[:count]
+
+
+def test_in_files_and_in_memory_the_same_pairs_are_found(tmp_path: Path) -> None:
+    texts = corpus(300)
+    found, pairs = compare(Store(tmp_path, "texts"), [texts[:100], texts[100:]]), similar_pairs(Texts.of(texts), AT)
+    entries = np.concatenate([found.entries(0), found.entries(1)])
+    rows = np.argsort(entries)
+    assert {(rows[one], rows[other]) for one, other in zip(found.pairs.left, found.pairs.right, strict=True)} == set(
+        zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
+    )
+    assert len(pairs) == 300
+
+
+def test_what_is_known_is_neither_signed_nor_verified_again(tmp_path: Path) -> None:
+    store, texts = Store(tmp_path, "texts"), corpus(90)
+    compare(store, [texts])
+    version = store.version(Table.SIGNATURES), store.version(Table.SIMILARITIES)
+    again = compare(store, [list(reversed(texts))])
+    assert (again.known, again.count, len(again.fresh), len(again.pairs)) == (90, 90, 0, 90)
+    assert (store.version(Table.SIGNATURES), store.version(Table.SIMILARITIES)) == version
+
+
+def test_texts_that_left_are_not_compared_and_come_back_as_they_were(tmp_path: Path) -> None:
+    store, texts = Store(tmp_path, "texts"), corpus(30)
+    compare(store, [texts])
+    left = compare(store, [texts[:2]])
+    assert (left.known, left.count, len(left.pairs)) == (2, 2, 1)
+    back = compare(store, [texts])
+    assert (back.known, len(back.pairs), len(back.fresh)) == (30, 30, 0)
+
+
+def test_another_threshold_has_an_index_of_its_own(tmp_path: Path) -> None:
+    store, texts = Store(tmp_path, "texts"), corpus(30)
+    compare(store, [texts])
+    assert compare(store, [texts], at=0.8).known == 0
+    assert compare(store, [texts]).known == 30
+
+
+def test_a_crowd_that_grows_batch_by_batch_stays_one_group(tmp_path: Path) -> None:
+    store = Store(tmp_path, "texts")
+    base = " ".join(str(number) for number in range(60))
+    crowd = [f"{base} {number}" for number in range(4 * FULL_BUCKET)]
+    for stop in range(FULL_BUCKET, len(crowd) + 1, FULL_BUCKET):
+        found = compare(store, [crowd[:stop]])
+    assert groups(found, [crowd]) == {frozenset(crowd)}
+
+
+class Killed(BaseException):
+    """No handler of ours catches it, as nobody catches a kill."""
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_an_index_that_was_killed_between_any_two_writes_ends_like_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    monkeypatch.setattr(index, "_ROWS_AT_ONCE", 10)
+    texts = corpus(60)
+    undisturbed = compare(Store(tmp_path / "undisturbed", "texts"), [texts])
+    store = Store(tmp_path, "texts")
+    compare(store, [texts[:15]])
+    real, calls = Store.append, itertools.count(1)
+
+    def deadly(self: Store, *args: Any) -> None:
+        if next(calls) == nth:
+            raise Killed
+        real(self, *args)
+
+    monkeypatch.setattr(Store, "append", deadly)
+    # 45 new texts are six writes: the pairs, and five of signatures.
+    if nth <= 6:
+        with pytest.raises(Killed):
+            compare(store, [texts])
+    else:
+        compare(store, [texts])
+    monkeypatch.setattr(Store, "append", real)
+    for _ in range(2):
+        found = compare(store, [texts])
+        assert pairs_of(found) == pairs_of(undisturbed)
+        assert len(found.pairs) == len(undisturbed.pairs)
+    assert found.known == 60
