@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.alike import Alike
+from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.overlap import runs_of, shared
 from pipeline.dedupe.search import Map
 from pipeline.dedupe.texts import Texts
@@ -91,22 +92,20 @@ def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
 def _overlaps(alike: Alike, width: int, each: Map) -> Iterator[tuple[int, int]]:
     """The cases that share words in a row with an evaluation row, and this row."""
     shards = [*alike.input_shards, *alike.whole_shards]
-    start = 0
-    numbers = [*range(len(alike.texts)), *alike.whole_cases]
     found = each(partial(_shared_with, evaluation=alike.evaluation_shards, width=width), shards)
+    numbers = iter([*range(len(alike.texts)), *alike.whole_cases])
     for path in found:
-        with np.load(path) as file:
-            for row, like in zip(file["rows"].tolist(), file["likes"].tolist(), strict=True):
-                yield numbers[start + row], like
-            start += int(file["count"])
+        # One evaluation row for each text, or -1.
+        yield from (
+            (number, like) for like, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if like >= 0
+        )
 
 
 def _shared_with(shard: Path, evaluation: Sequence[Path], width: int) -> Path:
-    """Write which rows of a shard share words in a row with which evaluation row."""
-    texts = Texts.read(shard)
-    rows, likes, _ = shared(texts, runs_of(Texts.concat([Texts.read(path) for path in evaluation]), width))
-    path = shard.with_suffix(".shared.npz")
-    np.savez(path, rows=rows, likes=likes, count=len(texts))
+    """Write with which evaluation row each text of a shard shares words in a row."""
+    likes = shared(Texts.read(shard), runs_of(Texts.concat([Texts.read(path) for path in evaluation]), width))
+    path = shard.with_suffix(".shared")
+    save(path, likes)
     return path
 
 

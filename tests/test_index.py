@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -77,6 +77,7 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
     return lambda: Store(folder / str(next(numbers)), "texts")
 
 
+@settings(max_examples=40)  # Each of them searches twice, or three times, in files.
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_change_which_rows_are_grouped(
     new_store: Callable[[], Store], texts: list[str], rng: random.Random
@@ -87,6 +88,7 @@ def test_the_order_of_rows_does_not_change_which_rows_are_grouped(
     assert groups(one, [texts]) == groups(other, [shuffled])
 
 
+@settings(max_examples=40)
 @given(TEXTS, st.integers(0, FULL_BUCKET), st.integers(1, 5))
 def test_a_batch_in_parts_gives_the_groups_of_the_whole(
     new_store: Callable[[], Store], texts: list[str], cut: int, shard: int

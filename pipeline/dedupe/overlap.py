@@ -51,21 +51,18 @@ def runs_of(texts: Texts, width: int) -> list[Runs]:
     return found
 
 
-def shared(texts: Texts, runs: Sequence[Runs]) -> tuple[Rows, Rows, Rows]:
-    """The texts that share a run: their rows, the text that has it, too, and how many words it has."""
+def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
+    """For each text, one that has a run in common with it; -1 where there is none."""
     owners = np.full(len(texts), -1, dtype=np.int64)
-    widths = np.zeros(len(texts), dtype=np.int64)
 
     def work(rows: Rows) -> None:
         words = texts.words(rows)
         found = np.empty(len(rows), dtype=np.int64)
-        # The longest last, so that it is the one that is named.
+        # The longest last, so that its text is the one that is named.
         for part in runs:
             kernels.shared_runs(words.hashes, words.starts, part.width, part.hashes, part.maybe, found)
             hit = found >= 0
             owners[rows[hit]] = part.texts[found[hit]]
-            widths[rows[hit]] = part.width
 
     in_threads(work, list(texts.blocks()))
-    hits = np.flatnonzero(owners >= 0)
-    return hits, owners[hits], widths[hits]
+    return owners

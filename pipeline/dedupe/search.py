@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.dedupe.arrays import load, mapped, save
 from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, verify
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
@@ -86,19 +87,17 @@ class Found:
 
     def entries(self, shard: int) -> Rows:
         """The entry of each row of a shard; -1 for a text without words."""
-        found: Rows = np.load(_entries_file(self.folder, shard))
-        return found
+        return load(_entries_file(self.folder, shard), np.int64)
 
     def identities(self) -> Identities:
         """Entries x 2."""
-        found: Identities = np.load(self.folder / "identities.npy", mmap_mode="r")
-        return found
+        return mapped(self.folder / "identities", np.uint64, -1, 2)
 
     def signatures(self, start: int, stop: int) -> tuple[Keys, Sketches]:
         """Keys (BANDS x entries) and sketches (entries x PERMUTATIONS) of new entries, from ``known`` on."""
         part = slice(start - self.count, stop - self.count or None)
-        keys = np.stack([np.load(self.folder / f"keys-{band:02}.npy", "r")[part] for band in range(BANDS)])
-        return keys, np.load(self.folder / "sketches.npy", "r")[part]
+        keys = np.stack([mapped(self.folder / f"keys-{band:02}", np.uint32)[part] for band in range(BANDS)])
+        return keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of entries, which need not be similar."""
@@ -118,7 +117,7 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
         each: runs a step for every item.
     """
     shards = list(shards)
-    np.save(folder / "known.npy", np.sort(index.identities()[:, 0]) if index else NO_IDENTITIES)
+    save(folder / "known", np.sort(index.identities()[:, 0]) if index else NO_IDENTITIES)
     each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
     count, known = _gather(folder, shards, scheme, index)
     groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
@@ -141,21 +140,21 @@ def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) ->
     if _identities_file(shards[shard]).exists():
         _save_signatures(folder, shard, sign(Texts.of([]), scheme), np.empty(0, dtype=np.int64))
         return
-    signed = sign(Texts.read(shards[shard]), scheme, np.load(folder / "known.npy"))
-    np.save(_identities_file(shards[shard]), signed.identities)
+    signed = sign(Texts.read(shards[shard]), scheme, load(folder / "known", np.uint64))
+    save(_identities_file(shards[shard]), signed.identities)
     new = np.flatnonzero(signed.sizes > 0)
     first, _ = distinct(signed.identities[new], signed.sizes[new])
     _save_signatures(folder, shard, signed.take(new[first]), new[first])
 
 
 def _save_signatures(folder: Path, shard: int, signed: Signatures, rows: Rows) -> None:
-    np.save(folder / f"rows-{shard:05}.npy", rows)
-    np.save(folder / f"signed-keys-{shard:05}.npy", signed.keys)
-    np.save(folder / f"signed-sketches-{shard:05}.npy", signed.sketches)
+    save(folder / f"rows-{shard:05}", rows)
+    save(folder / f"signed-keys-{shard:05}", signed.keys)
+    save(folder / f"signed-sketches-{shard:05}", signed.sketches)
 
 
 def _identities_file(shard: Path) -> Path:
-    return shard.with_suffix(".identities.npy")
+    return shard.with_suffix(".identities")
 
 
 # --- gather ---------------------------------------------------------------------------------------
@@ -165,16 +164,16 @@ def _gather(folder: Path, shards: list[Path], scheme: Scheme, index: Index | Non
     Returns how many there are, and how many of them are known.
     """
     entries = _number(folder, shards, index.identities() if index else np.empty((0, 2), dtype=np.uint64))
-    np.save(folder / "identities.npy", entries.select(_IDENTITY).to_numpy())
-    np.save(folder / "homes.npy", entries.select("shard", "row").to_numpy())
-    np.save(folder / "bytes.npy", _bytes(shards, entries))
+    save(folder / "identities", entries.select(_IDENTITY).to_numpy())
+    save(folder / "homes", entries.select("shard", "row").to_numpy())
+    save(folder / "bytes", _bytes(shards, entries))
     places = entries["place"].drop_nulls().to_numpy()
     new = entries[len(places) :]
     for shard, path in enumerate(shards):
         rows = new.filter(pl.col("shard") == shard)["row"].to_numpy()
-        if not np.isin(rows, np.load(folder / f"rows-{shard:05}.npy")).all():
+        if not np.isin(rows, load(folder / f"rows-{shard:05}", np.int64)).all():
             _save_signatures(folder, shard, sign(Texts.read(path).take(rows), scheme), rows)
-        np.save(folder / f"new-{shard:05}.npy", np.searchsorted(np.load(folder / f"rows-{shard:05}.npy"), rows))
+        save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"rows-{shard:05}", np.int64), rows))
     _lay_out(folder, places, len(shards), index)
     return entries.height, len(places)
 
@@ -186,7 +185,7 @@ def _number(folder: Path, shards: list[Path], before: Identities) -> pl.DataFram
     """
     parts = [pl.DataFrame(schema={"one": pl.UInt64, "other": pl.UInt64, "shard": pl.Int64, "row": pl.Int64})]
     for shard, path in enumerate(shards):
-        frame = _identity_frame(np.load(_identities_file(path)))
+        frame = _identity_frame(load(_identities_file(path), np.uint64, -1, 2))
         parts.append(frame.with_columns(shard=pl.lit(shard, dtype=pl.Int64), row=pl.int_range(pl.len())))
     rows = pl.concat(parts)
     entries = (
@@ -200,7 +199,7 @@ def _number(folder: Path, shards: list[Path], before: Identities) -> pl.DataFram
     start = 0
     for shard, part in enumerate(parts[1:]):
         mine = numbers.slice(start, part.height).cast(pl.Int64).fill_null(-1)
-        np.save(_entries_file(folder, shard), mine.to_numpy())
+        save(_entries_file(folder, shard), mine.to_numpy())
         start += part.height
     return entries
 
@@ -222,23 +221,24 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     """Write what the search of each band reads: the keys, whose they are, and the sketches.
 
     Of known texts only those are laid out that share a key with a new one, or a small batch would cost as much as the
-    whole index. ``laid-out.npy`` says which entries they are; the new ones follow in their order.
+    whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
-    new = [np.load(folder / f"new-{shard:05}.npy") for shard in range(shards)]
-    files = [np.load(folder / f"signed-keys-{shard:05}.npy", "r") for shard in range(shards)]
+    new = [load(folder / f"new-{shard:05}", np.int64) for shard in range(shards)]
+    files = [mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1) for shard in range(shards)]
     met: list[Rows] = []
     for band in range(BANDS):
         keys = np.concatenate([NO_KEYS, *(file[band][part] for file, part in zip(files, new, strict=True))])
         before = index.keys(band)[places] if index else NO_KEYS
         met.append(_met(before, keys))
-        np.save(folder / f"keys-{band:02}.npy", np.concatenate([before[met[band]], keys]))
+        save(folder / f"keys-{band:02}", np.concatenate([before[met[band]], keys]))
     laid_out = np.unique(np.concatenate(met))
     for band in range(BANDS):
-        np.save(folder / f"met-{band:02}.npy", np.searchsorted(laid_out, met[band]))
+        save(folder / f"met-{band:02}", np.searchsorted(laid_out, met[band]))
     sketches = [index.sketches()[places[laid_out]] if index else np.empty((0, PERMUTATIONS), dtype=np.uint8)]
-    sketches += [np.load(folder / f"signed-sketches-{shard:05}.npy", "r")[part] for shard, part in enumerate(new)]
-    np.save(folder / "laid-out.npy", laid_out)
-    np.save(folder / "sketches.npy", np.concatenate(sketches))
+    signed = [mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS) for shard in range(shards)]
+    sketches += [file[part] for file, part in zip(signed, new, strict=True)]
+    save(folder / "laid-out", laid_out)
+    save(folder / "sketches", np.concatenate(sketches))
 
 
 def _met(keys: Keys, new: Keys) -> Rows:
@@ -255,36 +255,36 @@ def _met(keys: Keys, new: Keys) -> Rows:
 
 
 def _entries_file(folder: Path, shard: int) -> Path:
-    return folder / f"entries-{shard:05}.npy"
+    return folder / f"entries-{shard:05}"
 
 
 # --- propose --------------------------------------------------------------------------------------
 def _propose(bands: Sequence[int], folder: Path, need: int) -> Path:
     """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
-    sketches = np.load(folder / "sketches.npy", "r")
-    known = len(np.load(folder / "laid-out.npy", "r"))
+    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
+    known = len(mapped(folder / "laid-out", np.int64))
 
     def of_band(band: int) -> npt.NDArray[np.uint64]:
-        keys, met = np.load(folder / f"keys-{band:02}.npy"), np.load(folder / f"met-{band:02}.npy")
+        keys, met = load(folder / f"keys-{band:02}", np.uint32), load(folder / f"met-{band:02}", np.int64)
         owners = np.concatenate([met, np.arange(known, len(sketches))]).astype(np.uint64)
         return band_pairs((keys.astype(np.uint64) << _HALF) | owners, sketches, need, known)
 
-    path = folder / f"proposed-{bands[0]:02}.npy"
-    np.save(path, np.unique(np.concatenate(in_threads(of_band, bands))))
+    path = folder / f"proposed-{bands[0]:02}"
+    save(path, np.unique(np.concatenate(in_threads(of_band, bands))))
     return path
 
 
 def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
     """The entries of all proposed pairs."""
-    codes = np.unique(np.concatenate([np.load(path) for path in proposed]))
-    entries = np.concatenate([np.load(folder / "laid-out.npy"), np.arange(known, count)])
+    codes = np.unique(np.concatenate([load(path, np.uint64) for path in proposed]))
+    entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
     return entries[(codes >> _HALF).astype(np.int64)], entries[(codes & _LOW).astype(np.int64)]
 
 
 # --- verify ---------------------------------------------------------------------------------------
 def _chunks(folder: Path, left: Rows, right: Rows) -> list[slice]:
     """Runs of pairs whose texts fit into memory together."""
-    sizes = np.load(folder / "bytes.npy", "r")
+    sizes = mapped(folder / "bytes", np.int64)
     read = np.cumsum(sizes[left] + sizes[right])
     chunks, start = [], 0
     while start < len(left):
@@ -296,29 +296,29 @@ def _chunks(folder: Path, left: Rows, right: Rows) -> list[slice]:
 
 
 def _save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
-    paths = [folder / f"chunk-{number:05}.npy" for number in range(len(chunks))]
+    paths = [folder / f"chunk-{number:05}" for number in range(len(chunks))]
     for path, chunk in zip(paths, chunks, strict=True):
-        np.save(path, np.stack(chunk))
+        save(path, np.stack(chunk))
     return paths
 
 
 def _verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
     """Write those pairs of a chunk that are similar enough."""
-    left, right = np.load(chunk)
+    left, right = load(chunk, np.int64, 2, -1)
     pairs = _verify(folder, shards, left, right)
     pairs = pairs.where(pairs.similarity >= least)
-    path = chunk.with_name(chunk.name.replace("chunk-", "verified-").replace(".npy", ".npz"))
-    np.savez(path, left=pairs.left, right=pairs.right, similarity=pairs.similarity, answers=pairs.answers)
+    path = chunk.with_name(chunk.name.replace("chunk-", "verified-"))
+    save(path, np.stack([pairs.left, pairs.right, pairs.similarity.view(np.int64), pairs.answers.view(np.int64)]))
     return path
 
 
 def _load_pairs(path: Path) -> Pairs:
-    with np.load(path) as file:
-        return Pairs(file["left"], file["right"], file["similarity"], file["answers"])
+    left, right, similarity, answers = load(path, np.int64, 4, -1)
+    return Pairs(left, right, similarity.view(np.float64), answers.view(np.float64))
 
 
 def _verify(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
-    homes = np.load(folder / "homes.npy", "r")
+    homes = mapped(folder / "homes", np.int64, -1, 2)
     entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     # Read in the order in which they lie on the disk, and left so.
     order = np.lexsort((homes[entries, 1], homes[entries, 0]))
@@ -343,7 +343,7 @@ def _known_pairs(folder: Path, known: int, index: Index) -> Pairs:
     A killed search may have left pairs of texts that it did not come to take in: these are found anew.
     """
     left, right, pairs = index.pairs()
-    entries = _identity_frame(np.load(folder / "identities.npy", "r")[:known]).with_row_index("entry")
+    entries = _identity_frame(mapped(folder / "identities", np.uint64, -1, 2)[:known]).with_row_index("entry")
     numbers = pl.DataFrame(
         [
             _identity_frame(side).join(entries, on=_IDENTITY, how="left", maintain_order="left")["entry"].alias(name)
