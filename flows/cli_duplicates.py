@@ -117,19 +117,14 @@ def _difference(before: "Row", after: "Row") -> Text:
 def _pieces(before: str, after: str) -> Iterator[str | tuple[str, str]]:
     from pipeline.word_diff import word_diff
 
-    for piece in word_diff(before, after):
-        space, words = _parted(piece.text)
-        yield space
+    for number, piece in enumerate(word_diff(before, after)):
+        # Words in one line; at the very beginning of a text, no blank parts the old ones from the new ones.
+        words = " ".join(piece.text.split())
+        yield " " if number else ""
         if piece.tag == "fold":
-            yield f" … {piece.text} … ", "dim"
+            yield f"… {words} …", "dim"
         elif piece.tag == "same":
             yield words
         else:
             opening, closing, style = _MARKS[piece.tag]
             yield f"{opening}{words}{closing}", style
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """The blank before some words, in one space, and the words in one line."""
-    words = " ".join(text.split())
-    return (" " if text[:1].isspace() else ""), words

@@ -1,0 +1,160 @@
+"""What people see of duplicates: groups with the words that differ, how similar rows are, and near misses."""
+
+from pathlib import Path
+
+import pytest
+from candidates import CLAUSE, LEASE, NEAR
+from odd import QUESTION, Odd
+from support import row
+from terminal import Terminal
+
+from pipeline.dedupe.words import jaccard
+from pipeline.duplicates import BIN, last_similarities, read_duplicates
+from schemas.fate import Fate, ReasonCode
+from schemas.record import stable_hash
+
+CLOSE = CLAUSE.replace("each party submits to the courts of that state", "the parties submit to courts of that state")
+"""0.61 similar to CLAUSE."""
+ROWS = [
+    row(1, CLAUSE, "billing"),
+    row(2, NEAR, "billing"),
+    row(3, CLAUSE.upper(), "billing"),
+    row(4, CLOSE, "billing"),
+    row(5, f"{CLAUSE} indeed", "returns"),
+    row(6, LEASE, "returns"),
+    row(7, f"{LEASE}!", "returns"),
+]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
+    odd = Odd(tmp_path_factory.mktemp("duplicates"), QUESTION, ROWS)
+    odd.curate()
+    return odd
+
+
+def key(number: int) -> str:
+    return stable_hash("examples", f"int:{number}")
+
+
+def test_groups_hold_the_kept_row_and_its_copies_the_least_similar_first(odd: Odd) -> None:
+    found = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task)
+    assert (found.exact, found.near, found.threshold) == (1, 2, 0.7)
+    shown = [(group.kept.line, [(copy.line, copy.exact) for copy in group.copies]) for group in found.groups]
+    assert shown == [(1, [(2, False), (3, True)]), (7, [(6, False)])]
+    assert found.groups[0].copies[0].similarity == pytest.approx(jaccard(CLAUSE, NEAR))
+
+
+def test_pairs_that_nearly_were_duplicates_say_why_they_are_none(odd: Odd) -> None:
+    found = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task)
+    assert [(miss.one.line, miss.other.line, miss.reason) for miss in found.misses] == [
+        (1, 5, "their answers differ"),
+        (1, 4, "below the threshold"),
+        (4, 5, "below the threshold"),
+    ]
+
+
+def test_only_the_group_and_the_pairs_of_one_record_are_shown(odd: Odd) -> None:
+    snapshot, task = odd.context.store.snapshot(), odd.context.dataset.task
+    found = read_duplicates(snapshot, task, key(6))
+    assert [group.kept.line for group in found.groups] == [7]
+    assert not found.misses
+    assert [miss.other.line for miss in read_duplicates(snapshot, task, key(4)).misses] == [4, 5]
+
+
+def test_each_pair_is_counted_once_by_its_similarity(odd: Odd) -> None:
+    found = last_similarities(odd.context.store.snapshot())
+    assert found is not None
+    assert found.start == pytest.approx(0.6)
+    assert [low for low, _ in found.bins] == pytest.approx([0.6 + number * BIN for number in range(21)])
+    # 1-4 and 2-4 below the threshold; 1-2, 1-5, 2-5 above it. Rows of equal words are one text.
+    below = sum(count for low, count in found.bins if low < 0.7 - 1e-6)
+    assert (below, sum(found.counts)) == (sum(pair.similarity < 0.7 for pair in found.near), len(found.near))
+    assert {(pair.one, pair.other) for pair in found.near} >= {(key(1), key(2)), (key(1), key(5)), (key(1), key(4))}
+
+
+def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
+    terminal = Terminal(odd.folder)
+    shown = " ".join(terminal.goldleaf("duplicates").stdout.split())
+    assert shown.startswith("3 duplicates of 2 kept rows: 1 exact, 2 near")
+    assert "data.jsonl:2" in shown
+    assert "for [-every-] {+any+} dispute" in shown
+    assert "and 1 exact copy" in shown
+    assert "near the threshold of 0.7, and both kept" in shown
+    assert "answer: [-billing-] {+returns+}" in shown
+    assert "more group" not in shown
+    assert "… 1 more group" in " ".join(terminal.goldleaf("duplicates", "--limit", 1).stdout.split())
+    found = terminal.json("duplicates", "--of", "data.jsonl:6")
+    assert [group["kept"]["line"] for group in found["groups"]] == [7]
+    assert found["groups"][0]["copies"][0]["similarity"] == 1.0
+
+
+# --- written answers --------------------------------------------------------------------------
+ANSWERING = '''
+class Question(Task):
+    """Answer the question."""
+
+    question: Input[str]
+    answer: Target[str]
+    topic: Target[Literal["billing", "delivery", "returns"] | None] = None
+'''
+REPLY = (
+    "you can send the shoes back within thirty days if they were not worn and the box is not damaged please print "
+    "the label that you find in your account and bring the parcel to any post office near you"
+)
+ALIKE = REPLY.replace("please print the label", "please print out the label")
+UNLIKE = (
+    "no because shoes that were made to measure cannot be given back unless they have a fault that is not of your own"
+)
+
+
+def answered(number: int, question: str, answer: str, topic: str | None = None) -> dict[str, object]:
+    return {"id": number, "question": question, "answer": answer, "topic": topic}
+
+
+def fates(folder: Path, rows: list[dict[str, object]], more: str = "") -> list[tuple[Fate, str]]:
+    odd = Odd(folder, ANSWERING, rows, more)
+    odd.curate()
+    lines = {key(int(str(one["id"]))): str(one["id"]) for one in rows}
+    return [(odd[int(str(one["id"]))].fate, lines.get(odd[int(str(one["id"]))].duplicate_of, "")) for one in rows]
+
+
+def test_the_same_question_with_another_written_answer_is_a_conflict_and_no_duplicate(tmp_path: Path) -> None:
+    rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", UNLIKE)]
+    assert fates(tmp_path, rows) == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
+
+
+def test_nearly_the_same_written_answer_to_the_same_question_is_a_near_duplicate(tmp_path: Path) -> None:
+    rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", ALIKE)]
+    assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.DUPLICATE, "1")]
+
+
+def test_questions_too_short_to_compare_are_duplicates_where_question_and_answer_together_are(tmp_path: Path) -> None:
+    rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "May I return shoes?", ALIKE)]
+    assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.DUPLICATE, "1")]
+
+
+def test_a_chosen_answer_beside_a_written_one_must_be_equal(tmp_path: Path) -> None:
+    rows = [
+        answered(1, "Can I return the shoes?", REPLY, "returns"),
+        answered(2, "May I return shoes?", ALIKE, "billing"),
+    ]
+    assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.ACCEPTED, "")]
+
+
+def test_with_answers_1_written_answers_must_be_equal_too(tmp_path: Path) -> None:
+    rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", ALIKE)]
+    assert fates(tmp_path, rows, "duplicates: {answers: 1}\n") == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
+
+
+def test_short_answers_must_be_equal_however_alike_they_are(tmp_path: Path) -> None:
+    text = "the parcel with my order went to street 12 in the old town but nobody was there to take it in"
+    rows = [answered(1, text, "12 Main Street in Old Town"), answered(2, f"{text} then", "12 Main Street in Old Tower")]
+    assert [fate for fate, _ in fates(tmp_path, rows)].count(Fate.DUPLICATE) == 0
+
+
+def test_a_written_answer_is_not_doubted_for_not_standing_in_the_text(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, ANSWERING, [answered(1, "Can I return the shoes?", REPLY), answered(2, "Where is it?", "Rome")])
+    odd.curate()
+    assert odd.codes(1) == [ReasonCode.PASSED]
+    assert ReasonCode.UNGROUNDED in odd.codes(2)
