@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from flows.console import counted
 from flows.context import Context
 from pipeline.errors import GoldleafError
+from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
 from pipeline.ingest import field_value, source_files
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
 from pipeline.validate import task_fields
-from schemas.dataset import Source
+from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
 from schemas.message import Speaker
 from schemas.task import Parsed, Task
@@ -52,6 +53,7 @@ def check_dataset(context: Context) -> list[Finding]:
     tried = [_Tried(context, source) for source in config.sources]
     for source in tried:
         findings += source.findings()
+    findings += [_check_evaluation_set(context, one) for one in config.decontaminate.against]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
@@ -61,6 +63,16 @@ def check_dataset(context: Context) -> list[Finding]:
         findings.append(Finding(what="token counts", ok=False, detail=str(error)))
     findings += [_check_home(context.store.root), _check_label_studio(context)]
     return findings
+
+
+def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
+    what = f"evaluation set {one.name}"
+    try:
+        with tempfile.TemporaryDirectory() as work:
+            texts = [text for _, text in evaluation_texts(one, context.store, context.dataset, Path(work))]
+    except GoldleafError as error:
+        return Finding(what=what, ok=False, detail=str(error))
+    return Finding(what=what, ok=True, detail=f"{counted(len(texts), 'row')}; rows that resemble one are rejected")
 
 
 # --- sources --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -34,9 +35,10 @@ def read_evaluation_sets(store: Store, dataset: LoadedDataset, run: str) -> str:
         ReleaseError: there is no such version.
     """
     sets = dataset.config.decontaminate.against
-    rows = [(one.name, *row) for one in sets for row in _texts(one, store, dataset, run)]
     if not sets:
         return ""
+    work = store.work(run)
+    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, work)]
     digest = stable_hash(*(part for row in rows for part in row))
     frame = pl.DataFrame(rows, schema={"name": pl.String, "place": pl.String, "text": pl.String}, orient="row")
     frame = frame.with_row_index("position").with_columns(digest=pl.lit(digest))
@@ -51,12 +53,16 @@ def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
     return snapshot.scan(Table.EVALUATIONS).filter(pl.col("digest") == digest).sort("position").collect()
 
 
-def _texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, run: str) -> Iterator[tuple[str, str]]:
-    """The place and the text of every row of a set."""
+def evaluation_texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path) -> Iterator[tuple[str, str]]:
+    """The place and the text of every row of a set; what has to be fetched goes to the folder ``work``.
+
+    Raises:
+        As ``read_evaluation_sets``.
+    """
     names = dataset.task.task_names(Role.INPUT)
     fields: set[str] = set()
     found = False
-    for place, row in _rows(one, store, dataset, run):
+    for place, row in _rows(one, store, dataset, work):
         fields |= row.keys()
         values = {name: field_value(row, one.fields.get(name, name)) for name in names}
         present = {name: value for name, value in values.items() if value not in (None, "")}
@@ -75,12 +81,12 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _rows(one: EvaluationSet, store: Store, dataset: LoadedDataset, run: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if one.release is not None:
         yield from _released_rows(one.release, one.splits, store)
         return
     source = Source(name=one.name, path=str(one.path), format=one.format)
-    for file in source_files(source, dataset.folder, store.work(run)):
+    for file in source_files(source, dataset.folder, work):
         shown = shown_file(file, dataset.folder, source)
         for raw in read_rows(file, one.format):
             if raw.row is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from odd import QUESTION, Odd
 from support import row, write_rows
+from terminal import Terminal
 
 from flows.engine import Inline
 from flows.release import release
@@ -13,7 +14,7 @@ from schemas.fate import Fate, ReasonCode
 
 EXAM = "my parcel was promised for monday and now it is friday so please tell me where it is and who has it"
 LIKE = EXAM.replace("please tell", "kindly tell")
-QUOTE = f"i wrote you last week that {EXAM} but nobody has answered me and i am going to call a lawyer about all of this now"
+QUOTE = f"i wrote you last week that {EXAM} but nobody has answered me and i am going to call a lawyer about all this"
 OTHER = "the invoice of march holds a line for gift wrapping that i did not order and would like to have refunded"
 AGAINST = "decontaminate: {against: [{name: exam, path: exam.jsonl, fields: {question: text}}]}\n"
 
@@ -136,6 +137,17 @@ def test_an_evaluation_set_that_cannot_be_read_to_its_end_stops_the_run(tmp_path
     with pytest.raises(SourceError, match=r"evaluation set 'exam' cannot be read at exam.jsonl:2 .*mend it"):
         odd.curate()
     assert not odd.context.store.snapshot().runs.height
+
+
+def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
+    write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
+    terminal = Terminal(tmp_path)
+    shown = terminal.goldleaf("check").stdout
+    assert "evaluation set exam\n  1 row; rows that resemble one are rejected" in shown
+    write_rows(tmp_path, [], "exam.jsonl")
+    assert "'exam' has none of the inputs (text); it has no rows" in terminal.goldleaf("check", exit_code=1).stdout
+    assert not odd.context.store.exists
 
 
 def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_path: Path) -> None:
