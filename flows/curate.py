@@ -185,7 +185,7 @@ def decide(
     folder = store.work(run.id)
     shards = engine.run(write_shards, snapshot, folder)
     with engine.progress.step("checking rows") as advance:
-        prepared = engine.map(partial(prepare, dataset=context.dataset, on_rows=advance), shards)
+        prepared = engine.map(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):

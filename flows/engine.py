@@ -34,6 +34,10 @@ class Silent:
         """Show nothing."""
 
 
+def _nothing(result: object) -> None:
+    """Nobody waits for single results."""
+
+
 class Engine(Protocol):
     """How steps are run and how a run is made visible."""
 
@@ -47,8 +51,11 @@ class Engine(Protocol):
     def call(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one step that talks to a server; it is tried again where the engine can."""
 
-    def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Run a step on every item, side by side where the engine can; results in the items' order."""
+    def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = _nothing) -> list[R]:
+        """Run a step on every item, side by side where the engine can; results in the items' order.
+
+        ``done`` is told each result in this order, as soon as it is there.
+        """
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Tell the world that something happened, such as ``dataset.published``."""
@@ -76,9 +83,13 @@ class Inline:
         """Call the step once: at a terminal, an error now is better than a wait."""
         return step(*args, **kwargs)
 
-    def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = _nothing) -> list[R]:
         """Call the step on one item after the other."""
-        return [step(item) for item in items]
+        results: list[R] = []
+        for item in items:
+            results.append(step(item))
+            done(results[-1])
+        return results
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Nobody listens inline."""

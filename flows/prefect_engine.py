@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import httpx
 from prefect import task
@@ -27,6 +27,9 @@ from prefect.utilities.callables import get_call_parameters
 
 from flows.engine import Progress, Silent
 from pipeline.errors import ConfigError, GoldleafError, Unreachable
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,19 +73,29 @@ class PrefectEngine:
         )
         return patient(*args, **kwargs)
 
-    def map(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    def map(
+        self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
+    ) -> list[R]:
         """Run the step for every item as a task on a pool of threads, or on the workers of Dask."""
         work = _task(step)
         futures = [self._runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
-        return [future.result() for future in futures]
+        results: list[R] = []
+        for future in futures:
+            results.append(future.result())
+            done(results[-1])
+        return results
 
     @cached_property
     def _runner(self) -> TaskRunner[Any]:
         # Not the flow's own runner: its kind and width are fixed before the flow has read its dataset.yaml.
         if self._dask is None:
             return self._open.enter_context(ThreadPoolTaskRunner(max_workers=self._workers))
+        runner = _dask_runner(self._dask, self._workers)
         try:
-            return self._open.enter_context(_dask_runner(self._dask, self._workers))
+            self._open.enter_context(runner)
+            # It would connect with the first task only.
+            _ = runner.client
+            return runner
         except (OSError, TimeoutError) as error:
             raise Unreachable(
                 f"no Dask scheduler answers at {self._dask} ({error}); start it there (`dask scheduler`), correct "
@@ -99,7 +112,7 @@ class PrefectEngine:
         create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
 
 
-def _dask_runner(dask: str, workers: int) -> TaskRunner[Any]:
+def _dask_runner(dask: str, workers: int) -> "DaskTaskRunner":
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:

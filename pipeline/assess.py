@@ -1,7 +1,6 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +25,13 @@ from schemas.field import JsonValue
 from schemas.record import stable_hash
 from schemas.task import Kind, Task
 
-SHARD_ROWS = 250_000
+SHARD_ROWS = 50_000
+"""What one worker prepares at a time; people see how far a run is by the shards that are done."""
 _SEED = 17
 
 
 def write_shards(snapshot: Snapshot, folder: Path) -> list[Path]:
-    """Write the current records, with their stable ``order``, to Parquet shards of about 250k rows."""
+    """Write the current records, with their stable ``order``, to Parquet shards of about 50,000 rows."""
     current = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
     shards: list[Path] = []
     for start in range(0, current.height, SHARD_ROWS):
@@ -45,9 +45,9 @@ def prepared_path(shard: Path) -> Path:
     return shard.with_name(shard.name.replace("records-", "prepared-"))
 
 
-def prepare(shard: Path, dataset: LoadedDataset, on_rows: Callable[[int], None]) -> Prepared:
+def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare one shard of records."""
-    return prepare_shard(shard, prepared_path(shard), dataset, on_rows)
+    return prepare_shard(shard, prepared_path(shard), dataset)
 
 
 def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:

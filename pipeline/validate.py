@@ -1,6 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,7 @@ class Prepared:
     """The fields of ``split.group_by`` that some row has."""
 
 
-def prepare_shard(
-    shard: Path, out: Path, dataset: LoadedDataset, on_rows: Callable[[int], None] = lambda rows: None
-) -> Prepared:
+def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare the records of one Parquet shard (``records`` columns plus ``order``) and write them to ``out``."""
     records = pl.read_parquet(shard, columns=["record_id", "revision", "order", "source", "raw", "error"])
     sources = {source.name: source for source in dataset.config.sources}
@@ -63,9 +61,6 @@ def prepare_shard(
             readable += 1
             grouping |= {name for name in dataset.config.split.group_by if field_value(raw, name) is not None}
         rows.append(_prepare(record, raw, sources.get(record["source"]), dataset))
-        if len(rows) % 1000 == 0:
-            on_rows(1000)
-    on_rows(len(rows) % 1000)
     frame = pl.DataFrame(rows, schema=PREPARED | {"text": pl.String()}, orient="row")
     frame.drop("text").write_parquet(out, compression="zstd", compression_level=1)
     texts = out.with_suffix(".arrow")
