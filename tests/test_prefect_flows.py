@@ -229,7 +229,13 @@ def test_a_refusal_is_not_tried_again_and_reaches_the_caller(shop: Shop, prefect
 def attempts(prefect: SyncPrefectClient, shop: Shop, step: str) -> int:
     """How often a step of the shop's only curate run was tried."""
     [run] = [run for run in prefect.read_flow_runs() if run.name == f"curate-{shop.folder.name}"]
-    [task] = [task for task in prefect.read_task_runs() if task.flow_run_id == run.id and task.name.startswith(step)]
+    for _ in range(100):
+        # The server hears of a task by an event, which may come after the flow has ended.
+        tasks = [task for task in prefect.read_task_runs() if task.flow_run_id == run.id and task.name.startswith(step)]
+        if tasks and all(task.state and task.state.is_final() for task in tasks):
+            break
+        time.sleep(0.1)
+    [task] = tasks
     return task.run_count
 
 
