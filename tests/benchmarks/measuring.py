@@ -1,0 +1,192 @@
+"""Runs one contestant in a fresh process and measures it there: CPU, wall clock, memory, and what it found.
+
+The parent calls ``measure``. The child calls ``serve``: it warms the contestant up on a tiny corpus, so that imports
+and compilation are done, and then starts the clock. It imports nothing of the product, since peers may live in
+another virtual environment.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[np.int64]
+HERE = Path(__file__).parent
+_LONGEST_SECONDS = 3600
+_MEASURED, _LABELS = "measured.json", "labels.npy"
+_QUIET = {
+    **dict.fromkeys(("HF_HUB_OFFLINE", "UV_OFFLINE", "PIP_NO_INDEX", "DO_NOT_TRACK"), "1"),
+    "DAFT_ANALYTICS_ENABLED": "0",
+}
+"""Nothing is fetched or reported meanwhile: data-juicer would install packages on its own."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a contestant is given."""
+
+    parts: list[Path]
+    """Parquet files with ``prompt`` and ``response``; rows are numbered through all of them."""
+    scratch: Path
+    """An empty folder, gone afterwards."""
+    keep: Path
+    """A folder that several jobs may share."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to find duplicates."""
+
+    title: str
+    run: Callable[[Job], Labels | None]
+    """Returns a label for each row, the same for rows of one cluster; None for what finds no clusters."""
+    needs: tuple[str, ...] = ()
+    """Modules beyond numpy, polars, pyarrow and scipy that it imports."""
+    install: str = ""
+    """What to give to pip if they are missing."""
+    warm_up: Callable[[Job], object] | None = None
+    """Another way to warm up than by a run."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The seconds that something took."""
+
+    cpu: float
+    """User and system time, of the process and the children that it waited for."""
+    wall: float
+
+
+@dataclass(frozen=True)
+class Measured(Spent):
+    """What a contestant took."""
+
+    memory: int
+    """The highest resident size in MB, of the largest process."""
+
+
+class Failed(Exception):
+    """A contestant ended with an error."""
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="goldleaf-benchmark-") as path:
+        yield Path(path)
+
+
+# --- the child ------------------------------------------------------------------------------------
+def serve(contestants: Mapping[str, Contestant]) -> None:
+    """Run what the command line names: ``NAME OUT KEEP WARM_FOLDER PART...``."""
+    name, out, keep, warm = sys.argv[1], *map(Path, sys.argv[2:5])
+    contestant, parts = contestants[name], list(map(Path, sys.argv[5:]))
+    if warm.is_dir():
+        with folder() as scratch, folder() as elsewhere:
+            (contestant.warm_up or contestant.run)(Job(sorted(warm.glob("part-*.parquet")), scratch, elsewhere))
+    with folder() as scratch:
+        cpu, wall = _cpu_seconds(), time.perf_counter()
+        labels = contestant.run(Job(parts, scratch, keep))
+        measured = Measured(_cpu_seconds() - cpu, time.perf_counter() - wall, _highest_memory())
+    if labels is not None:
+        np.save(out / _LABELS, labels)
+    (out / _MEASURED).write_text(json.dumps(asdict(measured)), encoding="utf-8")
+
+
+def _cpu_seconds() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _highest_memory() -> int:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    # Not our own ru_maxrss: it counts what the parent's memory was when it started us.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    own = int(status.split("VmHWM:")[1].split()[0])
+    return max(own, children) // 1024
+
+
+# --- the parent -----------------------------------------------------------------------------------
+def measure(
+    python: str, script: str, name: str, warm: Path, parts: Sequence[Path], keep: Path | None = None
+) -> tuple[Measured, Labels | None]:
+    """Run a contestant of a script beside this one in a fresh process.
+
+    Args:
+        python: the interpreter.
+        script: a file that calls ``serve``.
+        name: of the contestant.
+        warm: the folder of a tiny corpus; one that is not there for no warm-up.
+        parts: the corpus.
+        keep: a folder that several jobs share.
+
+    Raises:
+        Failed: with the last line that it said.
+    """
+    with folder() as out:
+        run(_command(python, script, name, out, keep or out, warm, parts), out)
+        measured = Measured(**json.loads((out / _MEASURED).read_text(encoding="utf-8")))
+        labels = out / _LABELS
+        return measured, np.load(labels) if labels.exists() else None
+
+
+def measure_start_to_end(script: str, name: str, parts: Sequence[Path], environment: Mapping[str, str]) -> Spent:
+    """Run a contestant like ``measure``, without a warm-up, and count all of its process, imports included."""
+    with folder() as out:
+        command = _command(sys.executable, script, name, out, out, out / "none", parts)
+        return run(command, out, environment)
+
+
+def _command(
+    python: str, script: str, name: str, out: Path, keep: Path, warm: Path, parts: Sequence[Path]
+) -> list[str]:
+    return [python, str(HERE / script), name, str(out), str(keep), str(warm), *map(str, parts)]
+
+
+def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Spent:
+    """Run a command to its end; whatever it has started ends with it. What it says goes to ``log.txt`` in scratch.
+
+    Raises:
+        Failed: it failed, or took longer than an hour.
+    """
+    places = {name: str(scratch / name.lower()) for name in ("HF_HOME", "DATA_JUICER_CACHE_HOME", "GOLDLEAF_HOME")}
+    started, log = time.perf_counter(), scratch / "log.txt"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | _QUIET | places | {"TMPDIR": str(scratch)} | environment,
+            start_new_session=True,
+        )
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.alarm(_LONGEST_SECONDS)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            signal.alarm(0)
+            # What it started and left behind is in its group.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise Failed(f"exit code {process.returncode}: {lines[-1] if lines else 'it said nothing'}")
+    return Spent(usage.ru_utime + usage.ru_stime, time.perf_counter() - started)
+
+
+def _too_long(*_: object) -> None:
+    raise Failed(f"stopped after {_LONGEST_SECONDS} s")
