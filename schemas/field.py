@@ -90,9 +90,10 @@ def is_blank(value: Any) -> bool:
     """Whether a value is a text in which there is nothing to see: white space, control and format characters."""
     if not isinstance(value, str):
         return False
-    text = _text(value)
     # Most texts are decided by their first character.
-    return all(unicodedata.category(character) in ("Cf", "Cc") or character.isspace() for character in text)
+    return not value[:1].isalnum() and all(
+        unicodedata.category(character) in ("Cf", "Cc") or character.isspace() for character in value
+    )
 
 
 def admits_none(annotation: Any) -> bool:

@@ -13,6 +13,7 @@ answers and the metric's name. Everything that Goldleaf asks a task is a classme
 ``task_`` (fields may have any other name), and each can be overridden.
 """
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -87,17 +88,18 @@ def soft_check(method: Check) -> Check:
     return method
 
 
-class Parsed(BaseModel):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parsed:
     """A row seen through its task.
 
     ``inputs`` and ``targets`` are in JSON form and empty where ``problems`` has hard errors;
     ``targets`` is None for an unlabeled row; ``doubts`` are failed soft checks.
     """
 
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
-    problems: list[Reason] = []
-    doubts: list[Reason] = []
+    problems: list[Reason] = dataclasses.field(default_factory=list)
+    doubts: list[Reason] = dataclasses.field(default_factory=list)
 
 
 class Task(BaseModel):
@@ -116,7 +118,8 @@ class Task(BaseModel):
     @classmethod
     def task_names(cls, role: Role) -> list[str]:
         """The fields of a role, in the order of their definition."""
-        return [name for name, info in cls.model_fields.items() if role in info.metadata]
+        # Until all annotations are resolved, metadata may be missing.
+        return list(_names_of(cls, role, cls.__pydantic_complete__))
 
     @classmethod
     def task_targets(cls) -> tuple[TargetField, ...]:
@@ -325,6 +328,17 @@ class Task(BaseModel):
 
 
 @functools.cache
+def _names_of(task: type[Task], role: Role, complete: bool) -> tuple[str, ...]:
+    return tuple(name for name, info in task.model_fields.items() if role in info.metadata)
+
+
+@functools.cache
+def _none_where_absent(task: type[Task]) -> frozenset[str]:
+    """The fields that have no default, but may be None."""
+    return frozenset(n for n, i in task.model_fields.items() if i.is_required() and admits_none(i.annotation))
+
+
+@functools.cache
 def _fields_of(task: type[Task]) -> tuple[TargetField, ...]:
     names = task.task_names(Role.TARGET)
     infos = {name: task.model_fields[name] for name in names}
@@ -357,12 +371,12 @@ def _is_absent(value: Any) -> bool:
 
 def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's values for some fields; an absent one is left to the field's default, or None if that may be."""
+    none = _none_where_absent(task)
     given: dict[str, Any] = {}
     for name in names:
-        info = task.model_fields[name]
         if not _is_absent(value := row.get(name)):
             given[name] = value
-        elif info.is_required() and admits_none(info.annotation):
+        elif name in none:
             given[name] = None
     return given
 
