@@ -41,7 +41,7 @@ def normalise_text(text: str, config: Normalise) -> str:
     # The form comes after the removals, which can bring a letter and its accent together, and before the
     # stripping, because NFKC writes some characters with a space.
     text = _to_form(text, config)
-    if any(end in text for end in _TRAILING):
+    if "\n" in text and any(end in text for end in _TRAILING):
         text = "\n".join(line.rstrip() for line in text.split("\n"))
     return text.strip()
 

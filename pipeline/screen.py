@@ -2,7 +2,7 @@
 
 Everything is found by form (patterns, check digits, numbering plans); nothing asks the network. Names and
 addresses of people are not looked for. A cheap look for one telling character or word comes before each
-pattern, because nearly all texts are clean.
+pattern, and ``suspects`` takes it at many texts at once, because nearly all are clean.
 """
 
 import functools
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import phonenumbers
+import polars as pl
 from stdnum import iban, luhn, numdb
 
 from schemas.dataset import Action, Screen
@@ -48,6 +49,21 @@ def screen(texts: Mapping[str, str], config: Screen) -> list[Finding]:
     return findings
 
 
+def suspects(texts: pl.Series) -> pl.Series:
+    """Which texts screening must look at: all in which it finds something, and a few others.
+
+    Texts of several fields may be joined by line breaks. Every test is for something that each find has, in terms on
+    which Python and polars agree.
+    """
+    text = pl.col("text")
+    marks = [mark for kind, marks in _MARKS.items() if kind not in _COMMON_MARKS for mark in marks]
+    patterns = [_AROUND_AT, _MANY_DIGITS.pattern, _TEMPLATE_TOKEN.pattern, *_COMMON_MARKS.values()]
+    # A column for each, as columns are filled side by side.
+    tests = [text.str.contains_any(marks), *map(text.str.contains, patterns)]
+    found = pl.DataFrame({"text": texts}).select(test.alias(f"{number}") for number, test in enumerate(tests))
+    return found.select(pl.any_horizontal(pl.all())).to_series()
+
+
 def _findings(code: ReasonCode, action: Action, field: str, hits: Iterable[_Hit]) -> Iterator[Finding]:
     """One finding for each kind, so that a list of a thousand addresses is one reason."""
     values: dict[str, dict[str, None]] = {}
@@ -72,6 +88,7 @@ _EMAIL = re.compile(
     # Punycode; then Latin letters alone, because Chinese goes on without a space.
     r"(?:[Xx][Nn]--[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[A-Za-z]{2,24}|[^\W\d_]{2,24})(?![A-Za-z0-9]|_[A-Za-z])",
 )
+_AROUND_AT = r"@[^\s@]+\."
 _GAP = r" \xa0\u202f.\u2010-\u2013-"
 """Characters, for a regular expression's brackets, that part the groups of a long number."""
 _MANY_DIGITS = re.compile(rf"\d(?:[()/{_GAP}]{{0,3}}\d){{7}}")
@@ -222,6 +239,13 @@ _MARKS: dict[str, tuple[str, ...]] = {
 }
 """The kinds of detect-secrets that hardly ever meet ordinary text and those of `_PATTERNS`, and what a text must
 hold to be searched for them. Detectors by entropy and by keyword take too much prose for secrets."""
+
+_COMMON_MARKS = {
+    "Basic Auth Credentials": r"://\S+@",
+    "Mailchimp Access Key": r"[0-9a-z]{32}-us[0-9]",
+    "Twilio API Key": r"(?:AC|SK)[a-z0-9]{32}",
+}
+"""Of the kinds whose marks ordinary texts have, what is around the mark of a secret."""
 
 _PATTERNS: dict[str, re.Pattern[str]] = {
     kind: re.compile(pattern, re.ASCII)

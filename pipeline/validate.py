@@ -1,6 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,34 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.dedupe.texts import Texts
 from pipeline.ingest import field_value
 from pipeline.normalise import input_texts, inputs_key, match_key, normalise_row
-from pipeline.screen import screen
+from pipeline.screen import Finding, screen, suspects
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
 from schemas.field import JsonValue
+from schemas.task import Parsed
 
 PREPARED = pl.Schema(
     {
         "record_id": pl.String(),
         "revision": pl.String(),
         "order": pl.Int64(),
+        # What it shares with others of its group, one entry a field of split.group_by.
+        "partitions": pl.List(pl.String()),
+        "fixed_split": pl.String(),
         # The form in which equal inputs are equal.
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
-        # What it shares with others of its group, one entry a field of split.group_by.
-        "partitions": pl.List(pl.String()),
-        "fixed_split": pl.String(),
         # JSON lists of reasons: why it is rejected, why a person must look.
         "rejects": pl.String(),
         "holds": pl.String(),
     }
 )
+_WITH_TEXT = pl.Schema(PREPARED | {"text": pl.String()})
+_FOUND = _WITH_TEXT.names()[3:]
+"""The columns that follow from the raw row."""
+_BLOCK_ROWS = 5_000
+"""Rows that are parsed before they are screened together."""
 
 
 @dataclass(frozen=True)
@@ -53,48 +59,75 @@ class Prepared:
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare the records of one Parquet shard (``records`` columns plus ``order``) and write them to ``out``."""
     records = pl.read_parquet(shard, columns=["record_id", "revision", "order", "source", "raw", "error"])
-    sources = {source.name: source for source in dataset.config.sources}
-    rows, grouping, readable = [], set[str](), 0
-    for record in records.iter_rows(named=True):
-        raw = None if record["error"] else orjson.loads(record["raw"])
-        if raw is not None:
-            readable += 1
-            grouping |= {name for name in dataset.config.split.group_by if field_value(raw, name) is not None}
-        rows.append(_prepare(record, raw, sources.get(record["source"]), dataset))
-    frame = pl.DataFrame(rows, schema=PREPARED | {"text": pl.String()}, orient="row")
-    frame.drop("text").write_parquet(out, compression="zstd", compression_level=1)
+    blocks, grouping, readable = [], set[str](), 0
+    for block in records.iter_slices(_BLOCK_ROWS):
+        raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
+        present = [raw for raw in raws if raw is not None]
+        readable += len(present)
+        fields = dataset.config.split.group_by
+        grouping |= {name for name in fields if any(field_value(raw, name) is not None for raw in present)}
+        blocks.append(_prepare(block, raws, dataset))
+    frame = pl.concat([pl.DataFrame(schema=_WITH_TEXT), *blocks], rechunk=True)
+    # Uncompressed: it is read once or twice, and goes when the run ends.
+    frame.drop("text").write_parquet(out, compression="uncompressed")
     texts = out.with_suffix(".arrow")
     Texts.of(frame["text"]).write(texts)
-    return Prepared(out, texts, len(rows), readable, frozenset(grouping))
+    return Prepared(out, texts, frame.height, readable, frozenset(grouping))
 
 
-def _prepare(
-    record: dict[str, Any], raw: dict[str, Any] | None, source: Source | None, dataset: LoadedDataset
-) -> tuple[Any, ...]:
-    place = (record["record_id"], record["revision"], record["order"])
+def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:
+    """Prepare some records, whose rows as they stand in the file are ``raws``."""
+    sources = {source.name: source for source in dataset.config.sources}
     # A source that was taken out of the file keeps its records until the next curate.
-    split = source.split if source else None
-    if raw is None:
-        return (*place, "", None, None, [], split, f"[{record['error']}]", "[]", "")
-    partitions = partitions_of(raw, dataset.config.split.group_by)
-    parsed = dataset.task.task_parse(task_fields(raw, source, dataset))
+    places = [sources.get(name) for name in block["source"]]
+    seen = [
+        None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
+        for raw, place in zip(raws, places, strict=True)
+    ]
+    suspected = suspects(pl.Series([_all_texts(parsed) for parsed in seen], dtype=pl.String))
+    group_by = dataset.config.split.group_by
+    rows = [
+        (
+            [] if raw is None else partitions_of(raw, group_by),
+            place.split if place else None,
+            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset, suspect)),
+        )
+        for raw, place, parsed, error, suspect in zip(raws, places, seen, block["error"], suspected, strict=True)
+    ]
+    found = pl.DataFrame(rows, schema={name: _WITH_TEXT[name] for name in _FOUND}, orient="row")
+    return block.select("record_id", "revision", "order").hstack(found)
+
+
+def _nothing(rejects: str) -> tuple[str | None, ...]:
+    return ("", None, None, rejects, "[]", "")
+
+
+def _outcome(parsed: Parsed, dataset: LoadedDataset, suspect: bool) -> tuple[str | None, ...]:
+    """What a readable row is: the last columns of ``_FOUND``."""
     if parsed.problems:
-        return (*place, "", None, None, partitions, split, _json(parsed.problems), "[]", "")
-    texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
-    findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
+        return _nothing(_json(parsed.problems))
+    findings = _screened(parsed, dataset) if suspect else []
     rejects = [finding.reason for finding in findings if finding.action is Action.REJECT]
     holds = [finding.reason for finding in findings if finding.action is Action.REVIEW]
     return (
-        *place,
         inputs_key(dataset.task, parsed.inputs),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
-        partitions,
-        split,
         _json(rejects),
         _json([*parsed.doubts, *holds]),
         "\n".join(input_texts(dataset.task, parsed.inputs)),
     )
+
+
+def _screened(parsed: Parsed, dataset: LoadedDataset) -> list[Finding]:
+    texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
+    return screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
+
+
+def _all_texts(parsed: Parsed | None) -> str:
+    """All that is screened of a row."""
+    values = [*parsed.inputs.values(), *(parsed.targets or {}).values()] if parsed else []
+    return "\n".join(_texts_in(values))
 
 
 def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -138,4 +171,5 @@ def _group_value(value: Any) -> str:
 
 
 def _json(reasons: list[Reason]) -> str:
-    return orjson.dumps([reason.model_dump(mode="json") for reason in reasons]).decode()
+    # Most rows have none.
+    return orjson.dumps([reason.model_dump(mode="json") for reason in reasons]).decode() if reasons else "[]"

@@ -2,12 +2,15 @@
 
 import base64
 import json
+import re
+import sys
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.screen import Finding, masked, screen
+from pipeline.screen import Finding, masked, screen, suspects
 from schemas.dataset import Action, Screen
 from schemas.fate import ReasonCode
 
@@ -318,6 +321,62 @@ def test_the_configuration_says_what_happens() -> None:
 def test_no_text_takes_quadratic_time(text: str) -> None:
     """A quadratic pattern would need hours here, not the second that a run of the test takes."""
     assert all(isinstance(finding, Finding) for finding in screen({"text": text}, CONFIG))
+
+
+FINDS = [
+    *SECRETS.values(),
+    *(secret for _, secret in OTHER_FORMS),
+    *("jane.doe+x@mail.co.uk", "<o'neil@müller.example>", "\u90ae\u7bb1me@example.com\u6216", "²@²a.ca"),
+    *("(415) 555-2671", "+41 44 668 18 00", "my number is 4155552671"),
+    *("020 7946 0958".translate({0x30 + digit: zero + digit for digit in range(10)}) for zero in (0x660, 0xFF10)),
+    *("4111-1111-1111-1111", "4111\xa01111\xa01111\xa01111", "\u5361\u53f7378282246310005\u5230"),
+    *("gb82 west 1234 5698 7654 32", "DE89370400440532013000"),
+    *(
+        "<|im_start|>",
+        "<\uff5cbegin\u2581of\u2581sentence\uff5c>",
+        "[/INST]",
+        "<</SYS>>",
+        "</s>",
+        "[TOOL_CALLS]",
+        "<eos>",
+    ),
+]
+AROUND = ["", " ", "\n", ".", "a", "1", "é", "\u672c", "\x1c", "\xa0", "\u2003", "@", "://", "AC", "12 34", "aws"]
+
+
+@given(
+    st.lists(st.sampled_from(AROUND) | st.text(max_size=4)), st.sampled_from(FINDS), st.lists(st.sampled_from(AROUND))
+)
+def test_no_text_in_which_something_is_found_passes_unsuspected(before: list[str], find: str, after: list[str]) -> None:
+    fields = {"text": "".join([*before, find, *after]), "other": "x".join(after)}
+    (suspect,) = suspects(pl.Series(["\n".join(fields.values())]))
+    assert suspect or not screen(fields, CONFIG)
+
+
+@given(st.lists(st.text(st.sampled_from("aZ0\u0663\uff14²@:/.-_ \n<|>[]sACKkus~=")), min_size=1))
+def test_suspects_are_told_apart_text_by_text(texts: list[str]) -> None:
+    together = suspects(pl.Series(texts))
+    assert together.to_list() == [suspects(pl.Series([text])).item() for text in texts]
+    assert not [text for text, suspect in zip(texts, together, strict=True) if not suspect and found(text)]
+
+
+@pytest.mark.parametrize("find", FINDS)
+def test_everything_that_is_looked_for_is_suspected(find: str) -> None:
+    assert suspects(pl.Series([f"use {find} here"])).item()
+
+
+def test_ordinary_text_is_not_suspected() -> None:
+    ordinary = [
+        "The ACCEPTANCE of ASKS: see https://example.com/a-us, @property, 12 of 1,234 and May 3.",
+        "W = A@other and '@cached', List<String> [INSTALL] <omitted>",
+        "",
+    ]
+    assert suspects(pl.Series(ordinary)).to_list() == [False] * 3
+
+
+def test_what_is_a_digit_to_python_is_one_to_polars() -> None:
+    digits = re.findall(r"\d", "".join(map(chr, range(sys.maxunicode + 1))))
+    assert pl.Series(digits).str.contains(r"\d").all()
 
 
 @given(st.text())
