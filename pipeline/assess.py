@@ -1,18 +1,19 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.alike import Alike, chosen_answer
-from pipeline.cases import build_cases, is_kept, pasts, rendered, standing
+from pipeline.cases import build_cases, is_candidate, is_kept, pasts, rendered, standing
 from pipeline.compare import compare
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.errors import ConfigError
-from pipeline.measure import count_tokens
+from pipeline.measure import Counting
 from pipeline.screen import screen
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
@@ -126,33 +127,52 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
         return
     # No token is shorter than a byte, so most rows need no count to be known as short.
     doubtful = [case for case in cases if not case.rejects and len(rendered(case, task).encode()) > limit]
-    _count(doubtful, task, config)
+    _tokens(doubtful, task, config)
     for case in doubtful:
         if case.tokens is not None and case.tokens > limit:
             case.rejects.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
 
 
+def count_ahead(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Begin to count the tokens of all cases that may be kept: comparing leaves a core free."""
+    counting = Counting(config.measure.encoding, config.engine.workers)
+    for case in cases:
+        if is_candidate(case) and case.counting is None:
+            # What cannot be written as a chat is an error only if it is kept.
+            with suppress(ConfigError):
+                _count(case, rendered(case, task), counting, config)
+
+
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Count the tokens of prompt and answer of the kept cases; others have none, but for those that are too long."""
-    _count([case for case in cases if is_kept(case)], task, config)
+    """Set the tokens of prompt and answer of the kept cases; others have none, but for those that are too long."""
+    _tokens([case for case in cases if is_kept(case)], task, config)
     for case in cases:
         if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejects):
             case.tokens, case.rendering = None, ""
 
 
-def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Count what was not counted before in this encoding and with these very words."""
-    todo, texts = [], []
+def _tokens(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Set the tokens of some cases."""
+    counting = Counting(config.measure.encoding, config.engine.workers)
     for case in cases:
-        text = rendered(case, task)
-        rendering = stable_hash(config.measure.encoding, text)
-        if case.tokens is None or case.rendering != rendering:
-            case.rendering = rendering
-            todo.append(case)
-            texts.append(text)
-    counts = count_tokens(texts, config.measure.encoding, config.engine.workers)
-    for case, tokens in zip(todo, counts, strict=True):
-        case.tokens = tokens
+        if case.counting is None:
+            _count(case, rendered(case, task), counting, config)
+    found: dict[str, int] = {}
+    for one in {id(case.counting): case.counting for case in cases}.values():
+        found |= one.result() if one else {}
+    for case in cases:
+        if case.tokens is None:
+            case.tokens = found[case.rendering]
+
+
+def _count(case: Case, text: str, counting: Counting, config: Dataset) -> None:
+    """Have a case counted, unless an earlier run has counted these very words in this encoding."""
+    rendering = stable_hash(config.measure.encoding, text)
+    if case.rendering != rendering:
+        case.rendering, case.tokens = rendering, None
+    if case.tokens is None:
+        counting.add(rendering, text)
+    case.counting = counting
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
             case.judged, case.doubt, case.doubts = False, None, []
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
+    count_ahead(cases, task, config)
     return cases
 
 

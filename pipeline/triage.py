@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from pipeline.measure import Counting
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
@@ -62,6 +63,8 @@ class Case:
     suggestion: dict[str, JsonValue] | None = None
     tokens: int | None = None
     rendering: str = ""
+    counting: Counting | None = None
+    """What counts its tokens meanwhile."""
     human: Standing = Standing.NOTHING
     human_reasons: list[Reason] = field(default_factory=list)
     past_route: Routed | None = None

