@@ -17,17 +17,20 @@ from numba.extending import intrinsic
 from pipeline.dedupe.words import SHINGLE_WORDS, SIGN_SHIFT, TABLE_SIZE, Sign
 
 # Not `parallel=True`: it takes three times as long to compile, and its thread pool must not be entered twice.
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-
-_inlined = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Called by other kernels only; what nobody calls from Python needs no wrapper, and is no longer compiled twice."""
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
+# What only other kernels call becomes a part of them, or it would be compiled twice; but what is long and is called in
+# one place takes longer to copy.
+_inlined = numba.njit(nogil=True, error_model="numpy", inline="always")
+_called = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 PAD = 32
 """Loops over n-grams run in steps of this size, so that the compiler can make vector instructions of them."""
-_SLACK = 32
-"""Bytes behind a folded text that may be read."""
+_SLACK = 144
+"""Bytes behind a folded text that are read as well: up to two blocks of 64, and a number."""
 _ONE = np.uint64(1)
-_LOW_BITS = np.uint64(0x0101010101010101)
+_ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+_GATHER = np.uint64(0x0102040810204080)
+"""Times this, the lowest bits of eight bytes become the highest eight bits."""
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
 _CASE_BITS = np.uint64(0x2020202020202020)
@@ -102,32 +105,53 @@ def _ones(typing_context: Any, value: Any) -> Any:
 def _fold(data, start, end, codes, letters, out):
     """Write the folded words of a text with zeros between them; returns the length.
 
-    Eight bytes at a time while they are ASCII; from the first other byte on, character by character.
+    ASCII eight bytes at a time, as vectors of such numbers where nothing else is in the text.
     """
-    at, size = start, 0
-    while at + 8 <= end:
-        raw = _load(data, at)
-        if raw & _HIGH_BITS:
-            break
-        lower = raw | _CASE_BITS
-        seven = lower & _LOW_SEVEN
-        alpha = ((seven + _FROM_A) ^ (seven + _BEHIND_Z)) & _HIGH_BITS
-        digit = ((raw + _FROM_0) ^ (raw + _BEHIND_9)) & _HIGH_BITS
-        _save(out, size, (lower & ((alpha >> np.uint64(7)) * _BYTE)) | (raw & ((digit >> np.uint64(7)) * _BYTE)))
-        at += 8
-        size += 8
-    if at < end:
-        size = _fold_slowly(data, at, end, codes, letters, out, size)
-    for slack in range(size, size + _SLACK):
-        out[slack] = 0
+    parts = (end - start) // 8
+    every = np.uint64(0)
+    for part in range(parts):
+        every |= _load(data, start + 8 * part)
+    size = 0
+    if not every & _HIGH_BITS:
+        size = 8 * parts
+        for part in range(parts):
+            _save(out, 8 * part, _fold_ascii(_load(data, start + 8 * part)))
+    size = _fold_slowly(data, start + size, end, codes, letters, out, size)
+    for slack in range(size, size + _SLACK - 8, 8):
+        _save(out, slack, np.uint64(0))
     return size
 
 
 @_inlined
+def _fold_ascii(raw):
+    """Letters in lower case, digits, and zeros for the rest of eight ASCII characters."""
+    lower = raw | _CASE_BITS
+    seven = lower & _LOW_SEVEN
+    alpha = ((seven + _FROM_A) ^ (seven + _BEHIND_Z)) & _HIGH_BITS
+    digit = ((raw + _FROM_0) ^ (raw + _BEHIND_9)) & _HIGH_BITS
+    return (lower & _whole_bytes(alpha)) | (raw & _whole_bytes(digit))
+
+
+@_inlined
+def _whole_bytes(high):
+    """All bits of each byte whose highest one is set."""
+    return (high << _ONE) - (high >> np.uint64(7))
+
+
+@_called
 def _fold_slowly(data, at, end, codes, letters, out, size):
-    """Go on folding by characters; a byte that is no UTF-8 parts words."""
+    """Go on folding, character by character where there is more than ASCII; a byte that is no UTF-8 parts words."""
     before = _LETTER if size and out[size - 1] else _SEPARATOR
     while at < end:
+        if at + 8 <= end and not _load(data, at) & _HIGH_BITS:
+            if before == _LONE:
+                out[size] = 0
+                size += 1
+            _save(out, size, _fold_ascii(_load(data, at)))
+            at += 8
+            size += 8
+            before = _LETTER if out[size - 1] else _SEPARATOR
+            continue
         byte = data[at]
         if byte < 128:
             code, length = np.int64(byte), 1
@@ -179,29 +203,44 @@ def _decode(data, at, end):
 
 @_inlined
 def _hash_words(folded, size, words, count):
-    """Append the hashes of the words to ``words`` from ``count`` on; returns the new count."""
-    at = 0
-    while at < size:
-        chunk = _load(folded, at)
-        if chunk == 0:
-            at += 8
-            continue
-        at += np.int64(_trailing_zeros(chunk) >> np.uint64(3))
-        value = np.uint64(0)
-        while True:
-            chunk = _load(folded, at)
-            zero = (chunk - _LOW_BITS) & ~chunk & _HIGH_BITS
-            if zero:
-                break
-            value = (value ^ chunk) * _WORD
-            value ^= value >> np.uint64(29)
-            at += 8
-        length = _trailing_zeros(zero) >> np.uint64(3)
-        value = (value ^ (chunk & ((_ONE << (length << np.uint64(3))) - _ONE))) * _WORD
-        words[count] = value ^ (value >> np.uint64(32))
-        count += 1
-        at += np.int64(length)
+    """Append the hashes of the words to ``words`` from ``count`` on; returns the new count.
+
+    Of 64 bytes at a time it is a bit each whether a byte belongs to a word. Where the bits change, a word begins or
+    ends: so the next word is found without waiting for the hash of the last one.
+    """
+    begin, inside, last = 0, False, np.uint64(0)
+    for base in range(0, size + 1, 64):
+        bits = np.uint64(0)
+        for part in range(8):
+            chunk = _load(folded, base + 8 * part)
+            chunk = (((chunk & _LOW_SEVEN) + _LOW_SEVEN) | chunk) & _HIGH_BITS
+            bits |= (((chunk >> np.uint64(7)) * _GATHER) >> np.uint64(56)) << np.uint64(8 * part)
+        edges = bits ^ ((bits << _ONE) | last)
+        last = bits >> np.uint64(63)
+        while edges:
+            at = base + np.int64(_trailing_zeros(edges))
+            edges &= edges - _ONE
+            if inside:
+                words[count] = _hash_word(folded, begin, at - begin)
+                count += 1
+            begin, inside = at, not inside
     return count
+
+
+@_inlined
+def _hash_word(folded, begin, length):
+    value = np.uint64(0)
+    while length > 15:
+        value = (value ^ _load(folded, begin)) * _WORD
+        value ^= value >> np.uint64(29)
+        begin += 8
+        length -= 8
+    # Two steps for all other words: to tell short from long ones would cost more, as nobody can foresee it.
+    first, second = min(length, 8), max(length - 8, 0)
+    value = (value ^ (_load(folded, begin) & (_ALL_BITS >> np.uint64(64 - 8 * first)))) * _WORD
+    value ^= value >> np.uint64(29)
+    value = (value ^ (_load(folded, begin + 8) & ((_ONE << np.uint64(8 * second)) - _ONE))) * _WORD
+    return value ^ (value >> np.uint64(32))
 
 
 @_compiled
@@ -295,11 +334,14 @@ def sign_words(words, starts, asked, first, known, multipliers, masks, bands, id
 
 @_inlined
 def _identify(words, start, asked, count, identities, row):
+    """Sum up what each word and its place are mixed to, in two ways."""
     one, other = np.uint64(asked) * _FIRST, np.uint64(asked) * _SECOND
     for at in range(count):
-        word, place = words[start + at], np.uint64(2 * at + 1)
-        one += (word ^ (place * _SECOND)) * (place * _PLACE)
-        other += ((word >> np.uint64(5)) ^ (place * _FIRST)) * ((word * _OTHER_PLACE) | _ONE)
+        mixed = (words[start + at] ^ (np.uint64(at + 1) * _SECOND)) * _PLACE
+        mixed ^= mixed >> np.uint64(32)
+        one += mixed
+        mixed *= _OTHER_PLACE
+        other += mixed ^ (mixed >> np.uint64(29))
     identities[row, 0] = _finish(one) if count else np.uint64(0)
     identities[row, 1] = _finish(other) if count else np.uint64(0)
 

@@ -103,16 +103,23 @@ class InMemory:
 
 def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pairs]:
     """The first row of each text that has words, in ascending order, and the others paired with it."""
-    order = np.lexsort((identities[:, 1], identities[:, 0]))
+    # The halves of an identity decide together, but hardly ever does the second one have a say.
+    order = np.argsort(identities[:, 0])
     ordered = identities[order]
     new = np.ones(len(order), dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    # The sort is stable, so that the first of equal rows comes first.
-    firsts = order[np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))]
+    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
+    if (ordered[1:, 1] != ordered[:-1, 1])[~new[1:]].any():
+        order = np.lexsort((identities[:, 1], identities[:, 0]))
+        ordered = identities[order]
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    firsts = np.minimum.reduceat(order, starts) if len(starts) else order
+    first = firsts[np.cumsum(new) - 1]
     worded = sizes[order] != 0
-    left, right = firsts[~new & worded], order[~new & worded]
+    copies = worded & (order != first)
+    left, right = first[copies], order[copies]
     ones = np.ones(len(left))
-    return np.sort(order[new & worded]), Pairs(left, right, ones, ones)
+    return np.sort(order[worded & (order == first)]), Pairs(left, right, ones, ones)
 
 
 def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) -> tuple[Rows, Rows]:
