@@ -51,8 +51,12 @@ def compare(
 def _candidates(
     cases: list[Case], prepared: list[Prepared], alike: Alike, splits: dict[str, str], task: type[Task]
 ) -> Iterator[Candidate]:
-    columns = ["partitions"]
-    partitions = [row[0] for part in prepared for row in pl.read_parquet(part.path, columns=columns).iter_rows()]
+    partitions = [
+        shared
+        for part in prepared
+        for shared in pl.read_parquet(part.path, columns=["partitions"])["partitions"].to_list()
+    ]
+    answers = _Answers(task)
     for case, shared, text, written in zip(cases, partitions, alike.texts, alike.written, strict=True):
         if not is_candidate(case):
             continue
@@ -60,11 +64,11 @@ def _candidates(
             record_id=case.record_id,
             text=text,
             key=case.text_key,
-            answer=_answer(case.targets, task),
+            answer=answers.key(case.targets),
             written=written,
-            chosen=_chosen(case.targets, task) if written >= 0 else "",
+            chosen=answers.chosen(case.targets) if written >= 0 else "",
             human=case.human is Standing.LABELED,
-            replaced=_answer(case.replaced, task),
+            replaced=answers.key(case.replaced),
             order=case.order,
             held=bool(case.holds) and case.human is Standing.NOTHING,
             partitions=tuple(shared),
@@ -120,18 +124,23 @@ def _past_partitions(
     }
 
 
-def _answer(targets: dict[str, JsonValue] | None, task: type[Task]) -> str | None:
-    """The form in which equal answers are equal: texts are copied from inputs, so they are compared like these."""
-    if targets is None:
-        return None
-    texts = [field.name for field in task.task_targets() if field.type is ValueType.TEXT and field.name in targets]
-    folded = {name: _folded(targets[name]) for name in texts}
-    return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
+class _Answers:
+    """Brings answers to the form in which equal ones are equal."""
 
+    def __init__(self, task: type[Task]) -> None:
+        self._fields = task.task_targets()
+        self._texts = [field.name for field in self._fields if field.type is ValueType.TEXT]
 
-def _chosen(targets: dict[str, JsonValue] | None, task: type[Task]) -> str:
-    """What must be equal of an answer that is written in part."""
-    return _answer(chosen_answer(targets, task.task_targets()), task) or "" if targets else ""
+    def key(self, targets: dict[str, JsonValue] | None) -> str | None:
+        """The whole answer. Texts are copied from inputs, so they are compared like these."""
+        if targets is None:
+            return None
+        folded = {name: _folded(targets[name]) for name in self._texts if name in targets}
+        return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
+
+    def chosen(self, targets: dict[str, JsonValue] | None) -> str:
+        """What must be equal of an answer that is written in part."""
+        return self.key(chosen_answer(targets, self._fields)) or "" if targets else ""
 
 
 def _folded(value: JsonValue) -> JsonValue:

@@ -11,7 +11,7 @@ The steps, each a function below:
 
 import itertools
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.likeness import Likeness, Neighbours
@@ -190,7 +190,7 @@ def resolve(
     neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
-        kept = _absorb(cells, neighbours, judge, bridges)
+        kept = _absorb(cells, neighbours, judge, (number for number in range(len(cells)) if number not in bridges))
         groups, found = _place(kept, neighbours)
         if not found:
             resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
@@ -259,6 +259,9 @@ def _answer_pairs(rows: Sequence[Candidate]) -> Iterator[tuple[Candidate, Candid
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
     """One cell for each answer that stands; where people decided, only their answers do."""
+    if len(rows) == 1:
+        # Most keys have one row, about which there is nothing to decide.
+        return [_Cell(members=list(rows))]
     by_answer: dict[str, list[Candidate]] = defaultdict(list)
     unlabeled: list[Candidate] = []
     for row in rows:
@@ -320,7 +323,7 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
     judge.expect((heads[one], heads[other]) for one, others in neighbours.items() for other in others)
     tried: set[tuple[int, int]] = set()
     for _ in range(_INTRODUCTIONS):
-        kept = _absorb(cells, neighbours, judge, ())
+        kept = _absorb(cells, neighbours, judge, sorted(neighbours))
         keeper = {cell: number for number, one in kept.items() for cell in one.joined}
         proposed = {
             (number, keeper[other])
@@ -340,14 +343,11 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
     return neighbours
 
 
-def _absorb(
-    cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, left_out: Container[int]
-) -> dict[int, _Kept]:
-    """Walk the cells in order of preference; each joins the first kept one it may, or is kept itself."""
+def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbers: Iterable[int]) -> dict[int, _Kept]:
+    """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, _Kept] = {}
-    for number, cell in enumerate(cells):
-        if number in left_out:
-            continue
+    for number in numbers:
+        cell = cells[number]
         members = cell.members
         for other in sorted(neighbours.get(number, ())):
             if other in kept and judge.may_join(cell, kept[other].head):
@@ -475,12 +475,13 @@ def _resolutions(
             yield keeper, replace(placed, conflict=cells[number].first_rivals(), rivals=cells[number].rivals)
         else:
             yield keeper, placed
+        group, split = placed.group, placed.split
         for row in one.exact:
-            yield row.record_id, replace(placed, duplicate_of=keeper, exact=True, similarity=1.0)
+            yield row.record_id, Resolution(duplicate_of=keeper, exact=True, similarity=1.0, group=group, split=split)
         for row, similarity in one.near:
-            yield row.record_id, replace(placed, duplicate_of=keeper, similarity=similarity)
+            yield row.record_id, Resolution(duplicate_of=keeper, similarity=similarity, group=group, split=split)
         for row in one.overruled:
-            yield row.record_id, replace(placed, overruled_by=overruled_by[row.record_id])
+            yield row.record_id, Resolution(overruled_by=overruled_by[row.record_id], group=group, split=split)
 
 
 def _corrected(
