@@ -29,8 +29,8 @@ COPIES = ("exact", "case", "typo", "swap", "substitution", "truncation")
 ROWS_A_PART = 100_000
 _COPIES_SHARE, _CONFLICT_SHARE, _TEMPLATE_SHARE = 0.28, 0.02, 0.05
 _TEMPLATE_WORDS, _LONG_TEMPLATE_WORDS, _OWN_WORDS = 45, 80, 4
-_PROMPT_SHARE = 0.25
-"""Of a row's words."""
+_LEAST_PROMPT, _MOST_PROMPT = 0.1, 0.9
+"""Shares of a row's words. Rows of long prompts are alike whatever the response, which makes conflicts hard to see."""
 _MEDIAN_WORDS, _SPREAD, _FEWEST, _MOST = 66, 1.4, 5, 3000
 """Of the lengths that are drawn. Texts end with a whole sentence, and so are some 14 words longer."""
 _DAMAGED_SHARES = (0.02, 0.04, 0.06)
@@ -38,7 +38,7 @@ _DAMAGED_SHARES = (0.02, 0.04, 0.06)
 _DOCSTRING = re.compile(rb"^[ \t]*[rRuU]?(\"\"\"|''')(.*?)\1", re.MULTILINE | re.DOTALL)
 _PARAGRAPH, _SENTENCE = re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?])\s+")
 # What a row's random numbers are for.
-_ROLE, _KIND, _ORIGINAL, _LENGTH, _IN_TEMPLATE, _PROMPT, _RESPONSE, _OTHER_RESPONSE, _OWN = range(9)
+_ROLE, _KIND, _ORIGINAL, _LENGTH, _PROMPT_PART, _IN_TEMPLATE, _PROMPT, _RESPONSE, _OTHER_RESPONSE, _OWN = range(10)
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -177,13 +177,13 @@ class _Author:
 
     def prompts(self, rows: Numbers) -> list[str]:
         """The prompts of originals."""
-        own = self._bodies(rows, _PROMPT, _PROMPT_SHARE * self._lengths(rows))
+        own = self._bodies(rows, _PROMPT, self._prompt_shares(rows) * self._lengths(rows))
         template = self.template(_TEMPLATE_WORDS)
         return [f"{template} {text}" if has else text for text, has in zip(own, self.templated(rows), strict=True)]
 
     def responses(self, rows: Numbers, conflicting: npt.NDArray[np.bool_]) -> list[str]:
         """The responses of originals, or others in their place."""
-        target = (1 - _PROMPT_SHARE) * self._lengths(rows)
+        target = (1 - self._prompt_shares(rows)) * self._lengths(rows)
         first = self._bodies(rows[~conflicting], _RESPONSE, target[~conflicting])
         other = self._bodies(rows[conflicting], _OTHER_RESPONSE, target[conflicting])
         texts, others = iter(first), iter(other)
@@ -193,6 +193,9 @@ class _Author:
         radius = np.sqrt(-2 * np.log(1 - _shares(self.seed, _LENGTH, rows)))
         normal = radius * np.cos(2 * np.pi * _shares(self.seed, _LENGTH, rows, 1))
         return np.clip(_MEDIAN_WORDS * np.exp(_SPREAD * normal), _FEWEST, _MOST)
+
+    def _prompt_shares(self, rows: Numbers) -> npt.NDArray[np.float64]:
+        return _LEAST_PROMPT + (_MOST_PROMPT - _LEAST_PROMPT) * _shares(self.seed, _PROMPT_PART, rows)
 
     def _bodies(self, rows: Numbers, purpose: int, target: npt.NDArray[np.float64]) -> list[str]:
         """As many sentences for each row as have the wanted number of words together."""

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +154,7 @@ def _command(
     return [python, str(HERE / script), name, str(out), str(keep), str(warm), *map(str, parts)]
 
 
-def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Spent:
+def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Spent:
     """Run a command to its end; whatever it has started ends with it. What it says goes to ``log.txt`` in scratch.
 
     Raises:
@@ -169,7 +168,7 @@ def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] = 
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env=os.environ | _QUIET | places | {"TMPDIR": str(scratch)} | environment,
+            env={**os.environ, **_QUIET, **places, "TMPDIR": str(scratch), **(environment or {})},
             start_new_session=True,
         )
         signal.signal(signal.SIGALRM, _too_long)

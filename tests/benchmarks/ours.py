@@ -8,7 +8,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow.parquet as pq
 from measuring import Contestant, Job, Labels, Measured, measure, serve
 from truth import LOOSER_RULE, RULE, TEXT_ALONE, Rule, components
 
@@ -21,15 +20,12 @@ from pipeline.store import Store
 
 T = TypeVar("T")
 R = TypeVar("R")
-ROWS_A_SHARD = 100_000
-_COLUMNS = ["prompt", "response"]
 
 
 def _in_memory(rule: Rule) -> Callable[[Job], Labels]:
     def run(job: Job) -> Labels:
-        frame = pl.read_parquet(job.parts, columns=_COLUMNS)
-        pairs = similar_pairs(Texts.of(frame["prompt"], frame["response"]), rule.whole)
-        return _clusters(frame.height, pairs, rule)
+        texts = _read(job.parts)
+        return _clusters(len(texts), similar_pairs(texts, rule.whole), rule)
 
     return run
 
@@ -54,14 +50,18 @@ def _warm_index(job: Job) -> None:
 
 
 def _spool(parts: Sequence[Path], folder: Path) -> list[Path]:
-    """Write Parquet files as files of texts behind those in the folder, and list them all."""
+    """Write each Parquet file (of 100,000 rows) as a file of texts behind those in the folder, and list them all."""
     folder.mkdir(exist_ok=True)
     shards = sorted(folder.glob("*.arrow"))
     for part in parts:
-        for rows in pq.ParquetFile(part).iter_batches(ROWS_A_SHARD, columns=_COLUMNS):
-            shards.append(folder / f"{len(shards):05}.arrow")
-            Texts(rows["prompt"], rows["response"]).write(shards[-1])
+        shards.append(folder / f"{len(shards):05}.arrow")
+        _read(part).write(shards[-1])
     return shards
+
+
+def _read(parts: Path | list[Path]) -> Texts:
+    frame = pl.read_parquet(parts, columns=["prompt", "response"])
+    return Texts.of(frame["prompt"], frame["response"])
 
 
 def _search(shards: list[Path], folder: Path, index: Index | None) -> Found:

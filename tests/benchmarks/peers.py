@@ -297,7 +297,7 @@ CONTESTANTS = {
     "text-dedup": Contestant("text-dedup `minhash`, 2 processes", _text_dedup, ("text_dedup",), "text-dedup"),
     "datatrove": Contestant(
         *("datatrove MinHash stages 1 to 3, 2 workers", _datatrove),
-        *(("datatrove", "xxhash", "orjson", "tokenizers"), "'datatrove[io]' tokenizers 'xxhash<4'"),
+        *(("datatrove", "xxhash", "tokenizers"), "'datatrove[io]' tokenizers 'xxhash<4'"),
     ),
 }
 
