@@ -164,15 +164,15 @@ def _gather(folder: Path, shards: list[Path], scheme: Scheme, index: Index | Non
     Returns how many there are, and how many of them are known.
     """
     entries = _number(folder, shards, index.identities() if index else np.empty((0, 2), dtype=np.uint64))
+    homes = entries.select("shard", "row").to_numpy()
     save(folder / "identities", entries.select(_IDENTITY).to_numpy())
-    save(folder / "homes", entries.select("shard", "row").to_numpy())
-    save(folder / "bytes", _bytes(shards, entries))
+    save(folder / "homes", homes)
+    save(folder / "bytes", _bytes(shards, homes))
     places = entries["place"].drop_nulls().to_numpy()
-    new = entries[len(places) :]
-    for shard, path in enumerate(shards):
-        rows = new.filter(pl.col("shard") == shard)["row"].to_numpy()
+    for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
+        rows = homes[len(places) + mine, 1]
         if not np.isin(rows, load(folder / f"rows-{shard:05}", np.int64)).all():
-            _save_signatures(folder, shard, sign(Texts.read(path).take(rows), scheme), rows)
+            _save_signatures(folder, shard, sign(Texts.read(shards[shard]).take(rows), scheme), rows)
         save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"rows-{shard:05}", np.int64), rows))
     _lay_out(folder, places, len(shards), index)
     return entries.height, len(places)
@@ -208,12 +208,17 @@ def _identity_frame(identities: Identities) -> pl.DataFrame:
     return pl.DataFrame({"one": identities[:, 0], "other": identities[:, 1]})
 
 
-def _bytes(shards: list[Path], entries: pl.DataFrame) -> Rows:
+def _by_shard(shard: Rows, shards: int) -> list[Rows]:
+    """The places of each shard's number, in ascending order."""
+    order = np.argsort(shard, kind="stable")
+    return np.split(order, np.searchsorted(shard[order], np.arange(1, shards))) if shards else []
+
+
+def _bytes(shards: list[Path], homes: Rows) -> Rows:
     """The length of every entry's text."""
-    found = np.empty(entries.height, dtype=np.int64)
-    for shard, path in enumerate(shards):
-        mine = entries.filter(pl.col("shard") == shard)
-        found[mine["entry"].to_numpy()] = Texts.read(path).sizes[mine["row"].to_numpy()]
+    found = np.empty(len(homes), dtype=np.int64)
+    for path, mine in zip(shards, _by_shard(homes[:, 0], len(shards)), strict=True):
+        found[mine] = Texts.read(path).sizes[homes[mine, 1]]
     return found
 
 
