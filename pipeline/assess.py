@@ -15,11 +15,11 @@ from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.errors import ConfigError
 from pipeline.measure import Counting
 from pipeline.screen import screen
-from pipeline.store import Snapshot
+from pipeline.store import Snapshot, write_work
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
-from pipeline.validate import Prepared, prepare_shard, target_texts
+from pipeline.validate import RECORD_COLUMNS, Prepared, prepare_shard, target_texts
 from schemas.dataset import Action, Dataset, OnConflict, Screen
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
@@ -33,11 +33,12 @@ _SEED = 17
 
 def write_shards(snapshot: Snapshot, folder: Path) -> list[Path]:
     """Write the current records, with their stable ``order``, to Parquet shards of about 50,000 rows."""
-    current = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
+    records = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
+    current = records.select(RECORD_COLUMNS).collect()
     shards: list[Path] = []
     for start in range(0, current.height, SHARD_ROWS):
         shards.append(folder / f"records-{len(shards):05}.parquet")
-        current.slice(start, SHARD_ROWS).write_parquet(shards[-1], compression="zstd", compression_level=1)
+        write_work(current.slice(start, SHARD_ROWS), shards[-1])
     return shards
 
 
@@ -237,7 +238,7 @@ def assess(
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())
     path = folder / "decisions.parquet"
-    to_frame(result.decisions).write_parquet(path)
+    write_work(to_frame(result.decisions), path)
     note = "; ".join(filter(None, notes))
     return Assessed(path, note, result.budget, result.used, result.waiting)
 

@@ -38,7 +38,7 @@ class Past:
 
 def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
     """What committed runs decided, for every current record whose revision, inputs and task are unchanged."""
-    if not prepared:
+    if not prepared or snapshot.runs.is_empty():
         return {}
     asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "inputs")
 

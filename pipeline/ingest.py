@@ -20,7 +20,7 @@ import polars as pl
 
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
-from pipeline.store import Store
+from pipeline.store import Store, write_work
 from pipeline.tables import SCHEMAS, Table
 from schemas.dataset import Mode, Source
 from schemas.record import ID_BYTES, stable_hash
@@ -82,7 +82,7 @@ def ingest(
         files = source_files(source, folder, work)
         for frame in _frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
-            frame.write_parquet(chunks[-1], compression="zstd", compression_level=1)
+            write_work(frame, chunks[-1])
             lines += frame.height
             on_rows(frame.height)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])

@@ -8,7 +8,7 @@ that emoji and Persian are written with, and the ideographic space, which is the
 
 import json
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.dataset import Normalise
@@ -71,14 +71,22 @@ def _normalise_value(value: Any, config: Normalise) -> Any:
 def match_key(text: str) -> str:
     """The form in which texts that differ in case, width or white space alone are equal."""
     if text.isascii():
-        return " ".join(text.lower().split())
+        lower = text.lower()
+        # Most texts are one line of words with a space between them.
+        tidy = text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]
+        return lower if tidy else " ".join(lower.split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 
 
 def inputs_key(task: type[Task], inputs: Mapping[str, Any]) -> str:
     """The form in which inputs that ask the same are equal, compared field by field."""
-    return _BETWEEN_FIELDS.join(map(match_key, input_texts(task, inputs)))
+    return texts_key(input_texts(task, inputs))
+
+
+def texts_key(texts: Iterable[str]) -> str:
+    """The same of inputs that are texts already."""
+    return _BETWEEN_FIELDS.join(map(match_key, texts))
 
 
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:

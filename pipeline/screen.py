@@ -52,8 +52,8 @@ def screen(texts: Mapping[str, str], config: Screen) -> list[Finding]:
 def suspects(texts: pl.Series) -> pl.Series:
     """Which texts screening must look at: all in which it finds something, and a few others.
 
-    Texts of several fields may be joined by line breaks. Every test is for something that each find has, in terms on
-    which Python and polars agree.
+    Texts of several fields may be joined by line breaks, or stand in JSON, which writes nothing of a find otherwise.
+    Every test is for something that each find has, in terms on which Python and polars agree.
     """
     text = pl.col("text")
     marks = [mark for kind, marks in _MARKS.items() if kind not in _COMMON_MARKS for mark in marks]

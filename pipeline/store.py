@@ -22,7 +22,14 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import Busy, StoreError
@@ -36,6 +43,10 @@ _TABLE_SETTINGS = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
+# Most columns have another value in each row: dictionaries of them took up to five times as long, and more room.
+_FILES = WriterProperties(
+    compression="ZSTD", compression_level=1, default_column_properties=ColumnProperties(dictionary_enabled=False)
+)
 _CAS_TRIES = 20
 _END_OF_TIME = "9"
 """Sorts behind every run."""
@@ -178,7 +189,7 @@ class Store:
         if rows.height:
             data = rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items())
             self._create(table)
-            write_deltalake(self._path(table), _arrow(data), mode="append")
+            write_deltalake(self._path(table), _arrow(data), mode="append", writer_properties=_FILES)
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]
@@ -202,6 +213,7 @@ class Store:
                     delta,
                     counted.reader(),
                     mode="append",
+                    writer_properties=_FILES,
                     commit_properties=CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)]),
                 )
             except CommitFailedError:
@@ -392,6 +404,11 @@ class _Counted:
             self.rows += frame.height
             yield from _arrow(frame).to_batches()
             frame = next(self._rest, None)
+
+
+def write_work(frame: pl.DataFrame, path: Path) -> None:
+    """Write one of a run's intermediate files: uncompressed, as it is read once or twice and goes with the run."""
+    frame.write_parquet(path, compression="uncompressed", statistics=False)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

@@ -11,13 +11,16 @@ import polars as pl
 from pipeline.dataset_file import LoadedDataset
 from pipeline.dedupe.texts import Texts
 from pipeline.ingest import field_value
-from pipeline.normalise import input_texts, inputs_key, match_key, normalise_row
-from pipeline.screen import Finding, screen, suspects
+from pipeline.normalise import input_texts, match_key, normalise_row, texts_key
+from pipeline.screen import screen, suspects
+from pipeline.store import write_work
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
 from schemas.field import JsonValue
 from schemas.task import Parsed
 
+RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
+"""What is needed of a record, and its place among the others as ``order``."""
 PREPARED = pl.Schema(
     {
         "record_id": pl.String(),
@@ -57,8 +60,8 @@ class Prepared:
 
 
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
-    """Prepare the records of one Parquet shard (``records`` columns plus ``order``) and write them to ``out``."""
-    records = pl.read_parquet(shard, columns=["record_id", "revision", "order", "source", "raw", "error"])
+    """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
+    records = pl.read_parquet(shard)
     blocks, grouping, readable = [], set[str](), 0
     for block in records.iter_slices(_BLOCK_ROWS):
         raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
@@ -68,8 +71,7 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
         grouping |= {name for name in fields if any(field_value(raw, name) is not None for raw in present)}
         blocks.append(_prepare(block, raws, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXT), *blocks], rechunk=True)
-    # Uncompressed: it is read once or twice, and goes when the run ends.
-    frame.drop("text").write_parquet(out, compression="uncompressed")
+    write_work(frame.drop("text"), out)
     texts = out.with_suffix(".arrow")
     Texts.of(frame["text"]).write(texts)
     return Prepared(out, texts, frame.height, readable, frozenset(grouping))
@@ -84,50 +86,49 @@ def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset
         None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
         for raw, place in zip(raws, places, strict=True)
     ]
-    suspected = suspects(pl.Series([_all_texts(parsed) for parsed in seen], dtype=pl.String))
     group_by = dataset.config.split.group_by
     rows = [
         (
             [] if raw is None else partitions_of(raw, group_by),
             place.split if place else None,
-            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset, suspect)),
+            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset)),
         )
-        for raw, place, parsed, error, suspect in zip(raws, places, seen, block["error"], suspected, strict=True)
+        for raw, place, parsed, error in zip(raws, places, seen, block["error"], strict=True)
     ]
     found = pl.DataFrame(rows, schema={name: _WITH_TEXT[name] for name in _FOUND}, orient="row")
-    return block.select("record_id", "revision", "order").hstack(found)
+    return block.select("record_id", "revision", "order").hstack(_screened(found, seen, dataset))
 
 
 def _nothing(rejects: str) -> tuple[str | None, ...]:
     return ("", None, None, rejects, "[]", "")
 
 
-def _outcome(parsed: Parsed, dataset: LoadedDataset, suspect: bool) -> tuple[str | None, ...]:
-    """What a readable row is: the last columns of ``_FOUND``."""
+def _outcome(parsed: Parsed, dataset: LoadedDataset) -> tuple[str | None, ...]:
+    """What a readable row is before it is screened: the last columns of ``_FOUND``."""
     if parsed.problems:
         return _nothing(_json(parsed.problems))
-    findings = _screened(parsed, dataset) if suspect else []
-    rejects = [finding.reason for finding in findings if finding.action is Action.REJECT]
-    holds = [finding.reason for finding in findings if finding.action is Action.REVIEW]
+    texts = list(input_texts(dataset.task, parsed.inputs))
     return (
-        inputs_key(dataset.task, parsed.inputs),
+        texts_key(texts),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
-        _json(rejects),
-        _json([*parsed.doubts, *holds]),
-        "\n".join(input_texts(dataset.task, parsed.inputs)),
+        "[]",
+        _json(parsed.doubts),
+        "\n".join(texts),
     )
 
 
-def _screened(parsed: Parsed, dataset: LoadedDataset) -> list[Finding]:
-    texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
-    return screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
-
-
-def _all_texts(parsed: Parsed | None) -> str:
-    """All that is screened of a row."""
-    values = [*parsed.inputs.values(), *(parsed.targets or {}).values()] if parsed else []
-    return "\n".join(_texts_in(values))
+def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
+    """The same rows, with reasons for what screening finds in them."""
+    rejects, holds = found["rejects"].to_list(), found["holds"].to_list()
+    for row in (suspects(found["text"]) | suspects(found["targets"].fill_null(""))).arg_true():
+        if parsed := seen[row]:
+            texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
+            findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
+            rejects[row] = _json([finding.reason for finding in findings if finding.action is Action.REJECT])
+            held = [finding.reason for finding in findings if finding.action is Action.REVIEW]
+            holds[row] = _json([*parsed.doubts, *held])
+    return found.with_columns(rejects=pl.Series(rejects, dtype=pl.String), holds=pl.Series(holds, dtype=pl.String))
 
 
 def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:

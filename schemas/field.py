@@ -122,6 +122,8 @@ def canonical(field: TargetField, value: Any) -> JsonValue:
     if value is None or is_blank(value):
         return None
     match field.type:
+        case ValueType.TEXT:
+            return _text(str(value))
         case ValueType.INTEGER:
             return int(value)
         case ValueType.NUMBER:
@@ -133,8 +135,6 @@ def canonical(field: TargetField, value: Any) -> JsonValue:
             return value.isoformat() if isinstance(value, datetime.date) else _text(str(value))
         case ValueType.CHOICE:
             return str(value.value) if isinstance(value, Enum) else str(value)
-        case ValueType.TEXT:
-            return _text(str(value))
 
 
 def _text(value: str) -> str:

@@ -213,11 +213,13 @@ class Task(BaseModel):
         None and blank texts are as good as absent: CSV has no other way to say so. A row whose targets
         are all absent (or empty lists) is unlabeled: only its inputs are validated.
         """
-        if all(_is_absent(row.get(name)) or row[name] == [] for name in cls.task_names(Role.TARGET)):
-            return cls._parse_unlabeled(row)
+        fields = cls.model_fields
+        given = _given(cls, fields, row)
+        if all((value := given.get(name)) is None or value == [] for name in cls.task_names(Role.TARGET)):
+            return cls._parse_unlabeled(given)
         try:
-            task = _instance(cls, _given(cls, cls.model_fields, row))
-            values = _written(task, cls.model_fields)
+            task = _instance(cls, given)
+            values = _written(task, fields)
             targets = cls.task_canonical(values)
         except Exception as error:
             return Parsed(problems=_reasons(error))
@@ -225,10 +227,11 @@ class Task(BaseModel):
         return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
 
     @classmethod
-    def _parse_unlabeled(cls, row: Mapping[str, Any]) -> Parsed:
+    def _parse_unlabeled(cls, given: Mapping[str, Any]) -> Parsed:
         names = cls.task_names(Role.INPUT)
         try:
-            inputs = _written(_inputs_model(cls).model_validate(_given(cls, names, row)), names)
+            model = _inputs_model(cls).model_validate({name: given[name] for name in names if name in given})
+            inputs = _written(model, names)
         except Exception as error:
             return Parsed(problems=_reasons(error))
         return Parsed(inputs=inputs)
@@ -243,8 +246,10 @@ class Task(BaseModel):
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
         """System and user message: instruction and form of the answer; the inputs (named, where there are several)."""
         texts = {name: _as_text(inputs[name]) for name in cls.task_names(Role.INPUT)}
-        named = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
-        user = named if len(texts) > 1 else "".join(texts.values())
+        if len(texts) == 1:
+            (user,) = texts.values()
+        else:
+            user = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
         told = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
         return [
             Message(role=Speaker.SYSTEM, content=told),
