@@ -418,6 +418,13 @@ def _agreement(sketches, one, other):
     return equal
 
 
+@_compiled
+def agreements(sketches, left, right, equal):
+    """Write the number of equal bytes in the sketches of pairs."""
+    for pair in range(len(left)):
+        equal[pair] = _agreement(sketches, left[pair], right[pair])
+
+
 # --- pairs to similarities ------------------------------------------------------------------------
 @_compiled
 def similarities(words, starts, asked, left, right, whole, answers):

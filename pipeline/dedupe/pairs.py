@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe import kernels
-from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS, NEAR_MISS, Scheme, Signatures, in_threads, sign
+from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS, MOST_LIKES, NEAR_MISS, Scheme, Signatures, in_threads, sign
 from pipeline.dedupe.texts import Rows, Texts
 
 Shares = npt.NDArray[np.float64]
@@ -58,7 +58,8 @@ def similar_pairs(texts: Texts, threshold: float) -> Pairs:
 
     No pair is listed with a wrong similarity. Of the pairs at the threshold 999 in 1,000 are found, of closer
     ones more; of those below it, some. Texts of equal words are paired with the first of them only, and in a
-    crowd of more than ``FULL_BUCKET`` similar texts each is paired with a few others, not with everyone.
+    crowd of more than ``FULL_BUCKET`` similar texts each is paired with a few others, not with everyone, and with
+    ``MOST_LIKES`` earlier ones at most.
     """
     scheme = Scheme(threshold)
     signed = sign(texts, scheme)
@@ -130,8 +131,28 @@ def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) 
         packed = (keys[rows].astype(np.uint64) << _HALF) | rows64
         return band_pairs(packed, signed.sketches, scheme.need, first_new)
 
-    found = np.unique(np.concatenate(in_threads(of_band, list(signed.keys))))
-    return (found >> _HALF).astype(np.int64), (found & _LOW).astype(np.int64)
+    return parted(most_alike(in_threads(of_band, list(signed.keys)), signed.sketches))
+
+
+def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
+    """The two rows of pairs that are ``earlier << 32 | later``."""
+    return (codes >> _HALF).astype(np.int64), (codes & _LOW).astype(np.int64)
+
+
+def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The pairs of several bands, each once; of a row with more than ``MOST_LIKES`` earlier ones the most promising."""
+    codes = np.unique(np.concatenate(parts))
+    left, right = parted(codes)
+    crowded = np.flatnonzero((np.bincount(right) > MOST_LIKES)[right])
+    if not len(crowded):
+        return codes
+    left, right = left[crowded], right[crowded]
+    equal = np.empty(len(left), dtype=np.int64)
+    kernels.agreements(sketches, left, right, equal)
+    order = np.lexsort((left, -equal, right))
+    starts = np.flatnonzero(np.diff(right[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.delete(codes, crowded[order[rank >= MOST_LIKES]])
 
 
 def band_pairs(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.dedupe.arrays import load, mapped, save
-from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, verify
+from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, most_alike, parted, verify
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
     NO_IDENTITIES,
@@ -42,7 +42,6 @@ _CHUNK_BYTES = 128 * 2**20
 """Text that is read at once to verify pairs."""
 _CHUNK_PAIRS = 250_000
 _FILTER_BITS = 22
-_LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _IDENTITY = ("one", "other")
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
@@ -275,15 +274,16 @@ def _propose(bands: Sequence[int], folder: Path, need: int) -> Path:
         return band_pairs((keys.astype(np.uint64) << _HALF) | owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
-    save(path, np.unique(np.concatenate(in_threads(of_band, bands))))
+    save(path, most_alike(in_threads(of_band, bands), sketches))
     return path
 
 
 def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
     """The entries of all proposed pairs."""
-    codes = np.unique(np.concatenate([load(path, np.uint64) for path in proposed]))
+    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
+    left, right = parted(most_alike([load(path, np.uint64) for path in proposed], sketches))
     entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
-    return entries[(codes >> _HALF).astype(np.int64)], entries[(codes & _LOW).astype(np.int64)]
+    return entries[left], entries[right]
 
 
 # --- verify ---------------------------------------------------------------------------------------
