@@ -5,12 +5,15 @@ python tests/benchmarks/dedupe.py --help
 
 import argparse
 import json
+import os
+import platform
 import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import ours
@@ -22,6 +25,8 @@ from scale import scale
 from tables import Results, ratio
 from truth import RULE, Truth, judge, truth_of
 from whole_run import INSTALL, NEEDS, whole_run
+
+import pipeline
 
 OURS, FLOOR = ("goldleaf", "goldleaf-streamed"), "floor"
 TINY, SLOW_SECONDS = 1_000, 60
@@ -111,6 +116,8 @@ def main() -> None:
     asked = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     console = Console(width=max(Console().width, 150))
+    measured = _measured()
+    console.print(measured, style="dim")
     with folder() as temporary:
         work = asked.work or temporary
         work.mkdir(parents=True, exist_ok=True)
@@ -119,7 +126,15 @@ def main() -> None:
             found.show(console)
             results.append(found)
     if asked.markdown:
-        asked.markdown.write_text("\n".join(found.markdown() for found in results), encoding="utf-8")
+        text = "\n".join([f"{measured}\n", *(found.markdown() for found in results)])
+        asked.markdown.write_text(text, encoding="utf-8")
+
+
+def _measured() -> str:
+    """What was measured, where and when."""
+    command = ["git", "-C", str(Path(pipeline.__path__[0])), "describe", "--always", "--dirty=, with changes"]
+    commit = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "of no commit"
+    return f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, Goldleaf {commit}"
 
 
 def _sections(asked: argparse.Namespace, work: Path) -> Iterator[Results]:
