@@ -149,9 +149,21 @@ def test_every_listed_pair_is_similar_and_equal_texts_are_listed(texts: list[str
         ("كَتَبَ الوَلَدُ الدَّرْسَ", "كتب الولد الدرس"),
         ("שָׁלוֹם לְכֻלָּם הַיּוֹם", "שלום לכלם היום"),
     ],
-    ids=["Cyrillic", "yo", "Greek accents", "Greek capitals", "Turkish", "German", "width", "composed", "soft", "quotes",
-         "Arabic points", "Hebrew points"],
-)  # fmt: skip
+    ids=[
+        *(
+            "Cyrillic",
+            "yo",
+            "Greek accents",
+            "Greek capitals",
+            "Turkish",
+            "German",
+            "width",
+            "composed",
+            "soft hyphens",
+        ),
+        *("quotes", "Arabic points", "Hebrew points"),
+    ],
+)
 def test_case_and_accents_are_folded_as_each_script_has_it(one: str, other: str) -> None:
     assert words(one) == words(other)
     assert pairs_at([one, other], 0.99).similarity.tolist() == [1.0]
