@@ -102,9 +102,11 @@ def _answers_by_input(cases: list[Case], field: str) -> dict[str, set[str]]:
 def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
     fields = task.task_targets()
     for case in cases:
-        if case.targets is not None and case.human is Standing.NOTHING and is_kept(case):
-            # Written answers are not copied from the text.
-            case.doubts += ungrounded(_text(case), chosen_answer(case.targets, fields), fields)
+        if case.targets is None or case.human is not Standing.NOTHING or not is_kept(case):
+            continue
+        # Written answers are not copied from the text.
+        if copied := chosen_answer(case.targets, fields):
+            case.doubts += ungrounded(_text(case), copied, fields)
     return ""
 
 

@@ -25,6 +25,10 @@ _HELD_SCORE = 0.95
 _UNGROUNDED_SCORE = 0.6
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 """Routes that use up budget."""
+# One of each for all rows: most have no other reason.
+_PASSED = Reason(code=ReasonCode.PASSED)
+_EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
+_UNLABELED = Reason(code=ReasonCode.UNLABELED)
 SHOWN_ANSWERS = 3
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
@@ -182,11 +186,9 @@ def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
 
 def _by_comparison(case: Case) -> _Outcome | None:
     if case.duplicate_of:
-        code = ReasonCode.EXACT_DUPLICATE if case.exact else ReasonCode.NEAR_DUPLICATE
-        detail = "" if case.exact or case.similarity is None else f"similarity {case.similarity:.2f}"
-        return _Outcome(
-            Fate.DUPLICATE, [Reason(code=code, detail=detail)], case.past_route, duplicate_of=case.duplicate_of
-        )
+        detail = "" if case.similarity is None else f"similarity {case.similarity:.2f}"
+        reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
+        return _Outcome(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
     if case.overruled_by:
         reason = Reason(code=ReasonCode.OVERRULED, detail=f"record {case.overruled_by}")
         return _Outcome(Fate.REJECTED, [reason], case.past_route)
@@ -199,7 +201,7 @@ def _by_comparison(case: Case) -> _Outcome | None:
 def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
     waits = list(case.holds)
     if case.targets is None:
-        waits.append(Reason(code=ReasonCode.UNLABELED))
+        waits.append(_UNLABELED)
     if case.rivals:
         asks = case.record_id in askers
         reasons = [_conflict_reason(case), *waits, *case.doubts]
@@ -211,7 +213,7 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
     if case.doubts:
         score = max(_UNGROUNDED_SCORE, case.doubt or 0.0)
         return _Outcome(Fate.REVIEW, case.doubts, score=score, may_pass=True)
-    return _Outcome(Fate.ACCEPTED, [Reason(code=ReasonCode.PASSED)])
+    return _Outcome(Fate.ACCEPTED, [_PASSED])
 
 
 def _conflict_reason(case: Case) -> Reason:

@@ -251,10 +251,7 @@ class Task(BaseModel):
         else:
             user = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
         told = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
-        return [
-            Message(role=Speaker.SYSTEM, content=told),
-            Message(role=Speaker.USER, content=user),
-        ]
+        return [_system_message(told), Message(role=Speaker.USER, content=user)]
 
     @classmethod
     def task_answer(cls, targets: Mapping[str, JsonValue]) -> str:
@@ -358,6 +355,12 @@ def _inputs_model(task: type[Task]) -> type[BaseModel]:
 @functools.cache
 def _targets_model(task: type[Task]) -> type[BaseModel]:
     return partial_model(task, task.task_names(Role.TARGET), f"{task.__name__}Targets")
+
+
+@functools.lru_cache
+def _system_message(told: str) -> Message:
+    """The same for all rows of a task."""
+    return Message(role=Speaker.SYSTEM, content=told)
 
 
 def _as_text(value: Any) -> str:
