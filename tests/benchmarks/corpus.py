@@ -271,7 +271,7 @@ def corpus(folder: Path, rows: int, seed: int = 1) -> Corpus:
 
     Of 100 rows 28 are copies of others (exact, case and white space, typos, swapped words, other words, cut short),
     2 are conflicts (the prompt of another, another response), and the rest are originals, 5% of them with one
-    45-word template before the prompt. Lengths are lognormal with a median of 88 words.
+    45-word template before the prompt. Lengths are lognormal with a median of 88 words, 10 to 90% of them the prompt's.
     """
     made = Corpus(folder / f"corpus-{rows}-{seed}", rows)
     author = _Author(sentences(folder), seed, rows)

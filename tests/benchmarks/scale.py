@@ -20,10 +20,10 @@ Row = tuple[str, ...]
 
 
 def scale(cache: Path, warm: Path) -> Results:
-    """Measure all of it; half an hour.
+    """Measure all of it; ten minutes.
 
     Args:
-        cache: a folder for the corpora (3 GB).
+        cache: a folder for the corpora (2 GB).
         warm: the folder of a tiny corpus.
     """
     return Results(
