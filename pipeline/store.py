@@ -47,6 +47,10 @@ _TABLE_SETTINGS = {
 _FILES = WriterProperties(
     compression="ZSTD", compression_level=1, default_column_properties=ColumnProperties(dictionary_enabled=False)
 )
+# Signatures are random bytes, which no compression makes any shorter; a search reads all of them.
+_RANDOM_FILES = WriterProperties(
+    compression="UNCOMPRESSED", default_column_properties=ColumnProperties(dictionary_enabled=False)
+)
 _CAS_TRIES = 20
 _END_OF_TIME = "9"
 """Sorts behind every run."""
@@ -189,7 +193,8 @@ class Store:
         if rows.height:
             data = rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items())
             self._create(table)
-            write_deltalake(self._path(table), _arrow(data), mode="append", writer_properties=_FILES)
+            files = _RANDOM_FILES if table is Table.SIGNATURES else _FILES
+            write_deltalake(self._path(table), _arrow(data), mode="append", writer_properties=files)
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]

@@ -5,6 +5,8 @@ facts about texts, so it does not matter which run wrote them. Pairs are written
 that mark their texts as compared: whoever is killed in between finds the same pairs again next time.
 """
 
+from functools import cached_property
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -24,23 +26,33 @@ class StoredIndex:
     """The index as a snapshot holds it, for one scheme."""
 
     def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
-        self._signatures = snapshot.scan(Table.SIGNATURES).filter(pl.col("scheme") == scheme.name)
+        self._all = snapshot.scan(Table.SIGNATURES)
+        self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
 
     def identities(self) -> Identities:
         """Texts x 2, in the order of ``keys`` and ``sketches``."""
-        return _identities(self._signatures.select(_IDENTITY).collect(), _IDENTITY)
+        return _identities(self._columns(*_IDENTITY), _IDENTITY)
 
     def keys(self, band: int) -> Keys:
         """One key a text."""
-        column = self._signatures.select(BAND_COLUMNS[band]).collect().to_series()
-        return column.to_numpy().view(np.uint32)
+        return self._columns(BAND_COLUMNS[band]).to_series().to_numpy().view(np.uint32)
 
     def sketches(self) -> Sketches:
         """Texts x PERMUTATIONS."""
-        column = self._signatures.select("sketch").collect().to_series().rechunk()
+        column = self._columns("sketch").to_series().rechunk()
         _, _, data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
         return np.frombuffer(data or b"", dtype=np.uint8).reshape(-1, PERMUTATIONS)
+
+    def _columns(self, *names: str) -> pl.DataFrame:
+        found = self._all.select(names).collect()
+        return found if self._mine is None else found.filter(self._mine)
+
+    @cached_property
+    def _mine(self) -> pl.Series | None:
+        """Which rows are of this scheme; None where all are, as long as nobody tries other thresholds."""
+        mine = self._all.select(pl.col("scheme") == self._name).collect().to_series()
+        return None if mine.all() else mine
 
     def pairs(self) -> tuple[Identities, Identities, Pairs]:
         """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""

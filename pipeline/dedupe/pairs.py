@@ -104,15 +104,7 @@ class InMemory:
 
 def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pairs]:
     """The first row of each text that has words, in ascending order, and the others paired with it."""
-    # The halves of an identity decide together, but hardly ever does the second one have a say.
-    order = np.argsort(identities[:, 0])
-    ordered = identities[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
-    if (ordered[1:, 1] != ordered[:-1, 1])[~new[1:]].any():
-        order = np.lexsort((identities[:, 1], identities[:, 0]))
-        ordered = identities[order]
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    order, new = grouped(identities)
     starts = np.flatnonzero(new)
     firsts = np.minimum.reduceat(order, starts) if len(starts) else order
     first = firsts[np.cumsum(new) - 1]
@@ -121,6 +113,20 @@ def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pai
     left, right = first[copies], order[copies]
     ones = np.ones(len(left))
     return np.sort(order[worded & (order == first)]), Pairs(left, right, ones, ones)
+
+
+def grouped(identities: npt.NDArray[np.uint64]) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """An order of the rows in which equal texts stand together, and where in it another text begins."""
+    # The halves of an identity decide together, but hardly ever does the second one have a say.
+    order = np.argsort(identities[:, 0])
+    ordered = identities[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
+    if (ordered[1:, 1] != ordered[:-1, 1])[~new[1:]].any():
+        order = np.lexsort((identities[:, 1], identities[:, 0]))
+        ordered = identities[order]
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order, new
 
 
 def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) -> tuple[Rows, Rows]:

@@ -16,10 +16,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from pipeline.dedupe.arrays import load, mapped, save
-from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, most_alike, parted, verify
+from pipeline.dedupe.arrays import Scalar, load, mapped, save
+from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted, verify
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
     NO_IDENTITIES,
@@ -43,7 +42,6 @@ _CHUNK_BYTES = 128 * 2**20
 _CHUNK_PAIRS = 250_000
 _FILTER_BITS = 22
 _HALF = np.uint64(32)
-_IDENTITY = ("one", "other")
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 
 
@@ -162,49 +160,49 @@ def _gather(folder: Path, shards: list[Path], scheme: Scheme, index: Index | Non
 
     Returns how many there are, and how many of them are known.
     """
-    entries = _number(folder, shards, index.identities() if index else np.empty((0, 2), dtype=np.uint64))
-    homes = entries.select("shard", "row").to_numpy()
-    save(folder / "identities", entries.select(_IDENTITY).to_numpy())
+    before = index.identities() if index else np.empty((0, 2), dtype=np.uint64)
+    places, homes = _number(folder, shards, before)
     save(folder / "homes", homes)
     save(folder / "bytes", _bytes(shards, homes))
-    places = entries["place"].drop_nulls().to_numpy()
     for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
         rows = homes[len(places) + mine, 1]
         if not np.isin(rows, load(folder / f"rows-{shard:05}", np.int64)).all():
             _save_signatures(folder, shard, sign(Texts.read(shards[shard]).take(rows), scheme), rows)
         save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"rows-{shard:05}", np.int64), rows))
     _lay_out(folder, places, len(shards), index)
-    return entries.height, len(places)
+    return len(homes), len(places)
 
 
-def _number(folder: Path, shards: list[Path], before: Identities) -> pl.DataFrame:
-    """The distinct texts with the shard and row where they come first, and their place in the index, if any.
+def _number(folder: Path, shards: list[Path], before: Identities) -> tuple[Rows, Rows]:
+    """Number the distinct texts: those of the index in its order, then the others as they come.
 
-    Writes the entry of every row, too.
+    Writes the identity of every entry, and the entry of every row. Returns the places in the index of those that it
+    knows, and the shard and row where each entry comes first.
     """
-    parts = [pl.DataFrame(schema={"one": pl.UInt64, "other": pl.UInt64, "shard": pl.Int64, "row": pl.Int64})]
-    for shard, path in enumerate(shards):
-        frame = _identity_frame(load(_identities_file(path), np.uint64, -1, 2))
-        parts.append(frame.with_columns(shard=pl.lit(shard, dtype=pl.Int64), row=pl.int_range(pl.len())))
-    rows = pl.concat(parts)
-    entries = (
-        rows.filter((pl.col("one") != 0) | (pl.col("other") != 0))
-        .unique(_IDENTITY, keep="first", maintain_order=True)
-        .join(_identity_frame(before).with_row_index("place").unique(_IDENTITY, keep="first"), on=_IDENTITY, how="left")
-        .sort("place", "shard", "row", nulls_last=True)
-        .with_row_index("entry")
-    )
-    numbers = rows.join(entries.select(*_IDENTITY, "entry"), on=_IDENTITY, how="left", maintain_order="left")["entry"]
-    start = 0
-    for shard, part in enumerate(parts[1:]):
-        mine = numbers.slice(start, part.height).cast(pl.Int64).fill_null(-1)
-        save(_entries_file(folder, shard), mine.to_numpy())
-        start += part.height
-    return entries
+    parts = [load(_identities_file(path), np.uint64, -1, 2) for path in shards]
+    identities = np.concatenate([before, *parts])
+    starts = np.cumsum([len(before), *map(len, parts)])
+    first, row = _firsts(identities, len(before))
+    named = np.flatnonzero((first == np.arange(len(first))) & (row < len(first)) & identities.any(axis=1))
+    entry = np.full(len(identities), -1, dtype=np.int64)
+    entry[named] = np.arange(len(named))
+    for shard in range(len(parts)):
+        save(_entries_file(folder, shard), entry[first[starts[shard] : starts[shard + 1]]])
+    save(folder / "identities", identities[named])
+    shard_of = np.searchsorted(starts, row[named], side="right") - 1
+    return named[named < len(before)], np.stack([shard_of, row[named] - starts[shard_of]], axis=1)
 
 
-def _identity_frame(identities: Identities) -> pl.DataFrame:
-    return pl.DataFrame({"one": identities[:, 0], "other": identities[:, 1]})
+def _firsts(identities: Identities, before: int) -> tuple[Rows, Rows]:
+    """For each text, where an equal one comes first, and where one does from ``before`` on; the end where none does."""
+    order, new = grouped(identities)
+    starts = np.flatnonzero(new)
+    group = np.cumsum(new) - 1
+    first, row = np.empty_like(order), np.empty_like(order)
+    if len(starts):
+        first[order] = np.minimum.reduceat(order, starts)[group]
+        row[order] = np.minimum.reduceat(np.where(order >= before, order, len(order)), starts)[group]
+    return first, row
 
 
 def _by_shard(shard: Rows, shards: int) -> list[Rows]:
@@ -231,8 +229,8 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     files = [mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1) for shard in range(shards)]
     met: list[Rows] = []
     for band in range(BANDS):
-        keys = np.concatenate([NO_KEYS, *(file[band][part] for file, part in zip(files, new, strict=True))])
-        before = index.keys(band)[places] if index else NO_KEYS
+        keys = np.concatenate([NO_KEYS, *(_chosen(file[band], part) for file, part in zip(files, new, strict=True))])
+        before = _chosen(index.keys(band), places) if index else NO_KEYS
         met.append(_met(before, keys))
         save(folder / f"keys-{band:02}", np.concatenate([before[met[band]], keys]))
     laid_out = np.unique(np.concatenate(met))
@@ -240,9 +238,14 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
         save(folder / f"met-{band:02}", np.searchsorted(laid_out, met[band]))
     sketches = [index.sketches()[places[laid_out]] if index else np.empty((0, PERMUTATIONS), dtype=np.uint8)]
     signed = [mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS) for shard in range(shards)]
-    sketches += [file[part] for file, part in zip(signed, new, strict=True)]
+    sketches += [_chosen(file, part) for file, part in zip(signed, new, strict=True)]
     save(folder / "laid-out", laid_out)
     save(folder / "sketches", np.concatenate(sketches))
+
+
+def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
+    """The rows at some places, which ascend; mostly all of them, which need no copy."""
+    return rows if len(places) == len(rows) else rows[places]
 
 
 def _met(keys: Keys, new: Keys) -> Rows:
@@ -348,15 +351,12 @@ def _known_pairs(folder: Path, known: int, index: Index) -> Pairs:
     A killed search may have left pairs of texts that it did not come to take in: these are found anew.
     """
     left, right, pairs = index.pairs()
-    entries = _identity_frame(mapped(folder / "identities", np.uint64, -1, 2)[:known]).with_row_index("entry")
-    numbers = pl.DataFrame(
-        [
-            _identity_frame(side).join(entries, on=_IDENTITY, how="left", maintain_order="left")["entry"].alias(name)
-            for name, side in (("left", left), ("right", right))
-        ]
-    ).with_row_index("place")
-    # The same pair may so stand there twice. Entries are numbered anew, so either may be the first now.
-    found = numbers.drop_nulls().unique(["left", "right"], keep="first", maintain_order=True)
-    one, other = (found[name].cast(pl.Int64).to_numpy() for name in ("left", "right"))
-    places = found["place"].to_numpy()
-    return Pairs(np.minimum(one, other), np.maximum(one, other), pairs.similarity[places], pairs.answers[places])
+    entries = mapped(folder / "identities", np.uint64, -1, 2)[:known]
+    first, _ = _firsts(np.concatenate([entries, left, right]), 0)
+    one, other = np.split(first[known:], 2)
+    present = np.flatnonzero((one < known) & (other < known))
+    # Entries are numbered anew, so either may be the first now; and what was killed may stand there twice.
+    lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
+    _, once = np.unique((lower << 32) | upper, return_index=True)
+    kept = present[once]
+    return Pairs(lower[once], upper[once], pairs.similarity[kept], pairs.answers[kept])
