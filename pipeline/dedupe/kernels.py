@@ -49,8 +49,9 @@ _SEPARATOR, _LETTER, _LONE, _MARK, _NOTHING = (
 )
 _SHIFT = np.uint32(SIGN_SHIFT)
 _RUN = np.uint32((1 << SIGN_SHIFT) - 1)
-# The lowest bits of a hash table's entry: the left and the right text hold the n-gram, and so in their answers.
+# The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and so in their answers.
 _BOTH, _ANSWER, _BOTH_ANSWERS, _MARKS = np.uint64(0b0011), np.uint64(0b0100), np.uint64(0b1100), np.uint64(0b1111)
+_OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
 
 
 # --- machine words at any place in a byte array ---------------------------------------------------
@@ -430,34 +431,38 @@ def agreements(sketches, left, right, equal):
 def similarities(words, starts, asked, left, right, whole, answers):
     """Write the exact Jaccard similarity of pairs of texts, of the whole ones and of their answers.
 
-    Pairs come as two columns. Where both have no words in their answers these are alike (1); a whole text
-    without words resembles nothing (0).
+    Pairs come as two columns. Those with the same right text should come in a row: it is read once for all of them.
+    Where both texts have no words in their answers these are alike (1); a whole text without words resembles
+    nothing (0).
     """
     longest = 0
     for number in range(len(asked)):
         longest = max(longest, starts[number + 1] - starts[number])
     table = np.zeros(_capacity(2 * longest), dtype=np.uint64)
     slots = np.empty(2 * longest, dtype=np.int64)
-    for pair in range(len(left)):
-        one, other = left[pair], right[pair]
+    pair = 0
+    while pair < len(right):
+        last, longest = pair, 0
+        while last < len(right) and right[last] == right[pair]:
+            longest = max(longest, starts[left[last] + 1] - starts[left[last]])
+            last += 1
         # Only a small part of the table for short texts, so that it stays in the processor's cache.
-        capacity = _capacity(starts[one + 1] - starts[one] + starts[other + 1] - starts[other])
-        used, answered = 0, False
-        for side in range(2):
-            number = other if side else one
+        capacity = _capacity(longest + starts[right[pair] + 1] - starts[right[pair]])
+        first, size, answer = 0, 0, 0
+        for text in range(pair - 1, last):
+            side = 0 if text < pair else 1
+            number = left[text] if side else right[pair]
             start, count = starts[number], starts[number + 1] - starts[number] - 2
-            used = _enter(table, capacity, slots, words, start, asked[number], count, np.uint64(side), used)
-            answered |= count > asked[number]
-        common, either, common_answer, either_answer = 0, 0, 0, 0
-        for number in range(used):
-            mark = table[slots[number]] & _MARKS
-            table[slots[number]] = 0
-            common += mark & _BOTH == _BOTH
-            either += mark & _BOTH != 0
-            common_answer += mark & _BOTH_ANSWERS == _BOTH_ANSWERS
-            either_answer += mark & _BOTH_ANSWERS != 0
-        whole[pair] = common / max(either, 1)
-        answers[pair] = common_answer / max(either_answer, 1) if answered else 1.0
+            used = _enter(table, capacity, slots, words, start, asked[number], count, np.uint64(side), first)
+            alone, common, answer_alone, answer_common = _tally(table, slots, first, used, np.uint64(side))
+            if side:
+                _leave(table, slots, first, used)
+                whole[text] = common / max(size + alone, 1)
+                answers[text] = answer_common / (answer + answer_alone) if answer + answer_alone else 1.0
+            else:
+                first, size, answer = used, alone, answer_alone
+        table[slots[:first]] = 0
+        pair = last
 
 
 @_inlined
@@ -471,13 +476,13 @@ def _capacity(entries):
 
 @_inlined
 def _enter(table, capacity, slots, words, start, asked, count, side, used):
-    """Enter the n-grams of a text, those within its answer marked; returns the number of slots in use.
+    """Enter the n-grams of a text, those within its answer marked; lists their slots from ``used`` on.
 
     An entry is an n-gram but for its lowest bits, which say what holds it. An answer of fewer words than an
-    n-gram has one of its own.
+    n-gram has one of its own. Returns the end of the list.
     """
     answered, grams = count - asked, _grams_of(count)
-    last = np.uint64(capacity - 1)
+    last, own = np.uint64(capacity - 1), _OWN << side
     for number in range(grams + (1 if 0 < answered < SHINGLE_WORDS else 0)):
         at = number if number < grams else asked
         mark = _ONE << side if number < grams else np.uint64(0)
@@ -487,12 +492,34 @@ def _enter(table, capacity, slots, words, start, asked, count, side, used):
         slot = (gram >> np.uint64(8)) & last
         while table[slot] != 0 and (table[slot] ^ gram) & ~_MARKS:
             slot = (slot + _ONE) & last
-        if table[slot] == 0:
-            table[slot] = gram & ~_MARKS
+        entry = table[slot]
+        if not entry & own:
             slots[used] = slot
             used += 1
-        table[slot] |= mark
+        table[slot] = entry | (gram & ~_MARKS) | mark
     return used
+
+
+@_inlined
+def _tally(table, slots, first, used, side):
+    """Count the n-grams in some slots, of which this side holds each: those that it alone holds and the common ones,
+    and so in answers."""
+    alone, common, answer_alone, answer_common = 0, 0, 0, 0
+    for at in range(first, used):
+        mark = table[slots[at]]
+        alone += mark & _BOTH == _ONE << side
+        common += mark & _BOTH == _BOTH
+        answer_alone += mark & _BOTH_ANSWERS == _ANSWER << side
+        answer_common += mark & _BOTH_ANSWERS == _BOTH_ANSWERS
+    return alone, common, answer_alone, answer_common
+
+
+@_inlined
+def _leave(table, slots, first, used):
+    """Take the second text's marks out of some slots, and n-grams that only it holds."""
+    for at in range(first, used):
+        entry = table[slots[at]] & ~_SECOND_TEXT
+        table[slots[at]] = entry if entry & _MARKS else np.uint64(0)
 
 
 # --- words in a row -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Pairs of similar texts: signatures propose them, the exact Jaccard similarity decides."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from pipeline.dedupe.texts import Rows, Texts
 
 Shares = npt.NDArray[np.float64]
 _BUFFER = 2**20
-_PAIRS_AT_ONCE = 4_000
+_BYTES_AT_ONCE = 64 * 2**20
+"""Text whose words are hashed at once to verify pairs; the hashes take up to four times as much."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -147,7 +149,11 @@ def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
 
 def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """The pairs of several bands, each once; of a row with more than ``MOST_LIKES`` earlier ones the most promising."""
-    codes = np.unique(np.concatenate(parts))
+    codes = np.concatenate(parts)
+    codes.sort()
+    once = np.ones(len(codes), dtype=np.bool_)
+    np.not_equal(codes[1:], codes[:-1], out=once[1:])
+    codes = codes[once]
     left, right = parted(codes)
     crowded = np.flatnonzero((np.bincount(right) > MOST_LIKES)[right])
     if not len(crowded):
@@ -181,11 +187,33 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     """The exact similarities of pairs of rows."""
     whole, answers = np.empty(len(left)), np.empty(len(left))
 
-    def work(part: slice) -> None:
-        rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
+    def work(part: Rows) -> None:
+        rows = _rows(texts, left[part], right[part])
+        places = np.empty(len(texts), dtype=np.int64)
+        places[rows] = np.arange(len(rows))
         words = texts.words(rows)
-        one, other = np.split(places, 2)
-        kernels.similarities(words.hashes, words.starts, words.asked, one, other, whole[part], answers[part])
+        found = np.empty((2, len(part)))
+        one, other = places[left[part]], places[right[part]]
+        kernels.similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
+        whole[part], answers[part] = found
 
-    in_threads(work, [slice(at, at + _PAIRS_AT_ONCE) for at in range(0, len(left), _PAIRS_AT_ONCE)])
+    # In a crowd each text has many pairs: so those of one text lie together, and as much text as may be is read at once.
+    parts = np.array_split(np.argsort(right, kind="stable"), os.cpu_count() or 1)
+    in_threads(work, [piece for part in parts for piece in _pieces(texts, left, right, part)])
     return Pairs(left, right, whole, answers)
+
+
+def _pieces(texts: Texts, left: Rows, right: Rows, part: Rows) -> Iterator[Rows]:
+    """Some of the pairs in pieces whose texts fit into memory together."""
+    if len(part) > 1 and texts.sizes[_rows(texts, left[part], right[part])].sum() > _BYTES_AT_ONCE:
+        for half in np.array_split(part, 2):
+            yield from _pieces(texts, left, right, half)
+    elif len(part):
+        yield part
+
+
+def _rows(texts: Texts, left: Rows, right: Rows) -> Rows:
+    """The rows of some pairs, each once."""
+    seen = np.zeros(len(texts), dtype=np.bool_)
+    seen[left] = seen[right] = True
+    return np.flatnonzero(seen)
