@@ -197,7 +197,7 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
         kernels.similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
         whole[part], answers[part] = found
 
-    # In a crowd each text has many pairs: so those of one text lie together, and as much text as may be is read at once.
+    # In a crowd each text has many pairs: those of one lie together, and as much text as may be is read at once.
     parts = np.array_split(np.argsort(right, kind="stable"), os.cpu_count() or 1)
     in_threads(work, [piece for part in parts for piece in _pieces(texts, left, right, part)])
     return Pairs(left, right, whole, answers)

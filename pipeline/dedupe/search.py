@@ -37,9 +37,9 @@ from pipeline.tables import BANDS
 T = TypeVar("T")
 R = TypeVar("R")
 _BANDS_AT_ONCE = 4
-_CHUNK_BYTES = 128 * 2**20
+_CHUNK_BYTES = 256 * 2**20
 """Text that is read at once to verify pairs."""
-_CHUNK_PAIRS = 250_000
+_CHUNK_PAIRS = 500_000
 _FILTER_BITS = 22
 _HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
@@ -93,7 +93,7 @@ class Found:
     def signatures(self, start: int, stop: int) -> tuple[Keys, Sketches]:
         """Keys (BANDS x entries) and sketches (entries x PERMUTATIONS) of new entries, from ``known`` on."""
         part = slice(start - self.count, stop - self.count or None)
-        keys = np.stack([mapped(self.folder / f"keys-{band:02}", np.uint32)[part] for band in range(BANDS)])
+        keys = np.stack([_new_keys(self.folder, len(self.shards), band)[part] for band in range(BANDS)])
         return keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
@@ -118,7 +118,7 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
     each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
     count, known = _gather(folder, shards, scheme, index)
     groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
-    proposed = each(partial(_propose, folder=folder, need=scheme.need), groups)
+    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
     left, right = _entries_of(folder, proposed, known, count)
     chunks = [(left[part], right[part]) for part in _chunks(folder, left, right)]
     least = scheme.threshold - NEAR_MISS
@@ -220,27 +220,35 @@ def _bytes(shards: list[Path], homes: Rows) -> Rows:
 
 
 def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> None:
-    """Write what the search of each band reads: the keys, whose they are, and the sketches.
+    """Write what the search of each band reads beside the signatures of the new texts: known keys, and all sketches.
 
     Of known texts only those are laid out that share a key with a new one, or a small batch would cost as much as the
     whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
-    new = [load(folder / f"new-{shard:05}", np.int64) for shard in range(shards)]
-    files = [mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1) for shard in range(shards)]
     met: list[Rows] = []
     for band in range(BANDS):
-        keys = np.concatenate([NO_KEYS, *(_chosen(file[band], part) for file, part in zip(files, new, strict=True))])
-        before = _chosen(index.keys(band), places) if index else NO_KEYS
-        met.append(_met(before, keys))
-        save(folder / f"keys-{band:02}", np.concatenate([before[met[band]], keys]))
+        keys = _chosen(index.keys(band), places) if index else NO_KEYS
+        met.append(_met(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
+        save(folder / f"known-keys-{band:02}", keys[met[band]])
     laid_out = np.unique(np.concatenate(met))
     for band in range(BANDS):
         save(folder / f"met-{band:02}", np.searchsorted(laid_out, met[band]))
-    sketches = [index.sketches()[places[laid_out]] if index else np.empty((0, PERMUTATIONS), dtype=np.uint8)]
-    signed = [mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS) for shard in range(shards)]
-    sketches += [_chosen(file, part) for file, part in zip(signed, new, strict=True)]
     save(folder / "laid-out", laid_out)
-    save(folder / "sketches", np.concatenate(sketches))
+    with (folder / "sketches").open("wb") as file:
+        if index:
+            index.sketches()[places[laid_out]].tofile(file)
+        for shard in range(shards):
+            signed = mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS)
+            np.ascontiguousarray(_chosen(signed, load(folder / f"new-{shard:05}", np.int64))).tofile(file)
+
+
+def _new_keys(folder: Path, shards: int, band: int) -> Keys:
+    """The keys of the new texts in one band, in their order."""
+    found = [NO_KEYS]
+    for shard in range(shards):
+        keys = mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1)[band]
+        found.append(_chosen(keys, load(folder / f"new-{shard:05}", np.int64)))
+    return np.concatenate(found)
 
 
 def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
@@ -250,8 +258,6 @@ def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
 
 def _met(keys: Keys, new: Keys) -> Rows:
     """The places of the keys that are among the new ones."""
-    if not len(keys) or not len(new):
-        return np.empty(0, dtype=np.int64)
     # A table that says no for nearly all of them is many times as fast as sorting them.
     shift = np.uint32(32 - _FILTER_BITS)
     seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
@@ -266,15 +272,15 @@ def _entries_file(folder: Path, shard: int) -> Path:
 
 
 # --- propose --------------------------------------------------------------------------------------
-def _propose(bands: Sequence[int], folder: Path, need: int) -> Path:
+def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path:
     """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
     sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
     known = len(mapped(folder / "laid-out", np.int64))
 
     def of_band(band: int) -> npt.NDArray[np.uint64]:
-        keys, met = load(folder / f"keys-{band:02}", np.uint32), load(folder / f"met-{band:02}", np.int64)
-        owners = np.concatenate([met, np.arange(known, len(sketches))]).astype(np.uint64)
-        return band_pairs((keys.astype(np.uint64) << _HALF) | owners, sketches, need, known)
+        keys = np.concatenate([load(folder / f"known-keys-{band:02}", np.uint32), _new_keys(folder, shards, band)])
+        owners = np.concatenate([load(folder / f"met-{band:02}", np.int64), np.arange(known, len(sketches))])
+        return band_pairs((keys.astype(np.uint64) << _HALF) | owners.astype(np.uint64), sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
     save(path, most_alike(in_threads(of_band, bands), sketches))

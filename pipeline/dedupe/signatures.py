@@ -36,9 +36,9 @@ MOST_LIKES = 64
 """Earlier texts that one is compared with at most, all bands together: those whose sketches are most like its own."""
 NEAR_MISS = 0.1
 """Pairs that miss the threshold by no more than this are kept for people to see; not all of them are found."""
-_DEVIATIONS = 3.5
-"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 2 pairs in 10,000
-that are just at the threshold."""
+_DEVIATIONS = 3.2
+"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 6 pairs in 10,000
+that are just at the threshold, at most."""
 _MISSED = 0.001
 _SEED = 0x5DEECE66D
 NO_IDENTITIES: Identities = np.empty(0, dtype=np.uint64)

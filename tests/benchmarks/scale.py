@@ -1,6 +1,6 @@
 """How our own engine grows: a million rows and three, a batch into an index, one template, a cold start.
 
-All numbers are the least of two rounds, whose members take turns.
+All numbers are the least of three rounds, whose members take turns.
 """
 
 import shutil
@@ -13,14 +13,14 @@ from ours import run_ours
 from tables import Results, verdict
 
 MILLION, BATCH, FEW, MANY, TINY = 1_000_000, 50_000, 10_000, 200_000, 1_000
-ROUNDS = 2
+ROUNDS = 3
 _GROWTH, _MEMORY, _BATCH_SHARE, _TEMPLATE_GROWTH, _COLD_SECONDS = 3.2, 2_500, 1 / 6, 25, 3
 """The targets."""
 Row = tuple[str, ...]
 
 
 def scale(cache: Path, warm: Path) -> Results:
-    """Measure all of it; ten minutes.
+    """Measure all of it; fifteen minutes.
 
     Args:
         cache: a folder for the corpora (2 GB).
@@ -28,10 +28,12 @@ def scale(cache: Path, warm: Path) -> Results:
     """
     return Results(
         "Scale: our own engine",
-        ("what", "CPU s", "wall s", "MB", "against", "target", "verdict"),
+        ("what", "CPU s", "in the kernel", "wall s", "MB", "against", "target", "verdict"),
         [*_growth(cache, warm), *_batches(cache, warm), *_templates(cache, warm), *_cold_start(cache)],
-        "The least CPU of two rounds. The batch: the text files of the first million rows lie there, as they would in "
-        "a run that has just read them; in the line below it they are written and their words hashed again, too.",
+        "The least CPU of three rounds. In the kernel: the part of it that the operating system takes, most of it to "
+        "hand out memory; on a virtual machine that is several times as slow for memory that the host took back. The "
+        "batch: the text files of the first million rows lie there, as they would in a run that has just read them; in "
+        "the line below it they are written and their words hashed again, too.",
     )
 
 
@@ -40,11 +42,15 @@ def _growth(cache: Path, warm: Path) -> list[Row]:
     parts = {size: corpus(cache, size).parts for size in sizes}
     rounds = [{size: run_ours("goldleaf-streamed", warm, parts[size])[0] for size in sizes} for _ in range(ROUNDS)]
     one, three = (min((taken[size] for taken in rounds), key=_cpu) for size in sizes)
-    growth = three.cpu / one.cpu
+    growth, without = three.cpu / one.cpu, three.user / one.user
+    against = f"{growth:.2f} x of 1M; {without:.2f} x without the kernel"
     return [
         _row("1M rows, streamed", one),
-        _row("3M rows, streamed", three, f"{growth:.2f} x of 1M", f"<= {_GROWTH} x", verdict(growth, _GROWTH)),
-        ("memory at 3M rows", "", "", f"{three.memory:,}", "", f"<= {_MEMORY:,} MB", verdict(three.memory, _MEMORY)),
+        _row("3M rows, streamed", three, against, f"<= {_GROWTH} x", verdict(growth, _GROWTH)),
+        (
+            *("memory at 3M rows", "", "", "", f"{three.memory:,}", ""),
+            *(f"<= {_MEMORY:,} MB", verdict(three.memory, _MEMORY)),
+        ),
     ]
 
 
@@ -118,4 +124,4 @@ def _cpu(spent: Spent) -> float:
 
 def _row(what: str, spent: Spent, against: str = "", target: str = "", met: str = "") -> Row:
     memory = f"{spent.memory:,}" if isinstance(spent, Measured) else ""
-    return (what, f"{spent.cpu:.2f}", f"{spent.wall:.2f}", memory, against, target, met)
+    return (what, f"{spent.cpu:.2f}", f"{spent.system:.2f}", f"{spent.wall:.2f}", memory, against, target, met)
