@@ -158,5 +158,5 @@ def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str
     import importlib
 
     story: Callable[..., Any] = getattr(importlib.import_module(f"flows.{verb}"), verb)
-    engine: Engine = Inline(progress)
+    engine: Engine = Inline(progress, context.dataset.config.engine.workers)
     return story(context, engine, **arguments)

@@ -12,11 +12,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.engine import Engine
+from flows.engine import Advance, Engine
 from pipeline.alike import find_alike
-from pipeline.assess import Assessed, assess, open_cases, prepare, write_shards
+from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, rejections, unkeyed, unsent
 from pipeline.contamination import reject_contaminated
+from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
 from pipeline.duplicates import similarities
 from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
@@ -110,7 +111,14 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         store.clear_work()
         run = context.new_run(Verb.CURATE)
         with engine.progress.step("reading the sources") as advance:
-            read = engine.run(ingest, store, config.sources, context.dataset.folder, run.id, advance)
+            read = engine.run(
+                ingest,
+                store,
+                config.sources,
+                context.dataset.folder,
+                run.id,
+                _expecting(engine, context.dataset, advance),
+            )
             evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id)
         decided, assessed, funnel = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
         review = _review(context, engine, run.id) if push else _waiting(context)
@@ -134,6 +142,20 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Advance:
+    """Tell the engine as soon as there is more to check than one worker checks at a time."""
+    read = 0
+
+    def on_rows(rows: int) -> None:
+        nonlocal read
+        read += rows
+        if read > FEW_ROWS:
+            engine.expect(partial(warm_up, dataset))
+        advance(rows)
+
+    return on_rows
 
 
 def _left(read: Ingested) -> list[str]:
@@ -201,9 +223,9 @@ def decide(
     store = context.store
     snapshot = store.snapshot()
     folder = store.work(run.id)
-    shards = engine.run(write_shards, snapshot, folder)
+    shards = engine.run(write_shards, snapshot, folder, context.dataset.config.engine.workers)
     with engine.progress.step("checking rows") as advance:
-        prepared = engine.map(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
+        prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from flows.processes import Processes
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -57,6 +59,12 @@ class Engine(Protocol):
         ``done`` is told each result in this order, as soon as it is there.
         """
 
+    def spread(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = _nothing) -> list[R]:
+        """The same for a step that is Python code, and so keeps no more than one core busy by itself."""
+
+    def expect(self, first: Callable[[], object]) -> None:
+        """There will be much to spread: start in the background what that needs, and let it do something first."""
+
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Tell the world that something happened, such as ``dataset.published``."""
 
@@ -65,10 +73,14 @@ class Engine(Protocol):
 
 
 class Inline:
-    """Runs every step here and now: no server, no waiting."""
+    """Runs every step here and now: no server, no waiting.
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    A step that is spread runs in ``workers`` processes, this one among them.
+    """
+
+    def __init__(self, progress: Progress | None = None, workers: int = 1) -> None:
         self._progress = progress or Silent()
+        self._processes = Processes(workers - 1)
 
     @property
     def progress(self) -> Progress:
@@ -90,6 +102,14 @@ class Inline:
             results.append(step(item))
             done(results[-1])
         return results
+
+    def spread(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = _nothing) -> list[R]:
+        """Call the step on one item after the other, in several processes if there is more than one item."""
+        return self._processes.map(step, items, done) if len(items) > 1 else self.map(step, items, done)
+
+    def expect(self, first: Callable[[], object]) -> None:
+        """Start the worker processes."""
+        self._processes.start(first)
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Nobody listens inline."""

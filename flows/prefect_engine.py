@@ -85,6 +85,15 @@ class PrefectEngine:
             done(results[-1])
         return results
 
+    def spread(
+        self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
+    ) -> list[R]:
+        """The same as ``map``: on threads, if there is no Dask."""
+        return self.map(step, items, done)
+
+    def expect(self, first: Callable[[], object]) -> None:
+        """Nothing to start: the first task does."""
+
     @cached_property
     def _runner(self) -> TaskRunner[Any]:
         # Not the flow's own runner: its kind and width are fixed before the flow has read its dataset.yaml.

@@ -3,14 +3,14 @@
 The texts go to files, shard by shard; the search runs over them, and the index takes the new ones in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pipeline.answers import Answers
 from pipeline.decisions import from_frame
 from pipeline.dedupe.index import StoredIndex, take_in
 from pipeline.dedupe.search import Found, Map, search
@@ -18,14 +18,11 @@ from pipeline.dedupe.signatures import Scheme
 from pipeline.dedupe.texts import Texts
 from pipeline.normalise import input_texts
 from pipeline.store import Snapshot
-from pipeline.triage import Case
+from pipeline.triage import Case, Standing
 from pipeline.validate import Prepared
-from schemas.field import JsonValue, TargetField, ValueType
 from schemas.record import Decision
 from schemas.task import Task
 
-WRITTEN_WORDS = 20
-"""An answer of so many words is written, not chosen or copied: another that is nearly the same is as good."""
 _TEXTS_A_SHARD = 100_000
 
 
@@ -87,7 +84,7 @@ def find_alike(
     numbers = _numbers(inputs)
     behind = len(cases) + len(gone)
     revisions = [(decision.record_id, decision.revision) for decision in gone]
-    whole, rows = _find_whole(cases, snapshot, task, threshold, folder, each)
+    whole, rows = _find_whole(cases, prepared, snapshot, task, threshold, folder, each)
     return Alike(
         inputs=inputs,
         texts=numbers[: len(cases)],
@@ -114,18 +111,31 @@ def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
 
 
 def _find_whole(
-    cases: Sequence[Case], snapshot: Snapshot, task: type[Task], threshold: float, folder: Path, each: Map
+    cases: Sequence[Case],
+    prepared: Sequence[Prepared],
+    snapshot: Snapshot,
+    task: type[Task],
+    threshold: float,
+    folder: Path,
+    each: Map,
 ) -> tuple[Found | None, list[int]]:
     rows: list[int] = []
-    asked, answered = [], []
-    for row, case in enumerate(cases):
-        if answer := written_answer(case.targets, task.task_targets()):
-            rows.append(row)
-            asked.append("\n".join(input_texts(task, case.inputs)))
-            answered.append(answer)
-    if not rows:
-        return None, rows
-    return _search("whole", _write(folder / "whole", asked, answered), snapshot, threshold, folder, each), rows
+    shards: list[Path] = []
+    answers, start = Answers(task), 0
+    for number, part in enumerate(prepared):
+        mine = cases[start : start + part.rows]
+        if any(case.human is Standing.LABELED for case in mine):
+            # People's answers stand in the place of the rows' own.
+            texts = {row: written for row, case in enumerate(mine) if (written := answers.written(case.targets))}
+            asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]
+            shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))
+            rows += [start + row for row in texts]
+        elif part.whole.exists():
+            shards.append(part.whole)
+            writes = pl.read_parquet(part.path, columns=["writes"])["writes"]
+            rows += (writes.arg_true() + start).to_list()
+        start += part.rows
+    return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows
 
 
 def _written_numbers(found: Found | None, rows: list[int], cases: int) -> list[int]:
@@ -134,25 +144,6 @@ def _written_numbers(found: Found | None, rows: list[int], cases: int) -> list[i
         written[rows] = _numbers(found)
     numbers: list[int] = written.tolist()
     return numbers
-
-
-def written_answer(targets: dict[str, JsonValue] | None, fields: Sequence[TargetField]) -> str:
-    """The texts of an answer that are long enough to be written ones; "" where there are none."""
-    return "\n".join(text for _, text in _written(targets, fields))
-
-
-def chosen_answer(targets: dict[str, Any], fields: Sequence[TargetField]) -> dict[str, Any]:
-    """The rest of an answer."""
-    written = {name for name, _ in _written(targets, fields)}
-    return {name: value for name, value in targets.items() if name not in written}
-
-
-def _written(targets: dict[str, JsonValue] | None, fields: Sequence[TargetField]) -> Iterator[tuple[str, str]]:
-    for field in fields if targets else ():
-        value = targets.get(field.name) if targets else None
-        # Counting blanks is enough, and quick: it is no matter of a word more or less.
-        if field.type is ValueType.TEXT and isinstance(value, str) and value.count(" ") >= WRITTEN_WORDS - 1:
-            yield field.name, value
 
 
 def _write(path: Path, asked: Sequence[str], answered: Sequence[str] | None = None) -> list[Path]:

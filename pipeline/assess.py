@@ -1,19 +1,20 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
+import math
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from pipeline.alike import Alike, chosen_answer
-from pipeline.cases import build_cases, is_candidate, is_kept, pasts, rendered, standing
+from pipeline.alike import Alike
+from pipeline.answers import Answers
+from pipeline.cases import as_chat, build_cases, is_kept, pasts, standing
 from pipeline.compare import compare
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.errors import ConfigError
-from pipeline.measure import Counting
+from pipeline.measure import count_tokens
 from pipeline.screen import screen
 from pipeline.store import Snapshot, write_work
 from pipeline.tables import Verb
@@ -23,28 +24,38 @@ from pipeline.validate import RECORD_COLUMNS, Prepared, prepare_shard, target_te
 from schemas.dataset import Action, Dataset, OnConflict, Screen
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
-from schemas.record import stable_hash
 from schemas.task import Kind, Task
 
 SHARD_ROWS = 50_000
-"""What one worker prepares at a time; people see how far a run is by the shards that are done."""
+"""What one worker prepares at a time at most; people see how far a run is by the shards that are done."""
+FEW_ROWS = 10_000
+"""Fewer are not worth another worker."""
+_SHARDS_A_WORKER = 4
+"""Of a corpus that fits: then no worker waits long for the last one."""
 _SEED = 17
 
 
-def write_shards(snapshot: Snapshot, folder: Path) -> list[Path]:
-    """Write the current records, with their stable ``order``, to Parquet shards of about 50,000 rows."""
+def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
+    """Write the current records, with their stable ``order``, to Parquet shards for so many workers."""
     records = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
     current = records.select(RECORD_COLUMNS).collect()
+    even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
+    size = min(max(even, FEW_ROWS), SHARD_ROWS)
     shards: list[Path] = []
-    for start in range(0, current.height, SHARD_ROWS):
+    for start in range(0, current.height, size):
         shards.append(folder / f"records-{len(shards):05}.parquet")
-        write_work(current.slice(start, SHARD_ROWS), shards[-1])
+        write_work(current.slice(start, size), shards[-1])
     return shards
 
 
 def prepared_path(shard: Path) -> Path:
     """Where the prepared rows of a shard of records go."""
     return shard.with_name(shard.name.replace("records-", "prepared-"))
+
+
+def warm_up(dataset: LoadedDataset) -> None:
+    """Load what a worker needs to prepare shards, before there are any."""
+    count_tokens(["a word"], dataset.config.measure.encoding)
 
 
 def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
@@ -100,12 +111,12 @@ def _answers_by_input(cases: list[Case], field: str) -> dict[str, set[str]]:
 
 
 def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
-    fields = task.task_targets()
+    fields, answers = task.task_targets(), Answers(task)
     for case in cases:
         if case.targets is None or case.human is not Standing.NOTHING or not is_kept(case):
             continue
         # Written answers are not copied from the text.
-        if copied := chosen_answer(case.targets, fields):
+        if copied := answers.chosen(case.targets):
             case.doubts += ungrounded(_text(case), copied, fields)
     return ""
 
@@ -128,54 +139,30 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
     limit = config.measure.max_tokens
     if limit is None:
         return
-    # No token is shorter than a byte, so most rows need no count to be known as short.
-    doubtful = [case for case in cases if not case.rejects and len(rendered(case, task).encode()) > limit]
-    _tokens(doubtful, task, config)
-    for case in doubtful:
-        if case.tokens is not None and case.tokens > limit:
+    _count([case for case in cases if case.human is Standing.LABELED and not case.rejects], task, config)
+    for case in cases:
+        if not case.rejects and case.tokens is not None and case.tokens > limit:
             case.rejects.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
 
 
-def count_ahead(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Begin to count the tokens of all cases that may be kept: comparing leaves a core free."""
-    counting = Counting(config.measure.encoding, config.engine.workers)
-    for case in cases:
-        if is_candidate(case) and case.counting is None:
-            # What cannot be written as a chat is an error only if it is kept.
-            with suppress(ConfigError):
-                _count(case, rendered(case, task), counting, config)
-
-
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Set the tokens of prompt and answer of the kept cases; others have none, but for those that are too long."""
-    _tokens([case for case in cases if is_kept(case)], task, config)
+    """See that the kept cases have their tokens of prompt and answer; others have none, but for those too long."""
+    _count([case for case in cases if is_kept(case)], task, config)
     for case in cases:
         if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejects):
-            case.tokens, case.rendering = None, ""
+            case.tokens = None
 
 
-def _tokens(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Set the tokens of some cases."""
-    counting = Counting(config.measure.encoding, config.engine.workers)
-    for case in cases:
-        if case.counting is None:
-            _count(case, rendered(case, task), counting, config)
-    found: dict[str, int] = {}
-    for one in {id(case.counting): case.counting for case in cases}.values():
-        found |= one.result() if one else {}
-    for case in cases:
-        if case.tokens is None:
-            case.tokens = found[case.rendering]
+def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Count the tokens of those cases whose answer was not counted with the row.
 
-
-def _count(case: Case, text: str, counting: Counting, config: Dataset) -> None:
-    """Have a case counted, unless an earlier run has counted these very words in this encoding."""
-    rendering = stable_hash(config.measure.encoding, text)
-    if case.rendering != rendering:
-        case.rendering, case.tokens = rendering, None
-    if case.tokens is None:
-        counting.add(rendering, text)
-    case.counting = counting
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    uncounted = [case for case in cases if case.tokens is None]
+    counts = count_tokens([as_chat(case, task) for case in uncounted], config.measure.encoding)
+    for case, tokens in zip(uncounted, counts, strict=True):
+        case.tokens = tokens
 
 
 @dataclass(frozen=True)
@@ -210,7 +197,6 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
             case.judged, case.doubt, case.doubts = False, None, []
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
-    count_ahead(cases, task, config)
     return cases
 
 

@@ -108,7 +108,7 @@ def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, int, int]]
 def unsent(snapshot: Snapshot, questions: Iterable[Decision], task: type[Task]) -> int:
     """How many of some questions were never sent to Label Studio."""
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
-    return sum(question_key(asked, task) not in sent for asked in questions)
+    return sum(not sent or question_key(asked, task) not in sent for asked in questions)
 
 
 class Rejection(BaseModel):

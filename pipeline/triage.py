@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from pipeline.measure import Counting
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
@@ -66,9 +65,6 @@ class Case:
     doubt: float | None = None
     suggestion: dict[str, JsonValue] | None = None
     tokens: int | None = None
-    rendering: str = ""
-    counting: Counting | None = None
-    """What counts its tokens meanwhile."""
     human: Standing = Standing.NOTHING
     human_reasons: list[Reason] = field(default_factory=list)
     past_route: Routed | None = None
@@ -341,5 +337,4 @@ def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Deci
         group=case.group,
         bound=case.bound or "",
         tokens=case.tokens,
-        rendering=case.rendering,
     )

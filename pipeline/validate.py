@@ -1,6 +1,7 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,18 @@ from typing import Any
 import orjson
 import polars as pl
 
+from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
 from pipeline.dedupe.texts import Texts
 from pipeline.ingest import field_value
+from pipeline.measure import count_tokens
 from pipeline.normalise import input_texts, match_key, normalise_row, texts_key
 from pipeline.screen import screen, suspects
 from pipeline.store import write_work
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
 from schemas.field import JsonValue
-from schemas.task import Parsed
+from schemas.task import Parsed, Task
 
 RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
 """What is needed of a record, and its place among the others as ``order``."""
@@ -26,21 +29,30 @@ PREPARED = pl.Schema(
         "record_id": pl.String(),
         "revision": pl.String(),
         "order": pl.Int64(),
-        # What it shares with others of its group, one entry a field of split.group_by.
-        "partitions": pl.List(pl.String()),
+        # What it shares with others of its group, as a JSON list with an entry a field of split.group_by.
+        "partitions": pl.String(),
         "fixed_split": pl.String(),
         # The form in which equal inputs are equal.
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
+        # Of the targets: the form in which equal ones are equal, the same of what is not written, whether anything is.
+        "answer": pl.String(),
+        "chosen": pl.String(),
+        "writes": pl.Boolean(),
+        # Of prompt and answer; none where the task's own code fails.
+        "tokens": pl.Int64(),
         # JSON lists of reasons: why it is rejected, why a person must look.
         "rejects": pl.String(),
         "holds": pl.String(),
     }
 )
-_WITH_TEXT = pl.Schema(PREPARED | {"text": pl.String()})
-_FOUND = _WITH_TEXT.names()[3:]
-"""The columns that follow from the raw row."""
+_WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "written": pl.String()})
+_FOUND = [
+    *("partitions", "fixed_split", "key", "inputs", "targets", "answer", "chosen", "writes", "rejects", "holds"),
+    *("text", "written"),
+]
+"""The columns that follow from one raw row."""
 _BLOCK_ROWS = 5_000
 """Rows that are parsed before they are screened together."""
 
@@ -52,6 +64,8 @@ class Prepared:
     path: Path
     texts: Path
     """The inputs of each row, as texts to compare."""
+    whole: Path
+    """The inputs and written answers of the rows that have any; no file where none has."""
     rows: int
     readable: int
     """Rows that are objects with fields."""
@@ -70,11 +84,14 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
         fields = dataset.config.split.group_by
         grouping |= {name for name in fields if any(field_value(raw, name) is not None for raw in present)}
         blocks.append(_prepare(block, raws, dataset))
-    frame = pl.concat([pl.DataFrame(schema=_WITH_TEXT), *blocks], rechunk=True)
-    write_work(frame.drop("text"), out)
-    texts = out.with_suffix(".arrow")
+    frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
+    write_work(frame.drop("text", "written"), out)
+    texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
     Texts.of(frame["text"]).write(texts)
-    return Prepared(out, texts, frame.height, readable, frozenset(grouping))
+    writing = frame.select("text", "written").filter(frame["writes"])
+    if writing.height:
+        Texts.of(writing["text"], writing["written"]).write(whole)
+    return Prepared(out, texts, whole, frame.height, readable, frozenset(grouping))
 
 
 def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:
@@ -86,36 +103,63 @@ def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset
         None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
         for raw, place in zip(raws, places, strict=True)
     ]
-    group_by = dataset.config.split.group_by
+    group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
     rows = [
         (
-            [] if raw is None else partitions_of(raw, group_by),
+            orjson.dumps(partitions_of(raw, group_by)).decode() if group_by and raw is not None else "[]",
             place.split if place else None,
-            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset)),
+            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset.task, answers)),
         )
         for raw, place, parsed, error in zip(raws, places, seen, block["error"], strict=True)
     ]
-    found = pl.DataFrame(rows, schema={name: _WITH_TEXT[name] for name in _FOUND}, orient="row")
-    return block.select("record_id", "revision", "order").hstack(_screened(found, seen, dataset))
+    # By columns: row by row, polars takes several times as long.
+    columns = dict(zip(_FOUND, zip(*rows, strict=True), strict=True))
+    found = pl.DataFrame(columns, schema={name: _WITH_TEXTS[name] for name in _FOUND})
+    found = _screened(found, seen, dataset).with_columns(tokens=_tokens(seen, dataset))
+    return block.select("record_id", "revision", "order").hstack(found).select(_WITH_TEXTS.names())
 
 
-def _nothing(rejects: str) -> tuple[str | None, ...]:
-    return ("", None, None, rejects, "[]", "")
+def _nothing(rejects: str) -> tuple[str | bool | None, ...]:
+    return ("", None, None, None, "", False, rejects, "[]", "", "")
 
 
-def _outcome(parsed: Parsed, dataset: LoadedDataset) -> tuple[str | None, ...]:
+def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
     """What a readable row is before it is screened: the last columns of ``_FOUND``."""
     if parsed.problems:
         return _nothing(_json(parsed.problems))
-    texts = list(input_texts(dataset.task, parsed.inputs))
+    texts = list(input_texts(task, parsed.inputs))
+    written = answers.written(parsed.targets)
     return (
         texts_key(texts),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
+        answers.key(parsed.targets),
+        answers.chosen_key(parsed.targets) if written else "",
+        bool(written),
         "[]",
         _json(parsed.doubts),
         "\n".join(texts),
+        written,
     )
+
+
+def _tokens(seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.Series:
+    """The tokens of the rows that can be written as a chat; what cannot is an error only if it is kept."""
+    texts: dict[int, str] = {}
+    for row, parsed in enumerate(seen):
+        if parsed is not None and not parsed.problems:
+            with suppress(Exception):
+                texts[row] = rendered(dataset.task, parsed.inputs, parsed.targets)
+    found: list[int | None] = [None] * len(seen)
+    for row, tokens in zip(texts, count_tokens(list(texts.values()), dataset.config.measure.encoding), strict=True):
+        found[row] = tokens
+    return pl.Series(found, dtype=PREPARED["tokens"])
+
+
+def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None) -> str:
+    """The prompt, and the answer if there is one, whose tokens count."""
+    messages = [message.content for message in task.task_prompt(inputs)]
+    return "\n".join([*messages, task.task_answer(targets)] if targets is not None else messages)
 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:

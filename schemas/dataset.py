@@ -272,7 +272,7 @@ class EngineChoice(Part):
     the address of a Dask scheduler such as ``tcp://10.0.0.5:8786``. All its workers must see the home and the
     dataset's folder under the same paths."""
     workers: Count = 2
-    """Processes that count tokens; on Prefect also shards that are prepared at a time."""
+    """Processes that check rows; on Prefect, shards that are worked on at a time."""
 
     @model_validator(mode="after")
     def _dask_needs_prefect(self) -> Self:

@@ -59,5 +59,3 @@ class Decision(BaseModel):
     """The split that the group must go to, where the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""
-    rendering: str = ""
-    """Hash of the encoding and the text whose tokens were counted."""

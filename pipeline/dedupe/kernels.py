@@ -14,14 +14,8 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from pipeline.compiled import called, compiled, inlined
 from pipeline.dedupe.words import SHINGLE_WORDS, SIGN_SHIFT, TABLE_SIZE, Sign
-
-# Not `parallel=True`: it takes three times as long to compile, and its thread pool must not be entered twice.
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
-# What only other kernels call becomes a part of them, or it would be compiled twice; but what is long and is called in
-# one place takes longer to copy.
-_inlined = numba.njit(nogil=True, error_model="numpy", inline="always")
-_called = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 PAD = 32
 """Loops over n-grams run in steps of this size, so that the compiler can make vector instructions of them."""
@@ -102,7 +96,7 @@ def _ones(typing_context: Any, value: Any) -> Any:
 
 
 # --- text to words --------------------------------------------------------------------------------
-@_inlined
+@inlined
 def _fold(data, start, end, codes, letters, out):
     """Write the folded words of a text with zeros between them; returns the length.
 
@@ -123,7 +117,7 @@ def _fold(data, start, end, codes, letters, out):
     return size
 
 
-@_inlined
+@inlined
 def _fold_ascii(raw):
     """Letters in lower case, digits, and zeros for the rest of eight ASCII characters."""
     lower = raw | _CASE_BITS
@@ -133,13 +127,13 @@ def _fold_ascii(raw):
     return (lower & _whole_bytes(alpha)) | (raw & _whole_bytes(digit))
 
 
-@_inlined
+@inlined
 def _whole_bytes(high):
     """All bits of each byte whose highest one is set."""
     return (high << _ONE) - (high >> np.uint64(7))
 
 
-@_called
+@called
 def _fold_slowly(data, at, end, codes, letters, out, size):
     """Go on folding, character by character where there is more than ASCII; a byte that is no UTF-8 parts words."""
     before = _LETTER if size and out[size - 1] else _SEPARATOR
@@ -182,7 +176,7 @@ def _fold_slowly(data, at, end, codes, letters, out, size):
     return size
 
 
-@_inlined
+@inlined
 def _decode(data, at, end):
     """The code point that begins at a byte above 127, and its length; a separator's where it is no UTF-8."""
     first = np.int64(data[at])
@@ -202,7 +196,7 @@ def _decode(data, at, end):
     return code, length
 
 
-@_inlined
+@inlined
 def _hash_words(folded, size, words, count):
     """Append the hashes of the words to ``words`` from ``count`` on; returns the new count.
 
@@ -228,7 +222,7 @@ def _hash_words(folded, size, words, count):
     return count
 
 
-@_inlined
+@inlined
 def _hash_word(folded, begin, length):
     value = np.uint64(0)
     while length > 15:
@@ -244,7 +238,7 @@ def _hash_word(folded, begin, length):
     return value ^ (value >> np.uint64(32))
 
 
-@_compiled
+@compiled
 def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
     """Write the hashes of the words of some rows one after the other.
 
@@ -275,20 +269,20 @@ def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
 
 
 # --- words to signatures --------------------------------------------------------------------------
-@_inlined
+@inlined
 def _gram(one, two, three):
     value = (one * _FIRST + two) * _SECOND + three
     value ^= value >> np.uint64(31)
     return value * _WORD
 
 
-@_inlined
+@inlined
 def _grams_of(count):
     """Number of n-grams, repeated ones included."""
     return 0 if count == 0 else max(count - (SHINGLE_WORDS - 1), 1)
 
 
-@_compiled
+@compiled
 def sign_words(words, starts, asked, first, known, multipliers, masks, bands, identities, sizes, keys, sketches):
     """Write the identity of texts, and the signature of those that are not ``known``, from row ``first`` on.
 
@@ -333,7 +327,7 @@ def sign_words(words, starts, asked, first, known, multipliers, masks, bands, id
             keys[band, row] = np.uint32(key)
 
 
-@_inlined
+@inlined
 def _identify(words, start, asked, count, identities, row):
     """Sum up what each word and its place are mixed to, in two ways."""
     one, other = np.uint64(asked) * _FIRST, np.uint64(asked) * _SECOND
@@ -347,13 +341,13 @@ def _identify(words, start, asked, count, identities, row):
     identities[row, 1] = _finish(other) if count else np.uint64(0)
 
 
-@_inlined
+@inlined
 def _finish(value):
     value = (value ^ (value >> np.uint64(33))) * _PLACE
     return value ^ (value >> np.uint64(29))
 
 
-@_inlined
+@inlined
 def _place_of(ordered, value):
     """Where a value stands among sorted ones; -1 where it does not."""
     low, high = 0, len(ordered)
@@ -367,7 +361,7 @@ def _place_of(ordered, value):
 
 
 # --- signatures to pairs --------------------------------------------------------------------------
-@_compiled
+@compiled
 def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start, member, pairs):
     """Pairs of rows in one bucket whose sketches agree in at least ``need`` bytes, as ``earlier << 32 | later``.
 
@@ -399,7 +393,7 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
     return start, member, count
 
 
-@_inlined
+@inlined
 def _propose(packed, sketches, need, place, later, pairs, count):
     earlier = np.int64(packed[place] & np.uint64(0xFFFFFFFF))
     if _agreement(sketches, earlier, later) >= need:
@@ -408,7 +402,7 @@ def _propose(packed, sketches, need, place, later, pairs, count):
     return count
 
 
-@_inlined
+@inlined
 def _agreement(sketches, one, other):
     """The number of equal bytes, eight compared at a time."""
     equal, width = 0, sketches.shape[1]
@@ -419,7 +413,7 @@ def _agreement(sketches, one, other):
     return equal
 
 
-@_compiled
+@compiled
 def agreements(sketches, left, right, equal):
     """Write the number of equal bytes in the sketches of pairs."""
     for pair in range(len(left)):
@@ -427,7 +421,7 @@ def agreements(sketches, left, right, equal):
 
 
 # --- pairs to similarities ------------------------------------------------------------------------
-@_compiled
+@compiled
 def similarities(words, starts, asked, left, right, whole, answers):
     """Write the exact Jaccard similarity of pairs of texts, of the whole ones and of their answers.
 
@@ -465,7 +459,7 @@ def similarities(words, starts, asked, left, right, whole, answers):
         pair = last
 
 
-@_inlined
+@inlined
 def _capacity(entries):
     """The size of a hash table that so many entries fill by half at most; a power of two."""
     capacity = 16
@@ -474,7 +468,7 @@ def _capacity(entries):
     return capacity
 
 
-@_inlined
+@inlined
 def _enter(table, capacity, slots, words, start, asked, count, side, used):
     """Enter the n-grams of a text, those within its answer marked; lists their slots from ``used`` on.
 
@@ -500,7 +494,7 @@ def _enter(table, capacity, slots, words, start, asked, count, side, used):
     return used
 
 
-@_inlined
+@inlined
 def _tally(table, slots, first, used, side):
     """Count the n-grams in some slots, of which this side holds each: those that it alone holds and the common ones,
     and so in answers."""
@@ -514,7 +508,7 @@ def _tally(table, slots, first, used, side):
     return alone, common, answer_alone, answer_common
 
 
-@_inlined
+@inlined
 def _leave(table, slots, first, used):
     """Take the second text's marks out of some slots, and n-grams that only it holds."""
     for at in range(first, used):
@@ -523,7 +517,7 @@ def _leave(table, slots, first, used):
 
 
 # --- words in a row -------------------------------------------------------------------------------
-@_inlined
+@inlined
 def _power(width):
     power = _ONE
     for _ in range(width - 1):
@@ -531,7 +525,7 @@ def _power(width):
     return power
 
 
-@_compiled
+@compiled
 def runs(words, starts, width, hashes, texts):
     """Write the hash and the text of every run of ``width`` words; returns their number."""
     count, power = 0, _power(width)
@@ -548,7 +542,7 @@ def runs(words, starts, width, hashes, texts):
     return count
 
 
-@_compiled
+@compiled
 def shared_runs(words, starts, width, known, maybe, found):
     """Write which of the ``known`` runs, sorted, stands first in each text; -1 where none does.
 

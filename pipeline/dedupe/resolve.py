@@ -26,7 +26,8 @@ MOST_RIVALS = 10
 """Rows that are named in a conflict; an input may have thousands of answers."""
 
 
-@dataclass(frozen=True, slots=True)
+# Neither this nor the next is frozen: such objects take several times as long to make, and every row has one.
+@dataclass(slots=True)
 class Candidate:
     """One row as far as duplicates are concerned."""
 
@@ -75,7 +76,7 @@ class Candidate:
         return (self.past, *merits, -len(self.key), self.order, self.record_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resolution:
     """What one row is. A row with none of ``duplicate_of``, ``overruled_by`` and ``bridges`` is kept."""
 
@@ -154,10 +155,17 @@ class _Kept:
 
         What was published in another split keeps a row of an evaluation set out: a model may have seen it.
         """
+        if self.alone and not self.head.split:
+            return []
         if self.head.evaluates and self.head.split:
             return sorted({self.head.split, *(row.split for row in self.rows() if row.published and row.split)})
         same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
         return same[:1] or sorted({row.split for row, _ in self.near if row.split})
+
+    @property
+    def alone(self) -> bool:
+        """Whether it stands for no other row; most do not."""
+        return not (self.exact or self.near or self.overruled)
 
     def rows(self) -> list[Candidate]:
         """The head and all rows that it stands for."""
@@ -241,14 +249,16 @@ def _both_written(one: Candidate, other: Candidate) -> bool:
 def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[_Cell] = []
-    for row in sorted(candidates, key=lambda row: row.preference):
+    preferred = sorted(candidates, key=lambda row: row.preference)
+    for row in preferred:
         if row.past:
             past.append(_Cell(members=[row]))
         else:
             by_key[row.key].append(row)
     judge.expect(pair for rows in by_key.values() if len(rows) > 1 for pair in _answer_pairs(rows))
     cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict, judge)]
-    return sorted(cells, key=lambda cell: cell.head.preference)
+    rank = {row.record_id: place for place, row in enumerate(preferred)}
+    return sorted(cells, key=lambda cell: rank[cell.head.record_id])
 
 
 def _answer_pairs(rows: Sequence[Candidate]) -> Iterator[tuple[Candidate, Candidate]]:
@@ -382,11 +392,9 @@ class _Groups:
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
         self._split: dict[int, str | None] = {}
-        self._first: dict[tuple[str, str], int] = {}
-        """The cell that was placed first for each key and partition."""
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._parent
+        self._first_of_key: dict[str, int] = {}
+        """The cell that was placed first for each key."""
+        self._first_of_partition: dict[str, int] = {}
 
     def root(self, number: int) -> int:
         """The cell that stands for the number's group."""
@@ -399,18 +407,27 @@ class _Groups:
         """The split that the number's group is bound to."""
         return self._split[self.root(number)]
 
-    def place(self, number: int, kept: _Kept, similar: Iterable[int]) -> tuple[str, str] | None:
+    def place(
+        self, number: int, head: Candidate, bound: Iterable[str], similar: Iterable[int]
+    ) -> tuple[str, str] | None:
         """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
-        shared = [("key", kept.head.key), *(("partition", value) for value in kept.head.partitions)]
-        around = {self.root(other) for other in similar if other in self}
-        around |= {self.root(self._first[value]) for value in shared if value in self._first}
-        splits = sorted({split for root in around if (split := self._split[root])} | set(kept.bound()))
+        related = [other for other in similar if other in self._parent]
+        if head.key in self._first_of_key:
+            related.append(self._first_of_key[head.key])
+        for value in head.partitions:
+            if value in self._first_of_partition:
+                related.append(self._first_of_partition[value])
+        around = {self.root(other) for other in related}
+        splits = sorted({split for root in around if (split := self._split[root])}.union(bound))
         if len(splits) > 1:
             return splits[0], splits[1]
-        self._parent |= dict.fromkeys((number, *around), number)
+        self._parent[number] = number
+        for root in around:
+            self._parent[root] = number
         self._split[number] = splits[0] if splits else None
-        for value in shared:
-            self._first.setdefault(value, number)
+        self._first_of_key.setdefault(head.key, number)
+        for value in head.partitions:
+            self._first_of_partition.setdefault(value, number)
         return None
 
     def link(self, one: int, other: int) -> None:
@@ -430,16 +447,21 @@ def _place(kept: Mapping[int, _Kept], neighbours: Neighbours) -> tuple[_Groups, 
         The groups, and the two splits of each cell that is a bridge and therefore in none of them.
     """
 
+    bound = {number: one.bound() for number, one in kept.items()}
+
     def turn(number: int) -> tuple[bool, bool, bool, bool, int, str]:
         head = kept[number].head
-        binding = (not head.split, not head.published, not head.evaluates)
-        return *binding, not kept[number].bound(), head.order, head.record_id
+        return (
+            *(not head.split, not head.published, not head.evaluates, not bound[number]),
+            *(head.order, head.record_id),
+        )
 
     groups = _Groups()
     bridges: dict[int, tuple[str, str]] = {}
     turns = sorted(kept, key=turn)
     for number in turns:
-        if (splits := groups.place(number, kept[number], neighbours.get(number, ()))) is not None:
+        splits = groups.place(number, kept[number].head, bound[number], neighbours.get(number, ()))
+        if splits is not None:
             bridges[number] = splits
     if not bridges:
         _link_through_duplicates(kept, turns, neighbours, groups)
@@ -505,8 +527,8 @@ def _names(kept: Mapping[int, _Kept], groups: _Groups) -> dict[int, str]:
     """By root, the id of the earliest row of the group."""
     earliest: dict[int, tuple[bool, int, str]] = {}
     for number, one in kept.items():
-        root = groups.root(number)
-        first = min((row.past, row.order, row.record_id) for row in one.rows())
+        root, rows = groups.root(number), [one.head] if one.alone else one.rows()
+        first = min((row.past, row.order, row.record_id) for row in rows)
         earliest[root] = min(first, earliest.get(root, first))
     return {root: record_id for root, (_, _, record_id) in earliest.items()}
 

@@ -110,10 +110,9 @@ class Texts:
 
 
 def _arrow(texts: Sequence[str] | pl.Series) -> pa.Array | pa.ChunkedArray:
-    if isinstance(texts, pl.Series):
-        # Without string views, whose bytes lie in many places.
-        return texts.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return pa.array(texts, type=pa.large_string())
+    # Without string views, whose bytes lie in many places; nor by pyarrow, which imports pandas to look at a list.
+    series = texts if isinstance(texts, pl.Series) else pl.Series(texts, dtype=pl.String)
+    return series.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -7,6 +7,7 @@ plain functions here, which define what is compared and serve wherever few texts
 
 import functools
 import unicodedata
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -99,7 +100,9 @@ def sign(character: str) -> Sign:
 
 
 def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
-    return any(first <= code <= last for first, last in ranges)
+    """Whether a code point is in one of some ranges, which ascend."""
+    place = bisect(ranges, (code, TABLE_SIZE)) - 1
+    return place >= 0 and code <= ranges[place][1]
 
 
 def _letters(character: str, fold: str, kind: Sign) -> str:
