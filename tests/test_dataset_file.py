@@ -74,7 +74,8 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
 
 
 KEYS = (
-    "decontaminate, duplicates, engine, finetune, measure, name, normalise, on_conflict, release, review, screen, sources, split, task"
+    "decontaminate, duplicates, engine, finetune, measure, name, normalise, "
+    "on_conflict, release, review, screen, sources, split, task"
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
