@@ -60,7 +60,7 @@ Examples
   python tests/benchmarks/dedupe.py --full --only goldleaf --work /tmp/benchmarks
   python tests/benchmarks/dedupe.py --curate --only goldleaf --python peers/bin/python
 
-Time, on two cores: 10 minutes for the table with all peers, 15 more with --full (and 6 GB
+Time, on two cores: 13 minutes for the table with all peers, 15 more with --full (and 6 GB
 of disk), 6 more with --curate. Memory: 5 GB for 100,000 rows, most of it to know the truth.
 """
 

@@ -197,6 +197,21 @@ def _datasketch(job: Job) -> Labels:
     return _clusters_of(len(texts), pairs)
 
 
+def _datasketch_example(job: Job) -> Labels:
+    """As the first example of its documentation does it, but for the bands."""
+    from datasketch import MinHash, MinHashLSH
+
+    texts = _lower(job.parts)
+    index, pairs = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, ROWS_A_BAND)), []
+    for row, text in enumerate(texts):
+        signature = MinHash(num_perm=PERMUTATIONS)
+        for gram in _grams(text):
+            signature.update(gram)
+        pairs += [(row, other) for other in index.query(signature)]
+        index.insert(row, signature)
+    return _clusters_of(len(texts), pairs)
+
+
 # --- text-dedup -----------------------------------------------------------------------------------
 def _text_dedup(job: Job) -> Labels:
     """Its script with its options. It wants the text in one column, and takes every blank for a word's end."""
@@ -293,6 +308,9 @@ CONTESTANTS = {
     "rensa-flat-verified": Contestant("rensa flat matrix, pairs verified", _rensa_flat_verified, ("rensa",), "rensa"),
     "datasketch": Contestant(
         "datasketch `MinHash.generator`, `MinHashLSH`", _datasketch, ("datasketch", "xxhash"), "datasketch xxhash"
+    ),
+    "datasketch-example": Contestant(
+        "datasketch as in its first example", _datasketch_example, ("datasketch",), "datasketch"
     ),
     "text-dedup": Contestant("text-dedup `minhash`, 2 processes", _text_dedup, ("text_dedup",), "text-dedup"),
     "datatrove": Contestant(
