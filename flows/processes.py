@@ -33,10 +33,11 @@ class Processes:
         if self._pool is None and self._beside:
             # Not the standard library's: it would run the caller's script again in every worker.
             first_of_all = (os.getpid(), first, gc.isenabled())
-            self._pool = loky.ProcessPoolExecutor(
+            pool = loky.ProcessPoolExecutor(
                 self._beside, timeout=_IDLE_SECONDS, initializer=_begin, initargs=first_of_all
             )
-            self._pool.submit(len, ())
+            pool.submit(len, ())
+            self._pool = pool
 
     def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object]) -> list[R]:
         """Run a step on every item; results in the items' order, of which ``done`` is told each."""

@@ -97,6 +97,27 @@ def test_words_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyP
     assert measure._words_of(OFFLINE)._known <= 80
 
 
+def test_a_count_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pieces: object, encoding: object) -> list[int]:
+        raise RuntimeError("a panic")
+
+    measure._words_of.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(measure, "_count_pieces", fail)
+        with pytest.raises(RuntimeError, match="a panic"):
+            count_tokens(["three new words"], OFFLINE)
+    assert count_tokens(["three new words"], OFFLINE) == [3]
+
+
+def test_a_very_long_text_is_counted_as_its_words_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["short", "a long text of words, and more words", "short again"]
+    expected = count_tokens(texts, OFFLINE)
+    monkeypatch.setattr(measure, "_LONG", 10)
+    monkeypatch.setattr(measure, "_BLOCK_CHARACTERS", 10)
+    measure._words_of.cache_clear()
+    assert count_tokens(texts, OFFLINE) == expected
+
+
 def test_threads_may_count_at_once() -> None:
     measure._words_of.cache_clear()
     texts = [f"row {number} says {number * 7919 % 1000} times hello" for number in range(5_000)]

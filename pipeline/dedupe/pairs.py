@@ -13,8 +13,11 @@ from pipeline.dedupe.texts import Rows, Texts
 
 Shares = npt.NDArray[np.float64]
 _BUFFER = 2**20
+_PAIRS_AT_ONCE = 4_000
+_CROWD = 4
+"""Pairs a text from which on it is a crowd."""
 _BYTES_AT_ONCE = 64 * 2**20
-"""Text whose words are hashed at once to verify pairs; the hashes take up to four times as much."""
+"""Text of a crowd whose words are hashed at once; the hashes take up to four times as much."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -188,32 +191,33 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     whole, answers = np.empty(len(left)), np.empty(len(left))
 
     def work(part: Rows) -> None:
-        rows = _rows(texts, left[part], right[part])
-        places = np.empty(len(texts), dtype=np.int64)
-        places[rows] = np.arange(len(rows))
+        rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
         words = texts.words(rows)
+        one, other = np.split(places, 2)
         found = np.empty((2, len(part)))
-        one, other = places[left[part]], places[right[part]]
         kernels.similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
         whole[part], answers[part] = found
 
-    # In a crowd each text has many pairs: those of one lie together, and as much text as may be is read at once.
-    parts = np.array_split(np.argsort(right, kind="stable"), os.cpu_count() or 1)
-    in_threads(work, [piece for part in parts for piece in _pieces(texts, left, right, part)])
+    in_threads(work, list(_pieces(texts, left, right)))
     return Pairs(left, right, whole, answers)
 
 
-def _pieces(texts: Texts, left: Rows, right: Rows, part: Rows) -> Iterator[Rows]:
-    """Some of the pairs in pieces whose texts fit into memory together."""
-    if len(part) > 1 and texts.sizes[_rows(texts, left[part], right[part])].sum() > _BYTES_AT_ONCE:
-        for half in np.array_split(part, 2):
-            yield from _pieces(texts, left, right, half)
-    elif len(part):
-        yield part
+def _pieces(texts: Texts, left: Rows, right: Rows) -> Iterator[Rows]:
+    """The pairs in pieces whose texts are read together; those of one right text lie together.
 
-
-def _rows(texts: Texts, left: Rows, right: Rows) -> Rows:
-    """The rows of some pairs, each once."""
-    seen = np.zeros(len(texts), dtype=np.bool_)
-    seen[left] = seen[right] = True
-    return np.flatnonzero(seen)
+    Some thousands, whose words stay in the processor's cache. In a crowd, where each text has many pairs, as many as
+    memory should hold, so that no text is read too often.
+    """
+    order = np.argsort(right, kind="stable")
+    rows = len(np.unique(np.concatenate([left, right])))
+    if len(left) < _CROWD * rows:
+        yield from np.array_split(order, -(-len(left) // _PAIRS_AT_ONCE) or 1)
+        return
+    sizes = texts.sizes
+    waiting = list(np.array_split(order, os.cpu_count() or 1))
+    while waiting:
+        part = waiting.pop()
+        if len(part) > 1 and sizes[np.unique(np.concatenate([left[part], right[part]]))].sum() > _BYTES_AT_ONCE:
+            waiting += np.array_split(part, 2)
+        elif len(part):
+            yield part
