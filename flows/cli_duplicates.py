@@ -53,11 +53,14 @@ def _show(found: "Duplicates", limit: int) -> None:
     kept = counted(len(found.groups), "kept row")
     out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
     # Nobody learns from exact copies where to set the threshold.
-    shown = [group for group in found.groups if not all(copy.exact for copy in group.copies)][:limit]
-    for group in shown or found.groups[:limit]:
+    telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
+    shown = (telling or found.groups)[:limit]
+    for group in shown:
         _show_group(group)
-    if len(found.groups) > limit:
-        out.print(f"\n… {counted(len(found.groups) - len(shown), 'more group')}; use --limit, or --json for all")
+    if more := len(found.groups) - len(shown):
+        exact = len(found.groups) - len(telling) if telling else 0
+        only = f", {exact:,} of them with exact copies only" if exact else ""
+        out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
     if found.misses:
         threshold = f"{found.threshold:g}"
         out.print(f"\n[bold]near the threshold of {threshold}, and both kept[/]")

@@ -5,12 +5,15 @@ from typing import Any
 
 import orjson
 
+from pipeline.dedupe.words import words
 from pipeline.normalise import match_key
 from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 
 WRITTEN_WORDS = 20
 """An answer of so many words is written, not chosen or copied: another that is nearly the same is as good."""
+_BEGINNING = 200
+"""Characters that tell whether a text has so many words, where they are not parted by spaces."""
 
 
 class Answers:
@@ -45,8 +48,12 @@ class Answers:
         return self.key(self.chosen(targets)) or "" if targets else ""
 
     def _is_written(self, name: str, value: JsonValue) -> bool:
-        # Counting blanks is enough, and quick: it is no matter of a word more or less.
-        return name in self._texts and isinstance(value, str) and value.count(" ") >= WRITTEN_WORDS - 1
+        if name not in self._texts or not isinstance(value, str):
+            return False
+        # In scripts without spaces, every character is a word.
+        return len(value.split(None, WRITTEN_WORDS - 1)) == WRITTEN_WORDS or (
+            not value.isascii() and len(words(value[:_BEGINNING])) >= WRITTEN_WORDS
+        )
 
 
 def _folded(value: JsonValue) -> JsonValue:

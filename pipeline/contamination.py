@@ -1,5 +1,6 @@
 """Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -118,6 +119,6 @@ def _common_words(case: Case, text: str, width: int, task: type[Task]) -> str:
     common = next(
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
     )
-    shown = " ".join(common)
+    shown = unicodedata.normalize("NFC", " ".join(common))
     shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
     return f"the same {width} words in a row ('{shown}')"

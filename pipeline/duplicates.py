@@ -216,10 +216,16 @@ def _misses(
         kept = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
         if len(kept) == 2 and all(decision.fate in (Fate.ACCEPTED, Fate.REVIEW) for decision in kept):
             one, other = map(rows.row, kept)
-            reason = why_both(pair.similarity, counted.threshold)
+            reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold)
             yield Miss(one=one, other=other, similarity=pair.similarity, reason=reason)
 
 
-def why_both(similarity: float, threshold: float) -> str:
+def why_both(one: Decision, other: Decision, similarity: float, threshold: float) -> str:
     """Why neither of two similar records is a duplicate of the other."""
-    return "below the threshold" if similarity < threshold else "their answers differ"
+    if similarity < threshold:
+        return "below the threshold"
+    if one.targets is None or other.targets is None:
+        return "without answers, nobody knows whether they are the same"
+    if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
+        return "in conflict with others: people need all answers"
+    return "their answers differ" if one.targets != other.targets else "kept apart by others that they resemble"

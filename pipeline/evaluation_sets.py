@@ -1,24 +1,24 @@
 """Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
+from pydantic_core import to_jsonable_python
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import read_rows
 from pipeline.ingest import field_value, shown_file, source_files
-from pipeline.normalise import normalise_row
+from pipeline.normalise import input_texts, normalise_row
 from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import read_manifest, resolve
 from schemas.dataset import EvaluationSet, Source
 from schemas.record import stable_hash
-from schemas.task import Role
+from schemas.task import Role, Task
 
 _TRAIN = "train"
 
@@ -60,6 +60,7 @@ def evaluation_texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, w
         As ``read_evaluation_sets``.
     """
     names = dataset.task.task_names(Role.INPUT)
+    defaults = _defaults(dataset.task)
     fields: set[str] = set()
     found = False
     for place, row in _rows(one, store, dataset, work):
@@ -68,7 +69,8 @@ def evaluation_texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, w
         present = {name: value for name, value in values.items() if value not in (None, "")}
         found |= bool(present)
         clean = normalise_row(present, present.keys(), dataset.config.normalise)
-        yield place, "\n".join(_as_text(value) for value in clean.values())
+        # As the rows of the dataset are read: what is absent is what the task takes it for.
+        yield place, "\n".join(input_texts(dataset.task, defaults | clean))
     if not found:
         wanted = ", ".join(one.fields.get(name, name) for name in names)
         there = f"its fields are {', '.join(sorted(fields))}" if fields else "it has no rows"
@@ -77,8 +79,13 @@ def evaluation_texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, w
         )
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _defaults(task: type[Task]) -> dict[str, Any]:
+    """The inputs that need not be given, as JSON values."""
+    fields = {name: task.model_fields[name] for name in task.task_names(Role.INPUT)}
+    found = {
+        name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()
+    }
+    return {name: to_jsonable_python(value) for name, value in found.items()}
 
 
 def _rows(one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path) -> Iterator[tuple[str, dict[str, Any]]]:

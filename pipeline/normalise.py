@@ -90,7 +90,7 @@ def texts_key(texts: Iterable[str]) -> str:
 
 
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The inputs as texts, in the order of the task's fields."""
+    """The inputs as texts, in the order of the task's fields; none is as good as an empty one."""
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
-        yield value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -2,8 +2,11 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from pipeline.dedupe.words import Sign, sign
 
 DIFF_CONTEXT = 12
 """Equal words that are shown on either side of a difference."""
@@ -13,7 +16,7 @@ _MOST_WORDS = 5_000
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text in a diff; a ``fold`` says how many equal words are left out."""
+    """A stretch of text in a diff; a ``fold`` says what is left out."""
 
     tag: Literal["same", "del", "ins", "fold"]
     text: str
@@ -21,7 +24,8 @@ class Piece:
 
 def word_diff(before: str, after: str) -> list[Piece]:
     """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second."""
-    old, new = (re.findall(r"\s*\S+", text)[:_MOST_WORDS] for text in (before, after))
+    whole = [list(_words(text)) for text in (before, after)]
+    old, new = (words[:_MOST_WORDS] for words in whole)
     matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=False)
     pieces: list[Piece] = []
     for tag, a, b, c, d in matcher.get_opcodes():
@@ -32,7 +36,31 @@ def word_diff(before: str, after: str) -> list[Piece]:
             pieces.append(Piece("del", "".join(old[a:b])))
         if d > c:
             pieces.append(Piece("ins", "".join(new[c:d])))
+    if (beyond := max(map(len, whole)) - _MOST_WORDS) > 0:
+        pieces.append(Piece("fold", f"{beyond:,} more words, not compared"))
     return pieces
+
+
+def _words(text: str) -> Iterator[str]:
+    """Words with the spaces before them; in scripts without spaces every character is one, as in the search."""
+    for word in re.findall(r"\s*\S+", text):
+        if word.isascii():
+            yield word
+        else:
+            yield from _characters(word)
+
+
+def _characters(word: str) -> Iterator[str]:
+    part, before = "", Sign.SEPARATOR
+    for character in word:
+        kind = sign(character)
+        if kind not in (Sign.MARK, Sign.NOTHING):
+            if Sign.LONE in (kind, before) and part.strip():
+                yield part
+                part = ""
+            before = kind
+        part += character
+    yield part
 
 
 def _folded(words: list[str]) -> list[Piece]:

@@ -124,9 +124,51 @@ def test_the_same_question_with_another_written_answer_is_a_conflict_and_no_dupl
     assert fates(tmp_path, rows) == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
 
 
-def test_nearly_the_same_written_answer_to_the_same_question_is_a_near_duplicate(tmp_path: Path) -> None:
+def test_the_same_question_with_nearly_the_same_written_answer_is_a_conflict_too(tmp_path: Path) -> None:
     rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", ALIKE)]
-    assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.DUPLICATE, "1")]
+    assert fates(tmp_path, rows) == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("thirty days", "30 days"),
+        ("within 14 days", "within 41 days"),
+        ("balance is -5.0 today", "balance is 5.0 today"),
+        ("write x + 1 here", "write x - 1 here"),
+        ("you should do this", "you should never do this"),
+        ("they do ask", "they don't ask"),
+    ],
+)
+def test_alike_questions_with_answers_that_say_the_opposite_are_both_kept(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    rows = [
+        answered(1, "Can I return the shoes?", f"{REPLY} {before} {REPLY[::-1]}"),
+        answered(2, "May I return shoes?", f"{REPLY} {after} {REPLY[::-1]}"),
+    ]
+    assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.ACCEPTED, "")]
+
+
+def test_the_similarity_of_written_duplicates_is_that_of_question_and_answer_together(tmp_path: Path) -> None:
+    question = "can I return the shoes that I bought in your shop on the second of may if I have worn them just once"
+    other = f"please {question}"
+    odd = Odd(tmp_path, ANSWERING, [answered(1, question, REPLY), answered(2, other, ALIKE)])
+    odd.curate()
+    found = odd[1].similarity or odd[2].similarity
+    assert found == pytest.approx(jaccard(f"{question}\n{REPLY}", f"{other}\n{ALIKE}"))
+    assert found < jaccard(question, other)
+
+
+def test_of_written_duplicates_the_longer_answer_is_kept(tmp_path: Path) -> None:
+    rows = [answered(1, "Can I return shoes?", REPLY), answered(2, "May I return shoes?", f"{REPLY} and that is all")]
+    assert fates(tmp_path, rows) == [(Fate.DUPLICATE, "2"), (Fate.ACCEPTED, "")]
+
+
+def test_written_answers_in_scripts_without_spaces_need_only_be_alike(tmp_path: Path) -> None:
+    answer = "鞋子没有穿过且包装盒完好的情况下可以在三十天之内退回请打印账户里的标签并把包裹带到附近的任何邮局"
+    rows = [answered(1, "我可以退鞋吗", answer), answered(2, "可以退鞋子吗", answer.replace("任何", ""))]
+    assert [fate for fate, _ in fates(tmp_path, rows)] == [Fate.ACCEPTED, Fate.DUPLICATE]
 
 
 def test_questions_too_short_to_compare_are_duplicates_where_question_and_answer_together_are(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.dedupe.pairs import InMemory, Pairs, similar_pairs, verify
 from pipeline.dedupe.signatures import LEADERS, Scheme, sign
 from pipeline.dedupe.texts import Texts
-from pipeline.dedupe.words import jaccard, words
+from pipeline.dedupe.words import TABLE_SIZE, jaccard, words
 from pipeline.tables import BANDS
 
 
@@ -173,13 +173,14 @@ def test_case_and_accents_are_folded_as_each_script_has_it(one: str, other: str)
     ("text", "expected"),
     [
         ("合同法2024年", ["合", "同", "法", "2024", "年"]),
-        ("カタカナとひらがな", ["カ", "タ", "カ", "ナ", "と", "ひ", "ら", "が", "な"]),
+        ("カタカナとひらがな", ["カ", "タ", "カ", "ナ", "と", "ひ", "ら", "か\u3099", "な"]),
+        ("ｶﾀｶﾅのﾃﾞｰﾀ", ["カ", "タ", "カ", "ナ", "の", "テ\u3099", "ー", "タ"]),
         ("สัญญานี้", ["สั", "ญ", "ญ", "า", "นี้"]),
         ("계약을 체결하다", ["계약을", "체결하다"]),
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("e\u0301a 😀 ___ 7½", ["ea", "712"]),
     ],
-    ids=["Chinese", "Japanese", "Thai", "Korean", "Hindi", "signs"],
+    ids=["Chinese", "Japanese", "narrow Japanese", "Thai", "Korean", "Hindi", "signs"],
 )
 def test_words_end_where_each_script_ends_them(text: str, expected: list[str]) -> None:
     assert words(text) == expected
@@ -217,6 +218,23 @@ def test_prompt_and_response_count_together_and_the_response_for_itself(a: str, 
 
 
 # --- bad input --------------------------------------------------------------------------------
+def test_no_character_outgrows_the_room_for_it() -> None:
+    growing = [
+        character
+        for character in map(chr, (*range(0x80, 0xD800), *range(0xE000, TABLE_SIZE)))
+        if len("".join(words(character)).encode()) > len(character.encode())
+    ]
+    assert "\u0e33" in growing
+    for character in growing:
+        text = (character * 3 + "a") * 300
+        folded = words(text)
+        assert sum(len(word.encode()) + 1 for word in folded) <= 3 * len(text.encode()), (
+            "the room in kernels.hash_words"
+        )
+        found = Texts.of([text]).words(np.arange(1))
+        assert found.starts[1] - 2 == len(folded)
+
+
 @given(st.lists(st.binary(max_size=40), min_size=2, max_size=5))
 def test_bytes_that_are_no_utf_8_part_words_and_do_no_harm(rows: list[bytes]) -> None:
     texts = Texts(pa.array(rows, type=pa.large_binary()))

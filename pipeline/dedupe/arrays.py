@@ -3,6 +3,8 @@
 Not numpy's own format: to read its headers in several threads at once crashes Python 3.11.
 """
 
+import os
+import threading
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +15,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write the elements row by row."""
-    np.ascontiguousarray(array).tofile(path)
+    """Write the elements row by row; the file is there as a whole or not at all, whoever is killed or writes it too."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    np.ascontiguousarray(array).tofile(unfinished)
+    unfinished.replace(path)
 
 
 def load(path: Path, kind: type[Scalar], *shape: int) -> npt.NDArray[Scalar]:

@@ -248,7 +248,8 @@ def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
     longest = 0
     for row in rows:
         longest = max(longest, a_at[row + 1] - a_at[row], b_at[row + 1] - b_at[row])
-    folded = np.empty(2 * longest + 2 * _SLACK, dtype=np.uint8)
+    # A character may become twice as long, and a byte parts it from the last one: seven bytes for three at worst.
+    folded = np.empty(3 * longest + 2 * _SLACK, dtype=np.uint8)
     count = 0
     for number in range(len(rows)):
         row = rows[number]

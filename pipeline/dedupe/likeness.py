@@ -1,5 +1,6 @@
 """What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class Likeness:
     """Least similarity of written answers that are alike."""
     whole: Compared | None = None
     """Inputs with written answers; None where there are none."""
-    _known: dict[tuple[int, int], float] = field(default_factory=dict)
+    _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    """Of two whole texts: the similarity, and that of their answers."""
 
     def neighbours(self, texts: Sequence[int], written: Sequence[int]) -> Neighbours:
         """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
@@ -63,21 +65,37 @@ class Likeness:
             return
         if not self._known:
             found = self.whole.pairs
-            codes = zip(found.left.tolist(), found.right.tolist(), strict=True)
-            self._known.update(zip(codes, found.answers.tolist(), strict=True))
+            self._keep(found.left.tolist(), found.right.tolist(), found)
         new = sorted({(min(pair), max(pair)) for pair in pairs} - self._known.keys())
         if new:
             left, right = np.array(new, dtype=np.int64).T
-            self._known.update(zip(new, self.whole.verify(left, right).answers.tolist(), strict=True))
+            self._keep(left.tolist(), right.tolist(), self.whole.verify(left, right))
 
-    def answers_alike(self, one: int, other: int) -> bool:
-        """Whether the answers of two whole texts are as good as the same."""
+    def _keep(self, left: list[int], right: list[int], pairs: Pairs) -> None:
+        shares = zip(pairs.similarity.tolist(), pairs.answers.tolist(), strict=True)
+        self._known.update(zip(zip(left, right, strict=True), shares, strict=True))
+
+    def as_a_whole(self, one: int, other: int) -> float:
+        """The similarity of two whole texts whose answers are alike; 0 if they are not, or the texts too different."""
         if self.whole is None or self.answers >= 1:
-            return False
+            return 0.0
         pair = (min(one, other), max(one, other))
         if pair not in self._known:
             self.compare_answers([pair])
-        return self._known[pair] >= self.answers
+        similarity, answers = self._known[pair]
+        return similarity if similarity >= self.threshold and answers >= self.answers else 0.0
+
+
+_FACT = re.compile(
+    r"[-+]?\d+(?:[.,:/]\d+)*"
+    r"|(?<!\S)[^\w\s]+(?!\S)"
+    r"|\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b"
+)
+
+
+def facts(answer: str) -> list[str]:
+    """What turns an answer over though hardly a word differs: numbers, signs that stand alone, English negations."""
+    return _FACT.findall(answer)
 
 
 def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:

@@ -14,14 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.dedupe.likeness import Likeness, Neighbours
+from pipeline.dedupe.likeness import Likeness, Neighbours, facts
 from schemas.dataset import OnConflict
 
 _TRAIN = "train"
-_INTRODUCTIONS = 3
-"""Rounds in which rows are compared with what their likes became duplicates of."""
-_MOST_COMPARED = 50
-"""Written answers to one question that are compared with each other; with more of them, all count as different."""
 MOST_RIVALS = 10
 """Rows that are named in a conflict; an input may have thousands of answers."""
 
@@ -68,12 +64,14 @@ class Candidate:
     @property
     def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
         """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published,
-        then the longest input (its key, so that mere white space does not count), then the first. Past rows come last.
+        then the longest input and written answer (folded, so that mere white space does not count), then the first.
+        Past rows come last.
         """
         labeled = self.answer is not None
         verified = self.human and labeled
         merits = (not self.evaluates, not verified, not labeled, self.held)
-        return (self.past, *merits, -len(self.key), self.order, self.record_id)
+        size = len(self.key) + (len(self.answer or "") if self.written >= 0 else 0)
+        return (self.past, *merits, -size, self.order, self.record_id)
 
 
 @dataclass(slots=True)
@@ -85,7 +83,8 @@ class Resolution:
     exact: bool = False
     """The duplicate has the same key."""
     similarity: float | None = None
-    """With the row it duplicates: 1.0 for the same key, otherwise the verified Jaccard similarity."""
+    """With the row it duplicates: 1.0 for the same key, otherwise the verified Jaccard similarity; where both have
+    written answers that are alike, that of the inputs with their answers."""
     conflict: tuple[str, ...] = ()
     """Rows with the same key and another answer, the preferred ones first; one row for each answer, at most
     ``MOST_RIVALS``."""
@@ -194,7 +193,7 @@ def resolve(
         The resolution by record_id.
     """
     judge = _Judge(likeness, answers_repeat)
-    cells = _cells(candidates, on_conflict, judge)
+    cells = _cells(candidates, on_conflict)
     neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
@@ -214,18 +213,22 @@ class _Judge:
 
     likeness: Likeness
     answers_repeat: bool
+    _known: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def expect(self, pairs: Iterable[tuple[Candidate, Candidate]]) -> None:
-        """Compare the written answers of many pairs at once, before ``agree`` is asked about them."""
+        """Compare the written answers of many pairs at once, before ``alike`` is asked about them."""
         self.likeness.compare_answers((one.written, other.written) for one, other in pairs if _both_written(one, other))
 
-    def agree(self, one: Candidate, other: Candidate) -> bool:
-        """Whether two answers are the same, or so much alike that it makes no difference."""
-        if one.answer == other.answer:
-            return True
+    def alike(self, one: Candidate, other: Candidate) -> float:
+        """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
         if not _both_written(one, other):
-            return False
-        return self.likeness.answers_alike(one.written, other.written)
+            return 0.0
+        pair = (one.record_id, other.record_id)
+        if pair not in self._known:
+            similarity = self.likeness.as_a_whole(one.written, other.written)
+            same = similarity > 0 and facts(str(one.answer)) == facts(str(other.answer))
+            self._known[pair] = similarity if same else 0.0
+        return self._known[pair]
 
     def may_join(self, cell: "_Cell", keeper: Candidate) -> bool:
         """Whether a cell may be a near duplicate of a similar row; an unlabeled cell agrees with any, or with none.
@@ -236,17 +239,19 @@ class _Judge:
             return False
         if cell.head.answer is None:
             return self.answers_repeat
-        return not cell.rivals and keeper.answer is not None and self.agree(cell.head, keeper)
+        if cell.rivals or keeper.answer is None:
+            return False
+        return cell.head.answer == keeper.answer or self.alike(cell.head, keeper) > 0
 
 
 def _both_written(one: Candidate, other: Candidate) -> bool:
-    """Whether two answers differ in nothing but what is written."""
+    """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
     written = one.written >= 0 and other.written >= 0
-    return written and one.answer != other.answer and one.chosen == other.chosen
+    return written and one.key != other.key and one.answer != other.answer and one.chosen == other.chosen
 
 
 # --- 1: equal keys ----------------------------------------------------------------------------
-def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
+def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[_Cell] = []
     preferred = sorted(candidates, key=lambda row: row.preference)
@@ -255,19 +260,12 @@ def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict, judge: _Jud
             past.append(_Cell(members=[row]))
         else:
             by_key[row.key].append(row)
-    judge.expect(pair for rows in by_key.values() if len(rows) > 1 for pair in _answer_pairs(rows))
-    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict, judge)]
+    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
     rank = {row.record_id: place for place, row in enumerate(preferred)}
     return sorted(cells, key=lambda cell: rank[cell.head.record_id])
 
 
-def _answer_pairs(rows: Sequence[Candidate]) -> Iterator[tuple[Candidate, Candidate]]:
-    """The pairs of different answers of a key that are compared."""
-    heads = {row.answer: row for row in reversed(rows) if row.answer is not None}
-    return itertools.combinations(heads.values(), 2) if len(heads) <= _MOST_COMPARED else iter(())
-
-
-def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict, judge: _Judge) -> list[_Cell]:
+def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:
     """One cell for each answer that stands; where people decided, only their answers do."""
     if len(rows) == 1:
         # Most keys have one row, about which there is nothing to decide.
@@ -279,22 +277,14 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict, judge: _Ju
     if not by_answer:
         return [_Cell(members=unlabeled)]
     divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
-    heads = [members[0] for members, _ in divided]
-    rivals = _rivals(heads, judge)
-    cells = [_Cell(members=members, heads=named) for (members, _), named in zip(divided, rivals, strict=True)]
+    # One list for all, however many there are.
+    heads = [members[0].record_id for members, _ in divided]
+    cells = [_Cell(members=members, heads=heads) for members, _ in divided]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
         next(cell for cell in cells if cell.ruler.human).overruled.extend(lost)
     return cells + [_Cell(members=exposed) for _, exposed in divided if exposed]
-
-
-def _rivals(heads: Sequence[Candidate], judge: _Judge) -> list[Sequence[str]]:
-    """For the head of each answer of a key: all heads but those whose answer is as good as its own."""
-    if all(head.written < 0 for head in heads) or len(heads) > _MOST_COMPARED:
-        # One list for all, however many there are.
-        return [[head.record_id for head in heads]] * len(heads)
-    return [[other.record_id for other in heads if other is head or not judge.agree(head, other)] for head in heads]
 
 
 def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
@@ -332,7 +322,7 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
     heads = [cell.head for cell in cells]
     judge.expect((heads[one], heads[other]) for one, others in neighbours.items() for other in others)
     tried: set[tuple[int, int]] = set()
-    for _ in range(_INTRODUCTIONS):
+    while True:
         kept = _absorb(cells, neighbours, judge, sorted(neighbours))
         keeper = {cell: number for number, one in kept.items() for cell in one.joined}
         proposed = {
@@ -344,13 +334,12 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
         judge.expect((heads[one], heads[other]) for one, other in proposed - tried)
         new = sorted(pair for pair in proposed - tried if judge.may_join(cells[max(pair)], cells[min(pair)].head))
         if not new:
-            break
+            return neighbours
         tried.update(new)
         found = likeness.similarities([(cells[one].head.text, cells[other].head.text) for one, other in new])
         for (one, other), similarity in zip(new, found, strict=True):
             if similarity >= likeness.threshold:
                 neighbours[one][other] = neighbours[other][one] = similarity
-    return neighbours
 
 
 def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbers: Iterable[int]) -> dict[int, _Kept]:
@@ -361,7 +350,8 @@ def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbe
         members = cell.members
         for other in sorted(neighbours.get(number, ())):
             if other in kept and judge.may_join(cell, kept[other].head):
-                members = _join(kept[other], cell, neighbours[number][other], judge.likeness)
+                similarity = judge.alike(cell.head, kept[other].head) or neighbours[number][other]
+                members = _join(kept[other], cell, similarity, judge.likeness)
                 kept[other].joined.append(number)
                 break
         if members:

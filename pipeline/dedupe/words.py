@@ -39,7 +39,7 @@ SIGN_SHIFT = 24
 _UNSPACED = (
     *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF)),  # Thai and Lao, Burmese, Khmer
     *((0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF)),  # Japanese
-    *((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),  # Chinese characters
+    *((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D), (0x20000, 0x3FFFF)),  # Chinese characters, narrow kana
 )
 """Ranges of the scripts that are written without spaces."""
 _AS_THEY_ARE = (
@@ -52,6 +52,9 @@ _ACCENTS = (0x0300, 0x036F)
 """The marks of Latin, Greek and Cyrillic. Capitals go without them in Greek, and careless writers anywhere."""
 _BETWEEN = "\0"
 _BARE = {0x0131: "i"} | dict.fromkeys(range(_ACCENTS[0], _ACCENTS[1] + 1))
+_NARROW_VOICE_MARKS = (0xFF9E, 0xFF9F)
+"""Of narrow kana; they follow them as characters of their own."""
+_KANA = {code: unicodedata.normalize("NFD", chr(code)) for code in range(0x3041, 0x3100)}
 _PASSED_OVER = (
     _ACCENTS,
     *((0x0591, 0x05BD), (0x05BF, 0x05C7)),  # Hebrew points
@@ -81,7 +84,8 @@ def folded(characters: Sequence[str]) -> list[str]:
     # All at once, since the library's functions take longer to be called than to work.
     text = unicodedata.normalize("NFKC", _BETWEEN.join(characters)).casefold()
     bare = unicodedata.normalize("NFD", text).translate(_BARE)
-    return unicodedata.normalize("NFC", bare).split(_BETWEEN)
+    # Kana are voiced by a mark of their own: narrow ones come with it.
+    return unicodedata.normalize("NFC", bare).translate(_KANA).split(_BETWEEN)
 
 
 def sign(character: str) -> Sign:
@@ -92,7 +96,7 @@ def sign(character: str) -> Sign:
         return Sign.NOTHING
     if category[0] in "ZPS" or code >= TABLE_SIZE:
         return Sign.SEPARATOR
-    if category[0] == "M":
+    if category[0] == "M" or code in _NARROW_VOICE_MARKS:
         return Sign.MARK
     if _within(code, _UNSPACED):
         return Sign.LONE
@@ -108,7 +112,7 @@ def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
 def _letters(character: str, fold: str, kind: Sign) -> str:
     """What stands in a word for a character."""
     found = fold if kind is not Sign.LETTER or fold.isalnum() else "".join(filter(str.isalnum, fold))
-    # A few signs stand for a whole phrase; the kernels' buffers have twice the room of the text.
+    # A few signs stand for a whole phrase; the kernels' buffers have room for twice the text, and what parts its words.
     short = len(found.encode()) <= 2 * len(character.encode())
     return found if found and short else character
 
