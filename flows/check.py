@@ -69,7 +69,7 @@ def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
     what = f"evaluation set {one.name}"
     try:
         with tempfile.TemporaryDirectory() as work:
-            texts = [text for _, text in evaluation_texts(one, context.store, context.dataset, Path(work))]
+            texts = [text for _, text, _ in evaluation_texts(one, context.store, context.dataset, Path(work))]
     except GoldleafError as error:
         return Finding(what=what, ok=False, detail=str(error))
     return Finding(what=what, ok=True, detail=f"{counted(len(texts), 'row')}; rows that resemble one are rejected")

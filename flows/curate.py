@@ -233,7 +233,7 @@ def decide(
         judging = evaluation_rows(snapshot, evaluation)
         texts = judging["text"].to_list()
         alike = find_alike(cases, prepared, texts, snapshot, dataset.task, threshold, folder, engine.map)
-        reject_contaminated(cases, alike, judging, dataset.config, dataset.task, engine.map)
+        reject_contaminated(cases, alike, judging, dataset.config, dataset.task, folder, engine.map)
         found = engine.run(similarities, alike, [case.record_id for case in cases], threshold)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)

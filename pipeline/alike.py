@@ -40,7 +40,6 @@ class Alike:
     """The number of each evaluation row's inputs."""
     input_shards: list[Path]
     """Where the cases' inputs lie, in their order."""
-    evaluation_shards: list[Path]
     whole: Found | None
     """Inputs with written answers; None where no record has one."""
     whole_cases: list[int]
@@ -91,7 +90,6 @@ def find_alike(
         past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
         evaluation=numbers[behind:],
         input_shards=own,
-        evaluation_shards=judging,
         whole=whole,
         whole_cases=rows,
         written=_written_numbers(whole, rows, len(cases)),

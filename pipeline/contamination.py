@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.alike import Alike
 from pipeline.dedupe.arrays import load, save
-from pipeline.dedupe.overlap import runs_of, shared
+from pipeline.dedupe.overlap import load_runs, runs_of, save_runs, shared
 from pipeline.dedupe.search import Map
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import words
@@ -22,10 +22,18 @@ from schemas.fate import Reason, ReasonCode
 from schemas.task import Task
 
 _SHOWN_CHARACTERS = 80
+_SEARCHED_CHARACTERS = 2_000_000
+"""Of a row whose words in common are shown."""
 
 
 def reject_contaminated(
-    cases: Sequence[Case], alike: Alike, evaluation: pl.DataFrame, config: Dataset, task: type[Task], each: Map
+    cases: Sequence[Case],
+    alike: Alike,
+    evaluation: pl.DataFrame,
+    config: Dataset,
+    task: type[Task],
+    folder: Path,
+    each: Map,
 ) -> None:
     """Add a reason to every case that resembles an evaluation row.
 
@@ -35,6 +43,7 @@ def reject_contaminated(
         evaluation: rows of the ``evaluations`` table.
         config: threshold, and how many words in a row are too many.
         task: of the cases.
+        folder: for files.
         each: runs a step for every item.
     """
     if evaluation.is_empty():
@@ -45,8 +54,9 @@ def reject_contaminated(
             similarity, row = near[text]
             _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
     if config.decontaminate.overlap is not None:
-        for number, row in _overlaps(alike, config.decontaminate.overlap, each):
-            case, text = cases[number], evaluation["text"][row]
+        texts = [*evaluation["text"], *evaluation["answer"]]
+        for number, place in _overlaps(alike, texts, config.decontaminate.overlap, folder, each):
+            case, text, row = cases[number], texts[place], place % evaluation.height
             if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejects):
                 common = _common_words(case, text, config.decontaminate.overlap, task)
                 _reject(case, f"{common} as in {_named(evaluation, row)}")
@@ -90,21 +100,22 @@ def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
     return found
 
 
-def _overlaps(alike: Alike, width: int, each: Map) -> Iterator[tuple[int, int]]:
-    """The cases that share words in a row with an evaluation row, and this row."""
+def _overlaps(alike: Alike, texts: Sequence[str], width: int, folder: Path, each: Map) -> Iterator[tuple[int, int]]:
+    """The cases that share words in a row with a text of the evaluation rows, and which text."""
+    runs = save_runs(folder, runs_of(Texts.of(texts), width))
     shards = [*alike.input_shards, *alike.whole_shards]
-    found = each(partial(_shared_with, evaluation=alike.evaluation_shards, width=width), shards)
+    found = each(partial(_shared_with, runs=runs), shards)
     numbers = iter([*range(len(alike.texts)), *alike.whole_cases])
     for path in found:
-        # One evaluation row for each text, or -1.
+        # One of the texts for each text, or -1.
         yield from (
             (number, like) for like, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if like >= 0
         )
 
 
-def _shared_with(shard: Path, evaluation: Sequence[Path], width: int) -> Path:
-    """Write with which evaluation row each text of a shard shares words in a row."""
-    likes = shared(Texts.read(shard), runs_of(Texts.concat([Texts.read(path) for path in evaluation]), width))
+def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
+    """Write with which text of the evaluation rows each text of a shard shares words in a row."""
+    likes = shared(Texts.read(shard), load_runs(runs))
     path = shard.with_suffix(".shared")
     save(path, likes)
     return path
@@ -113,12 +124,17 @@ def _shared_with(shard: Path, evaluation: Sequence[Path], width: int) -> Path:
 def _common_words(case: Case, text: str, width: int, task: type[Task]) -> str:
     """The first words in a row that a case shares with an evaluation row, as people read them."""
     answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
-    own, others = words("\n".join([*input_texts(task, case.inputs), *answers])), words(text)
+    whole = "\n".join([*input_texts(task, case.inputs), *answers])
+    others = words(text)
     width = min(width, len(others))
+    # A second for a megabyte.
+    own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
     runs = {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
     common = next(
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
     )
+    if not common:
+        return f"the same {width} words in a row"
     shown = unicodedata.normalize("NFC", " ".join(common))
     shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
     return f"the same {width} words in a row ('{shown}')"

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from pydantic_core import to_jsonable_python
 
+from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import read_rows
@@ -40,7 +41,8 @@ def read_evaluation_sets(store: Store, dataset: LoadedDataset, run: str) -> str:
     work = store.work(run)
     rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, work)]
     digest = stable_hash(*(part for row in rows for part in row))
-    frame = pl.DataFrame(rows, schema={"name": pl.String, "place": pl.String, "text": pl.String}, orient="row")
+    schema = dict.fromkeys(("name", "place", "text", "answer"), pl.String)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame = frame.with_row_index("position").with_columns(digest=pl.lit(digest))
     store.append_if_unseen(
         Table.EVALUATIONS, digest, lambda present: [frame.select(SCHEMAS[Table.EVALUATIONS].names())]
@@ -53,24 +55,29 @@ def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
     return snapshot.scan(Table.EVALUATIONS).filter(pl.col("digest") == digest).sort("position").collect()
 
 
-def evaluation_texts(one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path) -> Iterator[tuple[str, str]]:
-    """The place and the text of every row of a set; what has to be fetched goes to the folder ``work``.
+def evaluation_texts(
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path
+) -> Iterator[tuple[str, str, str]]:
+    """The place, the inputs and the written answer ("" without one) of every row of a set.
+
+    What has to be fetched goes to the folder ``work``.
 
     Raises:
         As ``read_evaluation_sets``.
     """
     names = dataset.task.task_names(Role.INPUT)
+    targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
     defaults = _defaults(dataset.task)
     fields: set[str] = set()
     found = False
     for place, row in _rows(one, store, dataset, work):
         fields |= row.keys()
-        values = {name: field_value(row, one.fields.get(name, name)) for name in names}
+        values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
         present = {name: value for name, value in values.items() if value not in (None, "")}
-        found |= bool(present)
+        found |= any(name in present for name in names)
         clean = normalise_row(present, present.keys(), dataset.config.normalise)
         # As the rows of the dataset are read: what is absent is what the task takes it for.
-        yield place, "\n".join(input_texts(dataset.task, defaults | clean))
+        yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.written(clean)
     if not found:
         wanted = ", ".join(one.fields.get(name, name) for name in names)
         there = f"its fields are {', '.join(sorted(fields))}" if fields else "it has no rows"

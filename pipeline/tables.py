@@ -74,7 +74,14 @@ SCHEMAS: dict[Table, pl.Schema] = {
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same share them by their digest.
     Table.EVALUATIONS: pl.Schema(
-        {"digest": pl.String(), "position": pl.Int64(), "name": pl.String(), "place": pl.String(), "text": pl.String()}
+        {
+            "digest": pl.String(),
+            "position": pl.Int64(),
+            "name": pl.String(),
+            "place": pl.String(),
+            "text": pl.String(),
+            "answer": pl.String(),
+        }
     ),
     # Both are facts about texts, not about records: they hold whichever run found them, committed or not.
     Table.SIGNATURES: pl.Schema(

@@ -124,7 +124,7 @@ class EvaluationSet(Part):
     """Of a release, the splits that evaluate; without it all but ``train``."""
     format: Format = Format.AUTO
     fields: dict[str, str] = {}
-    """Task input -> the evaluation row's field; the same name where it is not listed."""
+    """Task field -> the evaluation row's field; the same name where it is not listed."""
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

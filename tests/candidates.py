@@ -19,15 +19,17 @@ LEASE = "the tenant pays rent on the first day of each month by bank transfer to
 NEAR_BOTH = "either party may end the lease on notice of ninety days in writing to the other party at its seat"
 _TEXTS: list[str] = []
 """The text of every number that ``row`` has given out."""
+_NUMBERS: dict[str, int] = {}
 
 
 def row(record_id: str, text: str = CLAUSE, answer: str | None = "law", **more: object) -> Candidate:
     """A candidate; its text's number means something to this module's ``resolve`` only."""
-    if text not in _TEXTS:
+    number = _NUMBERS.setdefault(text, len(_TEXTS))
+    if number == len(_TEXTS):
         _TEXTS.append(text)
     order = int("".join(filter(str.isdigit, record_id)) or 0)
     key = " ".join(words(text))
-    base = Candidate(record_id, text=_TEXTS.index(text), key=key, answer=answer, human=False, order=order)
+    base = Candidate(record_id, text=number, key=key, answer=answer, human=False, order=order)
     return replace(base, **({"published": more.get("split") is not None} | more))
 
 

@@ -155,3 +155,24 @@ def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_p
     write_rows(tmp_path, [{"query": EXAM, "gold": "delivery"}], "exam.jsonl")
     with pytest.raises(ConfigError, match=r"none of the inputs \(text\); its fields are gold, query; map them"):
         odd.curate()
+
+
+def test_optional_inputs_that_nobody_gave_hide_no_copy(tmp_path: Path) -> None:
+    optional = "question: Input[str]\n    language: Input[str] = 'English'\n    note: Input[str | None] = None"
+    task = QUESTION.replace("question: Input[str]", optional)
+    text = "Where is my order please"
+    odd = Odd(tmp_path, task, [row(1, text, "delivery")], AGAINST)
+    write_rows(tmp_path, [{"text": text}], "exam.jsonl")
+    odd.curate()
+    assert details(odd, 1) == ["1.00 similar to exam.jsonl:1 (exam)"]
+
+
+def test_a_written_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_path: Path) -> None:
+    task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "str")
+    against = AGAINST.replace("question: text", "question: text, topic: reply")
+    rows = [row(1, "what do customers write", QUOTE), row(2, "and what else", OTHER)]
+    odd = Odd(tmp_path, task, rows, against)
+    write_rows(tmp_path, [{"text": "what is an invoice", "reply": OTHER}, {"text": "who", "reply": EXAM}], "exam.jsonl")
+    odd.curate()
+    assert "as in exam.jsonl:2 (exam)" in details(odd, 1)[0]
+    assert "as in exam.jsonl:1 (exam)" in details(odd, 2)[0]

@@ -89,6 +89,28 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     assert found["groups"][0]["copies"][0]["similarity"] == 1.0
 
 
+def test_groups_that_are_not_shown_are_counted(tmp_path: Path) -> None:
+    texts = [f"order {n} went to street {7 * n} on day {3 * n} of month {11 * n}" for n in range(12)]
+    rows = [row(100 * copy + n, text, "billing") for copy in range(2) for n, text in enumerate(texts)]
+    Odd(tmp_path, QUESTION, [*rows, row(900, CLAUSE, "billing"), row(901, NEAR, "billing")]).curate()
+    terminal = Terminal(tmp_path)
+    shown = " ".join(terminal.goldleaf("duplicates").stdout.split())
+    assert "13 duplicates of 13 kept rows: 12 exact, 1 near" in shown
+    assert "… 12 more groups, 12 of them with exact copies only; use --limit, --of, or --json for all" in shown
+
+
+def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Path) -> None:
+    task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "str | None").replace("]\n", "] = None\n")
+    texts = {1: CLAUSE, 2: NEAR, 3: f"{LEASE} at once", 4: f"{LEASE} at last", 5: LEASE, 6: f"{LEASE}"}
+    topics = {1: None, 2: None, 3: "tenant", 4: "landlord"}
+    odd = Odd(tmp_path, task, [row(n, texts[n], topics[n]) for n in topics])
+    odd.curate()
+    found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
+    reasons = {(miss.one.line, miss.other.line): miss.reason for miss in found.misses}
+    assert reasons[1, 2] == "without answers, nobody knows whether they are the same"
+    assert reasons[3, 4] == "their answers differ"
+
+
 # --- written answers --------------------------------------------------------------------------
 ANSWERING = '''
 class Question(Task):

@@ -1,7 +1,11 @@
 """The near-duplicate index: what it knows is not computed again, and the result is the same as without it."""
 
 import itertools
+import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.dedupe import index
+from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.index import StoredIndex, take_in
 from pipeline.dedupe.pairs import similar_pairs
 from pipeline.dedupe.search import Found, search
@@ -157,36 +162,56 @@ def test_a_crowd_that_grows_batch_by_batch_stays_one_group(tmp_path: Path) -> No
     assert groups(found, [crowd]) == {frozenset(crowd)}
 
 
-class Killed(BaseException):
-    """No handler of ours catches it, as nobody catches a kill."""
+_WRITES = 6
+"""That take in 45 texts, ten at a time: the pairs, and five times signatures."""
 
 
-@pytest.mark.parametrize("nth", range(1, 9))
-def test_an_index_that_was_killed_between_any_two_writes_ends_like_an_undisturbed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
-) -> None:
-    monkeypatch.setattr(index, "_ROWS_AT_ONCE", 10)
+def take_in_and_die(folder: str, nth: int, after: bool) -> None:
+    """What a process of its own does."""
+    index._ROWS_AT_ONCE = 10
+    real, calls = Store.append, itertools.count(1)
+
+    def deadly(self: Store, *args: Any) -> None:
+        mine = next(calls) == nth
+        if mine and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(self, *args)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Store.append = deadly  # type: ignore[method-assign]
+    compare(Store(Path(folder), "texts"), [corpus(60)])
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("nth", range(1, _WRITES + 1))
+def test_an_index_survives_kill_9_before_and_after_every_write(tmp_path: Path, nth: int, after: bool) -> None:
     texts = corpus(60)
     undisturbed = compare(Store(tmp_path / "undisturbed", "texts"), [texts])
     store = Store(tmp_path, "texts")
     compare(store, [texts[:15]])
-    real, calls = Store.append, itertools.count(1)
-
-    def deadly(self: Store, *args: Any) -> None:
-        if next(calls) == nth:
-            raise Killed
-        real(self, *args)
-
-    monkeypatch.setattr(Store, "append", deadly)
-    # 45 new texts are six writes: the pairs, and five of signatures.
-    if nth <= 6:
-        with pytest.raises(Killed):
-            compare(store, [texts])
-    else:
-        compare(store, [texts])
-    monkeypatch.setattr(Store, "append", real)
+    call = f"import test_index; test_index.take_in_and_die({str(tmp_path)!r}, {nth}, {after})"
+    tests = Path(__file__).parent
+    places = {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    killed = subprocess.run([sys.executable, "-c", call], env=os.environ | places, check=False)
+    assert killed.returncode == -signal.SIGKILL
     for _ in range(2):
         found = compare(store, [texts])
         assert pairs_of(found) == pairs_of(undisturbed)
         assert len(found.pairs) == len(undisturbed.pairs)
     assert found.known == 60
+
+
+def test_a_file_of_a_search_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "numbers"
+    save(path, np.arange(5))
+    real = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        save(path, np.arange(9))
+    monkeypatch.setattr(Path, "replace", real)
+    assert load(path, np.int64).tolist() == [0, 1, 2, 3, 4]

@@ -459,6 +459,17 @@ def test_a_diff_holds_both_texts(before: list[str], after: list[str]) -> None:
         assert " ".join(piece.text for piece in pieces if piece.tag in ("same", own)).split() == words
 
 
+def test_a_diff_of_a_script_without_spaces_goes_by_characters() -> None:
+    pieces = word_diff("本协议受国法律管辖。", "本协议受州法律管辖。")
+    assert [(piece.tag, piece.text) for piece in pieces] == [
+        *(("same", "本协议受"), ("del", "国"), ("ins", "州"), ("same", "法律管辖。")),
+    ]
+
+
+def test_a_diff_says_what_it_has_not_compared() -> None:
+    assert word_diff("w " * 6_000, "w " * 6_000 + "b")[-1].text == "1,001 more words, not compared"
+
+
 def test_a_diff_folds_long_equal_stretches() -> None:
     pieces = word_diff("w " * 100 + "old", "w " * 100 + "new")
     assert [piece.tag for piece in pieces] == ["same", "fold", "same", "del", "ins"]

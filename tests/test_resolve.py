@@ -49,6 +49,15 @@ def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: C
     assert result[worse.record_id].duplicate_of == better.record_id
 
 
+@pytest.mark.parametrize("own", [4, 8])
+def test_of_a_crowd_that_is_all_alike_one_row_is_kept(own: int) -> None:
+    # Each text meets a few others only; that all are duplicates of one comes out step by step.
+    rng, template = random.Random(1), " ".join(f"template{n}" for n in range(20 * own))
+    texts = [f"{template} {' '.join(str(rng.randrange(10**5, 10**6)) for _ in range(own))}" for _ in range(5_000)]
+    result = resolve([row(f"r{n:04}", text) for n, text in enumerate(texts)], threshold=0.7)
+    assert [record_id for record_id, found in result.items() if found.is_kept] == ["r0000"]
+
+
 def test_the_same_input_with_another_answer_is_a_conflict_and_no_duplicate() -> None:
     result = resolve([row("r1"), row("r2", answer="term"), row("r3", answer="law"), row("r4", answer=None)], 0.7)
     assert result["r1"].conflict == ("r2",)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe import kernels
+from pipeline.dedupe.arrays import mapped, save
 from pipeline.dedupe.signatures import Identities, in_threads
 from pipeline.dedupe.texts import Rows, Texts
 
@@ -48,6 +50,22 @@ def runs_of(texts: Texts, width: int) -> list[Runs]:
             count = kernels.runs(part.hashes, part.starts, length, hashes, owners)
             unique, first = np.unique(hashes[:count], return_index=True)
             found.append(Runs(length, unique, rows[owners[first]]))
+    return found
+
+
+def save_runs(folder: Path, runs: Sequence[Runs]) -> list[tuple[int, Path]]:
+    """Write runs, for many to read; returns the width and the file of each."""
+    for part in runs:
+        save(folder / f"runs-{part.width}", np.concatenate([part.hashes, part.texts.astype(np.uint64)]))
+    return [(part.width, folder / f"runs-{part.width}") for part in runs]
+
+
+def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
+    """Map what ``save_runs`` has written."""
+    found = []
+    for width, path in files:
+        hashes, texts = mapped(path, np.uint64, 2, -1)
+        found.append(Runs(width, hashes, texts.astype(np.int64)))
     return found
 
 

@@ -39,6 +39,8 @@ R = TypeVar("R")
 _BANDS_AT_ONCE = 4
 _CHUNK_BYTES = 256 * 2**20
 """Text that is read at once to verify pairs."""
+_MOST_PROPOSED = 2**26
+"""Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
 _CHUNK_PAIRS = 500_000
 _FILTER_BITS = 22
 _HALF = np.uint64(32)
@@ -290,7 +292,13 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
 def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
     """The entries of all proposed pairs."""
     sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
-    left, right = parted(most_alike([load(path, np.uint64) for path in proposed], sketches))
+    parts: list[npt.NDArray[np.uint64]] = []
+    for path in proposed:
+        parts.append(load(path, np.uint64))
+        # The bands propose the same pairs again and again.
+        if sum(map(len, parts)) > _MOST_PROPOSED:
+            parts = [most_alike(parts, sketches)]
+    left, right = parted(most_alike(parts, sketches))
     entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
     return entries[left], entries[right]
 

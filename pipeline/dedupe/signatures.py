@@ -2,8 +2,8 @@
 
 Sixty-four permutations of the word n-grams give as many least hashes (MinHash). Bands of some of them
 make the keys by which similar texts meet; a byte of each makes the sketch by which most strangers are
-told apart. Every least hash serves in more than one band: at the threshold itself, 32 bands find 999
-pairs in 1,000, where 16 that have nothing in common find 988.
+told apart. Every least hash serves in more than one band: at a threshold of 0.7, 32 bands find 999
+of 1,000 pairs that just reach it, where 16 that have nothing in common find 988.
 """
 
 import os
@@ -37,7 +37,7 @@ MOST_LIKES = 64
 NEAR_MISS = 0.1
 """Pairs that miss the threshold by no more than this are kept for people to see; not all of them are found."""
 _DEVIATIONS = 3.5
-"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 6 pairs in 10,000
+"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 4 pairs in 10,000
 that are just at the threshold, at most."""
 _MISSED = 0.001
 _SEED = 0x5DEECE66D
