@@ -89,6 +89,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "scheme": pl.String(),
             "identity_one": pl.Int64(),
             "identity_other": pl.Int64(),
+            "bytes_one": pl.Int64(),
+            "bytes_other": pl.Int64(),
             "sketch": pl.Binary(),
         }
         | {name: pl.Int32() for name in BAND_COLUMNS}

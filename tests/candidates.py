@@ -1,12 +1,15 @@
 """Rows as far as duplicates are concerned, made from their texts."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pipeline.dedupe.likeness import Likeness
-from pipeline.dedupe.pairs import InMemory
+from pipeline.dedupe.pairs import Pairs, distinct, propose, verify
 from pipeline.dedupe.resolve import Candidate, Resolution
 from pipeline.dedupe.resolve import resolve as resolve_compared
-from pipeline.dedupe.texts import Texts
+from pipeline.dedupe.signatures import NEAR_MISS, Scheme, sign
+from pipeline.dedupe.texts import Rows, Texts
 from pipeline.dedupe.words import words
 from schemas.dataset import OnConflict
 
@@ -31,6 +34,39 @@ def row(record_id: str, text: str = CLAUSE, answer: str | None = "law", **more: 
     key = " ".join(words(text))
     base = Candidate(record_id, text=number, key=key, answer=answer, human=False, order=order)
     return replace(base, **({"published": more.get("split") is not None} | more))
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Texts in memory that were compared with each other."""
+
+    texts: Texts
+    entries: Rows
+    """The number of each row's text; -1 for a text without words. Rows of equal words have the same."""
+    firsts: Rows
+    """The first row of each such text."""
+    pairs: Pairs
+    """The similar ones, and some that miss the threshold by no more than ``NEAR_MISS``."""
+
+    @classmethod
+    def compare(cls, texts: Texts, threshold: float) -> "InMemory":
+        """Compare all texts."""
+        scheme = Scheme(threshold)
+        signed = sign(texts, scheme)
+        firsts, equal = distinct(signed.identities, signed.sizes)
+        entries = np.full(len(texts), -1, dtype=np.int64)
+        entries[firsts] = np.arange(len(firsts))
+        entries[equal.right] = entries[equal.left]
+        found = verify(texts, *propose(signed, scheme, firsts))
+        near = found.where(found.similarity >= threshold - NEAR_MISS)
+        return cls(
+            texts, entries, firsts, Pairs(entries[near.left], entries[near.right], near.similarity, near.answers)
+        )
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs of numbers, similar or not."""
+        found = verify(self.texts, self.firsts[left], self.firsts[right])
+        return Pairs(left, right, found.similarity, found.answers)
 
 
 def text_of(candidate: Candidate) -> str:

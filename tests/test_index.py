@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from candidates import CLAUSE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd import QUESTION, Odd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from support import row
 
 from pipeline.dedupe import index
 from pipeline.dedupe.arrays import load, save
@@ -27,6 +30,7 @@ from pipeline.dedupe.signatures import FULL_BUCKET, Scheme
 from pipeline.dedupe.texts import Texts
 from pipeline.store import Store
 from pipeline.tables import Table
+from schemas.fate import Fate
 
 AT = 0.6
 VOCABULARY = [f"word{number}" for number in range(12)]
@@ -215,3 +219,41 @@ def test_a_file_of_a_search_is_there_as_a_whole_or_not_at_all(tmp_path: Path, mo
         save(path, np.arange(9))
     monkeypatch.setattr(Path, "replace", real)
     assert load(path, np.int64).tolist() == [0, 1, 2, 3, 4]
+
+
+# --- bad input --------------------------------------------------------------------------------
+def test_100_000_identical_rows_are_one_text(tmp_path: Path) -> None:
+    found = compare(Store(tmp_path, "texts"), [[CLAUSE] * 60_000, [CLAUSE.upper()] * 40_000], 0.7)
+    assert set(found.entries(0).tolist()) == set(found.entries(1).tolist()) == {0}
+    assert (found.count, len(found.pairs)) == (1, 0)
+
+
+def test_rows_of_punctuation_alone_resemble_nothing(tmp_path: Path) -> None:
+    texts = ["!!! ... ???", "*" * 1000, "—", "", "\U0001f600\U0001f600"] * 100
+    found = compare(Store(tmp_path, "texts"), [texts, ["", CLAUSE]], 0.7)
+    assert set(found.entries(0).tolist()) == {-1}
+    assert found.entries(1).tolist() == [-1, 0]
+    assert len(found.pairs) == 0
+
+
+def test_a_row_of_50_mb_is_compared_as_every_other(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    long = " ".join(map(str, (rng.randrange(10**9) for _ in range(5_200_000))))
+    assert len(long) > 50e6
+    found = compare(Store(tmp_path, "texts"), [[CLAUSE, long], [f"{long} and some more words at the end"]], 0.7)
+    pairs = zip(found.pairs.left.tolist(), found.pairs.right.tolist(), found.pairs.similarity.tolist(), strict=True)
+    assert list(pairs) == [(1, 2, pytest.approx(1, abs=1e-5))]
+
+
+def test_bytes_and_characters_that_are_none_stop_no_curate(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, "", "billing")])
+    lines = [
+        b'{"id": 1, "question": "the parcel of order 7 was left with the neigh\xffbour", "topic": "billing"}',
+        b'{"id": 2, "question": "\\ud800 the parcel of order 7 was left with the neighbour", "topic": "billing"}',
+        b'{"id": 3, "question": "the parcel of order 7 was left with the neighbour \\ud83d", "topic": "billing"}',
+        '{"id": 4, "question": "น'.encode() + "ำ".encode() * 20_000 + b'", "topic": "billing"}',
+    ]
+    (tmp_path / "data.jsonl").write_bytes(b"\n".join(lines))
+    funnel = odd.curate().funnel
+    assert funnel.current == 4
+    assert odd[4].fate is Fate.ACCEPTED

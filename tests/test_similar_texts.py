@@ -9,7 +9,7 @@ from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.pairs import InMemory, Pairs, similar_pairs, verify
+from pipeline.dedupe.pairs import Pairs, similar_pairs, verify
 from pipeline.dedupe.signatures import LEADERS, Scheme, sign
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import TABLE_SIZE, jaccard, words
@@ -250,28 +250,6 @@ def test_a_broken_byte_in_a_word_does_not_hide_a_copy() -> None:
     broken = text.replace(b"delaware", b"dela\xffware")
     assert len(pairs := similar_pairs(Texts(pa.array([text, broken], type=pa.binary())), 0.7)) == 1
     assert pairs.similarity[0] > 0.7
-
-
-def test_100_000_identical_rows_are_one_text() -> None:
-    compared = InMemory.compare(Texts.of([CLAUSE] * 100_000), 0.7)
-    assert set(compared.entries.tolist()) == {0}
-    assert len(compared.pairs) == 0
-
-
-def test_rows_of_punctuation_alone_resemble_nothing() -> None:
-    compared = InMemory.compare(Texts.of(["!!! ... ???", "*" * 1000, "—", "", "\U0001f600\U0001f600"] * 100), 0.7)
-    assert set(compared.entries.tolist()) == {-1}
-    assert len(compared.pairs) == 0
-
-
-def test_a_row_of_50_mb_is_compared_as_every_other() -> None:
-    rng = random.Random(1)
-    long = " ".join(map(str, (rng.randrange(10**9) for _ in range(5_200_000))))
-    assert len(long) > 50e6
-    pairs = similar_pairs(Texts.of([CLAUSE, long, CLAUSE.upper(), f"{long} and some more words at the end"]), 0.7)
-    found = {(left, right): s for left, right, s in zip(pairs.left, pairs.right, pairs.similarity, strict=True)}
-    assert found[0, 2] == 1
-    assert found[1, 3] == pytest.approx(1, abs=1e-5)
 
 
 def test_texts_must_not_be_missing() -> None:

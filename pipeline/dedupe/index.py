@@ -19,6 +19,7 @@ from pipeline.tables import BAND_COLUMNS, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000
 _IDENTITY = ["identity_one", "identity_other"]
+_BYTES = ["bytes_one", "bytes_other"]
 _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
 
 
@@ -33,6 +34,10 @@ class StoredIndex:
     def identities(self) -> Identities:
         """Texts x 2, in the order of ``keys`` and ``sketches``."""
         return _identities(self._columns(*_IDENTITY), _IDENTITY)
+
+    def bytes_hashes(self) -> Identities:
+        """Texts x 2: of the bytes of one text with these words."""
+        return _identities(self._columns(*_BYTES), _BYTES)
 
     def keys(self, band: int) -> Keys:
         """One key a text."""
@@ -75,9 +80,10 @@ def take_in(store: Store, scheme: Scheme, found: Found) -> None:
     store.append(Table.SIMILARITIES, _frame(Table.SIMILARITIES, columns, scheme))
     for start in range(found.known, found.count, _ROWS_AT_ONCE):
         stop = min(start + _ROWS_AT_ONCE, found.count)
-        keys, sketches = found.signatures(start, stop)
+        hashes, keys, sketches = found.signatures(start, stop)
         columns = {
             **dict(zip(_IDENTITY, identities[start:stop].view(np.int64).T, strict=True)),
+            **dict(zip(_BYTES, hashes.view(np.int64).T, strict=True)),
             "sketch": _binary(sketches),
             **dict(zip(BAND_COLUMNS, keys.view(np.int32), strict=True)),
         }

@@ -269,6 +269,33 @@ def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
     starts[len(rows)] = count
 
 
+@compiled
+def hash_bytes(a, a_at, b, b_at, hashes):
+    """Write 128 bits over the bytes of each text, rows x 2: other bytes, other bits, whatever their words are."""
+    for row in range(len(hashes)):
+        one, other = _FIRST, _SECOND
+        for part in range(2):
+            data, at, end = (b, b_at[row], b_at[row + 1]) if part else (a, a_at[row], a_at[row + 1])
+            left = np.uint64(end - at)
+            while at < end:
+                if at + 8 <= end:
+                    value = _load(data, at)
+                    at += 8
+                else:
+                    value = left
+                    while at < end:
+                        value = (value << np.uint64(8)) | np.uint64(data[at])
+                        at += 1
+                one = (one ^ value) * _WORD
+                one ^= one >> np.uint64(32)
+                other = (other ^ value) * _PLACE
+                other ^= other >> np.uint64(29)
+            one = (one ^ left) * _PLACE
+            other = (other ^ left) * _OTHER_PLACE
+        hashes[row, 0] = _finish(one)
+        hashes[row, 1] = _finish(other)
+
+
 # --- words to signatures --------------------------------------------------------------------------
 @inlined
 def _gram(one, two, three):
@@ -284,13 +311,12 @@ def _grams_of(count):
 
 
 @compiled
-def sign_words(words, starts, asked, first, known, multipliers, masks, bands, identities, sizes, keys, sketches):
-    """Write the identity of texts, and the signature of those that are not ``known``, from row ``first`` on.
+def sign_words(words, starts, asked, first, multipliers, masks, bands, identities, sizes, keys, sketches):
+    """Write the identity and the signature of texts from row ``first`` on.
 
-    ``known`` holds first halves of identities, sorted. ``multipliers`` and ``masks`` define the permutations,
-    ``bands`` the ones of each band (bands x width). ``identities`` is rows x 2: equal bits, equal words; zeros
-    where there are none. ``sizes`` is the number of n-grams, -1 for known rows; ``keys`` is bands x rows,
-    ``sketches`` rows x permutations: the low byte of each least hash.
+    ``multipliers`` and ``masks`` define the permutations, ``bands`` the ones of each band (bands x width).
+    ``identities`` is rows x 2: equal bits, equal words; zeros where there are none. ``sizes`` is the number of
+    n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each least hash.
     """
     permutations = len(multipliers)
     longest = 0
@@ -302,9 +328,6 @@ def sign_words(words, starts, asked, first, known, multipliers, masks, bands, id
         row, start = first + number, starts[number]
         count = starts[number + 1] - start - 2
         _identify(words, start, asked[number], count, identities, row)
-        if len(known) and _place_of(known, identities[row, 0]) >= 0:
-            sizes[row] = -1
-            continue
         found = _grams_of(count)
         sizes[row] = found
         for at in range(found):

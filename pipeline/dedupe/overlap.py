@@ -73,7 +73,10 @@ def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
     """For each text, one that has a run in common with it; -1 where there is none."""
     owners = np.full(len(texts), -1, dtype=np.int64)
 
-    def work(rows: Rows) -> None:
+    all_rows = np.arange(len(texts), dtype=np.int64)
+
+    def work(block: slice) -> None:
+        rows = all_rows[block]
         words = texts.words(rows)
         found = np.empty(len(rows), dtype=np.int64)
         # The longest last, so that its text is the one that is named.
@@ -82,5 +85,5 @@ def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
             hit = found >= 0
             owners[rows[hit]] = part.texts[found[hit]]
 
-    in_threads(work, list(texts.blocks()))
+    in_threads(work, list(texts.blocks(all_rows)))
     return owners

@@ -74,39 +74,6 @@ def similar_pairs(texts: Texts, threshold: float) -> Pairs:
     return Pairs.concat([equal, found.where(found.similarity >= threshold - NEAR_MISS)])
 
 
-@dataclass(frozen=True)
-class InMemory:
-    """Texts in memory that were compared with each other."""
-
-    texts: Texts
-    entries: Rows
-    """The number of each row's text; -1 for a text without words. Rows of equal words have the same."""
-    firsts: Rows
-    """The first row of each such text."""
-    pairs: Pairs
-    """The similar ones, and some that miss the threshold by no more than ``NEAR_MISS``."""
-
-    @classmethod
-    def compare(cls, texts: Texts, threshold: float) -> "InMemory":
-        """Compare all texts."""
-        scheme = Scheme(threshold)
-        signed = sign(texts, scheme)
-        firsts, equal = distinct(signed.identities, signed.sizes)
-        entries = np.full(len(texts), -1, dtype=np.int64)
-        entries[firsts] = np.arange(len(firsts))
-        entries[equal.right] = entries[equal.left]
-        found = verify(texts, *propose(signed, scheme, firsts))
-        near = found.where(found.similarity >= threshold - NEAR_MISS)
-        return cls(
-            texts, entries, firsts, Pairs(entries[near.left], entries[near.right], near.similarity, near.answers)
-        )
-
-    def verify(self, left: Rows, right: Rows) -> Pairs:
-        """The exact similarities of pairs of numbers, similar or not."""
-        found = verify(self.texts, self.firsts[left], self.firsts[right])
-        return Pairs(left, right, found.similarity, found.answers)
-
-
 def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pairs]:
     """The first row of each text that has words, in ascending order, and the others paired with it."""
     order, new = grouped(identities)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import Scalar, load, mapped, save
+from pipeline.dedupe.known import Known
 from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted, verify
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
@@ -26,7 +27,6 @@ from pipeline.dedupe.signatures import (
     Identities,
     Keys,
     Scheme,
-    Signatures,
     Sketches,
     in_threads,
     sign,
@@ -45,6 +45,7 @@ _CHUNK_PAIRS = 500_000
 _FILTER_BITS = 22
 _HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
+Codes = npt.NDArray[np.uint64]
 
 
 class Map(Protocol):
@@ -59,6 +60,9 @@ class Index(Protocol):
 
     def identities(self) -> Identities:
         """Texts x 2, in the order of ``keys`` and ``sketches``."""
+
+    def bytes_hashes(self) -> Identities:
+        """Texts x 2: of the bytes of one text with these words."""
 
     def keys(self, band: int) -> Keys:
         """One key a text."""
@@ -92,11 +96,14 @@ class Found:
         """Entries x 2."""
         return mapped(self.folder / "identities", np.uint64, -1, 2)
 
-    def signatures(self, start: int, stop: int) -> tuple[Keys, Sketches]:
-        """Keys (BANDS x entries) and sketches (entries x PERMUTATIONS) of new entries, from ``known`` on."""
+    def signatures(self, start: int, stop: int) -> tuple[Identities, Keys, Sketches]:
+        """Of new entries, from ``known`` on: the hashes of their bytes (entries x 2), their keys (BANDS x entries) and
+        sketches (entries x PERMUTATIONS).
+        """
         part = slice(start - self.count, stop - self.count or None)
+        hashes = _new_hashes(self.folder, len(self.shards))[part]
         keys = np.stack([_new_keys(self.folder, len(self.shards), band)[part] for band in range(BANDS)])
-        return keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
+        return hashes, keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of entries, which need not be similar."""
@@ -116,9 +123,9 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
         each: runs a step for every item.
     """
     shards = list(shards)
-    save(folder / "known", np.sort(index.identities()[:, 0]) if index else NO_IDENTITIES)
+    _save_known(folder, index)
     each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
-    count, known = _gather(folder, shards, scheme, index)
+    count, known = _gather(folder, shards, index)
     groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
     proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
     left, right = _entries_of(folder, proposed, known, count)
@@ -126,85 +133,100 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
     least = scheme.threshold - NEAR_MISS
     verified = each(partial(_verify_chunk, folder=folder, shards=shards, least=least), _save_chunks(folder, chunks))
     fresh = Pairs.concat(_load_pairs(path) for path in verified)
-    before = _known_pairs(folder, known, index) if index else Pairs.none()
+    before = _known_pairs(folder, index) if index else Pairs.none()
     return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
 
 
 # --- sign -----------------------------------------------------------------------------------------
+def _save_known(folder: Path, index: Index | None) -> None:
+    """Write what tells known texts, by their words and by their bytes, and where they stand in the index."""
+    identities = index.identities() if index else NO_IDENTITIES
+    by_words = Known.of(identities, np.arange(len(identities)))
+    by_words.write(folder / "known-words")
+    # What was killed may have left a text twice.
+    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, by_words.find(identities)).write(folder / "known-bytes")
+
+
 def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
-    """Write the identities of a shard's rows beside it, and the signatures of its new texts, one row each.
-
-    A shard whose identities are there was signed before: most likely there is nothing new in it.
+    """Write where a shard's rows stand in the index, -1 for the others; and the identities of all new rows, and the
+    signatures of their texts, one row each.
     """
-    if _identities_file(shards[shard]).exists():
-        _save_signatures(folder, shard, sign(Texts.of([]), scheme), np.empty(0, dtype=np.int64))
-        return
-    signed = sign(Texts.read(shards[shard]), scheme, load(folder / "known", np.uint64))
-    save(_identities_file(shards[shard]), signed.identities)
-    new = np.flatnonzero(signed.sizes > 0)
+    texts = Texts.read(shards[shard])
+    hashes = texts.hashes()
+    places = Known.read(folder / "known-bytes").find(hashes)
+    # Of most rows the words need not be looked at.
+    rows = np.flatnonzero(places < 0)
+    signed = sign(texts, scheme, rows)
+    places[rows] = Known.read(folder / "known-words").find(signed.identities)
+    save(folder / f"places-{shard:05}", places)
+    new = np.flatnonzero((places[rows] < 0) & (signed.sizes > 0))
+    save(folder / f"new-rows-{shard:05}", rows[new])
+    save(folder / f"new-identities-{shard:05}", signed.identities[new])
     first, _ = distinct(signed.identities[new], signed.sizes[new])
-    _save_signatures(folder, shard, signed.take(new[first]), new[first])
-
-
-def _save_signatures(folder: Path, shard: int, signed: Signatures, rows: Rows) -> None:
-    save(folder / f"rows-{shard:05}", rows)
-    save(folder / f"signed-keys-{shard:05}", signed.keys)
-    save(folder / f"signed-sketches-{shard:05}", signed.sketches)
-
-
-def _identities_file(shard: Path) -> Path:
-    return shard.with_suffix(".identities")
+    chosen = signed.take(new[first])
+    save(folder / f"signed-rows-{shard:05}", rows[new[first]])
+    save(folder / f"signed-hashes-{shard:05}", hashes[rows[new[first]]])
+    save(folder / f"signed-keys-{shard:05}", chosen.keys)
+    save(folder / f"signed-sketches-{shard:05}", chosen.sketches)
 
 
 # --- gather ---------------------------------------------------------------------------------------
-def _gather(folder: Path, shards: list[Path], scheme: Scheme, index: Index | None) -> tuple[int, int]:
+def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int, int]:
     """Number the distinct texts, the known ones first, and lay out what the bands need of their signatures.
 
     Returns how many there are, and how many of them are known.
     """
-    before = index.identities() if index else np.empty((0, 2), dtype=np.uint64)
-    places, homes = _number(folder, shards, before)
+    places, homes = _number(folder, len(shards), index.identities() if index else NO_IDENTITIES)
     save(folder / "homes", homes)
     save(folder / "bytes", _bytes(shards, homes))
     for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
         rows = homes[len(places) + mine, 1]
-        if not np.isin(rows, load(folder / f"rows-{shard:05}", np.int64)).all():
-            _save_signatures(folder, shard, sign(Texts.read(shards[shard]).take(rows), scheme), rows)
-        save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"rows-{shard:05}", np.int64), rows))
+        save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"signed-rows-{shard:05}", np.int64), rows))
     _lay_out(folder, places, len(shards), index)
     return len(homes), len(places)
 
 
-def _number(folder: Path, shards: list[Path], before: Identities) -> tuple[Rows, Rows]:
+def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
     """Number the distinct texts: those of the index in its order, then the others as they come.
 
     Writes the identity of every entry, and the entry of every row. Returns the places in the index of those that it
     knows, and the shard and row where each entry comes first.
     """
-    parts = [load(_identities_file(path), np.uint64, -1, 2) for path in shards]
-    identities = np.concatenate([before, *parts])
-    starts = np.cumsum([len(before), *map(len, parts)])
-    first, row = _firsts(identities, len(before))
-    named = np.flatnonzero((first == np.arange(len(first))) & (row < len(first)) & identities.any(axis=1))
-    entry = np.full(len(identities), -1, dtype=np.int64)
-    entry[named] = np.arange(len(named))
-    for shard in range(len(parts)):
-        save(_entries_file(folder, shard), entry[first[starts[shard] : starts[shard + 1]]])
-    save(folder / "identities", identities[named])
-    shard_of = np.searchsorted(starts, row[named], side="right") - 1
-    return named[named < len(before)], np.stack([shard_of, row[named] - starts[shard_of]], axis=1)
+    homes = np.full((len(before), 2), -1, dtype=np.int64)
+    for shard in reversed(range(shards)):
+        places = load(folder / f"places-{shard:05}", np.int64)
+        # The first row is written last, and so it stays.
+        rows = np.flatnonzero(places >= 0)[::-1]
+        homes[places[rows]] = np.stack([np.full(len(rows), shard), rows], axis=1)
+    known = np.flatnonzero(homes[:, 0] >= 0)
+    entry_of_place = np.full(len(before), -1, dtype=np.int64)
+    entry_of_place[known] = np.arange(len(known))
+    save(folder / "entry-of-place", entry_of_place)
+    new = [load(folder / f"new-rows-{shard:05}", np.int64) for shard in range(shards)]
+    parts = [load(folder / f"new-identities-{shard:05}", np.uint64, -1, 2) for shard in range(shards)]
+    identities = np.concatenate([NO_IDENTITIES, *parts])
+    first = _firsts(identities)
+    named = np.flatnonzero(first == np.arange(len(first)))
+    entry = np.searchsorted(named, first) + len(known)
+    starts = np.cumsum([0, *map(len, new)])
+    for shard in range(shards):
+        places = load(folder / f"places-{shard:05}", np.int64)
+        entries = np.where(places >= 0, entry_of_place[places], -1) if len(known) else np.full_like(places, -1)
+        entries[new[shard]] = entry[starts[shard] : starts[shard + 1]]
+        save(_entries_file(folder, shard), entries)
+    save(folder / "identities", np.concatenate([before[known], identities[named]]))
+    shard_of = np.searchsorted(starts, named, side="right") - 1
+    rows = np.concatenate([np.empty(0, dtype=np.int64), *new])[named]
+    return known, np.concatenate([homes[known], np.stack([shard_of, rows], axis=1)])
 
 
-def _firsts(identities: Identities, before: int) -> tuple[Rows, Rows]:
-    """For each text, where an equal one comes first, and where one does from ``before`` on; the end where none does."""
+def _firsts(identities: Identities) -> Rows:
+    """For each text, where an equal one comes first."""
     order, new = grouped(identities)
-    starts = np.flatnonzero(new)
-    group = np.cumsum(new) - 1
-    first, row = np.empty_like(order), np.empty_like(order)
-    if len(starts):
-        first[order] = np.minimum.reduceat(order, starts)[group]
-        row[order] = np.minimum.reduceat(np.where(order >= before, order, len(order)), starts)[group]
-    return first, row
+    first = np.empty_like(order)
+    if len(order):
+        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
+    return first
 
 
 def _by_shard(shard: Rows, shards: int) -> list[Rows]:
@@ -253,6 +275,15 @@ def _new_keys(folder: Path, shards: int, band: int) -> Keys:
     return np.concatenate(found)
 
 
+def _new_hashes(folder: Path, shards: int) -> Identities:
+    """The hashes of the new texts' bytes, in their order."""
+    found = [NO_IDENTITIES]
+    for shard in range(shards):
+        hashes = load(folder / f"signed-hashes-{shard:05}", np.uint64, -1, 2)
+        found.append(_chosen(hashes, load(folder / f"new-{shard:05}", np.int64)))
+    return np.concatenate(found)
+
+
 def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
     """The rows at some places, which ascend; mostly all of them, which need no copy."""
     return rows if len(places) == len(rows) else rows[places]
@@ -292,7 +323,7 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
 def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
     """The entries of all proposed pairs."""
     sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
-    parts: list[npt.NDArray[np.uint64]] = []
+    parts: list[Codes] = []
     for path in proposed:
         parts.append(load(path, np.uint64))
         # The bands propose the same pairs again and again.
@@ -359,16 +390,16 @@ def _texts(shards: list[Path], homes: Rows) -> Texts:
     )
 
 
-def _known_pairs(folder: Path, known: int, index: Index) -> Pairs:
+def _known_pairs(folder: Path, index: Index) -> Pairs:
     """The pairs of the index whose texts are both among the known entries.
 
     A killed search may have left pairs of texts that it did not come to take in: these are found anew.
     """
     left, right, pairs = index.pairs()
-    entries = mapped(folder / "identities", np.uint64, -1, 2)[:known]
-    first, _ = _firsts(np.concatenate([entries, left, right]), 0)
-    one, other = np.split(first[known:], 2)
-    present = np.flatnonzero((one < known) & (other < known))
+    by_words, entry_of_place = Known.read(folder / "known-words"), load(folder / "entry-of-place", np.int64)
+    places = [by_words.find(side) for side in (left, right)]
+    one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
+    present = np.flatnonzero((one >= 0) & (other >= 0))
     # Entries are numbered anew, so either may be the first now; and what was killed may stand there twice.
     lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
     _, once = np.unique((lower << 32) | upper, return_index=True)

@@ -43,7 +43,7 @@ _MISSED = 0.001
 _SEED = 0x5DEECE66D
 _VERSION = 1
 """To be raised with any change to what words are, how they are hashed, or which pairs are looked at."""
-NO_IDENTITIES: Identities = np.empty(0, dtype=np.uint64)
+NO_IDENTITIES: Identities = np.empty((0, 2), dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Signatures:
     identities: Identities
     """Texts x 2. Equal identities, equal words in equal order; zeros where there are no words."""
     sizes: Rows
-    """Number of word n-grams, repeated ones counted; 0 without words, -1 for a text that was known before."""
+    """Number of word n-grams, repeated ones counted; 0 without words."""
     keys: Keys
     """BANDS x texts."""
     sketches: Sketches
@@ -121,25 +121,25 @@ class Signatures:
         return Signatures(self.identities[rows], self.sizes[rows], self.keys[:, rows], self.sketches[rows])
 
 
-def sign(texts: Texts, scheme: Scheme, known: Identities = NO_IDENTITIES) -> Signatures:
-    """Sign all texts but the ``known`` ones, given by the first halves of their identities, sorted."""
-    count = len(texts)
+def sign(texts: Texts, scheme: Scheme, rows: Rows | None = None) -> Signatures:
+    """Sign texts, or those in some rows."""
+    rows = np.arange(len(texts), dtype=np.int64) if rows is None else rows
     signed = Signatures(
-        identities=np.empty((count, 2), dtype=np.uint64),
-        sizes=np.empty(count, dtype=np.int64),
-        keys=np.empty((BANDS, count), dtype=np.uint32),
-        sketches=np.empty((count, PERMUTATIONS), dtype=np.uint8),
+        identities=np.empty((len(rows), 2), dtype=np.uint64),
+        sizes=np.empty(len(rows), dtype=np.int64),
+        keys=np.empty((BANDS, len(rows)), dtype=np.uint32),
+        sketches=np.empty((len(rows), PERMUTATIONS), dtype=np.uint8),
     )
     multipliers, masks = scheme.permutations
 
-    def work(rows: Rows) -> None:
-        words = texts.words(rows)
+    def work(part: slice) -> None:
+        words = texts.words(rows[part])
         kernels.sign_words(
-            *(words.hashes, words.starts, words.asked, rows[0], known, multipliers, masks, scheme.bands),
+            *(words.hashes, words.starts, words.asked, part.start, multipliers, masks, scheme.bands),
             *(signed.identities, signed.sizes, signed.keys, signed.sketches),
         )
 
-    in_threads(work, list(texts.blocks()))
+    in_threads(work, list(texts.blocks(rows)))
     return signed
 
 

@@ -91,14 +91,21 @@ class Texts:
         kernels.hash_words(a, a_at, b, b_at, table.codes, table.letters, rows, hashes, starts, asked)
         return Words(hashes, starts, asked)
 
-    def blocks(self) -> Iterator[Rows]:
-        """All rows in runs of about a megabyte of text."""
-        ends = np.cumsum(self.sizes)
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """128 bits over the bytes of each text, rows x 2."""
+        (a, a_at), (b, b_at) = self._parts
+        hashes = np.empty((len(self), 2), dtype=np.uint64)
+        kernels.hash_bytes(a, a_at, b, b_at, hashes)
+        return hashes
+
+    def blocks(self, rows: Rows) -> Iterator[slice]:
+        """Parts of some rows with about a megabyte of text each."""
+        ends = np.cumsum(self.sizes[rows])
         start = 0
-        while start < len(self):
+        while start < len(rows):
             done = ends[start - 1] if start else 0
             stop = max(int(np.searchsorted(ends, done + _BLOCK_BYTES)), start + 1)
-            yield np.arange(start, min(stop, len(self)), dtype=np.int64)
+            yield slice(start, min(stop, len(rows)))
             start = stop
 
     @property
