@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe.pairs import Pairs, similar_pairs, verify
-from pipeline.dedupe.signatures import LEADERS, Scheme, sign
+from pipeline.dedupe.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import TABLE_SIZE, jaccard, words
-from pipeline.tables import BANDS
 
 
 def pairs_at(texts: list[str], threshold: float) -> Pairs:
@@ -100,7 +99,21 @@ def test_a_crowd_of_equal_or_similar_texts_stays_linear(tail: int) -> None:
     texts = [" ".join([CLAUSE, CLAUSE, *(str(rng.randrange(10**9)) for _ in range(tail))]) for _ in range(3000)]
     pairs = pairs_at(texts, threshold=0.7)
     assert {0, *pairs.left.tolist(), *pairs.right.tolist()} == set(range(3000))
-    assert len(pairs) <= 2 * LEADERS * BANDS * len(texts)
+    assert len(pairs) <= MOST_LIKES * len(texts)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.55, 0.59, 0.65, 0.68, 0.7, 0.8, 0.95])
+def test_hardly_a_pair_is_missed_that_just_reaches_the_threshold(threshold: float) -> None:
+    # Each permutation agrees with the probability that is the similarity: so the texts themselves are not needed.
+    scheme, rng = Scheme(threshold), np.random.default_rng(3)
+    missed, pairs = 0, 200_000
+    for _ in range(pairs // 50_000):
+        equal = rng.random((50_000, PERMUTATIONS)) < threshold
+        meet = np.zeros(len(equal), dtype=np.bool_)
+        for band in scheme.bands:
+            meet |= equal[:, band].all(axis=1)
+        missed += int((~(meet & (equal.sum(axis=1) >= scheme.need))).sum())
+    assert missed <= (0.0012 if threshold == 0.7 else 0.003) * pairs
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
@@ -208,6 +221,17 @@ def test_texts_have_one_identity_if_and_only_if_they_have_the_same_words(one: st
     assert same == (words(one) == words(other))
     assert (signed.identities[0] == signed.identities[2]).all()
     assert (signed.sizes > 0).tolist() == [bool(words(one)), bool(words(other)), bool(words(one))]
+
+
+SHORT_BYTES = st.binary(max_size=20) | st.sampled_from([b"\0" * n for n in range(20)])
+
+
+@given(st.lists(st.tuples(SHORT_BYTES, SHORT_BYTES), max_size=8))
+def test_texts_have_one_hash_if_and_only_if_they_have_the_same_bytes(rows: list[tuple[bytes, bytes]]) -> None:
+    rows += [(one + other, b"") for one, other in rows] + [(b"", one + other) for one, other in rows]
+    asked, answered = (pa.array([row[part] for row in rows], type=pa.large_binary()) for part in range(2))
+    hashes = [tuple(both) for both in Texts(asked, answered).hashes().tolist()]
+    assert all((hashes[i] == hashes[j]) == (rows[i] == rows[j]) for i in range(len(rows)) for j in range(i))
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)

@@ -276,22 +276,19 @@ def hash_bytes(a, a_at, b, b_at, hashes):
         one, other = _FIRST, _SECOND
         for part in range(2):
             data, at, end = (b, b_at[row], b_at[row + 1]) if part else (a, a_at[row], a_at[row + 1])
-            left = np.uint64(end - at)
-            while at < end:
-                if at + 8 <= end:
-                    value = _load(data, at)
-                    at += 8
-                else:
-                    value = left
-                    while at < end:
-                        value = (value << np.uint64(8)) | np.uint64(data[at])
-                        at += 1
+            rest = at + (end - at) // 8 * 8
+            for place in range(at, rest, 8):
+                value = _load(data, place)
                 one = (one ^ value) * _WORD
                 one ^= one >> np.uint64(32)
                 other = (other ^ value) * _PLACE
                 other ^= other >> np.uint64(29)
-            one = (one ^ left) * _PLACE
-            other = (other ^ left) * _OTHER_PLACE
+            value = np.uint64(0)
+            for place in range(rest, end):
+                value = (value << np.uint64(8)) | np.uint64(data[place])
+            # The length as well, or zeros at the end of a part would not count.
+            one = ((one ^ value) * _WORD ^ np.uint64(end - at)) * _PLACE
+            other = ((other ^ value) * _PLACE ^ np.uint64(end - at)) * _OTHER_PLACE
         hashes[row, 0] = _finish(one)
         hashes[row, 1] = _finish(other)
 
