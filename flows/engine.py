@@ -105,7 +105,10 @@ class Inline:
 
     def spread(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = _nothing) -> list[R]:
         """Call the step on one item after the other, in several processes if there is more than one item."""
-        return self._processes.map(step, items, done) if len(items) > 1 else self.map(step, items, done)
+        if len(items) > 1:
+            return self._processes.map(step, items, done)
+        self._processes.end()
+        return self.map(step, items, done)
 
     def expect(self, first: Callable[[], object]) -> None:
         """Start the worker processes."""

@@ -48,7 +48,10 @@ def test_results_come_in_order_from_both_processes() -> None:
 def test_one_worker_or_one_item_needs_no_other_process() -> None:
     assert {pid for _, pid in Inline(workers=1).spread(pid_of, range(3))} == {os.getpid()}
     assert {pid for _, pid in Inline(workers=2).spread(pid_of, [1])} == {os.getpid()}
-    assert Inline(workers=2).spread(pid_of, []) == []
+    engine = Inline(workers=2)
+    engine.expect(int)
+    assert engine.spread(pid_of, []) == []
+    assert engine._processes._pool is None, "what was started in vain has ended"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
