@@ -11,7 +11,8 @@ from pipeline.cases import in_words, is_candidate
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.dedupe.likeness import Likeness
-from pipeline.dedupe.resolve import Candidate, Resolution, resolve
+from pipeline.dedupe.resolve import resolve
+from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import Table

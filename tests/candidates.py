@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.dedupe.likeness import Likeness
 from pipeline.dedupe.pairs import Pairs, distinct, propose, verify
-from pipeline.dedupe.resolve import Candidate, Resolution
 from pipeline.dedupe.resolve import resolve as resolve_compared
+from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.dedupe.signatures import NEAR_MISS, Scheme, sign
 from pipeline.dedupe.texts import Rows, Texts
 from pipeline.dedupe.words import words

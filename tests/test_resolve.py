@@ -9,7 +9,7 @@ from candidates import CLAUSE, LEASE, NEAR, NEAR_BOTH, resolve, row, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.resolve import MOST_RIVALS, Candidate, Resolution
+from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
 from pipeline.dedupe.words import jaccard, words
 from schemas.dataset import OnConflict
 

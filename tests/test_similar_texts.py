@@ -253,7 +253,7 @@ def test_no_character_outgrows_the_room_for_it() -> None:
         text = (character * 3 + "a") * 300
         folded = words(text)
         assert sum(len(word.encode()) + 1 for word in folded) <= 3 * len(text.encode()), (
-            "the room in kernels.hash_words"
+            "the room in word_kernels.hash_words"
         )
         found = Texts.of([text]).words(np.arange(1))
         assert found.starts[1] - 2 == len(folded)

@@ -1,6 +1,6 @@
 """Decides what each row is: kept, a duplicate, overruled, in conflict, or a bridge between splits.
 
-The steps, each a function below:
+The steps:
 
 1. Rows of one key and one answer form a *cell*; its most preferred row stands for it.
 2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
@@ -14,99 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.dedupe.groups import Groups, place
 from pipeline.dedupe.likeness import Likeness, Neighbours, facts
+from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
-
-_TRAIN = "train"
-MOST_RIVALS = 10
-"""Rows that are named in a conflict; an input may have thousands of answers."""
-
-
-# Neither this nor the next is frozen: such objects take several times as long to make, and every row has one.
-@dataclass(slots=True)
-class Candidate:
-    """One row as far as duplicates are concerned."""
-
-    record_id: str
-    text: int
-    """Which of the compared texts its inputs are; -1 where they have no words."""
-    key: str
-    """The inputs normalised so far that rows of equal keys ask the same."""
-    answer: str | None
-    """The targets as canonical JSON; None for an unlabeled row."""
-    human: bool
-    """A person gave or confirmed the answer."""
-    order: int
-    """When the row came: earlier rows have smaller numbers."""
-    held: bool = False
-    """A person must look at it before it can be published."""
-    partitions: tuple[str, ...] = ()
-    """Rows that have one of these in common stay in one split."""
-    split: str | None = None
-    """The split that this very row is bound to, from an earlier release or by its source."""
-    published: bool = False
-    """It was in an earlier release: there the split is a fact, by its source it is a wish."""
-    replaced: str | None = None
-    """The answer that stood there before a person gave another one."""
-    written: int = -1
-    """Which of the compared texts with answers it is, where its answer is written rather than chosen or copied; -1
-    elsewhere. Written answers need only be alike, others must be equal."""
-    chosen: str = ""
-    """The rest of such an answer, which must be equal."""
-    past: bool = False
-    """It stands in an earlier version, but is no record now: it binds what resembles it, and nothing else."""
-
-    @property
-    def evaluates(self) -> bool:
-        """Its source is an evaluation set, which must stay whole; published rows are where they are anyway."""
-        return not self.published and self.answer is not None and self.split not in (None, _TRAIN)
-
-    @property
-    def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
-        """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published,
-        then the longest input and written answer (folded, so that mere white space does not count), then the first.
-        Past rows come last.
-        """
-        labeled = self.answer is not None
-        verified = self.human and labeled
-        merits = (not self.evaluates, not verified, not labeled, self.held)
-        size = len(self.key) + (len(self.answer or "") if self.written >= 0 else 0)
-        return (self.past, *merits, -size, self.order, self.record_id)
-
-
-@dataclass(slots=True)
-class Resolution:
-    """What one row is. A row with none of ``duplicate_of``, ``overruled_by`` and ``bridges`` is kept."""
-
-    duplicate_of: str | None = None
-    """The kept row that has the same answer; any answer, where this row has none."""
-    exact: bool = False
-    """The duplicate has the same key."""
-    similarity: float | None = None
-    """With the row it duplicates: 1.0 for the same key, otherwise the verified Jaccard similarity; where both have
-    written answers that are alike, that of the inputs with their answers."""
-    conflict: tuple[str, ...] = ()
-    """Rows with the same key and another answer, the preferred ones first; one row for each answer, at most
-    ``MOST_RIVALS``."""
-    rivals: int = 0
-    """How many other answers the key has."""
-    overruled_by: str | None = None
-    """The row of the same key that a person gave another answer."""
-    corrected: str | None = None
-    """A similar row that had this one's answer until a person gave it another."""
-    bridges: tuple[str, str] | None = None
-    """The two splits between which the row would be a leak."""
-    group: str = ""
-    """The record_id of the group's earliest row, duplicates included, so that later rows never change it
-    (unless they join two groups). Empty for a bridge, which belongs to no group."""
-    split: str | None = None
-    """The split that the group is bound to. It also counts where the row that was bound is now a
-    duplicate of this one."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the row can be published, as far as duplicates are concerned."""
-        return self.duplicate_of is None and self.overruled_by is None and self.bridges is None
 
 
 @dataclass(slots=True)
@@ -137,40 +48,6 @@ class _Cell:
         return tuple(itertools.islice(others, MOST_RIVALS))
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A row that is kept, and the rows that it stands for."""
-
-    head: Candidate
-    exact: list[Candidate]
-    near: list[tuple[Candidate, float]] = field(default_factory=list)
-    overruled: list[Candidate] = field(default_factory=list)
-    """Of its own key, and of its near duplicates' keys."""
-    joined: list[int] = field(default_factory=list)
-    """The cells of the near duplicates."""
-
-    def bound(self) -> list[str]:
-        """The splits that it must go to: its own, else that of its key, else those of the near duplicates.
-
-        What was published in another split keeps a row of an evaluation set out: a model may have seen it.
-        """
-        if self.alone and not self.head.split:
-            return []
-        if self.head.evaluates and self.head.split:
-            return sorted({self.head.split, *(row.split for row in self.rows() if row.published and row.split)})
-        same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
-        return same[:1] or sorted({row.split for row, _ in self.near if row.split})
-
-    @property
-    def alone(self) -> bool:
-        """Whether it stands for no other row; most do not."""
-        return not (self.exact or self.near or self.overruled)
-
-    def rows(self) -> list[Candidate]:
-        """The head and all rows that it stands for."""
-        return [self.head, *self.exact, *(row for row, _ in self.near), *self.overruled]
-
-
 def resolve(
     candidates: Iterable[Candidate],
     likeness: Likeness,
@@ -198,7 +75,7 @@ def resolve(
     bridges: dict[int, tuple[str, str]] = {}
     while True:
         kept = _absorb(cells, neighbours, judge, (number for number in range(len(cells)) if number not in bridges))
-        groups, found = _place(kept, neighbours)
+        groups, found = place(kept, neighbours)
         if not found:
             resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
             resolved |= dict(_corrected(resolved, kept, neighbours))
@@ -342,9 +219,9 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
                 neighbours[one][other] = neighbours[other][one] = similarity
 
 
-def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbers: Iterable[int]) -> dict[int, _Kept]:
+def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbers: Iterable[int]) -> dict[int, Kept]:
     """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
-    kept: dict[int, _Kept] = {}
+    kept: dict[int, Kept] = {}
     for number in numbers:
         cell = cells[number]
         members = cell.members
@@ -355,11 +232,11 @@ def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbe
                 kept[other].joined.append(number)
                 break
         if members:
-            kept[number] = _Kept(head=members[0], exact=members[1:], overruled=list(cell.overruled))
+            kept[number] = Kept(head=members[0], exact=members[1:], overruled=list(cell.overruled))
     return kept
 
 
-def _join(keeper: _Kept, cell: _Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
+def _join(keeper: Kept, cell: _Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
     """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
     known = {cell.head.text: similarity}
     others: list[Candidate] = []
@@ -375,107 +252,9 @@ def _join(keeper: _Kept, cell: _Cell, similarity: float, likeness: Likeness) -> 
     return others
 
 
-# --- 3: groups --------------------------------------------------------------------------------
-class _Groups:
-    """Sets of kept cells that move as one, each bound to at most one split."""
-
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-        self._split: dict[int, str | None] = {}
-        self._first_of_key: dict[str, int] = {}
-        """The cell that was placed first for each key."""
-        self._first_of_partition: dict[str, int] = {}
-
-    def root(self, number: int) -> int:
-        """The cell that stands for the number's group."""
-        while self._parent[number] != number:
-            self._parent[number] = self._parent[self._parent[number]]
-            number = self._parent[number]
-        return number
-
-    def split(self, number: int) -> str | None:
-        """The split that the number's group is bound to."""
-        return self._split[self.root(number)]
-
-    def place(
-        self, number: int, head: Candidate, bound: Iterable[str], similar: Iterable[int]
-    ) -> tuple[str, str] | None:
-        """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
-        related = [other for other in similar if other in self._parent]
-        if head.key in self._first_of_key:
-            related.append(self._first_of_key[head.key])
-        for value in head.partitions:
-            if value in self._first_of_partition:
-                related.append(self._first_of_partition[value])
-        around = {self.root(other) for other in related}
-        splits = sorted({split for root in around if (split := self._split[root])}.union(bound))
-        if len(splits) > 1:
-            return splits[0], splits[1]
-        self._parent[number] = number
-        for root in around:
-            self._parent[root] = number
-        self._split[number] = splits[0] if splits else None
-        self._first_of_key.setdefault(head.key, number)
-        for value in head.partitions:
-            self._first_of_partition.setdefault(value, number)
-        return None
-
-    def link(self, one: int, other: int) -> None:
-        """Unite two groups, unless they are bound to two splits."""
-        roots = sorted({self.root(one), self.root(other)})
-        splits = {split for root in roots if (split := self._split[root])}
-        if len(splits) <= 1:
-            self._parent |= dict.fromkeys(roots, roots[0])
-            self._split[roots[0]] = splits.pop() if splits else None
-
-
-def _place(kept: Mapping[int, _Kept], neighbours: Neighbours) -> tuple[_Groups, dict[int, tuple[str, str]]]:
-    """Place the cells one by one: those bound by themselves (by a release, as an evaluation set, by their source),
-    then by their duplicates, then by nothing.
-
-    Returns:
-        The groups, and the two splits of each cell that is a bridge and therefore in none of them.
-    """
-
-    bound = {number: one.bound() for number, one in kept.items()}
-
-    def turn(number: int) -> tuple[bool, bool, bool, bool, int, str]:
-        head = kept[number].head
-        return (
-            *(not head.split, not head.published, not head.evaluates, not bound[number]),
-            *(head.order, head.record_id),
-        )
-
-    groups = _Groups()
-    bridges: dict[int, tuple[str, str]] = {}
-    turns = sorted(kept, key=turn)
-    for number in turns:
-        splits = groups.place(number, kept[number].head, bound[number], neighbours.get(number, ()))
-        if splits is not None:
-            bridges[number] = splits
-    if not bridges:
-        _link_through_duplicates(kept, turns, neighbours, groups)
-    return groups, bridges
-
-
-def _link_through_duplicates(
-    kept: Mapping[int, _Kept], turns: Iterable[int], neighbours: Neighbours, groups: _Groups
-) -> None:
-    """Rows that resemble each other's duplicates only move together too, where no split forbids it.
-
-    The duplicates are not published, so such a link is no leak that would cost a row.
-    """
-    keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
-    for number in turns:
-        for cell in kept[number].joined:
-            for other in neighbours[cell]:
-                if other in keeper:
-                    groups.link(number, keeper[other])
-
-
 # --- the result -------------------------------------------------------------------------------
 def _resolutions(
-    cells: Sequence[_Cell], kept: Mapping[int, _Kept], groups: _Groups, on_conflict: OnConflict
+    cells: Sequence[_Cell], kept: Mapping[int, Kept], groups: Groups, on_conflict: OnConflict
 ) -> Iterator[tuple[str, Resolution]]:
     """The resolution of every kept row and of the rows that it stands for."""
     overruled_by = {row.record_id: cell.ruler.record_id for cell in cells for row in cell.overruled}
@@ -497,7 +276,7 @@ def _resolutions(
 
 
 def _corrected(
-    resolved: Mapping[str, Resolution], kept: Mapping[int, _Kept], neighbours: Neighbours
+    resolved: Mapping[str, Resolution], kept: Mapping[int, Kept], neighbours: Neighbours
 ) -> Iterator[tuple[str, Resolution]]:
     """The kept rows that still have the answer which a person replaced in a similar one.
 
@@ -513,7 +292,7 @@ def _corrected(
                 break
 
 
-def _names(kept: Mapping[int, _Kept], groups: _Groups) -> dict[int, str]:
+def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
     """By root, the id of the earliest row of the group."""
     earliest: dict[int, tuple[bool, int, str]] = {}
     for number, one in kept.items():

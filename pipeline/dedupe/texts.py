@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedupe import kernels
+from pipeline.dedupe.word_kernels import hash_bytes, hash_words
 from pipeline.dedupe.words import fold_table
 
 Rows = npt.NDArray[np.int64]
@@ -88,14 +88,14 @@ class Texts:
         starts = np.empty(len(rows) + 1, dtype=np.int64)
         asked = np.empty(len(rows), dtype=np.int64)
         table = fold_table()
-        kernels.hash_words(a, a_at, b, b_at, table.codes, table.letters, rows, hashes, starts, asked)
+        hash_words(a, a_at, b, b_at, table.codes, table.letters, rows, hashes, starts, asked)
         return Words(hashes, starts, asked)
 
     def hashes(self) -> npt.NDArray[np.uint64]:
         """128 bits over the bytes of each text, rows x 2."""
         (a, a_at), (b, b_at) = self._parts
         hashes = np.empty((len(self), 2), dtype=np.uint64)
-        kernels.hash_bytes(a, a_at, b, b_at, hashes)
+        hash_bytes(a, a_at, b, b_at, hashes)
         return hashes
 
     def blocks(self, rows: Rows) -> Iterator[slice]:

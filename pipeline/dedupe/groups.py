@@ -1,0 +1,103 @@
+"""Forms groups of kept rows that move as one between splits, and finds the rows that would tie two splits."""
+
+from collections.abc import Iterable, Mapping
+
+from pipeline.dedupe.likeness import Neighbours
+from pipeline.dedupe.rows import Candidate, Kept
+
+
+class Groups:
+    """Sets of kept cells that move as one, each bound to at most one split."""
+
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+        self._split: dict[int, str | None] = {}
+        self._first_of_key: dict[str, int] = {}
+        """The cell that was placed first for each key."""
+        self._first_of_partition: dict[str, int] = {}
+
+    def root(self, number: int) -> int:
+        """The cell that stands for the number's group."""
+        while self._parent[number] != number:
+            self._parent[number] = self._parent[self._parent[number]]
+            number = self._parent[number]
+        return number
+
+    def split(self, number: int) -> str | None:
+        """The split that the number's group is bound to."""
+        return self._split[self.root(number)]
+
+    def place(
+        self, number: int, head: Candidate, bound: Iterable[str], similar: Iterable[int]
+    ) -> tuple[str, str] | None:
+        """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
+        related = [other for other in similar if other in self._parent]
+        if head.key in self._first_of_key:
+            related.append(self._first_of_key[head.key])
+        for value in head.partitions:
+            if value in self._first_of_partition:
+                related.append(self._first_of_partition[value])
+        around = {self.root(other) for other in related}
+        splits = sorted({split for root in around if (split := self._split[root])}.union(bound))
+        if len(splits) > 1:
+            return splits[0], splits[1]
+        self._parent[number] = number
+        for root in around:
+            self._parent[root] = number
+        self._split[number] = splits[0] if splits else None
+        self._first_of_key.setdefault(head.key, number)
+        for value in head.partitions:
+            self._first_of_partition.setdefault(value, number)
+        return None
+
+    def link(self, one: int, other: int) -> None:
+        """Unite two groups, unless they are bound to two splits."""
+        roots = sorted({self.root(one), self.root(other)})
+        splits = {split for root in roots if (split := self._split[root])}
+        if len(splits) <= 1:
+            self._parent |= dict.fromkeys(roots, roots[0])
+            self._split[roots[0]] = splits.pop() if splits else None
+
+
+def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dict[int, tuple[str, str]]]:
+    """Place the cells one by one: those bound by themselves (by a release, as an evaluation set, by their source),
+    then by their duplicates, then by nothing.
+
+    Returns:
+        The groups, and the two splits of each cell that is a bridge and therefore in none of them.
+    """
+
+    bound = {number: one.bound() for number, one in kept.items()}
+
+    def turn(number: int) -> tuple[bool, bool, bool, bool, int, str]:
+        head = kept[number].head
+        return (
+            *(not head.split, not head.published, not head.evaluates, not bound[number]),
+            *(head.order, head.record_id),
+        )
+
+    groups = Groups()
+    bridges: dict[int, tuple[str, str]] = {}
+    turns = sorted(kept, key=turn)
+    for number in turns:
+        splits = groups.place(number, kept[number].head, bound[number], neighbours.get(number, ()))
+        if splits is not None:
+            bridges[number] = splits
+    if not bridges:
+        _link_through_duplicates(kept, turns, neighbours, groups)
+    return groups, bridges
+
+
+def _link_through_duplicates(
+    kept: Mapping[int, Kept], turns: Iterable[int], neighbours: Neighbours, groups: Groups
+) -> None:
+    """Rows that resemble each other's duplicates only move together too, where no split forbids it.
+
+    The duplicates are not published, so such a link is no leak that would cost a row.
+    """
+    keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
+    for number in turns:
+        for cell in kept[number].joined:
+            for other in neighbours[cell]:
+                if other in keeper:
+                    groups.link(number, keeper[other])
