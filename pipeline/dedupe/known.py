@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import mapped, save
-from pipeline.dedupe.signatures import Identities
+from pipeline.dedupe.signatures import Identities, Keys
 from pipeline.dedupe.texts import Rows
+
+_FILTER_BITS = 22
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,14 @@ class Known:
             same = (self.one[at] == values[order, 0]) & (self.other[at] == values[order, 1])
             found[order[same]] = self.places[at[same]]
         return found
+
+
+def met_keys(keys: Keys, new: Keys) -> Rows:
+    """The places of the keys that are among the new ones."""
+    # A table that says no for nearly all of them is many times as fast as sorting them.
+    shift = np.uint32(32 - _FILTER_BITS)
+    seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
+    seen[new >> shift] = True
+    maybe = np.flatnonzero(seen[keys >> shift])
+    found: Rows = maybe[np.isin(keys[maybe], new)]
+    return found

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import Scalar, load, mapped, save
-from pipeline.dedupe.known import Known
+from pipeline.dedupe.known import Known, met_keys
 from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted, verify
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
@@ -42,7 +42,6 @@ _CHUNK_BYTES = 256 * 2**20
 _MOST_PROPOSED = 2**26
 """Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
 _CHUNK_PAIRS = 500_000
-_FILTER_BITS = 22
 _HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
@@ -252,7 +251,7 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     met: list[Rows] = []
     for band in range(BANDS):
         keys = _chosen(index.keys(band), places) if index else NO_KEYS
-        met.append(_met(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
+        met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
         save(folder / f"known-keys-{band:02}", keys[met[band]])
     laid_out = np.unique(np.concatenate(met))
     for band in range(BANDS):
@@ -287,17 +286,6 @@ def _new_hashes(folder: Path, shards: int) -> Identities:
 def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
     """The rows at some places, which ascend; mostly all of them, which need no copy."""
     return rows if len(places) == len(rows) else rows[places]
-
-
-def _met(keys: Keys, new: Keys) -> Rows:
-    """The places of the keys that are among the new ones."""
-    # A table that says no for nearly all of them is many times as fast as sorting them.
-    shift = np.uint32(32 - _FILTER_BITS)
-    seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
-    seen[new >> shift] = True
-    maybe = np.flatnonzero(seen[keys >> shift])
-    found: Rows = maybe[np.isin(keys[maybe], new)]
-    return found
 
 
 def _entries_file(folder: Path, shard: int) -> Path:
