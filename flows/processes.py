@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -55,14 +55,17 @@ class Processes:
             for number in range(told, len(items)):
                 done(results[number])
             return results
+        except BaseException:
+            # Nobody needs what they are at, and whoever has interrupted us does not want to wait for it.
+            self.end(at_once=True)
+            raise
         finally:
-            work.stop()
             self.end()
 
-    def end(self) -> None:
-        """End them, if they run."""
+    def end(self, *, at_once: bool = False) -> None:
+        """End them, if they run: as soon as they have nothing to do, or now."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False)
+            self._pool.shutdown(wait=False, kill_workers=at_once)
             self._pool = None
 
 
@@ -129,9 +132,3 @@ class _Work(Generic[T, R]):
         if number not in self._here:
             self._here[number] = self._step(self._items[number])
         return self._here[number]
-
-    def stop(self) -> None:
-        """Hand out no more, and wait for what was handed out: it may still write files."""
-        with self._lock:
-            self._waiting.clear()
-        wait(self._elsewhere.values())

@@ -68,22 +68,22 @@ def evaluation_texts(
     names = dataset.task.task_names(Role.INPUT)
     targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
     defaults = _defaults(dataset.task)
-    fields: set[str] = set()
-    found = False
+    read = False
     for place, row in _rows(one, store, dataset, work):
-        fields |= row.keys()
+        read = True
         values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
         present = {name: value for name, value in values.items() if value not in (None, "")}
-        found |= any(name in present for name in names)
+        if not any(name in present for name in names):
+            wanted = ", ".join(one.fields.get(name, name) for name in names)
+            raise ConfigError(
+                f"evaluation set '{one.name}' has none of the inputs ({wanted}) at {place}, whose fields are "
+                f"{', '.join(sorted(row))}; map them with `fields:`, or take the row out"
+            )
         clean = normalise_row(present, present.keys(), dataset.config.normalise)
         # As the rows of the dataset are read: what is absent is what the task takes it for.
         yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.written(clean)
-    if not found:
-        wanted = ", ".join(one.fields.get(name, name) for name in names)
-        there = f"its fields are {', '.join(sorted(fields))}" if fields else "it has no rows"
-        raise ConfigError(
-            f"evaluation set '{one.name}' has none of the inputs ({wanted}); {there}; map them with `fields:`"
-        )
+    if not read:
+        raise ConfigError(f"evaluation set '{one.name}' has no rows; correct it, or drop it")
 
 
 def _defaults(task: type[Task]) -> dict[str, Any]:

@@ -105,8 +105,9 @@ class Normalise(Part):
 class Duplicates(Part):
     """When two rows with the same answer are duplicates."""
 
-    threshold: Share = 0.7
-    """Least Jaccard similarity of the inputs' word 3-grams; 1 finds exact duplicates only."""
+    threshold: Annotated[float, Field(ge=0.2, le=1)] = 0.7
+    """Least Jaccard similarity of the inputs' word 3-grams; 1 finds exact duplicates only. Below 0.2 strangers are
+    alike, and the search would miss pairs."""
     answers: Share = 0.5
     """Least similarity of two written answers (20 words and more) that count as the same; 1 if they must be equal.
     Shorter answers must always be equal."""

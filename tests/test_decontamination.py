@@ -146,14 +146,16 @@ def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None
     shown = terminal.goldleaf("check").stdout
     assert "evaluation set exam\n  1 row; rows that resemble one are rejected" in shown
     write_rows(tmp_path, [], "exam.jsonl")
-    assert "'exam' has none of the inputs (text); it has no rows" in terminal.goldleaf("check", exit_code=1).stdout
+    assert "evaluation set 'exam' has no rows; correct it, or drop it" in terminal.goldleaf("check", exit_code=1).stdout
     assert not odd.context.store.exists
 
 
 def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
     write_rows(tmp_path, [{"query": EXAM, "gold": "delivery"}], "exam.jsonl")
-    with pytest.raises(ConfigError, match=r"none of the inputs \(text\); its fields are gold, query; map them"):
+    with pytest.raises(
+        ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:1, whose fields are gold, query; map"
+    ):
         odd.curate()
 
 
@@ -176,3 +178,11 @@ def test_a_written_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_pat
     odd.curate()
     assert "as in exam.jsonl:2 (exam)" in details(odd, 1)[0]
     assert "as in exam.jsonl:1 (exam)" in details(odd, 2)[0]
+
+
+@pytest.mark.parametrize("bad", [{"query": EXAM}, {"text": ""}, {"text": None}])
+def test_every_row_of_an_evaluation_set_must_have_an_input(tmp_path: Path, bad: dict[str, object]) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
+    write_rows(tmp_path, [{"text": OTHER}, bad], "exam.jsonl")
+    with pytest.raises(ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:2, .* or take the row out"):
+        odd.curate()

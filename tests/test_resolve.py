@@ -49,6 +49,45 @@ def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: C
     assert result[worse.record_id].duplicate_of == better.record_id
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("is x < y or not", "is x > y or not"),
+        ("how much is 5 - 3", "how much is 5 + 3"),
+        ("is -3 more than 2", "is 3 more than 2"),
+        ("what is 7*8 please", "what is 7/8 please"),
+        ("do you like c++ or c", "do you like c or c#"),
+        ("what does he mean by 😀", "what does he mean by 🐶"),
+        ("i love this :)", "i love this :("),
+        ("it costs 5 € a day", "it costs 5 $ a day"),
+    ],
+)
+def test_inputs_that_differ_in_a_sign_that_carries_meaning_are_no_duplicates(one: str, other: str) -> None:
+    assert words(one) == words(other)
+    result = resolve([row("r1", one, key=one), row("r2", other, key=other)], threshold=0.7)
+    assert result["r1"].is_kept
+    assert result["r2"].is_kept
+    assert result["r1"].group == result["r2"].group
+
+
+def test_punctuation_that_carries_none_does_not_keep_copies() -> None:
+    one, other = "well, it is (as you know) over: “at last” – we hope!", "Well it is as you know over. At last? We hope"
+    result = resolve([row("r1", one, key=one), row("r2", other, key=other.lower())], threshold=0.7)
+    assert sorted(found.is_kept for found in result.values()) == [False, True]
+
+
+@pytest.mark.parametrize("on_conflict", OnConflict)
+@pytest.mark.parametrize("more", ["", " and more"])
+def test_what_resembles_a_row_in_conflict_is_its_duplicate_however_long_it_is(
+    on_conflict: OnConflict, more: str
+) -> None:
+    rows = [row("r1", answer="law"), row("r2", answer="term"), row("r3", f"{NEAR}{more}", "law")]
+    result = resolve(rows, 0.7, on_conflict)
+    assert result["r3"].duplicate_of == "r1"
+    assert result["r1"].is_kept
+    assert result["r2"].is_kept
+
+
 @pytest.mark.parametrize("own", [4, 8])
 def test_of_a_crowd_that_is_all_alike_one_row_is_kept(own: int) -> None:
     # Each text meets a few others only; that all are duplicates of one comes out step by step.

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.groups import Groups, place
-from pipeline.dedupe.likeness import Likeness, Neighbours, facts
+from pipeline.dedupe.likeness import Likeness, Neighbours, facts, signs
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
@@ -114,6 +114,9 @@ class _Judge:
         """
         if cell.head.past or keeper.past:
             return False
+        if cell.head.text == keeper.text and signs(cell.head.key) != signs(keeper.key):
+            # Of equal words; no threshold could tell them apart.
+            return False
         if cell.head.answer is None:
             return self.answers_repeat
         if cell.rivals or keeper.answer is None:
@@ -139,7 +142,8 @@ def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Ce
             by_key[row.key].append(row)
     cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
     rank = {row.record_id: place for place, row in enumerate(preferred)}
-    return sorted(cells, key=lambda cell: rank[cell.head.record_id])
+    # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
+    return sorted(cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:

@@ -47,16 +47,20 @@ class Candidate:
         return not self.published and self.answer is not None and self.split not in (None, _TRAIN)
 
     @property
-    def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
-        """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published,
-        then the longest input and written answer (folded, so that mere white space does not count), then the first.
+    def merits(self) -> tuple[bool, bool, bool, bool, bool]:
+        """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published.
         Past rows come last.
         """
         labeled = self.answer is not None
-        verified = self.human and labeled
-        merits = (not self.evaluates, not verified, not labeled, self.held)
+        return self.past, not self.evaluates, not (self.human and labeled), not labeled, self.held
+
+    @property
+    def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
+        """Of equal merits, the longest input and written answer is kept (folded, so that mere white space does not
+        count), then the first.
+        """
         size = len(self.key) + (len(self.answer or "") if self.written >= 0 else 0)
-        return (self.past, *merits, -size, self.order, self.record_id)
+        return (*self.merits, -size, self.order, self.record_id)
 
 
 @dataclass(slots=True)
