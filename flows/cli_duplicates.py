@@ -24,7 +24,7 @@ _KEPT_CHARACTERS = 300
 def duplicates(
     dataset: DatasetFile = DEFAULT,
     of: Annotated[str, typer.Option("--of", help="Only those of this record: its id or file:line.", metavar="ID")] = "",
-    limit: Annotated[int, typer.Option("--limit", help="Groups and pairs to show.", min=1)] = 10,
+    limit: Annotated[int, typer.Option("--limit", help="Groups, copies of each, and pairs to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
@@ -56,7 +56,7 @@ def _show(found: "Duplicates", limit: int) -> None:
     telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
     shown = (telling or found.groups)[:limit]
     for group in shown:
-        _show_group(group)
+        _show_group(group, limit)
     if more := len(found.groups) - len(shown):
         exact = len(found.groups) - len(telling) if telling else 0
         only = f", {exact:,} of them with exact copies only" if exact else ""
@@ -68,13 +68,15 @@ def _show(found: "Duplicates", limit: int) -> None:
             _show_miss(miss)
 
 
-def _show_group(group: "Group") -> None:
-    exact = sum(copy.exact for copy in group.copies)
+def _show_group(group: "Group", limit: int) -> None:
+    near = [copy for copy in group.copies if not copy.exact]
+    exact = len(group.copies) - len(near)
     table = _table()
     table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)))
-    for copy in group.copies:
-        if not copy.exact:
-            table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+    for copy in near[:limit]:
+        table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+    if len(near) > limit:
+        table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are more similar", style="dim"))
     if exact:
         table.add_row("1.00", "", Text(f"and {exact:,} exact {'copy' if exact == 1 else 'copies'}", style="dim"))
     out.print()

@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions
 from pipeline.review import open_questions, push_questions
-from pipeline.store import Run
+from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
-from schemas.fate import Fate, Routed
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 
 
@@ -120,19 +121,21 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
                 _expecting(engine, context.dataset, advance),
             )
             evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id)
-        decided, assessed, funnel = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
+        decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
         review = _review(context, engine, run.id) if push else _waiting(context)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
+    assessed, funnel = decided.assessed, decided.funnel
+    notes = [*_left(read), assessed.note, _mostly_alike(decided), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
         run=run.id,
         lines=read.lines,
-        added=read.added,
+        added=decided.added,
         withdrawn=read.withdrawn,
-        decided=decided,
-        funnel=funnel,
-        note="\n".join(filter(None, [*_left(read), assessed.note, *unkeyed(snapshot, config.sources)])),
+        decided=decided.news,
+        funnel=decided.funnel,
+        note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,
@@ -210,15 +213,31 @@ def _brought_answers(row: dict[str, Any]) -> bool:
     return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])
 
 
+_MOST = 0.5
+"""Share of near duplicates from which on people are told."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a run has decided and committed."""
+
+    news: int
+    """Decisions that differ from those that counted before."""
+    added: int
+    """Records that nobody had decided about before."""
+    near: int
+    """Near duplicates."""
+    assessed: Assessed
+    funnel: Funnel
+
+
 @_without_garbage_collection()
 def decide(
     context: Context, engine: Engine, run: Run, evaluation: str, *, rejudge: bool = False, read: Ingested | None = None
-) -> tuple[int, Assessed, Funnel]:
+) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
 
     ``evaluation`` is what ``read_evaluation_sets`` has kept the evaluation rows under.
-
-    Returns the number of decisions that are news, the assessment, and the funnel.
     """
     store = context.store
     snapshot = store.snapshot()
@@ -234,10 +253,10 @@ def decide(
         texts = judging["text"].to_list()
         alike = find_alike(cases, prepared, texts, snapshot, dataset.task, threshold, folder, engine.map)
         reject_contaminated(cases, alike, judging, dataset.config, dataset.task, folder, engine.map)
-        found = engine.run(similarities, alike, [case.record_id for case in cases], threshold)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = pl.read_parquet(assessed.path)
+    found = engine.run(similarities, alike, decisions, threshold)
     fresh = news(decisions, snapshot.latest_decisions().collect())
     counts = dict(decisions.group_by("fate").len().iter_rows())
     funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
@@ -245,6 +264,7 @@ def decide(
         raise StoreError(
             f"the fates of '{store.dataset}' do not add up: {funnel}; nothing was committed, please report this"
         )
+    added = _added(snapshot, read)
     store.append(Table.DECISIONS, fresh)
     store.commit(
         run,
@@ -256,7 +276,7 @@ def decide(
             "evaluation": evaluation,
             "similarities": found.model_dump(),
             "lines": read.lines if read else 0,
-            "added": read.added if read else 0,
+            "added": added,
             "withdrawn": read.withdrawn if read else 0,
             "budget": assessed.budget,
             "budget_used": assessed.used,
@@ -264,7 +284,28 @@ def decide(
             "note": assessed.note,
         },
     )
-    return fresh.height, assessed, funnel
+    near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()
+    return Decided(fresh.height, added, int(near), assessed, funnel)
+
+
+def _mostly_alike(decided: Decided) -> str:
+    """Say if most rows resemble others: in a template, a few words may be all that counts."""
+    near, current = decided.near, decided.funnel.current
+    if near <= current * _MOST:
+        return ""
+    return (
+        f"{near:,} of {current:,} rows are near duplicates of others; look at some with `goldleaf duplicates`, and "
+        "raise duplicates.threshold if they ask different things"
+    )
+
+
+def _added(snapshot: Snapshot, read: Ingested | None) -> int:
+    """The records that nobody has decided about before, those among them that a killed run has left."""
+    if read is None:
+        return 0
+    last = snapshot.last_run(Verb.CURATE)
+    records = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch") > (last["run"] if last else ""))
+    return min(int(records.select(pl.len()).collect().item()), read.lines)
 
 
 def _waiting(context: Context, problem: str = "") -> Review:

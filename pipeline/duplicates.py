@@ -19,8 +19,9 @@ from schemas.task import Task
 
 BIN = 0.02
 """Width of the bins of similarities."""
-_NEAREST = 20
-"""Pairs that are remembered on either side of the threshold."""
+_NEAREST = 50
+"""Pairs of kept records that are remembered on either side of the threshold."""
+_KEPT = (Fate.ACCEPTED, Fate.REVIEW)
 
 
 class NearPair(BaseModel):
@@ -44,7 +45,7 @@ class Similarities(BaseModel):
     counts: list[int]
     """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
     near: list[NearPair]
-    """The pairs nearest to the threshold on either side, the least similar first."""
+    """The pairs of kept records nearest to the threshold on either side, the least similar first."""
 
     @property
     def bins(self) -> list[tuple[float, int]]:
@@ -52,11 +53,12 @@ class Similarities(BaseModel):
         return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]
 
 
-def similarities(alike: Alike, record_ids: Sequence[str], threshold: float) -> Similarities:
-    """Count the similar pairs among the records, given in the order of ``alike.texts``.
+def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
+    """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
 
     Of records with equal words only the first one counts.
     """
+    record_ids, kept = decisions["record_id"], decisions["fate"].is_in([fate.value for fate in _KEPT]).to_numpy()
     views = [(alike.inputs.pairs, alike.texts)]
     if alike.whole is not None:
         views.append((alike.whole.pairs, alike.written))
@@ -66,8 +68,9 @@ def similarities(alike: Alike, record_ids: Sequence[str], threshold: float) -> S
     start = round(max(threshold - NEAR_MISS, 0), 4)
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
-    below = best.filter(pl.col("similarity") < threshold).tail(_NEAREST)
-    above = best.filter(pl.col("similarity") >= threshold).head(_NEAREST)
+    both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
+    below = both.filter(pl.col("similarity") < threshold).tail(_NEAREST)
+    above = both.filter(pl.col("similarity") >= threshold).head(_NEAREST)
     return Similarities(
         threshold=threshold,
         start=start,
@@ -214,7 +217,7 @@ def _misses(
         if record_id not in (None, pair.one, pair.other):
             continue
         kept = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
-        if len(kept) == 2 and all(decision.fate in (Fate.ACCEPTED, Fate.REVIEW) for decision in kept):
+        if len(kept) == 2 and all(decision.fate in _KEPT for decision in kept):
             one, other = map(rows.row, kept)
             reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold)
             yield Miss(one=one, other=other, similarity=pair.similarity, reason=reason)

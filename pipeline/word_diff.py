@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.dedupe.words import Sign, sign
+from pipeline.dedupe.words import Sign, sign, words
 
 DIFF_CONTEXT = 12
 """Equal words that are shown on either side of a difference."""
@@ -23,10 +23,13 @@ class Piece:
 
 
 def word_diff(before: str, after: str) -> list[Piece]:
-    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second."""
+    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second.
+
+    What the search does not see is no difference: case, accents, punctuation beside a word.
+    """
     whole = [list(_words(text)) for text in (before, after)]
-    old, new = (words[:_MOST_WORDS] for words in whole)
-    matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], autojunk=False)
+    old, new = (parts[:_MOST_WORDS] for parts in whole)
+    matcher = difflib.SequenceMatcher(None, list(map(_folded_word, old)), list(map(_folded_word, new)), autojunk=False)
     pieces: list[Piece] = []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
@@ -63,10 +66,14 @@ def _characters(word: str) -> Iterator[str]:
     yield part
 
 
-def _folded(words: list[str]) -> list[Piece]:
+def _folded_word(word: str) -> str:
+    return "".join(words(word)) or word.strip()
+
+
+def _folded(parts: list[str]) -> list[Piece]:
     """Equal words; of a long stretch only both ends."""
-    if len(words) <= 3 * DIFF_CONTEXT:
-        return [Piece("same", "".join(words))]
-    head, tail = words[:DIFF_CONTEXT], words[-DIFF_CONTEXT:]
-    fold = Piece("fold", f"{len(words) - 2 * DIFF_CONTEXT} equal words")
+    if len(parts) <= 3 * DIFF_CONTEXT:
+        return [Piece("same", "".join(parts))]
+    head, tail = parts[:DIFF_CONTEXT], parts[-DIFF_CONTEXT:]
+    fold = Piece("fold", f"{len(parts) - 2 * DIFF_CONTEXT} equal words")
     return [Piece("same", "".join(head)), fold, Piece("same", "".join(tail))]

@@ -466,6 +466,13 @@ def test_a_diff_of_a_script_without_spaces_goes_by_characters() -> None:
     ]
 
 
+def test_a_diff_does_not_mark_what_the_search_does_not_see() -> None:
+    pieces = word_diff("The Café, is OPEN today", "the cafe is open - now")
+    assert [(piece.tag, piece.text.strip()) for piece in pieces] == [
+        *(("same", "The Café, is OPEN"), ("del", "today"), ("ins", "- now")),
+    ]
+
+
 def test_a_diff_says_what_it_has_not_compared() -> None:
     assert word_diff("w " * 6_000, "w " * 6_000 + "b")[-1].text == "1,001 more words, not compared"
 
