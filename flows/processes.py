@@ -57,6 +57,7 @@ class Processes:
             return results
         except BaseException:
             # Nobody needs what they are at, and whoever has interrupted us does not want to wait for it.
+            work.stop()
             self.end(at_once=True)
             raise
         finally:
@@ -132,3 +133,8 @@ class _Work(Generic[T, R]):
         if number not in self._here:
             self._here[number] = self._step(self._items[number])
         return self._here[number]
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._waiting.clear()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -55,9 +56,19 @@ def test_one_worker_or_one_item_needs_no_other_process() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_is_raised_wherever_it_happens(workers: int) -> None:
+def test_an_error_is_raised_wherever_it_happens_and_nothing_else_is_said(
+    workers: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = set(threading.enumerate())
     with pytest.raises(ValueError, match="three"):
-        Inline(workers=workers).spread(fail_at_three, range(6))
+        Inline(workers=workers).spread(fail_at_three, range(200))
+    # The threads of the pool may have had something to say.
+    while threads := set(threading.enumerate()) - before:
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_a_killed_worker_leaves_is_done_here() -> None:
