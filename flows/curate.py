@@ -31,6 +31,9 @@ from pipeline.tables import Table, Verb
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 
+_MOST = 0.5
+"""Share of near duplicates from which on people are told."""
+
 
 class Review(BaseModel):
     """How the review batch stands after a run."""
@@ -134,7 +137,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         added=decided.added,
         withdrawn=read.withdrawn,
         decided=decided.news,
-        funnel=decided.funnel,
+        funnel=funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot),
         budget=assessed.budget,
@@ -211,10 +214,6 @@ def let_others_follow(context: Context, engine: Engine) -> str:
 
 def _brought_answers(row: dict[str, Any]) -> bool:
     return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])
-
-
-_MOST = 0.5
-"""Share of near duplicates from which on people are told."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Answers:
 
     def __init__(self, task: type[Task]) -> None:
         """Take the task that they belong to."""
-        self._texts = {field.name: None for field in task.task_targets() if field.type is ValueType.TEXT}
+        self._texts = tuple(field.name for field in task.task_targets() if field.type is ValueType.TEXT)
 
     def key(self, targets: Mapping[str, JsonValue] | None) -> str | None:
         """The whole answer in the form in which equal ones are equal; None for none.

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def prepared_path(shard: Path) -> Path:
 
 def warm_up(dataset: LoadedDataset) -> None:
     """Load what a worker needs to prepare shards, before there are any."""
-    count_tokens(["a word"], dataset.config.measure.encoding)
+    # Whoever prepares one says what is wrong.
+    with suppress(ConfigError):
+        count_tokens(["a word"], dataset.config.measure.encoding)
 
 
 def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:

@@ -29,7 +29,7 @@ _PARTED_AT_SPACES = frozenset(
         *("gpt2", "p50k_base", "p50k_edit", "r50k_base"),
     }
 )
-"""Encodings whose pattern ends a token before the space that follows anything but white space."""
+"""Encodings whose pattern ends a token wherever ``word_table`` ends a word."""
 _BLOCK_CHARACTERS = 500_000
 """Characters whose words are looked up at once."""
 _LONG = 5_000_000
