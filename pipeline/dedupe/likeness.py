@@ -1,7 +1,5 @@
 """What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -85,29 +83,6 @@ class Likeness:
             self.compare_answers([pair])
         similarity, answers = self._known[pair]
         return similarity if similarity >= self.threshold and answers >= self.answers else 0.0
-
-
-_FACT = re.compile(
-    r"[-+]?\d+(?:[.,:/]\d+)*"
-    r"|(?<!\S)[^\w\s]+(?!\S)"
-    r"|\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b"
-)
-
-
-# Minus and times, C#, and faces.
-_SIGN = re.compile(r"-(?=\s?\d)|(?<=\d)\s?[*/%]\s?(?=\d)|(?<=\w)#|[:;=]-?[()]")
-
-
-def signs(text: str) -> list[str]:
-    """The signs that carry meaning though they are no part of a word: of mathematics and currencies, emoji, faces."""
-    return [c for c in text if unicodedata.category(c) in ("Sm", "Sc", "So")] + [
-        sign.replace(" ", "") for sign in _SIGN.findall(text)
-    ]
-
-
-def facts(answer: str) -> list[str]:
-    """What turns an answer over though hardly a word differs: numbers, signs that stand alone, English negations."""
-    return _FACT.findall(answer)
 
 
 def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.groups import Groups, place
-from pipeline.dedupe.likeness import Likeness, Neighbours, facts, signs
+from pipeline.dedupe.likeness import Likeness, Neighbours
+from pipeline.dedupe.meaning import facts, same, signs
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
@@ -103,8 +104,8 @@ class _Judge:
         pair = (one.record_id, other.record_id)
         if pair not in self._known:
             similarity = self.likeness.as_a_whole(one.written, other.written)
-            same = similarity > 0 and facts(str(one.answer)) == facts(str(other.answer))
-            self._known[pair] = similarity if same else 0.0
+            agree = similarity > 0 and same(facts, str(one.answer), str(other.answer))
+            self._known[pair] = similarity if agree else 0.0
         return self._known[pair]
 
     def may_join(self, cell: "_Cell", keeper: Candidate) -> bool:
@@ -114,7 +115,7 @@ class _Judge:
         """
         if cell.head.past or keeper.past:
             return False
-        if cell.head.text == keeper.text and signs(cell.head.key) != signs(keeper.key):
+        if cell.head.text == keeper.text and not same(signs, cell.head.key, keeper.key):
             # Of equal words; no threshold could tell them apart.
             return False
         if cell.head.answer is None:
