@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
-from pipeline.attention import Attention, attention
+from pipeline.attention import Attention, attention, waiting
 from pipeline.cases import standing
 from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
 from pipeline.release_rows import adopt_versions
-from pipeline.review import open_questions, pull_annotations
+from pipeline.review import pull_annotations
 from pipeline.tables import Table, Verb
 from pipeline.triage import Standing
 from schemas.manifest import Funnel
@@ -83,7 +83,7 @@ def collect(context: Context, engine: Engine) -> Collected:
             decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
             unsure=said[Standing.UNSURE],
             taken_back=said[Standing.NOTHING],
-            waiting=len(open_questions(after)),
+            waiting=waiting(after, context.dataset.task).questions,
             invalid=len(invalid_annotations(after, context.dataset.task)),
             attention=attention(after, context.dataset.task, connection.url),
             funnel=after.funnel(),

@@ -16,7 +16,7 @@ from flows.context import Context
 from flows.engine import Advance, Engine
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
-from pipeline.attention import Rejection, rejections, unkeyed, unsent
+from pipeline.attention import Rejection, rejections, unkeyed, waiting
 from pipeline.contamination import reject_contaminated
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
@@ -25,10 +25,10 @@ from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachab
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions
-from pipeline.review import open_questions, push_questions
+from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
-from schemas.fate import Fate, ReasonCode, Routed
+from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
 _MOST = 0.5
@@ -309,10 +309,9 @@ def _added(snapshot: Snapshot, read: Ingested | None) -> int:
 
 def _waiting(context: Context, problem: str = "") -> Review:
     snapshot = context.store.snapshot().at_last_commit()
-    questions = open_questions(snapshot)
-    audits = sum(decision.routed is Routed.AUDIT for decision in questions)
-    unasked = unsent(snapshot, questions, context.dataset.task)
-    return Review(waiting=len(questions), audits=audits, unsent=unasked, problem=problem if questions else "")
+    found = waiting(snapshot, context.dataset.task)
+    problem = problem if found.questions else ""
+    return Review(waiting=found.questions, audits=found.audits, unsent=found.unsent, problem=problem)
 
 
 def _review(context: Context, engine: Engine, run: str) -> Review:
@@ -323,9 +322,8 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
             "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
         )
         return _waiting(context, hint)
-    waiting = _waiting(context).waiting
     try:
-        with engine.progress.step("sending the review batch", waiting) as advance:
+        with engine.progress.step("sending the review batch", _waiting(context).waiting) as advance:
             pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)
     except Unreachable as error:
         return _waiting(context, str(error))

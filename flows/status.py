@@ -6,8 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from pipeline.attention import Attention, Rejection, attention, rejections, unsent
-from pipeline.review import open_questions
+from pipeline.attention import Attention, Rejection, attention, rejections, waiting
 from pipeline.tables import Verb
 from pipeline.versions import readable_versions
 from schemas.manifest import Funnel
@@ -62,8 +61,7 @@ class Status(BaseModel):
 def read_status(context: Context) -> Status:
     """Read the committed state; a dataset that was never curated has zeros."""
     snapshot = context.store.snapshot().at_last_commit()
-    questions = open_questions(snapshot)
-    unasked = unsent(snapshot, questions, context.dataset.task)
+    asked = waiting(snapshot, context.dataset.task)
     needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
     funnel = snapshot.funnel()
     versions, damaged = readable_versions(context.store.releases)
@@ -72,8 +70,8 @@ def read_status(context: Context) -> Status:
         dataset=context.dataset.config.name,
         home=str(context.store.root),
         **funnel.model_dump(),
-        waiting=len(questions),
-        unsent=unasked,
+        waiting=asked.questions,
+        unsent=asked.unsent,
         attention=needed,
         rejections=rejections(snapshot),
         latest_release=versions[-1].version if versions else None,
@@ -84,8 +82,8 @@ def read_status(context: Context) -> Status:
             funnel,
             curated=snapshot.last_run(Verb.CURATE) is not None,
             needed=len(needed),
-            waiting=len(questions),
-            unsent=unasked,
+            waiting=asked.questions,
+            unsent=asked.unsent,
             released=bool(versions),
         ),
     )

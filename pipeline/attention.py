@@ -1,6 +1,7 @@
 """Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that no row has."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import polars as pl
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.consensus import invalid_annotations
 from pipeline.decisions import from_frame, question_key
-from pipeline.review import is_open
+from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from schemas.dataset import Source
@@ -105,10 +106,27 @@ def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, int, int]]
     yield from frame.select(names).collect().iter_rows()
 
 
-def unsent(snapshot: Snapshot, questions: Iterable[Decision], task: type[Task]) -> int:
-    """How many of some questions were never sent to Label Studio."""
+@dataclass(frozen=True)
+class Waiting:
+    """How many questions have no answer."""
+
+    questions: int
+    audits: int
+    """Of those, random checks of accepted records."""
+    unsent: int
+    """Of those, never sent to Label Studio."""
+
+
+def waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
+    """Count the open questions."""
+    asked = open_decisions(snapshot)
+    routes = asked.select("routed").collect().to_series()
+    audits = int((routes == Routed.AUDIT.value).sum())
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
-    return sum(not sent or question_key(asked, task) not in sent for asked in questions)
+    if not sent:
+        return Waiting(len(routes), audits, len(routes))
+    missing = sum(question_key(decision, task) not in sent for decision in from_frame(asked.collect()))
+    return Waiting(len(routes), audits, missing)
 
 
 class Rejection(BaseModel):

@@ -24,6 +24,8 @@ from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision, stable_hash
 from schemas.task import Task
 
+_OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
+_OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
@@ -71,19 +73,27 @@ def marker(dataset: LoadedDataset) -> str:
 
 def open_questions(snapshot: Snapshot) -> list[Decision]:
     """The current decisions that wait for a person's answer, the most urgent first, audits in between."""
-    routed = snapshot.current_decisions().filter(pl.col("routed").is_not_null()).collect()
-    waiting = [decision for decision in from_frame(routed) if is_open(decision)]
+    waiting = list(from_frame(open_decisions(snapshot).collect()))
     audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
     others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
     places = [(i / len(part), d) for part in (others, audits) for i, d in enumerate(part)]
     return [decision for _, decision in sorted(places, key=lambda place: place[0])]
 
 
+def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
+    """The same as rows of their table, in any order; to count them, none need be read as a decision."""
+    return snapshot.current_decisions().filter(
+        pl.col("routed").is_in([route.value for route in _OPEN_ROUTES]),
+        pl.col("fate").is_in([fate.value for fate in _OPEN_FATES]),
+        pl.col("label_source").ne_missing(LabelSource.HUMAN.value),
+    )
+
+
 def is_open(decision: Decision) -> bool:
     """Whether a person was asked and has not answered."""
     return (
-        decision.routed in (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
-        and decision.fate in (Fate.REVIEW, Fate.ACCEPTED)
+        decision.routed in _OPEN_ROUTES
+        and decision.fate in _OPEN_FATES
         and decision.label_source is not LabelSource.HUMAN
     )
 

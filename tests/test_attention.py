@@ -1,6 +1,7 @@
 """What Label Studio's queue no longer shows is listed, with its row and the address of its task."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +16,15 @@ from terminal import Terminal
 
 from flows.collect import Collected
 from flows.studio import LocalStudio
-from pipeline.attention import Need, attention, rejections, unkeyed, unsent
+from pipeline.attention import Need, Waiting, attention, rejections, unkeyed, waiting
 from pipeline.decisions import question_key, to_frame
+from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table, Verb
 from schemas.annotation import Verdict
 from schemas.dataset import Source
-from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.record import Decision
 from schemas.tasks.contract_clause import ContractClause
 
 INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
@@ -234,9 +237,35 @@ def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -
 
 
 # --- what was never sent --------------------------------------------------------------------------
-def test_only_questions_that_were_never_sent_are_counted(disputed: Snapshot) -> None:
-    asked = [decision(B1, name, Fate.REVIEW) for name in ("r1", "r2")]
-    assert unsent(disputed, asked, ContractClause) == 1
+def committed(folder: Path, decisions: Sequence[Decision]) -> Snapshot:
+    """A dataset with these decisions, whose run they get."""
+    store = Store(folder, "toy")
+    run = store.new_run(Verb.CURATE, "c", "0")
+    store.append(Table.RECORDS, records(run.id, [decision.record_id for decision in decisions]))
+    store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
+    commit(store, run, records=store.version(Table.RECORDS))
+    return store.snapshot().at_last_commit()
+
+
+def test_open_questions_are_the_same_as_rows_and_as_decisions(tmp_path: Path) -> None:
+    kinds = itertools.product([None, *Routed], Fate, [None, *LabelSource])
+    every = [
+        decision("", f"r{number}", fate, routed=routed, label_source=source)
+        for number, (routed, fate, source) in enumerate(kinds)
+    ]
+    found = open_decisions(committed(tmp_path, every)).collect()["record_id"]
+    expected = {one.record_id for one in every if is_open(one)}
+    assert set(found) == expected
+    assert 0 < len(expected) < len(every)
+
+
+def test_only_questions_that_were_never_sent_are_counted(tmp_path: Path) -> None:
+    routes = {"r1": Routed.UNCERTAIN, "r2": Routed.CONFLICT, "r3": Routed.AUDIT, "r4": Routed.ADJUDICATE}
+    asked = [decision("", name, Fate.REVIEW, routed=routed) for name, routed in routes.items()]
+    snapshot = committed(tmp_path, asked)
+    assert waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
+    snapshot.store.append(Table.PUSHES, pushed(1, "r1", question_key(asked[0], ContractClause), 30))
+    assert waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
 
 
 def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:

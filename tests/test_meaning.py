@@ -10,7 +10,30 @@ from hypothesis import strategies as st
 from pipeline.dedupe.meaning import facts, same, signs
 
 _PIECES = st.sampled_from(
-    ["no", "don't", "a", "Bé", "ไม่", "7", "1,5", "-", "+", "*", "#", ":)", "=", "€", "😀", "$", ".", "C", "(", " ", "  ", "\n"]
+    [
+        "no",
+        "don't",
+        "a",
+        "Bé",
+        "ไม่",
+        "7",
+        "1,5",
+        "-",
+        "+",
+        "*",
+        "#",
+        ":)",
+        "=",
+        "€",
+        "😀",
+        "$",
+        ".",
+        "C",
+        "(",
+        " ",
+        "  ",
+        "\n",
+    ]
 )
 _TEXTS = st.lists(_PIECES, max_size=12).map("".join)
 

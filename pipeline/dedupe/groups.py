@@ -28,9 +28,9 @@ class Groups:
         return self._split[self.root(number)]
 
     def place(
-        self, number: int, head: Candidate, bound: Iterable[str], similar: Iterable[int]
+        self, number: int, head: Candidate, bound: list[str], similar: Iterable[int]
     ) -> tuple[str, str] | None:
-        """Add a cell to the groups around it, unless they (or it) are bound to two splits: return those."""
+        """Add a cell to the groups around it, unless they (or it) are bound to two splits, in order: return those."""
         related = [other for other in similar if other in self._parent]
         if head.key in self._first_of_key:
             related.append(self._first_of_key[head.key])
@@ -38,7 +38,8 @@ class Groups:
             if value in self._first_of_partition:
                 related.append(self._first_of_partition[value])
         around = {self.root(other) for other in related}
-        splits = sorted({split for root in around if (split := self._split[root])}.union(bound))
+        # Around most cells there is nothing.
+        splits = sorted({split for root in around if (split := self._split[root])}.union(bound)) if around else bound
         if len(splits) > 1:
             return splits[0], splits[1]
         self._parent[number] = number

@@ -12,9 +12,7 @@ _FACT = re.compile(
     r"|\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b"
 )
 # Minus, C#, times, and faces. One class of characters comes first, so that all others are passed over at once.
-_SIGN = re.compile(
-    r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])"
-)
+_SIGN = re.compile(r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])")
 _RARE = re.compile(r"""[^\w\s.,;:!?'"()-]""")
 _MEANINGFUL = ("Sm", "Sc", "So")
 

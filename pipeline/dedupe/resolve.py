@@ -265,13 +265,14 @@ def _resolutions(
     overruled_by = {row.record_id: cell.ruler.record_id for cell in cells for row in cell.overruled}
     names = _names(kept, groups)
     for number, one in kept.items():
-        placed = Resolution(group=names[groups.root(number)], split=groups.split(number))
-        keeper = one.head.record_id
-        if on_conflict is OnConflict.REVIEW and cells[number].rivals:
-            yield keeper, replace(placed, conflict=cells[number].first_rivals(), rivals=cells[number].rivals)
-        else:
-            yield keeper, placed
-        group, split = placed.group, placed.split
+        root, keeper, cell = groups.root(number), one.head.record_id, cells[number]
+        group, split = names[root], groups.split(root)
+        kept_row = Resolution(group=group, split=split)
+        if on_conflict is OnConflict.REVIEW and cell.rivals:
+            kept_row.conflict, kept_row.rivals = cell.first_rivals(), cell.rivals
+        yield keeper, kept_row
+        if one.alone:
+            continue
         for row in one.exact:
             yield row.record_id, Resolution(duplicate_of=keeper, exact=True, similarity=1.0, group=group, split=split)
         for row, similarity in one.near:
