@@ -1,14 +1,18 @@
 """Which texts count as similar, and that those are found."""
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dedupe import crowds
+from pipeline.dedupe.crowds import crowd_similarities
 from pipeline.dedupe.pairs import Pairs, similar_pairs, verify
 from pipeline.dedupe.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
 from pipeline.dedupe.texts import Texts
@@ -239,6 +243,55 @@ def test_prompt_and_response_count_together_and_the_response_for_itself(a: str, 
     found = verify(Texts.of([a, c], [b, d]), np.array([0]), np.array([1]))
     assert found.similarity[0] == pytest.approx(jaccard(f"{a}\n{b}", f"{c}\n{d}"))
     assert found.answers[0] == pytest.approx(jaccard(b, d) if words(b) or words(d) else 1)
+
+
+# --- crowds -----------------------------------------------------------------------------------
+def every_pair(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """All pairs of so many rows, those of one later row together."""
+    later, earlier = np.tril_indices(count, -1)
+    return earlier.astype(np.int64), later.astype(np.int64)
+
+
+def by_definition(asked: Sequence[str], answered: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The similarities of every pair of texts, and of their answers."""
+    pairs = list(zip(*every_pair(len(asked)), strict=True))
+    whole = [jaccard(*(f"{asked[row]}\n{answered[row]}" for row in pair)) for pair in pairs]
+    any_words = [any(words(answered[row]) for row in pair) for pair in pairs]
+    answers = [
+        jaccard(answered[one], answered[other]) if some else 1.0
+        for (one, other), some in zip(pairs, any_words, strict=True)
+    ]
+    return np.array([whole, answers])
+
+
+@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=2, max_size=9))
+def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]) -> None:
+    asked, answered = zip(*rows, strict=True)
+    found = crowd_similarities(Texts.of(asked, answered), *every_pair(len(rows)))
+    np.testing.assert_allclose(found, by_definition(asked, answered))
+
+
+@pytest.mark.parametrize("at_once", [2_000, 2**27])
+def test_a_crowd_is_compared_in_as_many_pieces_as_memory_asks_for(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", at_once)
+    rng = random.Random(4)
+    asked = [" ".join([CLAUSE, *(str(rng.randrange(10**9)) for _ in range(rng.randrange(20)))]) for _ in range(12)]
+    answered = [" ".join(rng.choices(["yes", "no", "maybe"], k=rng.randrange(6))) for _ in asked]
+    left, right = every_pair(len(asked))
+    order = np.array(rng.sample(range(len(left)), len(left)))
+    found = verify(Texts.of(asked, answered), left[order], right[order])
+    np.testing.assert_allclose([found.similarity, found.answers], by_definition(asked, answered)[:, order])
+
+
+def test_numbers_do_not_run_out_in_texts_of_very_many_words() -> None:
+    rng = random.Random(6)
+    long = " ".join(str(rng.randrange(10**9)) for _ in range(150_000))
+    texts = [long, "short", f"{long} and more", "and more", long[: len(long) // 2]]
+    left, right = every_pair(len(texts))
+    expected = [jaccard(texts[one], texts[other]) for one, other in zip(left, right, strict=True)]
+    np.testing.assert_allclose(crowd_similarities(Texts.of(texts), left, right)[0], expected)
 
 
 # --- bad input --------------------------------------------------------------------------------

@@ -27,9 +27,7 @@ class Groups:
         """The split that the number's group is bound to."""
         return self._split[self.root(number)]
 
-    def place(
-        self, number: int, head: Candidate, bound: list[str], similar: Iterable[int]
-    ) -> tuple[str, str] | None:
+    def place(self, number: int, head: Candidate, bound: list[str], similar: Iterable[int]) -> tuple[str, str] | None:
         """Add a cell to the groups around it, unless they (or it) are bound to two splits, in order: return those."""
         related = [other for other in similar if other in self._parent]
         if head.key in self._first_of_key:

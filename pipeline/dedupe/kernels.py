@@ -19,11 +19,14 @@ from pipeline.dedupe.machine_words import (
     finish,
     load,
     ones,
+    prefetch,
 )
 from pipeline.dedupe.words import SHINGLE_WORDS
 
-PAD = 32
-"""Loops over n-grams run in steps of this size, so that the compiler can make vector instructions of them."""
+_STEP = 4
+"""N-grams that go through all permutations together: then these, as vectors, are loaded that much less often."""
+_AHEAD = 48
+"""Places in a band for which memory is asked in advance."""
 # The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and so in their answers.
 _BOTH, _ANSWER, _BOTH_ANSWERS, _MARKS = np.uint64(0b0011), np.uint64(0b0100), np.uint64(0b1100), np.uint64(0b1111)
 _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
@@ -31,14 +34,15 @@ _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
 
 # --- words to signatures --------------------------------------------------------------------------
 @inlined
-def _gram(one, two, three):
+def gram_hash(one, two, three):
+    """The hash of three words in a row."""
     value = (one * FIRST_MIX + two) * SECOND_MIX + three
     value ^= value >> np.uint64(31)
     return value * WORD_MIX
 
 
 @inlined
-def _grams_of(count):
+def grams_of(count):
     """Number of n-grams, repeated ones included."""
     return 0 if count == 0 else max(count - (SHINGLE_WORDS - 1), 1)
 
@@ -55,27 +59,29 @@ def sign_words(words, starts, asked, first, multipliers, masks, bands, identitie
     longest = 0
     for number in range(len(asked)):
         longest = max(longest, starts[number + 1] - starts[number])
-    grams = np.empty(longest + 2 * PAD, dtype=np.uint32)
+    grams = np.empty(longest + 2 * _STEP, dtype=np.uint32)
     least = np.empty(permutations, dtype=np.uint32)
     for number in range(len(asked)):
         row, start = first + number, starts[number]
         count = starts[number + 1] - start - 2
         _identify(words, start, asked[number], count, identities, row)
-        found = _grams_of(count)
+        found = grams_of(count)
         sizes[row] = found
         for at in range(found):
-            gram = _gram(words[start + at], words[start + at + 1], words[start + at + 2])
+            gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2])
             grams[at] = np.uint32(gram >> np.uint64(32))
-        padded = (found + PAD - 1) // PAD * PAD
-        for at in range(found, padded):
+        for at in range(found, found + _STEP):
             grams[at] = grams[0]
+        least[:] = np.uint32(0xFFFFFFFF)
+        for at in range(0, found, _STEP):
+            one, two, three, four = grams[at], grams[at + 1], grams[at + 2], grams[at + 3]
+            for permutation in range(permutations):
+                multiplier, mask = multipliers[permutation], masks[permutation]
+                earlier = min(np.uint32((one ^ mask) * multiplier), np.uint32((two ^ mask) * multiplier))
+                later = min(np.uint32((three ^ mask) * multiplier), np.uint32((four ^ mask) * multiplier))
+                least[permutation] = min(least[permutation], min(earlier, later))
         for permutation in range(permutations):
-            lowest = np.uint32(0xFFFFFFFF)
-            multiplier, mask = multipliers[permutation], masks[permutation]
-            for at in range(padded):
-                lowest = min(lowest, np.uint32((grams[at] ^ mask) * multiplier))
-            least[permutation] = lowest
-            sketches[row, permutation] = np.uint8(lowest)
+            sketches[row, permutation] = np.uint8(least[permutation])
         for band in range(len(bands)):
             key = np.uint64(band)
             for permutation in bands[band]:
@@ -114,7 +120,7 @@ def _place_of(ordered, value):
 # --- signatures to pairs --------------------------------------------------------------------------
 @compiled
 def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start, member, pairs):
-    """Pairs of rows in one bucket whose sketches agree in at least ``need`` bytes, as ``earlier << 32 | later``.
+    """Pairs of rows in one bucket whose sketches agree in at least ``need`` bytes, as ``later << 32 | earlier``.
 
     ``packed`` holds ``key << 32 | row``, sorted. In a bucket of up to ``full_bucket`` rows each is compared with
     all earlier ones, in a larger one with the first and with the last few (``leaders``) before it. Rows before
@@ -127,6 +133,7 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
         end = start + 1
         while end < rows and packed[end] >> np.uint64(32) == key:
             end += 1
+        _fetch_sketches(packed, sketches, start + _AHEAD, min(end + _AHEAD, rows - 1))
         size = end - start
         whole = size <= full_bucket
         while member < size:
@@ -145,10 +152,20 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
 
 
 @inlined
+def _fetch_sketches(packed, sketches, start, stop):
+    """Have the sketches of rows at hand that share a bucket; they lie anywhere, and most rows are alone in theirs."""
+    for place in range(start, stop):
+        if packed[place] >> np.uint64(32) == packed[place + 1] >> np.uint64(32):
+            width = sketches.shape[1]
+            prefetch(sketches, np.int64(packed[place] & np.uint64(0xFFFFFFFF)) * width)
+            prefetch(sketches, np.int64(packed[place + 1] & np.uint64(0xFFFFFFFF)) * width)
+
+
+@inlined
 def _propose(packed, sketches, need, place, later, pairs, count):
     earlier = np.int64(packed[place] & np.uint64(0xFFFFFFFF))
     if _agreement(sketches, earlier, later) >= need:
-        pairs[count] = (np.uint64(earlier) << np.uint64(32)) | np.uint64(later)
+        pairs[count] = (np.uint64(later) << np.uint64(32)) | np.uint64(earlier)
         count += 1
     return count
 
@@ -226,14 +243,14 @@ def _enter(table, capacity, slots, words, start, asked, count, side, used):
     An entry is an n-gram but for its lowest bits, which say what holds it. An answer of fewer words than an
     n-gram has one of its own. Returns the end of the list.
     """
-    answered, grams = count - asked, _grams_of(count)
+    answered, grams = count - asked, grams_of(count)
     last, own = np.uint64(capacity - 1), _OWN << side
     for number in range(grams + (1 if 0 < answered < SHINGLE_WORDS else 0)):
         at = number if number < grams else asked
         mark = ONE << side if number < grams else np.uint64(0)
         if at >= asked and (answered >= SHINGLE_WORDS or number == grams):
             mark |= _ANSWER << side
-        gram = _gram(words[start + at], words[start + at + 1], words[start + at + 2])
+        gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2])
         slot = (gram >> np.uint64(8)) & last
         while table[slot] != 0 and (table[slot] ^ gram) & ~_MARKS:
             slot = (slot + ONE) & last

@@ -48,6 +48,21 @@ def save(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
     return numba.void(array, numba.int64, numba.uint64), generate
 
 
+@intrinsic
+def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
+    """Let the processor fetch what stands in an array before it is read; the place may lie outside."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(cgutils.gep(builder, data, arguments[1]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [place, *(ir.Constant(ir.IntType(32), how) for how in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return numba.void(array, numba.int64), generate
+
+
 def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     byte = cgutils.gep(builder, array.data, arguments[1])

@@ -1,23 +1,19 @@
 """Pairs of similar texts: signatures propose them, the exact Jaccard similarity decides."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe import kernels
+from pipeline.dedupe.crowds import crowd_similarities, fitting, in_crowds
 from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS, MOST_LIKES, NEAR_MISS, Scheme, Signatures, in_threads, sign
 from pipeline.dedupe.texts import Rows, Texts
 
 Shares = npt.NDArray[np.float64]
 _BUFFER = 2**20
-_PAIRS_AT_ONCE = 4_000
-_CROWD = 4
-"""Pairs a text from which on it is a crowd."""
-_BYTES_AT_ONCE = 64 * 2**20
-"""Text of a crowd whose words are hashed at once; the hashes take up to four times as much."""
+_PAIRS_AT_ONCE = 2_000
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -113,12 +109,14 @@ def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) 
 
 
 def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
-    """The two rows of pairs that are ``earlier << 32 | later``."""
-    return (codes >> _HALF).astype(np.int64), (codes & _LOW).astype(np.int64)
+    """The two rows of pairs that are ``later << 32 | earlier``, the earlier ones first."""
+    return (codes & _LOW).astype(np.int64), (codes >> _HALF).astype(np.int64)
 
 
 def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The pairs of several bands, each once; of a row with more than ``MOST_LIKES`` earlier ones the most promising."""
+    """The pairs of several bands, each once and in order; of a row with more than ``MOST_LIKES`` earlier ones the most
+    promising.
+    """
     codes = np.concatenate(parts)
     codes.sort()
     once = np.ones(len(codes), dtype=np.bool_)
@@ -140,7 +138,7 @@ def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uin
 def band_pairs(
     packed: npt.NDArray[np.uint64], sketches: npt.NDArray[np.uint8], need: int, first_new: int
 ) -> npt.NDArray[np.uint64]:
-    """The pairs of one band, as ``earlier << 32 | later``; ``packed`` is ``key << 32 | row`` in any order."""
+    """The pairs of one band, as ``later << 32 | earlier``; ``packed`` is ``key << 32 | row`` in any order."""
     packed.sort()
     buffer = np.empty(_BUFFER, dtype=np.uint64)
     found: list[npt.NDArray[np.uint64]] = []
@@ -156,6 +154,10 @@ def band_pairs(
 def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     """The exact similarities of pairs of rows."""
     whole, answers = np.empty(len(left)), np.empty(len(left))
+    # Those of one right text lie together.
+    order = np.argsort(right, kind="stable")
+    crowded = in_crowds(right)[order]
+    few = order[~crowded]
 
     def work(part: Rows) -> None:
         rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
@@ -165,26 +167,7 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
         kernels.similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
         whole[part], answers[part] = found
 
-    in_threads(work, list(_pieces(texts, left, right)))
+    in_threads(work, np.array_split(few, -(-len(few) // _PAIRS_AT_ONCE) or 1))
+    for part in fitting(texts.sizes, left, right, order[crowded]):
+        whole[part], answers[part] = crowd_similarities(texts, left[part], right[part])
     return Pairs(left, right, whole, answers)
-
-
-def _pieces(texts: Texts, left: Rows, right: Rows) -> Iterator[Rows]:
-    """The pairs in pieces whose texts are read together; those of one right text lie together.
-
-    Some thousands, whose words stay in the processor's cache. In a crowd, where each text has many pairs, as many as
-    memory should hold, so that no text is read too often.
-    """
-    order = np.argsort(right, kind="stable")
-    rows = len(np.unique(np.concatenate([left, right])))
-    if len(left) < _CROWD * rows:
-        yield from np.array_split(order, -(-len(left) // _PAIRS_AT_ONCE) or 1)
-        return
-    sizes = texts.sizes
-    waiting = list(np.array_split(order, os.cpu_count() or 1))
-    while waiting:
-        part = waiting.pop()
-        if len(part) > 1 and sizes[np.unique(np.concatenate([left[part], right[part]]))].sum() > _BYTES_AT_ONCE:
-            waiting += np.array_split(part, 2)
-        elif len(part):
-            yield part

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import Scalar, load, mapped, save
+from pipeline.dedupe.crowds import fitting, in_crowds
 from pipeline.dedupe.known import Known, met_keys
 from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted, verify
 from pipeline.dedupe.signatures import (
@@ -106,8 +107,11 @@ class Found:
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of entries, which need not be similar."""
-        chunks = _chunks(self.folder, left, right)
-        return Pairs.concat(_verify(self.folder, self.shards, left[part], right[part]) for part in chunks)
+        similarity, answers = np.empty(len(left)), np.empty(len(left))
+        for part in _chunks(self.folder, left, right):
+            found = _verify(self.folder, self.shards, left[part], right[part])
+            similarity[part], answers[part] = found.similarity, found.answers
+        return Pairs(left, right, similarity, answers)
 
 
 def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> Found:
@@ -323,16 +327,18 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
 
 
 # --- verify ---------------------------------------------------------------------------------------
-def _chunks(folder: Path, left: Rows, right: Rows) -> list[slice]:
-    """Runs of pairs whose texts fit into memory together."""
-    sizes = mapped(folder / "bytes", np.int64)
-    read = np.cumsum(sizes[left] + sizes[right])
-    chunks, start = [], 0
-    while start < len(left):
+def _chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
+    """Pairs whose texts fit into memory together; those of crowds by themselves."""
+    sizes, crowded = mapped(folder / "bytes", np.int64), in_crowds(right)
+    few = np.flatnonzero(~crowded)
+    chunks, start = list(fitting(sizes, left, right, np.flatnonzero(crowded))), 0
+    read = np.cumsum(sizes[left[few]] + sizes[right[few]])
+    while start < len(few):
         done = read[start - 1] if start else 0
         stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
-        chunks.append(slice(start, min(stop, start + _CHUNK_PAIRS, len(left))))
-        start = chunks[-1].stop
+        stop = min(stop, start + _CHUNK_PAIRS)
+        chunks.append(few[start:stop])
+        start = stop
     return chunks
 
 

@@ -1,0 +1,91 @@
+"""Crowds: texts with so many pairs that numbering their n-grams pays."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.dedupe.crowd_kernels import common_grams, number_grams
+from pipeline.dedupe.signatures import in_threads
+from pipeline.dedupe.texts import Rows, Texts
+
+_CROWD = 3
+"""Pairs with earlier texts from which on a text is in a crowd."""
+_BYTES_AT_ONCE = 128 * 2**20
+"""Text whose n-grams are numbered together; with their table they take up to eight times as much."""
+_FIRST_TABLE = 2**16
+
+
+def in_crowds(right: Rows) -> npt.NDArray[np.bool_]:
+    """Which pairs, by their later texts, are worth the numbering."""
+    found: npt.NDArray[np.bool_] = (np.bincount(right) >= _CROWD)[right]
+    return found
+
+
+def fitting(sizes: Rows, left: Rows, right: Rows, order: Rows) -> Iterator[Rows]:
+    """Some pairs in an order, in as few pieces as memory should hold, so that no text is read too often.
+
+    Args:
+        sizes: bytes of all texts.
+        left: one text of each pair.
+        right: the other.
+        order: places of the pairs that are asked for; those of one right text should lie together.
+    """
+    waiting = [order]
+    while waiting:
+        part = waiting.pop()
+        if len(part) > 1 and sizes[_members(len(sizes), left[part], right[part])].sum() > _BYTES_AT_ONCE:
+            waiting += np.array_split(part, 2)
+        elif len(part):
+            yield part
+
+
+def _members(count: int, left: Rows, right: Rows) -> Rows:
+    """Those of so many texts that stand in some pairs, in ascending order."""
+    among = np.zeros(count, dtype=np.bool_)
+    among[left] = True
+    among[right] = True
+    return np.flatnonzero(among)
+
+
+def crowd_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
+    """The exact Jaccard similarities of pairs of texts: 2 x pairs, of the whole ones and of their answers.
+
+    Args:
+        texts: all of them.
+        left: one row of each pair.
+        right: the other; equal ones lie together.
+    """
+    rows = _members(len(texts), left, right)
+    place = np.empty(len(texts), dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    one, other = place[left], place[right]
+    entries, ends, sizes, distinct = _numbered(texts, rows)
+    found = np.empty((2, len(left)))
+
+    def work(part: Rows) -> None:
+        whole, answers = found[0, part[0] : part[-1] + 1], found[1, part[0] : part[-1] + 1]
+        common_grams(entries, ends, sizes, distinct, one[part], other[part], whole, answers)
+
+    in_threads(work, [part for part in np.array_split(np.arange(len(left)), os.cpu_count() or 1) if len(part)])
+    return found
+
+
+def _numbered(texts: Texts, rows: Rows) -> tuple[npt.NDArray[np.uint32], Rows, npt.NDArray[np.int64], int]:
+    """The entries of some texts, where each text's begin and end, how many are in text and answer, and the numbers."""
+    table, distinct, before = np.zeros((_FIRST_TABLE, 2), dtype=np.uint64), 0, 0
+    parts: list[npt.NDArray[np.uint32]] = [np.empty(0, dtype=np.uint32)]
+    ends = [np.zeros(1, dtype=np.int64)]
+    sizes = np.empty((len(rows), 2), dtype=np.int64)
+    for block in texts.blocks(rows):
+        words = texts.words(rows[block])
+        entries = np.empty(len(words.hashes), dtype=np.uint32)
+        stops = np.empty(len(words.asked), dtype=np.int64)
+        table, distinct = number_grams(
+            *(words.hashes, words.starts, words.asked, table, distinct, before), *(entries, stops, sizes[block])
+        )
+        parts.append(entries[: stops[-1]].copy())
+        ends.append(before + stops)
+        before += stops[-1]
+    return np.concatenate(parts), np.concatenate(ends), sizes, distinct
