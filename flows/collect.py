@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
-from pipeline.attention import Attention, attention, waiting
+from pipeline.attention import Attention, attention, count_waiting
 from pipeline.cases import standing
 from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
@@ -83,7 +83,7 @@ def collect(context: Context, engine: Engine) -> Collected:
             decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
             unsure=said[Standing.UNSURE],
             taken_back=said[Standing.NOTHING],
-            waiting=waiting(after, context.dataset.task).questions,
+            waiting=count_waiting(after, context.dataset.task).questions,
             invalid=len(invalid_annotations(after, context.dataset.task)),
             attention=attention(after, context.dataset.task, connection.url),
             funnel=after.funnel(),

@@ -16,7 +16,7 @@ from flows.context import Context
 from flows.engine import Advance, Engine
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
-from pipeline.attention import Rejection, rejections, unkeyed, waiting
+from pipeline.attention import Rejection, count_waiting, rejections, unkeyed
 from pipeline.contamination import reject_contaminated
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
@@ -309,7 +309,7 @@ def _added(snapshot: Snapshot, read: Ingested | None) -> int:
 
 def _waiting(context: Context, problem: str = "") -> Review:
     snapshot = context.store.snapshot().at_last_commit()
-    found = waiting(snapshot, context.dataset.task)
+    found = count_waiting(snapshot, context.dataset.task)
     problem = problem if found.questions else ""
     return Review(waiting=found.questions, audits=found.audits, unsent=found.unsent, problem=problem)
 

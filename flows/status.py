@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from pipeline.attention import Attention, Rejection, attention, rejections, waiting
+from pipeline.attention import Attention, Rejection, attention, count_waiting, rejections
 from pipeline.tables import Verb
 from pipeline.versions import readable_versions
 from schemas.manifest import Funnel
@@ -61,7 +61,7 @@ class Status(BaseModel):
 def read_status(context: Context) -> Status:
     """Read the committed state; a dataset that was never curated has zeros."""
     snapshot = context.store.snapshot().at_last_commit()
-    asked = waiting(snapshot, context.dataset.task)
+    asked = count_waiting(snapshot, context.dataset.task)
     needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
     funnel = snapshot.funnel()
     versions, damaged = readable_versions(context.store.releases)

@@ -112,21 +112,19 @@ class Waiting:
 
     questions: int
     audits: int
-    """Of those, random checks of accepted records."""
+    """Of all of them, random checks of accepted records."""
     unsent: int
-    """Of those, never sent to Label Studio."""
+    """Of all of them, those that were never sent to Label Studio."""
 
 
-def waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
+def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
     """Count the open questions."""
-    asked = open_decisions(snapshot)
-    routes = asked.select("routed").collect().to_series()
-    audits = int((routes == Routed.AUDIT.value).sum())
+    asked = open_decisions(snapshot).collect()
+    audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
-    if not sent:
-        return Waiting(len(routes), audits, len(routes))
-    missing = sum(question_key(decision, task) not in sent for decision in from_frame(asked.collect()))
-    return Waiting(len(routes), audits, missing)
+    # As long as nothing was sent, the questions themselves need not be looked at.
+    unsent = sum(question_key(decision, task) not in sent for decision in from_frame(asked)) if sent else asked.height
+    return Waiting(asked.height, audits, unsent)
 
 
 class Rejection(BaseModel):

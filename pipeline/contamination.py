@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
     ):
         for text, like in ((one, other), (other, one)):
             likes[text].append(like)
-            if like in rows and similarity > found.get(text, (0.0, 0))[0]:
+            if like in rows and _is_closer(found, text, similarity, rows[like]):
                 found[text] = similarity, rows[like]
                 new.add(text)
     while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
@@ -94,10 +94,16 @@ def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
         similarities = alike.inputs.verify(*suspects.T).similarity.tolist()
         new = set()
         for (like, text), similarity in zip(asked, similarities, strict=True):
-            if similarity >= threshold and similarity > found.get(like, (0.0, 0))[0]:
+            if similarity >= threshold and _is_closer(found, like, similarity, found[text][1]):
                 found[like] = similarity, found[text][1]
                 new.add(like)
     return found
+
+
+def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: float, row: int) -> bool:
+    """Whether an evaluation row is closer than the one that was found; of equally close ones the first counts."""
+    before, other = found.get(text, (0.0, 0))
+    return (similarity, -row) > (before, -other)
 
 
 def _overlaps(alike: Alike, texts: Sequence[str], width: int, folder: Path, each: Map) -> Iterator[tuple[int, int]]:

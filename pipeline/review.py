@@ -81,7 +81,7 @@ def open_questions(snapshot: Snapshot) -> list[Decision]:
 
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
-    """The same as rows of their table, in any order; to count them, none need be read as a decision."""
+    """Those decisions as rows of their table, in any order; to count them, none need be read as a decision."""
     return snapshot.current_decisions().filter(
         pl.col("routed").is_in([route.value for route in _OPEN_ROUTES]),
         pl.col("fate").is_in([fate.value for fate in _OPEN_FATES]),

@@ -1,6 +1,7 @@
 """Rows as far as duplicates are concerned, made from their texts."""
 
-from dataclasses import dataclass, replace
+import random
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -63,6 +64,12 @@ class InMemory:
             texts, entries, firsts, Pairs(entries[near.left], entries[near.right], near.similarity, near.answers)
         )
 
+    def shuffled(self, rng: random.Random) -> "InMemory":
+        """The same with its pairs in another order."""
+        order = np.array(rng.sample(range(len(self.pairs)), len(self.pairs)), dtype=np.int64)
+        found = (getattr(self.pairs, part.name)[order] for part in fields(Pairs))
+        return replace(self, pairs=Pairs(*found))
+
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of numbers, similar or not."""
         found = verify(self.texts, self.firsts[left], self.firsts[right])
@@ -75,9 +82,16 @@ def text_of(candidate: Candidate) -> str:
 
 
 def resolve(
-    rows: list[Candidate], threshold: float, on_conflict: OnConflict = OnConflict.REVIEW, *, answers_repeat: bool = True
+    rows: list[Candidate],
+    threshold: float,
+    on_conflict: OnConflict = OnConflict.REVIEW,
+    *,
+    answers_repeat: bool = True,
+    rng: random.Random | None = None,
 ) -> dict[str, Resolution]:
-    """Compare the texts of rows, and decide."""
+    """Compare the texts of rows, and decide; with ``rng`` the pairs come in an order of its own."""
     compared = InMemory.compare(Texts.of([text_of(one) for one in rows]), threshold)
+    if rng is not None:
+        compared = compared.shuffled(rng)
     numbered = [replace(one, text=number) for one, number in zip(rows, compared.entries.tolist(), strict=True)]
     return resolve_compared(numbered, Likeness(threshold, compared), on_conflict, answers_repeat=answers_repeat)

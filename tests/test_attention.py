@@ -16,7 +16,7 @@ from terminal import Terminal
 
 from flows.collect import Collected
 from flows.studio import LocalStudio
-from pipeline.attention import Need, Waiting, attention, rejections, unkeyed, waiting
+from pipeline.attention import Need, Waiting, attention, count_waiting, rejections, unkeyed
 from pipeline.decisions import question_key, to_frame
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot, Store
@@ -263,9 +263,9 @@ def test_only_questions_that_were_never_sent_are_counted(tmp_path: Path) -> None
     routes = {"r1": Routed.UNCERTAIN, "r2": Routed.CONFLICT, "r3": Routed.AUDIT, "r4": Routed.ADJUDICATE}
     asked = [decision("", name, Fate.REVIEW, routed=routed) for name, routed in routes.items()]
     snapshot = committed(tmp_path, asked)
-    assert waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
+    assert count_waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
     snapshot.store.append(Table.PUSHES, pushed(1, "r1", question_key(asked[0], ContractClause), 30))
-    assert waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
+    assert count_waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
 
 
 def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:

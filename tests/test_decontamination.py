@@ -79,6 +79,17 @@ def test_everybody_in_a_crowd_of_near_copies_is_found_out(tmp_path: Path) -> Non
     assert (funnel.rejected, funnel.current) == (199, 199)
 
 
+def test_of_equally_near_evaluation_rows_the_first_is_named(tmp_path: Path) -> None:
+    exam = [{"text": f"{EXAM} {word}"} for word in ("today", "tomorrow")]
+    odd = decontaminated(tmp_path, [row(1, f"{EXAM} yesterday", "delivery")], exam, AGAINST)
+    first = details(odd, 1)
+    assert first == ["0.91 similar to exam.jsonl:1 (exam)"]
+    # The index has met them the other way round.
+    write_rows(tmp_path, exam[::-1], "exam.jsonl")
+    odd.curate()
+    assert details(odd, 1) == first
+
+
 def test_an_evaluation_row_that_is_mended_or_dropped_lets_its_likes_in_again(tmp_path: Path) -> None:
     odd = decontaminated(tmp_path, [row(1, LIKE, "delivery")], [{"text": EXAM}], AGAINST)
     assert odd[1].fate is Fate.REJECTED

@@ -21,13 +21,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
 
-from pipeline.dedupe import index
+from pipeline.dedupe import crowds, index
+from pipeline.dedupe import search as dedupe_search
 from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.index import StoredIndex, take_in
 from pipeline.dedupe.pairs import similar_pairs
 from pipeline.dedupe.search import Found, search
 from pipeline.dedupe.signatures import FULL_BUCKET, Scheme
 from pipeline.dedupe.texts import Texts
+from pipeline.dedupe.words import jaccard
 from pipeline.store import Store
 from pipeline.tables import Table
 from schemas.fate import Fate
@@ -130,6 +132,29 @@ def test_in_files_and_in_memory_the_same_pairs_are_found(tmp_path: Path) -> None
         zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
     )
     assert len(pairs) == 300
+
+
+def test_in_many_chunks_of_crowds_and_others_every_pair_gets_its_own_similarity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_CROWD_PAIRS": 7}
+    for name, value in limits.items():
+        monkeypatch.setattr(dedupe_search, name, value)
+    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", 3_000)
+    monkeypatch.setattr(crowds, "_WORTHWHILE", 1)
+    texts, rng = corpus(30), random.Random(8)
+    found = compare(Store(tmp_path, "texts"), [texts[:11], texts[11:]])
+    text_of = dict(zip(np.concatenate([found.entries(0), found.entries(1)]).tolist(), texts, strict=True))
+    # All pairs of the first fifteen, one pair each of the others.
+    pairs = [*itertools.combinations(range(15), 2), *((at, at + 1) for at in range(15, 29))]
+    rng.shuffle(pairs)
+    left, right = np.array(pairs).T
+    assert len(dedupe_search._chunks(found.folder, left, right)) > 10
+    verified = found.verify(left, right)
+    assert verified.left is left and verified.right is right
+    expected = [jaccard(text_of[one], text_of[other]) for one, other in pairs]
+    np.testing.assert_allclose(verified.similarity, expected)
+    assert (verified.answers == 1).all()
 
 
 def test_what_is_known_is_neither_signed_nor_verified_again(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from candidates import CLAUSE, LEASE, NEAR, NEAR_BOTH, resolve, row, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dedupe.likeness import Likeness
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
 from pipeline.dedupe.words import jaccard, words
 from schemas.dataset import OnConflict
@@ -413,7 +416,42 @@ def test_the_order_in_which_rows_are_given_does_not_matter(
 ) -> None:
     shuffled = list(rows)
     rng.shuffle(shuffled)
-    assert resolve(rows, *config) == resolve(shuffled, *config)
+    assert resolve(rows, *config) == resolve(shuffled, *config) == resolve(rows, *config, rng=rng)
+
+
+@given(candidate_lists(), CONFIGS)
+def test_rows_without_likes_are_resolved_as_they_are_among_others(
+    rows: list[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    with patch.object(Likeness, "alone", lambda _, texts, __: np.zeros(len(texts), dtype=np.bool_)):
+        together = resolve(rows, *config)
+    assert resolve(rows, *config) == together
+
+
+def test_a_decision_overrules_though_its_own_row_must_be_left_out() -> None:
+    # The row that a person answered is of an evaluation set; its copy was published for training.
+    rows = [
+        row("r1", answer="law", split="train"),
+        row("r2", answer="law", human=True, split="test", published=False),
+        row("r3", answer="term"),
+    ]
+    result = resolve(rows, 0.7)
+    assert result["r1"].is_kept
+    assert result["r2"].bridges == ("test", "train")
+    assert result["r3"].overruled_by == "r2"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_order_in_which_pairs_are_found_does_not_decide_about_a_split(seed: int) -> None:
+    # The copy resembles rows of two splits, the kept row neither of them: only one can be followed.
+    (left, _, _), right = between("a", "b"), between("a", "b")[2]
+    copy = " ".join([*left.split()[5:], *right.split()[-5:]])
+    longest = " ".join([copy, *(f"more{number}" for number in range(12))])
+    rows = [row("r1", left, split="train"), row("r2", right, split="test"), row("r3", longest), row("r4", copy)]
+    result = resolve(rows, 0.7, rng=random.Random(seed))
+    assert result["r4"].duplicate_of == "r3"
+    assert result == resolve(rows, 0.7)
+    assert result["r3"].split in ("train", "test")
 
 
 @given(candidate_lists(), CONFIGS)
@@ -439,7 +477,9 @@ def test_every_duplicate_points_to_a_kept_row_with_its_answer_and_verified_simil
         row, keeper = by_id[name], by_id[one.duplicate_of]
         assert result[keeper.record_id].is_kept
         assert row.answer in (None, keeper.answer)
-        assert keeper.preference < row.preference
+        # Of equal merits, a row in conflict comes first: its likes must be its own.
+        disputed = len({other.answer for other in rows if other.key == keeper.key and other.answer is not None}) > 1
+        assert keeper.preference < row.preference or (disputed and keeper.merits <= row.merits)
         assert one.group == result[keeper.record_id].group
         if one.exact:
             assert row.key == keeper.key

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe import crowds
-from pipeline.dedupe.crowds import crowd_similarities
+from pipeline.dedupe.crowds import crowd_similarities, in_crowds
 from pipeline.dedupe.pairs import Pairs, similar_pairs, verify
 from pipeline.dedupe.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
 from pipeline.dedupe.texts import Texts
@@ -276,6 +276,7 @@ def test_a_crowd_is_compared_in_as_many_pieces_as_memory_asks_for(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", at_once)
+    monkeypatch.setattr(crowds, "_WORTHWHILE", 1)
     rng = random.Random(4)
     asked = [" ".join([CLAUSE, *(str(rng.randrange(10**9)) for _ in range(rng.randrange(20)))]) for _ in range(12)]
     answered = [" ".join(rng.choices(["yes", "no", "maybe"], k=rng.randrange(6))) for _ in asked]
@@ -285,7 +286,26 @@ def test_a_crowd_is_compared_in_as_many_pieces_as_memory_asks_for(
     np.testing.assert_allclose([found.similarity, found.answers], by_definition(asked, answered)[:, order])
 
 
-def test_numbers_do_not_run_out_in_texts_of_very_many_words() -> None:
+def test_pieces_of_a_crowd_hold_every_pair_once_and_no_more_text_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", 2_000)
+    left, right = every_pair(20)
+    sizes = np.array([*range(100, 290, 10), 5_000])
+    pieces = list(crowds.fitting(sizes, left, right, np.arange(len(left))))
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(len(left)))
+    texts = [np.unique(np.concatenate([left[piece], right[piece]])) for piece in pieces]
+    assert all(sizes[rows].sum() <= 2_000 or len(piece) == 1 for rows, piece in zip(texts, pieces, strict=True))
+    assert max(map(len, pieces)) > 10
+
+
+def test_few_pairs_are_no_crowd() -> None:
+    crowd = np.repeat(np.arange(5_000), 3)
+    assert in_crowds(crowd).all()
+    assert not in_crowds(crowd[:300]).any()
+    assert not in_crowds(np.arange(20_000)).any()
+    assert len(in_crowds(crowd[:0])) == 0
+
+
+def test_the_table_of_a_crowd_grows_with_its_n_grams() -> None:
     rng = random.Random(6)
     long = " ".join(str(rng.randrange(10**9)) for _ in range(150_000))
     texts = [long, "short", f"{long} and more", "and more", long[: len(long) // 2]]

@@ -7,8 +7,7 @@ number the n-grams of a text costs as much as to compare it once.
 import numpy as np
 
 from pipeline.compiled import compiled, inlined
-from pipeline.dedupe.kernels import gram_hash, grams_of
-from pipeline.dedupe.machine_words import ONE, prefetch
+from pipeline.dedupe.machine_words import ONE, gram_hash, grams_of, prefetch
 from pipeline.dedupe.words import SHINGLE_WORDS
 
 IN_TEXT, IN_ANSWER = 1, 2
@@ -41,10 +40,7 @@ def number_grams(words, starts, asked, table, distinct, before, entries, ends, s
         length = starts[text + 1] - start - 2
         answered, grams, first = length - words_asked, grams_of(length), count
         # An answer of fewer words than an n-gram has one of its own.
-        most = grams + (1 if 0 < answered < SHINGLE_WORDS else 0)
-        while 2 * (distinct + most) > len(table):
-            table = _grown(table)
-        for number in range(most):
+        for number in range(grams + (1 if 0 < answered < SHINGLE_WORDS else 0)):
             at = number if number < grams else words_asked
             flags = IN_TEXT if number < grams else 0
             if at >= words_asked and (answered >= SHINGLE_WORDS or number == grams):
@@ -52,6 +48,9 @@ def number_grams(words, starts, asked, table, distinct, before, entries, ends, s
             gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2]) | ONE
             slot = _slot(table, gram)
             if table[slot, 0] == 0:
+                if 2 * distinct >= len(table):
+                    table = _grown(table)
+                    slot = _slot(table, gram)
                 table[slot, 0], table[slot, 1] = gram, np.uint64(distinct) << _HALF
                 distinct += 1
             # Zero where there is no entry yet.

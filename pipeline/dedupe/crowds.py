@@ -12,25 +12,34 @@ from pipeline.dedupe.texts import Rows, Texts
 
 _CROWD = 3
 """Pairs with earlier texts from which on a text is in a crowd."""
-_BYTES_AT_ONCE = 128 * 2**20
-"""Text whose n-grams are numbered together; with their table they take up to eight times as much."""
+_WORTHWHILE = 10_000
+"""Fewer pairs are verified one by one in less time than it takes to compile what numbers them."""
+_BYTES_AT_ONCE = 64 * 2**20
+"""Text whose n-grams are numbered together. The numbers and their table take four times as much, in scripts without
+spaces eight times, and twice that where the texts have hardly anything in common."""
+_MOST_THREADS = 8
+"""Each has a byte for every number."""
 _FIRST_TABLE = 2**16
 
 
 def in_crowds(right: Rows) -> npt.NDArray[np.bool_]:
     """Which pairs, by their later texts, are worth the numbering."""
+    none = np.zeros(len(right), dtype=np.bool_)
+    if len(right) < _WORTHWHILE:
+        return none
     found: npt.NDArray[np.bool_] = (np.bincount(right) >= _CROWD)[right]
-    return found
+    return found if np.count_nonzero(found) >= _WORTHWHILE else none
 
 
 def fitting(sizes: Rows, left: Rows, right: Rows, order: Rows) -> Iterator[Rows]:
-    """Some pairs in an order, in as few pieces as memory should hold, so that no text is read too often.
+    """Some pairs in large pieces that memory holds, so that no text is read too often.
 
     Args:
         sizes: bytes of all texts.
         left: one text of each pair.
         right: the other.
-        order: places of the pairs that are asked for; those of one right text should lie together.
+        order: places of the pairs that are asked for; those of one right text should lie together, or some of them may
+            no longer be in a crowd of their piece.
     """
     waiting = [order]
     while waiting:
@@ -68,7 +77,8 @@ def crowd_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.
         whole, answers = found[0, part[0] : part[-1] + 1], found[1, part[0] : part[-1] + 1]
         common_grams(entries, ends, sizes, distinct, one[part], other[part], whole, answers)
 
-    in_threads(work, [part for part in np.array_split(np.arange(len(left)), os.cpu_count() or 1) if len(part)])
+    threads = min(os.cpu_count() or 1, _MOST_THREADS, len(left))
+    in_threads(work, np.array_split(np.arange(len(left)), threads) if threads else [])
     return found
 
 
@@ -88,4 +98,5 @@ def _numbered(texts: Texts, rows: Rows) -> tuple[npt.NDArray[np.uint32], Rows, n
         parts.append(entries[: stops[-1]].copy())
         ends.append(before + stops)
         before += stops[-1]
+    del table
     return np.concatenate(parts), np.concatenate(ends), sizes, distinct

@@ -28,7 +28,10 @@ class Groups:
         return self._split[self.root(number)]
 
     def place(self, number: int, head: Candidate, bound: list[str], similar: Iterable[int]) -> tuple[str, str] | None:
-        """Add a cell to the groups around it, unless they (or it) are bound to two splits, in order: return those."""
+        """Add a cell to the groups around it, unless they, or it, are bound to two splits: return those.
+
+        ``bound`` has the cell's own splits, each once and in order.
+        """
         related = [other for other in similar if other in self._parent]
         if head.key in self._first_of_key:
             related.append(self._first_of_key[head.key])
@@ -97,6 +100,7 @@ def _link_through_duplicates(
     keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
     for number in turns:
         for cell in kept[number].joined:
-            for other in neighbours[cell]:
+            # Whichever comes first may decide about the split.
+            for other in sorted(neighbours[cell]):
                 if other in keeper:
                     groups.link(number, keeper[other])

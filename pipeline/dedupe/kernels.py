@@ -17,6 +17,8 @@ from pipeline.dedupe.machine_words import (
     SECOND_MIX,
     WORD_MIX,
     finish,
+    gram_hash,
+    grams_of,
     load,
     ones,
     prefetch,
@@ -24,7 +26,7 @@ from pipeline.dedupe.machine_words import (
 from pipeline.dedupe.words import SHINGLE_WORDS
 
 _STEP = 4
-"""N-grams that go through all permutations together: then these, as vectors, are loaded that much less often."""
+"""N-grams that go through all permutations together: then the permutations are loaded that much less often."""
 _AHEAD = 48
 """Places in a band for which memory is asked in advance."""
 # The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and so in their answers.
@@ -33,20 +35,6 @@ _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
 
 
 # --- words to signatures --------------------------------------------------------------------------
-@inlined
-def gram_hash(one, two, three):
-    """The hash of three words in a row."""
-    value = (one * FIRST_MIX + two) * SECOND_MIX + three
-    value ^= value >> np.uint64(31)
-    return value * WORD_MIX
-
-
-@inlined
-def grams_of(count):
-    """Number of n-grams, repeated ones included."""
-    return 0 if count == 0 else max(count - (SHINGLE_WORDS - 1), 1)
-
-
 @compiled
 def sign_words(words, starts, asked, first, multipliers, masks, bands, identities, sizes, keys, sketches):
     """Write the identity and the signature of texts from row ``first`` on.
@@ -133,9 +121,10 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
         end = start + 1
         while end < rows and packed[end] >> np.uint64(32) == key:
             end += 1
-        _fetch_sketches(packed, sketches, start + _AHEAD, min(end + _AHEAD, rows - 1))
         size = end - start
         whole = size <= full_bucket
+        if whole:
+            _fetch_sketches(packed, sketches, start + _AHEAD, min(end + _AHEAD, rows - 1))
         while member < size:
             if len(pairs) - count < (size if whole else 2 * leaders):
                 return start, member, count
@@ -186,6 +175,16 @@ def agreements(sketches, left, right, equal):
     """Write the number of equal bytes in the sketches of pairs."""
     for pair in range(len(left)):
         equal[pair] = _agreement(sketches, left[pair], right[pair])
+
+
+@compiled
+def seen_keys(keys, seen, shift, places):
+    """Write the places of the keys whose high bits are ``seen``; returns their number."""
+    count = 0
+    for place in range(len(keys)):
+        places[count] = place
+        count += seen[keys[place] >> shift]
+    return count
 
 
 # --- pairs to similarities ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import mapped, save
+from pipeline.dedupe.kernels import seen_keys
 from pipeline.dedupe.signatures import Identities, Keys
 from pipeline.dedupe.texts import Rows
 
@@ -28,7 +29,7 @@ class Known:
         order = np.argsort(values[:, 0])
         one = values[order, 0]
         if (one[1:] == one[:-1]).any():
-            # Hardly ever; and an order that leaves such ones as they come takes several times as long.
+            # Only what was killed leaves a value twice; an order that keeps such ones as they came takes longer.
             order = np.argsort(values[:, 0], kind="stable")
         return cls(one, values[order, 1], places[order])
 
@@ -60,6 +61,7 @@ def met_keys(keys: Keys, new: Keys) -> Rows:
     shift = np.uint32(32 - _FILTER_BITS)
     seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
     seen[new >> shift] = True
-    maybe = np.flatnonzero(seen[keys >> shift])
+    places = np.empty(len(keys), dtype=np.int64)
+    maybe = places[: seen_keys(keys, seen, shift, places)]
     found: Rows = maybe[np.isin(keys[maybe], new)]
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.dedupe.pairs import Pairs
 from pipeline.dedupe.signatures import FULL_BUCKET, LEADERS
@@ -48,6 +49,15 @@ class Likeness:
             _link(found, texts, self.inputs.pairs, self.threshold)
             if self.whole is not None:
                 _link(found, written, self.whole.pairs, self.threshold)
+        return found
+
+    def alone(self, texts: Sequence[int], written: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which of some rows have no neighbours, as ``neighbours`` would say."""
+        found = np.ones(len(texts), dtype=np.bool_)
+        if self.threshold < 1:
+            found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
+            if self.whole is not None:
+                found &= ~_is_linked(written, self.whole.pairs, self.threshold)
         return found
 
     def similarities(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
@@ -100,6 +110,20 @@ def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: floa
     ):
         if left in rows and right in rows:
             _link_crowds(found, rows[left], rows[right], similarity)
+
+
+def _is_linked(texts: Sequence[int], pairs: Pairs, threshold: float) -> npt.NDArray[np.bool_]:
+    """Which rows have a text that stands in a pair, or that another row has, too."""
+    # Without a text a row has the number -1: the last place is for these.
+    numbers = np.array(texts, dtype=np.int64)
+    size = 2 + max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1)))
+    linked = np.bincount(numbers[numbers >= 0], minlength=size) > 1
+    similar = pairs.similarity >= threshold
+    linked[pairs.left[similar]] = True
+    linked[pairs.right[similar]] = True
+    linked[-1] = False
+    found: npt.NDArray[np.bool_] = linked[numbers]
+    return found
 
 
 def _link_crowds(found: Neighbours, left: list[int], right: list[int], similarity: float) -> None:

@@ -12,6 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from pipeline.compiled import inlined
+from pipeline.dedupe.words import SHINGLE_WORDS
 
 ONE = np.uint64(1)
 HIGH_BITS = np.uint64(0x8080808080808080)
@@ -56,6 +57,7 @@ def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         place = builder.bitcast(cgutils.gep(builder, data, arguments[1]), ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
+        # Newer compilers know it as llvm.prefetch.p0, and read the old name as well.
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [place, *(ir.Constant(ir.IntType(32), how) for how in (0, 3, 1))])
         return context.get_dummy_value()
@@ -94,3 +96,17 @@ def finish(value):
     """Let every bit of a sum move the highest ones."""
     value = (value ^ (value >> np.uint64(33))) * PLACE_MIX
     return value ^ (value >> np.uint64(29))
+
+
+@inlined
+def gram_hash(one, two, three):
+    """The hash of three words in a row."""
+    value = (one * FIRST_MIX + two) * SECOND_MIX + three
+    value ^= value >> np.uint64(31)
+    return value * WORD_MIX
+
+
+@inlined
+def grams_of(count):
+    """Number of n-grams, repeated ones included."""
+    return 0 if count == 0 else max(count - (SHINGLE_WORDS - 1), 1)

@@ -1,6 +1,6 @@
 """Decides what each row is: kept, a duplicate, overruled, in conflict, or a bridge between splits.
 
-The steps:
+The steps, for the rows that have anything to do with others:
 
 1. Rows of one key and one answer form a *cell*; its most preferred row stands for it.
 2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
@@ -10,13 +10,13 @@ The steps:
 """
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.groups import Groups, place
 from pipeline.dedupe.likeness import Likeness, Neighbours
-from pipeline.dedupe.meaning import facts, same, signs
+from pipeline.dedupe.meaning import same_facts, same_signs
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
@@ -70,15 +70,16 @@ def resolve(
     Returns:
         The resolution by record_id.
     """
+    resolved, others = _without_loners(candidates, likeness)
     judge = _Judge(likeness, answers_repeat)
-    cells = _cells(candidates, on_conflict)
+    cells = _cells(others, on_conflict)
     neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
         kept = _absorb(cells, neighbours, judge, (number for number in range(len(cells)) if number not in bridges))
         groups, found = place(kept, neighbours)
         if not found:
-            resolved = dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
+            resolved |= dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
             resolved |= dict(_corrected(resolved, kept, neighbours))
             past = {cell.head.record_id for cell in cells if cell.head.past}
             return {record_id: row for record_id, row in resolved.items() if record_id not in past}
@@ -104,7 +105,7 @@ class _Judge:
         pair = (one.record_id, other.record_id)
         if pair not in self._known:
             similarity = self.likeness.as_a_whole(one.written, other.written)
-            agree = similarity > 0 and same(facts, str(one.answer), str(other.answer))
+            agree = similarity > 0 and same_facts(str(one.answer), str(other.answer))
             self._known[pair] = similarity if agree else 0.0
         return self._known[pair]
 
@@ -115,7 +116,7 @@ class _Judge:
         """
         if cell.head.past or keeper.past:
             return False
-        if cell.head.text == keeper.text and not same(signs, cell.head.key, keeper.key):
+        if cell.head.text == keeper.text and not same_signs(cell.head.key, keeper.key):
             # Of equal words; no threshold could tell them apart.
             return False
         if cell.head.answer is None:
@@ -129,6 +130,23 @@ def _both_written(one: Candidate, other: Candidate) -> bool:
     """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
     written = one.written >= 0 and other.written >= 0
     return written and one.key != other.key and one.answer != other.answer and one.chosen == other.chosen
+
+
+def _without_loners(
+    candidates: Iterable[Candidate], likeness: Likeness
+) -> tuple[dict[str, Resolution], list[Candidate]]:
+    """Keep the rows that have nothing to do with any other, which most rows have not; and the rest."""
+    rows = list(candidates)
+    keys = Counter(row.key for row in rows)
+    alone = likeness.alone([row.text for row in rows], [row.written for row in rows]).tolist()
+    kept: dict[str, Resolution] = {}
+    others: list[Candidate] = []
+    for row, is_alone in zip(rows, alone, strict=True):
+        if is_alone and not row.partitions and not row.past and keys[row.key] == 1:
+            kept[row.record_id] = Resolution(group=row.record_id, split=row.split)
+        else:
+            others.append(row)
+    return kept, others
 
 
 # --- 1: equal keys ----------------------------------------------------------------------------
@@ -164,9 +182,11 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_C
     cells = [_Cell(members=members, heads=heads) for members, _ in divided]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
+    left_out = [_Cell(members=exposed) for _, exposed in divided if exposed]
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
-        next(cell for cell in cells if cell.ruler.human).overruled.extend(lost)
-    return cells + [_Cell(members=exposed) for _, exposed in divided if exposed]
+        # What a person said counts, whether that very row can be published or not.
+        next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
+    return cells + left_out
 
 
 def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:

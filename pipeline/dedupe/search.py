@@ -43,6 +43,8 @@ _CHUNK_BYTES = 256 * 2**20
 _MOST_PROPOSED = 2**26
 """Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
 _CHUNK_PAIRS = 500_000
+_CROWD_PAIRS = 2_000_000
+"""More of them, since their texts are fewer; to hold a pair takes 150 bytes."""
 _HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
@@ -330,9 +332,14 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
 def _chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
     """Pairs whose texts fit into memory together; those of crowds by themselves."""
     sizes, crowded = mapped(folder / "bytes", np.int64), in_crowds(right)
-    few = np.flatnonzero(~crowded)
-    chunks, start = list(fitting(sizes, left, right, np.flatnonzero(crowded))), 0
-    read = np.cumsum(sizes[left[few]] + sizes[right[few]])
+    few, many = np.flatnonzero(~crowded), np.flatnonzero(crowded)
+    many = many[np.argsort(right[many], kind="stable")]
+    chunks = [
+        part
+        for piece in fitting(sizes, left, right, many)
+        for part in np.array_split(piece, -(-len(piece) // _CROWD_PAIRS))
+    ]
+    read, start = np.cumsum(sizes[left[few]] + sizes[right[few]]), 0
     while start < len(few):
         done = read[start - 1] if start else 0
         stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
