@@ -21,8 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
 
-from pipeline.dedupe import crowds, index
-from pipeline.dedupe import search as dedupe_search
+from pipeline.dedupe import chunks, crowds, index
 from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.index import StoredIndex, take_in
 from pipeline.dedupe.pairs import similar_pairs
@@ -139,7 +138,7 @@ def test_in_many_chunks_of_crowds_and_others_every_pair_gets_its_own_similarity(
 ) -> None:
     limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_CROWD_PAIRS": 7}
     for name, value in limits.items():
-        monkeypatch.setattr(dedupe_search, name, value)
+        monkeypatch.setattr(chunks, name, value)
     monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", 3_000)
     monkeypatch.setattr(crowds, "_WORTHWHILE", 1)
     texts, rng = corpus(30), random.Random(8)
@@ -149,7 +148,7 @@ def test_in_many_chunks_of_crowds_and_others_every_pair_gets_its_own_similarity(
     pairs = [*itertools.combinations(range(15), 2), *((at, at + 1) for at in range(15, 29))]
     rng.shuffle(pairs)
     left, right = np.array(pairs).T
-    assert len(dedupe_search._chunks(found.folder, left, right)) > 10
+    assert len(chunks.in_chunks(found.folder, left, right)) > 10
     verified = found.verify(left, right)
     assert verified.left is left and verified.right is right
     expected = [jaccard(text_of[one], text_of[other]) for one, other in pairs]

@@ -27,11 +27,17 @@ class Known:
     def of(cls, values: Identities, places: Rows) -> "Known":
         """Take values x 2; where one comes twice, its first place counts."""
         order = np.argsort(values[:, 0])
-        one = values[order, 0]
-        if (one[1:] == one[:-1]).any():
-            # Only what was killed leaves a value twice; an order that keeps such ones as they came takes longer.
-            order = np.argsort(values[:, 0], kind="stable")
-        return cls(one, values[order, 1], places[order])
+        found = cls(values[order, 0], values[order, 1], places[order])
+        if found.differ:
+            return found
+        # Only what was killed leaves a value twice; an order that keeps such ones as they came takes longer.
+        order = np.argsort(values[:, 0], kind="stable")
+        return cls(values[order, 0], values[order, 1], places[order])
+
+    @property
+    def differ(self) -> bool:
+        """Whether none of them comes twice, to go by their first halves."""
+        return not (self.one[1:] == self.one[:-1]).any()
 
     @classmethod
     def read(cls, path: Path) -> "Known":

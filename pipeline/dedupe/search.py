@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dedupe.arrays import Scalar, load, mapped, save
-from pipeline.dedupe.crowds import fitting, in_crowds
+from pipeline.dedupe.chunks import in_chunks, load_pairs, save_chunks, verify_chunk, verify_entries
 from pipeline.dedupe.known import Known, met_keys
-from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted, verify
+from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted
 from pipeline.dedupe.signatures import (
     NEAR_MISS,
     NO_IDENTITIES,
@@ -38,13 +38,8 @@ from pipeline.tables import BANDS
 T = TypeVar("T")
 R = TypeVar("R")
 _BANDS_AT_ONCE = 4
-_CHUNK_BYTES = 256 * 2**20
-"""Text that is read at once to verify pairs."""
 _MOST_PROPOSED = 2**26
 """Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
-_CHUNK_PAIRS = 500_000
-_CROWD_PAIRS = 2_000_000
-"""More of them, since their texts are fewer; to hold a pair takes 150 bytes."""
 _HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
@@ -110,8 +105,8 @@ class Found:
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of entries, which need not be similar."""
         similarity, answers = np.empty(len(left)), np.empty(len(left))
-        for part in _chunks(self.folder, left, right):
-            found = _verify(self.folder, self.shards, left[part], right[part])
+        for part in in_chunks(self.folder, left, right):
+            found = verify_entries(self.folder, self.shards, left[part], right[part])
             similarity[part], answers[part] = found.similarity, found.answers
         return Pairs(left, right, similarity, answers)
 
@@ -134,10 +129,10 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
     groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
     proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
     left, right = _entries_of(folder, proposed, known, count)
-    chunks = [(left[part], right[part]) for part in _chunks(folder, left, right)]
+    chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
     least = scheme.threshold - NEAR_MISS
-    verified = each(partial(_verify_chunk, folder=folder, shards=shards, least=least), _save_chunks(folder, chunks))
-    fresh = Pairs.concat(_load_pairs(path) for path in verified)
+    verified = each(partial(verify_chunk, folder=folder, shards=shards, least=least), save_chunks(folder, chunks))
+    fresh = Pairs.concat(load_pairs(path) for path in verified)
     before = _known_pairs(folder, index) if index else Pairs.none()
     return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
 
@@ -149,7 +144,8 @@ def _save_known(folder: Path, index: Index | None) -> None:
     by_words = Known.of(identities, np.arange(len(identities)))
     by_words.write(folder / "known-words")
     # What was killed may have left a text twice.
-    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, by_words.find(identities)).write(folder / "known-bytes")
+    places = np.arange(len(identities)) if by_words.differ else by_words.find(identities)
+    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, places).write(folder / "known-bytes")
 
 
 def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
@@ -328,69 +324,7 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
     return entries[left], entries[right]
 
 
-# --- verify ---------------------------------------------------------------------------------------
-def _chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
-    """Pairs whose texts fit into memory together; those of crowds by themselves."""
-    sizes, crowded = mapped(folder / "bytes", np.int64), in_crowds(right)
-    few, many = np.flatnonzero(~crowded), np.flatnonzero(crowded)
-    many = many[np.argsort(right[many], kind="stable")]
-    chunks = [
-        part
-        for piece in fitting(sizes, left, right, many)
-        for part in np.array_split(piece, -(-len(piece) // _CROWD_PAIRS))
-    ]
-    read, start = np.cumsum(sizes[left[few]] + sizes[right[few]]), 0
-    while start < len(few):
-        done = read[start - 1] if start else 0
-        stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
-        stop = min(stop, start + _CHUNK_PAIRS)
-        chunks.append(few[start:stop])
-        start = stop
-    return chunks
-
-
-def _save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
-    paths = [folder / f"chunk-{number:05}" for number in range(len(chunks))]
-    for path, chunk in zip(paths, chunks, strict=True):
-        save(path, np.stack(chunk))
-    return paths
-
-
-def _verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
-    """Write those pairs of a chunk that are similar enough."""
-    left, right = load(chunk, np.int64, 2, -1)
-    pairs = _verify(folder, shards, left, right)
-    pairs = pairs.where(pairs.similarity >= least)
-    path = chunk.with_name(chunk.name.replace("chunk-", "verified-"))
-    save(path, np.stack([pairs.left, pairs.right, pairs.similarity.view(np.int64), pairs.answers.view(np.int64)]))
-    return path
-
-
-def _load_pairs(path: Path) -> Pairs:
-    left, right, similarity, answers = load(path, np.int64, 4, -1)
-    return Pairs(left, right, similarity.view(np.float64), answers.view(np.float64))
-
-
-def _verify(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
-    homes = mapped(folder / "homes", np.int64, -1, 2)
-    entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
-    # Read in the order in which they lie on the disk, and left so.
-    order = np.lexsort((homes[entries, 1], homes[entries, 0]))
-    lies = np.empty(len(order), dtype=np.int64)
-    lies[order] = np.arange(len(order))
-    one, other = np.split(lies[places], 2)
-    found = verify(_texts(shards, homes[entries[order]]), one, other)
-    return Pairs(left, right, found.similarity, found.answers)
-
-
-def _texts(shards: list[Path], homes: Rows) -> Texts:
-    """A copy of the texts that stand at some shards and rows, which are sorted."""
-    # A mapped file is let go at once: only what was taken stays in memory.
-    return Texts.concat(
-        [Texts.read(shards[shard]).take(homes[homes[:, 0] == shard, 1]) for shard in np.unique(homes[:, 0]).tolist()]
-    )
-
-
+# --- the index's pairs -----------------------------------------------------------------------------
 def _known_pairs(folder: Path, index: Index) -> Pairs:
     """The pairs of the index whose texts are both among the known entries.
 
