@@ -271,12 +271,14 @@ def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]
     np.testing.assert_allclose(found, by_definition(asked, answered))
 
 
-@pytest.mark.parametrize("at_once", [2_000, 2**27])
-def test_a_crowd_is_compared_in_as_many_pieces_as_memory_asks_for(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", at_once)
-    monkeypatch.setattr(crowds, "_WORTHWHILE", 1)
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"_BYTES_AT_ONCE": 2_000}, {"_FIRST_TABLE": 16, "_LARGEST_TABLE": 128}],
+    ids=["none", "bytes", "n-grams"],
+)
+def test_a_crowd_in_pieces_gets_the_same_similarities(limits: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (limits | {"_WORTHWHILE": 1}).items():
+        monkeypatch.setattr(crowds, name, value)
     rng = random.Random(4)
     asked = [" ".join([CLAUSE, *(str(rng.randrange(10**9)) for _ in range(rng.randrange(20)))]) for _ in range(12)]
     answered = [" ".join(rng.choices(["yes", "no", "maybe"], k=rng.randrange(6))) for _ in asked]
@@ -295,6 +297,15 @@ def test_pieces_of_a_crowd_hold_every_pair_once_and_no_more_text_than_memory(mon
     texts = [np.unique(np.concatenate([left[piece], right[piece]])) for piece in pieces]
     assert all(sizes[rows].sum() <= 2_000 or len(piece) == 1 for rows, piece in zip(texts, pieces, strict=True))
     assert max(map(len, pieces)) > 10
+
+
+def test_texts_with_little_in_common_are_numbered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "_FIRST_TABLE", 16)
+    texts = Texts.of([f"{CLAUSE} {number}" for number in range(9)] + ["a b c d e"])
+    rows = np.arange(len(texts))
+    assert crowds._number(texts, rows, 128) is not None
+    assert crowds._number(texts, rows, 64) is None
+    assert crowds._number(texts, rows, None) is not None
 
 
 def test_few_pairs_are_no_crowd() -> None:

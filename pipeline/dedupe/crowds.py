@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ _CROWD = 3
 """Pairs with earlier texts from which on a text is in a crowd."""
 _WORTHWHILE = 10_000
 """Fewer pairs are verified one by one in less time than it takes to compile what numbers them."""
-_BYTES_AT_ONCE = 64 * 2**20
-"""Text whose n-grams are numbered together. The numbers and their table take four times as much, in scripts without
-spaces eight times, and twice that where the texts have hardly anything in common."""
+_BYTES_AT_ONCE = 128 * 2**20
+"""Text whose n-grams are numbered together. A number for each word takes about as much again."""
+_LARGEST_TABLE = 2**24
+"""Slots of 16 bytes, half of them empty; while a table grows there is another of half its size. The texts of a crowd
+have most of their n-grams in common; where they have not, they are numbered in parts."""
 _MOST_THREADS = 8
 """Each has a byte for every number."""
 _FIRST_TABLE = 2**16
@@ -67,23 +70,43 @@ def crowd_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.
         right: the other; equal ones lie together.
     """
     rows = _members(len(texts), left, right)
+    numbered = _number(texts, rows, _LARGEST_TABLE if len(left) > 1 else None)
+    if numbered is None:
+        halves = np.array_split(np.arange(len(left)), 2)
+        return np.concatenate([crowd_similarities(texts, left[half], right[half]) for half in halves], axis=1)
     place = np.empty(len(texts), dtype=np.int64)
     place[rows] = np.arange(len(rows))
     one, other = place[left], place[right]
-    entries, ends, sizes, distinct = _numbered(texts, rows)
     found = np.empty((2, len(left)))
 
     def work(part: Rows) -> None:
         whole, answers = found[0, part[0] : part[-1] + 1], found[1, part[0] : part[-1] + 1]
-        common_grams(entries, ends, sizes, distinct, one[part], other[part], whole, answers)
+        common_grams(
+            *(numbered.entries, numbered.ends, numbered.sizes, numbered.distinct),
+            *(one[part], other[part]),
+            *(whole, answers),
+        )
 
     threads = min(os.cpu_count() or 1, _MOST_THREADS, len(left))
     in_threads(work, np.array_split(np.arange(len(left)), threads) if threads else [])
     return found
 
 
-def _numbered(texts: Texts, rows: Rows) -> tuple[npt.NDArray[np.uint32], Rows, npt.NDArray[np.int64], int]:
-    """The entries of some texts, where each text's begin and end, how many are in text and answer, and the numbers."""
+@dataclass(frozen=True)
+class _Numbered:
+    """Texts by the numbers of their n-grams."""
+
+    entries: npt.NDArray[np.uint32]
+    """As ``number_grams`` writes them, text by text."""
+    ends: Rows
+    """Where each text's entries end; the first one is 0."""
+    sizes: npt.NDArray[np.int64]
+    """Texts x 2: how many are in the text, and in its answer."""
+    distinct: int
+
+
+def _number(texts: Texts, rows: Rows, largest: int | None) -> _Numbered | None:
+    """Number the n-grams of some texts; None if their table becomes larger than it may."""
     table, distinct, before = np.zeros((_FIRST_TABLE, 2), dtype=np.uint64), 0, 0
     parts: list[npt.NDArray[np.uint32]] = [np.empty(0, dtype=np.uint32)]
     ends = [np.zeros(1, dtype=np.int64)]
@@ -95,8 +118,11 @@ def _numbered(texts: Texts, rows: Rows) -> tuple[npt.NDArray[np.uint32], Rows, n
         table, distinct = number_grams(
             *(words.hashes, words.starts, words.asked, table, distinct, before), *(entries, stops, sizes[block])
         )
+        if largest is not None and len(table) > largest:
+            return None
         parts.append(entries[: stops[-1]].copy())
         ends.append(before + stops)
         before += stops[-1]
+    # Before the parts are copied.
     del table
-    return np.concatenate(parts), np.concatenate(ends), sizes, distinct
+    return _Numbered(np.concatenate(parts), np.concatenate(ends), sizes, distinct)
