@@ -19,7 +19,7 @@ from pathlib import Path
 import ours
 import peers
 from corpus import CONFLICT, COPIES, Corpus, corpus
-from measuring import Contestant, Failed, Labels, Measured, folder, measure
+from measuring import Contestant, Failed, Labels, Measured, folder, interpreter, measure
 from rich.console import Console
 from scale import scale
 from tables import Results, ratio
@@ -103,7 +103,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=int, default=3, help="how often each tool is run (default: 3); one that takes a minute, once")
     only = f"run this one only; may be repeated; one of {', '.join(names)}"
     add("--only", action="append", choices=names, metavar="NAME", help=only)
-    add("--python", default=sys.executable, help="the interpreter that has the peers (default: this one)")
+    add(
+        "--python",
+        type=interpreter,
+        default=sys.executable,
+        help="the interpreter that has the peers (default: this one)",
+    )
     add("--full", action="store_true", help="also measure how our engine grows, up to 3 million rows")
     add("--curate", action="store_true", help="also run `goldleaf curate` beside data-juicer")
     add("--work", type=Path, help="a folder that keeps corpora and truth for the next call (default: a temporary one)")

@@ -5,9 +5,11 @@ and compilation are done, and then starts the clock. It imports nothing of the p
 another virtual environment.
 """
 
+import argparse
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +86,13 @@ class Measured(Spent):
 
 class Failed(Exception):
     """A contestant ended with an error."""
+
+
+def interpreter(path: str) -> str:
+    """An argument that names an interpreter."""
+    if shutil.which(path) is None:
+        raise argparse.ArgumentTypeError(f"there is no interpreter {path}; --help says how to make one with the peers")
+    return path
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from measuring import HERE, Failed, folder, run
+from measuring import HERE, Failed, folder, interpreter, run
 from rich.console import Console
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from tables import Results
@@ -190,7 +190,9 @@ def main(given: Sequence[str] | None = None) -> None:
         description=(__doc__ or "").splitlines()[0], epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where train.json and dev.json of Disfl-QA lie")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that has datasketch and rensa")
+    parser.add_argument(
+        "--python", type=interpreter, default=sys.executable, help="the interpreter that has datasketch and rensa"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     asked = parser.parse_args(given)
     console = Console(width=max(Console().width, 150))
