@@ -76,7 +76,7 @@ def _show_group(group: "Group", limit: int) -> None:
     for copy in near[:limit]:
         table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
     if len(near) > limit:
-        table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are more similar", style="dim"))
+        table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are at least as similar", style="dim"))
     if exact:
         table.add_row("1.00", "", Text(f"and {exact:,} exact {'copy' if exact == 1 else 'copies'}", style="dim"))
     out.print()

@@ -132,7 +132,7 @@ def test_of_many_copies_some_are_shown(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION, rows).curate()
     shown = " ".join(Terminal(tmp_path).goldleaf("duplicates", "--limit", 2).stdout.split())
     assert shown.startswith("5 duplicates of 1 kept row: 0 exact, 5 near")
-    assert "… and 3 more that are more similar" in shown
+    assert "… and 3 more that are at least as similar" in shown
 
 
 # --- written answers --------------------------------------------------------------------------
