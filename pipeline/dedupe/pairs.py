@@ -99,11 +99,9 @@ def grouped(identities: npt.NDArray[np.uint64]) -> tuple[Rows, npt.NDArray[np.bo
 
 def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) -> tuple[Rows, Rows]:
     """Pairs of some rows that share a band and whose sketches agree; rows before ``first_new`` meet new ones only."""
-    rows64 = rows.astype(np.uint64)
 
     def of_band(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-        packed = (keys[rows].astype(np.uint64) << _HALF) | rows64
-        return band_pairs(packed, signed.sketches, scheme.need, first_new)
+        return band_pairs(keys[rows], rows, signed.sketches, scheme.need, first_new)
 
     return parted(most_alike(in_threads(of_band, list(signed.keys)), signed.sketches))
 
@@ -136,9 +134,10 @@ def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uin
 
 
 def band_pairs(
-    packed: npt.NDArray[np.uint64], sketches: npt.NDArray[np.uint8], need: int, first_new: int
+    keys: npt.NDArray[np.uint32], rows: Rows, sketches: npt.NDArray[np.uint8], need: int, first_new: int
 ) -> npt.NDArray[np.uint64]:
-    """The pairs of one band, as ``later << 32 | earlier``; ``packed`` is ``key << 32 | row`` in any order."""
+    """The pairs of one band, as ``later << 32 | earlier``: some rows, in any order, and their keys."""
+    packed = (keys.astype(np.uint64) << _HALF) | rows.astype(np.uint64)
     packed.sort()
     buffer = np.empty(_BUFFER, dtype=np.uint64)
     found: list[npt.NDArray[np.uint64]] = []

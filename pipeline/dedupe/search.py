@@ -40,7 +40,6 @@ R = TypeVar("R")
 _BANDS_AT_ONCE = 4
 _MOST_PROPOSED = 2**26
 """Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
-_HALF = np.uint64(32)
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
 
@@ -303,7 +302,7 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
     def of_band(band: int) -> npt.NDArray[np.uint64]:
         keys = np.concatenate([load(folder / f"known-keys-{band:02}", np.uint32), _new_keys(folder, shards, band)])
         owners = np.concatenate([load(folder / f"met-{band:02}", np.int64), np.arange(known, len(sketches))])
-        return band_pairs((keys.astype(np.uint64) << _HALF) | owners.astype(np.uint64), sketches, need, known)
+        return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
     save(path, most_alike(in_threads(of_band, bands), sketches))
