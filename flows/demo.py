@@ -9,8 +9,9 @@ from flows.engine import Progress
 from flows.settings import Settings, use_label_studio
 from flows.simulate import annotate, read_truth
 from flows.studio import LocalStudio
+from pipeline.attention import count_waiting
 from pipeline.errors import ConfigError
-from pipeline.review import Connection, open_questions
+from pipeline.review import Connection
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -64,5 +65,6 @@ def demo(
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
     snapshot = context.store.snapshot().at_last_commit()
     truth = read_truth(context.dataset.folder / "truth.jsonl", snapshot, context.dataset)
-    with progress.step("simulated annotators answer", len(open_questions(snapshot))) as advance:
+    asked = count_waiting(snapshot, context.dataset.task).questions
+    with progress.step("simulated annotators answer", asked) as advance:
         annotate(connection, context.dataset, truth, advance)
