@@ -119,10 +119,11 @@ class Waiting:
 
 def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
     """Count the open questions."""
-    asked = open_decisions(snapshot).collect()
-    audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
-    # As long as nothing was sent, the questions themselves need not be looked at.
+    rows = open_decisions(snapshot)
+    # As long as nothing was sent, the questions themselves need not be read.
+    asked = (rows if sent else rows.select("routed")).collect()
+    audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     unsent = sum(question_key(decision, task) not in sent for decision in from_frame(asked)) if sent else asked.height
     return Waiting(asked.height, audits, unsent)
 
