@@ -29,6 +29,8 @@ def duplicates(
 ) -> None:
     """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
 
+    With --of: what became of that record, its group, and which kept rows resemble it most.
+
     Red [-words-] stand in the kept row only, green {+words+} in the other. Where the first groups are no
     duplicates to your eyes, raise duplicates.threshold; where the pairs at the end are some, lower it.
 
@@ -49,9 +51,14 @@ def duplicates(
 
 
 def _show(found: "Duplicates", limit: int) -> None:
+    if found.asked:
+        out.print(f"{_place(found.asked)} is {escape(found.fate)}", soft_wrap=True)
     copies = found.exact + found.near
-    kept = counted(len(found.groups), "kept row")
-    out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
+    if copies or not found.asked:
+        kept = counted(len(found.groups), "kept row")
+        out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
+    elif not found.misses:
+        out.print("it has no duplicates, and no kept row has three words in a row in common with it")
     # Nobody learns from exact copies where to set the threshold.
     telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
     shown = (telling or found.groups)[:limit]
@@ -62,8 +69,8 @@ def _show(found: "Duplicates", limit: int) -> None:
         only = f", {exact:,} of them with exact copies only" if exact else ""
         out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
     if found.misses:
-        threshold = f"{found.threshold:g}"
-        out.print(f"\n[bold]near the threshold of {threshold}, and both kept[/]")
+        near = f"near the threshold of {found.threshold:g}, and both kept"
+        out.print(f"\n[bold]{'the kept rows that resemble it most' if found.asked else near}[/]")
         for miss in found.misses[:limit]:
             _show_miss(miss)
 
@@ -88,7 +95,8 @@ def _show_miss(miss: "Miss") -> None:
     table.add_row(f"{miss.similarity:.2f}", _place(miss.one), Text(_shortened(miss.one.text)))
     table.add_row("", _place(miss.other), _difference(miss.one, miss.other))
     out.print()
-    out.print(f"[dim]{miss.reason}")
+    if miss.reason:
+        out.print(f"[dim]{miss.reason}")
     out.print(table)
 
 

@@ -1,16 +1,20 @@
 """What duplicates look like, so that a person can trust or doubt the threshold: groups, similarities, near misses."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.alike import Alike
+from pipeline.answers import Answers
 from pipeline.decisions import from_frame
-from pipeline.dedupe.pairs import Pairs
+from pipeline.dedupe.pairs import Pairs, verify
 from pipeline.dedupe.signatures import NEAR_MISS
+from pipeline.dedupe.texts import Texts
+from pipeline.normalise import input_texts
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.fate import Fate, ReasonCode
@@ -21,6 +25,8 @@ BIN = 0.02
 """Width of the bins of similarities."""
 _NEAREST = 50
 """Pairs of kept records that are remembered on either side of the threshold."""
+_NEAREST_TO_ONE = 5
+"""Kept records that are shown beside one, the most similar ones."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
 
 
@@ -69,17 +75,35 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
-    below = both.filter(pl.col("similarity") < threshold).tail(_NEAREST)
-    above = both.filter(pl.col("similarity") >= threshold).head(_NEAREST)
+    both = both.with_columns(crowd=_crowds(both, decisions.height))
+    below = _telling(both.filter(pl.col("similarity") < threshold).reverse())
+    above = _telling(both.filter(pl.col("similarity") >= threshold))
     return Similarities(
         threshold=threshold,
         start=start,
         counts=np.bincount(places, minlength=bins).tolist(),
         near=[
             NearPair(one=record_ids[one], other=record_ids[other], similarity=round(similarity, 4))
-            for one, other, similarity in pl.concat([below, above]).iter_rows()
+            for one, other, similarity in pl.concat([below.reverse(), above]).iter_rows()
         ],
     )
+
+
+def _crowds(pairs: pl.DataFrame, rows: int) -> pl.Series:
+    """For each pair the rows that are connected by pairs: those of one template, say."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ones = np.ones(pairs.height, dtype=np.bool_)
+    _, crowds = connected_components(coo_array((ones, (pairs["one"], pairs["other"])), shape=(rows, rows)), False)
+    return pl.Series(crowds)[pairs["one"]]
+
+
+def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Of pairs, the nearest to the threshold first, those to remember; one of every crowd before a second of any."""
+    order = pl.int_range(pl.len())
+    chosen = pairs.with_columns(order=order, turn=order.over("crowd")).sort("turn", "order").head(_NEAREST)
+    return chosen.sort("order").select("one", "other", "similarity")
 
 
 def _rows_of(pairs: Pairs, texts: Sequence[int]) -> pl.DataFrame:
@@ -133,7 +157,9 @@ class Group(BaseModel):
 
 
 class Miss(BaseModel):
-    """Two records that are both kept, as far as duplicates are concerned, and nearly were not."""
+    """Two records that are both kept, as far as duplicates are concerned, and nearly were not; or one that is asked
+    about, and a kept one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -141,7 +167,7 @@ class Miss(BaseModel):
     other: Row
     similarity: float
     reason: str
-    """Why neither is a duplicate of the other."""
+    """Why neither is a duplicate of the other; empty where one is kept out for another reason."""
 
 
 class Duplicates(BaseModel):
@@ -152,6 +178,10 @@ class Duplicates(BaseModel):
     threshold: float
     exact: int
     near: int
+    asked: Row | None = None
+    """The one record that is asked about, if one is."""
+    fate: str = ""
+    """What became of it, and why."""
     groups: list[Group]
     """Those with the least similar copies first: they are the ones to doubt."""
     misses: list[Miss]
@@ -186,7 +216,7 @@ class _Rows:
 
 
 def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None = None) -> Duplicates:
-    """The groups and near misses of the committed state, or only those of one record."""
+    """The groups and near misses of the committed state; of one record its group, and what else resembles it most."""
     decisions = {decision.record_id: decision for decision in from_frame(snapshot.current_decisions().collect())}
     rows = _Rows(snapshot, task)
     members: defaultdict[str, list[Copy]] = defaultdict(list)
@@ -199,28 +229,54 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
         if record_id is None or record_id in (kept, *(copy.record_id for copy in copies))
     ]
     counted = last_similarities(snapshot)
-    misses = list(_misses(counted, decisions, rows, record_id)) if counted else []
+    threshold = counted.threshold if counted else 1.0
+    asked = decisions.get(record_id) if record_id else None
+    near: Iterable[NearPair] = counted.near if counted and record_id is None else []
+    if asked:
+        near = _nearest(asked, [one for one in decisions.values() if one.fate in _KEPT], task)
     copies = [copy for group in groups for copy in group.copies]
     return Duplicates(
-        threshold=counted.threshold if counted else 1.0,
+        threshold=threshold,
+        asked=rows.row(asked) if asked else None,
+        fate=f"{asked.fate}: {'; '.join(map(str, asked.reasons))}" if asked else "",
         exact=sum(copy.exact for copy in copies),
         near=sum(not copy.exact for copy in copies),
         groups=sorted(groups, key=lambda group: (group.copies[0].similarity, group.kept.record_id)),
-        misses=sorted(misses, key=lambda miss: -miss.similarity),
+        misses=sorted(_misses(near, decisions, rows, threshold, record_id), key=lambda miss: -miss.similarity),
     )
 
 
+def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Iterator[NearPair]:
+    """The kept records that resemble one most, by their inputs or together with what is written as the answer."""
+    answers = Answers(task)
+    rows = [asked, *(one for one in kept if one.record_id not in (asked.record_id, asked.duplicate_of))]
+    texts = ["\n".join(input_texts(task, one.inputs)) for one in rows]
+    written = [answers.written(one.targets) for one in rows]
+    similar = _similar_to_first(Texts.of(texts))
+    if written[0]:
+        similar = np.maximum(similar, _similar_to_first(Texts.of(texts, written)))
+    for place in np.argsort(-similar, kind="stable")[:_NEAREST_TO_ONE].tolist():
+        if similar[place] > 0:
+            other = rows[place + 1].record_id
+            yield NearPair(one=asked.record_id, other=other, similarity=round(float(similar[place]), 4))
+
+
+def _similar_to_first(texts: Texts) -> npt.NDArray[np.float64]:
+    others = np.arange(1, len(texts), dtype=np.int64)
+    found: npt.NDArray[np.float64] = verify(texts, others, np.zeros_like(others)).similarity
+    return found
+
+
 def _misses(
-    counted: Similarities, decisions: dict[str, Decision], rows: _Rows, record_id: str | None
+    near: Iterable[NearPair], decisions: Mapping[str, Decision], rows: _Rows, threshold: float, asked: str | None
 ) -> Iterator[Miss]:
-    for pair in counted.near:
-        if record_id not in (None, pair.one, pair.other):
-            continue
-        kept = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
-        if len(kept) == 2 and all(decision.fate in _KEPT for decision in kept):
-            one, other = map(rows.row, kept)
-            reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold)
-            yield Miss(one=one, other=other, similarity=pair.similarity, reason=reason)
+    for pair in near:
+        both = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
+        if len(both) == 2 and all(one.fate in _KEPT or one.record_id == asked for one in both):
+            one, other = both
+            settled = one.fate not in _KEPT
+            reason = "" if settled else why_both(one, other, pair.similarity, threshold)
+            yield Miss(one=rows.row(one), other=rows.row(other), similarity=pair.similarity, reason=reason)
 
 
 def why_both(one: Decision, other: Decision, similarity: float, threshold: float) -> str:

@@ -1,5 +1,6 @@
 """Gathers from the store what the report shows."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pipeline.consensus import deciding_state, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.duplicates import last_similarities, why_both
+from pipeline.normalise import match_key
 from pipeline.report import (
     Answer,
     Audit,
@@ -52,6 +54,7 @@ _TOP_VALUES = 8
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
 """A person may have called a row unusable just because nobody should read it."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
+_WORD = re.compile(r"\w+")
 _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
 """Reasons that show the answers of other records."""
 
@@ -256,13 +259,15 @@ def _misses(state: _State) -> Iterator[NearMiss]:
 
 
 def _conflicts(state: _State) -> Iterator[Conflict]:
-    """Rows of one input with different answers, those that people overruled included."""
+    """Rows of one input, however it is written, with different answers; those that people overruled included."""
     sets: defaultdict[str, list[Decision]] = defaultdict(list)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
-            sets["\n".join(str(value) for value in decision.inputs.values())].append(decision)
-    for text, decisions in list(sets.items())[:_CONFLICTS]:
+            text = "\n".join(str(value) for value in decision.inputs.values())
+            sets[" ".join(_WORD.findall(match_key(text))) or text].append(decision)
+    for decisions in list(sets.values())[:_CONFLICTS]:
+        text = "\n".join(str(value) for value in decisions[0].inputs.values())
         answers: defaultdict[str, list[Decision]] = defaultdict(list)
         for decision in decisions:
             answers["" if state.withholds(decision) else state.answer(decision.targets)].append(decision)

@@ -56,12 +56,45 @@ def test_pairs_that_nearly_were_duplicates_say_why_they_are_none(odd: Odd) -> No
     ]
 
 
-def test_only_the_group_and_the_pairs_of_one_record_are_shown(odd: Odd) -> None:
+def test_of_one_record_its_group_and_the_kept_ones_most_like_it_are_shown(odd: Odd) -> None:
     snapshot, task = odd.context.store.snapshot(), odd.context.dataset.task
     found = read_duplicates(snapshot, task, key(6))
     assert [group.kept.line for group in found.groups] == [7]
     assert not found.misses
-    assert [miss.other.line for miss in read_duplicates(snapshot, task, key(4)).misses] == [4, 5]
+    assert found.asked is not None
+    assert (found.asked.line, found.fate) == (6, f"duplicate: {odd[6].reasons[0]}")
+    alone = read_duplicates(snapshot, task, key(4))
+    assert not alone.groups
+    near = [(miss.one.line, miss.other.line, miss.similarity) for miss in alone.misses]
+    indeed = round(jaccard(CLOSE, f"{CLAUSE} indeed"), 4)
+    assert near == [(4, 1, round(jaccard(CLOSE, CLAUSE), 4)), (4, 5, indeed)]
+
+
+def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
+    rows = [row(1, "Where is it?", "billing"), row(2, "where is it!", "returns"), row(3, CLAUSE, "billing")]
+    odd = Odd(tmp_path, QUESTION, [*rows, {"id": 4, "question": 7}])
+    odd.curate()
+    assert odd.codes(1) == odd.codes(2) == [ReasonCode.CONFLICT]
+    terminal = Terminal(tmp_path)
+    shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
+    assert shown.startswith("data.jsonl:1 is review: the same input stands in the data with another answer: 'returns'")
+    assert "the kept rows that resemble it most in conflict with others: people need all answers 1.00" in shown
+    assert "answer: [-billing-] {+returns+}" in shown
+    shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
+    assert shown.endswith("it has no duplicates, and no kept row has three words in a row in common with it")
+    assert " is rejected: a field breaks" in terminal.goldleaf("duplicates", "--of", "data.jsonl:4").stdout
+
+
+def test_one_template_leaves_room_for_other_pairs_near_the_threshold(tmp_path: Path) -> None:
+    letter = "we hope that you are happy with what you have from {0}a {0}b"
+    rows = [row(number, letter.format(number), "billing") for number in range(2, 14)]
+    odd = Odd(tmp_path, QUESTION, [row(0, CLAUSE, "billing"), *rows, row(1, CLOSE, "billing")])
+    odd.curate()
+    counted = last_similarities(odd.context.store.snapshot())
+    assert counted is not None
+    # The template has more pairs, all nearer to the threshold, than are remembered.
+    assert len(counted.near) == 50 < sum(counted.counts)
+    assert {key(0), key(1)} in [{pair.one, pair.other} for pair in counted.near]
 
 
 def test_each_pair_is_counted_once_by_its_similarity(odd: Odd) -> None:

@@ -127,6 +127,36 @@ def test_two_people_who_disagree_are_in_conflict_and_still_overrule_the_others()
     assert result["r3"].overruled_by == "r1"
 
 
+QUESTION, SHOUT = "refund my order?", "refund my order!"
+
+
+def test_equal_words_with_another_answer_are_a_conflict_too() -> None:
+    one, other = row("r1", QUESTION, key=QUESTION), row("r2", SHOUT, "rent", key=SHOUT)
+    result = resolve([one, other], threshold=0.7)
+    assert (result["r1"].conflict, result["r2"].conflict) == (("r2",), ("r1",))
+    assert (result["r1"].rivals, result["r2"].rivals) == (1, 1)
+    assert not any(found.conflict for found in resolve([one, other], 0.7, OnConflict.ANY_OF).values())
+    assert not any(found.conflict for found in resolve([one, other], threshold=1).values())
+
+
+def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None:
+    human, other = row("r1", QUESTION, key=QUESTION, human=True), row("r2", SHOUT, "rent", key=SHOUT)
+    result = resolve([human, other, row("r3", SHOUT, key=SHOUT, order=9)], threshold=0.7)
+    assert result["r1"] == Resolution(group="r1")
+    assert result["r2"] == Resolution(conflict=("r1",), rivals=1, group="r1")
+    assert result["r3"].conflict == ("r2",)
+    both = resolve([human, replace(other, human=True)], threshold=0.7)
+    assert all(found.is_kept and not found.conflict for found in both.values())
+
+
+def test_equal_words_that_differ_in_a_sign_may_have_other_answers() -> None:
+    rows = [
+        row("r1", "is x < y or not", key="is x < y or not"),
+        row("r2", "is x > y or not", "b", key="is x > y or not"),
+    ]
+    assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
+
+
 def test_with_any_of_every_answer_is_kept_once_and_nothing_conflicts() -> None:
     rows = [row("r1"), row("r2", answer="term"), row("r3", answer="term"), row("r4", answer="rent", human=True)]
     result = resolve(rows, threshold=0.7, on_conflict=OnConflict.ANY_OF)
@@ -152,6 +182,16 @@ def test_a_similar_input_with_another_answer_stays_in_the_same_group() -> None:
 def test_an_unlabeled_row_is_a_near_duplicate_of_a_labeled_one() -> None:
     result = resolve([row("r1", text=f"{NEAR} indeed", answer=None), row("r2")], threshold=0.7)
     assert result["r1"].duplicate_of == "r2"
+
+
+def test_an_unlabeled_row_is_no_duplicate_of_what_it_negates() -> None:
+    said = row("r1")
+    denied = row(
+        "r2", CLAUSE.replace("is governed", "is not governed"), answer=None, key=CLAUSE.replace("is ", "is not ")
+    )
+    assert resolve([said, denied], threshold=0.7)["r2"].is_kept
+    # Of equal answers the longer input is kept.
+    assert resolve([said, replace(denied, answer="law")], threshold=0.7)["r1"].duplicate_of == "r2"
 
 
 def test_where_each_row_has_its_own_answer_an_unlabeled_row_is_a_duplicate_of_equal_inputs_only() -> None:

@@ -5,11 +5,8 @@ import itertools
 import re
 import unicodedata
 
-_FACT = re.compile(
-    r"[-+]?\d+(?:[.,:/]\d+)*"
-    r"|(?<!\S)[^\w\s]+(?!\S)"
-    r"|\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b"
-)
+_NEGATION = re.compile(r"\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b")
+_FACT = re.compile(rf"[-+]?\d+(?:[.,:/]\d+)*|(?<!\S)[^\w\s]+(?!\S)|{_NEGATION.pattern}")
 # Minus, C#, times, and faces. One class of characters comes first, so that all others are passed over at once.
 _SIGN = re.compile(r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])")
 _RARE = re.compile(r"""[^\w\s.,;:!?'"()-]""")
@@ -40,6 +37,7 @@ def signs(text: str) -> list[str]:
 
 def same_facts(one: str, other: str) -> bool:
     """Whether two answers have the same facts."""
+    one, other = _plain(one), _plain(other)
     words, others = one.split(), other.split()
     if len(words) == len(others):
         # Mostly a few words were replaced by as many.
@@ -50,10 +48,21 @@ def same_facts(one: str, other: str) -> bool:
     return facts(one) == facts(other)
 
 
+def same_negations(one: str, other: str) -> bool:
+    """Whether two texts, in lower case, have the same English negations."""
+    one, other = _difference(_plain(one), _plain(other))
+    return _NEGATION.findall(one) == _NEGATION.findall(other)
+
+
 def same_signs(one: str, other: str) -> bool:
     """Whether two texts have the same signs."""
     one, other = _difference(one, other)
     return signs(one) == signs(other)
+
+
+def _plain(text: str) -> str:
+    """A text with plain apostrophes, as in don't."""
+    return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _difference(one: str, other: str) -> tuple[str, str]:

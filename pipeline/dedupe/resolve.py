@@ -2,7 +2,8 @@
 
 The steps, for the rows that have anything to do with others:
 
-1. Rows of one key and one answer form a *cell*; its most preferred row stands for it.
+1. Rows of one key and one answer form a *cell*; its most preferred row stands for it. Cells of the same words and
+   different answers are in conflict.
 2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
 3. The cells that are kept are placed one by one into groups that move as one between splits. A cell
    whose neighbours lie in two splits is a bridge: it is left out, and 2 and 3 start over without it,
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.groups import Groups, place
 from pipeline.dedupe.likeness import Likeness, Neighbours
-from pipeline.dedupe.meaning import same_facts, same_signs
+from pipeline.dedupe.meaning import same_facts, same_negations, same_signs, signs
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
@@ -28,8 +29,9 @@ class _Cell:
     members: list[Candidate]
     overruled: list[Candidate] = field(default_factory=list)
     """Rows of the key whose answer lost against the head's."""
-    heads: Sequence[str] = ()
-    """The rows that stand for the answers of the key, this cell's among them."""
+    standing: Mapping[str, str] = field(default_factory=dict)
+    """All answers to what is asked, this cell's among them, with the row that stands for each; empty where it is
+    the only one."""
 
     @property
     def head(self) -> Candidate:
@@ -42,10 +44,10 @@ class _Cell:
 
     @property
     def rivals(self) -> int:
-        return max(len(self.heads) - 1, 0)
+        return max(len(self.standing) - 1, 0)
 
     def first_rivals(self) -> tuple[str, ...]:
-        others = (head for head in self.heads if head != self.head.record_id)
+        others = (head for answer, head in self.standing.items() if answer != self.head.answer)
         return tuple(itertools.islice(others, MOST_RIVALS))
 
 
@@ -72,7 +74,7 @@ def resolve(
     """
     resolved, others = _without_loners(candidates, likeness)
     judge = _Judge(likeness, answers_repeat)
-    cells = _cells(others, on_conflict)
+    cells = _cells(others, judge, on_conflict)
     neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
     while True:
@@ -120,7 +122,8 @@ class _Judge:
             # Of equal words; no threshold could tell them apart.
             return False
         if cell.head.answer is None:
-            return self.answers_repeat
+            # What the keeper's answer would be to it, nobody has said.
+            return self.answers_repeat and same_negations(cell.head.key, keeper.key)
         if cell.rivals or keeper.answer is None:
             return False
         return cell.head.answer == keeper.answer or self.alike(cell.head, keeper) > 0
@@ -150,7 +153,7 @@ def _without_loners(
 
 
 # --- 1: equal keys ----------------------------------------------------------------------------
-def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Cell]:
+def _cells(candidates: Iterable[Candidate], judge: _Judge, on_conflict: OnConflict) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[_Cell] = []
     preferred = sorted(candidates, key=lambda row: row.preference)
@@ -159,10 +162,13 @@ def _cells(candidates: Iterable[Candidate], on_conflict: OnConflict) -> list[_Ce
             past.append(_Cell(members=[row]))
         else:
             by_key[row.key].append(row)
-    cells = past + [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+    cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+    if on_conflict is not OnConflict.ANY_OF and judge.likeness.threshold < 1:
+        for asked in _of_equal_words(cells):
+            _oppose(asked, judge)
     rank = {row.record_id: place for place, row in enumerate(preferred)}
     # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
-    return sorted(cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
+    return sorted(past + cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:
@@ -177,9 +183,9 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_C
     if not by_answer:
         return [_Cell(members=unlabeled)]
     divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
-    # One list for all, however many there are.
-    heads = [members[0].record_id for members, _ in divided]
-    cells = [_Cell(members=members, heads=heads) for members, _ in divided]
+    # One for all, however many there are.
+    standing = {str(members[0].answer): members[0].record_id for members, _ in divided}
+    cells = [_Cell(members=members, standing=standing) for members, _ in divided]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
     left_out = [_Cell(members=exposed) for _, exposed in divided if exposed]
@@ -195,10 +201,11 @@ def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]
     These must be left out without the published ones.
     """
     published = {row.split for row in members if row.published and row.split}
-    if not published:
-        return members, []
-    exposed = [row for row in members if row.evaluates and published != {row.split}]
-    return [row for row in members if not (row.evaluates and published != {row.split})], exposed
+    usable: list[Candidate] = []
+    exposed: list[Candidate] = []
+    for row in members:
+        (exposed if published and row.evaluates and published != {row.split} else usable).append(row)
+    return usable, exposed
 
 
 def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
@@ -210,6 +217,39 @@ def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict)
     else:
         counting = [answer for answer in by_answer if answer in confirmed or not confirmed]
     return [by_answer[answer] for answer in counting]
+
+
+def _of_equal_words(cells: Iterable[_Cell]) -> Iterator[list[_Cell]]:
+    """The labeled cells of several keys that ask the same in the same words and signs, the most preferred first."""
+    by_text: defaultdict[int, list[_Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell.head.text >= 0 and cell.head.answer is not None:
+            by_text[cell.head.text].append(cell)
+    for same_words in by_text.values():
+        if len({cell.head.key for cell in same_words}) > 1:
+            same = defaultdict(list)
+            for cell in sorted(same_words, key=lambda cell: cell.head.preference):
+                same[tuple(signs(cell.head.key))].append(cell)
+            yield from same.values()
+
+
+def _oppose(asked: Sequence[_Cell], judge: _Judge) -> None:
+    """Mark the cells that are in conflict though their keys differ, which is in nothing but punctuation.
+
+    What people said about one of them says nothing about another, which may really mean something else. So theirs
+    stand, and people are asked about those with other answers.
+    """
+    first = asked[0].head
+    judge.expect((first, cell.head) for cell in asked)
+    if not any(cell.head.answer != first.answer and not judge.alike(cell.head, first) for cell in asked):
+        return
+    standing: dict[str, str] = {}
+    for cell in asked:
+        standing.setdefault(str(cell.head.answer), cell.head.record_id)
+    confirmed = {cell.head.answer for cell in asked if cell.ruler.human}
+    for cell in asked:
+        if cell.head.answer not in confirmed:
+            cell.standing = standing
 
 
 # --- 2: near duplicates -----------------------------------------------------------------------
