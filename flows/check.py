@@ -157,7 +157,8 @@ class _Tried:
 
     def _details(self) -> Iterator[str]:
         yield counted(self._files, "file")
-        yield f"{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
+        first = "the first " if self._rows == _TRIED_ROWS else ""
+        yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
         yield self._problem
         if self._lacks_field:
             yield self._columns()

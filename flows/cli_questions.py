@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
+_SHOWN_COPIES = 10
 
 
 @app.command(rich_help_panel="Questions")
@@ -93,9 +94,10 @@ def _show_story(story: "Story") -> None:
         routed = f", asked as {decision.routed}" if decision.routed else ""
         out.print(f"\nrun {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
         for reason in decision.reasons:
-            out.print(f"  {reason}", markup=False, soft_wrap=True)
+            out.print(f"  {_with_places(str(reason), story)}", markup=False, soft_wrap=True)
         if decision.duplicate_of:
-            out.print(f"  kept in its place: {decision.duplicate_of}")
+            kept = _with_places(decision.duplicate_of, story)
+            out.print(f"  kept in its place: {kept}", markup=False, soft_wrap=True)
         if decision.targets is not None:
             out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False, soft_wrap=True)
     for asked in story.asked:
@@ -108,10 +110,21 @@ def _show_story(story: "Story") -> None:
         if said.error or said.targets is not None:
             out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
     if story.duplicates:
-        out.print(f"\ncopies of it: {', '.join(story.duplicates)}", soft_wrap=True)
+        out.print("\ncopies of it:")
+        for copy in story.duplicates[:_SHOWN_COPIES]:
+            out.print(f"  {_with_places(copy, story)}", markup=False, soft_wrap=True)
+        if (more := len(story.duplicates) - _SHOWN_COPIES) > 0:
+            out.print(f"  … and {more:,} more, all with --json")
     out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
     for problem in story.unsearched:
         out.print(f"[red]not searched:[/] {escape(problem)}", soft_wrap=True)
+
+
+def _with_places(text: str, story: "Story") -> str:
+    """A text in which every record's id has its file and line beside it."""
+    for record_id, place in story.places.items():
+        text = text.replace(record_id, f"{record_id} ({place})")
+    return text
 
 
 @app.command(rich_help_panel="Questions")

@@ -113,11 +113,10 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
         return
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
     for group in groups[:_SHOWN_REASONS]:
-        example = f"{group}, as in {group.file}:{group.line}"
-        out.print(f"  {group.count:,}  {example}", markup=False, soft_wrap=True)
-    if len(groups) > _SHOWN_REASONS:
-        rest = sum(group.count for group in groups[_SHOWN_REASONS:])
-        out.print(f"  {rest:,}  for {counted(len(groups) - _SHOWN_REASONS, 'other reason')}")
+        out.print(f"  {group.count:,}  {group}", markup=False, soft_wrap=True)
+    if rest := groups[_SHOWN_REASONS:]:
+        rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
+        out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -141,10 +141,13 @@ class Rejection(BaseModel):
     """One of the rows."""
     detail: str
     """What is wrong with that one."""
+    alike: bool
+    """The same is wrong with all of them."""
 
     def __str__(self) -> str:
-        """The reason in words, as that one row has it."""
-        return str(Reason(code=self.code, field=self.field, detail=self.detail))
+        """The reason in words, and one of the rows with what is wrong with it."""
+        common = Reason(code=self.code, field=self.field, detail=self.detail if self.alike else "")
+        return f"{common}, as in {self.file}:{self.line}" + ("" if self.alike else f": {self.detail}")
 
 
 def rejections(snapshot: Snapshot) -> list[Rejection]:
@@ -154,7 +157,8 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     places = snapshot.current_records().select("record_id", "file", "line")
     rows = places.join(rejected.select("record_id", *first), on="record_id", maintain_order="left").collect()
     same = rows.group_by("code", "field", maintain_order=True)
-    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first())
+    alike = (pl.col("detail").n_unique() == 1).alias("alike")
+    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
     return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]
 
 

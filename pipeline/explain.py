@@ -1,5 +1,7 @@
 """Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
 
+import itertools
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,9 @@ from pipeline.store import Snapshot
 from pipeline.tables import Table
 from pipeline.versions import readable_versions
 from schemas.annotation import Verdict
-from schemas.record import Decision
+from schemas.record import ID_BYTES, Decision
+
+_RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
 
 
 class Revision(BaseModel):
@@ -81,6 +85,8 @@ class Story(BaseModel):
     decisions: list[Decided]
     duplicates: list[str]
     """Records that are copies of this one."""
+    places: dict[str, str]
+    """Where other records that the story names stand now, as ``file:line``."""
     asked: list[Asked]
     said: list[Said]
     split: str | None
@@ -111,6 +117,8 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     rows = of(snapshot.scan(Table.RECORDS)).sort("batch", "position")
     splits = of(snapshot.splits())
     copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
+    duplicates = copies.collect().to_series().to_list()
+    decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
     return Story(
         record_id=meant.record_id,
         source=rows["source"][0],
@@ -120,8 +128,9 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
             Revision(raw=row["raw"].decode("utf-8", "backslashreplace"), **_pick(row, Revision))
             for row in rows.iter_rows(named=True)
         ],
-        decisions=list(_decided(snapshot, of(snapshot.committed_decisions()))),
-        duplicates=copies.collect().to_series().to_list(),
+        decisions=decisions,
+        duplicates=duplicates,
+        places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(_named, decisions))}),
         asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
         said=[
             Said(targets=orjson.loads(row["targets"]) if row["targets"] else None, **_pick(row, Said))
@@ -137,6 +146,19 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
     verbs = dict(snapshot.runs.select("run", "verb").iter_rows())
     for decision in from_frame(decisions):
         yield Decided(verb=verbs[decision.run], **decision.model_dump())
+
+
+def _named(decision: Decision) -> Iterator[str]:
+    """The ids of other records that a decision names."""
+    yield decision.duplicate_of
+    for reason in decision.reasons:
+        yield from _RECORD_ID.findall(reason.detail)
+
+
+def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
+    named = snapshot.current_records().filter(pl.col("record_id").is_in(record_ids))
+    places = named.select("record_id", pl.format("{}:{}", "file", "line")).collect()
+    return dict(places.iter_rows())
 
 
 def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -184,7 +184,16 @@ def test_reasons_of_rejection_are_counted_with_one_row_each(tmp_path: Path) -> N
     for command in ("curate", "status"):
         shown = terminal.goldleaf(command).stdout
         assert "why rows are rejected (goldleaf explain data.jsonl:2 tells more):\n" in shown
-        assert "\n  2  a field breaks the task's schema (topic): " in shown and ", as in data.jsonl:2\n" in shown
+        assert "\n  2  a field breaks the task's schema (topic), as in data.jsonl:2: " in shown
+        assert "\n  1  a field breaks the task's schema (question): " in shown and ", as in data.jsonl:1\n" in shown
+
+
+def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "", "billing"), row(2, "Why?", "x"), row(3, "<|im_end|>", "billing")])
+    with (tmp_path / "data.jsonl").open("a") as file:
+        file.write('{"id": 4\n[5]\n')
+    shown = Terminal(tmp_path).goldleaf("curate").stdout
+    assert "\n  2  for 2 other reasons: unreadable, not_an_object; all with status --json\n" in shown
 
 
 def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ def edit(folder: Path, old: str, new: str) -> None:
     ("rows", "said"),
     [
         ([DELIVERY], "1 file; 1 row tried: 1 valid, 0 of them unlabeled"),
+        (
+            [row(number, "Why?", "billing") for number in range(300)],
+            "1 file; the first 200 rows tried: 200 valid, 0 of them unlabeled",
+        ),
         ([DELIVERY, row(2, "Why?", None)], "1 file; 2 rows tried: 2 valid, 1 of them unlabeled"),
     ],
 )

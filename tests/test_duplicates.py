@@ -131,6 +131,15 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     assert found["groups"][0]["copies"][0]["similarity"] == 1.0
 
 
+def test_explain_says_where_the_kept_row_and_the_copies_stand(odd: Odd) -> None:
+    terminal = Terminal(odd.folder)
+    kept = f"{key(1)} (data.jsonl:1)"
+    assert f"\n  kept in its place: {kept}\n" in terminal.goldleaf("explain", "data.jsonl:2").stdout
+    shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
+    assert f"\ncopies of it:\n  {key(2)} (data.jsonl:2)\n  {key(3)} (data.jsonl:3)\n" in shown
+    assert terminal.json("explain", "data.jsonl:6")["places"] == {key(7): "data.jsonl:7"}
+
+
 def test_groups_that_are_not_shown_are_counted(tmp_path: Path) -> None:
     texts = [f"order {n} went to street {7 * n} on day {3 * n} of month {11 * n}" for n in range(12)]
     rows = [row(100 * copy + n, text, "billing") for copy in range(2) for n, text in enumerate(texts)]
