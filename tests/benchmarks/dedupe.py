@@ -42,8 +42,8 @@ What is measured
 
 What is right
   All rows are compared with all, exactly, without any code of the engine. Two rows are
-  duplicates if the Jaccard similarity of their sets of word 3-grams is 0.7 on the whole and
-  0.5 in their responses. Recall is the share of such pairs in one cluster, precision the
+  duplicates if the Jaccard similarity of their sets of word 3-grams is 0.7 for prompt and
+  response together, and 0.5 for the responses. Recall is the share of such pairs in one cluster, precision the
   share of pairs within clusters that are such pairs, or connected by them.
 
 Peers
@@ -240,14 +240,14 @@ def _comparison(entries: list[Entry], rows: Corpus, truth: Truth, tools: Tools) 
     return Results(
         f"{rows.rows:,} rows, from Parquet to clusters",
         (
-            *("tool", "CPU s", "median", "to ours", "MB", "to ours", "recall", "precision", "by text alone"),
+            *("tool", "CPU s", "median", "to ours", "MB", "to ours", "recall", "precision", "responses aside"),
             *("texts lost", "conflicts merged"),
         ),
         lines,
         f"CPU: the least of up to {rounds} runs, and the median. MB: the highest "
-        f"resident size, of the largest process. True pairs: {len(truth.pairs(RULE)[0]):,}. By text alone: "
-        "precision if the responses need not be alike. Texts lost: those that nothing would be left of if one row of "
-        f"each cluster were kept, by text alone. Conflicts merged: of {conflicts:,} planted ones. {versions}.",
+        f"resident size, of the largest process. True pairs: {len(truth.pairs(RULE)[0]):,}. Responses "
+        "aside: precision if these need not be alike. Texts lost: those that nothing similar would be left of if one "
+        f"row of each cluster were kept, responses aside. Conflicts merged: of {conflicts:,} planted ones. {versions}.",
     )
 
 
@@ -257,13 +257,14 @@ def _operating_points(rows: Corpus, warm: Path, truth: Truth) -> Results:
         _, labels = ours.run_ours(name, warm, rows.parts)
         how = judge(labels, truth, rows.plants(), rule)
         shares = [f"{100 * how.found[kind]:.1f}%" for kind in COPIES]
-        title = f"{rule.whole} on the whole, {rule.response} in the response"
+        title = f"{rule.whole} and {rule.response}"
         lines.append((title, f"{how.recall:.4f}", f"{how.precision:.4f}", *shares, f"{how.conflicts:,}"))
     return Results(
-        "Goldleaf: what a rule finds of the planted copies",
-        ("least Jaccard similarity", "recall", "precision", *COPIES, "conflicts merged"),
+        "What a rule finds of the planted copies",
+        ("rule", "recall", "precision", *COPIES, "conflicts merged"),
         lines,
-        "Recall and precision by the rule of the line itself. Planted copies may be less alike than the rule asks.",
+        "A rule is the least Jaccard similarity of prompt and response together, and that of the responses. Recall and "
+        "precision by the rule of the line. Planted copies may be less alike than the rule asks.",
     )
 
 

@@ -300,7 +300,7 @@ def _datatrove_labels(parts: list[Path], folder: Path) -> Labels:
 
 
 CONTESTANTS = {
-    "floor": Contestant("floor: read, concatenate, one hash a row", _floor),
+    "floor": Contestant("no search: read, join, hash each row", _floor),
     "daft": Contestant("daft `minhash`", _daft, ("daft",), "daft"),
     "daft-verified": Contestant("daft `minhash`, pairs verified", _daft_verified, ("daft",), "daft"),
     "rensa": Contestant("rensa `RMinHash`, `RMinHashLSH`", _rensa, ("rensa",), "rensa"),

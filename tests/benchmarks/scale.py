@@ -27,7 +27,7 @@ def scale(cache: Path, warm: Path) -> Results:
         warm: the folder of a tiny corpus.
     """
     return Results(
-        "Scale: our own engine",
+        "Scale",
         ("what", "CPU s", "in the kernel", "wall s", "MB", "against", "target", "verdict"),
         [*_growth(cache, warm), *_batches(cache, warm), *_templates(cache, warm), *_cold_start(cache)],
         "The least CPU of three rounds. In the kernel: the part of it that the operating system takes, most of it to "

@@ -33,7 +33,7 @@ class Results:
     def markdown(self) -> str:
         """The same as Markdown."""
         head = [f"| {' | '.join(self.columns)} |", f"|---|{'---:|' * (len(self.columns) - 1)}"]
-        lines = [f"**{self.title}**", "", *head, *(f"| {' | '.join(row)} |" for row in self.rows)]
+        lines = [f"## {self.title}", "", *head, *(f"| {' | '.join(row)} |" for row in self.rows)]
         return "\n".join([*lines, *(["", self.note] if self.note else [])]) + "\n"
 
 
