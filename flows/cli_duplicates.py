@@ -31,7 +31,8 @@ def duplicates(
 
     With --of: what became of that record, its group, and which kept rows resemble it most.
 
-    Red [-words-] stand in the kept row only, green {+words+} in the other. Where the first groups are no
+    Red [-words-] stand in the kept row only, green {+words+} in the other; yellow ones differ in case, accents or
+    punctuation. Where the first groups are no
     duplicates to your eyes, raise duplicates.threshold; where the pairs at the end are some, lower it.
 
     Example: goldleaf duplicates --of clauses.jsonl:17
@@ -132,12 +133,14 @@ def _pieces(before: str, after: str) -> Iterator[str | tuple[str, str]]:
 
     for number, piece in enumerate(word_diff(before, after)):
         # Words in one line; at the very beginning of a text, no blank parts the old ones from the new ones.
-        words = " ".join(piece.text.split())
+        words = " ".join((piece.other or piece.text).split())
         yield " " if number else ""
         if piece.tag == "fold":
             yield f"… {words} …", "dim"
         elif piece.tag == "same":
             yield words
+        elif piece.tag == "form":
+            yield words, "yellow"
         else:
             opening, closing, style = _MARKS[piece.tag]
             yield f"{opening}{words}{closing}", style

@@ -1,6 +1,7 @@
 """Shows where two texts differ, word by word."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ _MOST_WORDS = 5_000
 class Piece:
     """A stretch of text in a diff; a ``fold`` says what is left out."""
 
-    tag: Literal["same", "del", "ins", "fold"]
+    tag: Literal["same", "form", "del", "ins", "fold"]
     text: str
+    other: str = ""
+    """The second text's form of words that are the same to the search."""
 
 
 def word_diff(before: str, after: str) -> list[Piece]:
-    """Compare two texts word by word; ``same`` and ``del`` give the first, ``same`` and ``ins`` the second.
+    """Compare two texts word by word; ``same``, ``form`` and ``del`` give the first, ``same``, ``form`` by its other
+    text, and ``ins`` the second.
 
-    What the search does not see is no difference: case, accents, punctuation beside a word.
+    What the search does not see is a difference of form only: case, accents, punctuation beside a word.
     """
     whole = [list(_words(text)) for text in (before, after)]
     old, new = (parts[:_MOST_WORDS] for parts in whole)
@@ -33,7 +37,7 @@ def word_diff(before: str, after: str) -> list[Piece]:
     pieces: list[Piece] = []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            pieces += _folded(old[a:b])
+            pieces += _alike(old[a:b], new[c:d])
             continue
         if b > a:
             pieces.append(Piece("del", "".join(old[a:b])))
@@ -70,10 +74,22 @@ def _folded_word(word: str) -> str:
     return "".join(words(word)) or word.strip()
 
 
-def _folded(parts: list[str]) -> list[Piece]:
-    """Equal words; of a long stretch only both ends."""
-    if len(parts) <= 3 * DIFF_CONTEXT:
-        return [Piece("same", "".join(parts))]
-    head, tail = parts[:DIFF_CONTEXT], parts[-DIFF_CONTEXT:]
-    fold = Piece("fold", f"{len(parts) - 2 * DIFF_CONTEXT} equal words")
-    return [Piece("same", "".join(head)), fold, Piece("same", "".join(tail))]
+def _alike(old: list[str], new: list[str]) -> Iterator[Piece]:
+    """Words that are the same to the search, one by one."""
+    pairs = zip(old, new, strict=True)
+    for same, run in itertools.groupby(pairs, key=lambda pair: pair[0].strip() == pair[1].strip()):
+        ones, others = zip(*run, strict=True)
+        for part in _ends(len(ones)):
+            if isinstance(part, int):
+                yield Piece("fold", f"{part} equal words")
+            elif same:
+                yield Piece("same", "".join(ones[part]))
+            else:
+                yield Piece("form", "".join(ones[part]), "".join(others[part]))
+
+
+def _ends(words: int) -> tuple[slice | int, ...]:
+    """Which of so many words are shown; of a long stretch only both ends, and how many lie between them."""
+    if words <= 3 * DIFF_CONTEXT:
+        return (slice(None),)
+    return slice(DIFF_CONTEXT), words - 2 * DIFF_CONTEXT, slice(words - DIFF_CONTEXT, None)
