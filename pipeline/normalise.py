@@ -89,6 +89,16 @@ def texts_key(texts: Iterable[str]) -> str:
     return _BETWEEN_FIELDS.join(map(match_key, texts))
 
 
+def has_several_fields(key: str) -> bool:
+    """Whether a key was made of more than one input."""
+    return _BETWEEN_FIELDS in key
+
+
+def key_fields(key: str) -> list[str]:
+    """The inputs that a key was made of."""
+    return key.split(_BETWEEN_FIELDS)
+
+
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
     """The inputs as texts, in the order of the task's fields; none is as good as an empty one."""
     for name in task.task_names(Role.INPUT):

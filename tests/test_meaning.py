@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,26 @@ _TEXTS = st.lists(_PIECES, max_size=12).map("".join)
 def test_numbers_negations_and_lone_signs_are_facts() -> None:
     assert facts("It is not 1,5 or -3: I don't know - never") == ["not", "1,5", "-3", "n't", "-", "never"]
     assert facts("knotted notes, well-known") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "denied"),
+    [
+        ("Sie dürfen das", "Sie dürfen das nicht"),
+        ("Das ist eine Regel", "Das ist keine Regel"),
+        ("это можно вернуть", "это не можно вернуть"),
+        ("您可以退货", "您不可以退货"),
+        ("返品できます", "返品できません"),
+        ("il est valable", "il n'est pas valable"),
+        ("es válido", "no es válido"),
+        ("geçerli", "geçerli değil"),
+        ("반품할 수 있습니다", "반품할 수 없습니다"),
+    ],
+)
+def test_negations_of_many_languages_are_facts(said: str, denied: str) -> None:
+    assert not same_facts(said, denied)
+    assert not same_negations(said.lower(), denied.lower())
+    assert same_facts(said, said.replace(" ", "  "))
 
 
 def test_a_typographic_apostrophe_negates_like_a_plain_one() -> None:
@@ -44,8 +65,8 @@ def test_every_character_of_a_meaningful_category_is_a_sign() -> None:
 
 @given(_TEXTS)
 def test_facts_of_the_words_are_those_of_the_text(text: str) -> None:
-    assert facts(text) == meaning._FACT.findall(text)
-    assert facts(text * 9) == meaning._FACT.findall(text * 9)
+    for whole in (text, text * 9):
+        assert facts(whole) == [fact for word in whole.split() for fact in meaning._facts(word)]
 
 
 @given(start=_TEXTS, one=_TEXTS, other=_TEXTS, end=_TEXTS)

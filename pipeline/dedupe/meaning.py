@@ -5,27 +5,56 @@ import itertools
 import re
 import unicodedata
 
-_NEGATION = re.compile(r"\b(?:no|not|never|none|nobody|nothing|nor|neither|cannot|without)\b|n't\b")
-_FACT = re.compile(rf"[-+]?\d+(?:[.,:/]\d+)*|(?<!\S)[^\w\s]+(?!\S)|{_NEGATION.pattern}")
+# Of Arabic, Dutch, English, French, German, Greek, Hebrew, Indonesian, Italian, Persian, Polish, Portuguese, Russian,
+# Scandinavian, Spanish, Turkish, Ukrainian, Vietnamese. In one language a word may negate what it does not in another:
+# it only counts where one text has it and the other has not.
+_NEGATING = """
+no not never none nobody nothing nor neither cannot without
+nicht nichts nie niemals niemand kein keine keinen keinem keiner keines weder ohne niet geen nooit niets zonder
+ikke inte ingen inget intet aldrig uden uten utan ne pas jamais aucun aucune rien sans ni non mai niente senza
+nunca nada nadie ningún ninguna ninguno jamás sin não nao nem nenhum nenhuma ninguém sem nigdy bez brak
+не нет ни никогда никто ничего нельзя без ні немає ніколи δεν δε μην μη όχι ποτέ χωρίς
+değil yok asla tidak bukan tanpa jangan không chưa đừng لا لم لن ليس ليست غير بدون نه نیست לא אין בלי אל
+"""
+_NEGATIONS = frozenset(_NEGATING.split())
+_NEGATES = re.compile("[不没沒无無非未别勿]|ない|なかっ|なく|ません|않|없|못|아니|ไม่|नहीं|बिना")
+"""In scripts that join it to other words."""
+_TOKEN = re.compile(r"[-+]?\d+(?:[.,:/]\d+)*|(?<!\S)[^\w\s]+(?!\S)|[^\W\d_]+(?:'t\b)?")
+_NOT = "n't"
 # Minus, C#, times, and faces. One class of characters comes first, so that all others are passed over at once.
 _SIGN = re.compile(r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])")
 _RARE = re.compile(r"""[^\w\s.,;:!?'"()-]""")
-_LONGEST_KEPT = 20
+_LONGEST_KEPT = 40
 """Longer words do not come again; without spaces, a whole paragraph is one."""
 _MEANINGFUL = ("Sm", "Sc", "So")
 
 
 def facts(answer: str) -> list[str]:
-    """What turns an answer over: numbers, signs that stand alone, English negations."""
+    """What turns an answer over: numbers, signs that stand alone, negations."""
     # None of them reaches across white space.
     words = answer.split()
-    of_word = _kept_facts if max(map(len, words), default=0) <= _LONGEST_KEPT else _FACT.findall
-    return list(itertools.chain.from_iterable(map(of_word, words)))
+    if max(map(len, words), default=0) <= _LONGEST_KEPT:
+        return list(itertools.chain.from_iterable(map(_kept_facts, words)))
+    found = (_kept_facts(word) if len(word) <= _LONGEST_KEPT else _facts(word) for word in words)
+    return list(itertools.chain.from_iterable(found))
+
+
+def _facts(word: str) -> list[str]:
+    # All other tokens are words.
+    found = [token for token in _TOKEN.findall(word) if not token[0].isalpha()]
+    return found + negations(word)
 
 
 @functools.lru_cache(maxsize=2**16)
 def _kept_facts(word: str) -> list[str]:
-    return _FACT.findall(word)
+    return _facts(word)
+
+
+def negations(text: str) -> list[str]:
+    """The words, and parts of words, of a text in lower case that negate something."""
+    words = (_NOT if token.endswith(_NOT) else token for token in _TOKEN.findall(text))
+    found = [word for word in words if word == _NOT or word in _NEGATIONS]
+    return found if text.isascii() else found + _NEGATES.findall(text)
 
 
 def signs(text: str) -> list[str]:
@@ -42,16 +71,16 @@ def same_facts(one: str, other: str) -> bool:
     if len(words) == len(others):
         # Mostly a few words were replaced by as many.
         replaced = [(a, b) for a, b in zip(words, others, strict=True) if a != b]
-        if all(_FACT.findall(a) == _FACT.findall(b) for a, b in replaced):
+        if all(facts(a) == facts(b) for a, b in replaced):
             return True
     one, other = _difference(one, other)
     return facts(one) == facts(other)
 
 
 def same_negations(one: str, other: str) -> bool:
-    """Whether two texts, in lower case, have the same English negations."""
+    """Whether two texts, in lower case, have the same negations."""
     one, other = _difference(_plain(one), _plain(other))
-    return _NEGATION.findall(one) == _NEGATION.findall(other)
+    return negations(one) == negations(other)
 
 
 def same_signs(one: str, other: str) -> bool:

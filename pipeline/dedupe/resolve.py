@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.dedupe.groups import Groups, place
+from pipeline.dedupe.judge import Judge
 from pipeline.dedupe.likeness import Likeness, Neighbours
-from pipeline.dedupe.meaning import same_facts, same_negations, same_signs, signs
+from pipeline.dedupe.meaning import signs
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
@@ -73,7 +74,7 @@ def resolve(
         The resolution by record_id.
     """
     resolved, others = _without_loners(candidates, likeness)
-    judge = _Judge(likeness, answers_repeat)
+    judge = Judge(likeness, answers_repeat)
     cells = _cells(others, judge, on_conflict)
     neighbours = _neighbours(cells, judge)
     bridges: dict[int, tuple[str, str]] = {}
@@ -86,53 +87,6 @@ def resolve(
             past = {cell.head.record_id for cell in cells if cell.head.past}
             return {record_id: row for record_id, row in resolved.items() if record_id not in past}
         bridges |= found
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Says which rows may be duplicates of each other."""
-
-    likeness: Likeness
-    answers_repeat: bool
-    _known: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def expect(self, pairs: Iterable[tuple[Candidate, Candidate]]) -> None:
-        """Compare the written answers of many pairs at once, before ``alike`` is asked about them."""
-        self.likeness.compare_answers((one.written, other.written) for one, other in pairs if _both_written(one, other))
-
-    def alike(self, one: Candidate, other: Candidate) -> float:
-        """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
-        if not _both_written(one, other):
-            return 0.0
-        pair = (one.record_id, other.record_id)
-        if pair not in self._known:
-            similarity = self.likeness.as_a_whole(one.written, other.written)
-            agree = similarity > 0 and same_facts(str(one.answer), str(other.answer))
-            self._known[pair] = similarity if agree else 0.0
-        return self._known[pair]
-
-    def may_join(self, cell: "_Cell", keeper: Candidate) -> bool:
-        """Whether a cell may be a near duplicate of a similar row; an unlabeled cell agrees with any, or with none.
-
-        A cell whose key has several answers is nobody's duplicate: people (or ``any_of``) need all of them.
-        """
-        if cell.head.past or keeper.past:
-            return False
-        if cell.head.text == keeper.text and not same_signs(cell.head.key, keeper.key):
-            # Of equal words; no threshold could tell them apart.
-            return False
-        if cell.head.answer is None:
-            # What the keeper's answer would be to it, nobody has said.
-            return self.answers_repeat and same_negations(cell.head.key, keeper.key)
-        if cell.rivals or keeper.answer is None:
-            return False
-        return cell.head.answer == keeper.answer or self.alike(cell.head, keeper) > 0
-
-
-def _both_written(one: Candidate, other: Candidate) -> bool:
-    """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
-    written = one.written >= 0 and other.written >= 0
-    return written and one.key != other.key and one.answer != other.answer and one.chosen == other.chosen
 
 
 def _without_loners(
@@ -153,7 +107,7 @@ def _without_loners(
 
 
 # --- 1: equal keys ----------------------------------------------------------------------------
-def _cells(candidates: Iterable[Candidate], judge: _Judge, on_conflict: OnConflict) -> list[_Cell]:
+def _cells(candidates: Iterable[Candidate], judge: Judge, on_conflict: OnConflict) -> list[_Cell]:
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[_Cell] = []
     preferred = sorted(candidates, key=lambda row: row.preference)
@@ -233,7 +187,7 @@ def _of_equal_words(cells: Iterable[_Cell]) -> Iterator[list[_Cell]]:
             yield from same.values()
 
 
-def _oppose(asked: Sequence[_Cell], judge: _Judge) -> None:
+def _oppose(asked: Sequence[_Cell], judge: Judge) -> None:
     """Mark the cells that are in conflict though their keys differ, which is in nothing but punctuation.
 
     What people said about one of them says nothing about another, which may really mean something else. So theirs
@@ -253,7 +207,7 @@ def _oppose(asked: Sequence[_Cell], judge: _Judge) -> None:
 
 
 # --- 2: near duplicates -----------------------------------------------------------------------
-def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
+def _neighbours(cells: Sequence[_Cell], judge: Judge) -> Neighbours:
     """By cell: the similar cells with their similarity.
 
     A cell whose like became the duplicate of another is compared with that one, too: in a crowd the search compares
@@ -274,7 +228,7 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
             if other in keeper and keeper[other] != number and keeper[other] not in neighbours[number]
         }
         judge.expect((heads[one], heads[other]) for one, other in proposed - tried)
-        new = sorted(pair for pair in proposed - tried if judge.may_join(cells[max(pair)], cells[min(pair)].head))
+        new = sorted(pair for pair in proposed - tried if _may_join(cells[max(pair)], cells[min(pair)].head, judge))
         if not new:
             return neighbours
         tried.update(new)
@@ -284,14 +238,14 @@ def _neighbours(cells: Sequence[_Cell], judge: _Judge) -> Neighbours:
                 neighbours[one][other] = neighbours[other][one] = similarity
 
 
-def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbers: Iterable[int]) -> dict[int, Kept]:
+def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: Judge, numbers: Iterable[int]) -> dict[int, Kept]:
     """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, Kept] = {}
     for number in numbers:
         cell = cells[number]
         members = cell.members
         for other in sorted(neighbours.get(number, ())):
-            if other in kept and judge.may_join(cell, kept[other].head):
+            if other in kept and _may_join(cell, kept[other].head, judge):
                 similarity = judge.alike(cell.head, kept[other].head) or neighbours[number][other]
                 members = _join(kept[other], cell, similarity, judge.likeness)
                 kept[other].joined.append(number)
@@ -299,6 +253,14 @@ def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: _Judge, numbe
         if members:
             kept[number] = Kept(head=members[0], exact=members[1:], overruled=list(cell.overruled))
     return kept
+
+
+def _may_join(cell: _Cell, keeper: Candidate, judge: Judge) -> bool:
+    """Whether a cell may be a near duplicate of a similar row.
+
+    One whose key has several answers is nobody's duplicate: people need all of them.
+    """
+    return not (cell.rivals and cell.head.answer is not None) and judge.may_join(cell.head, keeper)
 
 
 def _join(keeper: Kept, cell: _Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
