@@ -25,7 +25,7 @@ from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
 from schemas.message import Speaker
-from schemas.task import Parsed, Task
+from schemas.task import Parsed, Role, Task
 
 _TRIED_ROWS = 200
 _SHOWN_COLUMNS = 20
@@ -72,7 +72,10 @@ def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
             texts = [text for _, text, _ in evaluation_texts(one, context.store, context.dataset, Path(work))]
     except GoldleafError as error:
         return Finding(what=what, ok=False, detail=str(error))
-    return Finding(what=what, ok=True, detail=f"{counted(len(texts), 'row')}; rows that resemble one are rejected")
+    names = context.dataset.task.task_names(Role.INPUT)
+    several = "; all inputs count together, so map each that it has" if len(names) > 1 else ""
+    detail = f"{counted(len(texts), 'row')}; rows that resemble one are rejected{several}"
+    return Finding(what=what, ok=True, detail=detail)
 
 
 # --- sources --------------------------------------------------------------------------------------

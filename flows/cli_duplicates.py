@@ -1,6 +1,6 @@
 """The command duplicates: groups of duplicates, and where their words differ."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,13 +32,15 @@ def duplicates(
     With --of: what became of that record, its group, and which kept rows resemble it most.
 
     Red [-words-] stand in the kept row only, green {+words+} in the other; yellow ones differ in case, accents or
-    punctuation. Where the first groups are no
-    duplicates to your eyes, raise duplicates.threshold; where the pairs at the end are some, lower it.
+    punctuation. Where the first groups are no duplicates to your eyes, raise duplicates.threshold; where the pairs at
+    the end, which just miss it, are some, lower it. The pairs before these reach it, but most have different answers:
+    one of them may be wrong.
 
     Example: goldleaf duplicates --of clauses.jsonl:17
     """
     from pipeline.duplicates import read_duplicates
     from pipeline.lookup import find_record
+    from pipeline.tables import Verb
 
     context = load_context(dataset)
     require_curated(context)
@@ -48,6 +50,9 @@ def duplicates(
     if as_json:
         print_json(found)
         return
+    curated = snapshot.last_run(Verb.CURATE)
+    if curated and curated["summary"]["curation"] != context.dataset.curation_digest:
+        out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
     _show(found, limit)
 
 
@@ -69,18 +74,28 @@ def _show(found: "Duplicates", limit: int) -> None:
         exact = len(found.groups) - len(telling) if telling else 0
         only = f", {exact:,} of them with exact copies only" if exact else ""
         out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
-    if found.misses:
-        near = f"near the threshold of {found.threshold:g}, and both kept"
-        out.print(f"\n[bold]{'the kept rows that resemble it most' if found.asked else near}[/]")
-        for miss in found.misses[:limit]:
-            _show_miss(miss)
+    if found.asked and found.misses:
+        _show_misses("the kept rows that resemble it most", found.misses, limit)
+        return
+    reach = [miss for miss in found.misses if miss.similarity >= found.threshold]
+    _show_misses(f"similar, and both kept: {counted(found.above, 'pair')}", reach, limit)
+    below = f"just below the threshold of {found.threshold:g}: {counted(found.below, 'pair')}"
+    _show_misses(below, found.misses[len(reach) :], limit)
+
+
+def _show_misses(title: str, misses: "Sequence[Miss]", limit: int) -> None:
+    if misses:
+        out.print(f"\n[bold]{title}[/]")
+    for miss in misses[:limit]:
+        _show_miss(miss)
 
 
 def _show_group(group: "Group", limit: int) -> None:
     near = [copy for copy in group.copies if not copy.exact]
     exact = len(group.copies) - len(near)
     table = _table()
-    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)))
+    waits = Text(" waits for people", style="yellow") if group.waits else Text()
+    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)) + waits)
     for copy in near[:limit]:
         table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
     if len(near) > limit:

@@ -20,7 +20,16 @@ from flows.cli_app import (
     require_curated,
     require_published,
 )
-from flows.console import counted, out, questions_wait, show_attention, show_funnel, show_rejections, show_rows
+from flows.console import (
+    counted,
+    out,
+    questions_wait,
+    show_attention,
+    show_funnel,
+    show_in_review,
+    show_rejections,
+    show_rows,
+)
 from pipeline.errors import Damaged, ReleaseError
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
     show_attention(result.attention)
     show_rejections(result.rejections)
+    show_in_review(result.in_review)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
@@ -95,6 +105,9 @@ def _show_story(story: "Story") -> None:
         out.print(f"\nrun {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
         for reason in decision.reasons:
             out.print(f"  {_with_places(str(reason), story)}", markup=False, soft_wrap=True)
+            for named, text in story.evaluation.items():
+                if reason.detail.endswith(named):
+                    out.print(f"    {text}", markup=False, soft_wrap=True)
         if decision.duplicate_of:
             kept = _with_places(decision.duplicate_of, story)
             out.print(f"  kept in its place: {kept}", markup=False, soft_wrap=True)

@@ -26,6 +26,7 @@ from flows.console import (
     questions_wait,
     show_attention,
     show_funnel,
+    show_in_review,
     show_rejections,
     show_rows,
 )
@@ -69,6 +70,7 @@ def show_curated(result: "Curated") -> None:
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}", soft_wrap=True)
     show_rejections(result.rejections)
+    show_in_review(result.in_review)
     if result.beyond_budget:
         more = f"{counted(result.beyond_budget, 'more row')} {'is' if result.beyond_budget == 1 else 'are'} doubtful"
         used = f"{result.budget_used:,} of {result.budget:,} used"

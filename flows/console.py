@@ -1,6 +1,6 @@
 """What people see in the terminal: progress, tables and one-line errors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as RichTable
 
 from flows.engine import Advance
-from schemas.fate import Fate
+from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
 if TYPE_CHECKING:
@@ -117,6 +117,12 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     if rest := groups[_SHOWN_REASONS:]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
         out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
+
+
+def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
+    """Why rows are in review."""
+    if counts:
+        out.print("in review: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

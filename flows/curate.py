@@ -16,7 +16,7 @@ from flows.context import Context
 from flows.engine import Advance, Engine
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
-from pipeline.attention import Rejection, count_waiting, rejections, unkeyed
+from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.contamination import reject_contaminated
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
@@ -75,6 +75,8 @@ class Curated(BaseModel):
     """What people should know, a line each; empty where there is nothing to say."""
     rejections: list[Rejection]
     """Why rows are rejected, the most frequent reason first."""
+    in_review: dict[ReasonCode, int]
+    """How many rows are in review, by their first reason."""
     budget: int
     budget_used: int
     beyond_budget: int
@@ -140,6 +142,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         funnel=funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot),
+        in_review=in_review(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,
         beyond_budget=assessed.beyond_budget,

@@ -2,13 +2,15 @@
 
 import shlex
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from pipeline.attention import Attention, Rejection, attention, count_waiting, rejections
+from pipeline.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
 from pipeline.tables import Verb
 from pipeline.versions import readable_versions
+from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 
 _LAST_RUNS = 5
@@ -46,6 +48,8 @@ class Status(BaseModel):
     """What only people can settle, though Label Studio counts its task as done."""
     rejections: list[Rejection]
     """Why rows are rejected, the most frequent reason first."""
+    in_review: dict[ReasonCode, int]
+    """How many rows are in review, by their first reason."""
     latest_release: str | None
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
@@ -74,13 +78,14 @@ def read_status(context: Context) -> Status:
         unsent=asked.unsent,
         attention=needed,
         rejections=rejections(snapshot),
+        in_review=in_review(snapshot),
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=_next_step(
             context,
             funnel,
-            curated=snapshot.last_run(Verb.CURATE) is not None,
+            curated=snapshot.last_run(Verb.CURATE),
             needed=len(needed),
             waiting=asked.questions,
             unsent=asked.unsent,
@@ -90,11 +95,20 @@ def read_status(context: Context) -> Status:
 
 
 def _next_step(
-    context: Context, funnel: Funnel, *, curated: bool, needed: int, waiting: int, unsent: int, released: bool
+    context: Context,
+    funnel: Funnel,
+    *,
+    curated: dict[str, Any] | None,
+    needed: int,
+    waiting: int,
+    unsent: int,
+    released: bool,
 ) -> str:
     file = shlex.quote(str(context.dataset.path))
-    if not curated:
+    if curated is None:
         return f"goldleaf curate {file}"
+    if curated["summary"]["curation"] != context.dataset.curation_digest:
+        return f"goldleaf curate {file}, as the file or its task was changed since the last time"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
         return f"settle {which} a person in Label Studio, then goldleaf collect {file}"

@@ -162,6 +162,14 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]
 
 
+def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
+    """How many of the current records are in review for which first reason, the most frequent one first."""
+    rows = snapshot.current_decisions().filter(pl.col("fate") == Fate.REVIEW.value)
+    codes = rows.select(pl.col("reasons").str.json_path_match("$[0].code").alias("code")).collect()
+    counts = codes.group_by("code", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
+    return {ReasonCode(code): count for code, count in counts.iter_rows()}
+
+
 def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
     """The sources whose key field none of the rows has that came in last, with what to do about it.
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +15,18 @@ from pipeline.decisions import from_frame
 from pipeline.dedupe.pairs import Pairs, verify
 from pipeline.dedupe.signatures import NEAR_MISS
 from pipeline.dedupe.texts import Texts
-from pipeline.normalise import input_texts
+from pipeline.dedupe.words import jaccard
+from pipeline.normalise import input_texts, match_key
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.fate import Fate, ReasonCode
 from schemas.record import Decision
-from schemas.task import Task
+from schemas.task import Role, Task
 
 BIN = 0.02
 """Width of the bins of similarities."""
 _NEAREST = 50
-"""Pairs of kept records that are remembered on either side of the threshold."""
+"""Pairs of kept records that are remembered, those above the threshold and those below it."""
 _NEAREST_TO_ONE = 5
 """Kept records that are shown beside one, the most similar ones."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
@@ -51,7 +53,12 @@ class Similarities(BaseModel):
     counts: list[int]
     """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
     near: list[NearPair]
-    """The pairs of kept records nearest to the threshold on either side, the least similar first."""
+    """Pairs of kept records that just miss the threshold, and the most similar ones that do not; the least similar
+    first. Of each template one comes before a second of any."""
+    below: int = 0
+    """How many pairs of kept records miss the threshold by ``NEAR_MISS`` at most, as far as they were found."""
+    above: int = 0
+    """How many do not."""
 
     @property
     def bins(self) -> list[tuple[float, int]]:
@@ -76,16 +83,20 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
     both = both.with_columns(crowd=_crowds(both, decisions.height))
-    below = _telling(both.filter(pl.col("similarity") < threshold).reverse())
-    above = _telling(both.filter(pl.col("similarity") >= threshold))
+    # From the most similar on: those just below the threshold, and likes with other answers.
+    both = both.reverse()
+    below, above = both.filter(pl.col("similarity") < threshold), both.filter(pl.col("similarity") >= threshold)
+    near = pl.concat([_telling(above), _telling(below)]).reverse()
     return Similarities(
         threshold=threshold,
         start=start,
         counts=np.bincount(places, minlength=bins).tolist(),
         near=[
             NearPair(one=record_ids[one], other=record_ids[other], similarity=round(similarity, 4))
-            for one, other, similarity in pl.concat([below.reverse(), above]).iter_rows()
+            for one, other, similarity in near.iter_rows()
         ],
+        below=below.height,
+        above=above.height,
     )
 
 
@@ -100,7 +111,7 @@ def _crowds(pairs: pl.DataFrame, rows: int) -> pl.Series:
 
 
 def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Of pairs, the nearest to the threshold first, those to remember; one of every crowd before a second of any."""
+    """Of pairs, the most telling first, those to remember; one of every crowd before a second of any."""
     order = pl.int_range(pl.len())
     chosen = pairs.with_columns(order=order, turn=order.over("crowd")).sort("turn", "order").head(_NEAREST)
     return chosen.sort("order").select("one", "other", "similarity")
@@ -153,6 +164,8 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kept: Row
+    waits: bool
+    """The kept record waits for people, so none of the group is published before they answer."""
     copies: list[Copy]
 
 
@@ -186,6 +199,10 @@ class Duplicates(BaseModel):
     """Those with the least similar copies first: they are the ones to doubt."""
     misses: list[Miss]
     """The most similar first."""
+    below: int
+    """How many pairs of kept records just miss the threshold; the misses hold the first of them."""
+    above: int
+    """How many reach it, and are no duplicates for another reason."""
 
 
 class _Rows:
@@ -224,7 +241,12 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
         if decision.fate is Fate.DUPLICATE:
             members[decision.duplicate_of].append(rows.copy(decision))
     groups = [
-        Group(kept=rows.row(decisions[kept]), copies=sorted(copies, key=lambda copy: copy.similarity))
+        Group(
+            kept=rows.row(decisions[kept]),
+            waits=decisions[kept].fate is Fate.REVIEW,
+            # The one that is asked about comes first.
+            copies=sorted(copies, key=lambda copy: (copy.record_id != record_id, copy.similarity)),
+        )
         for kept, copies in members.items()
         if record_id is None or record_id in (kept, *(copy.record_id for copy in copies))
     ]
@@ -242,7 +264,11 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
         exact=sum(copy.exact for copy in copies),
         near=sum(not copy.exact for copy in copies),
         groups=sorted(groups, key=lambda group: (group.copies[0].similarity, group.kept.record_id)),
-        misses=sorted(_misses(near, decisions, rows, threshold, record_id), key=lambda miss: -miss.similarity),
+        misses=sorted(
+            _misses(near, decisions, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity
+        ),
+        below=counted.below if counted and not asked else 0,
+        above=counted.above if counted and not asked else 0,
     )
 
 
@@ -267,24 +293,52 @@ def _similar_to_first(texts: Texts) -> npt.NDArray[np.float64]:
     return found
 
 
+@dataclass(frozen=True)
+class _Pairing:
+    """What is needed to say why two records are both kept."""
+
+    rows: _Rows
+    task: type[Task]
+    threshold: float
+
+
 def _misses(
-    near: Iterable[NearPair], decisions: Mapping[str, Decision], rows: _Rows, threshold: float, asked: str | None
+    near: Iterable[NearPair], decisions: Mapping[str, Decision], pairing: _Pairing, asked: str | None
 ) -> Iterator[Miss]:
     for pair in near:
         both = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
         if len(both) == 2 and all(one.fate in _KEPT or one.record_id == asked for one in both):
             one, other = both
             settled = one.fate not in _KEPT
-            reason = "" if settled else why_both(one, other, pair.similarity, threshold)
-            yield Miss(one=rows.row(one), other=rows.row(other), similarity=pair.similarity, reason=reason)
+            reason = "" if settled else why_both(one, other, pair.similarity, pairing.threshold, pairing.task)
+            yield Miss(
+                one=pairing.rows.row(one), other=pairing.rows.row(other), similarity=pair.similarity, reason=reason
+            )
 
 
-def why_both(one: Decision, other: Decision, similarity: float, threshold: float) -> str:
+def why_both(one: Decision, other: Decision, similarity: float, threshold: float, task: type[Task]) -> str:
     """Why neither of two similar records is a duplicate of the other."""
+    answers = Answers(task)
+    differ = (
+        one.targets is not None and other.targets is not None and answers.key(one.targets) != answers.key(other.targets)
+    )
     if similarity < threshold:
-        return "below the threshold"
+        return "below the threshold" + ("; and their answers differ" if differ else "")
     if one.targets is None or other.targets is None:
         return "without answers, nobody knows whether they are the same"
     if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
         return "in conflict with others: people need all answers"
-    return "their answers differ" if one.targets != other.targets else "kept apart by others that they resemble"
+    if differ:
+        return "their answers differ"
+    if unlike := list(_unlike(one, other, threshold, task)):
+        return f"alike together, but not in {' and '.join(map(repr, unlike))}"
+    return "kept apart by others that they resemble"
+
+
+def _unlike(one: Decision, other: Decision, threshold: float, task: type[Task]) -> Iterator[str]:
+    """Of several inputs, those that are not similar by themselves."""
+    names = task.task_names(Role.INPUT)
+    texts = zip(input_texts(task, one.inputs), input_texts(task, other.inputs), strict=True)
+    for name, (before, after) in zip(names, texts, strict=True):
+        if len(names) > 1 and match_key(before) != match_key(after) and jaccard(before, after) < threshold:
+            yield name

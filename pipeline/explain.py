@@ -18,6 +18,7 @@ from pipeline.store import Snapshot
 from pipeline.tables import Table
 from pipeline.versions import readable_versions
 from schemas.annotation import Verdict
+from schemas.fate import ReasonCode
 from schemas.record import ID_BYTES, Decision
 
 _RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
@@ -87,6 +88,8 @@ class Story(BaseModel):
     """Records that are copies of this one."""
     places: dict[str, str]
     """Where other records that the story names stand now, as ``file:line``."""
+    evaluation: dict[str, str]
+    """What evaluation rows say that reasons name, by how these name them."""
     asked: list[Asked]
     said: list[Said]
     split: str | None
@@ -130,6 +133,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         ],
         decisions=decisions,
         duplicates=duplicates,
+        evaluation=_evaluation(snapshot, decisions),
         places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(_named, decisions))}),
         asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
         said=[
@@ -159,6 +163,16 @@ def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
     named = snapshot.current_records().filter(pl.col("record_id").is_in(record_ids))
     places = named.select("record_id", pl.format("{}:{}", "file", "line")).collect()
     return dict(places.iter_rows())
+
+
+def _evaluation(snapshot: Snapshot, decisions: list[Decided]) -> dict[str, str]:
+    reasons = [reason for decision in decisions for reason in decision.reasons]
+    details = [reason.detail for reason in reasons if reason.code is ReasonCode.CONTAMINATED]
+    if not details:
+        return {}
+    rows = snapshot.scan(Table.EVALUATIONS).select("text", pl.format("{} ({})", "place", "name").alias("named"))
+    meant = [pl.lit(detail).str.ends_with(pl.col("named")) for detail in details]
+    return dict(rows.filter(pl.any_horizontal(meant)).select("named", "text").collect().iter_rows())
 
 
 def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

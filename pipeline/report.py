@@ -27,6 +27,8 @@ from schemas.task import Kind
 Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000
 """Characters of a text on the page; ``goldleaf explain`` shows all of it."""
+_DIFF_LIMIT = 6_000
+"""Characters of two texts that are compared; what they have in common is folded."""
 BINS = 25
 
 
@@ -157,6 +159,7 @@ class NearMiss(Part):
     other: Example
     similarity: Share
     reason: str
+    answers: tuple[str, str]
 
 
 class Answer(Part):
@@ -347,7 +350,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"percent": _percent, "redacted": redacted, "sha256": _sha256}
     environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
-    environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT}
+    environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT, "diff_limit": _DIFF_LIMIT}
     return environment
 
 

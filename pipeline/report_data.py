@@ -254,8 +254,9 @@ def _misses(state: _State) -> Iterator[NearMiss]:
         kept = [d for d in pairs if d is not None and d.fate in _KEPT and not state.withholds(d)]
         if counted and len(kept) == len(pairs):
             one, other = map(state.example, kept)
-            reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold)
-            yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason)
+            reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold, state.task)
+            answers = (state.answer(kept[0].targets), state.answer(kept[1].targets))
+            yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason, answers=answers)
 
 
 def _conflicts(state: _State) -> Iterator[Conflict]:

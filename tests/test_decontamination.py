@@ -42,6 +42,8 @@ def test_near_copies_of_an_evaluation_row_and_quotes_of_it_are_rejected_and_name
     assert details(odd, 1) == ["1.00 similar to exam.jsonl:2 (exam)"]
     assert details(odd, 2) == ["0.74 similar to exam.jsonl:2 (exam)"]
     words = "my parcel was promised for monday and now it is friday so please"
+    shown = Terminal(tmp_path).goldleaf("explain", "data.jsonl:2").stdout
+    assert f"0.74 similar to exam.jsonl:2 (exam)\n    {EXAM}\n" in shown
     assert details(odd, 3) == [f"the same 13 words in a row ('{words}') as in exam.jsonl:2 (exam)"]
 
 

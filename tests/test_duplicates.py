@@ -52,7 +52,7 @@ def test_pairs_that_nearly_were_duplicates_say_why_they_are_none(odd: Odd) -> No
     assert [(miss.one.line, miss.other.line, miss.reason) for miss in found.misses] == [
         (1, 5, "their answers differ"),
         (1, 4, "below the threshold"),
-        (4, 5, "below the threshold"),
+        (4, 5, "below the threshold; and their answers differ"),
     ]
 
 
@@ -82,7 +82,25 @@ def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
     assert shown.endswith("it has no duplicates, and no kept row has three words in a row in common with it")
+    (tmp_path / "dataset.yaml").write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.8}\n")
+    changed = "the dataset's file or its task was changed since the last curate, which decided this"
+    assert changed in " ".join(terminal.goldleaf("duplicates").stdout.split())
+    assert terminal.json("status")["next_step"].endswith(
+        "dataset.yaml, as the file or its task was changed since the last time"
+    )
     assert " is rejected: a field breaks" in terminal.goldleaf("duplicates", "--of", "data.jsonl:4").stdout
+
+
+def test_a_group_whose_kept_row_waits_for_people_says_so(tmp_path: Path) -> None:
+    rows = [row(1, CLAUSE, "billing"), row(2, f"{CLAUSE}!", "returns"), row(3, NEAR, "billing")]
+    odd = Odd(tmp_path, QUESTION, rows)
+    odd.curate()
+    [group] = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task).groups
+    assert group.waits
+    terminal = Terminal(tmp_path)
+    assert "every dispute waits for people" in " ".join(terminal.goldleaf("duplicates").stdout.split())
+    assert terminal.json("status")["in_review"] == {"conflict": 2}
+    assert "\nin review: 2 conflict\n" in terminal.goldleaf("status").stdout
 
 
 def test_one_template_leaves_room_for_other_pairs_near_the_threshold(tmp_path: Path) -> None:
@@ -122,7 +140,8 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     assert "data.jsonl:2" in shown
     assert "for [-every-] {+any+} dispute" in shown
     assert "and 1 exact copy" in shown
-    assert "near the threshold of 0.7, and both kept" in shown
+    assert "similar, and both kept: 1 pair their answers differ" in shown
+    assert "just below the threshold of 0.7: 2 pairs below the threshold" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     assert "more group" not in shown
     assert "… 1 more group" in " ".join(terminal.goldleaf("duplicates", "--limit", 1).stdout.split())
@@ -158,6 +177,7 @@ def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Pa
     odd.curate()
     found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
     reasons = {(miss.one.line, miss.other.line): miss.reason for miss in found.misses}
+    assert (found.above, found.below) == (2, 0)
     assert reasons[1, 2] == "without answers, nobody knows whether they are the same"
     assert reasons[3, 4] == "their answers differ"
 
@@ -175,6 +195,49 @@ def test_of_many_copies_some_are_shown(tmp_path: Path) -> None:
     shown = " ".join(Terminal(tmp_path).goldleaf("duplicates", "--limit", 2).stdout.split())
     assert shown.startswith("5 duplicates of 1 kept row: 0 exact, 5 near")
     assert "… and 3 more that are at least as similar" in shown
+
+
+# --- several inputs ---------------------------------------------------------------------------
+READING = '''
+class Question(Task):
+    """Answer the question about the passage."""
+
+    passage: Input[str]
+    question: Input[str]
+    answer: Target[str]
+'''
+
+
+def asked(number: int, passage: str, question: str, answer: str = "yes") -> dict[str, object]:
+    return {"id": number, "passage": passage, "question": question, "answer": answer}
+
+
+def test_other_questions_about_one_passage_are_no_duplicates_and_move_together(tmp_path: Path) -> None:
+    rows = [asked(1, CLAUSE, "Is there a court?"), asked(2, CLAUSE, "Are there more laws?"), asked(3, NEAR, "Is it?")]
+    odd = Odd(tmp_path, READING, rows)
+    odd.curate()
+    assert Fate.DUPLICATE not in {odd[number].fate for number in (1, 2, 3)}
+    assert len({odd[number].group for number in (1, 2, 3)}) == 1
+    found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
+    reasons = {(miss.one.line, miss.other.line): miss.reason for miss in found.misses}
+    assert reasons[1, 2] == "alike together, but not in 'question'"
+
+
+def test_the_same_question_about_nearly_the_same_passage_is_a_duplicate(tmp_path: Path) -> None:
+    rows = [asked(1, CLAUSE, "Is there a court?"), asked(2, NEAR, "is there a court")]
+    odd = Odd(tmp_path, READING, rows)
+    odd.curate()
+    assert [odd[number].fate for number in (1, 2)].count(Fate.DUPLICATE) == 1
+
+
+def test_a_reworded_question_with_a_written_answer_is_a_duplicate_beside_other_inputs_too(tmp_path: Path) -> None:
+    rows = [asked(1, "", "Can I return the shoes?", REPLY), asked(2, "", "May I return shoes?", ALIKE)]
+    rows += [asked(3, CLAUSE, "Can I return the shoes?", REPLY), asked(4, CLAUSE, "Is it valid?", UNLIKE)]
+    odd = Odd(tmp_path, READING.replace("passage: Input[str]", 'passage: Input[str] = ""'), rows)
+    odd.curate()
+    fates = [odd[number].fate for number in (1, 2, 3, 4)]
+    assert fates[:2].count(Fate.DUPLICATE) == 1
+    assert Fate.DUPLICATE not in fates[2:]
 
 
 # --- written answers --------------------------------------------------------------------------
