@@ -45,14 +45,21 @@ def duplicates(
     context = load_context(dataset)
     require_curated(context)
     snapshot = context.store.snapshot().at_last_commit()
-    record_id = find_record(snapshot, of, context.dataset).record_id if of else None
-    found = read_duplicates(snapshot, context.dataset.task, record_id)
+    meant = find_record(snapshot, of, context.dataset) if of else None
+    found = read_duplicates(snapshot, context.dataset.task, meant.record_id if meant else None)
     if as_json:
         print_json(found)
         return
     curated = snapshot.last_run(Verb.CURATE)
     if curated and curated["summary"]["curation"] != context.dataset.curation_digest:
         out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
+    if meant and meant.note:
+        out.print(f"[yellow]note:[/] {escape(meant.note)}", soft_wrap=True)
+    if meant and not found.asked:
+        out.print(
+            f"record {meant.record_id} is withdrawn, so it is no duplicate of any; goldleaf explain tells its story"
+        )
+        return
     _show(found, limit)
 
 
@@ -63,6 +70,8 @@ def _show(found: "Duplicates", limit: int) -> None:
     if copies or not found.asked:
         kept = counted(len(found.groups), "kept row")
         out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
+    elif not found.asked.text:
+        out.print("it was not compared, as it has no valid input")
     elif not found.misses:
         out.print("it has no duplicates, and no kept row has three words in a row in common with it")
     # Nobody learns from exact copies where to set the threshold.

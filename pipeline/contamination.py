@@ -1,5 +1,6 @@
 """Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
 
+import functools
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from schemas.fate import Reason, ReasonCode
 from schemas.task import Task
 
 _SHOWN_CHARACTERS = 80
-_SEARCHED_CHARACTERS = 2_000_000
-"""Of a row whose words in common are shown."""
+_SEARCHED_CHARACTERS = 200_000
+"""Of texts whose words in common are shown; of longer ones it is only said that there are some."""
 
 
 def reject_contaminated(
@@ -58,7 +59,7 @@ def reject_contaminated(
         for number, place in _overlaps(alike, texts, config.decontaminate.overlap, folder, each):
             case, text, row = cases[number], texts[place], place % evaluation.height
             if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejects):
-                common = _common_words(case, text, config.decontaminate.overlap, task)
+                common = _common_words(case, _runs(text, config.decontaminate.overlap), task)
                 _reject(case, f"{common} as in {_named(evaluation, row)}")
 
 
@@ -127,15 +128,20 @@ def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
     return path
 
 
-def _common_words(case: Case, text: str, width: int, task: type[Task]) -> str:
+@functools.lru_cache(maxsize=256)
+def _runs(text: str, width: int) -> tuple[int, frozenset[tuple[str, ...]]]:
+    """How many words in a row of an evaluation row count, and all of them; it may be like many cases."""
+    others = words(text[:_SEARCHED_CHARACTERS])
+    width = min(width, len(others))
+    return width, frozenset(tuple(others[at : at + width]) for at in range(len(others) - width + 1))
+
+
+def _common_words(case: Case, runs_of_row: tuple[int, frozenset[tuple[str, ...]]], task: type[Task]) -> str:
     """The first words in a row that a case shares with an evaluation row, as people read them."""
+    width, runs = runs_of_row
     answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
     whole = "\n".join([*input_texts(task, case.inputs), *answers])
-    others = words(text)
-    width = min(width, len(others))
-    # A second for a megabyte.
     own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
-    runs = {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
     common = next(
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
     )

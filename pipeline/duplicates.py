@@ -1,5 +1,6 @@
 """What duplicates look like, so that a person can trust or doubt the threshold: groups, similarities, near misses."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.alike import Alike
 from pipeline.answers import Answers
 from pipeline.decisions import from_frame
+from pipeline.dedupe.meaning import same_signs
 from pipeline.dedupe.pairs import Pairs, verify
 from pipeline.dedupe.signatures import NEAR_MISS
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import jaccard
-from pipeline.normalise import input_texts, match_key
+from pipeline.normalise import input_texts, inputs_key, match_key
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.fate import Fate, ReasonCode
+from schemas.field import JsonValue
 from schemas.record import Decision
 from schemas.task import Role, Task
 
@@ -69,13 +72,13 @@ class Similarities(BaseModel):
 def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
     """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
 
-    Of records with equal words only the first one counts.
+    Of records with equal words only one counts.
     """
     record_ids, kept = decisions["record_id"], decisions["fate"].is_in([fate.value for fate in _KEPT]).to_numpy()
     views = [(alike.inputs.pairs, alike.texts)]
     if alike.whole is not None:
         views.append((alike.whole.pairs, alike.written))
-    found = pl.concat([_rows_of(pairs, texts) for pairs, texts in views])
+    found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
     # Two records may be similar by their inputs and as a whole.
     best = found.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
     start = round(max(threshold - NEAR_MISS, 0), 4)
@@ -92,7 +95,7 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
         start=start,
         counts=np.bincount(places, minlength=bins).tolist(),
         near=[
-            NearPair(one=record_ids[one], other=record_ids[other], similarity=round(similarity, 4))
+            NearPair(one=record_ids[one], other=record_ids[other], similarity=similarity)
             for one, other, similarity in near.iter_rows()
         ],
         below=below.height,
@@ -117,13 +120,15 @@ def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
     return chosen.sort("order").select("one", "other", "similarity")
 
 
-def _rows_of(pairs: Pairs, texts: Sequence[int]) -> pl.DataFrame:
-    """The pairs of texts as pairs of the first rows that have them."""
+def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    """The pairs of texts as pairs of rows that have them: of each the first that is kept, else the first."""
     schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
     numbers = np.array(texts, dtype=np.int64)
     rows = np.full(max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1))) + 1, -1, dtype=np.int64)
     worded = np.flatnonzero(numbers >= 0)[::-1]
     rows[numbers[worded]] = worded
+    still = worded[kept[worded]]
+    rows[numbers[still]] = still
     left, right = rows[pairs.left], rows[pairs.right]
     # Texts of evaluation rows and of earlier versions are no records.
     present = (left >= 0) & (right >= 0)
@@ -194,7 +199,7 @@ class Duplicates(BaseModel):
     asked: Row | None = None
     """The one record that is asked about, if one is."""
     fate: str = ""
-    """What became of it, and why."""
+    """What became of it, and why; empty where it is no current record."""
     groups: list[Group]
     """Those with the least similar copies first: they are the ones to doubt."""
     misses: list[Miss]
@@ -221,6 +226,12 @@ class _Rows:
         similarity = decision.similarity if decision.similarity is not None else 1.0
         return Copy(**self._values(decision), exact=exact, similarity=similarity)
 
+    def _answer(self, targets: dict[str, JsonValue]) -> str:
+        try:
+            return self._task.task_answer(targets)
+        except Exception:
+            return json.dumps(targets, ensure_ascii=False)
+
     def _values(self, decision: Decision) -> dict[str, object]:
         file, line = self._places[decision.record_id]
         return {
@@ -228,7 +239,7 @@ class _Rows:
             "file": file,
             "line": line,
             "text": "\n".join(str(value) for value in decision.inputs.values()),
-            "answer": self._task.task_answer(decision.targets) if decision.targets is not None else "",
+            "answer": self._answer(decision.targets) if decision.targets is not None else "",
         }
 
 
@@ -281,10 +292,12 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
     similar = _similar_to_first(Texts.of(texts))
     if written[0]:
         similar = np.maximum(similar, _similar_to_first(Texts.of(texts, written)))
-    for place in np.argsort(-similar, kind="stable")[:_NEAREST_TO_ONE].tolist():
+    # Of the equally similar ones those with another answer first.
+    agree = np.array([one.targets == asked.targets for one in rows[1:]], dtype=np.bool_)
+    for place in np.lexsort((agree, -similar))[:_NEAREST_TO_ONE].tolist():
         if similar[place] > 0:
             other = rows[place + 1].record_id
-            yield NearPair(one=asked.record_id, other=other, similarity=round(float(similar[place]), 4))
+            yield NearPair(one=asked.record_id, other=other, similarity=float(similar[place]))
 
 
 def _similar_to_first(texts: Texts) -> npt.NDArray[np.float64]:
@@ -330,6 +343,8 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
         return "in conflict with others: people need all answers"
     if differ:
         return "their answers differ"
+    if not same_signs(inputs_key(task, one.inputs), inputs_key(task, other.inputs)):
+        return "their signs differ, of mathematics, currencies or faces"
     if unlike := list(_unlike(one, other, threshold, task)):
         return f"alike together, but not in {' and '.join(map(repr, unlike))}"
     return "kept apart by others that they resemble"

@@ -13,6 +13,8 @@ DIFF_CONTEXT = 12
 """Equal words that are shown on either side of a difference."""
 _MOST_WORDS = 5_000
 """Of each text; comparing takes a quadratic number of steps."""
+_REPEATED = 20
+"""No more than so many times the different words: where all are the same few, it takes a cubic number of steps."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,29 @@ def word_diff(before: str, after: str) -> list[Piece]:
 
     What the search does not see is a difference of form only: case, accents, punctuation beside a word.
     """
-    whole = [list(_words(text)) for text in (before, after)]
-    old, new = (parts[:_MOST_WORDS] for parts in whole)
-    matcher = difflib.SequenceMatcher(None, list(map(_folded_word, old)), list(map(_folded_word, new)), autojunk=False)
-    pieces: list[Piece] = []
+    old, new = list(_words(before)), list(_words(after))
+    one, other = ([_folded_word(word) for word in parts[:_MOST_WORDS]] for parts in (old, new))
+    start = _in_common(one, other)
+    compared = start + min(_MOST_WORDS, _REPEATED * len({*one[start:], *other[start:]}))
+    matcher = difflib.SequenceMatcher(None, one[start:compared], other[start:compared], autojunk=False)
+    pieces = list(_alike(old[:start], new[:start])) if start else []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            pieces += _alike(old[a:b], new[c:d])
+            pieces += _alike(old[start + a : start + b], new[start + c : start + d])
             continue
         if b > a:
-            pieces.append(Piece("del", "".join(old[a:b])))
+            pieces.append(Piece("del", "".join(old[start + a : start + b])))
         if d > c:
-            pieces.append(Piece("ins", "".join(new[c:d])))
-    if (beyond := max(map(len, whole)) - _MOST_WORDS) > 0:
+            pieces.append(Piece("ins", "".join(new[start + c : start + d])))
+    if (beyond := max(len(old), len(new)) - max(min(compared, _MOST_WORDS), start)) > 0:
         pieces.append(Piece("fold", f"{beyond:,} more words, not compared"))
     return pieces
+
+
+def _in_common(one: list[str], other: list[str]) -> int:
+    """How many words two texts begin with."""
+    same = (a == b for a, b in zip(one, other, strict=False))
+    return next((number for number, equal in enumerate(same) if not equal), min(len(one), len(other)))
 
 
 def _words(text: str) -> Iterator[str]:

@@ -479,6 +479,11 @@ def test_a_diff_says_what_it_has_not_compared() -> None:
     assert word_diff("w " * 6_000, "w " * 6_000 + "b")[-1].text == "1,001 more words, not compared"
 
 
+def test_texts_of_the_same_few_words_are_not_compared_forever() -> None:
+    pieces = word_diff("a b " * 2_500, "b a c " * 2_000)
+    assert (pieces[-1].tag, pieces[-1].text) == ("fold", "5,940 more words, not compared")
+
+
 def test_a_diff_folds_long_equal_stretches() -> None:
     pieces = word_diff("w " * 100 + "old", "w " * 100 + "new")
     assert [piece.tag for piece in pieces] == ["same", "fold", "same", "del", "ins"]

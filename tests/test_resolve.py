@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe.likeness import Likeness
+from pipeline.dedupe.meaning import plain_key
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
 from pipeline.dedupe.words import jaccard, words
 from schemas.dataset import OnConflict
@@ -147,6 +148,65 @@ def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None
     assert result["r3"].conflict == ("r2",)
     both = resolve([human, replace(other, human=True)], threshold=0.7)
     assert all(found.is_kept and not found.conflict for found in both.values())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("πότε έρχεσαι", "ποτέ έρχεσαι"),
+        ("ma", "má"),
+        ("a != b", "a = b"),
+        ("5% off", "5 off"),
+        ("2^3", "2 3"),
+        ("at 3:2 or so", "at 3.2 or so"),
+        ("new york\x1fcity of dreams", "new york city\x1fof dreams"),
+        ("x\x1f", "\x1fx"),
+        ('["a b", "c"]', '["a", "b c"]'),
+    ],
+)
+def test_what_is_written_alike_but_means_something_else_is_no_conflict(one: str, other: str) -> None:
+    rows = [row("r1", one, "yes", key=one), row("r2", other, "no", key=other)]
+    assert rows[0].text != rows[1].text
+    assert words(one) == words(other)
+    assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
+
+
+def test_answers_that_differ_as_the_inputs_do_are_no_conflict() -> None:
+    one, other = "send it to 5 main st.", "send it to 5 main st"
+    rows = [row("r1", one, '{"to":"5 main st."}', key=one), row("r2", other, '{"to":"5 main st"}', key=other)]
+    assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
+
+
+def test_of_many_that_ask_the_same_one_asks_for_each_answer() -> None:
+    marks = ["", "!", "?", "!!", "?!", "...", " -", " ;"]
+    rows = [row(f"r{n}", f"refund{mark}", key=f"refund{mark}") for n, mark in enumerate(marks)]
+    result = resolve([*rows, row("r8", "(refund)", "rent", key="(refund)")], threshold=0.7)
+    kept = [name for name, found in result.items() if found.is_kept]
+    assert len(kept) == 2
+    assert "r8" in kept
+    assert {result[name].conflict for name in kept} == {("r8",), tuple(set(kept) - {"r8"})}
+    assert {result[name].rivals for name in kept} == {1}
+    # As soon as people confirmed one of them, all of them are right; about the other they are still asked.
+    result = resolve([replace(rows[0], human=True), *rows[1:], row("r8", "(refund)", "rent", key="(refund)")], 0.7)
+    assert {name for name, found in result.items() if found.is_kept} == {"r0", "r8"}
+    assert not result["r0"].conflict
+    assert result["r8"].conflict == ("r0",)
+
+
+def test_a_row_whose_like_in_conflict_must_be_left_out_is_in_conflict_itself() -> None:
+    # The longest leads the others.
+    first, second, third = "refund my order ...", "refund my order!", "refund my order?"
+    left, _, right = between("a", "b")
+    rows = [
+        *(row("r1", left, "x", split="train"), row("r2", right, "x", split="test")),
+        row("r3", first, key=first, partitions=("p", "q")),
+        *(row("r4", second, key=second), row("r5", third, "rent", key=third)),
+        *(row("r6", CLAUSE, split="train", partitions=("p",)), row("r7", LEASE, split="test", partitions=("q",))),
+    ]
+    result = resolve(rows, 0.7)
+    assert result["r3"].bridges
+    assert result["r4"].conflict
+    assert result["r5"].conflict
 
 
 def test_equal_words_that_differ_in_a_sign_may_have_other_answers() -> None:
@@ -433,7 +493,8 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
     return [
         row(
             f"r{number:02}",
-            text=draw(TEXTS | st.just(LEASE)),
+            text=(text := draw(TEXTS | st.just(LEASE))),
+            key=f"{' '.join(words(text))}{draw(st.sampled_from(['', '', '!', ' ?']))}",
             answer=draw(st.sampled_from([None, "a", "b"])),
             human=draw(st.sampled_from([False, False, True])),
             order=order,
@@ -518,7 +579,8 @@ def test_every_duplicate_points_to_a_kept_row_with_its_answer_and_verified_simil
         assert result[keeper.record_id].is_kept
         assert row.answer in (None, keeper.answer)
         # Of equal merits, a row in conflict comes first: its likes must be its own.
-        disputed = len({other.answer for other in rows if other.key == keeper.key and other.answer is not None}) > 1
+        asked = [other for other in rows if plain_key(other.key) == plain_key(keeper.key) and other.answer is not None]
+        disputed = len({other.answer for other in asked}) > 1
         assert keeper.preference < row.preference or (disputed and keeper.merits <= row.merits)
         assert one.group == result[keeper.record_id].group
         if one.exact:
@@ -535,6 +597,20 @@ def test_no_two_kept_rows_have_equal_input_and_answer(
     result = resolve(rows, *config)
     kept = [row for row in rows if result[row.record_id].is_kept]
     assert len({(row.key, row.answer) for row in kept}) == len(kept)
+
+
+@given(candidate_lists(), st.sampled_from([0.5, 0.8]))
+def test_no_two_kept_rows_answer_one_question_differently_unless_people_did_or_will(
+    rows: Sequence[Candidate], threshold: float
+) -> None:
+    result = resolve(rows, threshold)
+    kept = [row for row in rows if result[row.record_id].is_kept and row.answer is not None]
+    for question in {plain_key(one.key) for one in kept}:
+        asked = [one for one in kept if plain_key(one.key) == question]
+        confirmed = {one.answer for one in rows if one.human and plain_key(one.key) == question}
+        for one in asked:
+            differ = any(other.answer != one.answer for other in asked)
+            assert not differ or one.answer in confirmed or result[one.record_id].conflict
 
 
 @given(candidate_lists(), CONFIGS)

@@ -1,6 +1,7 @@
 """Forms groups of kept rows that move as one between splits, and finds the rows that would tie two splits."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.dedupe.likeness import Neighbours
 from pipeline.dedupe.rows import Candidate, Kept
@@ -88,6 +89,31 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
     if not bridges:
         _link_through_duplicates(kept, turns, neighbours, groups)
     return groups, bridges
+
+
+def connected(
+    heads: Sequence[Candidate], neighbours: Neighbours, numbers: Iterable[int], start: Iterable[int]
+) -> set[int]:
+    """Those of some cells that have to do with others through whatever may tie groups: likes, keys, partitions."""
+    ties: defaultdict[str, list[int]] = defaultdict(list)
+    allowed = set(numbers)
+    for number in allowed:
+        for name in _ties(heads[number]):
+            ties[name].append(number)
+    found: set[int] = set()
+    new = set(start)
+    while new:
+        found |= new
+        likes = {like for number in new for like in neighbours.get(number, ())}
+        names = {name for number in new for name in _ties(heads[number])}
+        for name in names:
+            likes.update(ties.pop(name, ()))
+        new = (likes & allowed) - found
+    return found
+
+
+def _ties(head: Candidate) -> list[str]:
+    return [f"key {head.key}", *(f"partition {value}" for value in head.partitions)]
 
 
 def _link_through_duplicates(

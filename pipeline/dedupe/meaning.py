@@ -20,12 +20,20 @@ _NEGATIONS = frozenset(_NEGATING.split())
 _NEGATES = re.compile("[不没沒无無非未别勿]|ない|なかっ|なく|ません|않|없|못|아니|ไม่|नहीं|बिना")
 """In scripts that join it to other words."""
 _TOKEN = re.compile(r"[-+]?\d+(?:[.,:/]\d+)*|(?<!\S)[^\w\s]+(?!\S)|[^\W\d_]+(?:'t\b)?")
-_NOT = "n't"
+_SHORTENED, _NOT = ("n't", "cannot"), "not"
 # Minus, C#, times, and faces. One class of characters comes first, so that all others are passed over at once.
 _SIGN = re.compile(r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])")
 _RARE = re.compile(r"""[^\w\s.,;:!?'"()-]""")
+_APOSTROPHES = str.maketrans("\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}", "''")
 _LONGEST_KEPT = 40
 """Longer words do not come again; without spaces, a whole paragraph is one."""
+_HARMLESS = (
+    r"""[-.,;:!?'"()\xb7\xbf\xa1\xab\xbb\u2010-\u2015\u2018-\u201f\u2026\u2039\u203a\u3001\u3002\u300c-\u300f]"""
+)
+# Not between two letters or digits, nor beside a sign that is not harmless, as in !=.
+_PUNCTUATION = re.compile(rf"(?<![^\w\s])(?:(?<!\w){_HARMLESS}+|{_HARMLESS}+(?!\w))(?![^\w\s])")
+_BRACKET = re.compile(r"[\[\]{}]")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _MEANINGFUL = ("Sm", "Sc", "So")
 
 
@@ -52,8 +60,8 @@ def _kept_facts(word: str) -> list[str]:
 
 def negations(text: str) -> list[str]:
     """The words, and parts of words, of a text in lower case that negate something."""
-    words = (_NOT if token.endswith(_NOT) else token for token in _TOKEN.findall(text))
-    found = [word for word in words if word == _NOT or word in _NEGATIONS]
+    words = (_NOT if token.endswith(_SHORTENED) else token for token in _TOKEN.findall(text))
+    found = [word for word in words if word in _NEGATIONS]
     return found if text.isascii() else found + _NEGATES.findall(text)
 
 
@@ -62,6 +70,21 @@ def signs(text: str) -> list[str]:
     # Two lists, one after the other: no string of the one may be in the other, or no part of a text could be left out.
     alone = [sign for sign in _RARE.findall(text) if unicodedata.category(sign) in _MEANINGFUL]
     return alone + _SIGN.findall(text)
+
+
+def plain_key(key: str) -> str:
+    """A key without punctuation that hardly ever turns inputs over; lists and objects stay as they are."""
+    return "\x1f".join(part if part[:1] in ("[", "{") else plain(part) for part in key.split("\x1f"))
+
+
+def plain_answer(answer: str) -> str:
+    """An answer as JSON without such punctuation; where its values end can still be seen."""
+    return plain(_BRACKET.sub(r" \g<0> ", answer))
+
+
+def plain(text: str) -> str:
+    """A text without such punctuation."""
+    return " ".join(_HYPHEN.sub(" ", _PUNCTUATION.sub(" ", text)).split())
 
 
 def same_facts(one: str, other: str) -> bool:
@@ -91,7 +114,7 @@ def same_signs(one: str, other: str) -> bool:
 
 def _plain(text: str) -> str:
     """A text with plain apostrophes, as in don't."""
-    return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return text.translate(_APOSTROPHES)
 
 
 def _difference(one: str, other: str) -> tuple[str, str]:

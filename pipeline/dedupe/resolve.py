@@ -2,7 +2,7 @@
 
 The steps, for the rows that have anything to do with others:
 
-1. Rows of one key and one answer form a *cell*; its most preferred row stands for it. Cells of the same words and
+1. Rows of one key and one answer form a *cell*; its most preferred row stands for it. Cells of one question and
    different answers are in conflict.
 2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
 3. The cells that are kept are placed one by one into groups that move as one between splits. A cell
@@ -10,46 +10,16 @@ The steps, for the rows that have anything to do with others:
    because rows may have been duplicates of it.
 """
 
-import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from pipeline.dedupe.groups import Groups, place
+from pipeline.dedupe.cells import Cell, cells_of
+from pipeline.dedupe.groups import Groups, connected, place
 from pipeline.dedupe.judge import Judge
 from pipeline.dedupe.likeness import Likeness, Neighbours
-from pipeline.dedupe.meaning import signs
-from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Kept, Resolution
+from pipeline.dedupe.rows import Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
-
-
-@dataclass(slots=True)
-class _Cell:
-    """The rows of one key and one answer, the most preferred first; unlabeled ones are among them."""
-
-    members: list[Candidate]
-    overruled: list[Candidate] = field(default_factory=list)
-    """Rows of the key whose answer lost against the head's."""
-    standing: Mapping[str, str] = field(default_factory=dict)
-    """All answers to what is asked, this cell's among them, with the row that stands for each; empty where it is
-    the only one."""
-
-    @property
-    def head(self) -> Candidate:
-        return self.members[0]
-
-    @property
-    def ruler(self) -> Candidate:
-        """The row whose answer a person gave or confirmed, if there is one."""
-        return next((row for row in self.members if row.human), self.head)
-
-    @property
-    def rivals(self) -> int:
-        return max(len(self.standing) - 1, 0)
-
-    def first_rivals(self) -> tuple[str, ...]:
-        others = (head for answer, head in self.standing.items() if answer != self.head.answer)
-        return tuple(itertools.islice(others, MOST_RIVALS))
 
 
 def resolve(
@@ -75,18 +45,15 @@ def resolve(
     """
     resolved, others = _without_loners(candidates, likeness)
     judge = Judge(likeness, answers_repeat)
-    cells = _cells(others, judge, on_conflict)
+    cells = cells_of(others, judge, on_conflict)
     neighbours = _neighbours(cells, judge)
-    bridges: dict[int, tuple[str, str]] = {}
-    while True:
-        kept = _absorb(cells, neighbours, judge, (number for number in range(len(cells)) if number not in bridges))
-        groups, found = place(kept, neighbours)
-        if not found:
-            resolved |= dict([*_resolutions(cells, kept, groups, on_conflict), *_left_out(cells, bridges)])
-            resolved |= dict(_corrected(resolved, kept, neighbours))
-            past = {cell.head.record_id for cell in cells if cell.head.past}
-            return {record_id: row for record_id, row in resolved.items() if record_id not in past}
-        bridges |= found
+    settled, bridges = _settle(cells, neighbours, judge)
+    for kept, groups in settled:
+        resolved |= dict(_resolutions(cells, kept, groups, on_conflict))
+        resolved |= dict(_corrected(resolved, kept, neighbours))
+    resolved |= dict(_left_out(cells, bridges))
+    past = {cell.head.record_id for cell in cells if cell.head.past}
+    return {record_id: row for record_id, row in resolved.items() if record_id not in past}
 
 
 def _without_loners(
@@ -106,108 +73,8 @@ def _without_loners(
     return kept, others
 
 
-# --- 1: equal keys ----------------------------------------------------------------------------
-def _cells(candidates: Iterable[Candidate], judge: Judge, on_conflict: OnConflict) -> list[_Cell]:
-    by_key: dict[str, list[Candidate]] = defaultdict(list)
-    past: list[_Cell] = []
-    preferred = sorted(candidates, key=lambda row: row.preference)
-    for row in preferred:
-        if row.past:
-            past.append(_Cell(members=[row]))
-        else:
-            by_key[row.key].append(row)
-    cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
-    if on_conflict is not OnConflict.ANY_OF and judge.likeness.threshold < 1:
-        for asked in _of_equal_words(cells):
-            _oppose(asked, judge)
-    rank = {row.record_id: place for place, row in enumerate(preferred)}
-    # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
-    return sorted(past + cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
-
-
-def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[_Cell]:
-    """One cell for each answer that stands; where people decided, only their answers do."""
-    if len(rows) == 1:
-        # Most keys have one row, about which there is nothing to decide.
-        return [_Cell(members=list(rows))]
-    by_answer: dict[str, list[Candidate]] = defaultdict(list)
-    unlabeled: list[Candidate] = []
-    for row in rows:
-        (unlabeled if row.answer is None else by_answer[row.answer]).append(row)
-    if not by_answer:
-        return [_Cell(members=unlabeled)]
-    divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
-    # One for all, however many there are.
-    standing = {str(members[0].answer): members[0].record_id for members, _ in divided}
-    cells = [_Cell(members=members, standing=standing) for members, _ in divided]
-    answers = {cell.head.answer for cell in cells}
-    cells[0].members.extend(unlabeled)
-    left_out = [_Cell(members=exposed) for _, exposed in divided if exposed]
-    if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
-        # What a person said counts, whether that very row can be published or not.
-        next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
-    return cells + left_out
-
-
-def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """The rows of a cell, and those of an evaluation set that were published elsewhere, in another split.
-
-    These must be left out without the published ones.
-    """
-    published = {row.split for row in members if row.published and row.split}
-    usable: list[Candidate] = []
-    exposed: list[Candidate] = []
-    for row in members:
-        (exposed if published and row.evaluates and published != {row.split} else usable).append(row)
-    return usable, exposed
-
-
-def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
-    """The rows of each answer that counts."""
-    confirmed = {answer for answer, members in by_answer.items() if any(row.human for row in members)}
-    if on_conflict is OnConflict.ANY_OF:
-        replaced = {row.replaced for members in by_answer.values() for row in members if row.human}
-        counting = [answer for answer in by_answer if answer in confirmed or answer not in replaced]
-    else:
-        counting = [answer for answer in by_answer if answer in confirmed or not confirmed]
-    return [by_answer[answer] for answer in counting]
-
-
-def _of_equal_words(cells: Iterable[_Cell]) -> Iterator[list[_Cell]]:
-    """The labeled cells of several keys that ask the same in the same words and signs, the most preferred first."""
-    by_text: defaultdict[int, list[_Cell]] = defaultdict(list)
-    for cell in cells:
-        if cell.head.text >= 0 and cell.head.answer is not None:
-            by_text[cell.head.text].append(cell)
-    for same_words in by_text.values():
-        if len({cell.head.key for cell in same_words}) > 1:
-            same = defaultdict(list)
-            for cell in sorted(same_words, key=lambda cell: cell.head.preference):
-                same[tuple(signs(cell.head.key))].append(cell)
-            yield from same.values()
-
-
-def _oppose(asked: Sequence[_Cell], judge: Judge) -> None:
-    """Mark the cells that are in conflict though their keys differ, which is in nothing but punctuation.
-
-    What people said about one of them says nothing about another, which may really mean something else. So theirs
-    stand, and people are asked about those with other answers.
-    """
-    first = asked[0].head
-    judge.expect((first, cell.head) for cell in asked)
-    if not any(cell.head.answer != first.answer and not judge.alike(cell.head, first) for cell in asked):
-        return
-    standing: dict[str, str] = {}
-    for cell in asked:
-        standing.setdefault(str(cell.head.answer), cell.head.record_id)
-    confirmed = {cell.head.answer for cell in asked if cell.ruler.human}
-    for cell in asked:
-        if cell.head.answer not in confirmed:
-            cell.standing = standing
-
-
-# --- 2: near duplicates -----------------------------------------------------------------------
-def _neighbours(cells: Sequence[_Cell], judge: Judge) -> Neighbours:
+# --- 2 and 3: near duplicates, groups, bridges -----------------------------------------------------------------------
+def _neighbours(cells: Sequence[Cell], judge: Judge) -> Neighbours:
     """By cell: the similar cells with their similarity.
 
     A cell whose like became the duplicate of another is compared with that one, too: in a crowd the search compares
@@ -216,6 +83,12 @@ def _neighbours(cells: Sequence[_Cell], judge: Judge) -> Neighbours:
     likeness = judge.likeness
     neighbours = likeness.neighbours([cell.head.text for cell in cells], [cell.head.written for cell in cells])
     heads = [cell.head for cell in cells]
+    places = {head.record_id: number for number, head in enumerate(heads)}
+    for number, cell in enumerate(cells):
+        if cell.follows:
+            # Of rows of equal words only the first few are linked with the others.
+            leader = places[cell.follows]
+            neighbours[number][leader] = neighbours[leader][number] = 1.0
     judge.expect((heads[one], heads[other]) for one, others in neighbours.items() for other in others)
     tried: set[tuple[int, int]] = set()
     while True:
@@ -238,7 +111,32 @@ def _neighbours(cells: Sequence[_Cell], judge: Judge) -> Neighbours:
                 neighbours[one][other] = neighbours[other][one] = similarity
 
 
-def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: Judge, numbers: Iterable[int]) -> dict[int, Kept]:
+_Settled = tuple[dict[int, Kept], Groups]
+
+
+def _settle(
+    cells: Sequence[Cell], neighbours: Neighbours, judge: Judge
+) -> tuple[list[_Settled], dict[int, tuple[str, str]]]:
+    """Decide which cells are kept, in which groups, and which are bridges.
+
+    A bridge concerns what it is connected with, directly or not; only that is decided anew without it.
+    """
+    settled: list[_Settled] = []
+    bridges: dict[int, tuple[str, str]] = {}
+    numbers: Sequence[int] = range(len(cells))
+    while True:
+        kept = _absorb(cells, neighbours, judge, numbers)
+        groups, found = place(kept, neighbours)
+        if not found:
+            return [*settled, (kept, groups)], bridges
+        bridges |= found
+        around = connected([cell.head for cell in cells], neighbours, numbers, found)
+        apart = {number: one for number, one in kept.items() if number not in around}
+        settled.append((apart, place(apart, neighbours)[0]))
+        numbers = sorted(around - found.keys())
+
+
+def _absorb(cells: Sequence[Cell], neighbours: Neighbours, judge: Judge, numbers: Iterable[int]) -> dict[int, Kept]:
     """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, Kept] = {}
     for number in numbers:
@@ -255,15 +153,16 @@ def _absorb(cells: Sequence[_Cell], neighbours: Neighbours, judge: Judge, number
     return kept
 
 
-def _may_join(cell: _Cell, keeper: Candidate, judge: Judge) -> bool:
+def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
     """Whether a cell may be a near duplicate of a similar row.
 
-    One whose key has several answers is nobody's duplicate: people need all of them.
+    One in conflict is nobody's duplicate: people need all answers; but each of them once.
     """
-    return not (cell.rivals and cell.head.answer is not None) and judge.may_join(cell.head, keeper)
+    disputed = cell.rivals and cell.head.answer is not None and cell.follows != keeper.record_id
+    return not disputed and judge.may_join(cell.head, keeper)
 
 
-def _join(keeper: Kept, cell: _Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
+def _join(keeper: Kept, cell: Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
     """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
     known = {cell.head.text: similarity}
     others: list[Candidate] = []
@@ -281,7 +180,7 @@ def _join(keeper: Kept, cell: _Cell, similarity: float, likeness: Likeness) -> l
 
 # --- the result -------------------------------------------------------------------------------
 def _resolutions(
-    cells: Sequence[_Cell], kept: Mapping[int, Kept], groups: Groups, on_conflict: OnConflict
+    cells: Sequence[Cell], kept: Mapping[int, Kept], groups: Groups, on_conflict: OnConflict
 ) -> Iterator[tuple[str, Resolution]]:
     """The resolution of every kept row and of the rows that it stands for."""
     overruled_by = {row.record_id: cell.ruler.record_id for cell in cells for row in cell.overruled}
@@ -330,7 +229,7 @@ def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
     return {root: record_id for root, (_, _, record_id) in earliest.items()}
 
 
-def _left_out(cells: Sequence[_Cell], bridges: Mapping[int, tuple[str, str]]) -> Iterator[tuple[str, Resolution]]:
+def _left_out(cells: Sequence[Cell], bridges: Mapping[int, tuple[str, str]]) -> Iterator[tuple[str, Resolution]]:
     """The rows of the bridges. What a person overruled stays so: the decision counts, published or not."""
     for number, splits in bridges.items():
         cell = cells[number]

@@ -1,0 +1,172 @@
+"""Cells: the rows of one question and one answer, as far as nothing but their writing tells them apart."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.dedupe.judge import Judge
+from pipeline.dedupe.meaning import plain_answer, plain_key, signs
+from pipeline.dedupe.rows import MOST_RIVALS, Candidate
+from schemas.dataset import OnConflict
+
+
+@dataclass(slots=True)
+class Cell:
+    """The rows of one key and one answer, the most preferred first; unlabeled ones are among them."""
+
+    members: list[Candidate]
+    overruled: list[Candidate] = field(default_factory=list)
+    """Rows of the key whose answer lost against the head's."""
+    standing: Sequence[str] = ()
+    """The rows that stand for the answers to what is asked, this cell's among them; none where nobody disagrees."""
+    own: str = ""
+    """The one of them that stands for this cell's answer."""
+    follows: str = ""
+    """A row in conflict that asks the same in other punctuation and has this cell's answer."""
+
+    @property
+    def head(self) -> Candidate:
+        """The row that stands for the others."""
+        return self.members[0]
+
+    @property
+    def ruler(self) -> Candidate:
+        """The row whose answer a person gave or confirmed, if there is one."""
+        return next((row for row in self.members if row.human), self.head)
+
+    @property
+    def rivals(self) -> int:
+        """How many other answers there are to what is asked."""
+        return max(len(self.standing) - 1, 0)
+
+    def first_rivals(self) -> tuple[str, ...]:
+        """The rows that stand for the first of them."""
+        return tuple(itertools.islice((head for head in self.standing if head != self.own), MOST_RIVALS))
+
+
+def cells_of(candidates: Iterable[Candidate], judge: Judge, on_conflict: OnConflict) -> list[Cell]:
+    """The cells of some rows, in the order in which they may stand for others; past rows have one each.
+
+    With ``ANY_OF`` every answer of a key is right, and nothing conflicts.
+    """
+    by_key: dict[str, list[Candidate]] = defaultdict(list)
+    past: list[Cell] = []
+    preferred = sorted(candidates, key=lambda row: row.preference)
+    for row in preferred:
+        if row.past:
+            past.append(Cell(members=[row]))
+        else:
+            by_key[row.key].append(row)
+    cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
+    if on_conflict is not OnConflict.ANY_OF and judge.likeness.threshold < 1:
+        _oppose_across_keys(cells, judge)
+    rank = {row.record_id: place for place, row in enumerate(preferred)}
+    # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
+    return sorted(past + cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
+
+
+def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:
+    """One cell for each answer that stands; where people decided, only their answers do."""
+    if len(rows) == 1:
+        # Most keys have one row, about which there is nothing to decide.
+        return [Cell(members=list(rows))]
+    by_answer: dict[str, list[Candidate]] = defaultdict(list)
+    unlabeled: list[Candidate] = []
+    for row in rows:
+        (unlabeled if row.answer is None else by_answer[row.answer]).append(row)
+    if not by_answer:
+        return [Cell(members=unlabeled)]
+    divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
+    # One list for all, however many there are.
+    heads = [members[0].record_id for members, _ in divided]
+    cells = [Cell(members=members, standing=heads, own=head) for (members, _), head in zip(divided, heads, strict=True)]
+    answers = {cell.head.answer for cell in cells}
+    cells[0].members.extend(unlabeled)
+    left_out = [Cell(members=exposed) for _, exposed in divided if exposed]
+    if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
+        # What a person said counts, whether that very row can be published or not.
+        next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
+    return cells + left_out
+
+
+def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """The rows of a cell, and those of an evaluation set that were published elsewhere, in another split.
+
+    These must be left out without the published ones.
+    """
+    published = {row.split for row in members if row.published and row.split}
+    usable: list[Candidate] = []
+    exposed: list[Candidate] = []
+    for row in members:
+        (exposed if published and row.evaluates and published != {row.split} else usable).append(row)
+    return usable, exposed
+
+
+def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
+    """The rows of each answer that counts."""
+    confirmed = {answer for answer, members in by_answer.items() if any(row.human for row in members)}
+    if on_conflict is OnConflict.ANY_OF:
+        replaced = {row.replaced for members in by_answer.values() for row in members if row.human}
+        counting = [answer for answer in by_answer if answer in confirmed or answer not in replaced]
+    else:
+        counting = [answer for answer in by_answer if answer in confirmed or not confirmed]
+    return [by_answer[answer] for answer in counting]
+
+
+# --- other keys -------------------------------------------------------------------------------
+def _oppose_across_keys(cells: Iterable[Cell], judge: Judge) -> None:
+    """Mark the cells that are in conflict though their keys differ, which is in harmless punctuation only.
+
+    What people said about one of them says nothing about another, which may mean something else after all. So theirs
+    stand, and people are asked about other answers.
+    """
+    asked = [same for same in _of_equal_questions(cells) if len({cell.head.answer for cell in same}) > 1]
+    judge.expect((same[0].head, cell.head) for same in asked for cell in same[1:])
+    for same in asked:
+        _oppose(_by_answer(same, judge), judge)
+
+
+def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """The labeled cells that ask the same, of several keys, the most preferred first."""
+    by_text: defaultdict[int, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell.head.text >= 0 and cell.head.answer is not None:
+            by_text[cell.head.text].append(cell)
+    for same_words in by_text.values():
+        if len({cell.head.key for cell in same_words}) > 1:
+            same = defaultdict(list)
+            for cell in sorted(same_words, key=lambda cell: cell.head.preference):
+                same[plain_key(cell.head.key), tuple(signs(cell.head.key))].append(cell)
+            yield from same.values()
+
+
+def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
+    """Cells that ask the same, by answers that are as good as the same."""
+    found: dict[str, list[Cell]] = {}
+    for cell in same:
+        answer = plain_answer(str(cell.head.answer))
+        # An answer that is only alike is looked for among the first few, however many there are.
+        likes = (
+            name
+            for name, cells in itertools.islice(found.items(), MOST_RIVALS)
+            if judge.alike(cell.head, cells[0].head)
+        )
+        found.setdefault(answer if answer in found else next(likes, answer), []).append(cell)
+    return list(found.values())
+
+
+def _oppose(answers: Sequence[Sequence[Cell]], judge: Judge) -> None:
+    if len(answers) == 1:
+        return
+    heads = [cells[0].head.record_id for cells in answers]
+    for cells, own in zip(answers, heads, strict=True):
+        if any(row.human and row.answer is not None for cell in cells for row in cell.members):
+            continue
+        first = cells[0].head
+        for cell in cells[1:]:
+            # One asks for all that have its very answer, or one like it.
+            if not cell.rivals and (cell.head.answer == first.answer or judge.alike(cell.head, first)):
+                cell.follows = own
+        for cell in cells:
+            cell.standing, cell.own = heads, own
