@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from candidates import CLAUSE, LEASE, NEAR
 from odd import QUESTION, Odd
-from support import row
+from support import row, write_rows
 from terminal import Terminal
 
 from pipeline.dedupe.words import jaccard
@@ -100,6 +100,77 @@ def test_a_group_whose_kept_row_waits_for_people_says_so(tmp_path: Path) -> None
     assert "every dispute waits for people" in " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert terminal.json("status")["in_review"] == {"conflict": 2}
     assert "\nin review: 2 conflict\n" in terminal.goldleaf("status").stdout
+
+
+def test_a_pair_is_shown_by_the_rows_that_are_kept(tmp_path: Path) -> None:
+    # Of equal words the longer text is kept, here the second.
+    rows = [row(1, CLAUSE, "billing"), row(2, f"{CLAUSE}!", "billing"), row(3, CLOSE, "billing")]
+    odd = Odd(tmp_path, QUESTION, rows)
+    odd.curate()
+    found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
+    assert [(miss.one.line, miss.other.line) for miss in found.misses] == [(2, 3)]
+
+
+def test_the_pairs_that_are_remembered_are_the_most_similar_ones(tmp_path: Path) -> None:
+    # Sixty pairs whose similarities lie around the threshold.
+    rows = []
+    for number in range(60):
+        words = [f"w{number}n{at}" for at in range(40 + number)]
+        rows += [row(2 * number + 10, " ".join(words), "billing")]
+        changed = [*words[: (len(words) * 9) // 11], *(f"v{number}n{at}" for at in range(len(words) * 2 // 11))]
+        rows += [row(2 * number + 11, " ".join(changed), "billing")]
+    odd = Odd(tmp_path, QUESTION, rows)
+    odd.curate()
+    counted = last_similarities(odd.context.store.snapshot())
+    assert counted is not None
+    assert len(counted.near) == 50 < counted.below
+    texts = {key(int(str(one["id"]))): str(one["question"]) for one in rows}
+    everyone = [jaccard(texts[key(2 * n + 10)], texts[key(2 * n + 11)]) for n in range(60)]
+    below = sorted(share for share in everyone if 0.6 <= share < 0.7)
+    assert [pair.similarity for pair in counted.near] == pytest.approx(below[-50:])
+
+
+def test_a_row_whose_signs_differ_says_so(tmp_path: Path) -> None:
+    one, other = f"{CLAUSE} if x < y", f"{CLAUSE} if x > y"
+    odd = Odd(tmp_path, QUESTION, [row(1, one, "billing"), row(2, other, "billing"), row(3, LEASE, "billing")])
+    odd.curate()
+    shown = " ".join(Terminal(tmp_path).goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
+    assert "their signs differ, of mathematics, currencies or faces 1.00" in shown
+
+
+def test_of_a_withdrawn_or_invalid_row_it_is_said_that_nothing_is_compared(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [row(1, CLAUSE, "billing"), row(2, NEAR, "nonsense"), row(3, LEASE, "billing")]
+    Odd(tmp_path, QUESTION, rows)
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id", "key: id, mode: snapshot"))
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    invalid = terminal.goldleaf("duplicates", "--of", "data.jsonl:2").stdout
+    assert invalid.endswith("it was not compared, as it has no valid input\n")
+    write_rows(tmp_path, rows[:2])
+    terminal.goldleaf("curate")
+    gone = " ".join(terminal.goldleaf("duplicates", "--of", key(3)).stdout.split())
+    assert f"record {key(3)} is withdrawn, so it is no duplicate of any" in gone
+
+
+def test_an_answer_that_the_task_cannot_write_is_shown_as_it_is(tmp_path: Path) -> None:
+    task = (
+        QUESTION
+        + """
+    @classmethod
+    def task_answer(cls, targets: dict[str, str]) -> str:
+        if targets["article"].isupper():
+            raise ValueError("shouting")
+        return targets["article"]
+"""
+    )
+    task = task.replace('topic: Target[Literal["billing", "delivery", "returns"]]', "article: Target[str]")
+    rows = [{"id": 1, "question": "some shoes please", "article": "shoes"}]
+    rows += [{"id": 2, "question": "some SHOES please", "article": "SHOES"}]
+    odd = Odd(tmp_path, task, rows)
+    odd.curate()
+    [group] = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task).groups
+    assert [group.kept.answer, group.copies[0].answer] == ["shoes", '{"article": "SHOES"}']
 
 
 def test_one_template_leaves_room_for_other_pairs_near_the_threshold(tmp_path: Path) -> None:
@@ -229,6 +300,14 @@ def test_the_same_question_about_nearly_the_same_passage_is_a_duplicate(tmp_path
     assert [odd[number].fate for number in (1, 2)].count(Fate.DUPLICATE) == 1
 
 
+def test_what_resembles_a_row_most_is_found_by_its_written_answer_too(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, ANSWERING, [answered(1, "Can I return it?", REPLY), answered(2, "Must it go?", f"{ALIKE} not")])
+    odd.curate()
+    found = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task, key(1))
+    [miss] = found.misses
+    assert miss.similarity == jaccard(f"Can I return it?\n{REPLY}", f"Must it go?\n{ALIKE} not")
+
+
 def test_a_reworded_question_with_a_written_answer_is_a_duplicate_beside_other_inputs_too(tmp_path: Path) -> None:
     rows = [asked(1, "", "Can I return the shoes?", REPLY), asked(2, "", "May I return shoes?", ALIKE)]
     rows += [asked(3, CLAUSE, "Can I return the shoes?", REPLY), asked(4, CLAUSE, "Is it valid?", UNLIKE)]
@@ -267,6 +346,18 @@ def fates(folder: Path, rows: list[dict[str, object]], more: str = "") -> list[t
     odd.curate()
     lines = {key(int(str(one["id"]))): str(one["id"]) for one in rows}
     return [(odd[int(str(one["id"]))].fate, lines.get(odd[int(str(one["id"]))].duplicate_of, "")) for one in rows]
+
+
+def test_alike_answers_to_one_question_in_other_punctuation_are_no_rivals(tmp_path: Path) -> None:
+    marks = ["?", "", "!", "?!"]
+    rows = [answered(n, f"Can I return the shoes{mark}", f"{REPLY} {'indeed ' * n}") for n, mark in enumerate(marks)]
+    assert [fate for fate, _ in fates(tmp_path / "alike", rows)].count(Fate.DUPLICATE) == 3
+    odd = Odd(tmp_path / "other", ANSWERING, [*rows, answered(9, "can I return the shoes ...", "No, you cannot.")])
+    odd.curate()
+    waiting = [n for n in (0, 1, 2, 3, 9) if odd[n].fate is Fate.REVIEW]
+    assert len(waiting) == 2
+    assert 9 in waiting
+    assert [str(odd[n].reasons[0].detail) for n in waiting if n != 9] == ["""'{"answer":"No, you cannot."}'"""]
 
 
 def test_the_same_question_with_another_written_answer_is_a_conflict_and_no_duplicate(tmp_path: Path) -> None:

@@ -140,6 +140,19 @@ def test_equal_words_with_another_answer_are_a_conflict_too() -> None:
     assert not any(found.conflict for found in resolve([one, other], threshold=1).values())
 
 
+def test_an_unlabeled_row_is_no_rival() -> None:
+    rows = [row("r1", QUESTION, key=QUESTION), row("r2", SHOUT, None, key=SHOUT)]
+    result = resolve(rows, threshold=0.7)
+    assert result["r2"].duplicate_of == "r1"
+    assert not result["r1"].conflict
+    assert not any(found.conflict for found in resolve(rows, 0.7, answers_repeat=False).values())
+
+
+def test_inputs_without_words_are_no_conflict() -> None:
+    rows = [row("r1", "???", key="???"), row("r2", "!!!", "rent", key="!!!")]
+    assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
+
+
 def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None:
     human, other = row("r1", QUESTION, key=QUESTION, human=True), row("r2", SHOUT, "rent", key=SHOUT)
     result = resolve([human, other, row("r3", SHOUT, key=SHOUT, order=9)], threshold=0.7)
@@ -553,6 +566,15 @@ def test_the_order_in_which_pairs_are_found_does_not_decide_about_a_split(seed: 
     assert result["r4"].duplicate_of == "r3"
     assert result == resolve(rows, 0.7)
     assert result["r3"].split in ("train", "test")
+
+
+@given(candidate_lists(), CONFIGS)
+def test_a_bridge_concerns_only_what_it_is_connected_with(
+    rows: list[Candidate], config: tuple[float, OnConflict]
+) -> None:
+    with patch("pipeline.dedupe.resolve.connected", lambda heads, neighbours, numbers, start: set(numbers)):
+        all_anew = resolve(rows, *config)
+    assert resolve(rows, *config) == all_anew
 
 
 @given(candidate_lists(), CONFIGS)

@@ -83,7 +83,11 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
     cells = [Cell(members=members, standing=heads, own=head) for (members, _), head in zip(divided, heads, strict=True)]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
-    left_out = [Cell(members=exposed) for _, exposed in divided if exposed]
+    left_out = [
+        Cell(members=exposed, standing=heads, own=head)
+        for (_, exposed), head in zip(divided, heads, strict=True)
+        if exposed
+    ]
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
         # What a person said counts, whether that very row can be published or not.
         next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
