@@ -293,6 +293,13 @@ def test_other_questions_about_one_passage_are_no_duplicates_and_move_together(t
     assert reasons[1, 2] == "alike together, but not in 'question'"
 
 
+def test_the_same_words_in_another_input_are_no_duplicate(tmp_path: Path) -> None:
+    task = READING.replace("passage: Input[str]", 'passage: Input[str] = ""')
+    odd = Odd(tmp_path, task, [asked(1, CLAUSE, "Yes?"), asked(2, "Yes?", CLAUSE), asked(3, CLAUSE, "yes")])
+    odd.curate()
+    assert [odd[number].fate for number in (1, 2, 3)] == [Fate.ACCEPTED, Fate.ACCEPTED, Fate.DUPLICATE]
+
+
 def test_the_same_question_about_nearly_the_same_passage_is_a_duplicate(tmp_path: Path) -> None:
     rows = [asked(1, CLAUSE, "Is there a court?"), asked(2, NEAR, "is there a court")]
     odd = Odd(tmp_path, READING, rows)
