@@ -24,7 +24,9 @@ _KEPT_CHARACTERS = 300
 def duplicates(
     dataset: DatasetFile = DEFAULT,
     of: Annotated[str, typer.Option("--of", help="Only those of this record: its id or file:line.", metavar="ID")] = "",
-    limit: Annotated[int, typer.Option("--limit", help="Groups, copies of each, and pairs to show; --json has all.", min=1)] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", help="Groups, copies of each, and pairs to show; --json has all.", min=1)
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.

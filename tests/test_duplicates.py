@@ -293,6 +293,13 @@ def test_other_questions_about_one_passage_are_no_duplicates_and_move_together(t
     assert reasons[1, 2] == "alike together, but not in 'question'"
 
 
+def test_an_input_that_differs_in_a_sign_only_keeps_rows_apart(tmp_path: Path) -> None:
+    rows = [asked(1, CLAUSE, "C++"), asked(2, NEAR, "C"), asked(3, f"{CLAUSE} now", "C#"), asked(4, f"{NEAR} so", "C")]
+    odd = Odd(tmp_path, READING, rows)
+    odd.curate()
+    assert [odd[number].fate for number in (1, 2, 3, 4)].count(Fate.DUPLICATE) == 1
+
+
 def test_the_same_words_in_another_input_are_no_duplicate(tmp_path: Path) -> None:
     task = READING.replace("passage: Input[str]", 'passage: Input[str] = ""')
     odd = Odd(tmp_path, task, [asked(1, CLAUSE, "Yes?"), asked(2, "Yes?", CLAUSE), asked(3, CLAUSE, "yes")])

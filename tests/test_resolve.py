@@ -175,6 +175,11 @@ def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None
         ("new york\x1fcity of dreams", "new york city\x1fof dreams"),
         ("x\x1f", "\x1fx"),
         ('["a b", "c"]', '["a", "b c"]'),
+        ("what is .5 plus one", "what is 5 plus one"),
+        ("a 5' rope", 'a 5" rope'),
+        ("what is 5!", "what is 5"),
+        ("use .net now", "use net now"),
+        ("what does -v do", "what does v do"),
     ],
 )
 def test_what_is_written_alike_but_means_something_else_is_no_conflict(one: str, other: str) -> None:
@@ -184,23 +189,54 @@ def test_what_is_written_alike_but_means_something_else_is_no_conflict(one: str,
     assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
 
 
-def test_answers_that_differ_as_the_inputs_do_are_no_conflict() -> None:
-    one, other = "send it to 5 main st.", "send it to 5 main st"
-    rows = [row("r1", one, '{"to":"5 main st."}', key=one), row("r2", other, '{"to":"5 main st"}', key=other)]
-    assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
+@pytest.mark.parametrize(
+    ("one", "other", "conflict"),
+    [
+        ('{"to":"5 main st."}', '{"to":"5 main st"}', False),
+        ('{"to":"“blue suede shoes”","many":1}', '{"to":"blue suede shoes","many":1}', False),
+        ('{"to":["a book,","a pen"]}', '{"to":["a book","a pen"]}', False),
+        ('{"to":"it is -5"}', '{"to":"it is 5"}', True),
+        ('{"to":"great :)"}', '{"to":"great :("}', True),
+        ('{"to":5}', '{"to":6}', True),
+    ],
+)
+def test_answers_that_differ_as_the_inputs_do_are_no_conflict(one: str, other: str, conflict: bool) -> None:
+    rows = [row("r1", "what is it.", one, key="what is it."), row("r2", "what is it", other, key="what is it")]
+    assert any(found.conflict for found in resolve(rows, threshold=0.7).values()) is conflict
+
+
+def test_a_text_in_brackets_is_no_list() -> None:
+    one, other = "[customer] where is it?", "[customer] where is it"
+    rows = [row("r1", one, "yes", key=one), row("r2", other, "no", key=other)]
+    assert all(found.conflict for found in resolve(rows, threshold=0.7).values())
+
+
+def test_what_people_replaced_once_is_asked_about_everywhere_at_once() -> None:
+    marks = ["", "!", "?", "!!"]
+    rows = [row(f"r{n}", f"refund{mark}", key=f"refund{mark}") for n, mark in enumerate(marks)]
+    corrected = row("r9", "refund?!", "rent", key="refund?!", human=True, replaced="law")
+    result = resolve([*rows, corrected], threshold=0.7)
+    assert all(result[name].conflict == ("r9",) for name in ("r0", "r1", "r2", "r3"))
+
+
+def test_many_answers_to_one_question_are_compared_with_the_first_few() -> None:
+    rows = [row(f"r{n}", f"joke{'.' * (n % 2)}", f"law {n}", key=f"joke{'.' * (n % 2)}") for n in range(60)]
+    result = resolve(rows, threshold=0.7)
+    assert {found.rivals for found in result.values()} == {59}
 
 
 def test_of_many_that_ask_the_same_one_asks_for_each_answer() -> None:
-    marks = ["", "!", "?", "!!", "?!", "...", " -", " ;"]
+    marks = ["", "!", "?", "!!", "?!", "...", " …", " ;"]
     rows = [row(f"r{n}", f"refund{mark}", key=f"refund{mark}") for n, mark in enumerate(marks)]
-    result = resolve([*rows, row("r8", "(refund)", "rent", key="(refund)")], threshold=0.7)
+    quoted = row("r8", "“refund”", "rent", key="“refund”")
+    result = resolve([*rows, quoted], threshold=0.7)
     kept = [name for name, found in result.items() if found.is_kept]
     assert len(kept) == 2
     assert "r8" in kept
     assert {result[name].conflict for name in kept} == {("r8",), tuple(set(kept) - {"r8"})}
     assert {result[name].rivals for name in kept} == {1}
     # As soon as people confirmed one of them, all of them are right; about the other they are still asked.
-    result = resolve([replace(rows[0], human=True), *rows[1:], row("r8", "(refund)", "rent", key="(refund)")], 0.7)
+    result = resolve([replace(rows[0], human=True), *rows[1:], quoted], 0.7)
     assert {name for name, found in result.items() if found.is_kept} == {"r0", "r8"}
     assert not result["r0"].conflict
     assert result["r8"].conflict == ("r0",)

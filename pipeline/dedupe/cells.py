@@ -126,7 +126,7 @@ def _oppose_across_keys(cells: Iterable[Cell], judge: Judge) -> None:
     stand, and people are asked about other answers.
     """
     asked = [same for same in _of_equal_questions(cells) if len({cell.head.answer for cell in same}) > 1]
-    judge.expect((same[0].head, cell.head) for same in asked for cell in same[1:])
+    judge.expect((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
     for same in asked:
         _oppose(_by_answer(same, judge), judge)
 
@@ -145,18 +145,29 @@ def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
             yield from same.values()
 
 
+def _first_answers(same: Sequence[Cell]) -> list[Candidate]:
+    """The rows that stand for the first few answers: others are looked for among these, however many there are."""
+    heads: dict[str | None, Candidate] = {}
+    for cell in same:
+        heads.setdefault(cell.head.answer, cell.head)
+    return list(itertools.islice(heads.values(), MOST_RIVALS))
+
+
 def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
     """Cells that ask the same, by answers that are as good as the same."""
     found: dict[str, list[Cell]] = {}
+    names: dict[str, str] = {}
+    """By row that stands for one of the first answers: the name of the answer."""
+    firsts = _first_answers(same)
     for cell in same:
-        answer = plain_answer(str(cell.head.answer))
-        # An answer that is only alike is looked for among the first few, however many there are.
-        likes = (
-            name
-            for name, cells in itertools.islice(found.items(), MOST_RIVALS)
-            if judge.alike(cell.head, cells[0].head)
-        )
-        found.setdefault(answer if answer in found else next(likes, answer), []).append(cell)
+        name = plain_answer(str(cell.head.answer))
+        if name not in found:
+            likes = (
+                names[first.record_id] for first in firsts if first.record_id in names and judge.alike(cell.head, first)
+            )
+            name = next(likes, name)
+        found.setdefault(name, []).append(cell)
+        names[cell.head.record_id] = name
     return list(found.values())
 
 
@@ -164,13 +175,15 @@ def _oppose(answers: Sequence[Sequence[Cell]], judge: Judge) -> None:
     if len(answers) == 1:
         return
     heads = [cells[0].head.record_id for cells in answers]
+    replaced = {row.replaced for cells in answers for cell in cells for row in cell.members if row.human}
     for cells, own in zip(answers, heads, strict=True):
         if any(row.human and row.answer is not None for cell in cells for row in cell.members):
             continue
         first = cells[0].head
         for cell in cells[1:]:
-            # One asks for all that have its very answer, or one like it.
-            if not cell.rivals and (cell.head.answer == first.answer or judge.alike(cell.head, first)):
+            # One asks for all that have its very answer, or one like it; unless people replaced that once already.
+            same = cell.head.answer == first.answer or judge.alike(cell.head, first)
+            if same and cell.head.answer not in replaced:
                 cell.follows = own
         for cell in cells:
             cell.standing, cell.own = heads, own

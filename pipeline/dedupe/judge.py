@@ -1,6 +1,5 @@
 """Says which of two similar rows may stand for the other."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -78,19 +77,24 @@ class Judge:
         return self._inputs[_of(one, other)]
 
     def _compare_inputs(self, pairs: Iterable[_Pair]) -> None:
+        inputs: list[tuple[str, str]] = []
         left: list[str] = []
         right: list[str] = []
         owners: list[tuple[str, str]] = []
         for one, other in pairs:
             self._inputs[_of(one, other)] = True
+            answers = _answers(one, other)
             for texts in _differing_inputs(one, other):
-                left.append(texts[0])
-                right.append(texts[1])
+                inputs.append(texts)
+                left.append(f"{texts[0]}{answers[0]}")
+                right.append(f"{texts[1]}{answers[1]}")
                 owners.append(_of(one, other))
         places = np.arange(len(owners), dtype=np.int64)
-        found = verify(Texts.of([*left, *right]), places, places + len(owners)).similarity
-        for pair in itertools.compress(owners, (found < self.likeness.threshold).tolist()):
-            self._inputs[pair] = False
+        found = verify(Texts.of([*left, *right]), places, places + len(owners)).similarity.tolist()
+        for pair, texts, similarity in zip(owners, inputs, found, strict=True):
+            # Of equal words, signs tell them apart, as they do where there is one input only.
+            if similarity < self.likeness.threshold or (similarity == 1 and not same_signs(*texts)):
+                self._inputs[pair] = False
 
 
 def _of(one: Candidate, other: Candidate) -> tuple[str, str]:
@@ -99,16 +103,18 @@ def _of(one: Candidate, other: Candidate) -> tuple[str, str]:
 
 
 def _differing_inputs(one: Candidate, other: Candidate) -> list[tuple[str, str]]:
-    """The inputs that two rows have not in common, with the answers where both are written."""
-    differ = [(a, b) for a, b in zip(key_fields(one.key), key_fields(other.key), strict=True) if not _equal(a, b)]
-    if one.written < 0 or other.written < 0:
-        return differ
-    return [(f"{a}\n{one.answer}", f"{b}\n{other.answer}") for a, b in differ]
+    """The inputs that two rows have not in common."""
+    return [(a, b) for a, b in zip(key_fields(one.key), key_fields(other.key), strict=True) if not _equal(a, b)]
+
+
+def _answers(one: Candidate, other: Candidate) -> tuple[str, str]:
+    """What an input is compared together with: the answers, where both are written."""
+    return (f"\n{one.answer}", f"\n{other.answer}") if min(one.written, other.written) >= 0 else ("", "")
 
 
 def _equal(one: str, other: str) -> bool:
     """Whether two inputs are the same; without words they have nothing to be similar by."""
-    return one == other or not any(map(str.isalnum, one + other))
+    return one == other or (not any(map(str.isalnum, one + other)) and same_signs(one, other))
 
 
 def _both_written(one: Candidate, other: Candidate) -> bool:

@@ -5,34 +5,40 @@ import itertools
 import re
 import unicodedata
 
+import orjson
+
 # Of Arabic, Dutch, English, French, German, Greek, Hebrew, Indonesian, Italian, Persian, Polish, Portuguese, Russian,
 # Scandinavian, Spanish, Turkish, Ukrainian, Vietnamese. In one language a word may negate what it does not in another:
 # it only counts where one text has it and the other has not.
 _NEGATING = """
-no not never none nobody nothing nor neither cannot without
+no not never none nobody nothing nor neither cannot without nowhere
 nicht nichts nie niemals niemand kein keine keinen keinem keiner keines weder ohne niet geen nooit niets zonder
-ikke inte ingen inget intet aldrig uden uten utan ne pas jamais aucun aucune rien sans ni non mai niente senza
-nunca nada nadie ningún ninguna ninguno jamás sin não nao nem nenhum nenhuma ninguém sem nigdy bez brak
+ikke inte ingen inget intet aldrig uden uten utan ne pas jamais aucun aucune rien sans ni non mai niente senza nessuno
+nessuna nunca nada nadie ningún ninguna ninguno jamás tampoco sin não nao nem nenhum nenhuma ninguém sem nigdy bez brak
 не нет ни никогда никто ничего нельзя без ні немає ніколи δεν δε μην μη όχι ποτέ χωρίς
-değil yok asla tidak bukan tanpa jangan không chưa đừng لا لم لن ليس ليست غير بدون نه نیست לא אין בלי אל
+değil yok asla tidak bukan tanpa jangan không chưa đừng 안 لا ولا لم لن ليس ليست غير بدون نه نیست לא ולא אין בלי אל
 """
-_NEGATIONS = frozenset(_NEGATING.split())
-_NEGATES = re.compile("[不没沒无無非未别勿]|ない|なかっ|なく|ません|않|없|못|아니|ไม่|नहीं|बिना")
+_NEGATIONS = frozenset(word.casefold() for word in _NEGATING.split())
+_NEGATES = re.compile("[不没沒无無非未别勿]|ない|なかっ|なく|なけれ|ません|않|없|못|아니|ไม่|नहीं|बिना|نمی")
 """In scripts that join it to other words."""
 _TOKEN = re.compile(r"[-+]?\d+(?:[.,:/]\d+)*|(?<!\S)[^\w\s]+(?!\S)|[^\W\d_]+(?:'t\b)?")
-_SHORTENED, _NOT = ("n't", "cannot"), "not"
+_NOT = "not"
+_SHORTENED = re.compile(
+    "n't$|^(cannot|cant|dont|wont|isnt|arent|aint|doesnt|didnt|wasnt|werent|couldnt|wouldnt|shouldnt|hasnt|havent|hadnt)$"
+)
 # Minus, C#, times, and faces. One class of characters comes first, so that all others are passed over at once.
 _SIGN = re.compile(r"[-#*/%:;=](?:(?<=-)(?=\s?\d)|(?<=\w#)|(?:(?<=\d[*/%])|(?<=\d\s[*/%]))(?=\s?\d)|(?<=[:;=])-?[()])")
 _RARE = re.compile(r"""[^\w\s.,;:!?'"()-]""")
-_APOSTROPHES = str.maketrans("\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}", "''")
+_APOSTROPHES = str.maketrans("\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}\N{ACUTE ACCENT}", "'''")
 _LONGEST_KEPT = 40
 """Longer words do not come again; without spaces, a whole paragraph is one."""
-_HARMLESS = (
-    r"""[-.,;:!?'"()\xb7\xbf\xa1\xab\xbb\u2010-\u2015\u2018-\u201f\u2026\u2039\u203a\u3001\u3002\u300c-\u300f]"""
+_QUOTES = r"\"'\xab\xbb\u2018-\u201f\u2039\u203a"
+_ENDS = r".,;:!?\u2026"
+# What ends a sentence, after a letter or mark; after a digit, only what is no part of a number or measure.
+_PUNCTUATION = re.compile(
+    rf"(?<=[^\s\d\x00-\x40\[-`{{-\x7f])[{_ENDS}{_QUOTES}]+(?!\S)|(?<=\d)[.,;:?]+(?!\S)|(?<!\S)[{_ENDS}]+(?!\S)"
+    rf"|(?<!\S)[{_QUOTES}\xa1\xbf]+(?=[^\W\d_])|[\u3001\u3002\u300c-\u300f]"
 )
-# Not between two letters or digits, nor beside a sign that is not harmless, as in !=.
-_PUNCTUATION = re.compile(rf"(?<![^\w\s])(?:(?<!\w){_HARMLESS}+|{_HARMLESS}+(?!\w))(?![^\w\s])")
-_BRACKET = re.compile(r"[\[\]{}]")
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _MEANINGFUL = ("Sm", "Sc", "So")
 
@@ -60,7 +66,7 @@ def _kept_facts(word: str) -> list[str]:
 
 def negations(text: str) -> list[str]:
     """The words, and parts of words, of a text in lower case that negate something."""
-    words = (_NOT if token.endswith(_SHORTENED) else token for token in _TOKEN.findall(text))
+    words = (_NOT if _SHORTENED.search(token) else token for token in _TOKEN.findall(text))
     found = [word for word in words if word in _NEGATIONS]
     return found if text.isascii() else found + _NEGATES.findall(text)
 
@@ -73,17 +79,38 @@ def signs(text: str) -> list[str]:
 
 
 def plain_key(key: str) -> str:
-    """A key without punctuation that hardly ever turns inputs over; lists and objects stay as they are."""
-    return "\x1f".join(part if part[:1] in ("[", "{") else plain(part) for part in key.split("\x1f"))
+    """A key without what hardly ever turns inputs over: the punctuation that ends a sentence, quotes, hyphens.
+
+    Keys that are equal then, and have the same signs, ask the same. Lists and objects stay as they are.
+    """
+    return "\x1f".join(part if _is_json(part) else plain(part) for part in key.split("\x1f"))
 
 
 def plain_answer(answer: str) -> str:
-    """An answer as JSON without such punctuation; where its values end can still be seen."""
-    return plain(_BRACKET.sub(r" \g<0> ", answer))
+    """An answer, as JSON, in the same form; its signs are kept."""
+    return repr(_plain_value(orjson.loads(answer))) if _is_json(answer) else repr(_plain_value(answer))
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _plain_value(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain_value(part) for part in value]
+    return (plain(value), signs(value)) if isinstance(value, str) else value
+
+
+def _is_json(text: str) -> bool:
+    if text[:1] not in ("[", "{"):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def plain(text: str) -> str:
-    """A text without such punctuation."""
+    """A text without the punctuation that hardly ever turns it over."""
     return " ".join(_HYPHEN.sub(" ", _PUNCTUATION.sub(" ", text)).split())
 
 
