@@ -105,9 +105,8 @@ def _show_story(story: "Story") -> None:
         out.print(f"\nrun {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
         for reason in decision.reasons:
             out.print(f"  {_with_places(str(reason), story)}", markup=False, soft_wrap=True)
-            for named, text in story.evaluation.items():
-                if reason.detail.endswith(named):
-                    out.print(f"    {text}", markup=False, soft_wrap=True)
+        if decision.evaluation:
+            out.print(f"    {decision.evaluation}", markup=False, soft_wrap=True)
         if decision.duplicate_of:
             kept = _with_places(decision.duplicate_of, story)
             out.print(f"  kept in its place: {kept}", markup=False, soft_wrap=True)

@@ -1,9 +1,9 @@
 """Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
 
-import functools
+import itertools
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -56,11 +56,18 @@ def reject_contaminated(
             _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
     if config.decontaminate.overlap is not None:
         texts = [*evaluation["text"], *evaluation["answer"]]
+        met: dict[int, int] = {}
         for number, place in _overlaps(alike, texts, config.decontaminate.overlap, folder, each):
-            case, text, row = cases[number], texts[place], place % evaluation.height
-            if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejects):
-                common = _common_words(case, _runs(text, config.decontaminate.overlap), task)
-                _reject(case, f"{common} as in {_named(evaluation, row)}")
+            if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejects):
+                met.setdefault(number, place)
+        # Cases that met the same text one after the other: its words take a hundred times as much memory.
+        for place, numbers in itertools.groupby(
+            sorted(met, key=lambda number: met[number]), key=lambda number: met[number]
+        ):
+            width, runs = _runs(texts[place], config.decontaminate.overlap)
+            for number in numbers:
+                common = _common_words(cases[number], width, runs, task)
+                _reject(cases[number], f"{common} as in {_named(evaluation, place % evaluation.height)}")
 
 
 def _reject(case: Case, detail: str) -> None:
@@ -128,17 +135,15 @@ def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
     return path
 
 
-@functools.lru_cache(maxsize=256)
-def _runs(text: str, width: int) -> tuple[int, frozenset[tuple[str, ...]]]:
-    """How many words in a row of an evaluation row count, and all of them; it may be like many cases."""
+def _runs(text: str, width: int) -> tuple[int, set[tuple[str, ...]]]:
+    """How many words in a row of an evaluation row count, and all of them."""
     others = words(text[:_SEARCHED_CHARACTERS])
     width = min(width, len(others))
-    return width, frozenset(tuple(others[at : at + width]) for at in range(len(others) - width + 1))
+    return width, {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
 
 
-def _common_words(case: Case, runs_of_row: tuple[int, frozenset[tuple[str, ...]]], task: type[Task]) -> str:
+def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
     """The first words in a row that a case shares with an evaluation row, as people read them."""
-    width, runs = runs_of_row
     answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
     whole = "\n".join([*input_texts(task, case.inputs), *answers])
     own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []

@@ -85,6 +85,7 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
+    both = pl.concat([both, _of_equal_words(alike.texts, kept)])
     both = both.with_columns(crowd=_crowds(both, decisions.height))
     # From the most similar on: those just below the threshold, and likes with other answers.
     both = both.reverse()
@@ -101,6 +102,14 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
         below=below.height,
         above=above.height,
     )
+
+
+def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    """Kept rows of equal words, whose answers or signs differ: the first of each text with the others."""
+    rows = pl.DataFrame({"other": np.arange(len(texts)), "text": np.array(texts, dtype=np.int64), "kept": kept})
+    same = rows.filter(pl.col("kept"), pl.col("text") >= 0).with_columns(one=pl.col("other").first().over("text"))
+    pairs = same.filter(pl.col("one") != pl.col("other")).with_columns(similarity=pl.lit(1.0))
+    return pairs.select("one", "other", "similarity")
 
 
 def _crowds(pairs: pl.DataFrame, rows: int) -> pl.Series:
@@ -278,8 +287,8 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
         misses=sorted(
             _misses(near, decisions, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity
         ),
-        below=counted.below if counted and not asked else 0,
-        above=counted.above if counted and not asked else 0,
+        below=counted.below if counted and record_id is None else 0,
+        above=counted.above if counted and record_id is None else 0,
     )
 
 

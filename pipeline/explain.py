@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
+from pipeline.evaluation_sets import evaluation_rows
 from pipeline.lookup import find_record
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -43,6 +44,8 @@ class Decided(Decision):
     """A decision with the verb of its run."""
 
     verb: str
+    evaluation: str = ""
+    """What the evaluation row says that a reason names."""
 
 
 class Asked(BaseModel):
@@ -88,8 +91,6 @@ class Story(BaseModel):
     """Records that are copies of this one."""
     places: dict[str, str]
     """Where other records that the story names stand now, as ``file:line``."""
-    evaluation: dict[str, str]
-    """What evaluation rows say that reasons name, by how these name them."""
     asked: list[Asked]
     said: list[Said]
     split: str | None
@@ -133,7 +134,6 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         ],
         decisions=decisions,
         duplicates=duplicates,
-        evaluation=_evaluation(snapshot, decisions),
         places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(_named, decisions))}),
         asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
         said=[
@@ -147,9 +147,10 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
 
 
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
-    verbs = dict(snapshot.runs.select("run", "verb").iter_rows())
+    runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
     for decision in from_frame(decisions):
-        yield Decided(verb=verbs[decision.run], **decision.model_dump())
+        run = runs[decision.run]
+        yield Decided(verb=run["verb"], evaluation=_evaluation(snapshot, decision, run), **decision.model_dump())
 
 
 def _named(decision: Decision) -> Iterator[str]:
@@ -165,14 +166,15 @@ def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
     return dict(places.iter_rows())
 
 
-def _evaluation(snapshot: Snapshot, decisions: list[Decided]) -> dict[str, str]:
-    reasons = [reason for decision in decisions for reason in decision.reasons]
-    details = [reason.detail for reason in reasons if reason.code is ReasonCode.CONTAMINATED]
+def _evaluation(snapshot: Snapshot, decision: Decision, run: dict[str, Any]) -> str:
+    details = [reason.detail for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
     if not details:
-        return {}
-    rows = snapshot.scan(Table.EVALUATIONS).select("text", pl.format("{} ({})", "place", "name").alias("named"))
-    meant = [pl.lit(detail).str.ends_with(pl.col("named")) for detail in details]
-    return dict(rows.filter(pl.any_horizontal(meant)).select("named", "text").collect().iter_rows())
+        return ""
+    # As that run saw the set; a name may end like another.
+    rows = evaluation_rows(snapshot, orjson.loads(run["summary"]).get("evaluation", ""))
+    named = rows.select("text", pl.format(" {} ({})", "place", "name").alias("named"))
+    meant = named.filter(pl.lit(details[0]).str.ends_with(pl.col("named"))).sort(pl.col("named").str.len_chars())
+    return str(meant["text"][-1]) if meant.height else ""
 
 
 def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Gathers from the store what the report shows."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from pipeline.cases import standing
 from pipeline.consensus import deciding_state, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
+from pipeline.dedupe.meaning import plain_key, signs
 from pipeline.duplicates import last_similarities, why_both
-from pipeline.normalise import match_key
+from pipeline.normalise import inputs_key
 from pipeline.report import (
     Answer,
     Audit,
@@ -54,7 +54,6 @@ _TOP_VALUES = 8
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
 """A person may have called a row unusable just because nobody should read it."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
-_WORD = re.compile(r"\w+")
 _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
 """Reasons that show the answers of other records."""
 
@@ -261,12 +260,12 @@ def _misses(state: _State) -> Iterator[NearMiss]:
 
 def _conflicts(state: _State) -> Iterator[Conflict]:
     """Rows of one input, however it is written, with different answers; those that people overruled included."""
-    sets: defaultdict[str, list[Decision]] = defaultdict(list)
+    sets: defaultdict[tuple[str, ...], list[Decision]] = defaultdict(list)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
-            text = "\n".join(str(value) for value in decision.inputs.values())
-            sets[" ".join(_WORD.findall(match_key(text))) or text].append(decision)
+            key = inputs_key(state.task, decision.inputs)
+            sets[plain_key(key), *signs(key)].append(decision)
     for decisions in list(sets.values())[:_CONFLICTS]:
         text = "\n".join(str(value) for value in decisions[0].inputs.values())
         answers: defaultdict[str, list[Decision]] = defaultdict(list)

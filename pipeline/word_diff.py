@@ -13,6 +13,8 @@ DIFF_CONTEXT = 12
 """Equal words that are shown on either side of a difference."""
 _MOST_WORDS = 5_000
 """Of each text; comparing takes a quadratic number of steps."""
+_LONGEST_WORD = 200
+"""Longer ones are no words: encoded files, say."""
 _REPEATED = 20
 """No more than so many times the different words: where all are the same few, it takes a cubic number of steps."""
 
@@ -81,6 +83,8 @@ def _characters(word: str) -> Iterator[str]:
 
 
 def _folded_word(word: str) -> str:
+    if len(word) > _LONGEST_WORD:
+        return word.strip().casefold()
     return "".join(words(word)) or word.strip()
 
 

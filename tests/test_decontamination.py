@@ -47,6 +47,18 @@ def test_near_copies_of_an_evaluation_row_and_quotes_of_it_are_rejected_and_name
     assert details(odd, 3) == [f"the same 13 words in a row ('{words}') as in exam.jsonl:2 (exam)"]
 
 
+def test_explain_shows_the_evaluation_row_as_the_run_saw_it(tmp_path: Path) -> None:
+    against = AGAINST.replace("{name: exam, path: exam.jsonl,", "{name: exam, path: '*exam.jsonl',")
+    write_rows(tmp_path, [{"text": OTHER}], "hard-exam.jsonl")
+    odd = decontaminated(tmp_path, [row(1, LIKE, "delivery"), row(2, OTHER, "billing")], [{"text": EXAM}], against)
+    terminal = Terminal(tmp_path)
+    write_rows(tmp_path, [{"text": f"{LIKE} now"}], "exam.jsonl")
+    odd.curate()
+    first, second = (decision["evaluation"] for decision in terminal.json("explain", "data.jsonl:1")["decisions"])
+    assert (first, second) == (EXAM, f"{LIKE} now")
+    assert terminal.json("explain", "data.jsonl:2")["decisions"][0]["evaluation"] == OTHER
+
+
 def test_a_short_evaluation_row_counts_as_a_whole_and_phrases_do_not_count(tmp_path: Path) -> None:
     exam = [{"text": "How long does a refund usually take, please?"}, {"text": "Where is it?"}]
     quoted = "my colleague wants to know: how long does a refund usually take please, since she waits for one as well"

@@ -130,6 +130,16 @@ def test_the_pairs_that_are_remembered_are_the_most_similar_ones(tmp_path: Path)
     assert [pair.similarity for pair in counted.near] == pytest.approx(below[-50:])
 
 
+def test_kept_rows_of_equal_words_are_listed(tmp_path: Path) -> None:
+    rows = [row(1, "is the rate 5% or more", "billing"), row(2, "is the rate 5 or more", "returns")]
+    odd = Odd(tmp_path, QUESTION, [*rows, row(3, LEASE, "billing")])
+    odd.curate()
+    found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
+    assert [(miss.one.line, miss.other.line, miss.similarity) for miss in found.misses] == [(1, 2, 1.0)]
+    assert found.above == 1
+    assert sum(last.counts if (last := last_similarities(odd.context.store.snapshot())) else []) == 0
+
+
 def test_a_row_whose_signs_differ_says_so(tmp_path: Path) -> None:
     one, other = f"{CLAUSE} if x < y", f"{CLAUSE} if x > y"
     odd = Odd(tmp_path, QUESTION, [row(1, one, "billing"), row(2, other, "billing"), row(3, LEASE, "billing")])

@@ -484,6 +484,11 @@ def test_texts_of_the_same_few_words_are_not_compared_forever() -> None:
     assert (pieces[-1].tag, pieces[-1].text) == ("fold", "5,940 more words, not compared")
 
 
+def test_a_word_without_end_is_compared_as_it_is() -> None:
+    pieces = word_diff("a" * 2_000_000, "A" * 2_000_000)
+    assert [piece.tag for piece in pieces] == ["form"]
+
+
 def test_a_diff_folds_long_equal_stretches() -> None:
     pieces = word_diff("w " * 100 + "old", "w " * 100 + "new")
     assert [piece.tag for piece in pieces] == ["same", "fold", "same", "del", "ins"]
