@@ -79,13 +79,12 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
     if alike.whole is not None:
         views.append((alike.whole.pairs, alike.written))
     found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
-    # Two records may be similar by their inputs and as a whole.
-    best = found.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
+    best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
-    both = pl.concat([both, _of_equal_words(alike.texts, kept)])
+    both = _most_similar(pl.concat([both, _of_equal_words(alike.texts, kept)]))
     both = both.with_columns(crowd=_crowds(both, decisions.height))
     # From the most similar on: those just below the threshold, and likes with other answers.
     both = both.reverse()
@@ -102,6 +101,11 @@ def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Sim
         below=below.height,
         above=above.height,
     )
+
+
+def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Each pair once, the least similar first: two records may be similar by their inputs and as a whole."""
+    return pairs.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
 
 
 def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
@@ -238,7 +242,7 @@ class _Rows:
     def _answer(self, targets: dict[str, JsonValue]) -> str:
         try:
             return self._task.task_answer(targets)
-        except Exception:
+        except Exception:  # of the user's own code, for a row that nobody needs
             return json.dumps(targets, ensure_ascii=False)
 
     def _values(self, decision: Decision) -> dict[str, object]:

@@ -140,6 +140,16 @@ def test_kept_rows_of_equal_words_are_listed(tmp_path: Path) -> None:
     assert sum(last.counts if (last := last_similarities(odd.context.store.snapshot())) else []) == 0
 
 
+def test_a_pair_of_equal_questions_with_written_answers_is_listed_once(tmp_path: Path) -> None:
+    rows = [answered(1, "is x < y for all of them", REPLY), answered(2, "is x > y for all of them", f"{ALIKE} not")]
+    odd = Odd(tmp_path, ANSWERING, rows)
+    odd.curate()
+    found = last_similarities(odd.context.store.snapshot())
+    assert found is not None
+    assert [pair.similarity for pair in found.near] == [1.0]
+    assert found.above == 1
+
+
 def test_a_row_whose_signs_differ_says_so(tmp_path: Path) -> None:
     one, other = f"{CLAUSE} if x < y", f"{CLAUSE} if x > y"
     odd = Odd(tmp_path, QUESTION, [row(1, one, "billing"), row(2, other, "billing"), row(3, LEASE, "billing")])
