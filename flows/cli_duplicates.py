@@ -53,7 +53,7 @@ def duplicates(
         print_json(found)
         return
     curated = snapshot.last_run(Verb.CURATE)
-    if curated and curated["summary"]["curation"] != context.dataset.curation_digest:
+    if curated and context.has_changed_since(curated):
         out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
     if meant and meant.note:
         out.print(f"[yellow]note:[/] {escape(meant.note)}", soft_wrap=True)

@@ -37,6 +37,10 @@ class Context:
         url = self.settings.label_studio_url
         return Connection(url, self.settings.label_studio_api_key.get_secret_value()) if url else None
 
+    def has_changed_since(self, curated: dict[str, Any]) -> bool:
+        """Whether the file or its task says something else than a curate run went by, as ``Snapshot.last_run`` has it."""
+        return bool(curated["summary"]["curation"] != self.dataset.curation_digest)
+
     def new_run(self, verb: Verb) -> Run:
         """A run of this dataset under its present configuration."""
         return self.store.new_run(verb, self.dataset.config_digest, version("goldleaf"))

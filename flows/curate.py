@@ -205,7 +205,7 @@ def let_others_follow(context: Context, engine: Engine) -> str:
     answered = [row["run"] for row in snapshot.runs.iter_rows(named=True) if _brought_answers(row)]
     if curated is None or not answered or max(answered) < curated["run"]:
         return ""
-    if curated["summary"]["curation"] != context.dataset.curation_digest:
+    if context.has_changed_since(curated):
         # Its sources were not read as they are described now.
         return (
             f"{context.dataset.path} or its task was changed since the last curate: copies and rivals of what people "

@@ -49,7 +49,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         last = snapshot.last_run(Verb.CURATE)
         if last is None:
             raise ReleaseError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
-        if last["summary"]["curation"] != context.dataset.curation_digest:
+        if context.has_changed_since(last):
             raise ReleaseError(
                 f"{context.dataset.path} or its task was changed since the last curate, and the version would not be "
                 f"what they say; run `goldleaf curate {context.dataset.path}` first"

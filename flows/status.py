@@ -107,7 +107,7 @@ def _next_step(
     file = shlex.quote(str(context.dataset.path))
     if curated is None:
         return f"goldleaf curate {file}"
-    if curated["summary"]["curation"] != context.dataset.curation_digest:
+    if context.has_changed_since(curated):
         return f"goldleaf curate {file}, as the file or its task was changed since the last time"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
