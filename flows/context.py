@@ -38,7 +38,7 @@ class Context:
         return Connection(url, self.settings.label_studio_api_key.get_secret_value()) if url else None
 
     def has_changed_since(self, curated: dict[str, Any]) -> bool:
-        """Whether the file or its task says something else than a curate run went by, as ``Snapshot.last_run`` has it."""
+        """Whether the file or its task says something else by now than a curate run (``Snapshot.last_run``) went by."""
         return bool(curated["summary"]["curation"] != self.dataset.curation_digest)
 
     def new_run(self, verb: Verb) -> Run:

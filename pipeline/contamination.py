@@ -61,9 +61,7 @@ def reject_contaminated(
             if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejects):
                 met.setdefault(number, place)
         # Cases that met the same text one after the other: its words take a hundred times as much memory.
-        for place, numbers in itertools.groupby(
-            sorted(met, key=lambda number: met[number]), key=lambda number: met[number]
-        ):
+        for place, numbers in itertools.groupby(sorted(met, key=met.__getitem__), key=met.__getitem__):
             width, runs = _runs(texts[place], config.decontaminate.overlap)
             for number in numbers:
                 common = _common_words(cases[number], width, runs, task)

@@ -12,7 +12,7 @@ from pipeline.cases import standing
 from pipeline.consensus import deciding_state, origins
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
-from pipeline.dedupe.meaning import plain_key, signs
+from pipeline.dedupe.meaning import question
 from pipeline.duplicates import last_similarities, why_both
 from pipeline.normalise import inputs_key
 from pipeline.report import (
@@ -260,12 +260,11 @@ def _misses(state: _State) -> Iterator[NearMiss]:
 
 def _conflicts(state: _State) -> Iterator[Conflict]:
     """Rows of one input, however it is written, with different answers; those that people overruled included."""
-    sets: defaultdict[tuple[str, ...], list[Decision]] = defaultdict(list)
+    sets: defaultdict[tuple[tuple[str, ...], ...], list[Decision]] = defaultdict(list)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
-            key = inputs_key(state.task, decision.inputs)
-            sets[plain_key(key), *signs(key)].append(decision)
+            sets[question(inputs_key(state.task, decision.inputs))].append(decision)
     for decisions in list(sets.values())[:_CONFLICTS]:
         text = "\n".join(str(value) for value in decisions[0].inputs.values())
         answers: defaultdict[str, list[Decision]] = defaultdict(list)

@@ -175,6 +175,14 @@ def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None
     assert not odd.context.store.exists
 
 
+def test_check_says_that_several_inputs_count_together(tmp_path: Path) -> None:
+    write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
+    for task, said in ((QUESTION, False), (QUESTION.replace("question:", "about: Input[str]\n    question:"), True)):
+        Odd(tmp_path, task, [row(1, OTHER, "billing") | {"about": "it"}], AGAINST)
+        found = {finding["what"]: finding["detail"] for finding in Terminal(tmp_path).json("check")}
+        assert found["evaluation set exam"].endswith("; all inputs count together, so map each that it has") is said
+
+
 def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
     write_rows(tmp_path, [{"query": EXAM, "gold": "delivery"}], "exam.jsonl")

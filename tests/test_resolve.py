@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe.likeness import Likeness
-from pipeline.dedupe.meaning import plain_key
+from pipeline.dedupe.meaning import question
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
 from pipeline.dedupe.words import jaccard, words
 from schemas.dataset import OnConflict
@@ -637,7 +637,7 @@ def test_every_duplicate_points_to_a_kept_row_with_its_answer_and_verified_simil
         assert result[keeper.record_id].is_kept
         assert row.answer in (None, keeper.answer)
         # Of equal merits, a row in conflict comes first: its likes must be its own.
-        asked = [other for other in rows if plain_key(other.key) == plain_key(keeper.key) and other.answer is not None]
+        asked = [other for other in rows if question(other.key) == question(keeper.key) and other.answer is not None]
         disputed = len({other.answer for other in asked}) > 1
         assert keeper.preference < row.preference or (disputed and keeper.merits <= row.merits)
         assert one.group == result[keeper.record_id].group
@@ -663,9 +663,9 @@ def test_no_two_kept_rows_answer_one_question_differently_unless_people_did_or_w
 ) -> None:
     result = resolve(rows, threshold)
     kept = [row for row in rows if result[row.record_id].is_kept and row.answer is not None]
-    for question in {plain_key(one.key) for one in kept}:
-        asked = [one for one in kept if plain_key(one.key) == question]
-        confirmed = {one.answer for one in rows if one.human and plain_key(one.key) == question}
+    for asking in {question(one.key) for one in kept}:
+        asked = [one for one in kept if question(one.key) == asking]
+        confirmed = {one.answer for one in rows if one.human and question(one.key) == asking}
         for one in asked:
             differ = any(other.answer != one.answer for other in asked)
             assert not differ or one.answer in confirmed or result[one.record_id].conflict

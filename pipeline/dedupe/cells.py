@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.dedupe.judge import Judge
-from pipeline.dedupe.meaning import plain_answer, plain_key, signs
+from pipeline.dedupe.meaning import plain_answer, question
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate
 from schemas.dataset import OnConflict
 
@@ -132,16 +132,18 @@ def _oppose_across_keys(cells: Iterable[Cell], judge: Judge) -> None:
 
 
 def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """The labeled cells that ask the same, of several keys, the most preferred first."""
+    """The labeled cells that ask the same, those of equal words and several answers only; the most preferred first."""
     by_text: defaultdict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
         if cell.head.text >= 0 and cell.head.answer is not None:
             by_text[cell.head.text].append(cell)
     for same_words in by_text.values():
-        if len({cell.head.key for cell in same_words}) > 1:
+        several_keys = len({cell.head.key for cell in same_words}) > 1
+        # Most are copies with one answer, about which nobody disagrees.
+        if several_keys and len({cell.head.answer for cell in same_words}) > 1:
             same = defaultdict(list)
             for cell in sorted(same_words, key=lambda cell: cell.head.preference):
-                same[plain_key(cell.head.key), tuple(signs(cell.head.key))].append(cell)
+                same[question(cell.head.key)].append(cell)
             yield from same.values()
 
 
@@ -157,7 +159,7 @@ def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
     """Cells that ask the same, by answers that are as good as the same."""
     found: dict[str, list[Cell]] = {}
     names: dict[str, str] = {}
-    """By row that stands for one of the first answers: the name of the answer."""
+    """By row that stands for a cell: the name of its answer."""
     firsts = _first_answers(same)
     for cell in same:
         name = plain_answer(str(cell.head.answer))

@@ -7,9 +7,11 @@ import unicodedata
 
 import orjson
 
-# Of Arabic, Dutch, English, French, German, Greek, Hebrew, Indonesian, Italian, Persian, Polish, Portuguese, Russian,
-# Scandinavian, Spanish, Turkish, Ukrainian, Vietnamese. In one language a word may negate what it does not in another:
-# it only counts where one text has it and the other has not.
+from pipeline.normalise import key_fields
+
+# Of Arabic, Dutch, English, French, German, Greek, Hebrew, Indonesian, Italian, Korean, Persian, Polish, Portuguese,
+# Russian, Scandinavian, Spanish, Turkish, Ukrainian, Vietnamese. In one language a word may negate what it does not in
+# another: it only counts where one text has it and the other has not.
 _NEGATING = """
 no not never none nobody nothing nor neither cannot without nowhere
 nicht nichts nie niemals niemand kein keine keinen keinem keiner keines weder ohne niet geen nooit niets zonder
@@ -78,17 +80,18 @@ def signs(text: str) -> list[str]:
     return alone + _SIGN.findall(text)
 
 
-def plain_key(key: str) -> str:
-    """A key without what hardly ever turns inputs over: the punctuation that ends a sentence, quotes, hyphens.
+def question(key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a key asks: the inputs without what hardly ever turns them over, and their signs.
 
-    Keys that are equal then, and have the same signs, ask the same. Lists and objects stay as they are.
+    That is the punctuation that ends a sentence, quotes and hyphens. Lists and objects stay as they are.
     """
-    return "\x1f".join(part if _is_json(part) else plain(part) for part in key.split("\x1f"))
+    parts = key_fields(key)
+    return tuple(part if _is_json(part) else plain(part) for part in parts), tuple(signs(key))
 
 
 def plain_answer(answer: str) -> str:
     """An answer, as JSON, in the same form; its signs are kept."""
-    return repr(_plain_value(orjson.loads(answer))) if _is_json(answer) else repr(_plain_value(answer))
+    return repr(_plain_value(_parsed(answer)))
 
 
 def _plain_value(value: object) -> object:
@@ -100,13 +103,18 @@ def _plain_value(value: object) -> object:
 
 
 def _is_json(text: str) -> bool:
+    """Whether a text is a list or an object."""
+    return not isinstance(_parsed(text), str)
+
+
+def _parsed(text: str) -> object:
+    """The list or object that a text is as JSON; otherwise the text."""
     if text[:1] not in ("[", "{"):
-        return False
+        return text
     try:
-        orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return text
 
 
 def plain(text: str) -> str:
@@ -116,7 +124,7 @@ def plain(text: str) -> str:
 
 def same_facts(one: str, other: str) -> bool:
     """Whether two answers have the same facts."""
-    one, other = _plain(one), _plain(other)
+    one, other = _with_plain_apostrophes(one), _with_plain_apostrophes(other)
     words, others = one.split(), other.split()
     if len(words) == len(others):
         # Mostly a few words were replaced by as many.
@@ -129,7 +137,7 @@ def same_facts(one: str, other: str) -> bool:
 
 def same_negations(one: str, other: str) -> bool:
     """Whether two texts, in lower case, have the same negations."""
-    one, other = _difference(_plain(one), _plain(other))
+    one, other = _difference(_with_plain_apostrophes(one), _with_plain_apostrophes(other))
     return negations(one) == negations(other)
 
 
@@ -139,8 +147,8 @@ def same_signs(one: str, other: str) -> bool:
     return signs(one) == signs(other)
 
 
-def _plain(text: str) -> str:
-    """A text with plain apostrophes, as in don't."""
+def _with_plain_apostrophes(text: str) -> str:
+    """A text with the apostrophes of don't."""
     return text.translate(_APOSTROPHES)
 
 

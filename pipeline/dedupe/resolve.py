@@ -73,7 +73,7 @@ def _without_loners(
     return kept, others
 
 
-# --- 2 and 3: near duplicates, groups, bridges -----------------------------------------------------------------------
+# --- 2 and 3: near duplicates, bridges --------------------------------------------------------
 def _neighbours(cells: Sequence[Cell], judge: Judge) -> Neighbours:
     """By cell: the similar cells with their similarity.
 
@@ -124,13 +124,14 @@ def _settle(
     settled: list[_Settled] = []
     bridges: dict[int, tuple[str, str]] = {}
     numbers: Sequence[int] = range(len(cells))
+    heads = [cell.head for cell in cells]
     while True:
         kept = _absorb(cells, neighbours, judge, numbers)
         groups, found = place(kept, neighbours)
         if not found:
             return [*settled, (kept, groups)], bridges
         bridges |= found
-        around = connected([cell.head for cell in cells], neighbours, numbers, found)
+        around = connected(heads, neighbours, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
         settled.append((apart, place(apart, neighbours)[0]))
         numbers = sorted(around - found.keys())
