@@ -203,7 +203,8 @@ def let_others_follow(context: Context, engine: Engine) -> str:
     snapshot = context.store.snapshot()
     curated = snapshot.last_run(Verb.CURATE)
     answered = [row["run"] for row in snapshot.runs.iter_rows(named=True) if _brought_answers(row)]
-    if curated is None or not answered or max(answered) < curated["run"]:
+    pulled = snapshot.scan(Table.ANNOTATIONS).select(pl.col("run").max()).collect().item()
+    if curated is None or max([*answered, pulled or ""], default="") < curated["run"]:
         return ""
     if context.has_changed_since(curated):
         # Its sources were not read as they are described now.

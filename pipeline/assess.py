@@ -194,7 +194,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
     """
     config, task = dataset.config, dataset.task
     _check_grouping(prepared, config)
-    cases = build_cases(prepared, pasts(snapshot, prepared, task))
+    cases = build_cases(prepared, pasts(snapshot, prepared, task), task)
     if rejudge:
         for case in cases:
             case.judged, case.doubt, case.doubts = False, None, []

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.consensus import invalid_annotations
-from pipeline.decisions import from_frame, question_key
+from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -91,18 +91,30 @@ def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     decisions = list(from_frame(snapshot.current_decisions().filter(disputed).collect()))
     ids = [decision.record_id for decision in decisions]
     pushes = snapshot.scan(Table.PUSHES).filter(pl.col("record_id").is_in(ids)).sort("pushed_at")
-    # A question whose task was deleted was sent again: the last one is there.
-    tasks = {key: (project, task_id) for key, project, task_id in _columns(pushes, "push_key", "project", "task_id")}
+    # A question whose task was deleted was sent again: the last one is there. An answer about an earlier revision
+    # with the same text was given to that one's question.
+    tasks: dict[str, tuple[int, int]] = {}
+    for key, record_id, project, task_id in _columns(pushes, "push_key", "record_id", "project", "task_id"):
+        tasks[key] = tasks[record_id] = (project, task_id)
+    places = _places(snapshot, {name for decision in decisions for name in named_records(decision)})
     for decision in decisions:
-        project, task_id = tasks.get(question_key(decision, task), (None, None))
-        yield Need.SECOND_OPINION, decision.record_id, project, task_id, str(decision.reasons[0])
+        where = tasks.get(question_key(decision, task)) or tasks.get(decision.record_id) or (None, None)
+        what = str(decision.reasons[0])
+        for record_id, place in places.items():
+            what = what.replace(f"record {record_id}", place)
+        yield Need.SECOND_OPINION, decision.record_id, *where, what
+
+
+def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
+    rows = snapshot.current_records().filter(pl.col("record_id").is_in(list(record_ids)))
+    return dict(rows.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:
     yield from from_frame(snapshot.current_decisions().filter(pl.col("record_id").is_in(records)).collect())
 
 
-def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, int, int]]:
+def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, str, int, int]]:
     yield from frame.select(names).collect().iter_rows()
 
 

@@ -1,24 +1,31 @@
 """Brings what is known about each current record together: its prepared row, what runs decided, what people said."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.consensus import had_people, origins
+from pipeline.consensus import Said, deciding, had_people, origins, said_about
 from pipeline.decisions import about, from_frame, latest, still_valid
 from pipeline.errors import ConfigError
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing
 from pipeline.validate import Prepared, rendered
+from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
+_STANDINGS = {
+    Verdict.LABELED: Standing.LABELED,
+    Verdict.UNUSABLE: Standing.UNUSABLE,
+    Verdict.UNSURE: Standing.UNSURE,
+}
 
 
 @dataclass(frozen=True)
@@ -29,37 +36,58 @@ class Past:
     """The automatic one that counts, by a curate run."""
     origin: Decision | None = None
     """The last one that no person had a part in: what was doubted before anybody answered."""
-    human: Decision | None = None
-    """The latest outcome of people's answers, if any answer stands."""
+    said: Said | None = None
+    """The answer that decides, if any stands."""
     route: Routed | None = None
-    """How people were first asked, if they were."""
+    """How people were first asked about the present revision, if they were."""
+    answered_route: Routed | None = None
+    """The same of the earlier revision that they answered about."""
 
 
 def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
-    """What committed runs decided, for every current record whose revision, inputs and task are unchanged."""
+    """What committed runs decided and people said, for every current record whose inputs and task are unchanged."""
     if not prepared or snapshot.runs.is_empty():
         return {}
-    asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "inputs")
-
-    def present(verb: Verb | None = None) -> pl.LazyFrame:
-        valid = still_valid(snapshot.committed_decisions(verb), snapshot, task.task_digest())
-        return about(valid, asked_now, task)
-
-    found: dict[str, Past] = {}
-    automatic = {d.record_id: d for d in from_frame(latest(present(Verb.CURATE)).collect())}
-    human = {d.record_id: d for d in from_frame(latest(present(Verb.COLLECT)).collect()) if standing(d)}
-    asked = present().filter(
-        pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value])
+    asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "revision", "inputs")
+    valid = still_valid(snapshot.committed_decisions(), snapshot, task.task_digest())
+    decided = about(valid, asked_now, task)
+    curated = about(
+        still_valid(snapshot.committed_decisions(Verb.CURATE), snapshot, task.task_digest()), asked_now, task
     )
-    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
-    routes = {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
+    automatic = {d.record_id: d for d in from_frame(latest(curated).collect())}
+    said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
+            if (answer := deciding(items))}  # fmt: skip
+    routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
     before = [decision.record_id for decision in automatic.values() if had_people(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
-    for record_id in automatic.keys() | human.keys():
-        found[record_id] = Past(
-            automatic.get(record_id), untouched.get(record_id), human.get(record_id), routes.get(record_id)
+    return {
+        record_id: Past(
+            decision=automatic.get(record_id),
+            origin=untouched.get(record_id),
+            said=said.get(record_id),
+            route=routes.get(record_id),
+            answered_route=answered.get(record_id),
         )
-    return found
+        for record_id in automatic.keys() | said.keys()
+    }
+
+
+def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
+    """How people were first asked about each record, by decisions that come oldest first."""
+    asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
+    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
+    return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
+
+
+def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
+    """How people were first asked where they answered about an earlier revision: that question still counts."""
+    earlier = [(record_id, answer.asked.revision) for record_id, answer in said.items() if not answer.is_present]
+    if not earlier:
+        return {}
+    of = pl.LazyFrame(earlier, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
+    return _routes(
+        snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
+    )
 
 
 def standing(decision: Decision | None) -> Standing:
@@ -74,7 +102,7 @@ def standing(decision: Decision | None) -> Standing:
     return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
 
 
-def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
+def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
     columns = [
         *("record_id", "revision", "order", "fixed_split"),
@@ -85,7 +113,7 @@ def build_cases(prepared: list[Prepared], past: dict[str, Past]) -> list[Case]:
         for row in pl.read_parquet(part.path, columns=columns).select(columns).iter_rows():
             case = _case(*row)
             if row[0] in past:
-                _look_back(case, past[row[0]])
+                _look_back(case, past[row[0]], task)
             cases.append(case)
     return cases
 
@@ -117,18 +145,37 @@ def _case(
     )
 
 
-def _look_back(case: Case, past: Past) -> None:
+def _look_back(case: Case, past: Past, task: type[Task]) -> None:
     """Take over what runs decided and people said about a row."""
-    case.human, case.past_route = standing(past.human), past.route
+    case.past_route = past.route
     own = case.targets
-    if past.human is not None:
-        case.human_reasons = past.human.reasons
-        if case.human is Standing.LABELED:
-            if past.human.targets != case.targets:
-                case.replaced, case.tokens = case.targets, None
-            case.targets = past.human.targets
+    if past.said is not None and _listen(case, past.said, task):
+        case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
+
+
+def _listen(case: Case, said: Said, task: type[Task]) -> bool:
+    """Take a person's answer over; where the source has changed the label since, to another one, people are asked anew.
+
+    Returns whether the answer stands.
+    """
+    answer, reason = said.annotation, said.reason
+    if reason is None:
+        return False
+    agreed = (None, said.asked.targets, answer.targets)
+    if answer.verdict is Verdict.LABELED and answer.targets and not said.is_present and case.targets not in agreed:
+        of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
+        detail = f"a person answered '{of_people}', and since then the source says '{of_source}'"
+        case.holds.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
+        return False
+    case.human = _STANDINGS[answer.verdict]
+    case.human_reasons = [reason]
+    if answer.verdict is Verdict.LABELED:
+        if answer.targets != case.targets:
+            case.replaced, case.tokens = case.targets, None
+        case.targets = answer.targets
+    return True
 
 
 def _reasons(text: str) -> list[Reason]:

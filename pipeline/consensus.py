@@ -1,7 +1,12 @@
-"""Turns what people said about one record into one answer: the latest valid annotation decides."""
+"""Turns what people said about one record into one answer: the latest valid annotation decides.
+
+An answer is about a text. It goes with the record as long as the text and the set of answers stay, whatever else of the
+row is changed; a label that the source has changed since is for the caller to compare with it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,6 +15,7 @@ import polars as pl
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import about, from_frame, latest, question_key, still_valid
 from pipeline.labeling import read_result
+from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.annotation import Annotation, Verdict
@@ -20,39 +26,112 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is no answer, and an invalid one waits for its correction."""
-_OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE)
+_OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
 """What curate says after people, in whose decisions the row's own label stays the source's."""
 
 
-def deciding(annotations: Iterable[Annotation]) -> Annotation | None:
-    """The annotation that decides; None where no valid one stands."""
-    valid = [item for item in annotations if not item.deleted and item.verdict in DECISIVE]
-    return max(valid, key=lambda item: (item.updated_at, item.annotation_id), default=None)
+@dataclass(frozen=True)
+class Said:
+    """What a person said about a record's present text."""
+
+    annotation: Annotation
+    asked: Decision
+    """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
+    is_present: bool
+    """It was asked about the record's present revision; else about an earlier one with the same text."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the record is what it is by this answer; None of an answer that decides nothing."""
+        match self.annotation.verdict:
+            case Verdict.LABELED:
+                detail = what_changed(self.asked.targets, self.annotation.targets)
+                return Reason(code=ReasonCode.REVIEWED, detail=detail)
+            case Verdict.UNUSABLE:
+                return Reason(code=ReasonCode.REVIEWER)
+            case Verdict.UNSURE:
+                return Reason(code=ReasonCode.UNSURE)
+        return None
+
+
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
+    """All that people ever said about records' present texts, deleted annotations included.
+
+    Args:
+        snapshot: the committed state.
+        task: reads the answers; what was said under another set of answers is left out.
+        now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the records as they are now.
+    """
+    rows = snapshot.latest_annotations().collect()
+    records = rows["record_id"].unique().to_list()
+    if not records:
+        return {}
+    present = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "inputs").collect()
+    texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
+    questions = _questions(snapshot, task, records)
+    found: defaultdict[str, list[Said]] = defaultdict(list)
+    for row in rows.iter_rows(named=True):
+        asked = questions.get(row["push_key"])
+        if asked is None or asked.record_id not in texts:
+            continue
+        revision, text = texts[asked.record_id]
+        if inputs_key(task, asked.inputs) == text:
+            said = Said(_annotation(row, asked, task), asked, is_present=asked.revision == revision)
+            found[asked.record_id].append(said)
+    return found
+
+
+def _text(task: type[Task], inputs: str | None) -> str:
+    return inputs_key(task, orjson.loads(inputs) if inputs is not None else {})
+
+
+def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict[str, Decision]:
+    """By push key: what was decided about some records in all the states in which they could be asked about."""
+    digest = pl.col("task_digest") == task.task_digest()
+    decided = snapshot.committed_decisions(Verb.CURATE).filter(digest, pl.col("record_id").is_in(records))
+    found: dict[str, Decision] = {}
+    for decision in from_frame(decided.collect()):
+        key = question_key(decision, task)
+        if key not in found or had_people(found[key]) or not had_people(decision):
+            found[key] = decision
+    return found
+
+
+def deciding(said: Iterable[Said]) -> Said | None:
+    """What decides; None where no valid answer stands. Who answered about the present revision saw most."""
+    valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
+    return max(valid, key=_age, default=None)
+
+
+def _age(said: Said) -> tuple[bool, object, int]:
+    return said.is_present, said.annotation.updated_at, said.annotation.annotation_id
 
 
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
-    """The decisions that follow from people's answers and are not committed yet.
+    """The decisions that follow from people's answers about present revisions and are not committed yet.
 
-    A record whose answer was taken back gets its last automatic decision again.
+    A record whose answer was taken back gets its last automatic decision again. Answers about earlier revisions with
+    the same text are for ``curate`` to weigh, which knows what the source says now.
     """
     task, now = dataset.task, snapshot.current_decisions()
-    annotations = _by_record(snapshot, task)
-    current = {d.record_id: d for d in from_frame(_of(now, annotations))}
+    said = {record_id: present for record_id, items in said_about(snapshot, task, now).items()
+            if (present := [item for item in items if item.is_present])}  # fmt: skip
+    current = {d.record_id: d for d in from_frame(_of(now, said))}
     collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
-    said = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), annotations))}
-    asked = {d.record_id: d for d in origins(snapshot, now, task, annotations)}
+    told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
+    asked = {d.record_id: d for d in origins(snapshot, now, task, said)}
     decisions = []
-    for record_id, items in annotations.items():
+    for record_id, items in said.items():
         if record_id not in current or record_id not in asked:
             continue
-        told, answer = said.get(record_id), deciding(items)
+        before, answer = told.get(record_id), deciding(items)
         if answer is not None:
-            decision = _decided(asked[record_id], current[record_id], answer, dataset, run)
-        elif told is not None:
+            decision = _decided(asked[record_id], current[record_id], answer, run)
+        elif before is not None:
             decision = asked[record_id].model_copy(update={"run": run})
         else:
             continue
-        if told is None or _meaning(told) != _meaning(decision):
+        if before is None or _meaning(before) != _meaning(decision):
             decisions.append(decision)
     return decisions
 
@@ -79,35 +158,12 @@ def had_people(decision: Decision) -> bool:
     return decision.label_source is LabelSource.HUMAN or any(r.code in _OF_PEOPLE for r in decision.reasons)
 
 
-def deciding_state(snapshot: Snapshot, task: type[Task]) -> dict[str, Verdict]:
-    """What the newest standing annotation of every record amounts to, skips and invalid ones included."""
-    found = {}
-    for record_id, items in _by_record(snapshot, task).items():
-        standing = [item for item in items if not item.deleted]
-        if standing:
-            found[record_id] = max(standing, key=lambda item: (item.updated_at, item.annotation_id)).verdict
-    return found
-
-
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
     """Annotations that break the task's schema, where no valid one decides: people must correct them."""
-    undecided = [items for items in _by_record(snapshot, task).values() if deciding(items) is None]
-    return [item for items in undecided for item in items if item.verdict is Verdict.INVALID and not item.deleted]
-
-
-def _by_record(snapshot: Snapshot, task: type[Task]) -> dict[str, list[Annotation]]:
-    """The annotations that answer the records' present questions: of this revision, these inputs and this task."""
-    said = snapshot.latest_annotations().collect()
-    asked = {
-        question_key(decision, task): decision
-        for decision in from_frame(_of(snapshot.current_decisions(), said["record_id"].unique()))
-        if decision.task_digest == task.task_digest()
-    }
-    found: dict[str, list[Annotation]] = defaultdict(list)
-    for row in said.iter_rows(named=True):
-        if decision := asked.get(row["push_key"]):
-            found[decision.record_id].append(_annotation(row, decision, task))
-    return found
+    said = said_about(snapshot, task, snapshot.current_decisions())
+    undecided = [item for items in said.values() if deciding(items) is None for item in items if item.is_present]
+    standing = [item.annotation for item in undecided if not item.annotation.deleted]
+    return [annotation for annotation in standing if annotation.verdict is Verdict.INVALID]
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
@@ -125,40 +181,38 @@ def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:
     return decisions.filter(pl.col("record_id").is_in(list(records))).collect()
 
 
-def _decided(origin: Decision, current: Decision, answer: Annotation, dataset: LoadedDataset, run: str) -> Decision:
+def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Decision:
+    annotation = answer.annotation
     changes: dict[str, object] = {
         "run": run,
         "routed": origin.routed or current.routed,
         "duplicate_of": "",
         "similarity": None,
+        "reasons": [answer.reason],
     }
-    match answer.verdict:
+    match annotation.verdict:
         case Verdict.UNUSABLE:
-            changes |= {"fate": Fate.REJECTED, "reasons": [Reason(code=ReasonCode.REVIEWER)]}
+            changes |= {"fate": Fate.REJECTED}
         case Verdict.UNSURE:
-            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE, "reasons": [Reason(code=ReasonCode.UNSURE)]}
+            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
         case _:
-            detail = what_changed(origin.targets, answer.targets, dataset.task)
             changes |= {
                 "fate": Fate.ACCEPTED,
-                "reasons": [Reason(code=ReasonCode.REVIEWED, detail=detail)],
-                "targets": answer.targets,
+                "targets": annotation.targets,
                 "label_source": LabelSource.HUMAN,
-                "tokens": None if answer.targets != origin.targets else origin.tokens,
+                "tokens": None if annotation.targets != origin.targets else origin.tokens,
             }
     return origin.model_copy(update=changes)
 
 
-def what_changed(
-    before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None, task: type[Task]
-) -> str:
+def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
     """Say in words how a person's answer differs from what stood there."""
     if before is None or after is None:
         return "answered"
-    changed = [field.name for field in task.task_targets() if before[field.name] != after[field.name]]
+    changed = [name for name in after if before.get(name) != after[name]]
     if not changed:
         return "confirmed"
-    return "; ".join(f"{name}: '{before[name]}' became '{after[name]}'" for name in changed)
+    return "; ".join(f"{name}: '{before.get(name)}' became '{after[name]}'" for name in changed)
 
 
 def _meaning(decision: Decision) -> object:

@@ -1,6 +1,7 @@
 """Decisions as rows of their table, and back."""
 
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,10 +13,11 @@ from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
 from pipeline.tables import SCHEMAS, Table
 from schemas.fate import Reason, ReasonCode
-from schemas.record import Decision, push_key
+from schemas.record import ID_BYTES, Decision, push_key
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
+_RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
            "label_source", "group", "bound", "tokens")  # fmt: skip
@@ -81,6 +83,13 @@ def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.
 def question_key(decision: Decision, task: type[Task]) -> str:
     """The push key of the question that a decision's record asks people."""
     return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))
+
+
+def named_records(decision: Decision) -> Iterator[str]:
+    """The ids of other records that a decision names."""
+    yield decision.duplicate_of
+    for reason in decision.reasons:
+        yield from _RECORD_ID.findall(reason.detail)
 
 
 def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:

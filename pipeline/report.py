@@ -212,6 +212,8 @@ class Review(Part):
     """It had no answer before."""
     unusable: Count = 0
     unsure: Count = 0
+    disputed: Count = 0
+    """People contradict each other."""
     skipped: Count = 0
     invalid: Count = 0
     """The answer breaks the task's schema and waits for a correction."""
@@ -222,7 +224,7 @@ class Review(Part):
     @property
     def answered(self) -> int:
         """Records that a person decided on."""
-        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure
+        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure + self.disputed
 
     @property
     def routed(self) -> int:

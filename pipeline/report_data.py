@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cases import standing
-from pipeline.consensus import deciding_state, origins
+from pipeline.consensus import Said, deciding, said_about
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.dedupe.meaning import question
@@ -280,67 +280,82 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
 
 
 def _review(state: _State) -> Review:
-    asked = [decision.record_id for decision in state.decisions if decision.routed is not None]
-    before = {d.record_id: d for d in origins(state.snapshot, state.snapshot.current_decisions(), state.task, asked)}
-    said = deciding_state(state.snapshot, state.task)
+    said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
+    answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
-    changed: list[Decision] = []
+    changed: list[tuple[Decision, Said]] = []
     audited, errors = 0, 0
     for decision in state.decisions:
         if decision.routed is None:
             continue
-        outcome = _outcome(decision, before.get(decision.record_id), said.get(decision.record_id))
-        counts[outcome] += bool(outcome)
-        if outcome == "changed":
-            changed.append(decision)
+        answer = answers.get(decision.record_id)
+        outcome = _outcome(decision, answer, said.get(decision.record_id, []))
+        if outcome is None:
+            continue
+        counts[outcome] += 1
+        if outcome == "changed" and answer is not None:
+            changed.append((decision, answer))
         if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
             audited += 1
             errors += outcome != "confirmed"
     machine = sum(d.fate is Fate.ACCEPTED and d.label_source is not LabelSource.HUMAN for d in state.decisions)
     return Review(
         **counts,
-        changes=list(_changes(state, changed, before)),
+        changes=list(_changes(state, changed)),
         audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
     )
 
 
-def _changes(state: _State, changed: list[Decision], before: Mapping[str, Decision]) -> Iterator[Change]:
+def _changes(state: _State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:
     """What people replaced, the most frequent first."""
-    found: defaultdict[tuple[str, str, str], list[Decision]] = defaultdict(list)
-    for decision in changed:
-        for field, old, new in _differences(before[decision.record_id], decision):
-            found[field, old, new].append(decision)
+    found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
+    for decision, answer in changed:
+        for field, old, new in _differences(answer.asked.targets, answer.annotation.targets):
+            found[field, old, new].append((decision, answer))
     several = len(state.task.task_targets()) > 1
     for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
-        reasons = [map(state.say, before[decision.record_id].reasons) for decision in rows[:_EXAMPLES]]
+        shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]
         yield Change(
             field=field if several else "",
             before=old,
             after=new,
             records=len(rows),
-            examples=[state.example(d, "; ".join(map(str, why))) for d, why in zip(rows, reasons, strict=False)],
+            examples=[state.example(decision, "; ".join(map(str, why))) for decision, why in shown],
         )
 
 
-def _outcome(decision: Decision, origin: Decision | None, said: Verdict | None) -> str:
-    """Which count of ``Review`` a routed record belongs to; empty where people no longer need to see it."""
-    match standing(decision):
-        case Standing.UNUSABLE:
-            return "unusable"
-        case Standing.UNSURE:
-            return "unsure"
-        case Standing.LABELED:
-            if origin is None or origin.targets is None:
-                return "entered"
-            return "confirmed" if origin.targets == decision.targets else "changed"
-    if not is_open(decision):
-        return ""
-    return {Verdict.SKIPPED: "skipped", Verdict.INVALID: "invalid"}.get(said, "waiting") if said else "waiting"
+def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str | None:
+    """Which count of ``Review`` a routed record belongs to; none where people need not see it any more.
+
+    What a person said counts whatever became of the record since: a corrected row that turned out a copy was wrong.
+    """
+    if standing(decision) is Standing.UNSURE:
+        return "unsure"
+    if decision.fate is Fate.REVIEW and decision.routed is Routed.ADJUDICATE:
+        return "disputed"
+    if is_open(decision):
+        return _open_outcome(said)
+    if answer is None:
+        return None
+    if answer.annotation.verdict is not Verdict.LABELED:
+        return answer.annotation.verdict.value
+    if answer.asked.targets is None:
+        return "entered"
+    return "confirmed" if answer.asked.targets == answer.annotation.targets else "changed"
 
 
-def _differences(before: Decision, after: Decision) -> Iterator[tuple[str, str, str]]:
-    for field, old in (before.targets or {}).items():
-        new = (after.targets or {}).get(field)
+def _open_outcome(said: list[Said]) -> str:
+    """What the newest answer to a question amounts to that nobody has answered yet."""
+    given = [item.annotation for item in said if item.is_present and not item.annotation.deleted]
+    newest = max(given, key=lambda item: (item.updated_at, item.annotation_id), default=None)
+    return newest.verdict.value if newest and newest.verdict in (Verdict.SKIPPED, Verdict.INVALID) else "waiting"
+
+
+def _differences(
+    before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None
+) -> Iterator[tuple[str, str, str]]:
+    for field, old in (before or {}).items():
+        new = (after or {}).get(field)
         if old != new:
             yield field, _shown(old), _shown(new)
 

@@ -117,9 +117,9 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
         run: the deciding run.
         task_digest: of the task that the cases were seen through.
     """
-    unusable = {case.text_key for case in cases if case.human is Standing.UNUSABLE and case.text_key}
+    verdicts = _verdicts(cases)
     askers = _conflict_representatives(cases)
-    outcomes = {case.record_id: _outcome(case, unusable, askers) for case in cases}
+    outcomes = {case.record_id: _outcome(case, verdicts.get(case.text_key), askers) for case in cases}
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
@@ -135,6 +135,29 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
     decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
     waiting = sum(outcomes[case.record_id].routed is None for case in candidates)
     return Triage(decisions, budget, len(asked) + len(chosen), waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What people said about an input that somebody called unusable."""
+
+    unusable: Case
+    """The first row of it that was called so."""
+    confirmed: Case | None
+    """The first one whose answer a person gave or confirmed: these two disagree."""
+
+
+def _verdicts(cases: Sequence[Case]) -> dict[str, _Verdict]:
+    """By input: the verdicts that concern all of its rows."""
+    unusable: dict[str, Case] = {}
+    for case in cases:
+        if case.human is Standing.UNUSABLE and case.text_key:
+            unusable.setdefault(case.text_key, case)
+    confirmed: dict[str, Case] = {}
+    for case in cases:
+        if case.human is Standing.LABELED and case.text_key in unusable and not case.rejects:
+            confirmed.setdefault(case.text_key, case)
+    return {key: _Verdict(case, confirmed.get(key)) for key, case in unusable.items()}
 
 
 def _budget(review: Review, current: int) -> int:
@@ -159,16 +182,15 @@ def _asking_rank(case: Case) -> tuple[bool, bool, int]:
     return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
 
 
-def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
+def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome:
     """The fate, as far as it does not depend on the budget."""
-    if case.human is Standing.UNUSABLE:
+    if case.human is Standing.UNUSABLE and not (verdict and verdict.confirmed):
         return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
     if case.rejects:
         # Whatever a person said: such a row would spoil the training, or must not be handed on.
         return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
-    if case.text_key in unusable:
-        detail = "a person marked a row with the same input"
-        return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
+    if verdict:
+        return _by_verdict(case, verdict)
     if decided := _by_comparison(case):
         return decided
     if case.rivals and case.human is Standing.LABELED:
@@ -178,6 +200,19 @@ def _outcome(case: Case, unusable: set[str], askers: set[str]) -> _Outcome:
     if case.human is Standing.UNSURE:
         return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
     return _by_doubt(case, askers)
+
+
+def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
+    """What becomes of a row whose input somebody called unusable: it goes, or people must agree first."""
+    if verdict.confirmed is None:
+        detail = "a person marked a row with the same input"
+        return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
+    if case.duplicate_of and (copied := _by_comparison(case)):
+        return copied
+    detail = f"record {verdict.confirmed.record_id} is confirmed, record {verdict.unusable.record_id} unusable"
+    # Only those who have spoken can settle it.
+    route = Routed.ADJUDICATE if case.human is not Standing.NOTHING else None
+    return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)], route)
 
 
 def _by_comparison(case: Case) -> _Outcome | None:
@@ -205,7 +240,8 @@ def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
     if waits:
         unlabeled_only = case.targets is None and not case.holds
         score = 0.5 + 0.5 * (case.doubt if case.doubt is not None else 0.5) if unlabeled_only else _HELD_SCORE
-        return _Outcome(Fate.REVIEW, waits + case.doubts, score=score)
+        route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
+        return _Outcome(Fate.REVIEW, waits + case.doubts, score=score, route=route)
     if case.doubts:
         score = max(_UNGROUNDED_SCORE, case.doubt or 0.0)
         return _Outcome(Fate.REVIEW, case.doubts, score=score, may_pass=True)

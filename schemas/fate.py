@@ -58,6 +58,7 @@ class ReasonCode(StrEnum):
     CORRECTED = "corrected"
     UNGROUNDED = "ungrounded"
     UNSURE = "unsure"
+    DISAGREEMENT = "disagreement"
 
 
 EXPLANATIONS: dict[ReasonCode, str] = {
@@ -84,6 +85,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.CORRECTED: "a person corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
     ReasonCode.UNSURE: "a reviewer was not sure",
+    ReasonCode.DISAGREEMENT: "people contradict each other about the same input",
 }
 
 

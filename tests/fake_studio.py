@@ -1,0 +1,158 @@
+"""A Label Studio in memory, behind real HTTP on loopback, for tests that live through too many days for a real one.
+
+It answers the requests that we send, and does what the real one was seen to do: like SQLite it gives the id of a
+deleted newest row to the next one, an edit of an annotation moves its task's time, and a batch is taken whole or not
+at all.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from loopback import Reply, serving
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+Row = dict[str, Any]
+
+
+@dataclass
+class FakeStudio:
+    """Projects, tasks, annotations and users of one server."""
+
+    url: str = ""
+    token: str = TOKEN
+    projects: dict[int, Row] = field(default_factory=dict)
+    tasks: dict[int, Row] = field(default_factory=dict)
+    annotations: dict[int, Row] = field(default_factory=dict)
+    users: dict[int, Row] = field(default_factory=lambda: {1: {"id": 1, "email": "admin@example.com"}})
+    imported: Counter[str] = field(default_factory=Counter)
+    """How often each push key was sent."""
+    deleted: Counter[str] = field(default_factory=Counter)
+    """How many tasks with each push key were deleted."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def tick(self) -> str:
+        """The server's time; every change has one of its own."""
+        self.now = max(self.now + timedelta(milliseconds=1), datetime.now(UTC))
+        return self.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    # --- HTTP -------------------------------------------------------------------------------------
+    def __call__(self, method: str, path: str, body: bytes) -> Reply:
+        address = urlsplit(path)
+        query = {name: values[-1] for name, values in parse_qs(address.query).items()}
+        parts = [part for part in address.path.split("/") if part][1:]
+        status, answer = self._answer(method, parts, query, json.loads(body) if body else None)
+        return status, {"content-type": "application/json"}, b"" if answer is None else json.dumps(answer).encode()
+
+    def _answer(self, method: str, parts: list[str], query: dict[str, str], body: Any) -> tuple[int, Any]:
+        match method, parts:
+            case "GET", ["current-user", "whoami"]:
+                return 200, self.users[1]
+            case "GET", ["users"]:
+                return 200, list(self.users.values())
+            case "POST", ["users"]:
+                return 201, self._add(self.users, body)
+            case "GET", ["projects"]:
+                return 200, {"count": len(self.projects), "results": list(self.projects.values())}
+            case "POST", ["projects"]:
+                return 201, self._add(self.projects, body | {"created_at": self.tick()})
+            case "PATCH", ["projects", number]:
+                self.projects[int(number)] |= body
+                return 200, self.projects[int(number)]
+            case "POST", ["projects", number, "import"]:
+                return 201, self._import(int(number), body)
+            case "GET", ["tasks"]:
+                return 200, self._page(query)
+            case "POST", ["tasks", number, "annotations"] if int(number) in self.tasks:
+                return 201, self._annotate(int(number), body)
+        return self._one(method, parts, body)
+
+    def _one(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+        kind, number = parts[0], int(parts[1])
+        rows: dict[int, Row] = getattr(self, kind, {})
+        if number not in rows:
+            return 404, {"detail": "Not found."}
+        match method, kind:
+            case "GET", "tasks":
+                return 200, self._full(rows[number])
+            case "GET", _:
+                return 200, rows[number]
+            case "DELETE", "tasks":
+                self.delete_task(number)
+                return 204, None
+            case "PATCH", "annotations":
+                rows[number] |= body | {"updated_at": self.tick()}
+                self.tasks[rows[number]["task"]]["updated_at"] = self.tick()
+                return 200, rows[number]
+            case "DELETE", "annotations":
+                self.tasks[rows.pop(number)["task"]]["updated_at"] = self.tick()
+                return 204, None
+        return 405, {"detail": f"{method} is not allowed"}
+
+    # --- what the server does ---------------------------------------------------------------------
+    def _add(self, rows: dict[int, Row], row: Row) -> Row:
+        number = max(rows, default=0) + 1
+        rows[number] = row | {"id": number}
+        return rows[number]
+
+    def _import(self, project: int, tasks: list[Row]) -> Row:
+        for task in tasks:
+            self.imported[task["data"].get("push_key", "")] += 1
+            times = {"created_at": self.tick(), "updated_at": self.tick()}
+            self._add(self.tasks, {"predictions": []} | task | times | {"project": project})
+        return {"task_count": len(tasks)}
+
+    def _annotate(self, task: int, body: Row) -> Row:
+        defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}
+        times = {"created_at": self.tick(), "updated_at": self.tick()}
+        self.tasks[task]["updated_at"] = self.tick()
+        return self._add(self.annotations, defaults | body | times | {"task": task})
+
+    def _full(self, task: Row) -> Row:
+        answers = [row for row in self.annotations.values() if row["task"] == task["id"]]
+        return task | {"annotations": answers, "drafts": []}
+
+    def _page(self, query: dict[str, str]) -> Row:
+        filters = json.loads(query["query"])["filters"]["items"] if "query" in query else []
+        chosen = [
+            task
+            for number, task in sorted(self.tasks.items())
+            if task["project"] == int(query["project"]) and all(_passes(task, item) for item in filters)
+        ]
+        page = chosen[: int(query.get("page_size", 100))]
+        shown = [self._full(task) for task in page] if query.get("fields") == "all" else page
+        return {"total": len(chosen), "tasks": shown}
+
+    def delete_task(self, number: int) -> None:
+        """Delete a task with all that was said about it."""
+        self.deleted[self.tasks.pop(number)["data"].get("push_key", "")] += 1
+        self.annotations = {key: row for key, row in self.annotations.items() if row["task"] != number}
+
+
+def _passes(task: Row, item: Row) -> bool:
+    name, value = item["filter"].removeprefix("filter:tasks:"), item["value"]
+    found = task["data"].get(name.removeprefix("data.")) if name.startswith("data.") else task[name]
+    match item["operator"]:
+        case "greater":
+            return bool(found > value)
+        case "greater_or_equal":
+            return bool(found >= value)
+        case "in_list":
+            return found in value
+    raise AssertionError(f"no such operator: {item['operator']}")
+
+
+@contextmanager
+def fake_studio(
+    around: Callable[[FakeStudio], Callable[[str, str, bytes], Reply]] = lambda fake: fake,
+) -> Iterator[FakeStudio]:
+    """A running one; ``around`` may put something between it and those who ask."""
+    fake = FakeStudio()
+    with serving(around(fake)) as server:
+        fake.url = server.url
+        yield fake

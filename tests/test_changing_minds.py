@@ -1,0 +1,172 @@
+"""What people said meets rows that change, copies that come later, and each other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desk import Desk, Row, desk_at
+from fake_studio import FakeStudio, fake_studio
+from support import row
+
+from flows.engine import Inline
+from flows.release import release
+from flows.reporting import write_report
+from flows.status import read_status
+from pipeline.report import Review
+from pipeline.report_data import gather_report
+from schemas.annotation import Verdict
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+
+ALL = "review: {budget: 100, audit: 1.0}\n"
+PARCEL = "My parcel was promised for the ninth of the month but nobody has told us where it went since then"
+LAMP = "The blue lamp came with a note from the shop that says we owe you forty more for the work"
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[FakeStudio]:
+    with fake_studio() as fake:
+        yield fake
+
+
+@pytest.fixture
+def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
+    with desk_at(studio, tmp_path, [row(1, PARCEL, "billing"), row(2, LAMP, "billing")], ALL) as desk:  # type: ignore[arg-type]
+        desk.curate()
+        yield desk
+
+
+def review_of(desk: Desk) -> Review:
+    snapshot = desk.context.store.snapshot().at_last_commit()
+    return gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review
+
+
+def parcel(label: str | None, **more: object) -> Row:
+    return row(1, PARCEL, label) | more
+
+
+# --- rows that stop being asked about ---------------------------------------------------------------
+def test_of_two_like_rows_that_were_both_corrected_one_remains_and_report_and_release_say_so(desk: Desk) -> None:
+    desk.rows(parcel("billing"), row(2, f"{PARCEL}, they say", "delivery"))
+    desk.curate()
+    for key in (1, 2):
+        desk.label(key, "returns")
+    desk.collect()
+    assert sorted(desk.decision(key).fate for key in (1, 2)) == [Fate.ACCEPTED, Fate.DUPLICATE]
+    assert review_of(desk).changed == 2
+    assert release(desk.context, Inline()).splits
+
+
+def test_an_audited_row_that_gives_way_to_a_longer_copy_is_asked_about_no_more(desk: Desk) -> None:
+    assert desk.decision(1).routed is Routed.AUDIT
+    desk.rows(parcel("billing"), row(2, LAMP, "billing"), row(3, f"{PARCEL}, they say", "billing"))
+    desk.curate()
+    assert desk.decision(1).fate is Fate.DUPLICATE
+    assert review_of(desk).routed == 2
+    assert write_report(desk.context).is_file()
+    assert release(desk.context, Inline()).splits
+
+
+# --- a label that the source changes after a person has answered -----------------------------------
+def test_an_answer_stands_where_the_source_changes_its_label_to_it(desk: Desk) -> None:
+    desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("returns"), row(2, LAMP, "billing"))
+    again = desk.curate()
+    decision = desk.decision(1)
+    assert (decision.fate, decision.targets, decision.label_source) == (
+        Fate.ACCEPTED, {"topic": "returns"}, LabelSource.HUMAN)  # fmt: skip
+    assert again.review.sent == 0
+    assert desk.curate().decided == 0
+
+
+@pytest.mark.parametrize("label", ["billing", None])
+def test_an_answer_stands_where_the_source_has_no_other_label_than_before(desk: Desk, label: str | None) -> None:
+    desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel(label, seen="yesterday"), row(2, LAMP, "billing"))
+    assert desk.curate().review.sent == 0
+    assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "returns"})
+
+
+def test_a_label_that_contradicts_an_earlier_answer_is_a_conflict_that_shows_both(desk: Desk) -> None:
+    desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
+    again = desk.curate()
+    decision = desk.decision(1)
+    assert (decision.fate, decision.routed, decision.targets) == (Fate.REVIEW, Routed.CONFLICT, {"topic": "delivery"})
+    (reason,) = decision.reasons
+    assert reason.detail == "a person answered 'returns', and since then the source says 'delivery'"
+    assert again.review.sent == 1
+    (asked,) = [task for task in desk.tasks() if task["id"] == desk.task(1)]
+    assert "'returns'" in asked["data"]["why"] and "'delivery'" in asked["data"]["why"]
+    assert desk.curate().decided == 0
+    desk.label(1, "delivery")
+    desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "delivery"})
+    assert desk.curate().decided == 0
+
+
+def test_an_answer_counts_that_is_collected_after_only_the_label_was_changed(desk: Desk) -> None:
+    desk.label(1, "returns")
+    desk.rows(parcel("returns"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.collect()
+    assert desk.decision(1).label_source is LabelSource.HUMAN
+
+
+def test_an_answer_about_an_earlier_label_can_be_edited_and_taken_back(desk: Desk) -> None:
+    answer = desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("returns"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.edit(answer, "delivery")
+    desk.collect()
+    assert desk.decision(1).fate is Fate.REVIEW
+    assert desk.decision(1).reasons[0].code is ReasonCode.CONFLICT
+    desk.delete(f"annotations/{answer}")
+    desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).label_source) == (Fate.ACCEPTED, LabelSource.SOURCE)
+
+
+@pytest.mark.parametrize(("verdict", "fate"), [(Verdict.UNUSABLE, Fate.REJECTED), (Verdict.UNSURE, Fate.REVIEW)])
+def test_unusable_and_unsure_outlive_a_change_of_the_label(desk: Desk, verdict: Verdict, fate: Fate) -> None:
+    desk.say(1, verdict)
+    desk.collect()
+    desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
+    assert desk.curate().review.sent == 0
+    assert desk.decision(1).fate is fate
+    needed = read_status(desk.context).attention
+    assert [item.task_id for item in needed] == ([desk.task(1)] if fate is Fate.REVIEW else [])
+
+
+# --- people who contradict each other ---------------------------------------------------------------
+@pytest.mark.parametrize("on_conflict", ["review", "any_of"])
+def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is_held_and_listed(
+    studio: FakeStudio, tmp_path: Path, on_conflict: str
+) -> None:
+    rows = [row(1, PARCEL, "billing"), row(2, PARCEL, "returns"), row(3, PARCEL, "delivery")]
+    more = f"{ALL}on_conflict: any_of\n"
+    with desk_at(studio, tmp_path, rows, more) as desk:  # type: ignore[arg-type]
+        desk.curate()
+        first = desk.say(1, Verdict.UNUSABLE)
+        desk.label(2, "returns")
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("on_conflict: any_of", f"on_conflict: {on_conflict}"))
+        desk.collect()
+        desk.curate()
+        held = [desk.decision(key) for key in (1, 2)]
+        assert {(d.fate, d.routed, d.reasons[0].code) for d in held} == {
+            (Fate.REVIEW, Routed.ADJUDICATE, ReasonCode.DISAGREEMENT)
+        }
+        assert desk.decision(3).fate is not Fate.ACCEPTED
+        status = read_status(desk.context)
+        assert [(item.line, item.task_id) for item in status.attention] == [(1, desk.task(1)), (2, desk.task(2))]
+        assert status.attention[0].what == (
+            "people contradict each other about the same input: data.jsonl:2 is confirmed, data.jsonl:1 unusable"
+        )
+        assert review_of(desk).disputed == 2
+        assert desk.curate().decided == 0
+        desk.delete(f"annotations/{first}")
+        desk.collect()
+        assert desk.decision(2).fate is Fate.ACCEPTED
