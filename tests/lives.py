@@ -1,0 +1,391 @@
+"""Random lives of a dataset: its days come in any order, and after each of them the laws must hold.
+
+A life has three sources (a table that is written anew, a log that only grows, and one that comes and goes), a task
+whose choices change, and people who answer, correct themselves and disagree in a Label Studio in memory. ``Life`` does
+what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the order.
+"""
+
+import tempfile
+from collections import Counter, defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from desk import Desk
+from fake_studio import Row, fake_studio
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from flows.collect import collect
+from flows.curate import Curated, curate
+from flows.engine import Inline
+from flows.release import Released, release
+from flows.reporting import write_report
+from flows.status import read_status
+from pipeline.consensus import DECISIVE
+from pipeline.decisions import from_frame, question_key
+from pipeline.errors import ReleaseError
+from pipeline.explain import explain
+from pipeline.labeling import read_result, verdict_result
+from pipeline.normalise import match_key
+from pipeline.store import Snapshot
+from pipeline.versions import list_versions, verify
+from schemas.annotation import Verdict
+from schemas.fate import Fate, LabelSource, ReasonCode
+from schemas.record import Decision
+
+CHOICES = ("billing", "delivery", "returns")
+_SUBJECTS = ("my parcel", "the blue lamp", "our second invoice")
+_STORIES = (
+    "was promised for the ninth of the month but nobody has told us where it went since then",
+    "came with a note from the shop that says we owe you forty more for the work that was done",
+)
+_TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody in the whole team.", "!")
+"""With these, texts are equal, alike up to punctuation, similar or strangers."""
+
+keys = st.integers(0, 20)
+labels = st.sampled_from([*CHOICES, None])
+texts = st.builds(lambda who, what, tail: f"{who} {what}.{tail}", *map(st.sampled_from, (_SUBJECTS, _STORIES, _TAILS)))
+picks = st.integers(0, 200)
+Edit = tuple[Any, ...]
+edits = st.one_of(
+    st.tuples(st.just("put"), keys, texts, labels),
+    st.tuples(st.just("relabel"), picks, labels),
+    st.tuples(st.just("touch"), picks),
+    st.tuples(st.just("delete"), picks),
+    st.tuples(st.just("copy"), picks, st.sampled_from(_TAILS), st.sampled_from([*CHOICES, None, "same"])),
+    st.tuples(st.just("visit"), keys, texts, labels),
+)
+"""What happens to the sources: its name, and with what."""
+Saying = tuple[Any, ...]
+users = st.sampled_from(["a@example.com", "b@example.com"])
+sayings = st.one_of(
+    st.tuples(st.just("answer"), picks, st.sampled_from([*CHOICES, "unusable", "unsure"]), users),
+    st.tuples(st.just("answer"), picks, st.sampled_from(CHOICES), users),
+    st.tuples(st.just("skip"), picks, st.sampled_from(CHOICES), users),
+    st.tuples(st.just("reconsider"), picks, st.sampled_from([*CHOICES, "nonsense"])),
+    st.tuples(st.just("take back"), picks),
+    st.tuples(st.just("delete the task"), picks),
+)
+"""What people do: its name, and with what."""
+SETTINGS = [
+    ("on_conflict", "review"),
+    ("on_conflict", "any_of"),
+    ("review", "{budget: 2, audit: 0.0}"),
+    ("review", "{budget: 0.9, audit: 0.9}"),
+    ("review", "{budget: 0.5, audit: 0.3, unreviewed: hold}"),
+    ("split", "{group_by: [seen]}"),
+    ("split", "{}"),
+]
+
+
+def _row(key: int, text: str, label: str | None) -> Row:
+    return {"id": key, "question": text, "topic": label, "seen": 0}
+
+
+class Life:
+    """One dataset, its sources, its people, and what must be true of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._exit = ExitStack()
+        self.folder = folder
+        self.studio = self._exit.enter_context(fake_studio())
+        self.desk = Desk(folder, self.studio.url, self.studio.token)
+        self._exit.enter_context(self.desk.api)
+        self._exit.enter_context(self.desk.client)
+        self.table: dict[int, Row] = {}
+        """Written anew each time."""
+        self.log: list[Row] = []
+        """Only grows."""
+        self.visiting: dict[int, Row] = {}
+        self.visits = True
+        self.choices = list(CHOICES)
+        self.settings: dict[str, str] = {"on_conflict": "review", "review": "{budget: 0.5, audit: 0.3}", "split": "{}"}
+        self.read: list[Row] | None = None
+        """The rows of the last curate; None before the first one."""
+        self.edited = False
+        """Whether what decides about rows was changed since."""
+        self.write()
+
+    def close(self) -> None:
+        self._exit.close()
+
+    # --- files ------------------------------------------------------------------------------------
+    def write(self) -> None:
+        """Write the sources, the task and dataset.yaml."""
+        choices = ", ".join(f'"{choice}"' for choice in self.choices)
+        (self.folder / "task.py").write_text(
+            "from typing import Literal\nfrom schemas.task import Input, Target, Task\n\n"
+            'class Question(Task):\n    """Name the topic of this question."""\n\n'
+            f"    question: Input[str]\n    topic: Target[Literal[{choices}]]\n"
+        )
+        sources = [
+            "  - {name: table, path: table.jsonl, key: id, mode: snapshot}",
+            "  - {name: log, path: log.jsonl}",
+            *(["  - {name: visiting, path: visiting.jsonl, key: id}"] if self.visits else []),
+        ]
+        settings = [f"{name}: {value}" for name, value in self.settings.items()]
+        lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings]
+        (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
+        for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
+            (self.folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+
+    def rows(self) -> list[Row]:
+        """The rows that a curate would find now."""
+        return [*self.table.values(), *self.log, *(self.visiting.values() if self.visits else [])]
+
+    def edit(self, edits: list[Edit]) -> None:
+        """Change the rows of the sources."""
+        for name, *what in edits:
+            match name, what:
+                case "put", [key, text, label]:
+                    self.table[key] = _row(key, text, label)
+                case "relabel", [pick, label]:
+                    self._pick(pick)["topic"] = label
+                case "touch", [pick]:
+                    self._pick(pick)["seen"] += 1
+                case "delete", [pick] if len(self.table) > 1:
+                    del self.table[self._pick(pick)["id"]]
+                case "copy", [pick, tail, label]:
+                    row = self._pick(pick)
+                    topic = row["topic"] if label == "same" else label
+                    self.log.append({"question": f"{row['question']}{tail}", "topic": topic})
+                case "visit", [key, text, label]:
+                    self.visiting[key] = _row(key, text, label)
+        self.write()
+
+    def _pick(self, pick: int) -> Row:
+        return list(self.table.values())[pick % len(self.table)]
+
+    def change(self, **what: Any) -> None:
+        """Change the task or dataset.yaml."""
+        for name, value in what.items():
+            self.edited |= getattr(self, name) != value
+            setattr(self, name, value)
+        self.write()
+
+    # --- verbs ------------------------------------------------------------------------------------
+    def curate(self, *, rejudge: bool = False) -> Curated:
+        result = curate(self.desk.context, Inline(), rejudge=rejudge)
+        self.read, self.edited = self.rows(), False
+        return result
+
+    def collect(self) -> None:
+        collect(self.desk.context, Inline())
+        if not self.edited and self.read == self.rows():
+            self.check_answers()
+
+    def release(self) -> Released | None:
+        try:
+            return release(self.desk.context, Inline())
+        except ReleaseError as error:
+            reasons = {"was never curated": self.read is None, "was changed since": self.edited}
+            reasons["is accepted yet"] = self.read is not None and not self.of_fate(Fate.ACCEPTED)
+            assert any(text in str(error) for text, holds in reasons.items() if holds), error
+        return None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.desk.context.store.snapshot().at_last_commit()
+
+    def decisions(self) -> list[Decision]:
+        return list(from_frame(self.snapshot.current_decisions().collect()))
+
+    def of_fate(self, fate: Fate) -> list[Decision]:
+        return [decision for decision in self.decisions() if decision.fate is fate]
+
+    # --- people -----------------------------------------------------------------------------------
+    def say(self, said: list[Saying]) -> None:
+        """Answer, skip, reconsider and take back in Label Studio."""
+        task = self.desk.context.dataset.task
+        for name, pick, *what in said:
+            tasks, answers = sorted(self.studio.tasks), sorted(self.studio.annotations)
+            match name, what:
+                case "answer", ["unusable" | "unsure" as verdict, user] if tasks:
+                    self.desk.submit(tasks[pick % len(tasks)], verdict_result(task, Verdict(verdict)), user)
+                case "answer" | "skip", [topic, user] if tasks:
+                    self.desk.submit(tasks[pick % len(tasks)], self.desk.result(topic), user, name == "skip")
+                case "reconsider", [topic] if answers:
+                    self.desk.edit(answers[pick % len(answers)], topic)
+                case "take back", [] if answers:
+                    self.desk.delete(f"annotations/{answers[pick % len(answers)]}")
+                case "delete the task", [] if tasks:
+                    self.desk.delete(f"tasks/{tasks[pick % len(tasks)]}")
+
+    # --- laws -------------------------------------------------------------------------------------
+    def check(self) -> None:
+        """Every law that can be broken by what was done."""
+        self.check_questions()
+        if self.read is None:
+            return
+        self.check_numbers()
+        self.check_people()
+        self.check_versions()
+
+    def check_numbers(self) -> None:
+        """Every record has one fate, none is lost or doubled, and the numbers say so."""
+        status = read_status(self.desk.context)
+        assert status.funnel().adds_up(), status
+        decisions = self.decisions()
+        counts = Counter(decision.fate.value for decision in decisions)
+        assert {fate: getattr(status, fate) for fate in counts} == dict(counts)
+        assert len({decision.record_id for decision in decisions}) == len(decisions) == status.funnel().current
+        assert len(decisions) == len(self.read or [])
+        by_id = {decision.record_id: decision for decision in decisions}
+        for decision in decisions:
+            assert decision.reasons
+            if decision.fate is Fate.DUPLICATE:
+                assert by_id[decision.duplicate_of].fate is not Fate.DUPLICATE
+
+    def check_people(self) -> None:
+        """What a person confirmed is never silently rejected for what another said."""
+        for decision in self.decisions():
+            codes = {reason.code for reason in decision.reasons}
+            assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.REVIEWER in codes), decision
+
+    def check_answers(self) -> None:
+        """Right after a collect, whatever was said about a record's present question is what counts."""
+        task = self.desk.context.dataset.task
+        said = {self.studio.tasks[row["task"]]["data"]["push_key"]: row for row in self._valid_answers()}
+        for decision in self.decisions():
+            if (row := said.get(question_key(decision, task))) is None:
+                continue
+            answer = read_result(task, row["result"], was_cancelled=False)
+            match answer.verdict:
+                case Verdict.LABELED:
+                    assert (decision.label_source, decision.targets) == (LabelSource.HUMAN, answer.targets)
+                case Verdict.UNUSABLE:
+                    assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
+                case Verdict.UNSURE:
+                    assert decision.fate is not Fate.ACCEPTED
+
+    def _valid_answers(self) -> list[Row]:
+        """The answers that could decide, the oldest first."""
+        task = self.desk.context.dataset.task
+        rows = sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"]))
+        given = [row for row in rows if not row["was_cancelled"]]
+        return [row for row in given if read_result(task, row["result"], was_cancelled=False).verdict in DECISIVE]
+
+    def check_questions(self) -> None:
+        """No question is asked twice, nor sent again while it is there."""
+        live = Counter(task["data"]["push_key"] for task in self.studio.tasks.values())
+        assert all(count == 1 for count in live.values())
+        for key, sent in self.studio.imported.items():
+            assert sent - self.studio.deleted[key] <= 1
+
+    def check_versions(self) -> None:
+        """Published bytes are as they were, no row ever moves, and nothing alike lies in two splits."""
+        releases = self.desk.context.store.releases
+        where: defaultdict[str, set[str]] = defaultdict(set)
+        for manifest in list_versions(releases):
+            folder = releases / manifest.version
+            assert not verify(folder).problems
+            groups: defaultdict[str, set[str]] = defaultdict(set)
+            for split, file in manifest.splits.items():
+                for row in pl.read_parquet(folder / file.file).iter_rows(named=True):
+                    where[row["id"]].add(split)
+                    where[match_key(row["fields"]["question"])].add(split)
+                    groups[row["group"]].add(split)
+            assert all(len(splits) == 1 for splits in groups.values())
+        assert {name: splits for name, splits in where.items() if len(splits) > 1} == {}
+
+
+class Lives(RuleBasedStateMachine):
+    """Lets hypothesis choose what happens next in a life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self.life = Life(Path(self._folder.name))
+
+    def teardown(self) -> None:
+        self.life.close()
+        self._folder.cleanup()
+
+    @initialize(rows=st.lists(st.tuples(texts, labels), min_size=4, max_size=12))
+    def begin(self, rows: list[tuple[str, str | None]]) -> None:
+        self.life.edit([("put", key, text, label) for key, (text, label) in enumerate(rows)])
+
+    # --- the sources and the file -----------------------------------------------------------------
+    @rule(edits=st.lists(edits, min_size=1, max_size=5))
+    def edit(self, edits: list[Edit]) -> None:
+        self.life.edit(edits)
+
+    @rule()
+    def yank_or_return_a_source(self) -> None:
+        self.life.change(visits=not self.life.visits)
+
+    @rule()
+    def change_the_choices(self) -> None:
+        several = len(self.life.choices) > len(CHOICES)
+        self.life.change(choices=list(CHOICES) if several else [*CHOICES, "other"])
+
+    @rule(setting=st.sampled_from(SETTINGS))
+    def change_a_setting(self, setting: tuple[str, str]) -> None:
+        self.life.change(settings=self.life.settings | dict([setting]))
+
+    # --- people -----------------------------------------------------------------------------------
+    @rule(said=st.lists(sayings, min_size=1, max_size=8))
+    @precondition(lambda self: self.life.studio.tasks)
+    def say(self, said: list[Saying]) -> None:
+        self.life.say(said)
+
+    # --- the verbs --------------------------------------------------------------------------------
+    @rule(rejudge=st.booleans())
+    def curate(self, rejudge: bool) -> None:
+        self.life.curate(rejudge=rejudge)
+
+    @rule()
+    @precondition(lambda self: self.life.read is not None)
+    def collect(self) -> None:
+        self.life.collect()
+
+    @rule()
+    @precondition(lambda self: self.life.read is not None)
+    def release(self) -> None:
+        self.life.release()
+
+    @rule(edits=st.lists(edits, max_size=4), said=st.lists(sayings, min_size=1, max_size=8))
+    def live_a_day(self, edits: list[Edit], said: list[Saying]) -> None:
+        """New rows, questions, answers, a version."""
+        self.life.edit(edits)
+        self.life.curate()
+        self.life.check()
+        self.life.say(said)
+        self.life.collect()
+        self.life.check()
+        self.life.release()
+
+    @rule()
+    @precondition(lambda self: self.life.read is not None)
+    def curate_again(self) -> None:
+        """The same rows and answers once more decide nothing and ask nobody."""
+        self.life.curate()
+        asked = dict(self.life.studio.imported)
+        again = self.life.curate()
+        assert (again.decided, again.added, again.withdrawn, again.review.sent, again.review.withdrawn) == (0,) * 5
+        assert asked == dict(self.life.studio.imported)
+
+    @rule()
+    @precondition(lambda self: self.life.read is not None and not self.life.edited)
+    def release_twice(self) -> None:
+        if first := self.life.release():
+            again = self.life.release()
+            assert again is not None and (again.version, again.created) == (first.version, False)
+
+    @rule(pick=picks)
+    @precondition(lambda self: self.life.read)
+    def look(self, pick: int) -> None:
+        """Report and explain work at any time."""
+        write_report(self.life.desk.context)
+        snapshot = self.life.snapshot
+        ids = snapshot.latest_records().select("record_id").collect().to_series().sort().to_list()
+        context = self.life.desk.context
+        story = explain(snapshot, ids[pick % len(ids)], context.store.releases, context.dataset)
+        assert story.revisions
+
+    @invariant()
+    def laws(self) -> None:
+        self.life.check()
