@@ -90,7 +90,7 @@ def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     disputed = (pl.col("fate") == Fate.REVIEW.value) & (pl.col("routed") == Routed.ADJUDICATE.value)
     decisions = list(from_frame(snapshot.current_decisions().filter(disputed).collect()))
     ids = [decision.record_id for decision in decisions]
-    pushes = snapshot.scan(Table.PUSHES).filter(pl.col("record_id").is_in(ids)).sort("pushed_at")
+    pushes = snapshot.tasks().filter(pl.col("record_id").is_in(ids))
     # A question whose task was deleted was sent again: the last one is there. An answer about an earlier revision
     # with the same text was given to that one's question.
     tasks: dict[str, tuple[int, int]] = {}
@@ -131,7 +131,7 @@ class Waiting:
 
 def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
     """Count the open questions."""
-    sent = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
+    sent = set(snapshot.tasks().select("push_key").collect().to_series())
     rows = open_decisions(snapshot)
     # As long as nothing was sent, the questions themselves need not be read.
     asked = (rows if sent else rows.select("routed")).collect()

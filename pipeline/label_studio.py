@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
@@ -44,6 +45,7 @@ _CLOCK_TOLERANCE = timedelta(seconds=2)
 _PAUSE = 0.2
 _TIMEOUT = 600.0
 _REFUSALS = (400, 413, 422)
+_NOT_FOUND = 404
 _TITLE_LENGTHS = (3, 50)
 _SETTINGS: dict[str, Any] = {
     # The form shows the instruction; a dialog with it before the first task would swallow the hotkeys.
@@ -56,6 +58,16 @@ _SETTINGS: dict[str, Any] = {
 }
 # The list filters the nested annotations too; without it a page takes six times as long.
 _ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
+
+
+class _State(Enum):
+    """How a question stands on the server."""
+
+    GONE = "gone"
+    """Its task was deleted; the id may be another's by now."""
+    IDLE = "idle"
+    WORKED_ON = "worked_on"
+    """There are annotations or drafts."""
 
 
 class LabelStudio:
@@ -192,7 +204,8 @@ class LabelStudio:
             on_batch({key: report.task_ids[key] for key in keys if key in report.task_ids})
         if lost_answers:
             # The request behind a lost answer may have ended after its repetition, and then both count.
-            kept = {key: task for key, task in self.reconcile(project).items() if key in by_key}
+            left = self.reconcile(self.asked(project))
+            kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
             report.task_ids |= kept
             on_batch(kept)
         return report
@@ -253,36 +266,57 @@ class LabelStudio:
                 found.setdefault(task.data[PUSH_KEY], task.id)
         return found
 
-    def reconcile(self, project: int) -> dict[str, int]:
-        """Delete tasks that ask a question a second time, and return what stays of each such push key.
+    def asked(self, project: int) -> dict[int, str]:
+        """The push keys of all tasks of a project by their ids; empty where a task is somebody else's.
+
+        What was noted or pulled before and is not here was deleted. Only the two together name a task:
+        on SQLite, the server gives the id of a deleted newest task to the next one.
+        """
+        return {task.id: _key(task) for task in self._tasks(project, "id,data")}
+
+    def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
+        """Delete tasks that ask a question a second time, and return those that are left.
 
         A task with annotations or drafts is never deleted; among the others the lowest id stays.
+
+        Args:
+            asked: push keys by task id, as ``asked`` tells them.
         """
         same: dict[str, list[int]] = {}
-        for task in self._tasks(project, "id,data"):
-            if key := task.data.get(PUSH_KEY):
-                same.setdefault(key, []).append(task.id)
-        kept: dict[str, int] = {}
+        for task, key in sorted(asked.items()):
+            same.setdefault(key, []).append(task)
+        surplus: dict[int, str] = {}
         with self._explained("cannot remove duplicate tasks"):
             for key, ids in same.items():
-                if len(ids) > 1:
-                    worked_on = [task for task in ids if self._is_worked_on(task)]
-                    kept[key] = min(worked_on or ids)
-                    for task in set(ids) - {kept[key], *worked_on}:
-                        self._sdk.tasks.delete(id=str(task))
-        return kept
+                if key and len(ids) > 1:
+                    states = {task: self._state(task, key) for task in ids}
+                    idle = [task for task in ids if states[task] is _State.IDLE]
+                    surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
+        self.withdraw(surplus)
+        return {task: key for task, key in asked.items() if task not in surplus}
 
-    def withdraw(self, tasks: Sequence[int]) -> int:
-        """Delete those of the tasks that have neither annotations nor drafts, and return how many these were."""
+    def withdraw(self, tasks: dict[int, str]) -> int:
+        """Delete those tasks that carry their push key and have neither annotations nor drafts; count them."""
+        withdrawn = 0
         with self._explained("cannot take tasks back"):
-            idle = [task for task in tasks if not self._is_worked_on(task)]
-            for task in idle:
-                self._sdk.tasks.delete(id=str(task))
-        return len(idle)
+            for task, key in tasks.items():
+                if self._state(task, key) is _State.IDLE:
+                    self._sdk.tasks.delete(id=str(task))
+                    withdrawn += 1
+        return withdrawn
 
-    def _is_worked_on(self, task: int) -> bool:
-        full = self._sdk.tasks.get(id=str(task))
-        return bool(full.annotations or full.drafts)
+    def _state(self, task: int, key: str) -> _State:
+        from label_studio_sdk.core.api_error import ApiError
+
+        try:
+            full = self._sdk.tasks.get(id=str(task))
+        except ApiError as error:
+            if error.status_code == _NOT_FOUND:
+                return _State.GONE
+            raise
+        if _key(full) != key:
+            return _State.GONE
+        return _State.WORKED_ON if full.annotations or full.drafts else _State.IDLE
 
     # --- pull ---------------------------------------------------------------------------------
     def pull(self, project: int, since: datetime | None) -> Pull:
@@ -291,7 +325,7 @@ class LabelStudio:
         All, too, where the watermark lies in the server's future.
 
         Tasks without a push key are somebody else's and are left out. Deleted tasks are not seen here,
-        see ``task_ids``.
+        see ``asked``.
         """
         changed = []
         now = self._clock
@@ -312,10 +346,6 @@ class LabelStudio:
                 tasks.append(PulledTask(task_id=task.id, push_key=key, record_id=record_id, annotations=annotations))
         # A single time in the future would hide all that comes until then.
         return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
-
-    def task_ids(self, project: int) -> set[int]:
-        """The ids of all tasks of a project: what was pulled before and is not here was deleted."""
-        return {task.id for task in self._tasks(project, "id")}
 
     # --- answers by program -------------------------------------------------------------------
     def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
@@ -403,6 +433,11 @@ class LabelStudio:
 
 def _filter(name: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
     return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
+
+
+def _key(task: Any) -> str:
+    """The push key of a task; empty where it is somebody else's."""
+    return str((task.data or {}).get(PUSH_KEY) or "")
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -31,6 +31,10 @@ _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
 
 
+_TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
+"""What names a task: an id may be given away again."""
+
+
 @dataclass(frozen=True)
 class Connection:
     """Where the questions of a dataset go."""
@@ -142,9 +146,10 @@ def push_questions(
             instruction=dataset.task.task_instruction(),
         )
         server = client.identity(project)
-        there = client.task_ids(project)
-        withdrawn = client.withdraw(_outdated(snapshot, server, there, by_key.keys()))
-        known = _pushed_keys(snapshot, server, there)
+        there = client.reconcile(client.asked(project))
+        standing = _standing(snapshot, server, there)
+        withdrawn = client.withdraw(_outdated(snapshot, standing, by_key.keys()))
+        known = set(standing["push_key"])
         todo = {key: decision for key, decision in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
@@ -164,21 +169,24 @@ def push_questions(
     )
 
 
-def _pushed_keys(snapshot: Snapshot, server: str, there: set[int]) -> set[str]:
-    """The questions that were sent and are still there; one whose task was deleted is asked again."""
-    standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
-    return set(snapshot.scan(Table.PUSHES).filter(standing).select("push_key").collect().to_series())
+def _standing(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
+    """Task and push key of the questions that were sent and are still there; others are asked again.
+
+    Both must agree: the server may have given the id of a deleted task to another one.
+    """
+    found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
+    sent = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
+    return sent.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
 
 
-def _outdated(snapshot: Snapshot, server: str, there: set[int], open_keys: Collection[str]) -> list[int]:
-    """The tasks whose question is none any more, as far as nobody has answered them.
+def _outdated(snapshot: Snapshot, standing: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
+    """The tasks whose question is none any more, as far as nobody has answered them, with their push keys.
 
     Their row has changed or gone, or what spoke against it has. Should the question come back, it is sent again.
     """
-    standing = (pl.col("server") == server) & pl.col("task_id").is_in(there)
-    answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key")
-    tasks = snapshot.scan(Table.PUSHES).filter(standing & ~pl.col("push_key").is_in(list(open_keys)))
-    return tasks.join(answered, on="push_key", how="anti").select("task_id").unique().collect().to_series().to_list()
+    answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key").collect()
+    closed = standing.filter(~pl.col("push_key").is_in(list(open_keys)))
+    return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
 
 def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:
@@ -230,7 +238,7 @@ def pull_annotations(
         server = client.identity(project)
         start = datetime.fromisoformat(since[server]) if server in since else None
         pull = client.pull(project, start)
-        task_ids = client.task_ids(project)
+        there = client.asked(project)
     on_tasks(len(pull.tasks))
     snapshot = store.snapshot()
     inputs = _inputs_by_question(snapshot, dataset.task, pull.tasks)
@@ -238,8 +246,8 @@ def pull_annotations(
         item for task in pull.tasks for item in _annotations(task, dataset, server, project, inputs.get(task.push_key))
     ]
     known = snapshot.latest_annotations().filter(pl.col("server") == server).collect()
-    gone = _tombstones(known, pull.tasks, task_ids).with_columns(run=pl.lit(run))
-    same = ["server", "annotation_id", "updated_at", "deleted"]
+    gone = _tombstones(known, pull.tasks, there).with_columns(run=pl.lit(run))
+    same = ["server", "annotation_id", "push_key", "updated_at", "deleted"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)
     return Pulled(project, server, fresh.height, pull.watermark or start)
@@ -289,10 +297,13 @@ def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
 
 
-def _tombstones(known: pl.DataFrame, pulled: list[PulledTask], task_ids: set[int]) -> pl.DataFrame:
+def _tombstones(known: pl.DataFrame, pulled: list[PulledTask], there: dict[int, str]) -> pl.DataFrame:
     """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
-    standing = {item.annotation_id for task in pulled for item in task.annotations}
+    standing = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
+    seen = pl.DataFrame(standing, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
     looked_at = {task.task_id for task in pulled}
-    lost = pl.col("task_id").is_in(looked_at) & ~pl.col("annotation_id").is_in(standing)
-    vanished = ~pl.col("task_id").is_in(task_ids)
-    return known.filter(~pl.col("deleted") & (lost | vanished)).with_columns(deleted=pl.lit(True))
+    now = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
+    kept = known.filter(~pl.col("deleted"))
+    lost = kept.filter(pl.col("task_id").is_in(looked_at)).join(seen, on=seen.columns, how="anti")
+    vanished = kept.filter(~pl.col("task_id").is_in(looked_at)).join(now, on=list(_TASK), how="anti")
+    return pl.concat([lost, vanished]).with_columns(deleted=pl.lit(True))

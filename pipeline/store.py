@@ -359,8 +359,12 @@ class Snapshot:
         return (
             self.scan(Table.ANNOTATIONS)
             .sort("run", "updated_at", "deleted")
-            .unique(["server", "annotation_id"], keep="last", maintain_order=True)
+            .unique(["server", "annotation_id", "push_key"], keep="last", maintain_order=True)
         )
+
+    def tasks(self) -> pl.LazyFrame:
+        """The last question that was noted under every task id: on SQLite, Label Studio gives ids away again."""
+        return self.scan(Table.PUSHES).sort("pushed_at").unique(["server", "task_id"], keep="last", maintain_order=True)
 
     def splits(self) -> pl.LazyFrame:
         """The split of every record that ever had one: the first that was written stays."""

@@ -181,7 +181,7 @@ def test_a_push_sends_what_is_missing_and_reports_every_task(client: LabelStudio
     assert (second.pushed, second.already_there) == (1, 2)
     assert noted == [second.task_ids]
     assert first.task_ids.items() <= second.task_ids.items()
-    assert set(second.task_ids.values()) == client.task_ids(project)
+    assert set(second.task_ids.values()) == set(client.asked(project))
     assert keys_on_server(client, project) == ["a", "b", "c"]
 
 
@@ -209,7 +209,7 @@ def test_an_import_that_ends_after_its_repetition_counts_once(label_studio: Loca
         report = client.push(project, clauses("a", "b"), noted.append)
         assert proxy.imports == 2
         assert keys_on_server(client, project) == ["a", "b"]
-        assert set(report.task_ids.values()) == client.task_ids(project)
+        assert set(report.task_ids.values()) == set(client.asked(project))
         assert noted[-1] == report.task_ids
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_refuses_everything_ends_the_push(label_studio: LocalStudi
     with through_a_proxy(label_studio, lambda body: 400) as (client, _):
         with pytest.raises(LabelStudioError, match="refuses more than 50 tasks, the last one with: out of order"):
             client.push(project, clauses(*(str(number) for number in range(60))), nothing)
-        assert client.task_ids(project) == set()
+        assert set(client.asked(project)) == set()
 
 
 def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
@@ -282,14 +282,18 @@ def test_reconciling_deletes_repeated_questions_but_no_work(
         client.annotate(task_id, *kinds("term"), user=user)
     draft = {"result": kinds("renewal")[0], "lead_time": 1}
     api.post(f"/api/tasks/{ids['drafted'][2]}/drafts", json=draft).raise_for_status()
-    kept = client.reconcile(project)
-    assert kept == {
-        "idle": ids["idle"][0],
-        "labeled": ids["labeled"][1],
-        "drafted": ids["drafted"][2],
-        "both": ids["both"][1],
-    }
-    assert client.task_ids(project) == {*kept.values(), ids["both"][2]}
+    kept = client.reconcile(client.asked(project))
+    assert (
+        kept
+        == client.asked(project)
+        == {
+            ids["idle"][0]: "idle",
+            ids["labeled"][1]: "labeled",
+            ids["drafted"][2]: "drafted",
+            ids["both"][1]: "both",
+            ids["both"][2]: "both",
+        }
+    )
     assert client.push(project, clauses("idle"), nothing).task_ids == {"idle": ids["idle"][0]}
 
 
@@ -359,7 +363,7 @@ def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, p
 def test_deleted_tasks_are_missing_from_the_ids(client: LabelStudio, project: int, api: httpx.Client) -> None:
     ids = client.push(project, clauses("a", "b"), nothing).task_ids
     api.delete(f"/api/tasks/{ids['a']}/").raise_for_status()
-    assert client.task_ids(project) == {ids["b"]}
+    assert set(client.asked(project)) == {ids["b"]}
 
 
 def test_tasks_of_others_are_left_out(client: LabelStudio, project: int, api: httpx.Client) -> None:
@@ -367,8 +371,9 @@ def test_tasks_of_others_are_left_out(client: LabelStudio, project: int, api: ht
     theirs = [{"data": {"clause": "…", "why": "…"}}]
     api.post(f"/api/projects/{project}/import", json=theirs).raise_for_status()
     assert keys_on_server(client, project) == ["ours"]
-    assert client.reconcile(project) == {}
-    assert len(client.task_ids(project)) == 2
+    asked = client.asked(project)
+    assert client.reconcile(asked) == asked
+    assert sorted(asked.values()) == ["", "ours"]
 
 
 def test_odd_values_survive_the_real_server(client: LabelStudio, label_studio: LocalStudio) -> None:
