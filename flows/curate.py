@@ -124,8 +124,9 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
                 context.dataset.folder,
                 run.id,
                 _expecting(engine, context.dataset, advance),
+                engine.progress.say,
             )
-            evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id)
+            evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id, engine.progress.say)
         decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
         review = _review(context, engine, run.id) if push else _waiting(context)
         store.clear_work()

@@ -1,6 +1,6 @@
 """Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from schemas.task import Role, Task
 _TRAIN = "train"
 
 
-def read_evaluation_sets(store: Store, dataset: LoadedDataset, run: str) -> str:
-    """Read all evaluation sets and keep their rows.
+def read_evaluation_sets(
+    store: Store, dataset: LoadedDataset, run: str, say: Callable[[str], None] = lambda text: None
+) -> str:
+    """Read all evaluation sets and keep their rows; what is waited for is told to ``say``.
 
     Returns:
         What their rows are kept under; empty where no set is named.
@@ -39,7 +41,7 @@ def read_evaluation_sets(store: Store, dataset: LoadedDataset, run: str) -> str:
     if not sets:
         return ""
     work = store.work(run)
-    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, work)]
+    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, work, say)]
     digest = stable_hash(*(part for row in rows for part in row))
     schema = dict.fromkeys(("name", "place", "text", "answer"), pl.String)
     frame = pl.DataFrame(rows, schema=schema, orient="row")
@@ -56,7 +58,11 @@ def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
 
 
 def evaluation_texts(
-    one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path
+    one: EvaluationSet,
+    store: Store,
+    dataset: LoadedDataset,
+    work: Path,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, str, str]]:
     """The place, the inputs and the written answer ("" without one) of every row of a set.
 
@@ -69,7 +75,7 @@ def evaluation_texts(
     targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
     defaults = _defaults(dataset.task)
     read = False
-    for place, row in _rows(one, store, dataset, work):
+    for place, row in _rows(one, store, dataset, work, say):
         read = True
         values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
         present = {name: value for name, value in values.items() if value not in (None, "")}
@@ -95,12 +101,14 @@ def _defaults(task: type[Task]) -> dict[str, Any]:
     return {name: to_jsonable_python(value) for name, value in found.items()}
 
 
-def _rows(one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path, say: Callable[[str], None]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if one.release is not None:
         yield from _released_rows(one.release, one.splits, store)
         return
     source = Source(name=one.name, path=str(one.path), format=one.format)
-    for file in source_files(source, dataset.folder, work):
+    for file in source_files(source, dataset.folder, work, say):
         shown = shown_file(file, dataset.folder, source)
         for raw in read_rows(file, one.format):
             if raw.row is None:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import polars as pl
 
+from pipeline.download import fetch, host, is_url
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.store import Store, write_work
@@ -28,7 +28,6 @@ from schemas.record import ID_BYTES, stable_hash
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
 """Raw bytes that are held in memory at once, apart from the longest row's."""
-_DOWNLOAD_TIMEOUT_S = 60.0
 _EXACT_BELOW = 2**53
 """Smaller whole numbers are the same as floats."""
 _TYPES = tuple(f"{kind.__name__}:" for kind in (bool, int, float, list, dict, str))
@@ -60,6 +59,7 @@ def ingest(
     folder: Path,
     run: str,
     on_rows: Callable[[int], None] = lambda rows: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Ingested:
     """Read every source once, then append all that is new in one atomic commit.
 
@@ -69,6 +69,7 @@ def ingest(
         folder: where the dataset.yaml lies.
         run: becomes the records' ``batch``; a repeat with the same run adds nothing.
         on_rows: told how many more rows were read.
+        say: told what is waited for.
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
@@ -79,7 +80,7 @@ def ingest(
     found = {source.name: _Found() for source in sources}
     lines = 0
     for source in sources:
-        files = source_files(source, folder, work)
+        files = source_files(source, folder, work, say)
         for frame in _frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
             write_work(frame, chunks[-1])
@@ -107,14 +108,17 @@ def ingest(
     return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()))
 
 
-def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
+def source_files(
+    source: Source, folder: Path, work: Path, say: Callable[[str], None] = lambda text: None
+) -> list[Path]:
     """The files of a source in a stable order; a URL is fetched into ``work`` first.
 
     Raises:
         SourceError: nothing matches, or the URL cannot be fetched.
     """
-    if _is_url(source):
-        return [_fetch(source, work)]
+    if is_url(source):
+        say(f"fetching source '{source.name}' from {host(source)}")
+        return [fetch(source, work)]
     path = folder / source.path
     if path.is_file():
         # Before anything else: a file may well be called data[1].jsonl.
@@ -127,33 +131,6 @@ def source_files(source: Source, folder: Path, work: Path) -> list[Path]:
         return files
     what = "is a folder; write a glob such as folder/*.jsonl" if path.is_dir() else "does not exist; correct its path"
     raise SourceError(f"source '{source.name}': {path} {what}")
-
-
-def _is_url(source: Source) -> bool:
-    return source.path.startswith(("http://", "https://"))
-
-
-def _fetch(source: Source, work: Path) -> Path:
-    try:
-        # The endings say what the format is; the rest of the name may be anything.
-        endings = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
-        target = work / f"download-{stable_hash(source.name)}{endings}"
-        with httpx.stream("GET", source.path, follow_redirects=True, timeout=_DOWNLOAD_TIMEOUT_S) as response:
-            response.raise_for_status()
-            with target.open("wb") as file:
-                for part in response.iter_bytes():
-                    file.write(part)
-    except httpx.HTTPStatusError as error:
-        answer = f"{error.response.status_code} {error.response.reason_phrase}"
-        raise SourceError(
-            f"source '{source.name}': {source.path} cannot be fetched, the server answers {answer}; correct its path"
-        ) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        problem = str(error) or type(error).__name__
-        raise SourceError(
-            f"source '{source.name}': {source.path} cannot be fetched ({problem}); correct its path or try again"
-        ) from error
-    return target
 
 
 @dataclass
@@ -235,7 +212,7 @@ def _read(source: Source, file: Path) -> Iterator[RawRow]:
         yield from read_rows(file, source.format)
     except SourceError as error:
         # A download has a name that nobody knows.
-        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if _is_url(source) else error
+        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if is_url(source) else error
         raise SourceError(f"source '{source.name}': {problem}") from error
 
 
@@ -271,7 +248,7 @@ def field_value(row: dict[str, Any], path: str) -> Any:
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:
     """How people call a file of a source: below the dataset.yaml, or by its URL."""
-    if _is_url(source):
+    if is_url(source):
         return source.path
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
 

@@ -1,5 +1,7 @@
-"""Servers on loopback that misbehave on purpose, for the tests of the connection to Label Studio."""
+"""Servers on loopback that misbehave on purpose, for the tests of the connections to Label Studio and to sources."""
 
+import itertools
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ import httpx
 
 from flows.studio import LocalStudio
 from pipeline.label_studio import LabelStudio
+from pipeline.patience import Patience
 
 Reply = tuple[int, dict[str, str], bytes]
 """Status, headers and body."""
@@ -103,3 +106,66 @@ def through_a_proxy(studio: LocalStudio, plan: Callable[[bytes], int | None]) ->
 def plan(*faults: int | None) -> Callable[[bytes], int | None]:
     left = iter(faults)
     return lambda body: next(left, None)
+
+
+# --- servers that keep us waiting -----------------------------------------------------------------
+HASTE = Patience(connect=0.5, answer=0.5, window=0.3, least_rate=1_000)
+gone = threading.Event()
+"""Never set: to wait for it is to pause."""
+OK = b"HTTP/1.1 200 OK\r\n"
+Talk = Callable[[socket.socket], None]
+
+
+@contextmanager
+def talking(talk: Talk) -> Iterator[str]:
+    """A server that does with every connection what a function says, until the client goes away."""
+
+    def attend() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            try:
+                talk(connection)
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=attend, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def drip(connection: socket.socket, text: bytes, pause: float = 0.02) -> None:
+    for byte in itertools.cycle(text):
+        connection.sendall(bytes([byte]))
+        gone.wait(pause)
+
+
+def mute(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def dripping_headers(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(OK)
+    drip(connection, b"x-more: y\r\n")
+
+
+def dripping_body(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(OK + b"content-length: 1000000\r\n\r\n")
+    drip(connection, b"{} ")
+
+
+def dripping_to_the_end(connection: socket.socket) -> None:
+    """Without a length, the end of the connection is the end of the answer."""
+    connection.recv(65536)
+    connection.sendall(OK + b"\r\n")
+    drip(connection, b"{} ")

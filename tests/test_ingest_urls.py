@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from ingest_home import Home
+from loopback import HASTE, Talk, dripping_body, dripping_headers, mute, serving, talking
 
+from pipeline import download
 from pipeline.errors import SourceError
+from pipeline.ingest import ingest
 from schemas.dataset import Format, Source
 
 
@@ -91,3 +94,47 @@ def test_a_server_that_is_not_there_is_one_line(home: Home, monkeypatch: pytest.
         assert str(caught.value).startswith(f"source 's': {address} cannot be fetched (")
         assert problem in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("talk", "problem"),
+    [
+        (mute, "no answer within 0.5 s"),
+        (dripping_headers, "no answer within 0.5 s"),
+        (dripping_body, "less than 1,000 bytes a second for 0.3 s"),
+    ],
+)
+def test_a_server_that_keeps_us_waiting_is_one_line(
+    home: Home, monkeypatch: pytest.MonkeyPatch, talk: Talk, problem: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "PATIENCE", HASTE)
+    with talking(talk) as url, pytest.raises(SourceError) as caught:
+        home.ingest(Source(name="s", path=f"{url}data.jsonl"))
+    assert str(caught.value) == (
+        f"source 's': {url}data.jsonl cannot be fetched ({problem}); correct its path or try again"
+    )
+
+
+def test_what_is_fetched_is_said_without_what_the_url_holds(home: Home, server: str) -> None:
+    said: list[str] = []
+    secret = server.replace("http://", "http://user:password@")
+    ingest(home.store, [Source(name="s", path=f"{secret}/data.jsonl?token=x")], home.folder, "r", say=said.append)
+    assert said == [f"fetching source 's' from {server.removeprefix('http://')}"]
+
+
+def test_an_answer_that_cannot_be_unpacked_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with (
+        serving(lambda *_: (200, {"content-encoding": "gzip"}, b"no gzip")) as server,
+        pytest.raises(SourceError, match=r"data\.jsonl cannot be fetched \(Error -3 while decompressing data"),
+    ):
+        home.ingest(Source(name="s", path=f"{server.url}/data.jsonl"))
+
+
+@pytest.mark.parametrize("status", [204, 304, 503])
+def test_an_answer_without_a_file_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda *_: (status, {}, b"")) as server, pytest.raises(SourceError) as caught:
+        home.ingest(Source(name="s", path=f"{server.url}/data.jsonl"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,139 @@
+"""Bounds how long a server may keep us waiting: until we are connected, until it answers, and at which least rate.
+
+A timeout of a single read is no bound: a server that sends a byte now and then never meets it.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one request may take, in seconds."""
+
+    connect: float = 10.0
+    answer: float = 60.0
+    """Until the answer begins, sending the request and following redirections included."""
+    window: float = 60.0
+    """Within each such time ``least_rate`` must be reached, until the answer ends."""
+    least_rate: int = 1_000
+    """Bytes a second: large answers may take as long as they like, as long as they come."""
+
+
+class TooSlow(httpx.TimeoutException):
+    """The server used up our patience."""
+
+
+class Answer:
+    """An answer whose body is still to come."""
+
+    def __init__(self, response: httpx.Response, watch: "_Watch", patience: Patience) -> None:
+        self.status = response.status_code
+        self.reason = response.reason_phrase
+        self.headers = response.headers
+        self._response, self._watch, self._patience = response, watch, patience
+
+    def parts(self) -> Iterator[bytes]:
+        """The body, decompressed, as it comes."""
+        window, rate = self._patience.window, self._patience.least_rate
+        too_slow = f"less than {rate:,} bytes a second for {window:g} s"
+        self._watch.allow(window, too_slow)
+        counted = 0
+        for part in self._response.iter_bytes():
+            yield part
+            if self._response.num_bytes_downloaded - counted >= rate * window:
+                counted = self._response.num_bytes_downloaded
+                self._watch.allow(window, too_slow)
+        if self._watch.expired:
+            # What ends with its connection looks complete.
+            raise TooSlow(too_slow)
+
+
+class Patient:
+    """A client whose requests end in time, one at a time; options are those of ``httpx.Client``."""
+
+    def __init__(self, transport: httpx.BaseTransport | None = None, **options: Any) -> None:
+        self._client = httpx.Client(transport=transport, **options)
+        self._streams: list[Any] = []
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    @contextmanager
+    def stream(self, method: str, url: str, patience: Patience, **request: Any) -> Iterator[Answer]:
+        """Send a request; its answer is to be read while the context is open.
+
+        Raises:
+            TooSlow: no answer in time, or it comes too slowly.
+            httpx.HTTPError, httpx.InvalidURL: nobody answers, the connection breaks, or the URL is none.
+        """
+        connect = min(patience.connect, patience.answer)
+        # Only a connection that the watch does not reach is left to the client's own timeout.
+        timeout = httpx.Timeout(patience.answer + patience.window, connect=connect)
+        built = self._client.build_request(method, url, timeout=timeout, extensions={"trace": self._trace}, **request)
+        with _Watch(patience.answer, f"no answer within {patience.answer:g} s", self._shut) as watch:
+            try:
+                response = self._client.send(built, stream=True)
+                with contextlib.closing(response):
+                    yield Answer(response, watch, patience)
+            except httpx.ConnectTimeout as error:
+                raise TooSlow(f"no connection within {connect:g} s") from error
+            except httpx.HTTPError as error:
+                if watch.expired and not isinstance(error, TooSlow):
+                    raise TooSlow(watch.reason) from error
+                raise
+
+    def _trace(self, event: str, details: dict[str, Any]) -> None:
+        """Keep hold of every connection, also while there is no answer yet that would name it."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._streams = [stream for stream in self._streams if _is_open(stream)] + [details["return_value"]]
+
+    def _shut(self) -> None:
+        """End the present request, wherever it hangs."""
+        for stream in filter(_is_open, self._streams):
+            with contextlib.suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+def _is_open(stream: Any) -> bool:
+    return bool(stream.get_extra_info("socket").fileno() >= 0)
+
+
+class _Watch:
+    """Calls a function once the time that was allowed is up."""
+
+    def __init__(self, seconds: float, reason: str, end: Callable[[], None]) -> None:
+        self.expired = False
+        self._end = end
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.allow(seconds, reason)
+
+    def allow(self, seconds: float, reason: str) -> None:
+        """Allow so much time from now on; the reason is what to say when it is up."""
+        self._until, self.reason = time.monotonic() + seconds, reason
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(self._until - time.monotonic()):
+            if time.monotonic() >= self._until:
+                self.expired = True
+                self._end()
+                return
