@@ -62,23 +62,28 @@ edits = st.one_of(
 Saying = tuple[Any, ...]
 users = st.sampled_from(["a@example.com", "b@example.com"])
 sayings = st.one_of(
-    st.tuples(st.just("answer"), picks, st.sampled_from([*CHOICES, "unusable", "unsure"]), users),
     st.tuples(st.just("answer"), picks, st.sampled_from(CHOICES), users),
+    st.tuples(st.just("answer"), picks, st.sampled_from([CHOICES[0], "unusable"]), users),
+    st.tuples(st.just("answer"), picks, st.sampled_from(["unusable", "unsure"]), users),
     st.tuples(st.just("skip"), picks, st.sampled_from(CHOICES), users),
     st.tuples(st.just("reconsider"), picks, st.sampled_from([*CHOICES, "nonsense"])),
-    st.tuples(st.just("take back"), picks),
-    st.tuples(st.just("delete the task"), picks),
+    st.tuples(st.sampled_from(["take back", "delete the task"]), picks),
 )
 """What people do: its name, and with what."""
-SETTINGS = [
-    ("on_conflict", "review"),
-    ("on_conflict", "any_of"),
-    ("review", "{budget: 2, audit: 0.0}"),
-    ("review", "{budget: 0.9, audit: 0.9}"),
-    ("review", "{budget: 0.5, audit: 0.3, unreviewed: hold}"),
-    ("split", "{group_by: [seen]}"),
-    ("split", "{}"),
+CHANGES: list[dict[str, Any]] = [
+    {"visits": True},
+    {"visits": False},
+    {"choices": [*CHOICES, "other"]},
+    {"choices": list(CHOICES)},
+    {"on_conflict": "review"},
+    {"on_conflict": "any_of"},
+    {"review": "{budget: 2, audit: 0.0}"},
+    {"review": "{budget: 0.9, audit: 0.9}"},
+    {"review": "{budget: 0.5, audit: 0.3, unreviewed: hold}"},
+    {"split": "{group_by: [seen]}"},
+    {"split": "{}"},
 ]
+"""Of the task and of dataset.yaml."""
 
 
 def _row(key: int, text: str, label: str | None) -> Row:
@@ -102,7 +107,9 @@ class Life:
         self.visiting: dict[int, Row] = {}
         self.visits = True
         self.choices = list(CHOICES)
-        self.settings: dict[str, str] = {"on_conflict": "review", "review": "{budget: 0.5, audit: 0.3}", "split": "{}"}
+        self.on_conflict = "any_of"
+        self.review = "{budget: 0.9, audit: 0.9}"
+        self.split = "{}"
         self.read: list[Row] | None = None
         """The rows of the last curate; None before the first one."""
         self.edited = False
@@ -126,7 +133,7 @@ class Life:
             "  - {name: log, path: log.jsonl}",
             *(["  - {name: visiting, path: visiting.jsonl, key: id}"] if self.visits else []),
         ]
-        settings = [f"{name}: {value}" for name, value in self.settings.items()]
+        settings = [f"{name}: {getattr(self, name)}" for name in ("on_conflict", "review", "split")]
         lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings]
         (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
         for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
@@ -313,18 +320,9 @@ class Lives(RuleBasedStateMachine):
     def edit(self, edits: list[Edit]) -> None:
         self.life.edit(edits)
 
-    @rule()
-    def yank_or_return_a_source(self) -> None:
-        self.life.change(visits=not self.life.visits)
-
-    @rule()
-    def change_the_choices(self) -> None:
-        several = len(self.life.choices) > len(CHOICES)
-        self.life.change(choices=list(CHOICES) if several else [*CHOICES, "other"])
-
-    @rule(setting=st.sampled_from(SETTINGS))
-    def change_a_setting(self, setting: tuple[str, str]) -> None:
-        self.life.change(settings=self.life.settings | dict([setting]))
+    @rule(change=st.sampled_from(CHANGES))
+    def change(self, change: dict[str, Any]) -> None:
+        self.life.change(**change)
 
     # --- people -----------------------------------------------------------------------------------
     @rule(said=st.lists(sayings, min_size=1, max_size=8))
@@ -347,16 +345,17 @@ class Lives(RuleBasedStateMachine):
     def release(self) -> None:
         self.life.release()
 
-    @rule(edits=st.lists(edits, max_size=4), said=st.lists(sayings, min_size=1, max_size=8))
-    def live_a_day(self, edits: list[Edit], said: list[Saying]) -> None:
+    @rule(days=st.lists(st.tuples(st.lists(edits, max_size=3), st.lists(sayings, max_size=8)), min_size=1, max_size=4))
+    def live_some_days(self, days: list[tuple[list[Edit], list[Saying]]]) -> None:
         """New rows, questions, answers, a version."""
-        self.life.edit(edits)
-        self.life.curate()
-        self.life.check()
-        self.life.say(said)
-        self.life.collect()
-        self.life.check()
-        self.life.release()
+        for rows, said in days:
+            self.life.edit(rows)
+            self.life.curate()
+            self.life.check()
+            self.life.say(said)
+            self.life.collect()
+            self.life.check()
+            self.life.release()
 
     @rule()
     @precondition(lambda self: self.life.read is not None)
