@@ -37,8 +37,8 @@ _SEED = 17
 
 
 def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
-    """Write the current records, with their stable ``order``, to Parquet shards for so many workers."""
-    records = snapshot.current_records().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
+    """Write the current records, by age and with it as ``order``, to Parquet shards for so many workers."""
+    records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
     current = records.select(RECORD_COLUMNS).collect()
     even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
     size = min(max(even, FEW_ROWS), SHARD_ROWS)
@@ -74,7 +74,8 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     """
     if task.task_kind() is not Kind.CLASSIFICATION:
         return _doubt_grounding(cases, task)
-    kept = [case for case in cases if is_kept(case)]
+    # In an order of their own: neither that of the lines nor the batches they came in move a doubt.
+    kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
     if all(case.judged for case in kept):
         return ""
     field = task.task_targets()[0].name

@@ -322,6 +322,16 @@ class Snapshot:
         """The newest revision of every record that was not withdrawn, in order of ingestion."""
         return self.latest_records().filter(~pl.col("withdrawn"))
 
+    def by_age(self) -> pl.LazyFrame:
+        """The same, those that came first at the front: by the batch that a record first came with, then by source as
+        dataset.yaml named them. Where a line stands in its source makes no difference.
+        """
+        ever = self.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
+        age = ever.group_by("record_id").agg(pl.col("batch").min().alias("since"))
+        turn = ever.group_by("source", pl.col("batch").alias("since")).agg(pl.col("position").min().alias("turn"))
+        aged = self.current_records().join(age, on="record_id").join(turn, on=["source", "since"])
+        return aged.sort("since", "turn", "record_id").drop("since", "turn")
+
     def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """All decisions of committed runs (of a verb), oldest first."""
         runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
