@@ -1,6 +1,7 @@
 """Answers whether a dataset.yaml would work: tries all that a first curate needs, and changes nothing."""
 
 import contextlib
+import functools
 import itertools
 import shutil
 import tempfile
@@ -17,10 +18,11 @@ from flows.context import Context
 from pipeline.errors import GoldleafError
 from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
-from pipeline.ingest import field_value, source_files
+from pipeline.ingest import source_files
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
+from pipeline.row_fields import Seen, field_value, misspelt, names_of, see, unmapped
 from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
@@ -28,7 +30,7 @@ from schemas.message import Speaker
 from schemas.task import Parsed, Role, Task
 
 _TRIED_ROWS = 200
-_SHOWN_COLUMNS = 20
+_TRIED = "row that was tried"
 _SHOWN_CHARACTERS = 400
 
 
@@ -114,6 +116,8 @@ class _Tried:
         if self.source.key and self.raw and not self._keys:
             detail = f"no row that was tried has '{self.source.key}'; correct `key:`, dots reach into objects; "
             yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
+        if self.raw and (problem := misspelt(self.source, self._seen, _TRIED)):
+            yield Finding(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
         folder = self.context.dataset.folder
@@ -163,14 +167,19 @@ class _Tried:
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
         yield self._problem
-        if self._lacks_field:
+        if note := unmapped(self.source, self._seen, self.context.dataset.task, _TRIED) if self.raw else "":
+            yield note
+        elif self._lacks_field:
             yield self._columns()
         yield self._doubled
 
+    @functools.cached_property
+    def _seen(self) -> Seen:
+        """Once all rows were tried."""
+        return see(self.raw, self.source, self.context.dataset.task)
+
     def _columns(self) -> str:
-        names = list(dict.fromkeys(name for row in self.raw for name in row))
-        more = ", …" if len(names) > _SHOWN_COLUMNS else ""
-        return f"the rows have the fields {', '.join(map(repr, names[:_SHOWN_COLUMNS]))}{more}"
+        return Seen(names=names_of(self.raw)).shown_names
 
 
 def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:

@@ -16,6 +16,7 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
+from pipeline.row_fields import misspelt, together, unmapped
 from pipeline.screen import screen
 from pipeline.store import Snapshot, write_work
 from pipeline.tables import Verb
@@ -175,7 +176,7 @@ class Assessed:
 
     path: Path
     note: str
-    """What people should know about the doubts; empty where there is nothing to say."""
+    """What people should know about the doubts and the fields, a line each; empty where there is nothing to say."""
     budget: int
     used: int
     beyond_budget: int
@@ -191,10 +192,11 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
         rejudge: doubt all labels anew, not only those that no run has judged.
 
     Raises:
-        ConfigError: no row has a field that splits are grouped by.
+        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
     """
     config, task = dataset.config, dataset.task
     _check_grouping(prepared, config)
+    _check_mapping(prepared, config)
     cases = build_cases(prepared, pasts(snapshot, prepared, task), task)
     if rejudge:
         for case in cases:
@@ -226,12 +228,16 @@ def assess(
     """
     config, task = dataset.config, dataset.task
     compare(cases, prepared, alike, snapshot, dataset)
-    notes = [doubt_labels(cases, task, config.on_conflict), _stale_answers(snapshot, task)]
+    notes = [
+        doubt_labels(cases, task, config.on_conflict),
+        _stale_answers(snapshot, task),
+        *_unmapped(prepared, dataset),
+    ]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())
     path = folder / "decisions.parquet"
     write_work(to_frame(result.decisions), path)
-    note = "; ".join(filter(None, notes))
+    note = "\n".join(filter(None, notes))
     return Assessed(path, note, result.budget, result.used, result.waiting)
 
 
@@ -257,3 +263,19 @@ def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
         raise ConfigError(
             f"split.group_by names '{missing[0]}', which no row has; correct it (dots reach into objects)"
         )
+
+
+def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
+    """Of a target that is misspelt, nothing but blank questions would come out."""
+    seen = together(part.seen for part in prepared)
+    for source in config.sources:
+        if source.name in seen and (problem := misspelt(source, seen[source.name])):
+            raise ConfigError(f"source '{source.name}': {problem}")
+
+
+def _unmapped(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
+    """Say which fields are not there, where that may be for their name."""
+    seen = together(part.seen for part in prepared)
+    sources = [source for source in dataset.config.sources if source.name in seen]
+    found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}
+    return [f"source '{name}': {note}" for name, note in found.items() if note]

@@ -92,11 +92,14 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(path, root, error))) from error
     try:
-        key: tuple[str, ...] = ("screen", "phone_regions")
+        key: tuple[str | int, ...] = ("screen", "phone_regions")
         _check_regions(config.screen.phone_regions)
         key = ("task",)
         task = load_task(config.task, path.parent)
         _check_choices(task, config)
+        for place, fields in _field_maps(config):
+            key = place
+            _check_fields(fields, task)
     except ConfigError as error:
         raise ConfigError(f"{path}:{_line(_node_at(root, key))}: {error}") from error
     return LoadedDataset(path, config, task)
@@ -170,6 +173,20 @@ def _check_choices(task: type[Task], config: Dataset) -> None:
                     f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
                     f"({clean!a}) after normalise.unicode: {config.normalise.unicode}; spell it so"
                 )
+
+
+def _field_maps(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], dict[str, str]]]:
+    for number, source in enumerate(config.sources):
+        yield ("sources", number, "fields"), source.fields
+    for number, one in enumerate(config.decontaminate.against):
+        yield ("decontaminate", "against", number, "fields"), one.fields
+
+
+def _check_fields(fields: dict[str, str], task: type[Task]) -> None:
+    """A field that the task does not have would be mapped in vain."""
+    if unknown := [name for name in fields if name not in task.model_fields]:
+        known = ", ".join(task.model_fields)
+        raise ConfigError(f"`fields` maps '{unknown[0]}', which {task.__name__} does not have; it has {known}")
 
 
 def _check_regions(regions: list[str]) -> None:

@@ -12,8 +12,9 @@ from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import read_rows
-from pipeline.ingest import field_value, shown_file, source_files
+from pipeline.ingest import shown_file, source_files
 from pipeline.normalise import input_texts, normalise_row
+from pipeline.row_fields import field_value
 from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import read_manifest, resolve

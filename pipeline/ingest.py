@@ -20,6 +20,7 @@ import polars as pl
 from pipeline.download import fetch, host, is_url
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
+from pipeline.row_fields import field_value
 from pipeline.store import Store, write_work
 from pipeline.tables import SCHEMAS, Table
 from schemas.dataset import Mode, Source
@@ -232,18 +233,6 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
     digest = revision.digest()
     occurrences[digest] += 1
     return f"{revision.hexdigest()}#{occurrences[digest]}"
-
-
-def field_value(row: dict[str, Any], path: str) -> Any:
-    """A field by its name, or by a dotted path into nested objects; None where it is absent."""
-    if path in row:
-        return row[path]
-    value: Any = row
-    for part in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
 
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:

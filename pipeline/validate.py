@@ -1,6 +1,7 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ import polars as pl
 from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
 from pipeline.dedupe.texts import Texts
-from pipeline.ingest import field_value
 from pipeline.measure import count_tokens
 from pipeline.normalise import input_texts, match_key, normalise_row, texts_key
+from pipeline.row_fields import Seen, field_value, see, together
 from pipeline.screen import screen, suspects
 from pipeline.store import write_work
 from schemas.dataset import Action, Source
@@ -71,18 +72,22 @@ class Prepared:
     """Rows that are objects with fields."""
     grouping: frozenset[str]
     """The fields of ``split.group_by`` that some row has."""
+    seen: Mapping[str, Seen]
+    """What the rows of each source have; a source without a readable row is left out."""
 
 
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
     records = pl.read_parquet(shard)
     blocks, grouping, readable = [], set[str](), 0
+    seen: dict[str, Seen] = {}
     for block in records.iter_slices(_BLOCK_ROWS):
         raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
         present = [raw for raw in raws if raw is not None]
         readable += len(present)
         fields = dataset.config.split.group_by
         grouping |= {name for name in fields if any(field_value(raw, name) is not None for raw in present)}
+        seen = together([seen, _seen(block["source"], raws, dataset)])
         blocks.append(_prepare(block, raws, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
     write_work(frame.drop("text", "written"), out)
@@ -91,7 +96,16 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     writing = frame.select("text", "written").filter(frame["writes"])
     if writing.height:
         Texts.of(writing["text"], writing["written"]).write(whole)
-    return Prepared(out, texts, whole, frame.height, readable, frozenset(grouping))
+    return Prepared(out, texts, whole, frame.height, readable, frozenset(grouping), seen)
+
+
+def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:
+    rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, raw in zip(names, raws, strict=True):
+        if raw is not None:
+            rows[name].append(raw)
+    sources = [source for source in dataset.config.sources if source.name in rows]
+    return {source.name: see(rows[source.name], source, dataset.task) for source in sources}
 
 
 def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:

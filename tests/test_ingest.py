@@ -10,7 +10,8 @@ from ingest_home import Home
 
 import pipeline.ingest
 from pipeline.errors import SourceError
-from pipeline.ingest import Ingested, field_value, source_files
+from pipeline.ingest import Ingested, source_files
+from pipeline.row_fields import field_value
 from pipeline.tables import Table
 from schemas.dataset import Mode, Source
 
