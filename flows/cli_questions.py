@@ -142,12 +142,13 @@ def _with_places(text: str, story: "Story") -> str:
 @app.command(rich_help_panel="Questions")
 @explained
 def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """List the published versions, the oldest first. Exit code 1 if one of them cannot be read."""
-    from pipeline.versions import readable_versions
+    """List the published versions in the order of publication. Exit code 1 if one of them cannot be read."""
+    from pipeline.versions import in_order_of_publication, readable_versions
 
     context = load_context(dataset)
     store = context.store
-    found, damaged = readable_versions(store.releases)
+    readable, damaged = readable_versions(store.releases)
+    found = in_order_of_publication(readable)
     if as_json:
         print_json([_listed(manifest, store.releases) for manifest in found])
     else:
@@ -156,6 +157,9 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
             for m in found
         ]
         show_rows("", ["version", "published", "rows", "digest"], rows)
+        if found != readable:
+            # Of homes from before versions had to count up.
+            out.print(f"latest is the highest of them: {readable[-1].version}")
         if not found:
             verb = "release" if store.exists else "curate"
             hint = f"no version yet; run `goldleaf {verb} {shlex.quote(str(context.dataset.path))}`"

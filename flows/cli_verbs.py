@@ -135,7 +135,7 @@ def show_collected(result: "Collected") -> None:
 def release(
     dataset: DatasetFile = DEFAULT,
     version: Annotated[
-        str | None, typer.Option(help="X.Y.Z. Default: the next minor version, if anything changed.")
+        str | None, typer.Option(help="X.Y.Z, above the latest. Default: the next minor version, if anything changed.")
     ] = None,
     engine: EngineName = None,
     as_json: AsJson = False,

@@ -34,12 +34,12 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     Args:
         context: the dataset.
         engine: runs the steps.
-        version: ``X.Y.Z``; without it the next minor version, or the latest one if nothing changed.
+        version: ``X.Y.Z``, above all others; without it the next minor version, or the latest one if nothing changed.
 
     Raises:
         VersionExists: the version was published before.
         ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
-            curated, or ``version`` is none.
+            curated, or ``version`` is none, is not above the latest one or has nothing new.
     """
     if version is not None:
         parse_version(version)
@@ -93,14 +93,36 @@ def _found(published: list[Manifest], draft: Draft, version: str | None, committ
 
     Raises:
         VersionExists: the version that was asked for is there and committed, or holds other rows.
+        ReleaseError: it is not above the latest one, or has nothing new.
     """
     same = [manifest for manifest in published if manifest.digest == draft.digest]
     if version is None:
         return same[-1] if same and same[-1] == published[-1] else None
     there = next((manifest for manifest in published if manifest.version == version), None)
     if there is None:
+        _require_news(published, version, same)
         return None
     if there.version not in committed and there in same:
         return there
+    if there in same:
+        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows.")
     hint = f"pass --version {next_version(published)}"
     raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
+
+
+def _require_news(published: list[Manifest], version: str, same: list[Manifest]) -> None:
+    """Versions count up and differ, or `latest` would not be what was published last.
+
+    Raises:
+        ReleaseError: the version is not above the latest one, or that one holds the same rows.
+    """
+    if not published:
+        return
+    latest = published[-1]
+    if latest in same:
+        raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} holds exactly these rows; use that version")
+    if parse_version(version) < parse_version(latest.version):
+        raise ReleaseError(
+            f"version {version} is not above {latest.version}, the latest of '{latest.name}'; "
+            f"pass --version {next_version(published)}, or leave it out"
+        )

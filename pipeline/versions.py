@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import orjson
@@ -91,13 +91,18 @@ def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
     return sound, damaged
 
 
+def in_order_of_publication(versions: Iterable[Manifest]) -> list[Manifest]:
+    """The oldest first, whatever their numbers; by their runs, which count up even if the clock was set back."""
+    return sorted(versions, key=lambda manifest: (manifest.run, parse_version(manifest.version)))
+
+
 def _version_folders(releases: Path) -> list[Path]:
     found = [folder for folder in releases.glob("*") if folder.is_dir() and _VERSION.fullmatch(folder.name)]
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
 
 def resolve(releases: Path, reference: str) -> Path:
-    """The folder of ``name@version`` or ``name@latest``, damaged or not.
+    """The folder of ``name@version`` or ``name@latest``, the highest one, damaged or not.
 
     Raises:
         ReleaseError: the reference is no such text, or there is no such version.

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 from rich.console import Console
-from support import offline, row, write_dataset
+from support import offline, row, write_dataset, write_rows
 from terminal import Terminal
 
 from flows import cli_verbs, curate
@@ -91,6 +91,26 @@ def test_releases_is_a_list_with_version_digest_and_path(shop: Terminal) -> None
     assert found["digest"].startswith("sha256:") and len(found["digest"]) == 71
     assert (Path(found["path"]) / "manifest.json").is_file()
     assert sum(found["splits"].values()) == 4
+
+
+def test_releases_are_listed_as_they_were_published_and_the_latest_is_the_highest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path, [])
+    terminal = Terminal(tmp_path)
+    # Goldleaf once published any version.
+    monkeypatch.setattr("flows.release._require_news", lambda *_: None)
+    for day, number in enumerate(("1.0.0", "1.1.0", "0.9.0"), start=1):
+        write_rows(tmp_path, ROWS[:day])
+        terminal.goldleaf("curate")
+        terminal.goldleaf("release", "--version", number)
+    assert [found["version"] for found in terminal.json("releases")] == ["1.0.0", "1.1.0", "0.9.0"]
+    lines = terminal.goldleaf("releases").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["version", "1.0.0", "1.1.0", "0.9.0", "latest"]
+    assert lines[-1] == "latest is the highest of them: 1.1.0"
+    assert terminal.json("verify", "questions@latest")["reference"].startswith("questions@1.1.0 ")
+    monkeypatch.undo()
+    assert terminal.json("release")["version"] == "1.2.0", "the highest holds other rows"
 
 
 def test_explain_tells_where_a_record_comes_from_and_where_it_went(shop: Terminal) -> None:
@@ -303,6 +323,8 @@ def test_a_version_whose_manifest_is_damaged_is_named_and_hides_no_other(tmp_pat
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     path = Path(terminal.json("release")["path"])
+    write_rows(tmp_path, [*ROWS, row(9, "Who pays for the way back?", "returns")])
+    terminal.goldleaf("curate")
     terminal.json("release", "--version", "1.1.0")
     (path / "manifest.json").write_text("{")
     problem = f"{path / 'manifest.json'} cannot be read ("

@@ -338,10 +338,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return shop
 
 
-def test_a_version_that_exists_is_refused_with_the_one_to_pass(shop: Shop) -> None:
+def test_a_version_that_exists_is_refused(shop: Shop) -> None:
     before = {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()}
-    text = r"^Version 1\.0\.0 of 'questions' exists already and never changes; pass --version 1\.1\.0\.$"
-    with pytest.raises(VersionExists, match=text):
+    with pytest.raises(
+        VersionExists, match=r"^Version 1\.0\.0 of 'questions' exists already, with exactly these rows\.$"
+    ):
         shop.release("1.0.0")
     assert {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()} == before
 
@@ -382,6 +383,40 @@ def test_versions_count_up_and_the_old_ones_stay_as_they_are(tmp_path: Path) -> 
     assert rows == {"1.0.0": 10, "1.1.0": 11, "2.0.0": 12, "2.1.0": 13}
     for version in rows:
         verify(releases / version).require_sound()
+
+
+def test_a_version_that_exists_with_other_rows_is_refused_with_the_one_to_pass(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    shop.day(rows_of(0, 10))
+    text = r"^Version 1\.0\.0 of 'questions' exists already and never changes; pass --version 1\.1\.0\.$"
+    with pytest.raises(VersionExists, match=text):
+        shop.day(rows_of(0, 11), version="1.0.0")
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "1.0.10"])
+def test_a_version_that_is_not_above_the_latest_is_refused_with_the_one_to_pass(tmp_path: Path, version: str) -> None:
+    shop = Shop(tmp_path, [])
+    shop.day(rows_of(0, 10), version="1.0.9")
+    shop.day(rows_of(0, 11))
+    said = (
+        rf"^version {version} is not above 1\.1\.0, the latest of 'questions'; pass --version 1\.2\.0, or leave it out$"
+    )
+    with pytest.raises(ReleaseError, match=said):
+        shop.day(rows_of(0, 12), version=version)
+    assert not (shop.context.store.releases / version).exists()
+
+
+def test_a_version_with_nothing_new_is_refused_and_the_one_that_holds_the_rows_is_named(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    shop.day(rows_of(0, 10))
+    shop.day(rows_of(0, 11))
+    for version in ("0.9.0", "2.0.0"):
+        with pytest.raises(
+            ReleaseError, match=r"^nothing is new: questions@1\.1\.0 holds exactly these rows; use that"
+        ):
+            shop.release(version)
+    shop.day(rows_of(0, 10), version="2.0.0")
+    assert shop.release().version == "2.0.0", "rows as they were in an older version are news after another one"
 
 
 def released(folder: Path) -> Released:
