@@ -18,7 +18,7 @@ from pipeline.dedupe.pairs import Pairs, verify
 from pipeline.dedupe.signatures import NEAR_MISS
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import jaccard
-from pipeline.normalise import input_texts, inputs_key, match_key
+from pipeline.normalise import input_texts, inputs_key, match_key, shown_inputs
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.fate import Fate, ReasonCode
@@ -251,7 +251,7 @@ class _Rows:
             "record_id": decision.record_id,
             "file": file,
             "line": line,
-            "text": "\n".join(str(value) for value in decision.inputs.values()),
+            "text": shown_inputs(self._task, decision.inputs),
             "answer": self._answer(decision.targets) if decision.targets is not None else "",
         }
 

@@ -99,6 +99,11 @@ def key_fields(key: str) -> list[str]:
     return key.split(_BETWEEN_FIELDS)
 
 
+def shown_inputs(task: type[Task], inputs: Mapping[str, Any]) -> str:
+    """The inputs as people read them; what is absent is left out."""
+    return "\n".join(filter(None, input_texts(task, inputs)))
+
+
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
     """The inputs as texts, in the order of the task's fields; none is as good as an empty one."""
     for name in task.task_names(Role.INPUT):

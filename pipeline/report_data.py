@@ -14,7 +14,7 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.dedupe.meaning import question
 from pipeline.duplicates import last_similarities, why_both
-from pipeline.normalise import inputs_key
+from pipeline.normalise import inputs_key, shown_inputs
 from pipeline.report import (
     Answer,
     Audit,
@@ -99,7 +99,7 @@ class _State:
         if self.withholds(decision):
             # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
             return Example(file=public_place(file), line=line, withheld=True)
-        text = "\n".join(str(value) for value in decision.inputs.values()) or raw.decode("utf-8", "backslashreplace")
+        text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
         return Example(
             record_id=decision.record_id,
             file=public_place(file) if self.of_version else file,
@@ -266,7 +266,7 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
             sets[question(inputs_key(state.task, decision.inputs))].append(decision)
     for decisions in list(sets.values())[:_CONFLICTS]:
-        text = "\n".join(str(value) for value in decisions[0].inputs.values())
+        text = shown_inputs(state.task, decisions[0].inputs)
         answers: defaultdict[str, list[Decision]] = defaultdict(list)
         for decision in decisions:
             answers["" if state.withholds(decision) else state.answer(decision.targets)].append(decision)

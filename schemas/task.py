@@ -244,12 +244,14 @@ class Task(BaseModel):
     # --- chat ---------------------------------------------------------------------------------
     @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
-        """System and user message: instruction and form of the answer; the inputs (named, where there are several)."""
-        texts = {name: _as_text(inputs[name]) for name in cls.task_names(Role.INPUT)}
-        if len(texts) == 1:
-            (user,) = texts.values()
-        else:
-            user = "\n\n".join(f"{name}: {text}" for name, text in texts.items())
+        """System and user message: instruction and form of the answer; the inputs (named, where there are several).
+
+        What is absent is left out: a model would take ``null`` for a text. Without any input the user says nothing.
+        """
+        names = cls.task_names(Role.INPUT)
+        texts = {name: _as_text(value) for name in names if not _is_absent(value := inputs.get(name))}
+        named = len(names) > 1
+        user = "\n\n".join(f"{name}: {text}" if named else text for name, text in texts.items())
         told = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
         return [_system_message(told), Message(role=Speaker.USER, content=user)]
 
