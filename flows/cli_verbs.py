@@ -153,9 +153,13 @@ def release(
 
 def show_released(result: "Released") -> None:
     """Which version there is now, for people."""
+    from pipeline.absent_labels import in_words
+
     news = "published" if result.created else "nothing new since"
     out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
+    if result.absent:
+        out.print(f"{in_words(result.absent)}.", markup=False, soft_wrap=True)
     out.print(result.path, markup=False, soft_wrap=True)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engine import Advance, Engine
+from pipeline.adoption import adopt_splits
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
@@ -132,7 +133,7 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     assessed, funnel = decided.assessed, decided.funnel
-    notes = [*_left(read), assessed.note, _mostly_alike(decided), *unkeyed(snapshot, config.sources)]
+    notes = [*_left(read), decided.adopted, assessed.note, _mostly_alike(decided), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -233,6 +234,8 @@ class Decided:
     """Near duplicates."""
     assessed: Assessed
     funnel: Funnel
+    adopted: str
+    """Which splits were taken over; empty where none were."""
 
 
 @_without_garbage_collection()
@@ -250,6 +253,11 @@ def decide(
     with engine.progress.step("checking rows") as advance:
         prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
+    adopted = ""
+    if read is not None and dataset.config.split.adopt:
+        with engine.progress.step("taking splits over"):
+            adopted = engine.run(adopt_splits, prepared, snapshot, dataset, run.id)
+            snapshot = store.snapshot()
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):
         threshold = dataset.config.duplicates.threshold
@@ -289,7 +297,7 @@ def decide(
         },
     )
     near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()
-    return Decided(fresh.height, added, int(near), assessed, funnel)
+    return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
 
 
 def _mostly_alike(decided: Decided) -> str:

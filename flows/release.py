@@ -6,6 +6,7 @@ from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
 from flows.reporting import report_html, write_report
+from pipeline.absent_labels import AbsentLabel, absent_from
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
@@ -26,6 +27,8 @@ class Released(BaseModel):
     """False where the latest version holds exactly these rows already."""
     splits: dict[str, int]
     """Rows by split."""
+    absent: list[AbsentLabel] = []
+    """Labels that are not in every split."""
 
 
 def release(context: Context, engine: Engine, *, version: str | None = None) -> Released:
@@ -85,6 +88,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         path=str(store.releases / found.version),
         created=created,
         splits={split: file.rows for split, file in found.splits.items()},
+        absent=absent_from(draft.tables, context.dataset.config, context.dataset.task),
     )
 
 

@@ -68,6 +68,15 @@ def _arrow_type(task: type[Task], name: str) -> pa.DataType:
     return pa.list_(_TEXT) if field.many else _TYPES[field.type]
 
 
+def is_as_json(task: type[Task], name: str) -> bool:
+    """Whether a field has no column type, so that what is no text is published as its JSON text."""
+    try:
+        target_field(name, task.model_fields[name].annotation)
+    except UnsupportedType:
+        return True
+    return False
+
+
 def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     """The rows of one split, sorted by id: equal rows give an equal table, in whatever order they come.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import orjson
 import polars as pl
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from pipeline.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.split import SplitRow, assign_splits
 from pipeline.store import Run, Snapshot, Store
 from pipeline.tables import SCHEMAS, Table, Verb
+from pipeline.validate import partitions_of
 from pipeline.versions import list_versions, readable_versions
 from schemas.fate import Fate
 from schemas.manifest import Funnel, Manifest
@@ -52,7 +54,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see `goldleaf status`")
     sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
     known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
-    rows = list(_split_rows(decisions, known, dataset))
+    rows = list(_split_rows(decisions, known, _in_common(snapshot, dataset.config.split.group_by), dataset))
     splits = assign_splits(rows, dataset.config.split.fractions, salt=dataset.config.name)
     by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
     for decision in accepted:
@@ -75,20 +77,37 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     )
 
 
-def _split_rows(decisions: Iterable[Decision], known: Mapping[str, str], dataset: LoadedDataset) -> Iterator[SplitRow]:
-    """The rows to publish, and those of earlier versions that are left out now but still bind their group."""
+def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, ...]]:
+    """By record, what it has in common with others of its group."""
+    if not group_by:
+        return {}
+    readable = snapshot.current_records().filter(pl.col("error") == "").select("record_id", "raw").collect()
+    return {record_id: tuple(partitions_of(orjson.loads(raw), group_by)) for record_id, raw in readable.iter_rows()}
+
+
+def _split_rows(
+    decisions: Iterable[Decision],
+    known: Mapping[str, str],
+    in_common: Mapping[str, tuple[str, ...]],
+    dataset: LoadedDataset,
+) -> Iterator[SplitRow]:
+    """The rows to publish; those of earlier versions that are left out now but still bind their group; and copies,
+    which have a part in what their group draws, whichever of them is kept.
+    """
     label = dataset.task.task_targets()[0].name if dataset.task.task_kind() is Kind.CLASSIFICATION else None
     for decision in decisions:
         record_id = decision.record_id
         published = decision.fate is Fate.ACCEPTED
-        if not published and (record_id not in known or decision.duplicate_of in known):
+        binds = published or (record_id in known and decision.duplicate_of not in known)
+        if not binds and decision.fate is not Fate.DUPLICATE:
             continue
         yield SplitRow(
             record_id=record_id,
             group=decision.group,
             label=str((decision.targets or {}).get(label)) if label else "",
-            split=known.get(record_id) or decision.bound or None,
+            split=(known.get(record_id) or decision.bound or None) if binds else None,
             published=published,
+            content=in_common.get(record_id, ()),
         )
 
 

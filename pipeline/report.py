@@ -315,6 +315,8 @@ class ReportData(Part):
     published: Published | None = None
     splits: list[str] = []
     """All of them, in the order of the configuration."""
+    absent: str = ""
+    """The labels that are not in every split, and why."""
     next_steps: list[str] = []
     reasons: list[ReasonCount] = []
     labels: list[ValueCount] = []

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline.absent_labels import absent_labels, in_words
 from pipeline.cases import standing
 from pipeline.consensus import Said, deciding, said_about
 from pipeline.dataset_file import LoadedDataset
@@ -159,6 +160,7 @@ def gather_report(
         splits=state.dataset.config.split.in_order(set(state.splits.values())),
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
+        absent=_absent(state, accepted) if classification else "",
         labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
         fields=[] if classification else list(_fields(state, accepted)),
         tokens=_tokens(accepted, dataset),
@@ -211,6 +213,16 @@ def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueC
         )
         for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     ]
+
+
+def _absent(state: _State, accepted: list[Decision]) -> str:
+    name = state.task.task_targets()[0].name
+    rows = (
+        (str((decision.targets or {}).get(name)), decision.group, state.splits[decision.record_id])
+        for decision in accepted
+        if decision.record_id in state.splits
+    )
+    return in_words(absent_labels(rows, state.dataset.config.split))
 
 
 def _fields(state: _State, accepted: list[Decision]) -> Iterator[FieldFill]:

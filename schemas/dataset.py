@@ -207,6 +207,15 @@ class Split(Part):
     group_by: list[str] = []
     """Fields of the raw row whose equal values stay in one split, such as ``[contract]``."""
 
+    adopt: list[str] = []
+    """Folders of published versions (or one) whose rows keep the splits that they have there; relative paths start at
+    the dataset.yaml. For a home that does not know these versions."""
+
+    @field_validator("adopt", mode="before")
+    @classmethod
+    def _is_one_or_several(cls, folders: object) -> object:
+        return [folders] if isinstance(folders, str) else folders
+
     @field_validator("fractions")
     @classmethod
     def _sum_to_one(cls, fractions: dict[str, float]) -> dict[str, float]:
@@ -341,4 +350,6 @@ class Dataset(Part):
         ]
         decontaminate = self.decontaminate.model_copy(update={"against": sets})
         finetune = self.finetune.model_copy(update={"base_model": public_place(self.finetune.base_model)})
-        return self.model_copy(update={"sources": sources, "decontaminate": decontaminate, "finetune": finetune})
+        split = self.split.model_copy(update={"adopt": [public_place(folder) for folder in self.split.adopt]})
+        public = {"sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split}
+        return self.model_copy(update=public)

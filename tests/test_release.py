@@ -362,7 +362,7 @@ def test_with_nothing_new_the_latest_version_is_named_again(shop: Shop) -> None:
 
 def test_a_version_loads_offline_with_nothing_of_ours(shop: Shop) -> None:
     loaded = load(shop.release().path)
-    assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": 14, "validation": 3, "test": 3}
     entry = next(entry for rows in loaded.values() for entry in rows if entry["id"] == record(4))
     assert entry["fields"] == {"question": "lamp4 chair4 desk4 broke4", "topic": "delivery"}
     assert [message["role"] for message in entry["prompt"]] == ["system", "user"]
@@ -421,6 +421,24 @@ def test_a_version_with_nothing_new_is_refused_and_the_one_that_holds_the_rows_i
 
 def released(folder: Path) -> Released:
     return Released(dataset="", version=folder.name, digest="", path=str(folder), created=False, splits={})
+
+
+def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: Path) -> None:
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 2]) | {"shop": n // 4} for n in range(60)]
+    rows += [row(n, f"hat{n} coat{n} scarf{n} tore{n}", "returns") | {"shop": n % 2} for n in range(60, 66)]
+    shop = Shop(tmp_path, rows, f"{NO_REVIEW}split: {{group_by: [shop]}}\n")
+    curate(shop.context, Inline())
+    terminal = Terminal(tmp_path)
+    told = json.loads(terminal.goldleaf("release", "--json").stdout)["absent"]
+    assert [(one["label"], one["groups"], one["why"]) for one in told] == [
+        ("returns", 2, "only 2 groups by shop have it")
+    ]
+    text = f"Not in every split: returns (not in {', '.join(told[0]['splits'])}: only 2 groups by shop have it)."
+    assert text in terminal.goldleaf("release").stdout
+    version = tmp_path / "home" / "questions" / "releases" / "1.0.0"
+    assert text in (version / "README.md").read_text()
+    assert text in (version / "report.html").read_text()
+    assert text in (tmp_path / "home" / "questions" / "report.html").read_text()
 
 
 def test_a_release_before_curate_says_what_to_run(tmp_path: Path) -> None:

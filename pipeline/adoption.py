@@ -1,0 +1,125 @@
+"""Takes the splits of published versions over into a home that does not know them, such as one that was built anew."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset_file import LoadedDataset
+from pipeline.normalise import inputs_key
+from pipeline.published_rows import ROWS_AT_ONCE, is_as_json
+from pipeline.store import Snapshot
+from pipeline.tables import SCHEMAS, Table
+from pipeline.validate import Prepared
+from pipeline.versions import read_manifest, verify
+from schemas.manifest import Manifest
+from schemas.task import Role, Task
+
+_Place = tuple[str, str]
+"""A group and a split."""
+
+
+@dataclass(frozen=True)
+class _Version:
+    """The splits of a version's rows."""
+
+    reference: str
+    by_id: Mapping[str, _Place]
+    """Of those that are current records."""
+    by_key: Mapping[str, _Place]
+    """Of the others, by what they ask."""
+    rows: int
+
+
+def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str) -> str:
+    """Give the records that have no split the one that they have in a version that ``split.adopt`` names.
+
+    A row is recognised by its record id, and where no record has this id, by its inputs. What is written is a fact
+    like a split of a version of this home, whether the run comes to its end or not: another one finds it.
+
+    Args:
+        prepared: all current records.
+        snapshot: knows which have a split; take a new one afterwards.
+        dataset: names the folders.
+        run: goes with the splits.
+
+    Returns:
+        What was taken over, for people; empty where nothing was left to take.
+
+    Raises:
+        ReleaseError: a folder is no published version.
+        Damaged: it is not as it was published.
+    """
+    keys = _keys(prepared)
+    placed = set(snapshot.splits().select("record_id").collect()["record_id"])
+    notes: list[str] = []
+    for folder in dataset.config.split.adopt:
+        version = _read(dataset.folder / folder, keys, dataset.task)
+        found = {
+            record_id: version.by_id.get(record_id) or version.by_key.get(key)
+            for record_id, key in keys.items()
+            if record_id not in placed
+        }
+        rows = [(record_id, *place, run) for record_id, place in found.items() if place is not None]
+        snapshot.store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
+        placed.update(record_id for record_id, *_ in rows)
+        if rows:
+            notes.append(_note(version, [record_id for record_id, *_ in rows]))
+    return "\n".join(notes)
+
+
+def _keys(prepared: Sequence[Prepared]) -> dict[str, str]:
+    """What every current record asks."""
+    frames = [pl.read_parquet(part.path, columns=["record_id", "key"]) for part in prepared]
+    return {record_id: key for frame in frames for record_id, key in frame.select("record_id", "key").iter_rows()}
+
+
+def _read(folder: Path, known: Mapping[str, str], task: type[Task]) -> _Version:
+    verify(folder).require_sound()
+    manifest = read_manifest(folder)
+    by_id: dict[str, _Place] = {}
+    by_key: dict[str, _Place] = {}
+    for record_id, place, fields in _rows(folder, manifest):
+        if record_id in known:
+            by_id[record_id] = place
+        elif key := inputs_key(task, _inputs(task, fields)):
+            by_key[key] = place
+    return _Version(manifest.reference.split()[0], by_id, by_key, sum(file.rows for file in manifest.splits.values()))
+
+
+def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
+    """Id, group, split and fields of every row."""
+    for split, part in manifest.splits.items():
+        with pq.ParquetFile(folder / part.file) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["id", "group", "fields"]):
+                yield from _of_batch(batch, split)
+
+
+def _of_batch(batch: pa.RecordBatch, split: str) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
+    for row in batch.to_pylist():
+        yield row["id"], (row["group"], split), row["fields"]
+
+
+def _inputs(task: type[Task], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs as they were before they were published."""
+    names = task.task_names(Role.INPUT)
+    return {name: _unpacked(fields.get(name)) if is_as_json(task, name) else fields.get(name) for name in names}
+
+
+def _unpacked(value: Any) -> Any:
+    """What was published as JSON text; a text that only looks like it stays."""
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
+def _note(version: _Version, taken: Sequence[str]) -> str:
+    by_id = sum(record_id in version.by_id for record_id in taken)
+    by_content = f", {len(taken) - by_id:,} of them recognised by their content" if by_id < len(taken) else ""
+    return f"{len(taken):,} records have the split now that they have in {version.reference}{by_content}"

@@ -1,0 +1,246 @@
+"""Spreads new groups over the splits: by hashes of their content first, then so that sizes and labels are right.
+
+What a group's hash says holds unless it would make a split too large or too small, a label too rare or too frequent in
+one, or leave a label out of one. So other rows beside it, or another home, move only groups near a border.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+_SLACK = 0.05
+"""By how much of its share a split may be off before groups move for it."""
+_ROUNDING = 0.5
+"""Rows that no division can do without."""
+_NEXT_TO_NOTHING = 1e-6
+_ANYTHING = "\0any"
+"""What every group has: no split stays empty while there are enough groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A group of rows that moves as one."""
+
+    name: str
+    draw: float
+    """A hash of its content, from 0 to 1: where it goes if nothing speaks against it."""
+    labels: Mapping[str, int]
+    """How many of its rows have each label."""
+
+    @property
+    def size(self) -> int:
+        """Its rows."""
+        return sum(self.labels.values())
+
+    def has(self) -> Iterator[str]:
+        """Its labels, and what all units have."""
+        yield from self.labels
+        yield _ANYTHING
+
+
+def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> dict[str, str]:
+    """Give every unit that has none a split.
+
+    Args:
+        units: all of them, in any order.
+        bound: the split by unit, of those that have one.
+        fractions: shares of all rows by split, which sum to 1.
+
+    Returns:
+        The split by unit, of the others.
+    """
+    division = _Division(units, bound, fractions)
+    new = sorted((unit for unit in units if unit.name not in bound), key=lambda unit: (unit.draw, unit.name))
+    large = sorted((unit for unit in new if division.is_large(unit)), key=lambda unit: -unit.size)
+    small = [unit for unit in new if not division.is_large(unit)]
+    for unit in large:
+        division.put(unit, division.neediest(unit))
+    for label, members in division.strata(small):
+        for unit, split in list(division.by_draw(label, members)):
+            division.put(unit, split)
+    division.complete(new)
+    division.balance(small)
+    return {unit.name: division.split_of[unit.name] for unit in new}
+
+
+class _Division:
+    """Which unit lies in which split, and what each split still lacks."""
+
+    def __init__(self, units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> None:
+        self.split_of = dict(bound)
+        self._fractions = fractions
+        self._rows, taken = Counter[str](), defaultdict[str, Counter[str]](Counter)
+        self._holders = Counter[str]()
+        """By label: the units that have it."""
+        self._present = Counter[tuple[str, str]]()
+        """The same by label and split."""
+        for unit in units:
+            self._rows.update(unit.labels)
+            self._holders.update(unit.has())
+            if unit.name in bound:
+                self._present.update((label, bound[unit.name]) for label in unit.has())
+                for label, rows in unit.labels.items():
+                    taken[label][bound[unit.name]] += rows
+        in_all = sum(taken.values(), Counter[str]())
+        self._lacks = lacking(self._rows.total(), in_all, fractions)
+        self._label_lacks = {label: lacking(rows, taken[label], fractions) for label, rows in self._rows.items()}
+        wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
+        self._open = wanting or [split for split, share in fractions.items() if share > 0]
+        """The splits that take new units; one that is full already, with an evaluation set say, takes none."""
+        self._needed = sum(share > 0 for share in fractions.values())
+        self._small = min(self._lacks[split] for split in self._open) / 2
+        self._borders = _borders([fractions[split] for split in self._open])
+
+    # --- placing ------------------------------------------------------------------------------
+    def is_large(self, unit: Unit) -> bool:
+        """Whether no split of any size could take it without a look at the others."""
+        return unit.size > max(1, self._small)
+
+    def neediest(self, unit: Unit) -> str:
+        """The open split that lacks most rows, and most of the unit's labels."""
+        return max(self._open, key=lambda split: self._need(unit, split))
+
+    def _need(self, unit: Unit, split: str) -> float:
+        of_labels = sum(self._label_lacks[label][split] * rows for label, rows in unit.labels.items())
+        return self._lacks[split] + of_labels / unit.size
+
+    def strata(self, units: Iterable[Unit]) -> Iterator[tuple[str, list[Unit]]]:
+        """Units by the rarest of their labels, the rarest first."""
+
+        def rarity(label: str) -> tuple[int, str]:
+            return self._holders[label], label
+
+        found: defaultdict[str, list[Unit]] = defaultdict(list)
+        for unit in units:
+            found[min(unit.labels, key=rarity)].append(unit)
+        for label in sorted(found, key=rarity):
+            yield label, found[label]
+
+    def by_draw(self, label: str, members: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+        """The split of each unit, by its draw; borders shift where a label would be further off than by chance."""
+        rows = sum(unit.labels[label] for unit in members)
+        wanted = [max(self._label_lacks[label][split], 0.0) for split in self._open]
+        scale = rows / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
+        ends, end = [], 0.0
+        for place, border in enumerate(self._borders[1:-1]):
+            end += wanted[place] * scale
+            drawn = float(sum(unit.labels[label] for unit in members if unit.draw < border))
+            chance = math.sqrt(min(self._share(label, split) for split in self._open[place : place + 2]))
+            ends.append(min(max(drawn, end - chance), end + chance) if scale else drawn)
+        start = 0.0
+        for unit in members:
+            middle = start + unit.labels[label] / 2
+            yield unit, self._open[sum(middle >= end for end in ends)]
+            start += unit.labels[label]
+
+    def _share(self, label: str, split: str) -> float:
+        return self._rows[label] * self._fractions[split]
+
+    def put(self, unit: Unit, split: str) -> None:
+        """Place a unit, or move it."""
+        before = self.split_of.get(unit.name)
+        self.split_of[unit.name] = split
+        for place, sign in ((before, -1), (split, 1)):
+            if place is not None:
+                self._present.update({(label, place): sign for label in unit.has()})
+                self._lacks[place] -= sign * unit.size
+                for label, rows in unit.labels.items():
+                    self._label_lacks[label][place] -= sign * rows
+
+    # --- labels -------------------------------------------------------------------------------
+    def complete(self, new: Sequence[Unit]) -> None:
+        """Bring every label that has enough units into every open split, where new units can do it.
+
+        Each move leaves fewer labels missing than before.
+        """
+        holders: defaultdict[str, list[Unit]] = defaultdict(list)
+        absent = {label for label in self._holders if self._is_missing_somewhere(label)}
+        for unit in new:
+            for label in absent.intersection(unit.has()):
+                holders[label].append(unit)
+        moved = True
+        while moved:
+            moved = False
+            for label in sorted(holders, key=lambda label: (self._holders[label], label)):
+                for split in self._open:
+                    moved |= self._bring(label, split, holders[label])
+
+    def _is_missing_somewhere(self, label: str) -> bool:
+        return self._is_enough(label) and not all(self._present[label, split] for split in self._open)
+
+    def _is_enough(self, label: str) -> bool:
+        return self._holders[label] >= self._needed
+
+    def _bring(self, label: str, split: str, holders: Sequence[Unit]) -> bool:
+        if self._present[label, split]:
+            return False
+        gain, _, at = max(
+            (self._gain(unit, split), -self._distance(unit, split), -at) for at, unit in enumerate(holders)
+        )
+        if gain > 0:
+            self.put(holders[-at], split)
+        return gain > 0
+
+    def _gain(self, unit: Unit, split: str) -> int:
+        """How many labels fewer are missing from a split if a unit moves there."""
+        old = self.split_of[unit.name]
+        brought = sum(self._is_enough(label) and not self._present[label, split] for label in unit.has())
+        return brought - sum(self._would_lack(label, old) for label in unit.has())
+
+    def _would_lack(self, label: str, split: str) -> bool:
+        return self._is_enough(label) and self._present[label, split] == 1
+
+    def _distance(self, unit: Unit, split: str) -> float:
+        """How far a unit's draw is from those of a split."""
+        place = self._open.index(split)
+        return max(self._borders[place] - unit.draw, unit.draw - self._borders[place + 1], 0.0)
+
+    # --- sizes --------------------------------------------------------------------------------
+    def balance(self, units: Sequence[Unit]) -> None:
+        """Move units from splits that are too large to those too small, the nearest to a border first."""
+        queues: dict[tuple[str, str], list[Unit]] = {}
+        while (pair := self._most_uneven()) is not None:
+            if pair not in queues:
+                found = [unit for unit in units if self.split_of[unit.name] == pair[0]]
+                queues[pair] = sorted(found, key=lambda unit: (self._distance(unit, pair[1]), unit.draw, unit.name))
+            unit = next((unit for unit in queues[pair] if self._helps(unit, *pair)), None)
+            if unit is None:
+                return
+            queues[pair].remove(unit)
+            self.put(unit, pair[1])
+
+    def _most_uneven(self) -> tuple[str, str] | None:
+        """The split that is too large by most, and the one that lacks most; none where both are near their shares."""
+        large = min(self._open, key=lambda split: self._lacks[split])
+        small = max(self._open, key=lambda split: self._lacks[split])
+        even = -self._lacks[large] <= self._slack(large) and self._lacks[small] <= self._slack(small)
+        return None if even else (large, small)
+
+    def _slack(self, split: str) -> float:
+        return max(_ROUNDING, _SLACK * self._rows.total() * self._fractions[split]) + _NEXT_TO_NOTHING
+
+    def _helps(self, unit: Unit, large: str, small: str) -> bool:
+        """Whether the sizes are nearer to the shares if a unit moves, and no label is lost."""
+        if self.split_of[unit.name] != large or any(self._would_lack(label, large) for label in unit.has()):
+            return False
+        before = abs(self._lacks[large]) + abs(self._lacks[small])
+        return abs(self._lacks[large] + unit.size) + abs(self._lacks[small] - unit.size) < before - _NEXT_TO_NOTHING
+
+
+def _borders(shares: Sequence[float]) -> list[float]:
+    """Where the draws of each split begin, and where those of the last end."""
+    return [0.0, *(sum(shares[: place + 1]) / sum(shares) for place in range(len(shares) - 1)), 1.0]
+
+
+def lacking(rows: int, taken: Mapping[str, int], fractions: Mapping[str, float]) -> dict[str, float]:
+    """By split, its share of the rows less those it has; what one has too much is missing in all others alike."""
+    open_splits = {split: share for split, share in fractions.items() if share > 0}
+    while True:
+        rest = rows - sum(count for split, count in taken.items() if split not in open_splits)
+        whole = sum(open_splits.values())
+        found = {split: rest * share / whole - taken.get(split, 0) for split, share in open_splits.items()}
+        if not (full := [split for split, rows_lacking in found.items() if rows_lacking < -1e-6]):
+            return dict.fromkeys(fractions, 0.0) | found
+        for split in full:
+            del open_splits[split]

@@ -1,0 +1,161 @@
+"""A home that is built anew takes the splits of the lost one over from a published version."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from candidates import CLAUSE, LEASE, NEAR
+from odd import QUESTION, Odd
+from support import row, state, write_rows
+
+from flows import curate as curating
+from flows.engine import Inline
+from flows.release import release
+from pipeline.errors import Damaged, GoldleafError, ReleaseError
+from pipeline.tables import Table, Verb
+from schemas.fate import Fate, ReasonCode
+
+TOPICS = ("billing", "delivery", "returns")
+Row = dict[str, object]
+
+
+def rows_of(first: int, last: int) -> list[Row]:
+    return [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(first, last)]
+
+
+def splits(odd: Odd) -> dict[str, str]:
+    return dict(odd.context.store.snapshot().splits().select("record_id", "split").collect().iter_rows())
+
+
+def opened(folder: Path) -> Odd:
+    """A dataset that is there already."""
+    odd = Odd.__new__(Odd)
+    odd.folder, odd.home = folder, folder / "home"
+    return odd
+
+
+def published(folder: Path, batches: list[list[Row]]) -> Path:
+    """The version that remains of a home in which each batch was published."""
+    odd = Odd(folder, QUESTION, [])
+    rows: list[Row] = []
+    for batch in batches:
+        rows += batch
+        write_rows(folder, rows)
+        odd.curate()
+        path = Path(release(odd.context, Inline()).path)
+    return path
+
+
+def built_anew(folder: Path, rows: list[Row], version: Path) -> Odd:
+    return Odd(folder, QUESTION, rows, f"split: {{adopt: {version}}}\n")
+
+
+def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tmp_path: Path) -> None:
+    batches = [rows_of(0, 40), rows_of(40, 70), rows_of(70, 80)]
+    version = published(tmp_path / "lost", batches)
+    rows = random.Random(1).sample([row for batch in batches for row in batch] + rows_of(80, 120), 120)
+    new = built_anew(tmp_path / "new", rows, version)
+    note = new.curate().note
+    assert "80 records have the split now that they have in questions@1.2.0" in note
+    before = splits(new)
+    release(new.context, Inline())
+    assert before == splits(opened(tmp_path / "lost"))
+    assert before.items() <= splits(new).items()
+    assert len(splits(new)) == 120
+
+
+def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]
+    new = built_anew(tmp_path / "new", renamed, version)
+    assert "30 of them recognised by their content" in new.curate().note
+    release(new.context, Inline())
+    lost = opened(tmp_path / "lost")
+    for number in range(30):
+        assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
+
+
+def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [[*rows_of(0, 20), row(50, CLAUSE, "billing"), row(51, LEASE, "billing")]])
+    new = built_anew(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
+    new.curate()
+    assert new[60].fate is Fate.ACCEPTED
+    release(new.context, Inline())
+    assert splits(new)[new[60].record_id] == splits(new)[new[50].record_id]
+
+
+def test_a_row_between_two_adopted_splits_is_left_out(tmp_path: Path) -> None:
+    # Longer than both, so that neither stands for it.
+    middle = f"{CLAUSE} {LEASE}"
+    odd = Odd(tmp_path / "lost", QUESTION, [row(1, CLAUSE, "billing"), row(2, LEASE, "returns")])
+    with (tmp_path / "lost" / "dataset.yaml").open("a", encoding="utf-8") as file:
+        file.write("split: {fractions: {train: 0.5, test: 0.5}}\n")
+    odd.curate()
+    version = Path(release(odd.context, Inline()).path)
+    rows = [row(1, CLAUSE, "billing"), row(2, LEASE, "returns"), row(3, middle, "delivery")]
+    more = f"split: {{fractions: {{train: 0.5, test: 0.5}}, adopt: [{version}]}}\nduplicates: {{threshold: 0.3}}\n"
+    new = Odd(tmp_path / "new", QUESTION, rows, more)
+    new.curate()
+    assert new.codes(3) == [ReasonCode.BRIDGES_SPLITS]
+
+
+def test_what_has_a_split_keeps_it_and_nothing_is_taken_over_twice(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    new = Odd(tmp_path / "new", QUESTION, rows_of(10, 40))
+    new.curate()
+    release(new.context, Inline())
+    before = splits(new)
+    write_rows(new.folder, rows_of(0, 40))
+    with (new.folder / "dataset.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"split: {{adopt: [{version}]}}\n")
+    assert "10 records have the split now that they have in questions@1.0.0" in new.curate().note
+    assert before.items() <= splits(new).items()
+    rows = new.context.store.snapshot().scan(Table.SPLITS).collect().height
+    assert "have the split now" not in new.curate().note
+    assert new.context.store.snapshot().scan(Table.SPLITS).collect().height == rows == 40
+
+
+def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    next((version / "data").glob("train*")).write_bytes(b"cut off")
+    new = built_anew(tmp_path / "new", rows_of(0, 30), version)
+    with pytest.raises(
+        Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* has other bytes than were published"
+    ):
+        new.curate()
+    with pytest.raises(ReleaseError, match=r"is no published version: it has no manifest.json"):
+        built_anew(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
+    assert new.context.store.snapshot().last_run(Verb.CURATE) is None
+
+
+def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    new, undisturbed = (built_anew(tmp_path / name, rows_of(0, 40), version) for name in ("new", "undisturbed"))
+
+    def dies(*_: object) -> None:
+        raise GoldleafError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(curating, "assess", dies)
+        with pytest.raises(GoldleafError, match="killed"):
+            new.curate()
+    for one in (new, undisturbed):
+        one.curate()
+        release(one.context, Inline())
+    assert splits(new) == splits(undisturbed)
+    assert state(new.context.store)["decisions"] == state(undisturbed.context.store)["decisions"]
+
+
+def test_a_version_does_not_tell_which_folder_it_adopted(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    new = built_anew(tmp_path / "new", rows_of(0, 30), version)
+    new.curate()
+    manifest = Path(release(new.context, Inline()).path) / "manifest.json"
+    assert json.loads(manifest.read_bytes())["config"]["split"]["adopt"] == ["1.0.0"]
+    shutil.rmtree(version)
+    with pytest.raises(ReleaseError, match=r"is no published version"):
+        new.curate()
