@@ -46,6 +46,7 @@ def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
     rejudge: Annotated[bool, typer.Option("--rejudge", help="Doubt all labels anew, not only new ones.")] = False,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts anew, not only new ones.")] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +54,8 @@ def curate(
 
     The same files again add nothing. Never waits for a person: `goldleaf collect` hears the answers.
     """
-    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, rejudge=rejudge)
+    again = {"rejudge": rejudge, "reindex": reindex}
+    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
     if as_json:
         print_json(result)
         return

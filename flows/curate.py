@@ -29,6 +29,7 @@ from pipeline.release_rows import adopt_versions
 from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
+from pipeline.work_files import read_work
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
@@ -98,13 +99,16 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 @_without_garbage_collection()
-def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: bool = True) -> Curated:
+def curate(
+    context: Context, engine: Engine, *, rejudge: bool = False, reindex: bool = False, push: bool = True
+) -> Curated:
     """Ingest, decide, commit, then send the review batch; never waits for a person.
 
     Args:
         context: the dataset.
         engine: runs the steps.
         rejudge: doubt all labels anew, not only those that no run has judged.
+        reindex: compare all texts anew, not only new ones.
         push: send the review batch; otherwise it waits for the next run.
 
     Raises:
@@ -114,6 +118,8 @@ def curate(context: Context, engine: Engine, *, rejudge: bool = False, push: boo
     config, store = context.dataset.config, context.store
     with store.lock(Verb.CURATE):
         _check_owner(context)
+        if reindex:
+            store.drop_index()
         adopt_versions(store, config.name)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
@@ -267,7 +273,7 @@ def decide(
         reject_contaminated(cases, alike, judging, dataset.config, dataset.task, folder, engine.map)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
-    decisions = pl.read_parquet(assessed.path)
+    decisions = read_work(assessed.path)
     found = engine.run(similarities, alike, decisions, threshold)
     fresh = news(decisions, snapshot.latest_decisions().collect())
     counts = dict(decisions.group_by("fate").len().iter_rows())

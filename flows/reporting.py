@@ -1,10 +1,10 @@
 """Writes the report: into the home after a release or a fine-tuning, and into every published version."""
 
-import uuid
 from pathlib import Path
 
 from flows.context import Context
 from flows.status import read_status
+from pipeline.atomic import replacing
 from pipeline.errors import StoreError
 from pipeline.report import render_report
 from pipeline.report_data import gather_report
@@ -44,19 +44,15 @@ def _replace(path: Path, text: str) -> None:
     """
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} is no file, and a report would take its place; pass another file or folder")
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as sink:
+        sink.write(text.encode())
 
 
 def report_html(context: Context) -> str:
     """The page for a version that is being made of the committed state: people may copy it anywhere."""
     snapshot = context.store.snapshot().at_last_commit()
     models = context.store.models
-    data = gather_report(snapshot, context.dataset, funnel=snapshot.funnel(), models=models, of_version=True)
+    data = gather_report(snapshot, context.dataset, funnel=snapshot.settled_funnel(), models=models, of_version=True)
     return render_report(data)
 
 
@@ -67,7 +63,7 @@ def _state_html(context: Context) -> str:
     data = gather_report(
         snapshot,
         context.dataset,
-        funnel=snapshot.funnel(),
+        funnel=snapshot.settled_funnel(),
         published=versions[-1] if versions else None,
         models=context.store.models,
         next_steps=[f"`{read_status(context).next_step}`"],

@@ -67,7 +67,7 @@ def read_status(context: Context) -> Status:
     snapshot = context.store.snapshot().at_last_commit()
     asked = count_waiting(snapshot, context.dataset.task)
     needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
-    funnel = snapshot.funnel()
+    funnel = snapshot.settled_funnel()
     versions, damaged = readable_versions(context.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(

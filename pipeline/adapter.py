@@ -5,7 +5,6 @@ hold the dataset's fine-tuning lock, so whatever else has a temporary name belon
 """
 
 import json
-import os
 import shutil
 import uuid
 from datetime import datetime
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.atomic import flush, replacing
 from pipeline.base_model import BUNDLED
 from pipeline.errors import TrainingError
 from pipeline.evaluate import Comparison, Evaluation
@@ -140,29 +140,22 @@ def save_adapter(trained: Path, models: Path, record: FinetuneRecord) -> Path:
         # Without the files' modes: safetensors lets nobody but the owner read its file.
         shutil.copytree(trained, staging, copy_function=shutil.copyfile)
         _write_predictions(staging / PREDICTIONS, record)
-        (staging / CARD).write_text(_card(record))
         text = record.model_dump_json(indent=2, exclude={"untuned": {"outcomes"}, "tuned": {"outcomes"}})
-        (staging / RECORD).write_text(text + "\n")
+        for name, content in ((CARD, _card(record)), (RECORD, text + "\n")):
+            with replacing(staging / name) as sink:
+                sink.write(content.encode())
         for path in (*staging.iterdir(), staging):
-            _flush(path)
+            flush(path)
         staging.rename(final)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _flush(models)
+    flush(models)
     return final
 
 
 def _remove_leftovers(models: Path) -> None:
     for leftover in models.glob(f"{_STAGING}*"):
         shutil.rmtree(leftover)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_predictions(path: Path, record: FinetuneRecord) -> None:
@@ -173,7 +166,8 @@ def _write_predictions(path: Path, record: FinetuneRecord) -> None:
         "untuned": pa.array([outcome.answer for outcome in record.untuned.outcomes], pa.string()),
         "tuned": pa.array([outcome.answer for outcome in outcomes], pa.string()),
     }
-    pq.write_table(pa.table(columns), path)
+    with replacing(path) as sink:
+        pq.write_table(pa.table(columns), sink)
 
 
 # --- the card ---------------------------------------------------------------------------------

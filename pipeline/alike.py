@@ -20,6 +20,7 @@ from pipeline.normalise import input_texts
 from pipeline.store import Snapshot
 from pipeline.triage import Case, Standing
 from pipeline.validate import Prepared
+from pipeline.work_files import read_work
 from schemas.record import Decision
 from schemas.task import Task
 
@@ -99,12 +100,8 @@ def find_alike(
 def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
     """What versions hold and no current record has: withdrawn rows, earlier revisions, and what is invalid by now."""
     columns = ["record_id", "revision"]
-    present = pl.concat(
-        [
-            pl.LazyFrame(schema=dict.fromkeys(columns, pl.String)),
-            *(pl.scan_parquet(part.path).filter(pl.col("inputs").is_not_null()).select(columns) for part in prepared),
-        ]
-    )
+    parts = [read_work(part.path, [*columns, "inputs"]).drop_nulls("inputs").select(columns) for part in prepared]
+    present = pl.concat([pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), *parts]).lazy()
     return list(from_frame(snapshot.released().join(present, on=columns, how="anti", maintain_order="left").collect()))
 
 
@@ -130,7 +127,7 @@ def _find_whole(
             rows += [start + row for row in texts]
         elif part.whole.exists():
             shards.append(part.whole)
-            writes = pl.read_parquet(part.path, columns=["writes"])["writes"]
+            writes = read_work(part.path, ["writes"])["writes"]
             rows += (writes.arg_true() + start).to_list()
         start += part.rows
     return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows

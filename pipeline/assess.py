@@ -18,11 +18,12 @@ from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
 from pipeline.row_fields import misspelt, together, unmapped
 from pipeline.screen import screen
-from pipeline.store import Snapshot, write_work
+from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing, triage
 from pipeline.uncertainty import label_doubt, ungrounded
 from pipeline.validate import RECORD_COLUMNS, Prepared, prepare_shard, target_texts
+from pipeline.work_files import write_work
 from schemas.dataset import Action, Dataset, OnConflict, Screen
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue

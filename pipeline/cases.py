@@ -15,6 +15,7 @@ from pipeline.tables import Verb
 from pipeline.triage import Case, Standing
 from pipeline.validate import Prepared, rendered
 from schemas.annotation import Verdict
+from pipeline.work_files import read_work
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision
@@ -48,7 +49,8 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     """What committed runs decided and people said, for every current record whose inputs and task are unchanged."""
     if not prepared or snapshot.runs.is_empty():
         return {}
-    asked_now = pl.scan_parquet([part.path for part in prepared]).select("record_id", "revision", "inputs")
+    columns = ["record_id", "revision", "inputs"]
+    asked_now = pl.concat([read_work(part.path, columns) for part in prepared]).lazy()
     valid = still_valid(snapshot.committed_decisions(), snapshot, task.task_digest())
     decided = about(valid, asked_now, task)
     curated = about(
@@ -110,7 +112,7 @@ def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task
     ]
     cases = []
     for part in prepared:
-        for row in pl.read_parquet(part.path, columns=columns).select(columns).iter_rows():
+        for row in read_work(part.path, columns).iter_rows():
             case = _case(*row)
             if row[0] in past:
                 _look_back(case, past[row[0]], task)

@@ -18,6 +18,7 @@ from pipeline.store import Snapshot
 from pipeline.tables import Table
 from pipeline.triage import SHOWN_ANSWERS, Case, Standing
 from pipeline.validate import Prepared, partitions_of
+from pipeline.work_files import read_work
 from schemas.fate import Reason, ReasonCode
 from schemas.task import Kind, Task
 
@@ -53,7 +54,7 @@ def _candidates(
     cases: list[Case], prepared: list[Prepared], alike: Alike, splits: dict[str, str], task: type[Task]
 ) -> Iterator[Candidate]:
     columns = ["partitions", "answer", "chosen"]
-    rows = [row for part in prepared for row in pl.read_parquet(part.path, columns=columns).select(columns).iter_rows()]
+    rows = [row for part in prepared for row in read_work(part.path, columns).iter_rows()]
     answers = Answers(task)
     for case, (shared, answer, chosen), text, written in zip(cases, rows, alike.texts, alike.written, strict=True):
         if not is_candidate(case):

@@ -21,8 +21,9 @@ from pipeline.download import fetch, host, is_url
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.row_fields import field_value
-from pipeline.store import Store, write_work
+from pipeline.store import Store
 from pipeline.tables import SCHEMAS, Table
+from pipeline.work_files import read_work, write_work
 from schemas.dataset import Mode, Source
 from schemas.record import ID_BYTES, stable_hash
 
@@ -96,7 +97,7 @@ def ingest(
         nonlocal added, withdrawn
         added, withdrawn = wanted.height, gone
         for chunk in chunks:
-            fresh = pl.read_parquet(chunk).join(wanted, on="position", how="semi", maintain_order="left")
+            fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
             if fresh.height:
                 yield fresh
         if gone.height:
@@ -247,7 +248,7 @@ def _index(chunks: list[Path]) -> pl.DataFrame:
     columns = ["record_id", "revision", "source", "position"]
     if not chunks:
         return pl.DataFrame(schema={name: SCHEMAS[Table.RECORDS][name] for name in columns} | {"final": pl.Boolean()})
-    frame = pl.concat([pl.scan_parquet(chunk).select(columns) for chunk in chunks]).collect()
+    frame = pl.concat([read_work(chunk, columns) for chunk in chunks])
     return frame.with_columns(final=pl.col("position") == pl.col("position").max().over("record_id"))
 
 

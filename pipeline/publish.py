@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.atomic import flush, opened, writing
 from pipeline.card import dataset_card
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.published_rows import ROWS_AT_ONCE, batches, content, version_digest
@@ -101,12 +101,13 @@ def _exists(version_dir: Path, name: str) -> VersionExists:
 def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
     rows, digest = content(batches(table))
     path = folder / "data" / f"{split}-00000-of-00001-{digest[:16]}.parquet"
-    with path.open("xb") as file:
-        with pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=3) as writer:
-            for start in range(0, rows, ROWS_AT_ONCE):
-                # The bytes depend on how the rows lie in memory: each group is written from one piece.
-                writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
-        _flush(file)
+    with (
+        writing(path, lasting=True) as sink,
+        pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=3) as writer,
+    ):
+        for start in range(0, rows, ROWS_AT_ONCE):
+            # The bytes depend on how the rows lie in memory: each group is written from one piece.
+            writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
     name = path.relative_to(folder).as_posix()
     return SplitFile(file=name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path), content=digest)
 
@@ -152,7 +153,7 @@ def _staging(releases: Path) -> Iterator[Path]:
     """
     releases.mkdir(parents=True, exist_ok=True)
     folder = releases / f"{_STAGING}{uuid.uuid4().hex}"
-    with _open_folder(releases) as shared:
+    with opened(releases) as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         _remove_leftovers(releases)
         folder.mkdir()
@@ -168,46 +169,26 @@ def _staging(releases: Path) -> Iterator[Path]:
 def _remove_leftovers(releases: Path) -> None:
     for leftover in releases.glob(f"{_STAGING}*"):
         try:
-            with _open_folder(leftover) as descriptor:
+            with opened(leftover) as descriptor:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(leftover)
         except (BlockingIOError, FileNotFoundError):
             continue  # its process lives, or has just renamed or removed it
 
 
-@contextmanager
-def _open_folder(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        _flush(file)
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    with writing(path, lasting=True) as sink:
+        sink.write(data)
 
 
 def _rename(folder: Path, version_dir: Path, name: str) -> None:
     """Publish: the name appears with everything behind it on the disk, also after a loss of power."""
     for inner in (folder / "data", folder):
-        _flush_folder(inner)
+        flush(inner)
     try:
         folder.rename(version_dir)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise _exists(version_dir, name) from error
         raise
-    _flush_folder(version_dir.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    with _open_folder(folder) as descriptor:
-        os.fsync(descriptor)
+    flush(version_dir.parent)

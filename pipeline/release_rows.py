@@ -72,7 +72,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         splits=splits | copies,
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
-        funnel=snapshot.funnel(),
+        funnel=snapshot.settled_funnel(),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from pipeline.atomic import writing
 from pipeline.errors import ConfigError
 from schemas.dataset import NAME
 from schemas.task import Kind
@@ -119,5 +120,6 @@ def scaffold(folder: Path, name: str, kind: Kind) -> list[Path]:
         if (folder / file).exists():
             raise ConfigError(f"{folder / file} exists already; choose another folder, or move it away")
     for file, text in texts.items():
-        (folder / file).write_text(text, encoding="utf-8")
+        with writing(folder / file) as sink:
+            sink.write(text.encode())
     return [folder / file for file in texts]

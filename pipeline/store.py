@@ -7,50 +7,29 @@ state that the latest committed run saw.
 
 import fcntl
 import functools
+import itertools
 import json
 import os
 import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
-from deltalake import (
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import Busy, StoreError
-from pipeline.tables import SCHEMAS, Table, Verb
+from pipeline.table_files import add_file, create_table, scan_files
+from pipeline.tables import INDEX, SCHEMAS, Table, Verb
 from schemas.fate import Fate
 from schemas.manifest import Funnel
 
-# Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
-_TABLE_SETTINGS = {
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 3650 days",
-    "delta.deletedFileRetentionDuration": "interval 3650 days",
-}
-# Most columns have another value in each row: dictionaries of them took up to five times as long, and more room.
-_FILES = WriterProperties(
-    compression="ZSTD", compression_level=1, default_column_properties=ColumnProperties(dictionary_enabled=False)
-)
-# Signatures are random bytes, which no compression makes any shorter; a search reads all of them.
-_RANDOM_FILES = WriterProperties(
-    compression="UNCOMPRESSED", default_column_properties=ColumnProperties(dictionary_enabled=False)
-)
 _CAS_TRIES = 20
 _END_OF_TIME = "9"
 """Sorts behind every run."""
@@ -117,6 +96,13 @@ class Store:
     def _path(self, table: Table) -> Path:
         return self.root / "tables" / table
 
+    def drop_index(self) -> None:
+        """Forget which texts are alike, so that all are compared anew; call it while holding the lock."""
+        # First what says that texts were compared: whoever is killed in between compares them again.
+        for table in INDEX:
+            if self._path(table).exists():
+                shutil.rmtree(self._path(table))
+
     # --- locking ------------------------------------------------------------------------------
     @contextmanager
     def lock(self, verb: Verb) -> Iterator[None]:
@@ -154,12 +140,11 @@ class Store:
         version = self.version(table) if version is None else version
         if version < 0:
             return pl.LazyFrame(schema=SCHEMAS[table])
-        # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing below a
-        # folder with a space or an umlaut in its name.
-        files = [unquote(uri) for uri in DeltaTable(self._path(table), version=version).file_uris()]
-        if not files:
-            return pl.LazyFrame(schema=SCHEMAS[table])
-        return pl.scan_parquet(files, glob=False, hive_partitioning=False).select(SCHEMAS[table].names())
+        path = self._path(table)
+        try:
+            return scan_files(DeltaTable(path, version=version), path, SCHEMAS[table])
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
 
     def snapshot(self) -> "Snapshot":
         """Pin the newest state of every table.
@@ -182,19 +167,33 @@ class Store:
             # A writer died between creating the folder and the first commit.
             return None
         except DeltaError as error:
-            problem = str(error).strip().split("\n")[0]
-            raise StoreError(
-                f"table '{table}' of '{self.dataset}' is damaged ({problem}); restore {path} from a backup"
-            ) from error
+            raise self._damaged(table, error) from error
+
+    def require_version(self, table: Table, version: int, committed: int) -> None:
+        """See that a table is not older than a run that was committed found it.
+
+        Raises:
+            StoreError: it is.
+        """
+        if version < committed:
+            lost = f"it is at version {version:,}, and was at {committed:,} when the latest run was committed"
+            raise self._damaged(table, lost)
+
+    def _damaged(self, table: Table, problem: Exception | str) -> StoreError:
+        found = str(problem).strip().split("\n")[0]
+        path = self._path(table)
+        remedy = f"restore {path} from a backup"
+        if table in INDEX:
+            remedy += ", or let `goldleaf curate --reindex` make it anew"
+        return StoreError(f"table '{table}' of '{self.dataset}' is damaged ({found}); {remedy}")
 
     # --- writing ------------------------------------------------------------------------------
     def append(self, table: Table, rows: pl.DataFrame) -> None:
         """Append rows in one atomic commit; rows of another writer in between do not matter."""
         if rows.height:
             data = rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items())
-            self._create(table)
-            files = _RANDOM_FILES if table is Table.SIGNATURES else _FILES
-            write_deltalake(self._path(table), _arrow(data), mode="append", writer_properties=files)
+            delta = self._create(table)
+            self._add(delta, table, [data], CommitProperties())
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]
@@ -212,30 +211,20 @@ class Store:
             first = next(frames, None)
             if first is None:
                 return 0
-            counted = _Counted(first, frames, SCHEMAS[table])
+            once = CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)])
             try:
-                write_deltalake(
-                    delta,
-                    counted.reader(),
-                    mode="append",
-                    writer_properties=_FILES,
-                    commit_properties=CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)]),
-                )
+                return self._add(delta, table, itertools.chain([first], frames), once)
             except CommitFailedError:
                 time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (jitter, no secret)
-                continue
-            return counted.rows
         raise StoreError(f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times meanwhile; run it again")
 
+    def _add(self, delta: DeltaTable, table: Table, frames: Iterable[pl.DataFrame], how: CommitProperties) -> int:
+        # A search reads all signatures, most of which are random bytes.
+        compressed = table is not Table.SIGNATURES
+        return add_file(delta, self._path(table), frames, SCHEMAS[table], how, compressed=compressed)
+
     def _create(self, table: Table) -> DeltaTable:
-        delta = self._open(table)
-        if delta is None:
-            empty = pl.DataFrame(schema=SCHEMAS[table])
-            # Of two processes that create it at once, one does, and the other may be told in either way.
-            with suppress(CommitFailedError):
-                write_deltalake(self._path(table), _arrow(empty), mode="ignore", configuration=_TABLE_SETTINGS)
-            delta = DeltaTable(self._path(table))
-        return delta
+        return self._open(table) or create_table(self._path(table), SCHEMAS[table])
 
     def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: dict[str, Any]) -> None:
         """Write the ``runs`` row: from now on the run counts."""
@@ -246,6 +235,7 @@ class Store:
             "inputs": json.dumps(inputs, sort_keys=True),
             "funnel": funnel.model_dump_json() if funnel else None,
             "summary": json.dumps(summary, sort_keys=True),
+            "tables": json.dumps({table.value: self.version(table) for table in Table if table is not Table.RUNS}),
             "started_at": run.started_at,
             "finished_at": datetime.now(UTC),
             "goldleaf": run.goldleaf,
@@ -312,7 +302,24 @@ class Snapshot:
         """
         last = self.last_run(Verb.CURATE)
         seen = last["inputs"][Table.RECORDS.value] if last else -1
+        self._require_committed()
         return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
+
+    def _require_committed(self) -> None:
+        """See that no table has lost what the latest run had seen of it; the index is looked at by who uses it.
+
+        Raises:
+            StoreError: one has.
+        """
+        for table, version in self.committed_versions().items():
+            if table not in INDEX:
+                self.store.require_version(table, self.versions[table], version)
+
+    def committed_versions(self) -> dict[Table, int]:
+        """The version of each table when the latest run was committed; nothing where no run has noted it."""
+        noted = self.runs["tables"].drop_nulls()
+        found: dict[str, int] = json.loads(noted[-1]) if noted.len() else {}
+        return {Table(name): version for name, version in found.items()}
 
     def latest_records(self) -> pl.LazyFrame:
         """The newest row of every record, withdrawn ones included, in order of ingestion."""
@@ -385,6 +392,20 @@ class Snapshot:
         releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)
         return {json.loads(summary)["version"] for summary in releases["summary"]}
 
+    def settled_funnel(self) -> Funnel:
+        """The funnel of a committed state, in which every current record has one fate.
+
+        Raises:
+            StoreError: it does not add up, so that no number can be believed.
+        """
+        funnel = self.funnel()
+        if not funnel.adds_up():
+            raise StoreError(
+                f"the numbers of '{self.store.dataset}' do not add up ({funnel}): its tables records, decisions and "
+                f"runs do not belong together; restore {self.store.root / 'tables'} from a backup"
+            )
+        return funnel
+
     def funnel(self) -> Funnel:
         """Count every record ever ingested by what became of it."""
         records = self.scan(Table.RECORDS)
@@ -403,33 +424,3 @@ class Snapshot:
 def _count_upto(runs: pl.Series, column: str) -> pl.Expr:
     """How many of some runs, the oldest first, are not later than the one in a column."""
     return pl.lit(runs).search_sorted(pl.col(column), side="right")
-
-
-class _Counted:
-    """Streams frames to the table writer and counts the rows."""
-
-    def __init__(self, first: pl.DataFrame, rest: Iterator[pl.DataFrame], schema: pl.Schema) -> None:
-        self.rows = 0
-        self._first = first
-        self._rest = rest
-        self._schema = schema
-
-    def reader(self) -> pa.RecordBatchReader:
-        return pa.RecordBatchReader.from_batches(_arrow(self._first.clear()).schema, self._batches())
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        frame: pl.DataFrame | None = self._first
-        while frame is not None:
-            self.rows += frame.height
-            yield from _arrow(frame).to_batches()
-            frame = next(self._rest, None)
-
-
-def write_work(frame: pl.DataFrame, path: Path) -> None:
-    """Write one of a run's intermediate files: uncompressed, as it is read once or twice and goes with the run."""
-    frame.write_parquet(path, compression="uncompressed", statistics=False)
-
-
-def _arrow(frame: pl.DataFrame) -> pa.Table:
-    # Delta's Rust writer does not know polars' string views.
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -30,6 +30,8 @@ class Verb(StrEnum):
     FINETUNE = "finetune"
 
 
+INDEX = (Table.SIGNATURES, Table.SIMILARITIES)
+"""What is known about texts, and can be found out again; the first one says which texts were compared."""
 BANDS = 32
 BAND_COLUMNS = [f"band_{band:02}" for band in range(BANDS)]
 
@@ -149,6 +151,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "inputs": pl.String(),
             "funnel": pl.String(),
             "summary": pl.String(),
+            # The version of each table when the run was committed.
+            "tables": pl.String(),
             "started_at": _TIME,
             "finished_at": _TIME,
             "goldleaf": pl.String(),

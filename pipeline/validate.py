@@ -17,7 +17,7 @@ from pipeline.measure import count_tokens
 from pipeline.normalise import input_texts, match_key, normalise_row, texts_key
 from pipeline.row_fields import Seen, field_value, see, together
 from pipeline.screen import screen, suspects
-from pipeline.store import write_work
+from pipeline.work_files import read_work, write_work
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
 from schemas.field import JsonValue
@@ -78,7 +78,7 @@ class Prepared:
 
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
-    records = pl.read_parquet(shard)
+    records = read_work(shard)
     blocks, grouping, readable = [], set[str](), 0
     seen: dict[str, Seen] = {}
     for block in records.iter_slices(_BLOCK_ROWS):

@@ -148,7 +148,7 @@ def test_all_bytes_are_on_the_disk_before_the_folder_gets_its_name(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(adapter, "_flush", flushed.append)
+    monkeypatch.setattr(adapter, "flush", flushed.append)
     final = save_adapter(trained, tmp_path / "models", a_record())
 
     *files, folder, models = flushed

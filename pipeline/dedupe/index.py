@@ -15,7 +15,7 @@ from pipeline.dedupe.pairs import Pairs
 from pipeline.dedupe.search import Found
 from pipeline.dedupe.signatures import PERMUTATIONS, Identities, Keys, Scheme, Sketches
 from pipeline.store import Snapshot, Store
-from pipeline.tables import BAND_COLUMNS, SCHEMAS, Table
+from pipeline.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000
 _IDENTITY = ["identity_one", "identity_other"]
@@ -27,6 +27,7 @@ class StoredIndex:
     """The index as a snapshot holds it, for one scheme."""
 
     def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
+        _require_pairs(snapshot)
         self._all = snapshot.scan(Table.SIGNATURES)
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
@@ -65,6 +66,18 @@ class StoredIndex:
         places = np.arange(frame.height)
         pairs = Pairs(places, places, frame["similarity"].to_numpy(), frame["answers"].to_numpy())
         return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
+
+
+def _require_pairs(snapshot: Snapshot) -> None:
+    """See that the pairs are there of texts that count as compared: nobody would look for them again.
+
+    Raises:
+        StoreError: some are lost.
+    """
+    committed = snapshot.committed_versions()
+    if snapshot.versions[Table.SIGNATURES] >= 0:
+        for table in INDEX:
+            snapshot.store.require_version(table, snapshot.versions[table], committed.get(table, -1))
 
 
 def take_in(store: Store, scheme: Scheme, found: Found) -> None:

@@ -17,7 +17,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dedupe.arrays import Scalar, load, mapped, save
+from pipeline.atomic import replacing
+from pipeline.dedupe.arrays import Scalar, add, load, mapped, save
 from pipeline.dedupe.chunks import in_chunks, load_pairs, save_chunks, verify_chunk, verify_entries
 from pipeline.dedupe.known import Known, met_keys
 from pipeline.dedupe.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted
@@ -258,12 +259,12 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     for band in range(BANDS):
         save(folder / f"met-{band:02}", np.searchsorted(laid_out, met[band]))
     save(folder / "laid-out", laid_out)
-    with (folder / "sketches").open("wb") as file:
+    with replacing(folder / "sketches", sealed=True) as sink:
         if index:
-            index.sketches()[places[laid_out]].tofile(file)
+            add(sink, index.sketches()[places[laid_out]])
         for shard in range(shards):
             signed = mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS)
-            np.ascontiguousarray(_chosen(signed, load(folder / f"new-{shard:05}", np.int64))).tofile(file)
+            add(sink, _chosen(signed, load(folder / f"new-{shard:05}", np.int64)))
 
 
 def _new_keys(folder: Path, shards: int, band: int) -> Keys:

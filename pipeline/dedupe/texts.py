@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.atomic import replacing, sealed_bytes
 from pipeline.dedupe.word_kernels import hash_bytes, hash_words
 from pipeline.dedupe.words import fold_table
 
@@ -46,8 +47,7 @@ class Texts:
     @classmethod
     def read(cls, path: Path) -> "Texts":
         """Map a file that ``write`` has written: what is not looked at is not read."""
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_file(file).read_all()
+        table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
         return cls(table["asked"], table["answered"] if "answered" in table.column_names else None)
 
     @classmethod
@@ -60,10 +60,10 @@ class Texts:
         return cls(asked, pa.chunked_array(answered) if answered else None)
 
     def write(self, path: Path) -> None:
-        """Write an uncompressed Arrow file."""
+        """Write an uncompressed Arrow file, with a seal behind it."""
         columns = {"asked": self.asked} | ({"answered": self.answered} if self.answered is not None else {})
         table = pa.table(columns)
-        with pa.ipc.new_file(str(path), table.schema) as file:
+        with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table)
 
     def __len__(self) -> int:

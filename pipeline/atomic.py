@@ -1,0 +1,175 @@
+"""Writes files that are there as a whole or not at all, and reads back nothing but what was written.
+
+Everything that is kept or passed on is written here, by Python: numpy's own writer has lost the error of a full disk,
+so that an empty file took the place of a full one. A file that a later step of ours reads ends in a seal, its length
+and a checksum, since a disk may also lose or change what it took without an error.
+"""
+
+import errno
+import fcntl
+import io
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import StoreError
+
+_SEAL = struct.Struct("<QI4s")
+_MARK = b"gold"
+_BLOCK = 2**20
+
+
+class Sink(io.RawIOBase):
+    """What is written to a file, counted and summed up on its way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self.size = 0
+        """Bytes so far."""
+        self.checksum = 0
+        """CRC-32 of them."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or raise an error."""
+        view = memoryview(data)
+        if view.nbytes:
+            view = view.cast("B")
+            self._file.write(view)
+            self.size += view.nbytes
+            self.checksum = zlib.crc32(view, self.checksum)
+        return view.nbytes
+
+    def tell(self) -> int:
+        """Bytes so far; there is no way back."""
+        return self.size
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        if not self._file.closed:
+            self._file.flush()
+
+
+@contextmanager
+def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
+    """Write a new file; nothing of it stays where that fails.
+
+    Args:
+        path: of the file, which must not be there.
+        lasting: a loss of power must not take it back.
+        sealed: ``sealed_bytes`` will read it.
+
+    Raises:
+        OSError: it cannot be written, or is shorter than what was written.
+    """
+    # Not ``path.open``: an error of a write does not know its file.
+    file = path.open("xb")
+    try:
+        with file:
+            sink = Sink(file)
+            yield sink
+            if sealed:
+                sink.write(_SEAL.pack(sink.size, sink.checksum, _MARK))
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            if size != sink.size:
+                raise OSError(errno.EIO, f"{sink.size:,} bytes were written, and {size:,} are there", str(path))
+            if lasting:
+                os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+@contextmanager
+def replacing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
+    """The same under another name first: the file takes the place of an older one once it is whole.
+
+    Whoever is killed leaves the older one; several may write the same file at once.
+    """
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    with writing(partial, lasting=lasting, sealed=sealed) as sink:
+        yield sink
+    try:
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    if lasting:
+        flush(path.parent)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """The descriptor of a folder or file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def flush(path: Path) -> None:
+    """See that the names in a folder, or what others wrote to a file, survive a loss of power."""
+    with opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let one process at a time do something to a folder; the others wait."""
+    with opened(folder) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+# --- reading --------------------------------------------------------------------------------------
+def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
+    """Map what was written to a sealed file; a process sums it up once.
+
+    Raises:
+        StoreError: these are not the bytes that were written.
+    """
+    found = path.stat()
+    _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    return np.memmap(path, dtype=np.uint8, mode="r")[: -_SEAL.size]
+
+
+@lru_cache(maxsize=2**14)
+def _require_seal(path: Path, _inode: int, size: int, _changed: int) -> None:
+    with path.open("rb") as file:
+        if size < _SEAL.size:
+            raise _damaged(path, f"it has {size:,} bytes")
+        checksum = checksum_of(file, size - _SEAL.size)
+        if file.read() != _SEAL.pack(size - _SEAL.size, checksum, _MARK):
+            raise _damaged(path, "its checksum is another one")
+
+
+def _damaged(path: Path, problem: str) -> StoreError:
+    return StoreError(
+        f"{path} is not as it was written ({problem}); see whether the disk is full or not sound, then run it again"
+    )
+
+
+def checksum_of(file: BinaryIO, size: int) -> int:
+    """CRC-32 of the next bytes of a file."""
+    checksum = 0
+    while size and (block := file.read(min(size, _BLOCK))):
+        checksum = zlib.crc32(block, checksum)
+        size -= len(block)
+    return checksum
