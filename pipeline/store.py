@@ -191,9 +191,7 @@ class Store:
     def append(self, table: Table, rows: pl.DataFrame) -> None:
         """Append rows in one atomic commit; rows of another writer in between do not matter."""
         if rows.height:
-            data = rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items())
-            delta = self._create(table)
-            self._add(delta, table, [data], CommitProperties())
+            self._add(self._create(table), table, [rows], CommitProperties())
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]

@@ -58,7 +58,7 @@ def add_file(
     Args:
         table: as it is now.
         folder: of the table.
-        frames: in the shape of ``schema``.
+        frames: with the columns of ``schema``.
         schema: the table's columns.
         how: the commit's properties.
         compressed: whether that makes the file shorter.
@@ -93,7 +93,7 @@ def _write(
         pq.ParquetWriter(sink, _arrow(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
     ):
         for frame in frames:
-            file.write_table(_arrow(frame))
+            file.write_table(_arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items())))
             rows += frame.height
     path = folder / f"part-{uuid.uuid4().hex}-{sink.checksum:0{_CHECKSUM}x}.parquet"
     unnamed.replace(path)

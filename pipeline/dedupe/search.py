@@ -251,13 +251,16 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
     met: list[Rows] = []
-    for band in range(BANDS):
-        keys = _chosen(index.keys(band), places) if index else NO_KEYS
-        met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
-        save(folder / f"known-keys-{band:02}", keys[met[band]])
+    with replacing(folder / "known-keys", sealed=True) as sink:
+        for band in range(BANDS):
+            keys = _chosen(index.keys(band), places) if index else NO_KEYS
+            met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
+            add(sink, keys[met[band]])
+    save(folder / "met-starts", np.cumsum([0, *map(len, met)]))
     laid_out = np.unique(np.concatenate(met))
-    for band in range(BANDS):
-        save(folder / f"met-{band:02}", np.searchsorted(laid_out, met[band]))
+    with replacing(folder / "met", sealed=True) as sink:
+        for places_met in met:
+            add(sink, np.searchsorted(laid_out, places_met))
     save(folder / "laid-out", laid_out)
     with replacing(folder / "sketches", sealed=True) as sink:
         if index:
@@ -298,11 +301,12 @@ def _entries_file(folder: Path, shard: int) -> Path:
 def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path:
     """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
     sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
-    known = len(mapped(folder / "laid-out", np.int64))
+    known, starts = len(mapped(folder / "laid-out", np.int64)), load(folder / "met-starts", np.int64)
 
     def of_band(band: int) -> npt.NDArray[np.uint64]:
-        keys = np.concatenate([load(folder / f"known-keys-{band:02}", np.uint32), _new_keys(folder, shards, band)])
-        owners = np.concatenate([load(folder / f"met-{band:02}", np.int64), np.arange(known, len(sketches))])
+        met = slice(starts[band], starts[band + 1])
+        keys = np.concatenate([mapped(folder / "known-keys", np.uint32)[met], _new_keys(folder, shards, band)])
+        owners = np.concatenate([mapped(folder / "met", np.int64)[met], np.arange(known, len(sketches))])
         return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
