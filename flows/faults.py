@@ -22,7 +22,7 @@ _ADVICE = {
 }
 _TABLE_ERRORS = {("_internal", "DeltaError"), ("polars.exceptions", "ComputeError")}
 """By name: only the store knows the libraries, and an error of neither need not wait for them."""
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
 """What the table libraries write into their texts; they keep the number to themselves."""
 
 
@@ -35,7 +35,7 @@ def outside_fault(error: Exception, home: Path | None) -> str | None:
     """
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error, error.errno, home)
-    number = int(found[1]) if (found := _OS_ERROR.search(str(error))) else None
+    number = int(found[1] or found[2]) if (found := _OS_ERROR.search(str(error))) else None
     kinds = {(kind.__module__, kind.__name__) for kind in type(error).__mro__}
     if kinds & _TABLE_ERRORS or (isinstance(error, OSError) and number):
         return _of_a_table(error, number, home)

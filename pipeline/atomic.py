@@ -102,13 +102,15 @@ def replacing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Ite
     Whoever is killed leaves the older one; several may write the same file at once.
     """
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-    with writing(partial, lasting=lasting, sealed=sealed) as sink:
-        yield sink
     try:
+        with writing(partial, lasting=lasting, sealed=sealed) as sink:
+            yield sink
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()
+        if isinstance(error, OSError) and error.filename == str(partial):
+            error.filename, error.filename2 = str(path), None
         raise
     if lasting:
         flush(path.parent)

@@ -14,8 +14,8 @@ from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing
 from pipeline.validate import Prepared, rendered
-from schemas.annotation import Verdict
 from pipeline.work_files import read_work
+from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision

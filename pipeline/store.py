@@ -153,9 +153,13 @@ class Store:
         without its rows, even if it commits meanwhile.
         """
         runs = self.version(Table.RUNS)
-        return Snapshot(
-            self, {Table.RUNS: runs} | {table: self.version(table) for table in Table if table != Table.RUNS}
-        )
+        others = {table: self.version(table) for table in Table if table != Table.RUNS}
+        found = Snapshot(self, {Table.RUNS: runs} | others)
+        for table, version in found.committed_versions().items():
+            # The index is looked at by who uses it: it can be made anew.
+            if table not in INDEX:
+                self.require_version(table, found.versions[table], version)
+        return found
 
     def _open(self, table: Table) -> DeltaTable | None:
         path = self._path(table)
@@ -300,18 +304,7 @@ class Snapshot:
         """
         last = self.last_run(Verb.CURATE)
         seen = last["inputs"][Table.RECORDS.value] if last else -1
-        self._require_committed()
         return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
-
-    def _require_committed(self) -> None:
-        """See that no table has lost what the latest run had seen of it; the index is looked at by who uses it.
-
-        Raises:
-            StoreError: one has.
-        """
-        for table, version in self.committed_versions().items():
-            if table not in INDEX:
-                self.store.require_version(table, self.versions[table], version)
 
     def committed_versions(self) -> dict[Table, int]:
         """The version of each table when the latest run was committed; nothing where no run has noted it."""

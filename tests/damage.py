@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from fake_studio import TOKEN
 from store_rows import B0
 from support import offline, row, state, write_dataset
 from terminal import Terminal
@@ -48,7 +49,7 @@ class Home:
 
     @property
     def terminal(self) -> Terminal:
-        return Terminal(self.folder, self.url, "token")
+        return Terminal(self.folder, self.url, TOKEN)
 
     @property
     def state(self) -> dict[str, Any]:

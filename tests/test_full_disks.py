@@ -24,7 +24,7 @@ def test_the_disk_fails_where_it_is_told_to(curate: Series, shop: Commands, tmp_
     """Otherwise the tests below would say nothing."""
     dataset = copies(tmp_path)
     at = next(place for place, change in enumerate(curate.changes, 1) if change.endswith("prepared-00000.arrow"))
-    done = shop.goldleaf("curate", str(dataset), home=tmp_path / "full", fault=Fault(at, Kind.FULL))
+    done = shop.goldleaf("curate", str(dataset), "--json", home=tmp_path / "full", fault=Fault(at, Kind.FULL))
     assert done.code == 1
     assert done.stderr.startswith("error: ") and "No space left on device" in done.stderr
     killed = shop.goldleaf("curate", str(dataset), home=tmp_path / "killed", fault=Fault(at, Kind.KILL))
