@@ -81,9 +81,9 @@ sources:
     license: unknown          # goes into the dataset card
 
 on_conflict: review           # the same input with different answers: ask a person
-review:
-  budget: 0.1                 # at most this share of the records is sent to people
-  audit: 0.02                 # this share of the accepted ones is looked at to estimate what is still wrong
+# review:
+#   budget: 0.1               # this share of the records may be sent to people; without it 10%, at most 500
+#   audit: 0.02               # this share of the accepted ones is looked at as a check; without it 2%, at most 300
 split:
   fractions: {{train: 0.8, validation: 0.1, test: 0.1}}
   group_by: []                # fields of the raw row that must not be torn apart, such as [customer]

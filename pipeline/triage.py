@@ -5,7 +5,6 @@ Triage is a fixed point: the same cases, with the decisions it made as their pas
 decisions again, so a repeated run sends nobody anything twice.
 """
 
-import hashlib
 import heapq
 import math
 from collections import Counter, defaultdict
@@ -14,11 +13,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from pipeline.audit import drawn
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision
 
+_BUDGET = 0.1
+_MOST_ASKED = 500
+"""Of the current records, where no budget is written down: some hours of a person's work."""
 _HELD_SCORE = 0.95
 """Conflicts and held rows come before most doubts: without people they never get in."""
 _UNGROUNDED_SCORE = 0.6
@@ -131,7 +134,7 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
             _keep_asking(case, outcome)
         else:
             _settle(outcome, case.record_id in chosen, review)
-        _audit(case, outcome, review.audit)
+    _audit(cases, outcomes, review)
     decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
     waiting = sum(outcomes[case.record_id].routed is None for case in candidates)
     return Triage(decisions, budget, len(asked) + len(chosen), waiting)
@@ -163,8 +166,10 @@ def _verdicts(cases: Sequence[Case]) -> dict[str, _Verdict]:
 def _budget(review: Review, current: int) -> int:
     if isinstance(review.budget, int):
         return review.budget
+    share = _BUDGET if review.budget is None else review.budget
     # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not nothing.
-    return math.ceil(round(review.budget * current, 6))
+    budget = math.ceil(round(share * current, 6))
+    return min(budget, _MOST_ASKED) if review.budget is None else budget
 
 
 def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
@@ -335,20 +340,25 @@ def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
         outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
 
 
-def _audit(case: Case, outcome: _Outcome, rate: float) -> None:
-    """Draw the audit slice by a hash: random over records, and the same in every run.
+def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Review) -> None:
+    """Draw the audit slice.
 
-    What was drawn stays drawn, and the question covers whatever speaks against the record since.
+    What was drawn stays drawn, and the question covers whatever speaks against the record since. An answered one keeps
+    its place in the draw, or every answer would call for another question.
     """
-    if outcome.routed or case.human is not Standing.NOTHING:
-        return
-    if case.past_route is Routed.AUDIT:
-        drawn = outcome.fate in (Fate.ACCEPTED, Fate.REVIEW)
-    else:
-        draw = int.from_bytes(hashlib.blake2b(f"audit {case.record_id}".encode(), digest_size=8).digest(), "big")
-        drawn = outcome.fate is Fate.ACCEPTED and draw < rate * 2**64
-    if drawn:
-        outcome.routed = Routed.AUDIT
+    answered, was_drawn, others = [], set(), []
+    for case in cases:
+        outcome = outcomes[case.record_id]
+        if case.human is not Standing.NOTHING:
+            if case.past_route is Routed.AUDIT:
+                answered.append(case.record_id)
+        elif not outcome.routed and case.past_route is Routed.AUDIT:
+            if outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
+                was_drawn.add(case.record_id)
+        elif not outcome.routed and outcome.fate is Fate.ACCEPTED:
+            others.append(case.record_id)
+    for record_id in (was_drawn | drawn([*answered, *was_drawn, *others], review)).difference(answered):
+        outcomes[record_id].routed = Routed.AUDIT
 
 
 def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Decision:

@@ -180,11 +180,12 @@ class Measure(Part):
 class Review(Part):
     """How much people look at."""
 
-    budget: int | float = 0.1
+    budget: int | float | None = None
     """How many records (a whole number) or which share of the current records (0.0 to 1.0) may be sent
-    to people, those already reviewed included. Raise it to send more."""
-    audit: Share = 0.02
-    """Share of the accepted records that people look at to estimate the errors that remain."""
+    to people, those already reviewed included. Raise it to send more. Without it 10%, at most 500."""
+    audit: Share | None = None
+    """Share of the accepted records that people look at to estimate the errors that remain. Without it 2%, at most
+    300."""
     unreviewed: Unreviewed = Unreviewed.ACCEPT
     """What happens to doubtful labels beyond the budget. Conflicts, failed checks, personal data and
     unlabeled rows always wait."""
@@ -193,7 +194,7 @@ class Review(Part):
     @classmethod
     def _is_count_or_share(cls, budget: object) -> object:
         # A union of constrained types would answer with one error for each of them.
-        if type(budget) is int and 0 <= budget <= _MOST:
+        if budget is None or (type(budget) is int and 0 <= budget <= _MOST):
             return budget
         if isinstance(budget, float) and 0 <= budget <= 1:
             return budget

@@ -274,6 +274,56 @@ def test_the_audit_rate_is_kept_and_the_same_records_are_drawn_again() -> None:
     assert small <= drawn, "a higher rate adds to the slice"
 
 
+def audited(cases: Sequence[Case], review: Review) -> set[str]:
+    return {name for name, decision in decide(cases, review).items() if decision.routed is Routed.AUDIT}
+
+
+def test_by_default_at_most_500_are_asked_about_and_300_audited() -> None:
+    cases = [doubted(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    result = run(cases, Review())
+    routes = Counter(decision.routed for decision in result.decisions)
+    assert (result.budget, result.used) == (500, 500)
+    assert (routes[Routed.UNCERTAIN], routes[Routed.AUDIT]) == (500, 300)
+
+
+@pytest.mark.parametrize(("rows", "budget"), [(10, 1), (11, 2), (1_000, 100), (4_999, 500), (5_000, 500), (5_001, 500)])
+def test_by_default_a_tenth_of_few_rows_may_be_asked_about(rows: int, budget: int) -> None:
+    assert run([case(f"r{number}") for number in range(rows)], Review()).budget == budget
+
+
+def test_what_is_written_down_has_no_cap() -> None:
+    cases = [doubted(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    result = run(cases, Review(budget=0.1, audit=0.02))
+    assert result.used == 4_000
+    assert sum(decision.routed is Routed.AUDIT for decision in result.decisions) > 600
+
+
+def test_the_capped_audit_is_the_same_in_any_order_and_the_smallest_of_the_uncapped_one() -> None:
+    cases = [case(f"r{number}") for number in range(30_000)]
+    capped = audited(cases, Review(budget=0))
+    assert capped == audited(cases[::-1], Review(budget=0)) and len(capped) == 300
+    assert capped < audited(cases, Review(budget=0, audit=0.02))
+    assert audited(cases[:5_000], Review(budget=0)) == audited(cases[:5_000], Review(budget=0, audit=0.02))
+
+
+@pytest.mark.parametrize("standing", [Standing.NOTHING, Standing.LABELED, Standing.UNUSABLE])
+def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(standing: Standing) -> None:
+    cases = [case(f"r{number}") for number in range(20_000)]
+    first = audited(cases, Review(budget=0))
+    past = [
+        replace(one, past_route=Routed.AUDIT, human=standing, human_reasons=PERSON[standing])
+        if one.record_id in first
+        else one
+        for one in cases
+    ]
+    assert audited(past, Review(budget=0)) == first, "an answer calls for no other question"
+    more = [case(f"r{number}") for number in range(20_000, 40_000)]
+    second = audited([*past, *more], Review(budget=0))
+    fresh = {one.record_id for one in more} & second
+    assert second - fresh == first, "what was drawn stays drawn"
+    assert 100 < len(fresh) < 200, "of the 300 smallest hashes about half are those of the new rows"
+
+
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
     """Its question is at people's: whatever they answer settles the new trouble too."""
     review = Review(budget=0, audit=0.0)
@@ -352,8 +402,8 @@ def _compares(one: Case) -> bool:
 
 REVIEWS = st.builds(
     Review,
-    budget=st.integers(0, 6) | st.floats(0, 1),
-    audit=st.sampled_from([0.0, 0.3, 1.0]),
+    budget=st.none() | st.integers(0, 6) | st.floats(0, 1),
+    audit=st.sampled_from([None, 0.0, 0.3, 1.0]),
     unreviewed=st.sampled_from(Unreviewed),
 )
 
