@@ -177,22 +177,30 @@ def _listed(manifest: "Manifest", releases: Path) -> dict[str, Any]:
 @app.command(rich_help_panel="Questions")
 @explained
 def verify(
-    reference: Annotated[str, typer.Argument(help="name@version or name@latest.", metavar="REF")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="A version's folder, which needs no dataset.yaml; name@version; or name@latest.", metavar="REF"
+        ),
+    ],
     dataset: DatasetFile = DEFAULT,
+    lock: Annotated[
+        str | None, typer.Option(help="A goldleaf.lock, or a line of one, that must pin this version.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is."""
-    from pipeline.versions import resolve
+    """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is.
+
+    With --lock also if the version is not the one that the lock pins.
+    Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
+    """
+    from pipeline.lock_lines import against_lock
     from pipeline.versions import verify as check_bytes
 
-    context = load_context(dataset)
-    known, (name, at, _) = context.dataset.config.name, reference.partition("@")
-    if at and name != known:
-        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
-    require_published(context)
-    # A version alone is clear enough, a name alone is not.
-    folder = resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
-    result = check_bytes(folder)
+    result = check_bytes(_version_folder(reference, dataset))
+    is_sound = not result.problems
+    if lock is not None:
+        result = against_lock(result, lock)
     if as_json:
         print_json(result)
     else:
@@ -200,9 +208,26 @@ def verify(
             out.print(f"[red]{escape(str(problem))}", soft_wrap=True)
         # Alone on its line: people copy it into their goldleaf.lock.
         out.print(result.reference, markup=False, soft_wrap=True)
-        out.print("[red]damaged" if result.problems else "[green]every byte is as it was published")
+        out.print("[green]every byte is as it was published" if is_sound else "[red]damaged")
     if result.problems:
         raise typer.Exit(1)
+
+
+def _version_folder(reference: str, dataset: Path) -> Path:
+    """The folder that is named, or that of a reference to a version of a dataset."""
+    from pipeline.versions import resolve
+
+    if (folder := Path(reference)).is_dir():
+        return folder
+    if "@" not in reference and len(folder.parts) > 1:
+        raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
+    context = load_context(dataset)
+    known, (name, at, _) = context.dataset.config.name, reference.partition("@")
+    if at and name != known:
+        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
+    require_published(context)
+    # A version alone is clear enough, a name alone is not.
+    return resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
 
 
 @app.command(rich_help_panel="Questions")

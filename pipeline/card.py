@@ -152,11 +152,17 @@ print(dataset["{split}"][0]["prompt"])
 ```
 
 `prompt` and `completion` are chat messages, as TRL's `SFTTrainer` takes them. To pin this version in
-another repository, keep this line there in `goldleaf.lock`; `goldleaf verify {manifest.name}@{manifest.version}`
-recomputes every digest:
+another repository, keep this line there in `goldleaf.lock`:
 
 ```
 {manifest.reference}
+```
+
+With Goldleaf installed, this recomputes every digest and compares the version with the line; it needs no
+other file:
+
+```sh
+goldleaf verify path/to/{manifest.version} --lock goldleaf.lock
 ```"""
 
 

@@ -28,7 +28,7 @@ from pipeline.published_rows import ROWS_AT_ONCE, batches, content, version_dige
 from pipeline.versions import MANIFEST, dump_json, list_versions, next_version, parse_version, sealed, sha256_of
 from schemas.dataset import Dataset
 from schemas.manifest import Funnel, Manifest, SplitFile
-from schemas.task import Task
+from schemas.task import Role, Task
 
 CARD = "README.md"
 SCHEMA = "schema.json"
@@ -130,6 +130,8 @@ def _manifest(
         task_digest=release.task.task_digest(),
         kind=release.task.task_kind().value,
         metric=release.task.task_metric().value,
+        input_fields=release.task.task_names(Role.INPUT),
+        target_fields=release.task.task_names(Role.TARGET),
         splits=dict(splits),
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),

@@ -65,6 +65,10 @@ class Manifest(BaseModel):
     task_digest: str
     kind: str
     metric: str
+    input_fields: list[str] = []
+    """The fields of ``fields`` that are given to the model; empty in versions from before this was written down."""
+    target_fields: list[str] = []
+    """Those that it must answer with."""
     splits: dict[str, SplitFile]
     funnel: Funnel
     label_sources: dict[str, int]
