@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.console import counted
 from flows.context import Context
-from pipeline.errors import GoldleafError
+from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
 from pipeline.ingest import source_files
@@ -27,6 +27,7 @@ from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
 from schemas.message import Speaker
+from schemas.own_code import described, own
 from schemas.task import Parsed, Role, Task
 
 _TRIED_ROWS = 200
@@ -50,7 +51,7 @@ def check_dataset(context: Context) -> list[Finding]:
     targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
     findings = [
         Finding(what=f"task {task.__name__}", ok=True, detail=f"{task.task_kind()}; targets: {targets}"),
-        Finding(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML"),
+        _check_form(task),
     ]
     tried = [_Tried(context, source) for source in config.sources]
     for source in tried:
@@ -65,6 +66,13 @@ def check_dataset(context: Context) -> list[Finding]:
         findings.append(Finding(what="token counts", ok=False, detail=str(error)))
     findings += [_check_home(context.store.root), _check_label_studio(context)]
     return findings
+
+
+def _check_form(task: type[Task]) -> Finding:
+    try:
+        return Finding(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML")
+    except GoldleafError as error:
+        return Finding(what="labeling form", ok=False, detail=str(error))
 
 
 def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
@@ -189,10 +197,9 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
         said = [(message.role.value, message.content) for message in task.task_prompt(parsed.inputs)]
         if parsed.targets is not None:
             said.append((Speaker.ASSISTANT.value, task.task_answer(parsed.targets)))
-        if bad := [text for _, text in said if not isinstance(text, str)]:
-            raise TypeError(f"{bad[0]!r} is no text")
-    except Exception as error:  # of the user's own code
-        detail = f"{type(error).__name__}: {error}; mend {task.__name__}'s task_prompt or task_answer"
+    except BaseException as error:  # of the user's own code
+        theirs = isinstance(own(error), TaskCodeError)
+        detail = str(error) if theirs else f"{described(error)}; mend {task.__name__}'s task_prompt or task_answer"
         return Finding(what=what, ok=False, detail=detail)
     lines = (f"{role}: {textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=' …')}" for role, text in said)
     return Finding(what=what, ok=True, detail="\n  ".join(lines))

@@ -6,7 +6,6 @@ Only what a command needs is imported when it runs, so that ``--help`` and ``sta
 import functools
 import json
 import shlex
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +17,10 @@ from rich.markup import escape
 
 from flows.console import TerminalProgress, err, out
 from flows.engine import Engine, Inline, Silent
+from flows.results import known_interrupts, results, results_alone
 from pipeline.errors import GoldleafError, StoreError
 from schemas.dataset import Runner
+from schemas.own_code import described
 
 if TYPE_CHECKING:
     from flows.context import Context
@@ -68,6 +69,8 @@ EngineName = Annotated[
     ),
 ]
 DEFAULT = Path("dataset.yaml")
+_LONGEST, _MOST_LINES = 2_000, 12
+"""Of an error: characters of a line, and lines."""
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
@@ -76,23 +79,27 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with known_interrupts(), results_alone():
+                return command(*args, **kwargs)
         except KeyboardInterrupt as error:
             err.print("interrupted; what was committed stays, run the command again to go on")
             raise typer.Exit(130) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
                 raise
-            err.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)
+            err.print(f"[red]error:[/] {escape(_shortened(line))}", soft_wrap=True)
             raise typer.Exit(1) from error
 
     return wrapper
 
 
-def _in_a_line(error: Exception) -> str | None:
+def _in_a_line(error: Exception | SystemExit) -> str | None:
     """What people read of an error; None for one of the program, which needs its traceback."""
     if isinstance(error, GoldleafError):
         return str(error)
+    if isinstance(error, SystemExit):
+        # No command ends so: with exit code 0, whoever called it would take a run for done that is not.
+        return None if error.code else f"the program was ended from inside ({described(error)}); mend the task's code"
     from flows.faults import outside_fault
     from flows.settings import Settings
 
@@ -103,10 +110,19 @@ def _in_a_line(error: Exception) -> str | None:
     return outside_fault(error, home)
 
 
+def _shortened(text: str) -> str:
+    """An error as people can read it: what it quotes may be megabytes long."""
+    half = _LONGEST // 2
+    lines = text.split("\n", _MOST_LINES)
+    # What to do next stands at the end.
+    lines = [line if len(line) <= _LONGEST else f"{line[:half]} … {line[-half:]}" for line in lines]
+    return "\n".join([*lines[:_MOST_LINES], *(["…"] if len(lines) > _MOST_LINES else [])])
+
+
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
     """Print a result for machines: JSON and nothing else on stdout."""
     text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
-    sys.stdout.write(text + "\n")
+    results().write(text + "\n")
 
 
 def load_context(dataset: Path) -> "Context":

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.markup import escape
 from flows.cli_app import AsJson, app, explained, print_json, run_verb
 from flows.cli_verbs import SHOW
 from flows.console import TerminalProgress, err, out
+from flows.results import results
 from pipeline.errors import ConfigError
 from schemas.dataset import Runner
 from schemas.task import Kind
@@ -73,7 +73,7 @@ def label_studio(
         if as_json:
             names = ("url", "username", "password", "token")
             print_json({name: getattr(studio, name) for name in names})
-            sys.stdout.flush()
+            results().flush()
         else:
             _show_access(studio)
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,13 +10,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as RichTable
 
 from flows.engine import Advance
+from flows.results import results
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
 if TYPE_CHECKING:
     from pipeline.attention import Attention, Rejection
 
-out = Console(highlight=False)
+
+class _Results(Console):
+    """Writes to where results go, which is not always what ``sys.stdout`` is meanwhile."""
+
+    @property
+    def file(self) -> IO[str]:
+        return results()
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        raise AttributeError("results go to stdout")
+
+
+out = _Results(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 _SHOWN = 10

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -72,6 +73,8 @@ class Processes:
 
 def _begin(parent: int, first: Callable[[], object] | None, collects_garbage: bool) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # A terminal sends Ctrl-C to all processes; the parent ends this one. A KeyboardInterrupt here is a task's own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not collects_garbage:
         gc.disable()
     if first is not None:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from pipeline.consensus import Said, deciding, had_people, origins, said_about
 from pipeline.decisions import about, from_frame, latest, still_valid
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TaskCodeError
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from pipeline.triage import Case, Standing
@@ -18,6 +18,7 @@ from pipeline.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
+from schemas.own_code import described, own
 from schemas.record import Decision
 from schemas.task import Task
 
@@ -211,8 +212,8 @@ def as_chat(case: Case, task: type[Task]) -> str:
     """
     try:
         return rendered(task, case.inputs, case.targets)
-    except Exception as error:
-        raise _no_chat(case, task, error) from error
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
 
 
 def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
@@ -223,12 +224,10 @@ def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str
     """
     try:
         return task.task_answer(targets)
-    except Exception as error:
-        raise _no_chat(case, task, error) from error
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
 
 
-def _no_chat(case: Case, task: type[Task], error: Exception) -> ConfigError:
-    return ConfigError(
-        f"{task.__name__} cannot write record {case.record_id} as a chat ({type(error).__name__}: {error}); mend its "
-        "task_prompt or task_answer"
-    )
+def _no_chat(case: Case, task: type[Task], error: BaseException) -> ConfigError:
+    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; mend its task_prompt"
+    return ConfigError(f"{task.__name__} cannot write record {case.record_id} as a chat: {theirs}")

@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ import phonenumbers
 import yaml
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, GoldleafError
 from pipeline.normalise import normalise_text
+from pipeline.task_code import guard
 from schemas.dataset import Dataset
 from schemas.field import shown
+from schemas.own_code import described, own
 from schemas.task import Task, TaskDefinitionError
 
 
@@ -158,7 +159,12 @@ def load_task(reference: str, folder: Path) -> type[Task]:
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ConfigError(f"{location}:{name} is no task; derive it from schemas.task.Task")
     try:
-        task.task_check()
+        guard(task)
+        with _explained(f"{location}: {name} cannot be used", module.__name__):
+            task.task_check()
+            # What needs no row: an error in them must not come in the middle of a run.
+            for ask in (task.task_kind, task.task_metric, task.task_answer_form):
+                ask()
     except TaskDefinitionError as error:
         raise ConfigError(f"{location}: {error}") from error
     return task
@@ -211,7 +217,7 @@ def _load_file(path: Path) -> ModuleType:
     # Registered first: pydantic looks the module up to resolve postponed annotations.
     sys.modules[name] = module
     try:
-        with _explained(f"task file {path}", path):
+        with _explained(f"task file {path} does not import", name):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -220,19 +226,19 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _load_module(name: str) -> ModuleType:
-    with _explained(f"task module '{name}'"):
+    with _explained(f"task module '{name}' does not import", name):
         return importlib.import_module(name)
 
 
 @contextmanager
-def _explained(what: str, path: Path | None = None) -> Iterator[None]:
+def _explained(what: str, module: str) -> Iterator[None]:
+    """Name what fails, and the line of the user's own module: its code may raise anything, or end the program."""
     try:
         yield
-    except Exception as error:  # It is the user's own code that runs here: it may raise anything.
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f" (line {frame.lineno})" for frame in frames if frame.filename == str(path)]
-        where = lines[-1] if lines else ""
-        raise ConfigError(f"{what} does not import: {type(error).__name__}: {error}{where}") from error
+    except (GoldleafError, TaskDefinitionError):
+        raise
+    except BaseException as error:
+        raise ConfigError(f"{what}: {described(own(error), module)}") from error
 
 
 def _tasks_in(module: ModuleType) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 GoldleafError            one line: what, which value, what to do next
 ├── ConfigError          dataset.yaml, a task file or a setting cannot be used
+│   └── TaskCodeError    a method of the task raised an error, or returned what nobody can use
 ├── SourceError          a source as a whole cannot be read
 ├── StoreError           the home or a table is damaged or cannot be written
 │   └── Busy             another process is at work on the same dataset
@@ -20,6 +21,10 @@ class GoldleafError(Exception):
 
 class ConfigError(GoldleafError):
     """dataset.yaml, a task file or a setting cannot be used."""
+
+
+class TaskCodeError(ConfigError):
+    """A method of the task raised an error, or returned what nobody can use."""
 
 
 class SourceError(GoldleafError):

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, SourceError, TaskCodeError
 from pipeline.formats import read_rows
 from pipeline.ingest import shown_file, source_files
 from pipeline.normalise import input_texts, normalise_row
@@ -19,6 +19,7 @@ from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import read_manifest, resolve
 from schemas.dataset import EvaluationSet, Source
+from schemas.own_code import described, own
 from schemas.record import stable_hash
 from schemas.task import Role, Task
 
@@ -96,10 +97,15 @@ def evaluation_texts(
 def _defaults(task: type[Task]) -> dict[str, Any]:
     """The inputs that need not be given, as JSON values."""
     fields = {name: task.model_fields[name] for name in task.task_names(Role.INPUT)}
-    found = {
-        name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()
-    }
-    return {name: to_jsonable_python(value) for name, value in found.items()}
+    defaults = {}
+    for name, field in fields.items():
+        try:
+            if not field.is_required():
+                defaults[name] = to_jsonable_python(field.get_default(call_default_factory=True))
+        except BaseException as error:
+            what = described(own(error), task.__module__)
+            raise TaskCodeError(f"the default of {task.__name__}.{name} cannot be used: {what}; mend it") from error
+    return defaults
 
 
 def _rows(

@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from schemas.own_code import writable
 
 
 class Fate(StrEnum):
@@ -97,6 +99,12 @@ class Reason(BaseModel):
     code: ReasonCode
     field: str = ""
     detail: str = ""
+
+    @field_validator("field", "detail")
+    @classmethod
+    def _can_be_stored(cls, text: str) -> str:
+        # The task's own code may say anything.
+        return writable(text)
 
     def __str__(self) -> str:
         """Read like a sentence: explanation, then field and detail where there are any."""

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.own_code import in_a_line, own
+
 JsonValue = str | int | float | bool | None | list[str]
 """A target in canonical JSON form; a list only for a text field that holds many."""
 
@@ -82,8 +84,12 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
 
 def shown(value: object) -> str:
     """A value as errors show it; Python writes no integer of thousands of digits, but as hexadecimal."""
-    text = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    try:
+        text = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
+    except BaseException as error:
+        own(error)
+        text = f"<{type(value).__name__}>"
+    return in_a_line(text, 80)
 
 
 def is_blank(value: Any) -> bool:

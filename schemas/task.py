@@ -46,6 +46,7 @@ from schemas.field import (
     target_field,
 )
 from schemas.message import Message, Speaker
+from schemas.own_code import described, no_json, own
 from schemas.partial_model import partial_model
 
 
@@ -221,8 +222,8 @@ class Task(BaseModel):
             task = _instance(cls, given)
             values = _written(task, fields)
             targets = cls.task_canonical(values)
-        except Exception as error:
-            return Parsed(problems=_reasons(error))
+        except BaseException as error:
+            return Parsed(problems=_reasons(cls, own(error)))
         inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
         return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
 
@@ -232,8 +233,8 @@ class Task(BaseModel):
         try:
             model = _inputs_model(cls).model_validate({name: given[name] for name in names if name in given})
             inputs = _written(model, names)
-        except Exception as error:
-            return Parsed(problems=_reasons(error))
+        except BaseException as error:
+            return Parsed(problems=_reasons(cls, own(error)))
         return Parsed(inputs=inputs)
 
     @classmethod
@@ -309,8 +310,8 @@ class Task(BaseModel):
             model = _targets_model(cls).model_validate(known)
         except ValidationError:
             raise
-        except Exception as error:
-            raise ValueError(_own_fault("a validator", error)) from error
+        except BaseException as error:
+            raise ValueError(_own_fault(cls, "a validator", own(error))) from error
         return cls.task_canonical(_written(model, cls.task_names(Role.TARGET)))
 
     @classmethod
@@ -411,22 +412,26 @@ def _written(model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
     """
     try:
         values: Any = model.model_dump(mode="json")
-    except Exception as error:
-        raise _Unwritten(_own_fault("a serializer", error)) from error
+    except BaseException as error:
+        # pydantic wraps whatever a serializer raises, Ctrl-C too.
+        raise _Unwritten(_own_fault(type(model), "a serializer", own(error.__cause__ or error))) from error
     written = values if isinstance(values, dict) else {}
     if lost := [name for name in names if name not in written]:
         raise _Unwritten(
             f"a serializer, an alias or exclude_if leaves out '{lost[0]}'; write every field under its name"
         )
+    for name in names:
+        if problem := no_json(written[name]):
+            raise _Unwritten(f"a validator or serializer makes of '{name}' {problem}")
     return written
 
 
-def _reasons(error: Exception) -> list[Reason]:
+def _reasons(task: type[Task], error: BaseException) -> list[Reason]:
     """Why a row is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
     if isinstance(error, _Unwritten):
         return [Reason(code=ReasonCode.INVALID, detail=str(error))]
     if not isinstance(error, ValidationError):
-        return [Reason(code=ReasonCode.INVALID, detail=_own_fault("a validator", error))]
+        return [Reason(code=ReasonCode.INVALID, detail=_own_fault(task, "a validator", error))]
     return [
         Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item))
         for item in error.errors(include_url=False, include_context=False)
@@ -441,8 +446,9 @@ def _detail(item: Mapping[str, Any]) -> str:
     return f"{text}, got {shown(item['input'])}" if item["loc"] else text
 
 
-def _own_fault(what: str, error: Exception) -> str:
-    return f"{what} itself failed: {type(error).__name__}: {error}"
+def _own_fault(task: type[BaseModel], what: str, error: BaseException) -> str:
+    theirs = {base.__module__ for base in task.__mro__ if base not in Task.__mro__}
+    return f"{what} itself failed: {described(error, *theirs)}"
 
 
 def _failed_soft_checks(task: Task) -> list[Reason]:
@@ -452,8 +458,8 @@ def _failed_soft_checks(task: Task) -> list[Reason]:
             said = getattr(task, name)()
             # Some values, such as arrays, are neither true nor false.
             text = str(said) if said else ""
-        except Exception as error:
-            text = _own_fault("the check", error)
+        except BaseException as error:
+            text = _own_fault(type(task), "the check", own(error))
         if text:
             found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
     return found

@@ -1,5 +1,6 @@
 """The same stories as real Prefect flows: equal results, retries where a server is away, artifacts and events."""
 
+import json
 import os
 import signal
 import subprocess
@@ -108,6 +109,21 @@ def test_prefect_and_inline_end_in_the_same_state(shop: Shop, label_studio: Loca
     assert prefect_flows.collect(shop.file).decided == 4
     assert prefect_flows.release(shop.file).version == "1.0.0"
     assert state(context.store) == state(inline.store)
+
+
+def test_a_validator_that_ends_the_program_in_a_prefect_task_rejects_its_row(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    task = shop.folder / "task.py"
+    ends = '    @field_validator("question")\n    @classmethod\n    def ends(cls, value: str) -> str:\n'
+    ends += "        print('checking')\n        return value if 'parcel' in value else __import__('sys').exit(0)\n"
+    task.write_text(f"from pydantic import field_validator\n{task.read_text()}{ends}")
+    file = shop.folder / "dataset.yaml"
+    file.write_text(file.read_text() + "engine: {runner: prefect}\n")
+    result = Terminal(shop.folder).goldleaf("curate", "--json")
+    assert json.loads(result.stdout)["funnel"]["rejected"] == len(ROWS) - 1
+    assert "checking" in result.stderr
 
 
 def test_the_command_line_runs_on_prefect_and_prints_only_its_result(

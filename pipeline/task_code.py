@@ -1,0 +1,184 @@
+"""Guards the methods of a task that its author has overridden: what they raise or return wrongly is an error of theirs.
+
+All verbs call them, on rows, answers and models' texts. A method that ends the program, raises what is no
+``Exception`` or returns nonsense would otherwise stop a run far from its cause, or let it seem done.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigError, GoldleafError, TaskCodeError
+from schemas.fate import Reason, ReasonCode
+from schemas.field import TargetField, ValueType, shown
+from schemas.message import Message
+from schemas.own_code import described, no_json, own
+from schemas.task import Kind, Metric, Parsed, Role, Task, TaskDefinitionError
+
+
+def guard(task: type[Task]) -> None:
+    """Guard every ``task_`` method that the class, or a base of it, has of its own; those of ``Task`` stay as they are.
+
+    Raises:
+        ConfigError: one of them is no classmethod.
+    """
+    for base in task.__mro__:
+        if issubclass(base, Task) and base is not Task:
+            for name, method in list(vars(base).items()):
+                if name in _RETURNS and not hasattr(method, "is_guarded"):
+                    setattr(base, name, _guarded(base, name, method))
+
+
+def _guarded(base: type[Task], name: str, method: Any) -> Any:
+    if not isinstance(method, classmethod | staticmethod):
+        raise ConfigError(f"{base.__name__}.{name} is no classmethod; write @classmethod above it")
+    inner, is_static = method.__func__, isinstance(method, staticmethod)
+
+    @functools.wraps(inner)
+    def call(cls: type[Task], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            found = inner(*args, **kwargs) if is_static else inner(cls, *args, **kwargs)
+            if not _RETURNS[name].fits(cls, found):
+                raise _Nonsense(f"it returned {shown(found)}, which is no {_RETURNS[name].what}")
+            return found
+        except BaseException as error:
+            return _fail(cls, name, own(error), inner)
+
+    guarded: Any = classmethod(call)
+    guarded.is_guarded = True
+    return guarded
+
+
+class _Nonsense(TypeError):
+    """A method returned what nobody can use; the text says what."""
+
+
+def _fail(cls: type[Task], name: str, error: BaseException, method: Callable[..., Any]) -> Any:
+    """What a method that has failed gives instead: a row or an answer that is not valid, or an error of the run."""
+    if isinstance(error, _PASSED.get(name, GoldleafError)):
+        raise error
+    if isinstance(error, _Nonsense):
+        code = inspect.unwrap(method).__code__
+        said = f"{error} ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+    else:
+        said = described(error, *{base.__module__ for base in cls.__mro__ if base not in Task.__mro__})
+    if name in _INSTEAD:
+        return _INSTEAD[name](f"{name} itself failed: {said}")
+    raise TaskCodeError(f"{cls.__name__}.{name} failed: {said}; mend it") from error
+
+
+def _invalid(text: str) -> list[Reason]:
+    return [Reason(code=ReasonCode.INVALID, detail=text)]
+
+
+def _no_answer(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+_PASSED: dict[str, tuple[type[Exception], ...]] = {
+    "task_check": (GoldleafError, TaskDefinitionError),
+    "task_validate_targets": (GoldleafError, ValidationError, ValueError),
+}
+"""What a method may raise, beside what another one that it calls has failed with."""
+_INSTEAD: dict[str, Callable[[str], Any]] = {
+    "task_parse": lambda text: Parsed(problems=_invalid(text)),
+    "task_problems": _invalid,
+    "task_validate_targets": _no_answer,
+}
+"""The methods that judge a single row or answer: where they fail, it is not valid, and the others go on."""
+
+
+# --- what they must return --------------------------------------------------------------------------
+class _Return:
+    """What a method must return: in words, and as a question about a value."""
+
+    def __init__(self, what: str, fits: Callable[[type[Task], Any], bool]) -> None:
+        self.what = what
+        self.fits = fits
+
+
+def _is_text(task: type[Task], value: Any) -> bool:
+    return isinstance(value, str) and not no_json(value)
+
+
+def _are_names(task: type[Task], value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(name in task.model_fields for name in value)
+
+
+def _are_targets(task: type[Task], value: Any) -> bool:
+    known = isinstance(value, list | tuple) and all(isinstance(field, TargetField) for field in value)
+    return known and bool(value) and all(field.name in task.model_fields for field in value)
+
+
+def _is_chat(task: type[Task], value: Any) -> bool:
+    said = value if isinstance(value, list | tuple) else []
+    return bool(said) and all(isinstance(one, Message) and _is_text(task, one.content) for one in said)
+
+
+def _are_reasons(task: type[Task], value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(reason, Reason) for reason in value)
+
+
+def _is_answer(task: type[Task], value: Any) -> bool:
+    if not isinstance(value, dict) or no_json(value):
+        return False
+    fields = task.task_targets()
+    return value.keys() == {field.name for field in fields} and all(_suits(f, value[f.name]) for f in fields)
+
+
+def _suits(field: TargetField, value: Any) -> bool:
+    """Whether a value has the canonical form that the field's values have."""
+    if field.many:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    if value is None:
+        return True
+    match field.type:
+        case ValueType.CHOICE:
+            return value in field.choices
+        case ValueType.TEXT | ValueType.DATE:
+            return isinstance(value, str)
+        case ValueType.BOOLEAN:
+            return isinstance(value, bool)
+        case ValueType.INTEGER:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ValueType.NUMBER:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_parsed(task: type[Task], value: Any) -> bool:
+    if not (isinstance(value, Parsed) and _are_reasons(task, value.problems) and _are_reasons(task, value.doubts)):
+        return False
+    if value.problems:
+        return True
+    names = set(task.task_names(Role.INPUT))
+    inputs = isinstance(value.inputs, dict) and names == value.inputs.keys() and not no_json(value.inputs)
+    return inputs and (value.targets is None or _is_answer(task, value.targets))
+
+
+_TEXT = _Return("text", _is_text)
+_ANSWER = _Return("value for every target", _is_answer)
+_REASONS = _Return("list of Reason", _are_reasons)
+_RETURNS = {
+    "task_names": _Return("list of the class's fields", _are_names),
+    "task_targets": _Return("tuple of TargetField", _are_targets),
+    "task_kind": _Return("Kind", lambda _, value: isinstance(value, Kind)),
+    "task_metric": _Return("Metric", lambda _, value: isinstance(value, Metric)),
+    "task_instruction": _TEXT,
+    "task_answer_form": _TEXT,
+    "task_digest": _Return("text", lambda task, value: bool(value) and _is_text(task, value)),
+    "task_check": _Return("result that counts", lambda _, value: True),
+    "task_parse": _Return("Parsed with a value for every input", _is_parsed),
+    "task_canonical": _ANSWER,
+    "task_prompt": _Return("list of Message", _is_chat),
+    "task_answer": _TEXT,
+    "task_read_answer": _Return(
+        "value for every target, nor None", lambda task, value: value is None or _is_answer(task, value)
+    ),
+    "task_validate_targets": _ANSWER,
+    "task_problems": _REASONS,
+    "task_labeling_config": _Return("text, nor None", lambda task, value: value is None or _is_text(task, value)),
+}

@@ -1,0 +1,96 @@
+"""Tells what a task's own code raised from what a signal raised, and puts either, and any text of others, into a line.
+
+A validator, a check or a method of a task may do anything: end the program, raise what is no ``Exception``, raise
+something whose text raises in turn, or say what no file can hold. It is an error of that code, never of the run.
+"""
+
+import inspect
+import math
+import signal
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+_SHOWN_CHARACTERS = 300
+_DEEPEST = 250
+"""Levels of nesting that every JSON writer takes."""
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+def own(error: BaseException) -> BaseException:
+    """The error, if the task's code raised it; raises it anew, if a signal did while that code ran.
+
+    ``sys.exit()`` in a validator is that validator's error, Ctrl-C is not.
+    """
+    if not isinstance(error, Exception) and _by_a_signal(error):
+        raise error
+    return error
+
+
+def _by_a_signal(error: BaseException) -> bool:
+    """Whether the handler of a signal raised it. Python's own handler leaves no trace, so where it is in place every
+    KeyboardInterrupt of the main thread counts as one.
+    """
+    handlers = [signal.getsignal(number) for number in _ENDINGS]
+    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in handlers:
+        return threading.current_thread() is threading.main_thread()
+    codes = {handler.__code__ for handler in handlers if inspect.isfunction(handler)}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def described(error: BaseException, *modules: str) -> str:
+    """What an error says, and where the named modules raised it: ``KeyError: 'x' (task.py, line 12)``."""
+    try:
+        text = str(error)
+    except BaseException as other:
+        own(other)
+        text = f"its text cannot be read, which raises {type(other).__name__}"
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    found = [frame for frame in traceback.walk_tb(error.__traceback__) if frame[0].f_globals.get("__name__") in modules]
+    if not found:
+        return in_a_line(said)
+    frame, line = found[-1]
+    return f"{in_a_line(said)} ({in_a_line(Path(frame.f_code.co_filename).name)}, line {line})"
+
+
+def in_a_line(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """Any text as one short line that can be written and stored."""
+    line = writable(" ".join(text[: 4 * most].split()))
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 3]}..."
+
+
+def writable(text: str) -> str:
+    """The same text with halves of surrogate pairs, which no UTF-8 can hold, written out as ``\\udXXX``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def no_json(value: Any, depth: int = _DEEPEST) -> str:
+    """Why a value cannot be written as JSON that everybody reads; empty where it can."""
+    match value:
+        case str():
+            return "" if value.isascii() or _is_whole(value) else "half a surrogate pair, which is no character"
+        case None | bool():
+            return ""
+        case int():
+            return "" if -(2**63) <= value < 2**63 else "a number that needs more than 64 bits"
+        case float():
+            return "" if math.isfinite(value) else "a number that is not finite"
+        case list() | tuple() | dict() if depth == 0:
+            return f"values that nest deeper than {_DEEPEST} levels"
+        case list() | tuple():
+            return next(filter(None, (no_json(item, depth - 1) for item in value)), "")
+        case dict():
+            if odd := [key for key in value if not isinstance(key, str)]:
+                return f"a key that is no text but a {type(odd[0]).__name__}"
+            parts = (no_json(part, depth - 1) for item in value.items() for part in item)
+            return next(filter(None, parts), "")
+    return f"a {type(value).__name__}, which JSON has no form for"
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
