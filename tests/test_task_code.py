@@ -162,7 +162,7 @@ def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: 
     assert [message.content for message in task.task_prompt({"question": "Why?"})] == ["Why?"]
     assert odd.context.dataset.task is task, "guarded once"
     assert task.task_metric() is Metric.FIELD_F1
-    with pytest.raises(TaskCodeError, match=r"^Question\.task_prompt failed: KeyError: 'question'; mend it$"):
+    with pytest.raises(TaskCodeError, match=r"^Question\.task_prompt failed: KeyError: 'question' .*; mend it$"):
         task.task_prompt({})
 
 
