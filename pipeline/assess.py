@@ -1,7 +1,7 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,6 +232,7 @@ def assess(
     notes = [
         doubt_labels(cases, task, config.on_conflict),
         _stale_answers(snapshot, task),
+        _frozen_left_out(cases),
         *_unmapped(prepared, dataset),
     ]
     measure(cases, task, config)
@@ -254,6 +255,19 @@ def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     if not count:
         return ""
     return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"
+
+
+def _frozen_left_out(cases: list[Case]) -> str:
+    """Say which rows of sources that are published as they are cannot be."""
+    bridges = [case for case in cases if case.stands and case.bridges]
+    if not bridges:
+        return ""
+    ways = Counter(" and ".join(case.bridges or ()) for case in bridges)
+    between = "; ".join(f"{way} ({count:,})" for way, count in ways.most_common())
+    return (
+        f"{len(bridges):,} of {sum(case.frozen for case in cases):,} rows of frozen sources are left out "
+        f"(bridges_splits): they resemble rows that were published in another split, or are frozen there: {between}"
+    )
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:

@@ -231,6 +231,12 @@ def _limits(manifest: Manifest, dataset: Dataset) -> str:
         lines.append(f"Nobody has looked at {unseen:,} of the answers; they are as good as their source.")
     if dataset.review.unreviewed is Unreviewed.ACCEPT:
         lines.append("Doubtful answers beyond the review budget were accepted (`review.unreviewed: accept`).")
+    for source in dataset.sources:
+        if source.frozen:
+            lines.append(
+                f"The rows of `{source.name}` ({source.split}) are published as they are: copies and doubtful answers "
+                "among them stay."
+            )
     if threshold < 1:
         lines.append(f"Rows that say the same in other words (below {threshold:g} of common word 3-grams) count apart.")
     else:

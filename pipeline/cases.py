@@ -108,7 +108,7 @@ def standing(decision: Decision | None) -> Standing:
 def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
     columns = [
-        *("record_id", "revision", "order", "fixed_split"),
+        *("record_id", "revision", "order", "fixed_split", "frozen"),
         *("key", "inputs", "targets", "rejects", "holds", "tokens"),
     ]
     cases = []
@@ -126,6 +126,7 @@ def _case(
     revision: str,
     order: int,
     fixed_split: str | None,
+    frozen: bool,
     key: str,
     inputs: str | None,
     targets: str | None,
@@ -138,6 +139,7 @@ def _case(
         revision=revision,
         order=order,
         fixed_split=fixed_split,
+        frozen=frozen,
         text_key=key,
         inputs=orjson.loads(inputs) if inputs is not None else {},
         targets=orjson.loads(targets) if targets is not None else None,

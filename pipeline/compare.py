@@ -75,6 +75,7 @@ def _candidates(
             partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),
             published=case.record_id in splits,
+            frozen=case.stands,
         )
 
 

@@ -31,6 +31,8 @@ _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
+_FROZEN = Reason(code=ReasonCode.FROZEN)
+_NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
 SHOWN_ANSWERS = 3
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
@@ -54,6 +56,8 @@ class Case:
     order: int
     fixed_split: str | None = None
     """The split that its source belongs to."""
+    frozen: bool = False
+    """Its source is published as it is."""
     text_key: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
@@ -84,6 +88,14 @@ class Case:
     group: str = ""
     bound: str | None = None
     """The split that the group must go to, where the record has none of its own yet."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
+        if not self.frozen or self.targets is None or self.rejects:
+            return False
+        unseen = any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
+        return self.human is Standing.LABELED or (self.human is Standing.NOTHING and not unseen)
 
 
 @dataclass(frozen=True)
@@ -194,6 +206,9 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
     if case.rejects:
         # Whatever a person said: such a row would spoil the training, or must not be handed on.
         return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
+    if case.stands:
+        reasons = case.human_reasons if case.human is Standing.LABELED else [_FROZEN]
+        return _by_comparison(case) or _Outcome(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
     if verdict:
         return _by_verdict(case, verdict)
     if decided := _by_comparison(case):
@@ -352,6 +367,8 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Revi
         if case.human is not Standing.NOTHING:
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
+        elif case.stands:
+            continue
         elif not outcome.routed and case.past_route is Routed.AUDIT:
             if outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
                 was_drawn.add(case.record_id)

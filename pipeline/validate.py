@@ -33,6 +33,7 @@ PREPARED = pl.Schema(
         # What it shares with others of its group, as a JSON list with an entry a field of split.group_by.
         "partitions": pl.String(),
         "fixed_split": pl.String(),
+        "frozen": pl.Boolean(),
         # The form in which equal inputs are equal.
         "key": pl.String(),
         "inputs": pl.String(),
@@ -50,7 +51,19 @@ PREPARED = pl.Schema(
 )
 _WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "written": pl.String()})
 _FOUND = [
-    *("partitions", "fixed_split", "key", "inputs", "targets", "answer", "chosen", "writes", "rejects", "holds"),
+    *(
+        "partitions",
+        "fixed_split",
+        "frozen",
+        "key",
+        "inputs",
+        "targets",
+        "answer",
+        "chosen",
+        "writes",
+        "rejects",
+        "holds",
+    ),
     *("text", "written"),
 ]
 """The columns that follow from one raw row."""
@@ -122,6 +135,7 @@ def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset
         (
             orjson.dumps(partitions_of(raw, group_by)).decode() if group_by and raw is not None else "[]",
             place.split if place else None,
+            place.frozen if place else False,
             *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset.task, answers)),
         )
         for raw, place, parsed, error in zip(raws, places, seen, block["error"], strict=True)

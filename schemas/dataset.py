@@ -91,6 +91,14 @@ class Source(Part):
     mode: Mode = Mode.APPEND
     split: str | None = None
     """A split that all rows of this source belong to."""
+    frozen: bool = False
+    """An evaluation set that is published as it is: no duplicate, conflict or doubt thins it out."""
+
+    @model_validator(mode="after")
+    def _has_a_split_to_be_frozen_in(self) -> Self:
+        if self.frozen and self.split is None:
+            raise ValueError(f"source '{self.name}' is frozen, but has no split; name one, such as `split: test`")
+        return self
 
 
 class Normalise(Part):

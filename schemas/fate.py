@@ -38,6 +38,7 @@ class ReasonCode(StrEnum):
     """Every reason a fate can have. The text that people read is in ``EXPLANATIONS``."""
 
     PASSED = "passed"
+    FROZEN = "frozen"
     REVIEWED = "reviewed"
     UNREVIEWED = "unreviewed"
     UNREADABLE = "unreadable"
@@ -65,6 +66,7 @@ class ReasonCode(StrEnum):
 
 EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PASSED: "valid, and nothing spoke against it",
+    ReasonCode.FROZEN: "valid, and of a source that is published as it is",
     ReasonCode.REVIEWED: "a person confirmed or corrected it",
     ReasonCode.UNREVIEWED: "doubtful, beyond the review budget, accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",

@@ -87,7 +87,7 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
     [
         (GOOD + "reviw: {}\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
         (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
-        (GOOD + "split:\n  fractionz: {}\n", "7: 'fractionz' is no known key; known are: fractions, group_by"),
+        (GOOD + "split:\n  fractionz: {}\n", "7: 'fractionz' is no known key; known are: adopt, fractions, group_by"),
         (
             GOOD + "    pth: x\n",
             "6: 'pth' is no known key; known are: fields, format, key, license, mode, name, path, split",

@@ -544,13 +544,14 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
             f"r{number:02}",
             text=(text := draw(TEXTS | st.just(LEASE))),
             key=f"{' '.join(words(text))}{draw(st.sampled_from(['', '', '!', ' ?']))}",
-            answer=draw(st.sampled_from([None, "a", "b"])),
+            answer=(answer := draw(st.sampled_from([None, "a", "b"]))),
             human=draw(st.sampled_from([False, False, True])),
             order=order,
             held=draw(st.booleans()),
             partitions=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
             split=(split := draw(SPLITS)),
             published=split is not None and draw(st.booleans()),
+            frozen=split is not None and answer is not None and draw(st.integers(0, 3)) == 0,
             replaced=draw(st.sampled_from([None, None, "a", "b"])),
         )
         for number, order in enumerate(orders)
@@ -653,7 +654,7 @@ def test_no_two_kept_rows_have_equal_input_and_answer(
     rows: Sequence[Candidate], config: tuple[float, OnConflict]
 ) -> None:
     result = resolve(rows, *config)
-    kept = [row for row in rows if result[row.record_id].is_kept]
+    kept = [row for row in rows if result[row.record_id].is_kept and not row.frozen]
     assert len({(row.key, row.answer) for row in kept}) == len(kept)
 
 
@@ -668,7 +669,7 @@ def test_no_two_kept_rows_answer_one_question_differently_unless_people_did_or_w
         confirmed = {one.answer for one in rows if one.human and question(one.key) == asking}
         for one in asked:
             differ = any(other.answer != one.answer for other in asked)
-            assert not differ or one.answer in confirmed or result[one.record_id].conflict
+            assert not differ or one.answer in confirmed or one.frozen or result[one.record_id].conflict
 
 
 @given(candidate_lists(), CONFIGS)

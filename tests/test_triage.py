@@ -375,6 +375,7 @@ def case_lists(draw: st.DrawFn) -> list[Case]:
             human_reasons=PERSON[standing],
             past_route=draw(st.sampled_from([None, None, *Routed][:5])),
         )
+        one.frozen = draw(st.integers(0, 4)) == 0
         one.rejects = REJECT if draw(st.integers(0, 8)) == 0 else []
         one.holds = HOLD if draw(st.integers(0, 4)) == 0 else []
         one.doubts = DOUBT if labeled and draw(st.booleans()) else []
@@ -456,10 +457,10 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
 @given(case_lists(), REVIEWS)
 def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
-        held = one.holds or one.rivals or one.targets is None
+        held = one.targets is None or ((one.holds or one.rivals) and not one.stands)
         if held and one.human is not Standing.LABELED:
             assert decision.fate is not Fate.ACCEPTED
-        if one.doubts and review.unreviewed is Unreviewed.HOLD and one.human is Standing.NOTHING:
+        if one.doubts and review.unreviewed is Unreviewed.HOLD and one.human is Standing.NOTHING and not one.stands:
             assert decision.fate is not Fate.ACCEPTED
 
 

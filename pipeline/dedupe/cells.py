@@ -71,6 +71,8 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
     if len(rows) == 1:
         # Most keys have one row, about which there is nothing to decide.
         return [Cell(members=list(rows))]
+    if rows[0].frozen:
+        return _cells_around_frozen(rows, on_conflict)
     by_answer: dict[str, list[Candidate]] = defaultdict(list)
     unlabeled: list[Candidate] = []
     for row in rows:
@@ -92,6 +94,33 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
         # What a person said counts, whether that very row can be published or not.
         next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
     return cells + left_out
+
+
+def _cells_around_frozen(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:
+    """A cell for each row that is published as it is, with its copies; the other rows' answers are in conflict with it.
+
+    A copy that was published in another split is none: it stays there, and no row of the key may come here.
+    """
+    cells = [Cell(members=[row]) for row in rows if row.frozen]
+    others: list[Candidate] = []
+    for row in rows[len(cells) :]:
+        hosts = (cell for cell in cells if row.answer in (None, cell.head.answer) and not _lies_elsewhere(row, cell))
+        host = next(hosts, None)
+        (others if host is None else host.members).append(row)
+    rest = _cells_of_key(others, on_conflict) if others else []
+    heads: dict[str, str] = {}
+    for cell in (*cells, *rest):
+        if cell.head.answer is not None:
+            heads.setdefault(cell.head.answer, cell.head.record_id)
+    if on_conflict is not OnConflict.ANY_OF and len(heads) > 1:
+        for cell in rest:
+            if cell.head.answer is not None:
+                cell.standing, cell.own = list(heads.values()), heads[cell.head.answer]
+    return cells + rest
+
+
+def _lies_elsewhere(row: Candidate, cell: Cell) -> bool:
+    return row.published and row.split is not None and row.split != cell.head.split
 
 
 def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
@@ -179,7 +208,7 @@ def _oppose(answers: Sequence[Sequence[Cell]], judge: Judge) -> None:
     heads = [cells[0].head.record_id for cells in answers]
     replaced = {row.replaced for cells in answers for cell in cells for row in cell.members if row.human}
     for cells, own in zip(answers, heads, strict=True):
-        if any(row.human and row.answer is not None for cell in cells for row in cell.members):
+        if any((row.human and row.answer is not None) or row.frozen for cell in cells for row in cell.members):
             continue
         first = cells[0].head
         for cell in cells[1:]:

@@ -72,10 +72,10 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
 
     bound = {number: one.bound() for number, one in kept.items()}
 
-    def turn(number: int) -> tuple[bool, bool, bool, bool, int, str]:
+    def turn(number: int) -> tuple[bool, bool, bool, bool, bool, int, str]:
         head = kept[number].head
         return (
-            *(not head.split, not head.published, not head.evaluates, not bound[number]),
+            *(not head.split, not head.published, not head.frozen, not head.evaluates, not bound[number]),
             *(head.order, head.record_id),
         )
 

@@ -157,8 +157,11 @@ def _absorb(cells: Sequence[Cell], neighbours: Neighbours, judge: Judge, numbers
 def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
     """Whether a cell may be a near duplicate of a similar row.
 
-    One in conflict is nobody's duplicate: people need all answers; but each of them once.
+    One in conflict is nobody's duplicate: people need all answers; but each of them once. Nor is one that is
+    published as it is.
     """
+    if cell.head.frozen:
+        return False
     disputed = cell.rivals and cell.head.answer is not None and cell.follows != keeper.record_id
     return not disputed and judge.may_join(cell.head, keeper)
 
@@ -190,7 +193,7 @@ def _resolutions(
         root, keeper, cell = groups.root(number), one.head.record_id, cells[number]
         group, split = names[root], groups.split(root)
         kept_row = Resolution(group=group, split=split)
-        if on_conflict is OnConflict.REVIEW and cell.rivals:
+        if on_conflict is OnConflict.REVIEW and cell.rivals and not one.head.frozen:
             kept_row.conflict, kept_row.rivals = cell.first_rivals(), cell.rivals
         yield keeper, kept_row
         if one.alone:

@@ -38,6 +38,8 @@ class Candidate:
     elsewhere. Written answers need only be alike, others must be equal."""
     chosen: str = ""
     """The rest of such an answer, which must be equal."""
+    frozen: bool = False
+    """It is published as it is, unless that would be a leak; others give way to it."""
     past: bool = False
     """It stands in an earlier version, but is no record now: it binds what resembles it, and nothing else."""
 
@@ -47,15 +49,15 @@ class Candidate:
         return not self.published and self.answer is not None and self.split not in (None, _TRAIN)
 
     @property
-    def merits(self) -> tuple[bool, bool, bool, bool, bool]:
-        """Smaller is kept: of an evaluation set, then verified by a person, then labeled, then ready to be published.
-        Past rows come last.
+    def merits(self) -> tuple[bool, bool, bool, bool, bool, bool]:
+        """Smaller is kept: what is published as it is, then of an evaluation set, then verified by a person, then
+        labeled, then ready to be published. Past rows come last.
         """
         labeled = self.answer is not None
-        return self.past, not self.evaluates, not (self.human and labeled), not labeled, self.held
+        return self.past, not self.frozen, not self.evaluates, not (self.human and labeled), not labeled, self.held
 
     @property
-    def preference(self) -> tuple[bool, bool, bool, bool, bool, int, int, str]:
+    def preference(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, str]:
         """Of equal merits, the longest input and written answer is kept (folded, so that mere white space does not
         count), then the first.
         """
@@ -117,7 +119,7 @@ class Kept:
         """
         if self.alone and not self.head.split:
             return []
-        if self.head.evaluates and self.head.split:
+        if (self.head.evaluates or self.head.frozen) and self.head.split:
             return sorted({self.head.split, *(row.split for row in self.rows() if row.published and row.split)})
         same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
         return same[:1] or sorted({row.split for row, _ in self.near if row.split})
