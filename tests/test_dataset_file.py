@@ -90,7 +90,7 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         (GOOD + "split:\n  fractionz: {}\n", "7: 'fractionz' is no known key; known are: adopt, fractions, group_by"),
         (
             GOOD + "    pth: x\n",
-            "6: 'pth' is no known key; known are: fields, format, key, license, mode, name, path, split",
+            "6: 'pth' is no known key; known are: fields, format, frozen, key, license, mode, name, path, split",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),

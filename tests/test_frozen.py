@@ -1,4 +1,4 @@
-"""A frozen source is published as it is: others give way, and only a leak or a hard reason keeps one of its rows out."""
+"""A frozen source is published as it is: others give way, and only a leak or a hard reason keeps a row of it out."""
 
 import json
 from pathlib import Path
