@@ -41,8 +41,9 @@ _DEVIATIONS = 3.5
 that are just at the threshold, at most."""
 _MISSED = 0.001
 _SEED = 0x5DEECE66D
-_VERSION = 1
-"""To be raised with any change to what words are, how they are hashed, or which pairs are looked at."""
+_VERSION = 2
+"""To be raised with any change to what words are, how they are hashed, or which pairs are looked at; or if pairs were
+lost, as by the first version on a full disk."""
 NO_IDENTITIES: Identities = np.empty((0, 2), dtype=np.uint64)
 
 
