@@ -18,11 +18,11 @@ from flows.context import Context
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
-from pipeline.ingest import source_files
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
 from pipeline.row_fields import Seen, field_value, misspelt, names_of, see, unmapped
+from pipeline.source_files import source_files
 from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
@@ -129,7 +129,7 @@ class _Tried:
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
         folder = self.context.dataset.folder
-        files = source_files(self.source, folder, work)
+        files = source_files(self.source, folder, work, self.context.store)
         self._files = len(files)
         for file in files:
             name = file.relative_to(folder) if file.is_relative_to(folder) else file

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 50
 _SHOWN_COPIES = 10
+_SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
+"""Of a cell in a table."""
 
 
 @app.command(rich_help_panel="Questions")
@@ -265,9 +267,21 @@ def sql(
     if as_json:
         print_json([dict(zip(frame.columns, row, strict=True)) for row in rows])
         return
-    show_rows("", frame.columns, rows)
+    shown = [[_cut(cell) for cell in row] for row in rows]
+    show_rows("", frame.columns, shown)
+    if shown != rows:
+        out.print(f"… ends a cell of more than {_SHOWN_CHARACTERS} characters or {_SHOWN_LINES} lines; --json has all")
     if frame.height > _SHOWN_ROWS:
         out.print(f"… {counted(frame.height - _SHOWN_ROWS, 'more row')}; use limit, or --json for all")
+
+
+def _cut(cell: Any) -> Any:
+    """A cell of a table: a row of megabytes would fill a hundred thousand lines."""
+    if cell is None or isinstance(cell, bool | int | float):
+        return cell
+    text = str(cell)
+    short = "\n".join(text[:_SHOWN_CHARACTERS].splitlines()[:_SHOWN_LINES])
+    return cell if short == text else f"{short.rstrip()}…"
 
 
 def _plain(value: Any) -> Any:

@@ -2,12 +2,15 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigError
+from schemas.field import shown
+from schemas.own_code import in_a_line, no_json, writable
 
 _NO_TABLES = re.compile(r"[][|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
 """What the Delta library cannot have in a path: it makes a URL of it, and not always the right one."""
@@ -44,7 +47,20 @@ class Settings(BaseSettings):
                 f"GOLDLEAF_HOME is '{self.goldleaf_home}', but this version keeps its state on a local or mounted "
                 "disk only; set it to a folder"
             )
-        home = Path(self.goldleaf_home).expanduser().resolve()
+        try:
+            home = Path(self.goldleaf_home).expanduser().resolve()
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                # A name of 300 characters is not found out before.
+                home.lstat()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"GOLDLEAF_HOME is {shown(self.goldleaf_home)}, which can be no folder "
+                f"({in_a_line(str(error), 100)}); set it to another one"
+            ) from error
+        if no_json(str(home)):
+            raise ConfigError(
+                f"the home {writable(str(home))} is not UTF-8, as tables need it; set GOLDLEAF_HOME to another"
+            )
         if found := _NO_TABLES.search(str(home)):
             raise ConfigError(
                 f"the home {str(home)!r} holds {found[0]!r}, and tables cannot lie below such a folder; "

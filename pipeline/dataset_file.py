@@ -4,9 +4,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import json
 import sys
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,15 @@ from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.normalise import normalise_text
+from pipeline.plain_yaml import PlainYamlError, line_of, read_yaml
+from pipeline.source_files import is_file
 from pipeline.task_code import guard
 from schemas.dataset import Dataset
 from schemas.field import shown
-from schemas.own_code import described, own
+from schemas.own_code import described, in_a_line, no_json, own, writable
 from schemas.task import Task, TaskDefinitionError
+
+_SHOWN_MISTAKES = 10
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,6 @@ def _load_again(path: Path, config_digest: str) -> LoadedDataset:
     return dataset
 
 
-class _Loader(yaml.SafeLoader):
-    """Leaves dates as texts: no key takes a date, and a title may well be one."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def load_dataset_file(path: Path) -> LoadedDataset:
     """Read and check a dataset.yaml, and import its task.
 
@@ -86,12 +81,14 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         ConfigError: the file is missing, no YAML, or has a wrong key or value (all of them are
             listed, each with its line); the task cannot be loaded or used.
     """
-    path = path.resolve()
+    path = _absolute(path)
     root, values = _parse(path, _read(path))
     try:
         config = Dataset.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_messages(path, root, error))) from error
+        lines = list(itertools.islice(_messages(path, root, error), _SHOWN_MISTAKES))
+        more = error.error_count() - len(lines)
+        raise ConfigError("\n".join([*lines, *([f"… and {more:,} more mistakes"] if more else [])])) from error
     try:
         key: tuple[str | int, ...] = ("screen", "phone_regions")
         _check_regions(config.screen.phone_regions)
@@ -102,8 +99,21 @@ def load_dataset_file(path: Path) -> LoadedDataset:
             key = place
             _check_fields(fields, task)
     except ConfigError as error:
-        raise ConfigError(f"{path}:{_line(_node_at(root, key))}: {error}") from error
+        raise ConfigError(f"{path}:{line_of(_node_at(root, key))}: {error}") from error
     return LoadedDataset(path, config, task)
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:
+        # A loop of links, which Python versions call differently.
+        raise ConfigError(
+            f"{path} cannot be read ({in_a_line(str(error))}); pass the path of a dataset.yaml"
+        ) from error
+    if no_json(str(path)):
+        raise ConfigError(f"{writable(str(path))} has a name that is not UTF-8, which tables cannot hold; rename it")
+    return path
 
 
 def _read(path: Path) -> str:
@@ -120,21 +130,9 @@ def _read(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[Any, Any]]:
     """The file as nodes, which know their lines, and as values."""
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if doubled := next(_doubled_keys(node, set()), None):
-            raise ConfigError(f"{path}:{_line(doubled)}: '{doubled.value}' stands here twice; keep one")
-        values = loader.construct_document(node) if node else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: no valid YAML: {error.problem}") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{path}:{line}: no valid YAML: {error.reason} (#x{error.character:04x})") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: a value is not what its tag says: {error}") from error
-    except RecursionError:
-        raise ConfigError(f"{path}: no valid dataset.yaml: lists or sections lie too deep in each other") from None
+        node, values = read_yaml(text)
+    except PlainYamlError as error:
+        raise ConfigError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from error
     if node is None or not isinstance(values, dict):
         raise ConfigError(f"{path}:1: a dataset.yaml holds keys such as name, task and sources; this one does not")
     return node, values
@@ -147,11 +145,11 @@ def load_task(reference: str, folder: Path) -> type[Task]:
         ConfigError: nothing is there, it does not import, or it is no usable task.
     """
     location, _, name = reference.rpartition(":")
-    is_file = location.endswith(".py")
+    in_file = location.endswith(".py")
     is_module = all(part.isidentifier() for part in location.split("."))
-    if not name.isidentifier() or not (is_file or is_module):
+    if not name.isidentifier() or not (in_file or is_module):
         raise ConfigError(f"task '{reference}' should read path/to/file.py:Class or module:Class")
-    module = _load_file(folder / location) if is_file else _load_module(location)
+    module = _load_file(folder / location) if in_file else _load_module(location)
     task = getattr(module, name, None)
     if task is None:
         found = ", ".join(sorted(_tasks_in(module))) or "none"
@@ -201,7 +199,7 @@ def _check_regions(regions: list[str]) -> None:
 
 
 def _load_file(path: Path) -> ModuleType:
-    if "\0" in str(path) or not path.is_file():
+    if "\0" in str(path) or not is_file(path):
         raise ConfigError(f"there is no task file {path}".replace("\0", "\\0"))
     path = path.resolve()
     # One module name per path: two datasets may both keep their task in a task.py. The content is part of
@@ -249,7 +247,7 @@ def _tasks_in(module: ModuleType) -> Iterator[str]:
 
 def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        yield f"{path}:{_line(_node_at(root, item['loc']))}: {_message(item)}"
+        yield f"{path}:{line_of(_node_at(root, item['loc']))}: {_message(item)}"
 
 
 def _message(item: Any) -> str:
@@ -257,7 +255,8 @@ def _message(item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"])
     match item["type"]:
         case "extra_forbidden":
-            return f"'{item['loc'][-1]}' is no known key; known are: {', '.join(_known_keys(item['loc'][:-1]))}"
+            known = ", ".join(_known_keys(item["loc"][:-1]))
+            return f"'{in_a_line(str(item['loc'][-1]))}' is no known key; known are: {known}"
         case "missing":
             return f"'{where}' is missing; it is required"
         case "model_type":
@@ -283,10 +282,6 @@ def _model_in(annotation: Any) -> Any:
     return next((model for model in found if model is not None), None)
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
 def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
     """The key or list item of the deepest part of a location that the file has."""
     shown = node = root
@@ -300,22 +295,3 @@ def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             shown = node = node.value[part]
     return shown
-
-
-def _doubled_keys(node: yaml.Node | None, looked_at: set[int]) -> Iterator[yaml.Node]:
-    """Keys that stand twice in one mapping; YAML would silently let the last one win."""
-    if id(node) in looked_at:
-        # An alias can lead back to where it stands.
-        return
-    looked_at.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        seen: set[Hashable] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield key
-                seen.add(key.value)
-            yield from _doubled_keys(value, looked_at)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _doubled_keys(item, looked_at)

@@ -40,7 +40,8 @@ def fetch(source: Source, work: Path) -> Path:
             with target.open("wb") as file:
                 for part in answer.parts():
                     file.write(part)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        # A host such as "." cannot even be looked up, which is a ValueError.
         problem = str(error) or type(error).__name__
         raise SourceError(
             f"source '{source.name}': {source.path} cannot be fetched ({problem}); correct its path or try again"

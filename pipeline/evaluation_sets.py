@@ -12,9 +12,10 @@ from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, SourceError, TaskCodeError
 from pipeline.formats import read_rows
-from pipeline.ingest import shown_file, source_files
+from pipeline.ingest import shown_file
 from pipeline.normalise import input_texts, normalise_row
 from pipeline.row_fields import field_value
+from pipeline.source_files import source_files
 from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import read_manifest, resolve
@@ -115,7 +116,7 @@ def _rows(
         yield from _released_rows(one.release, one.splits, store)
         return
     source = Source(name=one.name, path=str(one.path), format=one.format)
-    for file in source_files(source, dataset.folder, work, say):
+    for file in source_files(source, dataset.folder, work, store, say):
         shown = shown_file(file, dataset.folder, source)
         for raw in read_rows(file, one.format):
             if raw.row is None:

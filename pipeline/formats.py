@@ -18,11 +18,11 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -39,7 +39,13 @@ MAX_CELL = 64 * 1024 * 1024
 """Characters of a CSV cell; a quote that is never closed ends here instead of in memory."""
 PARQUET_BATCH = 4096
 """Rows that are held in memory at once."""
+UNPACKED_TIMES = 1_000
+"""Times its size that a compressed file may hold."""
+UNPACKED_FLOOR = 64 * 2**20
+"""Bytes that it may hold in any case."""
 
+_MANY = 1_000
+"""Blank lines after which more are looked for at once, which takes as long as reading some hundred."""
 _LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _FORMATS = {
@@ -123,22 +129,80 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
 
 
-def _opened(path: Path, compression: str | None) -> IO[bytes]:
+def _opened(path: Path, compression: str | None) -> io.BufferedReader:
     if compression is None:
-        return path.open("rb", buffering=1 << 20)
-    return io.BufferedReader(pa.input_stream(path, compression=compression), buffer_size=1 << 20)
+        return io.BufferedReader(io.FileIO(path), buffer_size=1 << 20)
+    return io.BufferedReader(_Unpacked(path, compression), buffer_size=1 << 20)
+
+
+class _Unpacked(io.RawIOBase):
+    """A compressed file's content, as long as it is not out of all proportion to the file."""
+
+    def __init__(self, path: Path, compression: str) -> None:
+        self._path = path
+        self._stream = pa.input_stream(path, compression=compression)
+        self._left = most_unpacked(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self._stream.readinto(buffer))
+        self._left -= count
+        if self._left < 0:
+            raise too_much(self._path)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def most_unpacked(path: Path) -> int:
+    """How many bytes a compressed file may hold: a few kilobytes can hold gigabytes of nothing, and take hours."""
+    return max(UNPACKED_FLOOR, UNPACKED_TIMES * path.stat().st_size)
+
+
+def too_much(path: Path) -> SourceError:
+    """What is said of a file that holds more."""
+    return SourceError(
+        f"'{path}' holds more than {UNPACKED_TIMES:,} times its size; if its rows are meant, unpack it and name "
+        "what comes out"
+    )
+
+
+def _skip_blank(stream: io.BufferedReader) -> int:
+    """Pass over the empty lines that follow, however many: one by one they would take a minute for 300 MB.
+
+    Returns how many there were.
+    """
+    lines = 0
+    while True:
+        ahead = stream.peek()
+        ends = ahead[: len(ahead) - len(ahead.lstrip(b"\r\n"))]
+        # A carriage return may belong to the line that follows.
+        ends = ends[: ends.rfind(b"\n") + 1]
+        if not ends:
+            return lines
+        lines += ends.count(b"\n")
+        stream.read(len(ends))
 
 
 # --- JSONL and JSON ---------------------------------------------------------------------------------
 
 
-def _read_jsonl(stream: Iterable[bytes]) -> Iterator[RawRow]:
+def _read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
     """One row a line; blank lines hold nothing and are skipped."""
-    for number, line in enumerate(stream, start=1):
+    number = empty = 0
+    for line in stream:
+        number += 1
         raw = line.rstrip(b"\r\n")
         if number == 1:
             raw = raw.removeprefix(BOM)
         if not raw or raw.isspace():
+            empty += 1
+            if empty % _MANY == 0:
+                number += _skip_blank(stream)
             continue
         try:
             value = orjson.loads(raw)
@@ -263,13 +327,16 @@ def _not_an_object(value: Any) -> Reason:
 # --- CSV --------------------------------------------------------------------------------------------
 
 
+_EMPTY = (b"\n", b"\r\n")
+
+
 class _Lines:
     """Physical lines as text for the csv module; it keeps the bytes that the current row took."""
 
-    def __init__(self, stream: Iterable[bytes]) -> None:
-        self._stream = iter(stream)
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
         self._taken: list[bytes] = []
-        self._number = 0
+        self._number = self._empty = 0
         self._ended = False
         self.first = 1
         """Number of the current row's first line."""
@@ -280,11 +347,16 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._stream, None)
-        if line is None:
+        line = self._stream.readline()
+        if not line:
             self._ended = True
             raise StopIteration
         self._number += 1
+        if line in _EMPTY and not self._taken:
+            # Between two rows, not inside a quoted cell.
+            self._empty += 1
+            if self._empty % _MANY == 0:
+                self._number += _skip_blank(self._stream)
         if self._number == 1:
             line = line.removeprefix(BOM)
         self._taken.append(line)
@@ -313,7 +385,7 @@ class _Lines:
         return self._ended or self._number > self.first
 
 
-def _read_csv(path: Path, stream: Iterable[bytes], delimiter: str) -> Iterator[RawRow]:
+def _read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[RawRow]:
     """Rows under a header; blank lines are skipped, empty cells are None, cells may hold line breaks.
 
     A quote that is not closed takes all lines up to the next quote, or to the end, into one unreadable row:
@@ -349,7 +421,10 @@ def _csv_row(names: list[str], cells: list[str], lines: _Lines) -> RawRow:
 
 def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[str]:
     try:
-        cells = next((cells for cells in reader if cells), None)
+        cells: list[str] | None = []
+        while cells == []:
+            lines.start_row()
+            cells = next(reader, None)
     except csv.Error as error:
         raise SourceError(f"'{path}' has a header that cannot be read: {error}; repair the first line") from error
     if cells is None:
@@ -375,9 +450,13 @@ _NO_VALUE = (ValueError, OverflowError, KeyError)
 def _read_parquet(path: Path) -> Iterator[RawRow]:
     with pq.ParquetFile(path) as file:
         _refuse_doubled(path, file.schema_arrow.names)
-        number = 1
+        number, left = 1, most_unpacked(path)
         for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-            yield from _parquet_rows(batch, number)
+            for row in _parquet_rows(batch, number):
+                left -= len(row.raw)
+                if left < 0:
+                    raise too_much(path)
+                yield row
             number += batch.num_rows
 
 

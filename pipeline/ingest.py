@@ -5,7 +5,6 @@ nothing, a changed row is a new revision, and in a snapshot source a vanished ro
 A snapshot source that is empty or damaged is refused: its rows may only seem to be gone.
 """
 
-import glob
 import hashlib
 import json
 from collections import Counter
@@ -17,10 +16,11 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.download import fetch, host, is_url
+from pipeline.download import is_url
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.row_fields import field_value
+from pipeline.source_files import source_files
 from pipeline.store import Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.work_files import read_work, write_work
@@ -82,7 +82,7 @@ def ingest(
     found = {source.name: _Found() for source in sources}
     lines = 0
     for source in sources:
-        files = source_files(source, folder, work, say)
+        files = source_files(source, folder, work, store, say)
         for frame in _frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
             write_work(frame, chunks[-1])
@@ -108,31 +108,6 @@ def ingest(
     named = [source.name for source in sources]
     left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
     return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()))
-
-
-def source_files(
-    source: Source, folder: Path, work: Path, say: Callable[[str], None] = lambda text: None
-) -> list[Path]:
-    """The files of a source in a stable order; a URL is fetched into ``work`` first.
-
-    Raises:
-        SourceError: nothing matches, or the URL cannot be fetched.
-    """
-    if is_url(source):
-        say(f"fetching source '{source.name}' from {host(source)}")
-        return [fetch(source, work)]
-    path = folder / source.path
-    if path.is_file():
-        # Before anything else: a file may well be called data[1].jsonl.
-        return [path]
-    if glob.has_magic(source.path):
-        names = glob.glob(source.path, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        files = sorted(folder / name for name in names if (folder / name).is_file())
-        if not files:
-            raise SourceError(f"source '{source.name}': nothing matches {path}; correct its path")
-        return files
-    what = "is a folder; write a glob such as folder/*.jsonl" if path.is_dir() else "does not exist; correct its path"
-    raise SourceError(f"source '{source.name}': {path} {what}")
 
 
 @dataclass

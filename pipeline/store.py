@@ -29,7 +29,11 @@ from pipeline.table_files import add_file, create_table, scan_files
 from pipeline.tables import INDEX, SCHEMAS, Table, Verb
 from schemas.fate import Fate
 from schemas.manifest import Funnel
+from schemas.own_code import in_a_line
 
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "finetuning"}
+_OWN_ENDINGS = (".lock", "report.html")
+_OWN_SERVERS = {".prefect", ".label-studio"}
 _CAS_TRIES = 20
 _END_OF_TIME = "9"
 """Sorts behind every run."""
@@ -103,6 +107,21 @@ class Store:
             if self._path(table).exists():
                 shutil.rmtree(self._path(table))
 
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one of this home's own, of whichever dataset, so that it is nobody's source.
+
+        The home may as well be a folder with data: what Goldleaf itself puts there counts.
+        """
+        home, path = self.root.parent.resolve(), path.resolve()
+        if path == home or not path.is_relative_to(home):
+            return False
+        dataset, *rest = path.relative_to(home).parts
+        if dataset in _OWN_SERVERS:
+            return True
+        is_state = any((home / dataset / name).exists() for name in ("tables", "state.lock"))
+        in_it = rest[:1] and (rest[0] in _OWN_FOLDERS or (len(rest) == 1 and rest[0].endswith(_OWN_ENDINGS)))
+        return bool(is_state and in_it)
+
     # --- locking ------------------------------------------------------------------------------
     @contextmanager
     def lock(self, verb: Verb) -> Iterator[None]:
@@ -115,13 +134,14 @@ class Store:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         path = self.root / ("finetune.lock" if verb is Verb.FINETUNE else "state.lock")
-        with path.open("a+") as file:
+        # Whatever bytes it holds: it only says who is at work.
+        with path.open("a+", encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 file.seek(0)
                 raise Busy(
-                    f"'{self.dataset}' is in use by {file.read() or 'another process'}; "
+                    f"'{self.dataset}' is in use by {in_a_line(file.read(1_000)) or 'another process'}; "
                     f"run {verb} again when it has finished"
                 ) from error
             file.truncate(0)

@@ -186,9 +186,11 @@ def test_the_files_of_a_glob_are_read_in_the_order_of_their_names(home: Home) ->
         (home.folder / name).parent.mkdir(exist_ok=True)
         home.write(name, [{"name": name}])
     (home.folder / "c.jsonl").mkdir()
-    files = source_files(Source(name="s", path="**/*.jsonl"), home.folder, home.folder)
+    files = source_files(Source(name="s", path="**/*.jsonl"), home.folder, home.folder, home.store)
     assert [str(file.relative_to(home.folder)) for file in files] == ["1.jsonl", "a/10.jsonl", "a/9.jsonl", "b/2.jsonl"]
-    absolute = source_files(Source(name="s", path=f"{home.folder}/a/*.jsonl"), Path("/nowhere"), home.folder)
+    absolute = source_files(
+        Source(name="s", path=f"{home.folder}/a/*.jsonl"), Path("/nowhere"), home.folder, home.store
+    )
     assert [file.name for file in absolute] == ["10.jsonl", "9.jsonl"]
 
 
@@ -198,8 +200,10 @@ def test_brackets_in_the_name_of_a_file_or_a_folder_are_no_pattern(tmp_path: Pat
     home = Home(folder)
     home.write("part[1].jsonl", [{"a": 1}])
     home.write("other.jsonl", [{"a": 2}])
-    assert source_files(Source(name="s", path="part[1].jsonl"), folder, folder) == [folder / "part[1].jsonl"]
-    assert len(source_files(Source(name="s", path="*.jsonl"), folder, folder)) == 2
+    assert source_files(Source(name="s", path="part[1].jsonl"), folder, folder, home.store) == [
+        folder / "part[1].jsonl"
+    ]
+    assert len(source_files(Source(name="s", path="*.jsonl"), folder, folder, home.store)) == 2
 
 
 @pytest.mark.parametrize(
