@@ -15,7 +15,7 @@ from typing import Any
 _SHOWN_CHARACTERS = 300
 _DEEPEST = 250
 """Levels of nesting that every JSON writer takes."""
-_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
 def own(error: BaseException) -> BaseException:
