@@ -33,6 +33,9 @@ from schemas.task import Parsed, Role, Task
 _TRIED_ROWS = 200
 _TRIED = "row that was tried"
 _SHOWN_CHARACTERS = 400
+_LONG_FORM = 100
+"""Tokens from which on the form of the answer is worth a word, where it is a large share of the prompt."""
+_LARGE_SHARE = 0.5
 
 
 class Finding(BaseModel):
@@ -58,6 +61,7 @@ def check_dataset(context: Context) -> list[Finding]:
         findings += source.findings()
     findings += [_check_evaluation_set(context, one) for one in config.decontaminate.against]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
+    findings += _check_length(context, [parsed for source in tried if source.example for _, parsed in [source.example]])
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
@@ -203,6 +207,23 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
         return Finding(what=what, ok=False, detail=detail)
     lines = (f"{role}: {textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=' …')}" for role, text in said)
     return Finding(what=what, ok=True, detail="\n  ".join(lines))
+
+
+def _check_length(context: Context, examples: list[Parsed]) -> Iterator[Finding]:
+    """Say where most of every prompt is a list of choices: every row pays for it, whenever the model reads it."""
+    task, encoding = context.dataset.task, context.dataset.config.measure.encoding
+    # What the task's own code or the encoding does not let through has a finding of its own.
+    with contextlib.suppress(Exception):
+        prompts = ["\n".join(message.content for message in task.task_prompt(one.inputs)) for one in examples]
+        form, *whole = count_tokens([task.task_answer_form(), *prompts], encoding)
+        if form < _LONG_FORM or not whole or form < _LARGE_SHARE * min(whole):
+            return
+        choices = sum(len(field.choices) for field in task.task_targets())
+        detail = (
+            f"the form of the answer, with {choices:,} choices, makes {form:,} of {min(whole):,} tokens; a tuned "
+            f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty text"
+        )
+        yield Finding(what="length of the prompts", ok=True, detail=detail)
 
 
 def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:

@@ -74,9 +74,10 @@ def show_curated(result: "Curated") -> None:
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     if result.beyond_budget:
-        more = f"{counted(result.beyond_budget, 'more row')} {'is' if result.beyond_budget == 1 else 'are'} doubtful"
+        more = f"{counted(result.beyond_budget, 'more row')} {'is' if result.beyond_budget == 1 else 'are'}"
+        kinds = ", ".join(f"{count:,} {code}" for code, count in result.beyond.items())
         used = f"{result.budget_used:,} of {result.budget:,} used"
-        out.print(f"{more}, beyond the review budget ({used}; raise review.budget to look at more)")
+        out.print(f"{more} beyond the review budget: {kinds} ({used}; raise review.budget to look at more)")
     show_review(result.review)
 
 

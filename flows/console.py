@@ -128,6 +128,8 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
     for group in groups[:_SHOWN_REASONS]:
         out.print(f"  {group.count:,}  {group}", markup=False, soft_wrap=True)
+        if group.hint:
+            out.print(f"    {group.hint}", markup=False, soft_wrap=True)
     if rest := groups[_SHOWN_REASONS:]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
         out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")

@@ -82,6 +82,9 @@ class Curated(BaseModel):
     budget: int
     budget_used: int
     beyond_budget: int
+    """How many more rows people would be asked about if the budget were larger."""
+    beyond: dict[ReasonCode, int] = {}
+    """Of those how many for which first reason."""
     review: Review
 
 
@@ -154,6 +157,7 @@ def curate(
         budget=assessed.budget,
         budget_used=assessed.used,
         beyond_budget=assessed.beyond_budget,
+        beyond=assessed.beyond,
         review=review,
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))

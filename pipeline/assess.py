@@ -14,8 +14,11 @@ from pipeline.cases import as_chat, build_cases, is_kept, pasts, standing
 from pipeline.compare import compare
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, latest, to_frame
+from pipeline.dedupe.meaning import signs
+from pipeline.dedupe.words import words
 from pipeline.errors import ConfigError
 from pipeline.measure import count_tokens
+from pipeline.normalise import key_fields
 from pipeline.row_fields import misspelt, together, unmapped
 from pipeline.screen import screen
 from pipeline.store import Snapshot
@@ -36,6 +39,7 @@ FEW_ROWS = 10_000
 _SHARDS_A_WORKER = 4
 """Of a corpus that fits: then no worker waits long for the last one."""
 _SEED = 17
+_Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
 def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
@@ -81,7 +85,7 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     if all(case.judged for case in kept):
         return ""
     field = task.task_targets()[0].name
-    rivals = _answers_by_input(kept, field) if on_conflict is OnConflict.ANY_OF else {}
+    rivals = _answers_by_words(kept, field) if on_conflict is OnConflict.ANY_OF else {}
     found = label_doubt(
         [_text(case) for case in kept],
         [_label(case.targets[field]) if case.targets else None for case in kept],
@@ -95,7 +99,7 @@ def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
         predicted = found.predicted[index]
         case.suggestion = {field: predicted or None} if predicted is not None else None
         # Where any answer of an input is right, the model may well name another of them.
-        agrees = predicted in rivals.get(case.text_key, ())
+        agrees = found.issue[index] and rivals and predicted in rivals[_in_words(case)]
         if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
             detail = f"'{predicted}', not '{_label(case.targets[field])}'"
             case.doubts.append(Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail))
@@ -108,12 +112,17 @@ def _label(choice: JsonValue) -> str:
     return "" if choice is None else str(choice)
 
 
-def _answers_by_input(cases: list[Case], field: str) -> dict[str, set[str]]:
-    answers: defaultdict[str, set[str]] = defaultdict(set)
+def _answers_by_words(cases: list[Case], field: str) -> dict[_Words, set[str]]:
+    answers: defaultdict[_Words, set[str]] = defaultdict(set)
     for case in cases:
         if case.targets:
-            answers[case.text_key].add(_label(case.targets[field]))
+            answers[_in_words(case)].add(_label(case.targets[field]))
     return answers
+
+
+def _in_words(case: Case) -> _Words:
+    """What is the same of inputs that people take for one: their words, and the signs that turn them over."""
+    return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
 
 
 def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
@@ -181,6 +190,8 @@ class Assessed:
     budget: int
     used: int
     beyond_budget: int
+    beyond: dict[ReasonCode, int]
+    """The same by their first reasons."""
 
 
 def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rejudge: bool) -> list[Case]:
@@ -240,7 +251,7 @@ def assess(
     path = folder / "decisions.parquet"
     write_work(to_frame(result.decisions), path)
     note = "\n".join(filter(None, notes))
-    return Assessed(path, note, result.budget, result.used, result.waiting)
+    return Assessed(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 
 
 def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:

@@ -15,7 +15,7 @@ from pipeline.tables import Table
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.record import Decision
-from schemas.task import Task
+from schemas.task import MISSING, Task
 
 
 class Need(StrEnum):
@@ -159,7 +159,16 @@ class Rejection(BaseModel):
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
         common = Reason(code=self.code, field=self.field, detail=self.detail if self.alike else "")
-        return f"{common}, as in {self.file}:{self.line}" + ("" if self.alike else f": {self.detail}")
+        return f"{common}, as in {self.file}:{self.line}" + (
+            f": {self.detail}" if self.detail and not self.alike else ""
+        )
+
+    @property
+    def hint(self) -> str:
+        """What helps if these rows are as they should be; empty where there is nothing to say."""
+        if self.code is not ReasonCode.INVALID or self.detail != MISSING or "." in self.field:
+            return ""
+        return f"if rows may lack it, let the task say so: add `| None` to the type of '{self.field}', and `= None`"
 
 
 def rejections(snapshot: Snapshot) -> list[Rejection]:
@@ -168,7 +177,9 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
     places = snapshot.current_records().select("record_id", "file", "line")
     rows = places.join(rejected.select("record_id", *first), on="record_id", maintain_order="left").collect()
-    same = rows.group_by("code", "field", maintain_order=True)
+    # A row whose detail says something is the better example.
+    telling = rows.sort(pl.col("detail") == "", maintain_order=True)
+    same = telling.group_by("code", "field", maintain_order=True)
     alike = (pl.col("detail").n_unique() == 1).alias("alike")
     groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
     return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import yaml
 
 from pipeline.absent_labels import absent_from, in_words
-from schemas.dataset import Dataset, OnConflict, Unreviewed
+from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest
 from schemas.task import Kind, Role, Task
@@ -229,8 +229,9 @@ def _limits(manifest: Manifest, dataset: Dataset) -> str:
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
         lines.append(f"Nobody has looked at {unseen:,} of the answers; they are as good as their source.")
-    if dataset.review.unreviewed is Unreviewed.ACCEPT:
-        lines.append("Doubtful answers beyond the review budget were accepted (`review.unreviewed: accept`).")
+    if count := manifest.unreviewed:
+        what = "doubtful answer was" if count == 1 else "doubtful answers were"
+        lines.append(f"{count:,} {what} accepted, beyond the review budget (`review.unreviewed: accept`).")
     for source in dataset.sources:
         if source.frozen:
             lines.append(

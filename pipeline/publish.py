@@ -49,6 +49,8 @@ class Release:
     inputs: Mapping[str, int]
     """Version of each table that was read."""
     previous: str | None = None
+    unreviewed: int = 0
+    """Rows that were accepted though doubtful."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -135,6 +137,7 @@ def _manifest(
         splits=dict(splits),
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
+        unreviewed=release.unreviewed,
         licenses=dict(sorted(licenses.items())),
         tokens=sum(count or 0 for count in columns["tokens"].to_pylist()),
         encoding=release.dataset.measure.encoding,

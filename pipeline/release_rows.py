@@ -19,7 +19,7 @@ from pipeline.store import Run, Snapshot, Store
 from pipeline.tables import SCHEMAS, Table, Verb
 from pipeline.validate import partitions_of
 from pipeline.versions import list_versions, readable_versions
-from schemas.fate import Fate
+from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel, Manifest
 from schemas.record import Decision
 from schemas.task import Kind
@@ -37,6 +37,8 @@ class Draft:
     groups: Mapping[str, str]
     known: frozenset[str]
     """Records that have a split from before."""
+    unreviewed: int
+    """Accepted rows that are doubtful."""
     funnel: Funnel
     inputs: Mapping[str, int]
     """Version of each table that was read."""
@@ -72,6 +74,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         splits=splits | copies,
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
+        unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
@@ -163,5 +166,6 @@ def publish_draft(
         funnel=draft.funnel,
         inputs=draft.inputs,
         previous=published[-1].version if published else None,
+        unreviewed=draft.unreviewed,
     )
     return publish(store.releases / version, draft.tables, release, {"report.html": report})

@@ -108,6 +108,8 @@ class Triage:
     used: int
     waiting: int
     """Records that would be routed if the budget were larger."""
+    waiting_for: dict[ReasonCode, int]
+    """The same by what a person would be asked for, the most frequent first."""
 
 
 @dataclass(slots=True)
@@ -148,8 +150,12 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
             _settle(outcome, case.record_id in chosen, review)
     _audit(cases, outcomes, review)
     decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
-    waiting = sum(outcomes[case.record_id].routed is None for case in candidates)
-    return Triage(decisions, budget, len(asked) + len(chosen), waiting)
+    waiting = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
+    return Triage(decisions, budget, len(asked) + len(chosen), waiting.total(), dict(waiting.most_common()))
+
+
+def _asks_for(outcome: _Outcome) -> ReasonCode:
+    return next(reason.code for reason in outcome.reasons if reason.code is not ReasonCode.UNREVIEWED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,11 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return _without_metadata(args[0]), len(args) < len(get_args(annotation))
 
 
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The choices of an annotation, optional or not; none where it has any other values."""
+    return _choices(_without_none(_without_metadata(annotation))[0])
+
+
 def _choices(annotation: Any) -> tuple[str, ...]:
     if get_origin(annotation) is Literal:
         values: tuple[Any, ...] = typing.get_args(annotation)

@@ -72,6 +72,8 @@ class Manifest(BaseModel):
     splits: dict[str, SplitFile]
     funnel: Funnel
     label_sources: dict[str, int]
+    unreviewed: int = 0
+    """Rows that were accepted though doubtful, beyond the review budget; not counted in versions of early days."""
     licenses: dict[str, str]
     """License by source."""
     tokens: int

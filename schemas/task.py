@@ -14,6 +14,7 @@ answers and the metric's name. Everything that Goldleaf asks a task is a classme
 """
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import inspect
@@ -40,6 +41,7 @@ from schemas.field import (
     ValueType,
     admits_none,
     canonical,
+    choices_of,
     is_beyond_64_bits,
     is_blank,
     shown,
@@ -56,6 +58,12 @@ class Role(StrEnum):
     INPUT = "input"
     TARGET = "target"
 
+
+MISSING = "missing or empty"
+"""What is said of a required field that a row does not have."""
+_FEW_CHOICES = 8
+"""All of so many are named to those who used another."""
+_NEAREST = 3
 
 T = TypeVar("T")
 Input = Annotated[T, Role.INPUT]
@@ -433,17 +441,41 @@ def _reasons(task: type[Task], error: BaseException) -> list[Reason]:
     if not isinstance(error, ValidationError):
         return [Reason(code=ReasonCode.INVALID, detail=_own_fault(task, "a validator", error))]
     return [
-        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item))
+        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item, task))
         for item in error.errors(include_url=False, include_context=False)
     ]
 
 
-def _detail(item: Mapping[str, Any]) -> str:
+def _detail(item: Mapping[str, Any], task: type[Task]) -> str:
     if item["type"] == "missing":
-        return "missing or empty"
-    text = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        return MISSING
+    text = (
+        _among_many(item, task)
+        if item["type"] in ("enum", "literal_error")
+        else item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    )
     # Of a validator over several fields the value is the whole row.
     return f"{text}, got {shown(item['input'])}" if item["loc"] else text
+
+
+def _among_many(item: Mapping[str, Any], task: type[Task]) -> str:
+    """What is wrong with a value that is none of the choices; of many only the nearest are named."""
+    info = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+    choices = choices_of(info.annotation) if info else ()
+    if len(choices) <= _FEW_CHOICES:
+        return str(item["msg"])
+    nearest = _nearest(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
+    return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
+
+
+@functools.lru_cache(maxsize=2**14)
+def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > 2 * max(map(len, choices)):
+        # A text in the place of a label is near to none, and would be compared for long.
+        return choices[:_NEAREST]
+    folded = {choice.casefold(): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(value.casefold(), folded, _NEAREST)
+    return tuple(folded[name] for name in near) or choices[:_NEAREST]
 
 
 def _own_fault(task: type[BaseModel], what: str, error: BaseException) -> str:

@@ -1,0 +1,160 @@
+"""What the commands and the card say is so, names numbers, and says what helps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from odd import QUESTION, Odd
+from support import row, write_dataset
+from terminal import Terminal
+
+from flows.engine import Inline
+from flows.release import release
+from pipeline.assess import doubt_labels
+from pipeline.attention import Rejection
+from pipeline.triage import Case
+from schemas.dataset import OnConflict
+from schemas.fate import ReasonCode
+from schemas.task import Task, _nearest
+from schemas.tasks.contract_clause import ClauseKind, ContractClause
+
+TWO_KINDS = [
+    row(n, f"{text} {n} times", topic)
+    for n, (text, topic) in enumerate([("the fee was wrong", "billing"), ("the parcel did not come", "delivery")] * 20)
+]
+
+
+# --- the card -------------------------------------------------------------------------------------
+def test_the_card_counts_the_doubtful_rows_that_it_holds(tmp_path: Path) -> None:
+    wrong = row(99, "the parcel did not come at all", "billing")
+    odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
+    odd.curate()
+    assert odd.codes(99)[0] is ReasonCode.UNREVIEWED
+    card = Path(release(odd.context, Inline()).path, "README.md").read_text()
+    assert "- 1 doubtful answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
+
+
+def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, TWO_KINDS, "duplicates: {threshold: 1.0}\n")
+    odd.curate()
+    assert "oubtful" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
+
+
+# --- rejections -----------------------------------------------------------------------------------
+def rejection(**values: Any) -> Rejection:
+    return Rejection.model_validate(
+        {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": "", "alike": False}
+        | values
+    )
+
+
+def test_an_example_without_a_detail_ends_with_its_place() -> None:
+    assert str(rejection()) == "a reviewer marked it unusable, as in a.jsonl:58"
+    assert str(rejection(detail="twice")) == "a reviewer marked it unusable, as in a.jsonl:58: twice"
+
+
+def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "", "billing"), row(2, "", "billing"), row(3, "Why?", "nonsense")])
+    lines = Terminal(tmp_path).goldleaf("curate").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if "missing or empty" in line)
+    assert lines[at + 1] == (
+        "    if rows may lack it, let the task say so: add `| None` to the type of 'question', and `= None`"
+    )
+    assert sum("| None" in line for line in lines) == 1
+
+
+# --- choices --------------------------------------------------------------------------------------
+def problem(task: type[Task], **values: Any) -> str:
+    [reason] = task.task_parse(values).problems
+    return reason.detail
+
+
+def test_of_many_choices_the_nearest_are_named() -> None:
+    count = len(ClauseKind)
+    said = problem(ContractClause, clause="x", kind="Insurence")
+    assert said.startswith(f"Input should be one of {count} choices, such as 'insurance'")
+    assert said.endswith(", got 'Insurence'") and len(said) < 160
+
+
+@pytest.mark.parametrize("value", ["zzzz", "y" * 5_000, 7, ["insurance"], {"a": 1}])
+def test_where_no_choice_is_near_the_first_are_named(value: Any) -> None:
+    first = ", ".join(repr(kind.value) for kind in list(ClauseKind)[:3])
+    assert problem(ContractClause, clause="x", kind=value).startswith(
+        f"Input should be one of {len(ClauseKind)} choices, such as {first}, got "
+    )
+
+
+def test_few_choices_are_all_named(tmp_path: Path) -> None:
+    task = Odd(tmp_path, QUESTION, []).context.dataset.task
+    assert problem(task, question="x", topic="bill") == (
+        "Input should be 'billing', 'delivery' or 'returns', got 'bill'"
+    )
+
+
+def test_a_wrong_label_that_comes_again_is_compared_once() -> None:
+    before = _nearest.cache_info().misses
+    for _ in range(100):
+        problem(ContractClause, clause="x", kind="a label that nobody knows")
+    assert _nearest.cache_info().misses - before <= 1
+
+
+# --- the budget -----------------------------------------------------------------------------------
+def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
+    rows = [
+        row(1, "Why?", None),
+        row(2, "Where is it?", None),
+        row(3, "May I?", "billing"),
+        row(4, "May I?", "returns"),
+    ]
+    write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.0}\n")
+    terminal = Terminal(tmp_path)
+    assert terminal.json("curate")["beyond"] == {"unlabeled": 2, "conflict": 1}
+    shown = terminal.goldleaf("curate").stdout
+    assert (
+        "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise review.budget to look at "
+        "more)\n"
+    ) in shown
+    assert "doubtful" not in shown
+
+
+def test_a_doubt_that_was_passed_beyond_the_budget_is_called_by_its_name(tmp_path: Path) -> None:
+    wrong = row(99, "the parcel did not come at all", "billing")
+    odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
+    assert odd.curate().beyond == {ReasonCode.LABEL_DOUBT: 1}
+
+
+# --- check ----------------------------------------------------------------------------------------
+def length(folder: Path, choices: list[str], more: str = "") -> list[str]:
+    task = QUESTION.replace('"billing", "delivery", "returns"', ", ".join(map(repr, choices))) + more
+    Odd(folder, task, [row(1, "Where is my parcel?", choices[0])])
+    found = Terminal(folder).json("check")
+    return [item["detail"] for item in found if item["what"] == "length of the prompts"]
+
+
+def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tmp_path: Path) -> None:
+    choices = [f"choice_{number}" for number in range(151)]
+    [said] = length(tmp_path / "long", choices)
+    assert said.startswith("the form of the answer, with 151 choices, makes ")
+    assert said.endswith("to leave it out, let task_answer_form in Question return an empty text")
+    without = '\n    @classmethod\n    def task_answer_form(cls):\n        return ""\n'
+    assert length(tmp_path / "without", choices, without) == []
+    assert length(tmp_path / "short", choices[:5]) == []
+
+
+# --- any_of ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("other", ["the parcel - did not come, at all!", "the parcel did not come at all"])
+def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, other: str) -> None:
+    task = Odd(tmp_path, QUESTION, []).context.dataset.task
+    text = "the parcel did not come at all"
+    cases = [
+        Case(record_id=f"r{n}", revision="v", order=n, text_key=str(item["question"]), inputs={"question": item["question"]},
+             targets={"topic": str(item["topic"])}, group=f"r{n}")
+        for n, item in enumerate([*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")])
+    ]  # fmt: skip
+    doubt_labels(cases, task, OnConflict.ANY_OF)
+    assert [one.doubts for one in cases[-2:]] == [[], []]
+    alone = cases[:-1]
+    for one in alone:
+        one.doubt = None
+    doubt_labels(alone, task, OnConflict.ANY_OF)
+    assert [reason.code for reason in alone[-1].doubts] == [ReasonCode.LABEL_DOUBT], "nothing else has its words"
