@@ -33,11 +33,9 @@ from flows.console import (
 from pipeline.errors import Damaged, ReleaseError
 
 if TYPE_CHECKING:
-    from pipeline.explain import Story
     from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
-_SHOWN_COPIES = 10
 _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 """Of a cell in a table."""
 
@@ -80,6 +78,7 @@ def explain(
 
     Example: goldleaf explain clauses.jsonl:17
     """
+    from flows.story import show_story
     from pipeline.explain import explain as tell
 
     context = load_context(dataset)
@@ -88,57 +87,7 @@ def explain(
     if as_json:
         print_json(story)
         return
-    _show_story(story)
-
-
-def _show_story(story: "Story") -> None:
-    out.print(
-        f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}", soft_wrap=True
-    )
-    if story.note:
-        out.print(f"[yellow]note:[/] {escape(story.note)}", soft_wrap=True)
-    for revision in story.revisions:
-        gone = "[red]withdrawn[/] " if revision.withdrawn else ""
-        when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
-        out.print(f"\n{gone}[bold]{escape(revision.file)}:{revision.line}[/]  {when}", soft_wrap=True)
-        out.print(revision.raw, markup=False, soft_wrap=True)
-    for decision in story.decisions:
-        routed = f", asked as {decision.routed}" if decision.routed else ""
-        out.print(f"\nrun {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
-        for reason in decision.reasons:
-            out.print(f"  {_with_places(str(reason), story)}", markup=False, soft_wrap=True)
-        if decision.evaluation:
-            out.print(f"    {decision.evaluation}", markup=False, soft_wrap=True)
-        if decision.duplicate_of:
-            kept = _with_places(decision.duplicate_of, story)
-            out.print(f"  kept in its place: {kept}", markup=False, soft_wrap=True)
-        if decision.targets is not None:
-            out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False, soft_wrap=True)
-    for asked in story.asked:
-        out.print(f"\nLabel Studio task {asked.task_id} (project {asked.project}), sent {asked.pushed_at:%F %T}")
-    for said in story.said:
-        deleted = " [red](deleted)[/]" if said.deleted else ""
-        who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
-        out.print(f"{who}: [bold]{said.verdict}[/]{deleted}")
-        # Who is unsure, or skips, says nothing more.
-        if said.error or said.targets is not None:
-            out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
-    if story.duplicates:
-        out.print("\ncopies of it:")
-        for copy in story.duplicates[:_SHOWN_COPIES]:
-            out.print(f"  {_with_places(copy, story)}", markup=False, soft_wrap=True)
-        if (more := len(story.duplicates) - _SHOWN_COPIES) > 0:
-            out.print(f"  … and {more:,} more, all with --json")
-    out.print(f"\nsplit: {story.split or 'none yet'}; releases: {', '.join(story.releases) or 'none yet'}")
-    for problem in story.unsearched:
-        out.print(f"[red]not searched:[/] {escape(problem)}", soft_wrap=True)
-
-
-def _with_places(text: str, story: "Story") -> str:
-    """A text in which every record's id has its file and line beside it."""
-    for record_id, place in story.places.items():
-        text = text.replace(record_id, f"{record_id} ({place})")
-    return text
+    show_story(story)
 
 
 @app.command(rich_help_panel="Questions")

@@ -1,9 +1,9 @@
 """Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
 
 import itertools
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,23 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.consensus import said_about
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame
+from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.evaluation_sets import evaluation_rows
 from pipeline.lookup import find_record
+from pipeline.review import is_open
 from pipeline.store import Snapshot
 from pipeline.tables import Table
-from pipeline.versions import readable_versions
+from pipeline.versions import in_order_of_publication, readable_versions
 from schemas.annotation import Verdict
 from schemas.fate import ReasonCode
-from schemas.record import ID_BYTES, Decision
+from schemas.manifest import Manifest
+from schemas.record import Decision
+from schemas.task import Task
 
-_RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
+_NOT_DECIDED = "not decided yet"
+_WITHDRAWN = "withdrawn"
 
 
 class Revision(BaseModel):
@@ -36,16 +41,30 @@ class Revision(BaseModel):
     batch: str
     ingested_at: datetime
     withdrawn: bool
+    superseded: bool
+    """A later row took its place."""
     raw: str
-    """The bytes as text; what is no UTF-8 is shown as escapes."""
+    """The bytes as text; what is no UTF-8 is shown as escapes. Empty where the row is withdrawn."""
 
 
 class Decided(Decision):
     """A decision with the verb of its run."""
 
     verb: str
+    decided_at: datetime
     evaluation: str = ""
     """What the evaluation row says that a reason names."""
+
+
+class TaskState(StrEnum):
+    """What became of a task."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    TAKEN_BACK = "taken back"
+    """What it asked has changed or gone; `curate` deletes it in Label Studio, or has done so."""
+    SENT_AGAIN = "sent again"
+    """It was deleted in Label Studio, and another task asks the same."""
 
 
 class Asked(BaseModel):
@@ -57,7 +76,9 @@ class Asked(BaseModel):
     project: int
     routed: str
     revision: str
+    push_key: str
     pushed_at: datetime
+    state: TaskState = TaskState.OPEN
 
 
 class Said(BaseModel):
@@ -73,16 +94,42 @@ class Said(BaseModel):
     error: str
     deleted: bool
     updated_at: datetime
+    push_key: str
+    stale: str = ""
+    """Why it does not count for the record as it is now; empty where it does, or was deleted."""
+
+
+class Published(BaseModel):
+    """A version that holds the record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    published_at: datetime
+
+
+class Moment(BaseModel):
+    """Where an entry of the story stands in time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    what: str
+    """The list that holds the entry: revisions, decisions, asked, said or published."""
+    number: int
+    """Its place in that list, from 0."""
 
 
 class Story(BaseModel):
-    """Everything known about one record, oldest first."""
+    """Everything known about one record, every list oldest first."""
 
     model_config = ConfigDict(frozen=True)
 
     record_id: str
     source: str
     key: str
+    now: str
+    """What it is at present: a fate, withdrawn, or not decided yet."""
     note: str
     """How the record was found, where that is not plain: the file may have been written anew."""
     revisions: list[Revision]
@@ -95,7 +142,11 @@ class Story(BaseModel):
     said: list[Said]
     split: str | None
     releases: list[str]
-    """Versions whose files hold it."""
+    """Versions whose files hold it, in the order of publication."""
+    published: list[Published]
+    """The same with their times."""
+    timeline: list[Moment]
+    """All entries in one order of time."""
     unsearched: list[str]
     """What is wrong with each version that could not be searched."""
 
@@ -113,7 +164,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         StoreError: see ``find_record``.
     """
     meant = find_record(snapshot, wanted, dataset)
-    found, unsearched = _releases_with(meant.record_id, releases)
+    published, unsearched = _releases_with(meant.record_id, releases)
 
     def of(frame: pl.LazyFrame) -> pl.DataFrame:
         return frame.filter(pl.col("record_id") == meant.record_id).collect()
@@ -123,41 +174,117 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
     duplicates = copies.collect().to_series().to_list()
     decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
+    present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
+    said = _said(snapshot, of(snapshot.latest_annotations()), dataset)
+    lists: dict[str, list[Any]] = {
+        "revisions": list(_revisions(rows)),
+        "decisions": decisions,
+        "asked": _asked(of(snapshot.scan(Table.PUSHES)), present, said, dataset),
+        "said": said,
+        "published": [Published(version=one.version, published_at=one.created_at) for one in published],
+    }
     return Story(
         record_id=meant.record_id,
         source=rows["source"][0],
         key=rows["key"][0],
+        now=_WITHDRAWN if rows["withdrawn"][-1] else present.fate.value if present else _NOT_DECIDED,
         note=meant.note,
-        revisions=[
-            Revision(raw=row["raw"].decode("utf-8", "backslashreplace"), **_pick(row, Revision))
-            for row in rows.iter_rows(named=True)
-        ],
-        decisions=decisions,
+        **lists,
         duplicates=duplicates,
-        places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(_named, decisions))}),
-        asked=[Asked(**_pick(row, Asked)) for row in of(snapshot.scan(Table.PUSHES)).iter_rows(named=True)],
-        said=[
-            Said(targets=orjson.loads(row["targets"]) if row["targets"] else None, **_pick(row, Said))
-            for row in of(snapshot.latest_annotations()).iter_rows(named=True)
-        ],
+        places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(named_records, decisions))}),
         split=splits["split"][0] if splits.height else None,
-        releases=found,
+        releases=[one.version for one in published],
+        timeline=_timeline(lists),
         unsearched=unsearched,
     )
 
 
+_TIMES = {
+    "revisions": "ingested_at",
+    "decisions": "decided_at",
+    "asked": "pushed_at",
+    "said": "updated_at",
+    "published": "published_at",
+}
+"""When an entry of each list was made; entries of one moment follow each other in this order."""
+
+
+def _timeline(lists: dict[str, list[Any]]) -> list[Moment]:
+    moments = [
+        Moment(at=getattr(entry, _TIMES[what]), what=what, number=number)
+        for what in _TIMES
+        for number, entry in enumerate(lists[what])
+    ]
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
+    last = rows.height - 1
+    for number, row in enumerate(rows.iter_rows(named=True)):
+        raw = row["raw"].decode("utf-8", "backslashreplace")
+        yield Revision(raw=raw, superseded=number < last and not row["withdrawn"], **_pick(row, Revision))
+
+
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
-    for decision in from_frame(decisions):
+    for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
         run = runs[decision.run]
-        yield Decided(verb=run["verb"], evaluation=_evaluation(snapshot, decision, run), **decision.model_dump())
+        yield Decided(
+            verb=run["verb"],
+            # Not its start: the rows that it read, and decided about, came in after that.
+            decided_at=run["finished_at"],
+            evaluation=_evaluation(snapshot, decision, run),
+            **decision.model_dump(),
+        )
 
 
-def _named(decision: Decision) -> Iterator[str]:
-    """The ids of other records that a decision names."""
-    yield decision.duplicate_of
-    for reason in decision.reasons:
-        yield from _RECORD_ID.findall(reason.detail)
+def _asked(
+    pushes: pl.DataFrame, present: Decision | None, said: Iterable[Said], dataset: LoadedDataset | None
+) -> list[Asked]:
+    """Every task once, with what became of it as far as the tables know."""
+    same = ["server", "project", "task_id", "push_key"]
+    rows = list(pushes.sort("pushed_at").unique(same, keep="first", maintain_order=True).iter_rows(named=True))
+    latest = {row["push_key"]: row["task_id"] for row in rows}
+    answered = {(one.task_id, one.push_key) for one in said if not one.deleted}
+    is_asked = present is not None and dataset is not None and is_open(present)
+    asks_now = question_key(present, dataset.task) if present and dataset and is_asked else None
+    found = []
+    for row in rows:
+        if (row["task_id"], row["push_key"]) in answered:
+            state = TaskState.ANSWERED
+        elif latest[row["push_key"]] != row["task_id"]:
+            state = TaskState.SENT_AGAIN
+        else:
+            is_open_still = dataset is None or row["push_key"] == asks_now
+            state = TaskState.OPEN if is_open_still else TaskState.TAKEN_BACK
+        found.append(Asked(state=state, **_pick(row, Asked)))
+    return found
+
+
+def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None) -> list[Said]:
+    """Every annotation as it was seen last; those that do not count for what the record asks now say why."""
+    task = dataset.task if dataset else None
+    about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
+    counting = {
+        (item.annotation.server, item.annotation.annotation_id): item.is_present
+        for items in about.values()
+        for item in items
+    }
+    asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].to_list())).collect()
+    digests = {row["push_key"]: row["task_digest"] for row in asked.iter_rows(named=True)}
+    found = []
+    for row in rows.sort("updated_at").iter_rows(named=True):
+        counts = row["deleted"] or task is None or (row["server"], row["annotation_id"]) in counting
+        stale = "" if counts else _why_stale(digests.get(row["push_key"]), task)
+        targets = orjson.loads(row["targets"]) if row["targets"] else None
+        found.append(Said(targets=targets, stale=stale, **_pick(row, Said)))
+    return found
+
+
+def _why_stale(digest: str | None, task: type[Task] | None) -> str:
+    if digest is not None and task is not None and digest != task.task_digest():
+        return "it answers an older form of the task"
+    return "it is about what the record said before"
 
 
 def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
@@ -178,18 +305,19 @@ def _evaluation(snapshot: Snapshot, decision: Decision, run: dict[str, Any]) -> 
 
 
 def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    return {name: row[name] for name in model.model_fields if name in row and name not in ("raw", "targets")}
+    names = set(model.model_fields) - {"raw", "targets"}
+    return {name: row[name] for name in names if name in row}
 
 
-def _releases_with(record_id: str, releases: Path) -> tuple[list[str], list[str]]:
+def _releases_with(record_id: str, releases: Path) -> tuple[list[Manifest], list[str]]:
     versions, unsearched = readable_versions(releases)
     found = []
-    for manifest in versions:
+    for manifest in in_order_of_publication(versions):
         files = [releases / manifest.version / split.file for split in manifest.splits.values()]
         try:
             ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
             if ids.filter(pl.col("id") == record_id).collect().height:
-                found.append(manifest.version)
+                found.append(manifest)
         except (OSError, pl.exceptions.PolarsError) as error:
             problem = str(error).strip().split("\n")[0]
             unsearched.append(f"{manifest.name}@{manifest.version} ({problem})")

@@ -15,6 +15,7 @@ from pipeline.attention import Rejection
 from pipeline.triage import Case
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
+from schemas.field import JsonValue
 from schemas.task import Task, _nearest
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 
@@ -42,10 +43,8 @@ def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path
 
 # --- rejections -----------------------------------------------------------------------------------
 def rejection(**values: Any) -> Rejection:
-    return Rejection.model_validate(
-        {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": "", "alike": False}
-        | values
-    )
+    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": "", "alike": False}
+    return Rejection.model_validate(usual | values)
 
 
 def test_an_example_without_a_detail_ends_with_its_place() -> None:
@@ -110,10 +109,7 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     assert terminal.json("curate")["beyond"] == {"unlabeled": 2, "conflict": 1}
     shown = terminal.goldleaf("curate").stdout
-    assert (
-        "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise review.budget to look at "
-        "more)\n"
-    ) in shown
+    assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
     assert "doubtful" not in shown
 
 
@@ -142,15 +138,18 @@ def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tm
 
 
 # --- any_of ---------------------------------------------------------------------------------------
+def case(name: str, text: str, topic: str) -> Case:
+    targets: dict[str, JsonValue] = {"topic": topic}
+    inputs = {"question": text}
+    return Case(record_id=name, revision="v", order=0, text_key=text, inputs=inputs, targets=targets, group=name)
+
+
 @pytest.mark.parametrize("other", ["the parcel - did not come, at all!", "the parcel did not come at all"])
 def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, other: str) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     text = "the parcel did not come at all"
-    cases = [
-        Case(record_id=f"r{n}", revision="v", order=n, text_key=str(item["question"]), inputs={"question": item["question"]},
-             targets={"topic": str(item["topic"])}, group=f"r{n}")
-        for n, item in enumerate([*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")])
-    ]  # fmt: skip
+    rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]
+    cases = [case(f"r{n}", str(item["question"]), str(item["topic"])) for n, item in enumerate(rows)]
     doubt_labels(cases, task, OnConflict.ANY_OF)
     assert [one.doubts for one in cases[-2:]] == [[], []]
     alone = cases[:-1]
