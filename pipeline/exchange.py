@@ -1,10 +1,15 @@
-"""What goes between Goldleaf and a Label Studio server, apart from the tasks: reports and pulled answers."""
+"""What goes between Goldleaf and a Label Studio server: what it sends, checked field by field, and our reports."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import orjson
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.labeling_form import PUSH_KEY, RECORD_ID
+
+_EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -19,27 +24,150 @@ class PushReport:
     """Push key and reason of each task that the server does not take."""
 
 
-class PulledAnnotation(BaseModel):
-    """One annotation as the server has it; ``pipeline.labeling`` reads its result."""
+def _sane(moment: datetime) -> datetime:
+    """A server's time with which we can reckon."""
+    if not _EARLIEST <= moment <= _LATEST:
+        raise ValueError("is no time that a server could have")
+    return moment.astimezone(UTC)
+
+
+Id = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+ServerTime = Annotated[AwareDatetime, AfterValidator(_sane)]
+
+
+class _Sent(BaseModel):
+    """What a server sends. What we count on is required: a field that is missing must not look like an empty one."""
 
     model_config = ConfigDict(frozen=True)
 
-    annotation_id: int = Field(alias="id")
+
+class User(_Sent):
+    """A user of the server."""
+
+    user_id: Id = Field(alias="id")
+    email: str
+
+
+class Made(_Sent):
+    """What was made on the server."""
+
+    made_id: Id = Field(alias="id")
+
+
+class Project(_Sent):
+    """A project, as the server lists it."""
+
+    project_id: Id = Field(alias="id")
+    description: str | None
+    label_config: str | None
+    expert_instruction: str | None
+
+
+class Projects(_Sent):
+    """A page of projects."""
+
+    count: int
+    """How many there are on all pages."""
+    results: list[Project]
+
+
+class Dated(_Sent):
+    """When something was made."""
+
+    created_at: ServerTime
+
+
+class ListedTask(_Sent):
+    """A task, whoever made it."""
+
+    task_id: Id = Field(alias="id")
+    data: dict[str, Any]
+
+    @property
+    def push_key(self) -> str:
+        """What it asks; empty where it is somebody else's."""
+        key = self.data.get(PUSH_KEY)
+        return key if isinstance(key, str) else ""
+
+    @property
+    def record_id(self) -> str:
+        """The record that it asks about."""
+        record = self.data.get(RECORD_ID)
+        return record if isinstance(record, str) else ""
+
+
+class WorkedTask(ListedTask):
+    """A task with what people did about it, finished or not."""
+
+    annotations: list[dict[str, Any]]
+    drafts: list[dict[str, Any]]
+
+
+class PulledAnnotation(_Sent):
+    """One annotation as the server has it; ``pipeline.labeling`` reads its result."""
+
+    annotation_id: Id = Field(alias="id")
     result: list[dict[str, Any]]
     was_cancelled: bool
     """The annotator skipped the task; the result may be full nevertheless."""
     annotator: str = Field(alias="completed_by")
     """The user's id as text; empty where the user was deleted."""
-    created_at: datetime
-    updated_at: datetime
+    created_at: ServerTime
+    updated_at: ServerTime
     """Both are the server's times."""
-    lead_time: float | None
+    lead_time: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Seconds."""
 
     @field_validator("annotator", mode="before")
     @classmethod
     def _user_id(cls, user: Any) -> str:
-        return "" if user is None else str(user["id"] if isinstance(user, dict) else user)
+        return "" if user is None else str(user.get("id", "") if isinstance(user, dict) else user)
+
+    @field_validator("result", mode="before")
+    @classmethod
+    def _regions(cls, result: Any) -> Any:
+        """None where a program has submitted nothing."""
+        return [] if result is None else result
+
+    @field_validator("result")
+    @classmethod
+    def _can_be_kept(cls, result: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            orjson.dumps(result)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        return result
+
+
+class AnsweredTask(ListedTask):
+    """A task with its annotations."""
+
+    updated_at: ServerTime
+    annotations: list[PulledAnnotation]
+
+
+class Prediction(_Sent):
+    """What is proposed for a task."""
+
+    result: list[dict[str, Any]] | None
+
+
+class ProposedTask(ListedTask):
+    """A task with what is proposed for it."""
+
+    annotations: list[dict[str, Any]]
+    predictions: list[Prediction]
+
+
+L = TypeVar("L", bound=ListedTask)
+
+
+class Tasks(_Sent, Generic[L]):
+    """A page of tasks."""
+
+    total: int
+    """How many pass the filters, on all pages."""
+    tasks: list[L]
 
 
 class PulledTask(BaseModel):

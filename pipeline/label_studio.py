@@ -1,39 +1,50 @@
 """Carry labeling tasks to a Label Studio server, and what people submitted back.
 
-The only module that knows the server and its SDK. Every task carries a push key in its data, and before
+The only module that knows the server's interface. Every task carries a push key in its data, and before
 anything is sent, the server is asked which keys it has: so a push may break off anywhere and be repeated.
 """
 
-import contextlib
 import html
 import json
-import logging
-import re
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self
 
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.exchange import OpenTask, Pull, PulledAnnotation, PulledTask, PushReport
+from pipeline.exchange import (
+    AnsweredTask,
+    Dated,
+    ListedTask,
+    Made,
+    OpenTask,
+    Project,
+    Projects,
+    ProposedTask,
+    Pull,
+    PulledAnnotation,
+    PulledTask,
+    PushReport,
+    Tasks,
+    User,
+    WorkedTask,
+)
 from pipeline.labeling import PREDICTION_VERSION
-from pipeline.labeling_form import PUSH_KEY, RECORD_ID
-
-if TYPE_CHECKING:
-    from label_studio_sdk.core.api_error import ApiError
+from pipeline.labeling_form import PUSH_KEY
+from pipeline.studio_requests import Limits, Refused, Requests
+from pipeline.task_pages import by_filter, incomplete, list_tasks
 
 __all__ = ["LabelStudio", "OpenTask", "Pull", "PulledAnnotation", "PulledTask", "PushReport"]
 
 BATCH = 500
 """Tasks a request; larger ones are slower and are lost as a whole."""
+BATCH_BYTES = 8 * 2**20
+"""A batch is smaller where its texts are long, so that a slow line carries it in time."""
 LOOKUP = 150
 """Push keys a query: they stand in the URL, and many a proxy takes no more than 8 kB of that."""
-PAGE = 500
 ATTEMPTS = 3
 MAX_REFUSED = 50
 """More refused tasks than this are not the tasks' fault."""
@@ -43,7 +54,7 @@ OVERLAP = timedelta(minutes=5)
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 """The ``Date`` of an answer has whole seconds."""
 _PAUSE = 0.2
-_TIMEOUT = 600.0
+_PROJECTS = 500
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _TITLE_LENGTHS = (3, 50)
@@ -56,6 +67,8 @@ _SETTINGS: dict[str, Any] = {
     "sampling": "Sequential sampling",
     "model_version": PREDICTION_VERSION,
 }
+_LISTED = "id,data"
+_PROPOSED = "id,data,annotations,predictions,result"
 # The list filters the nested annotations too; without it a page takes six times as long.
 _ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
 
@@ -71,32 +84,24 @@ class _State(Enum):
 
 
 class LabelStudio:
-    """Connections to one server, as one user; they close with ``close()``, a ``with``, or the object.
+    """One server, as one user; its connections close with ``close()``, a ``with``, or the object.
+
+    Args:
+        url: of the server.
+        api_key: an access token, of the older or the newer kind.
+        limits: how much of the server we put up with.
+        transport: carries the requests; the network, if there is none.
 
     Raises:
         LabelStudioError: the URL or the token cannot be one.
     """
 
-    def __init__(self, url: str, api_key: str) -> None:
-        # The SDK takes a second to import: too long for commands that only might need it.
-        from label_studio_sdk.base_client import LabelStudioBase
-
-        if not re.match(r"https?://[^/\s]", url):
-            raise LabelStudioError(f"'{url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port")
-        key = api_key.strip()
-        if not (key and key.isascii() and key.isprintable()):
-            raise LabelStudioError(
-                "there is no access token for Label Studio; set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
-            )
-        logging.getLogger("label_studio_sdk").setLevel(logging.CRITICAL)
-        self.url = url.rstrip("/")
-        self._clock: datetime | None = None
-        hooks = {"response": [self._note_clock]}
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, event_hooks=hooks)
-        self.close = weakref.finalize(self, self._http.close)
-        with self._explained("cannot log in"):
-            # The SDK would repeat a POST whose answer was lost, and so import twice.
-            self._sdk = LabelStudioBase(base_url=self.url, api_key=key, httpx_client=self._http, max_retries=0)
+    def __init__(
+        self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.requests = Requests(url, api_key, limits, transport)
+        self.url = self.requests.url
+        self.close = self.requests.close
 
     def __enter__(self) -> Self:
         return self
@@ -111,17 +116,8 @@ class LabelStudio:
             Unreachable: nobody answers.
             LabelStudioError: the server is no Label Studio, or refuses the token.
         """
-        email = None
-        with self._explained("cannot log in"), contextlib.suppress(TypeError):  # a list is no user
-            email = getattr(self._sdk.users.whoami(), "email", None)
-        if not isinstance(email, str):
-            raise LabelStudioError(f"cannot log in: {self.url} is no Label Studio; check LABEL_STUDIO_URL")
-        return email
-
-    def _note_clock(self, response: httpx.Response) -> None:
-        """Remember what time it is for the server."""
-        with contextlib.suppress(KeyError, ValueError):
-            self._clock = parsedate_to_datetime(response.headers["date"])
+        patience = self.requests.limits.login
+        return self.requests.ask("cannot log in", "GET", "current-user/whoami", User, patience=patience).email
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
@@ -131,52 +127,56 @@ class LabelStudio:
         """
         shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog takes it for HTML
         known = self._find(marker)
-        with self._explained("cannot open the project"):
-            if known is None:
-                return self._create_project(title, marker, config, shown)
-            if known.label_config != config or known.expert_instruction != shown:
-                self._sdk.projects.update(id=known.id, label_config=config, expert_instruction=shown)
-        return int(known.id)
+        if known is None:
+            return self._create_project(title, marker, config, shown)
+        if known.label_config != config or known.expert_instruction != shown:
+            texts = {"label_config": config, "expert_instruction": shown}
+            self.requests.tell("cannot open the project", "PATCH", f"projects/{known.project_id}/", texts)
+        return known.project_id
 
     def find_project(self, marker: str) -> int | None:
         """The id of the project with a marker as a line of its description, the oldest of several."""
         project = self._find(marker)
-        return None if project is None else int(project.id)
+        return None if project is None else project.project_id
 
     def identity(self, project: int) -> str:
         """What tells this project from all others of all servers, also after the address has changed."""
-        with self._explained("cannot open the project"):
-            found = self._sdk.projects.get(id=project)
-        return f"{project}@{found.created_at.isoformat() if found.created_at else self.url}"
+        found = self.requests.ask("cannot open the project", "GET", f"projects/{project}/", Dated)
+        return f"{project}@{found.created_at.isoformat()}"
 
-    def _find(self, marker: str) -> Any | None:
-        number, found = 1, []
+    def _find(self, marker: str) -> Project | None:
+        what = "cannot list the projects"
+        number, seen = 1, dict[int, Project]()
+        include = "id,description,label_config,expert_instruction"
         while True:
-            with self._explained("cannot list the projects"):
-                page = self._sdk.projects.list(
-                    include="id,description,label_config,expert_instruction", page=number, page_size=PAGE
-                )
-            found += [project for project in page.items or [] if marker in (project.description or "").splitlines()]
-            if len(page.items or []) < PAGE:
-                return min(found, key=lambda project: int(project.id or 0), default=None)
+            query: dict[str, Any] = {"include": include, "page": number, "page_size": _PROJECTS}
+            page = self.requests.ask(what, "GET", "projects/", Projects, **query)
+            fresh = {one.project_id: one for one in page.results if one.project_id not in seen}
+            seen |= fresh
+            if len(seen) >= page.count:
+                break
+            if not fresh:
+                raise incomplete(what, self.url, page.count, len(seen))
             number += 1
+        found = [project for project in seen.values() if marker in (project.description or "").splitlines()]
+        return min(found, key=lambda project: project.project_id, default=None)
 
     def _create_project(self, title: str, marker: str, config: str, instruction: str) -> int:
         shortest, longest = _TITLE_LENGTHS
+        body = {
+            "title": title[:longest].ljust(shortest, "."),
+            "description": f"Made by Goldleaf, which knows it by this line:\n{marker}",
+            "label_config": config,
+            "expert_instruction": instruction,
+            **_SETTINGS,
+        }
         try:
-            created = self._sdk.projects.create(
-                title=title[:longest].ljust(shortest, "."),
-                description=f"Made by Goldleaf, which knows it by this line:\n{marker}",
-                label_config=config,
-                expert_instruction=instruction,
-                **_SETTINGS,
-            )
-        except httpx.TransportError:
+            return self.requests.ask("cannot open the project", "POST", "projects/", Made, body=body).made_id
+        except LabelStudioError:
             # Only the answer may have been lost.
             if (known := self.find_project(marker)) is None:
                 raise
             return known
-        return int(created.id or 0)
 
     # --- push ---------------------------------------------------------------------------------
     def push(
@@ -196,7 +196,7 @@ class LabelStudio:
         """
         report, lost_answers = PushReport(), False
         by_key = {task["data"][PUSH_KEY]: task for task in tasks}
-        for keys in _batches(list(by_key), BATCH):
+        for keys in _portions(by_key):
             there = self._look_up(project, keys)
             report.already_there += len(there)
             report.task_ids |= there
@@ -218,16 +218,15 @@ class LabelStudio:
                 return lost
             time.sleep(_PAUSE * attempt)
             fault = self._import(project, list(tasks.values()))
-            if getattr(fault, "status_code", None) in _REFUSALS:
+            if isinstance(fault, Refused) and fault.status in _REFUSALS:
                 break
             lost |= fault is not None
             there = self._look_up(project, list(tasks))
             report.pushed += len(there)
             report.task_ids |= there
             tasks = {key: task for key, task in tasks.items() if key not in there}
-        if tasks and isinstance(fault, httpx.TransportError):
-            with self._explained("cannot push tasks"):
-                raise fault
+        if tasks and isinstance(fault, Unreachable):
+            raise fault
         if len(tasks) == 1:
             self._refuse(next(iter(tasks)), fault, report)
         elif tasks:
@@ -235,23 +234,22 @@ class LabelStudio:
                 lost |= self._send(project, {key: tasks[key] for key in keys}, report)
         return lost
 
-    def _import(self, project: int, tasks: list[dict[str, Any]]) -> Exception | None:
+    def _import(self, project: int, tasks: list[dict[str, Any]]) -> Unreachable | Refused | None:
         """Send tasks once. An error that may be the tasks' fault, or leaves them in doubt, is returned."""
-        from label_studio_sdk.core.api_error import ApiError
-
-        with self._explained("cannot push tasks"):
-            try:
-                self._sdk.projects.import_tasks(id=project, request=cast(Any, tasks))
-            except httpx.TransportError as error:
+        patience = self.requests.limits.imports
+        try:
+            # What the answer says does not count: which tasks are there is looked up.
+            self.requests.tell("cannot push tasks", "POST", f"projects/{project}/import", tasks, patience)
+        except Unreachable as error:
+            return error
+        except Refused as error:
+            if error.status in _REFUSALS or error.status >= 500:
                 return error
-            except ApiError as error:
-                if error.status_code in _REFUSALS or (error.status_code or 0) >= 500:
-                    return error
-                raise
+            raise
         return None
 
-    def _refuse(self, key: str, fault: Exception | None, report: PushReport) -> None:
-        reason = "the server took it, but does not have it" if fault is None else _detail(fault)
+    def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
+        reason = fault.detail if isinstance(fault, Refused) else "the server took it, but does not have it"
         report.refused.append((key, reason))
         if len(report.refused) > MAX_REFUSED:
             raise LabelStudioError(
@@ -262,8 +260,10 @@ class LabelStudio:
         """The task ids of those push keys that the server has; the lowest of each."""
         found: dict[str, int] = {}
         for part in _batches(keys, LOOKUP):
-            for task in self._tasks(project, "id,data", _filter(f"data.{PUSH_KEY}", "in_list", "List", part)):
-                found.setdefault(task.data[PUSH_KEY], task.id)
+            ours = by_filter(f"data.{PUSH_KEY}", "in_list", "List", part)
+            for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, ours):
+                if task.push_key in part:
+                    found.setdefault(task.push_key, task.task_id)
         return found
 
     def asked(self, project: int) -> dict[int, str]:
@@ -272,7 +272,7 @@ class LabelStudio:
         What was noted or pulled before and is not here was deleted. Only the two together name a task:
         on SQLite, the server gives the id of a deleted newest task to the next one.
         """
-        return {task.id: _key(task) for task in self._tasks(project, "id,data")}
+        return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
     def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return those that are left.
@@ -286,35 +286,31 @@ class LabelStudio:
         for task, key in sorted(asked.items()):
             same.setdefault(key, []).append(task)
         surplus: dict[int, str] = {}
-        with self._explained("cannot remove duplicate tasks"):
-            for key, ids in same.items():
-                if key and len(ids) > 1:
-                    states = {task: self._state(task, key) for task in ids}
-                    idle = [task for task in ids if states[task] is _State.IDLE]
-                    surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
+        for key, ids in same.items():
+            if key and len(ids) > 1:
+                states = {task: self._state(task, key) for task in ids}
+                idle = [task for task in ids if states[task] is _State.IDLE]
+                surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
         self.withdraw(surplus)
         return {task: key for task, key in asked.items() if task not in surplus}
 
     def withdraw(self, tasks: dict[int, str]) -> int:
         """Delete those tasks that carry their push key and have neither annotations nor drafts; count them."""
         withdrawn = 0
-        with self._explained("cannot take tasks back"):
-            for task, key in tasks.items():
-                if self._state(task, key) is _State.IDLE:
-                    self._sdk.tasks.delete(id=str(task))
-                    withdrawn += 1
+        for task, key in tasks.items():
+            if self._state(task, key) is _State.IDLE:
+                self.requests.tell("cannot take tasks back", "DELETE", f"tasks/{task}/")
+                withdrawn += 1
         return withdrawn
 
     def _state(self, task: int, key: str) -> _State:
-        from label_studio_sdk.core.api_error import ApiError
-
         try:
-            full = self._sdk.tasks.get(id=str(task))
-        except ApiError as error:
-            if error.status_code == _NOT_FOUND:
+            full = self.requests.ask("cannot take tasks back", "GET", f"tasks/{task}/", WorkedTask)
+        except Refused as error:
+            if error.status == _NOT_FOUND:
                 return _State.GONE
             raise
-        if _key(full) != key:
+        if full.task_id != task or full.push_key != key:
             return _State.GONE
         return _State.WORKED_ON if full.annotations or full.drafts else _State.IDLE
 
@@ -328,131 +324,69 @@ class LabelStudio:
         see ``asked``.
         """
         changed = []
-        now = self._clock
+        now = self.requests.clock
         if since and now and since > now + _CLOCK_TOLERANCE:
             # The server's clock was ahead when the mark was set, or was set back: what is new looks old.
             since = None
         if since is not None:
             # The server fails without microseconds and without the Z.
             start = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            changed.append(_filter("updated_at", "greater_or_equal", "Datetime", start))
+            changed.append(by_filter("updated_at", "greater_or_equal", "Datetime", start))
         tasks, watermark = [], since
-        for task in self._tasks(project, _ANSWERED, *changed, fields="all"):
-            annotations = [PulledAnnotation.model_validate(item) for item in task.annotations or []]
-            times = [task.updated_at, *(annotation.updated_at for annotation in annotations)]
+        for task in list_tasks(self.requests, project, Tasks[AnsweredTask], _ANSWERED, *changed, fields="all"):
+            times = [task.updated_at, *(annotation.updated_at for annotation in task.annotations)]
             watermark = max([*times, watermark] if watermark else times)
-            if key := task.data.get(PUSH_KEY):
-                record_id = task.data.get(RECORD_ID, "")
-                tasks.append(PulledTask(task_id=task.id, push_key=key, record_id=record_id, annotations=annotations))
+            if key := task.push_key:
+                found = PulledTask(
+                    task_id=task.task_id, push_key=key, record_id=task.record_id, annotations=task.annotations
+                )
+                tasks.append(found)
         # A single time in the future would hide all that comes until then.
         return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
 
     # --- answers by program -------------------------------------------------------------------
     def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
         """The id of a user; created if there is none (without a password: for answers by program)."""
-        with self._explained(f"cannot open the user {email}"):
-            known = [user for user in self._sdk.users.list() if user.email == email]
-            user = (
-                known[0]
-                if known
-                else self._sdk.users.create(email=email, username=email, first_name=first_name, last_name=last_name)
-            )
-        return int(user.id)
+        what = f"cannot open the user {email}"
+        for user in self.requests.ask(what, "GET", "users/", list[User]):
+            if user.email == email:
+                return user.user_id
+        body = {"email": email, "username": email, "first_name": first_name, "last_name": last_name}
+        return self.requests.ask(what, "POST", "users/", Made, body=body).made_id
 
     def unanswered(self, project: int) -> list[OpenTask]:
         """The tasks that have no annotation, with what is proposed for them."""
         return [
             OpenTask(
-                task_id=task.id,
-                push_key=task.data.get(PUSH_KEY, ""),
-                record_id=task.data.get(RECORD_ID, ""),
+                task_id=task.task_id,
+                push_key=task.push_key,
+                record_id=task.record_id,
                 proposal=task.predictions[0].result or [] if task.predictions else [],
             )
-            for task in self._tasks(project, "id,data,annotations,predictions,result", fields="all")
+            for task in list_tasks(self.requests, project, Tasks[ProposedTask], _PROPOSED, fields="all")
             if not task.annotations
         ]
 
     def annotate(self, task_id: int, result: list[dict[str, Any]], user: int, skipped: bool = False) -> None:
         """Submit an answer, or a skip, in a user's name."""
-        with self._explained(f"cannot annotate task {task_id}"):
-            self._sdk.annotations.create(
-                id=task_id, result=result, completed_by=user, was_cancelled=skipped, ground_truth=False
-            )
-
-    # --- requests -----------------------------------------------------------------------------
-    def _tasks(self, project: int, include: str, *filters: dict[str, Any], fields: Any = "task_only") -> Iterator[Any]:
-        """All tasks that pass the filters, in the order of their ids.
-
-        Each page starts behind the last id, so that tasks that come or go meanwhile shift none.
-        """
-        last = 0
-        while True:
-            chosen = {"conjunction": "and", "items": [_filter("id", "greater", "Number", last), *filters]}
-            query = json.dumps({"filters": chosen, "ordering": ["tasks:id"]}, separators=(",", ":"))
-            with self._explained("cannot list tasks"):
-                page = self._sdk.tasks.list(
-                    project=project, fields=fields, include=include, query=query, page=1, page_size=PAGE
-                )
-            tasks: list[Any] = page.items or []
-            yield from tasks
-            if len(tasks) < PAGE:
-                return
-            last = tasks[-1].id
-
-    @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        """Turn the SDK's errors into ours."""
-        from label_studio_sdk.core.api_error import ApiError
-
-        try:
-            yield
-        except ApiError as error:
-            raise LabelStudioError(f"{what}: {self._explain(error)}") from error
-        except httpx.InvalidURL as error:
-            raise LabelStudioError(f"{what}: '{self.url}' is no address ({error}); set LABEL_STUDIO_URL") from error
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); "
-                "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
-            ) from error
-
-    def _explain(self, error: "ApiError") -> str:
-        match error.status_code:
-            case 401 | 403:
-                return f"{self.url} refuses the token; set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
-            case 404:
-                return f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
-            case int(status) if 300 <= status < 400:
-                target = (error.headers or {}).get("location", "elsewhere")
-                return f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
-            case 200 | None:
-                return f"{self.url} answers, but not like a Label Studio; check LABEL_STUDIO_URL"
-            case status:
-                return f"Label Studio answers {status}: {_detail(error)}"
-
-
-def _filter(name: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
-    return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
-
-
-def _key(task: Any) -> str:
-    """The push key of a task; empty where it is somebody else's."""
-    return str((task.data or {}).get(PUSH_KEY) or "")
+        body = {"result": result, "completed_by": user, "was_cancelled": skipped, "ground_truth": False}
+        self.requests.tell(f"cannot annotate task {task_id}", "POST", f"tasks/{task_id}/annotations/", body)
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
     return (list(items[start : start + size]) for start in range(0, len(items), size))
 
 
-def _detail(error: Exception) -> str:
-    """What the server says went wrong."""
-    body = getattr(error, "body", None)
-    if isinstance(body, dict):
-        problems = body.get("validation_errors") or body.get("detail") or body
-        return _line(problems if isinstance(problems, str) else json.dumps(problems, ensure_ascii=False))
-    return _line(body or error)
-
-
-def _line(text: object) -> str:
-    line = (str(text).strip() or type(text).__name__).splitlines()[0]
-    return line if len(line) <= 300 else f"{line[:297]}..."
+def _portions(tasks: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
+    """Their keys in batches that are neither too many nor too large."""
+    keys: list[str] = []
+    size = 0
+    for key, task in tasks.items():
+        weight = len(json.dumps(task))
+        if keys and (len(keys) == BATCH or size + weight > BATCH_BYTES):
+            yield keys
+            keys, size = [], 0
+        keys.append(key)
+        size += weight
+    if keys:
+        yield keys

@@ -99,7 +99,6 @@ def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
 @pytest.mark.parametrize(
     ("library", "places"),
     [
-        ("label_studio_sdk", {"pipeline/label_studio.py"}),
         ("prefect", {"flows/prefect_engine.py", "flows/prefect_flows.py"}),
         ("deltalake", {"pipeline/store.py", "pipeline/table_files.py"}),
         ("duckdb", {"pipeline/query.py"}),

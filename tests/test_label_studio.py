@@ -106,8 +106,13 @@ def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
     ("status", "headers", "content", "message"),
     [
         (200, {"content-type": "text/html"}, b"<html>Welcome</html>", "answers, but not like a Label Studio"),
-        (200, {"content-type": "application/json"}, b'{"name": "something else"}', "is no Label Studio"),
-        (200, {"content-type": "application/json"}, b"[1, 2]", "is no Label Studio"),
+        (
+            200,
+            {"content-type": "application/json"},
+            b'{"name": "something else"}',
+            "answers, but not like a Label Studio",
+        ),
+        (200, {"content-type": "application/json"}, b"[1, 2]", "answers, but not like a Label Studio"),
         (
             302,
             {"location": "https://elsewhere.example"},
@@ -340,11 +345,11 @@ def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(clie
     again = client.pull(project, pull.watermark)
     assert [task.push_key for task in again.tasks] == ["a"], "five minutes before the watermark are pulled again"
     soon, later = (pull.watermark + timedelta(minutes=minutes) for minutes in (4, 6))
-    client._clock = later  # as if it were then
+    client.requests.clock = later  # as if it were then
     assert [task.push_key for task in client.pull(project, soon).tasks] == ["a"]
-    client._clock = later
+    client.requests.clock = later
     assert client.pull(project, later).tasks == []
-    client._clock = later
+    client.requests.clock = later
     assert client.pull(project, later).watermark == later
 
 
@@ -354,7 +359,7 @@ def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, p
     pull = client.pull(project, ahead)
     assert [task.push_key for task in pull.tasks] == ["a"]
     assert pull.watermark is not None and pull.watermark < ahead
-    client._clock = pull.watermark - timedelta(days=1)
+    client.requests.clock = pull.watermark - timedelta(days=1)
     assert client.pull(project, None).watermark == pull.watermark - timedelta(days=1), (
         "no mark is set ahead of the clock"
     )
