@@ -64,7 +64,7 @@ def collect(context: Context, engine: Engine) -> Collected:
         run = context.new_run(Verb.COLLECT)
         last = before.last_run(Verb.COLLECT)
         marks = last["summary"]["watermarks"] if last else {}
-        with engine.progress.step("pulling annotations") as advance:
+        with engine.progress.step(f"pulling annotations from {connection.url}") as advance:
             pulled = engine.call(pull_annotations, store, context.dataset, connection, run.id, marks, advance)
         decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
         store.append(Table.DECISIONS, to_frame(decisions))

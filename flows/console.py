@@ -53,7 +53,7 @@ class TerminalProgress:
         else:
             columns[2:2] = [TextColumn("{task.fields[count]}")]
         progress = Progress(*columns, console=self._console)
-        task = progress.add_task(label, total=total, count="")
+        task = progress.add_task(escape(label), total=total, count="")
         done = 0
 
         def advance(units: int) -> None:

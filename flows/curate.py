@@ -22,7 +22,7 @@ from pipeline.contamination import reject_contaminated
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
 from pipeline.duplicates import similarities
-from pipeline.errors import ConfigError, LabelStudioError, StoreError, Unreachable
+from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions
@@ -138,9 +138,9 @@ def curate(
             )
             evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id, engine.progress.say)
         decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
-        review = _review(context, engine, run.id) if push else _waiting(context)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
+    review = _review(context, engine, run.id) if push else _waiting(context)
     assessed, funnel = decided.assessed, decided.funnel
     notes = [*_left(read), decided.adopted, assessed.note, _mostly_alike(decided), *unkeyed(snapshot, config.sources)]
     result = Curated(
@@ -338,17 +338,21 @@ def _waiting(context: Context, problem: str = "") -> Review:
 
 
 def _review(context: Context, engine: Engine, run: str) -> Review:
-    """Push after the commit, from committed decisions; a server that is down only makes them wait."""
+    """Push after the commit, from committed decisions; a server that is down only makes them wait.
+
+    Nobody waits for the server meanwhile: the state's lock is free again.
+    """
     connection = context.connection
     if connection is None:
         hint = (
             "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
         )
         return _waiting(context, hint)
+    label = f"sending the review batch to {connection.url}"
     try:
-        with engine.progress.step("sending the review batch", _waiting(context).waiting) as advance:
+        with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
             pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)
-    except Unreachable as error:
+    except (Busy, Unreachable) as error:
         return _waiting(context, str(error))
     except LabelStudioError as error:
         unasked = _waiting(context).unsent

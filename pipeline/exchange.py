@@ -32,7 +32,8 @@ def _sane(moment: datetime) -> datetime:
 
 
 Id = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
-ServerTime = Annotated[AwareDatetime, AfterValidator(_sane)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+ServerTime = Annotated[AwareDatetime, Field(strict=True), AfterValidator(_sane)]
 
 
 class _Sent(BaseModel):
@@ -66,7 +67,7 @@ class Project(_Sent):
 class Projects(_Sent):
     """A page of projects."""
 
-    count: int
+    count: Count
     """How many there are on all pages."""
     results: list[Project]
 
@@ -108,14 +109,14 @@ class PulledAnnotation(_Sent):
 
     annotation_id: Id = Field(alias="id")
     result: list[dict[str, Any]]
-    was_cancelled: bool
+    was_cancelled: Annotated[bool, Field(strict=True)]
     """The annotator skipped the task; the result may be full nevertheless."""
     annotator: str = Field(alias="completed_by")
     """The user's id as text; empty where the user was deleted."""
     created_at: ServerTime
     updated_at: ServerTime
     """Both are the server's times."""
-    lead_time: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    lead_time: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
     """Seconds."""
 
     @field_validator("annotator", mode="before")
@@ -165,7 +166,7 @@ L = TypeVar("L", bound=ListedTask)
 class Tasks(_Sent, Generic[L]):
     """A page of tasks."""
 
-    total: int
+    total: Count
     """How many pass the filters, on all pages."""
     tasks: list[L]
 

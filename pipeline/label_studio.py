@@ -126,7 +126,8 @@ class LabelStudio:
         Form and instruction are brought up to date; title and settings stay as people changed them.
         """
         shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog takes it for HTML
-        known = self._find(marker)
+        # A project too many would ask everything again, so that none is seen twice before one is made.
+        known = self._find(marker) or self._find(marker)
         if known is None:
             return self._create_project(title, marker, config, shown)
         if known.label_config != config or known.expert_instruction != shown:

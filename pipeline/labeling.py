@@ -5,7 +5,7 @@ on canonical targets.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -180,9 +180,10 @@ def read_result(
     """
     if was_cancelled:
         return Answer(verdict=Verdict.SKIPPED)
-    values = {region["from_name"]: region.get("value") or {} for region in result if "from_name" in region}
+    values = dict(_values(result))
+    marked = values.get(REVIEW, {}).get("choices")
     for verdict in (Verdict.UNUSABLE, Verdict.UNSURE):
-        if verdict in values.get(REVIEW, {}).get("choices", []):
+        if isinstance(marked, list) and verdict in marked:
             return Answer(verdict=verdict)
     read, errors = {}, []
     for field in task.task_targets():
@@ -203,6 +204,14 @@ def read_result(
     return Answer(
         verdict=Verdict.INVALID, error=f"{'; '.join(errors)}. Correct the annotation in Label Studio and update it."
     )
+
+
+def _values(result: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The value of every region that a form could have made, by its control; a program may have submitted others."""
+    for region in result:
+        name, value = region.get("from_name"), region.get("value")
+        if isinstance(name, str) and isinstance(value, dict):
+            yield name, value
 
 
 def _read(field: TargetField, value: Mapping[str, Any]) -> Any:

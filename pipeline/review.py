@@ -135,7 +135,9 @@ def push_questions(
         LabelStudioError: it refuses.
     """
     snapshot = store.snapshot().at_last_commit()
-    decisions = open_questions(snapshot)
+    digest = dataset.task.task_digest()
+    # Another curate may have gone by a newer task since: its questions belong into another project.
+    decisions = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
     by_key = {question_key(decision, dataset.task): decision for decision in decisions}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
@@ -247,7 +249,7 @@ def pull_annotations(
     ]
     known = snapshot.latest_annotations().filter(pl.col("server") == server).collect()
     gone = _tombstones(known, pull.tasks, there).with_columns(run=pl.lit(run))
-    same = ["server", "annotation_id", "push_key", "updated_at", "deleted"]
+    same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)
     return Pulled(project, server, fresh.height, pull.watermark or start)

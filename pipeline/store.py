@@ -132,20 +132,35 @@ class Store:
         Raises:
             Busy: another process holds it.
         """
+        file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
+        with self._held(file, f"goldleaf {verb}", f"run {verb} again when it has finished"):
+            yield
+
+    @contextmanager
+    def push_lock(self) -> Iterator[None]:
+        """Let one process at a time send questions: two would ask each of them twice.
+
+        It is not the lock of the state, so that nobody has to wait for Label Studio.
+
+        Raises:
+            Busy: another process holds it.
+        """
+        with self._held("push.lock", "goldleaf curate (sending questions)", "the next curate sends the rest"):
+            yield
+
+    @contextmanager
+    def _held(self, name: str, holder: str, advice: str) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        path = self.root / ("finetune.lock" if verb is Verb.FINETUNE else "state.lock")
         # Whatever bytes it holds: it only says who is at work.
-        with path.open("a+", encoding="utf-8", errors="replace") as file:
+        with (self.root / name).open("a+", encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 file.seek(0)
-                raise Busy(
-                    f"'{self.dataset}' is in use by {in_a_line(file.read(1_000)) or 'another process'}; "
-                    f"run {verb} again when it has finished"
-                ) from error
+                who = in_a_line(file.read(1_000)) or "another process"
+                raise Busy(f"'{self.dataset}' is in use by {who}; {advice}") from error
             file.truncate(0)
-            file.write(f"goldleaf {verb}, process {os.getpid()}")
+            file.write(f"{holder}, process {os.getpid()}")
             file.flush()
             yield
 
