@@ -232,7 +232,8 @@ class Requests:
             for part in answer.parts():
                 received += part
                 if len(received) > request.most:
-                    raise TooLarge(f"{request.what}: {self.url} answers with more than {request.most:,} bytes")
+                    large = f"answers with more than {request.most:,} bytes; check LABEL_STUDIO_URL"
+                    raise TooLarge(f"{request.what}: {self.url} {large}")
         return bytes(received)
 
     def _within(self, patience: Patience) -> Patience:

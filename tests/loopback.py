@@ -1,5 +1,6 @@
 """Servers on loopback that misbehave on purpose, for the tests of the connections to Label Studio and to sources."""
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -18,6 +19,8 @@ Reply = tuple[int, dict[str, str], bytes]
 """Status, headers and body."""
 LOST, LATE = -1, -2
 """What a proxy does with a request: the server gets it, but its answer is lost; or it gets it later."""
+MUTE, DRIP, CUT = -3, -4, -5
+"""How an answer fails to come: not at all, a byte now and then, or only half of it."""
 
 
 class Server(ThreadingHTTPServer):
@@ -44,11 +47,28 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        if status in (MUTE, DRIP, CUT):
+            self.fail(status, headers, content)
+            return
         self.send_response(status)
         for name, value in (headers | {"content-length": str(len(content))}).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+    def fail(self, how: int, headers: dict[str, str], content: bytes) -> None:
+        self.close_connection = True
+        if how != MUTE:
+            self.send_response(200)
+            for name, value in (headers | {"content-length": str(len(content) + 1000)}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+        with contextlib.suppress(OSError):
+            if how == DRIP:
+                drip(self.connection, b" ")
+            elif how == MUTE:
+                mute(self.connection)
 
     do_GET = do_POST = do_PATCH = do_DELETE = reply  # noqa: N815 (the base class asks for these names)
 

@@ -1,0 +1,45 @@
+"""Whatever a Label Studio server answers ends in one clear line, and nothing that people said is lost by it."""
+
+from pathlib import Path
+
+import pytest
+from ill_servers import DAMAGES, HASTY, Year, ill_studio
+from test_label_studio import clauses, new_project, nothing
+
+from pipeline.errors import LabelStudioError
+from pipeline.label_studio import LabelStudio
+from schemas.tasks.contract_clause import ContractClause
+
+
+def everything(client: LabelStudio) -> None:
+    """What a push and a pull ask of a server, all of it once."""
+    client.check()
+    project = new_project(client, ContractClause, "ill")
+    client.identity(project)
+    client.push(project, clauses("a", "b"), nothing)
+    client.pull(project, None)
+    client.withdraw(client.asked(project))
+    client.ensure_user("new@example.com", "", "")
+
+
+@pytest.mark.parametrize(
+    "at", ["whoami", "GET /api/projects/?", "POST /api/projects", "GET /api/projects/1", "import", "GET /api/tasks/?",
+           "GET /api/tasks/1", "DELETE /api/tasks/1", "users"]
+)  # fmt: skip
+def test_every_answer_to_every_request_is_understood_or_is_one_line(at: str) -> None:
+    with ill_studio() as server:
+        for damage in DAMAGES:
+            server.damages, server.at = [damage], at
+            server.fake.projects.clear()
+            server.fake.tasks.clear()
+            with LabelStudio(server.fake.url, server.fake.token, HASTY) as client:
+                try:
+                    everything(client)
+                except LabelStudioError as error:
+                    assert str(error).isprintable(), damage
+                    assert len(str(error)) < 800, damage
+
+
+def test_a_year_with_a_server_that_is_often_ill_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    with ill_studio() as server:
+        Year(tmp_path, server, seed=20261126).live(days=6)
