@@ -1,0 +1,225 @@
+"""Requests to Label Studio: how much time and size we put up with, lists that lack something, both kinds of tokens."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from desk import desk_at
+from fake_studio import FakeStudio, fake_studio
+from ill_servers import HASTY
+from loopback import MUTE, Reply, Talk, dripping_body, dripping_headers, mute, serving, talking
+from support import row, write_dataset
+from terminal import Terminal
+from test_label_studio import clauses, new_project, nothing
+
+from flows.studio import LocalStudio
+from pipeline import label_studio, studio_requests, task_pages
+from pipeline.errors import LabelStudioError, Unreachable
+from pipeline.label_studio import LabelStudio
+from pipeline.patience import Patience
+from pipeline.studio_requests import Limits, Refused
+from schemas.tasks.contract_clause import ContractClause
+
+OPEN = "review: {budget: 100, audit: 0.0}\n"
+Around = Callable[[FakeStudio], Callable[[str, str, bytes], Reply]]
+
+
+# --- time -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("talk", "reason"),
+    [
+        (mute, "no answer within 0.4 s"),
+        (dripping_headers, "no answer within 0.4 s"),
+        (dripping_body, "less than 10,000 bytes a second for 0.3 s"),
+    ],
+)
+def test_a_server_that_keeps_us_waiting_is_unreachable(talk: Talk, reason: str) -> None:
+    with (
+        talking(talk) as url,
+        pytest.raises(
+            Unreachable, match=rf"^cannot log in: Label Studio at {url[:-1]} keeps us waiting \({reason}\); see"
+        ),
+        LabelStudio(url, "token", HASTY) as client,
+    ):
+        client.check()
+
+
+def test_requests_that_are_all_slow_end_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_studio() as fake, LabelStudio(fake.url, fake.token, Limits(whole=-0.5, each=0.2)) as client:
+        client.requests._answered = 10  # a second and a half are left
+        client.check()
+        client.requests._spent = 60.0
+        with pytest.raises(Unreachable, match=r"keeps us waiting \(11 requests took 60 s\)"):
+            client.check()
+
+
+def test_a_server_that_hangs_makes_the_questions_wait_and_collect_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_requests, "LIMITS", HASTY)
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", None)], OPEN)
+    with talking(mute) as url:
+        terminal = Terminal(tmp_path, url, "token")
+        shown = terminal.goldleaf("curate").stdout
+        assert "1 question waits for people: cannot log in: Label Studio at" in shown
+        assert "keeps us waiting (no answer within 0.4 s)" in terminal.error("collect", "--json")
+
+
+def test_an_import_may_take_longer_than_other_requests() -> None:
+    limits = Limits(login=Patience(answer=30), usual=Patience(answer=30), imports=Patience(answer=0.3))
+
+    def around(fake: FakeStudio) -> Callable[[str, str, bytes], Reply]:
+        return lambda method, path, body: (MUTE, {}, b"") if "/import" in path else fake(method, path, body)
+
+    with fake_studio(around) as fake, LabelStudio(fake.url, fake.token, limits) as client:
+        project = new_project(client, ContractClause, "slow")
+        with pytest.raises(Unreachable, match=r"^cannot push tasks: Label Studio at .* \(no answer within 0\.3 s\)"):
+            client.push(project, clauses("a"), nothing)
+
+
+# --- size -----------------------------------------------------------------------------------------
+def test_long_texts_go_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_studio, "BATCH_BYTES", 3_000)
+    with fake_studio() as fake, LabelStudio(fake.url, fake.token) as client:
+        noted: list[dict[str, int]] = []
+        tasks = clauses("a", "b", "c", "d")
+        for task in tasks:
+            task["data"]["clause"] = "long " * (1_000 if task["data"]["push_key"] == "b" else 200)
+        project = new_project(client, ContractClause, "long")
+        assert client.push(project, tasks, noted.append).pushed == 4
+        assert [sorted(batch) for batch in noted] == [["a"], ["b"], ["c", "d"]]
+
+
+def test_a_list_that_is_too_large_comes_in_smaller_pages() -> None:
+    with fake_studio() as fake:
+        with LabelStudio(fake.url, fake.token) as client:
+            project = new_project(client, ContractClause, "large")
+            client.push(project, clauses(*(f"{number} " + "long " * 100 for number in range(40))), nothing)
+            everything = client.asked(project)
+        with LabelStudio(fake.url, fake.token, Limits(most=9_000)) as client:
+            assert client.asked(project) == everything
+        with (
+            LabelStudio(fake.url, fake.token, Limits(most=600)) as client,
+            pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* answers with more than 600 bytes; check"),
+        ):
+            client.asked(project)
+
+
+# --- lists that lack something --------------------------------------------------------------------
+def lacking(what: str, times: int) -> Around:
+    """A server that leaves the last one out of some lists."""
+
+    def around(fake: FakeStudio) -> Callable[[str, str, bytes], Reply]:
+        left = iter(range(times))
+
+        def answer(method: str, path: str, body: bytes) -> Reply:
+            status, headers, content = fake(method, path, body)
+            if method == "GET" and f"/api/{what}/?" in path and fake.tasks and next(left, None) is not None:
+                value = json.loads(content)
+                value["tasks" if what == "tasks" else "results"].pop()
+                content = json.dumps(value).encode()
+            return status, headers, content
+
+        return answer
+
+    return around
+
+
+def test_tasks_that_a_list_lacks_are_not_taken_for_deleted() -> None:
+    for times in (2, 100):
+        with fake_studio(lacking("tasks", times)) as fake, LabelStudio(fake.url, fake.token) as client:
+            project = new_project(client, ContractClause, "lacking")
+            fake._import(project, clauses("a", "b"))
+            if times == 2:
+                assert sorted(client.asked(project).values()) == ["a", "b"], "a passing fault is sat out"
+                continue
+            with pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* speaks of 2 and sends 1; try again"):
+                client.asked(project)
+
+
+def test_a_project_that_a_list_lacks_is_not_made_again() -> None:
+    with fake_studio(lacking("projects", 100)) as fake, LabelStudio(fake.url, fake.token) as client:
+        project = new_project(client, ContractClause, "lacking")
+        fake._import(project, clauses("a"))
+        with pytest.raises(LabelStudioError, match=r"^cannot list the projects: .* speaks of 1 and sends 0; try again"):
+            new_project(client, ContractClause, "lacking")
+        assert len(fake.projects) == 1
+
+
+def test_a_project_whose_description_was_not_sent_once_is_not_made_again() -> None:
+    def around(fake: FakeStudio) -> Callable[[str, str, bytes], Reply]:
+        left = iter([True])
+
+        def answer(method: str, path: str, body: bytes) -> Reply:
+            status, headers, content = fake(method, path, body)
+            if fake.tasks and "/api/projects/?" in path and next(left, False):
+                content = content.replace(b'"description": "', b'"description": null, "was": "')
+            return status, headers, content
+
+        return answer
+
+    with fake_studio(around) as fake, LabelStudio(fake.url, fake.token) as client:
+        project = new_project(client, ContractClause, "once")
+        fake._import(project, clauses("a"))
+        assert new_project(client, ContractClause, "once") == project
+
+
+def test_a_server_that_does_not_heed_the_page_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would send the same tasks for ever."""
+    monkeypatch.setattr(task_pages, "PAGE", 2)
+    task = {"id": 3, "data": {}}
+    answer = json.dumps({"total": 100, "tasks": [task, task | {"id": 4}]}).encode()
+    with (
+        serving(lambda *_: (200, {}, answer)) as server,
+        LabelStudio(server.url, "token") as client,
+        pytest.raises(
+            LabelStudioError, match=r"^cannot list tasks: .* sends others than it was asked for; see its log"
+        ),
+    ):
+        client.asked(1)
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+def test_a_personal_access_token_is_exchanged_and_again_when_it_has_expired(
+    label_studio: LocalStudio, tmp_path: Path
+) -> None:
+    header = {"Authorization": f"Token {label_studio.token}"}
+    with httpx.Client(base_url=label_studio.url, headers=header) as api:
+        made = api.post("/api/token/")
+        assert made.is_success, made.text
+        personal = made.json()["token"]
+    with desk_at(label_studio, tmp_path, [row(1, "Where is my parcel?", None)], OPEN):
+        with LabelStudio(label_studio.url, personal) as client:
+            assert client.check() == label_studio.username
+            head, _, tail = client.requests._authorization.partition(".")
+            client.requests._authorization = f"{head}.{tail[:-3]}AAA"
+            assert client.check() == label_studio.username
+        assert Terminal(tmp_path, label_studio.url, personal).json("curate")["review"]["sent"] == 1
+
+
+def test_a_personal_access_token_that_is_refused_is_named() -> None:
+    claims = base64.urlsafe_b64encode(b'{"token_type": "refresh"}').decode().rstrip("=")
+    with (
+        serving(lambda *_: (401, {}, b'{"detail": "Token is invalid or expired"}')) as server,
+        LabelStudio(server.url, f"eyJhbGciOiJIUzI1NiJ9.{claims}.c2ln") as client,
+        pytest.raises(Refused, match=r"^cannot log in: .* refuses the token; set LABEL_STUDIO_API_KEY"),
+    ):
+        client.check()
+
+
+@pytest.mark.parametrize("url", ["http://.", "http://a..b", "http://" + "a" * 70])
+def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
+    with pytest.raises(LabelStudioError, match=r"^cannot log in: .*set LABEL_STUDIO_URL"):
+        LabelStudio(url, "token").check()
+
+
+def test_a_transport_may_be_given_instead_of_the_network() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == "Token token"
+        return httpx.Response(200, json={"id": 1, "email": "me@example.com"})
+
+    with LabelStudio("http://studio.example", "token", transport=httpx.MockTransport(answer)) as client:
+        assert client.check() == "me@example.com"
