@@ -190,9 +190,9 @@ class Year:
                 self.try_to("curate")
                 self.try_to(self.random.choice(["curate", "collect"]))
                 self.server.damages = []
+                patch.setattr(studio_requests, "LIMITS", Limits())
                 self.people_answer()
                 if day % 3 == 2 or day == days - 1:
-                    patch.setattr(studio_requests, "LIMITS", Limits())
                     self.recover()
 
     def illness(self) -> list[str]:

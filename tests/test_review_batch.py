@@ -107,7 +107,9 @@ def test_a_server_that_is_no_label_studio_ends_in_one_line_and_everything_is_com
     with other_server() as url:
         terminal = Terminal(tmp_path, url, "token")
         line = terminal.error("curate", "dataset.yaml", "--json")
-    assert line == f"cannot log in: {url} answers, but not like a Label Studio; check LABEL_STUDIO_URL; {COMMITTED}"
+    problem = "Invalid JSON: expected value at line 1 column 1"
+    url = f"{url} answers, but not like a Label Studio ({problem})"
+    assert line == f"cannot log in: {url}; check LABEL_STUDIO_URL; {COMMITTED}"
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
 
