@@ -88,6 +88,8 @@ class Patient:
                     yield Answer(response, watch, patience)
             except httpx.ConnectTimeout as error:
                 raise TooSlow(f"no connection within {connect:g} s") from error
+            except UnicodeError as error:
+                raise httpx.InvalidURL(f"no name of a host: {str(error).rpartition(': ')[2].rstrip(')')}") from error
             except httpx.HTTPError as error:
                 if watch.expired and not isinstance(error, TooSlow):
                     raise TooSlow(watch.reason) from error

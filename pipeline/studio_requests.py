@@ -196,7 +196,7 @@ class Requests:
                 reply = _Reply(answer.status, answer.reason, answer.headers, self._received(request, answer))
                 self._answered += 1
                 return reply
-        except (httpx.InvalidURL, UnicodeError) as error:
+        except httpx.InvalidURL as error:
             raise LabelStudioError(f"{what}: '{self.url}' is no address ({error}); set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(

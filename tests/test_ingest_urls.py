@@ -88,7 +88,8 @@ def test_a_server_that_is_not_there_is_one_line(home: Home, monkeypatch: pytest.
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/data.jsonl"
-    for address, problem in ((url, "Connection refused"), ("http://[bad/data.jsonl", ""), ("http:///data.jsonl", "")):
+    odd = ("http://[bad/data.jsonl", "http:///data.jsonl", "http://./data.jsonl", f"http://{'a' * 70}/data.jsonl")
+    for address, problem in ((url, "Connection refused"), *((address, "") for address in odd)):
         with pytest.raises(SourceError) as caught:
             home.ingest(Source(name="s", path=address))
         assert str(caught.value).startswith(f"source 's': {address} cannot be fetched (")
