@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 
+from pipeline.atomic import replacing
 from pipeline.errors import SourceError
 from pipeline.patience import Answer, Patience, Patient
 from schemas.dataset import Source
@@ -37,7 +38,7 @@ def fetch(source: Source, work: Path) -> Path:
         target = work / f"download-{stable_hash(source.name)}{endings}"
         with client.stream("GET", source.path, PATIENCE) as answer:
             _require_file(source, answer)
-            with target.open("wb") as file:
+            with replacing(target) as file:
                 for part in answer.parts():
                     file.write(part)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

@@ -5,16 +5,14 @@ written last and is the commit point: decisions of a run without one are never r
 state that the latest committed run saw.
 """
 
-import fcntl
 import functools
 import itertools
 import json
-import os
 import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +22,12 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from pipeline.errors import Busy, StoreError
+from pipeline.errors import StoreError
+from pipeline.locks import held
 from pipeline.table_files import add_file, create_table, scan_files
 from pipeline.tables import INDEX, SCHEMAS, Table, Verb
 from schemas.fate import Fate
 from schemas.manifest import Funnel
-from schemas.own_code import in_a_line
 
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "finetuning"}
 _OWN_ENDINGS = (".lock", "report.html")
@@ -123,46 +121,21 @@ class Store:
         return bool(is_state and in_it)
 
     # --- locking ------------------------------------------------------------------------------
-    @contextmanager
-    def lock(self, verb: Verb) -> Iterator[None]:
-        """Keep a second writer out; the operating system frees the lock when a process dies.
+    def lock(self, verb: Verb) -> AbstractContextManager[None]:
+        """Keep a second writer out; it ends with ``Busy``.
 
         Curate, collect and release share one lock, since each reads what the others decide.
-
-        Raises:
-            Busy: another process holds it.
         """
         file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
-        with self._held(file, f"goldleaf {verb}", f"run {verb} again when it has finished"):
-            yield
+        return held(self.root / file, self.dataset, f"goldleaf {verb}", f"run {verb} again when it has finished")
 
-    @contextmanager
-    def push_lock(self) -> Iterator[None]:
+    def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.
 
         It is not the lock of the state, so that nobody has to wait for Label Studio.
-
-        Raises:
-            Busy: another process holds it.
         """
-        with self._held("push.lock", "goldleaf curate (sending questions)", "the next curate sends the rest"):
-            yield
-
-    @contextmanager
-    def _held(self, name: str, holder: str, advice: str) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        # Whatever bytes it holds: it only says who is at work.
-        with (self.root / name).open("a+", encoding="utf-8", errors="replace") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                who = in_a_line(file.read(1_000)) or "another process"
-                raise Busy(f"'{self.dataset}' is in use by {who}; {advice}") from error
-            file.truncate(0)
-            file.write(f"{holder}, process {os.getpid()}")
-            file.flush()
-            yield
+        advice = "the next curate sends the rest"
+        return held(self.root / "push.lock", self.dataset, "goldleaf curate (sending questions)", advice)
 
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:

@@ -204,11 +204,11 @@ class Requests:
             ) from error
         except httpx.TransportError as error:
             raise Unreachable(
-                f"{what}: Label Studio does not answer at {self.url} ({in_a_line(error)}); "
+                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); "
                 "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
             ) from error
         except httpx.HTTPError as error:
-            raise self._stranger(what, in_a_line(error)) from error
+            raise self._stranger(what, _line(error)) from error
         finally:
             self._spent += time.monotonic() - began
 
@@ -249,14 +249,14 @@ class Requests:
 
     # --- what goes wrong ----------------------------------------------------------------------
     def _refused(self, what: str, reply: _Reply) -> Refused:
-        detail = _detail(reply.content) or in_a_line(reply.reason)
+        detail = _detail(reply.content) or _line(reply.reason)
         match reply.status:
             case 401 | 403:
                 line = f"{self.url} refuses the token; set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
             case 404:
                 line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
             case status if 300 <= status < 400:
-                target = in_a_line(reply.headers.get("location", "elsewhere"))
+                target = _line(reply.headers.get("location", "elsewhere"))
                 line = f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
             case status:
                 line = f"Label Studio answers {status}: {detail}"
@@ -307,7 +307,7 @@ def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:
 def _problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return in_a_line(f"{place}: {first['msg']}" if place else first["msg"])
+    return _line(f"{place}: {first['msg']}" if place else first["msg"])
 
 
 def _detail(content: bytes) -> str:
@@ -316,13 +316,13 @@ def _detail(content: bytes) -> str:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return in_a_line(text)
+        return _line(text)
     if isinstance(body, dict):
         body = body.get("validation_errors") or body.get("detail") or body
-    return in_a_line(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
+    return _line(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
 
 
-def in_a_line(text: object) -> str:
+def _line(text: object) -> str:
     """A text of others, fit for a terminal."""
     whole = str(text) or (type(text).__name__ if isinstance(text, Exception) else "")
     line = next((part.strip() for part in whole.splitlines() if part.strip()), "")

@@ -84,13 +84,14 @@ def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
 
 def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
     """They are at the bottom, on the tables' columns: none knows a verb."""
-    for name in ("errors", "tables", "atomic", "table_files", "store"):
+    for name in ("errors", "tables", "atomic", "locks", "table_files", "store"):
         tree = parsed(Path("pipeline") / f"{name}.py")
         ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert {module for module in ours if module and module.startswith("pipeline.")} <= {
             "pipeline.errors",
             "pipeline.tables",
             "pipeline.atomic",
+            "pipeline.locks",
             "pipeline.table_files",
         }
 
