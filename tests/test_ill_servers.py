@@ -1,13 +1,18 @@
 """Whatever a Label Studio server answers ends in one clear line, and nothing that people said is lost by it."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from ill_servers import DAMAGES, HASTY, Year, ill_studio
+from ingest_home import Home
+from loopback import serving
 from test_label_studio import clauses, new_project, nothing
 
-from pipeline.errors import LabelStudioError
+from pipeline import download
+from pipeline.errors import LabelStudioError, SourceError
 from pipeline.label_studio import LabelStudio
+from schemas.dataset import Mode, Source
 from schemas.tasks.contract_clause import ContractClause
 
 
@@ -38,6 +43,26 @@ def test_every_answer_to_every_request_is_understood_or_is_one_line(at: str) -> 
                 except LabelStudioError as error:
                     assert str(error).isprintable(), damage
                     assert len(str(error)) < 800, damage
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.parquet"])
+def test_every_answer_of_a_source_is_read_or_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What is text is read as rows, the broken ones too; nothing else is, and nothing is withdrawn for it."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "PATIENCE", HASTY.login)
+    home, random = Home(tmp_path), Random(1)
+    home.write("data.jsonl", [{"id": number, "text": f"row {number}"} for number in range(20)])
+    sound = (200, {}, (tmp_path / "data.jsonl").read_bytes())
+    home.ingest(Source(name="s", path="data.jsonl", key="id", mode=Mode.SNAPSHOT))
+    for damage, do in DAMAGES.items():
+        with serving(lambda *_, do=do: do(sound, random)) as server:
+            try:
+                home.ingest(Source(name="s", path=f"{server.url}/{name}", key="id", mode=Mode.SNAPSHOT))
+            except SourceError as error:
+                assert "\n" not in str(error), damage
+        assert home.current().height >= 1, damage
 
 
 def test_a_year_with_a_server_that_is_often_ill_loses_and_repeats_nothing(tmp_path: Path) -> None:
