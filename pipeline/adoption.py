@@ -17,6 +17,7 @@ from pipeline.store import Snapshot
 from pipeline.tables import SCHEMAS, Table
 from pipeline.validate import Prepared
 from pipeline.versions import read_manifest, verify
+from pipeline.work_files import read_work
 from schemas.manifest import Manifest
 from schemas.task import Role, Task
 
@@ -75,8 +76,8 @@ def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: Load
 
 def _keys(prepared: Sequence[Prepared]) -> dict[str, str]:
     """What every current record asks."""
-    frames = [pl.read_parquet(part.path, columns=["record_id", "key"]) for part in prepared]
-    return {record_id: key for frame in frames for record_id, key in frame.select("record_id", "key").iter_rows()}
+    frames = [read_work(part.path, ["record_id", "key"]) for part in prepared]
+    return {record_id: key for frame in frames for record_id, key in frame.iter_rows()}
 
 
 def _read(folder: Path, known: Mapping[str, str], task: type[Task]) -> _Version:

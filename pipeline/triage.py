@@ -31,7 +31,6 @@ _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
-_FROZEN = Reason(code=ReasonCode.FROZEN)
 _NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
 SHOWN_ANSWERS = 3
 _DIVERSITY = 0.9
@@ -92,10 +91,9 @@ class Case:
     @property
     def stands(self) -> bool:
         """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
-        if not self.frozen or self.targets is None or self.rejects:
-            return False
-        unseen = any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
-        return self.human is Standing.LABELED or (self.human is Standing.NOTHING and not unseen)
+        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
+        agreed = self.human is Standing.LABELED or (self.human is Standing.NOTHING and seen)
+        return self.frozen and self.targets is not None and not self.rejects and agreed
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
         # Whatever a person said: such a row would spoil the training, or must not be handed on.
         return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
     if case.stands:
-        reasons = case.human_reasons if case.human is Standing.LABELED else [_FROZEN]
+        reasons = case.human_reasons if case.human is Standing.LABELED else [Reason(code=ReasonCode.FROZEN)]
         return _by_comparison(case) or _Outcome(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
     if verdict:
         return _by_verdict(case, verdict)
@@ -373,12 +371,10 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Revi
         if case.human is not Standing.NOTHING:
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
-        elif case.stands:
-            continue
-        elif not outcome.routed and case.past_route is Routed.AUDIT:
+        elif not (outcome.routed or case.stands) and case.past_route is Routed.AUDIT:
             if outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
                 was_drawn.add(case.record_id)
-        elif not outcome.routed and outcome.fate is Fate.ACCEPTED:
+        elif not (outcome.routed or case.stands) and outcome.fate is Fate.ACCEPTED:
             others.append(case.record_id)
     for record_id in (was_drawn | drawn([*answered, *was_drawn, *others], review)).difference(answered):
         outcomes[record_id].routed = Routed.AUDIT
