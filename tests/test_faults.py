@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support import row, write_dataset
 from terminal import Terminal
@@ -114,3 +115,12 @@ def test_a_prefect_server_that_does_not_answer_is_one_line(shop: Terminal) -> No
     [line] = done.stderr.splitlines()
     assert line.startswith("error: Prefect does not answer at http://127.0.0.1:9/api (")
     assert line.endswith("correct PREFECT_API_URL, or use --engine inline")
+
+
+def test_a_full_disk_is_told_as_such_whichever_library_was_writing(tmp_path: Path) -> None:
+    """Ours hands Python's error to polars, which hands on its text."""
+    wrapped = pl.exceptions.ComputeError("parquet: underlying IO error: [Errno 28] No space left on device")
+    line = outside_fault(wrapped, tmp_path)
+    assert line == (
+        f"a table below the home {tmp_path} cannot be used: No space left on device; free some space there{ELSEWHERE}"
+    )
