@@ -155,7 +155,7 @@ def test_a_method_that_is_no_classmethod_is_named(tmp_path: Path) -> None:
 
 
 def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: Path) -> None:
-    more = method("task_prompt", "cls, inputs", "return super().task_prompt(inputs)[1:]")
+    more = method("task_prompt", "cls, inputs", "inputs['question']; return super().task_prompt(inputs)[1:]")
     more += method("task_metric", "", "return __import__('schemas.task').task.Metric.FIELD_F1", "@staticmethod")
     odd = Odd(tmp_path, QUESTION + more, ROWS)
     task = odd.context.dataset.task
