@@ -25,7 +25,9 @@ from schemas.record import Decision
 
 
 class Q(IntEnum):
-    """The rows, named for what people do about them."""
+    """The rows, named for what people do about them. Of equal ones the first has the least record id, and so it is asked
+    about.
+    """
 
     LABELED = 1
     SKIPPED = 2
@@ -44,7 +46,7 @@ class Q(IntEnum):
     UNUSABLE, UNUSABLE_COPY = 23, 24
     UNSURE_TAKEN_BACK = 25
     OWN, OWN_RIVAL = 30, 31
-    OTHER, OTHER_RIVAL, OTHER_COPY = 32, 33, 34
+    OTHER, OTHER_RIVAL, OTHER_COPY = 33, 34, 32
     THIRD, THIRD_RIVAL = 35, 36
 
 
