@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.consensus import invalid_annotations
 from pipeline.decisions import from_frame, named_records, question_key
+from pipeline.lookup import places_of
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -96,18 +97,13 @@ def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     tasks: dict[str, tuple[int, int]] = {}
     for key, record_id, project, task_id in _columns(pushes, "push_key", "record_id", "project", "task_id"):
         tasks[key] = tasks[record_id] = (project, task_id)
-    places = _places(snapshot, {name for decision in decisions for name in named_records(decision)})
+    places = places_of(snapshot, {name for decision in decisions for name in named_records(decision)})
     for decision in decisions:
         where = tasks.get(question_key(decision, task)) or tasks.get(decision.record_id) or (None, None)
         what = str(decision.reasons[0])
         for record_id, place in places.items():
             what = what.replace(f"record {record_id}", place)
         yield Need.SECOND_OPINION, decision.record_id, *where, what
-
-
-def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
-    rows = snapshot.current_records().filter(pl.col("record_id").is_in(list(record_ids)))
-    return dict(rows.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:

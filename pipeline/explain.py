@@ -15,7 +15,7 @@ from pipeline.consensus import said_about
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.evaluation_sets import evaluation_rows
-from pipeline.lookup import find_record
+from pipeline.lookup import find_record, places_of
 from pipeline.review import is_open
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -191,7 +191,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         note=meant.note,
         **lists,
         duplicates=duplicates,
-        places=_places(snapshot, {*duplicates, *itertools.chain.from_iterable(map(named_records, decisions))}),
+        places=places_of(snapshot, {*duplicates, *itertools.chain.from_iterable(map(named_records, decisions))}),
         split=splits["split"][0] if splits.height else None,
         releases=[one.version for one in published],
         timeline=_timeline(lists),
@@ -285,12 +285,6 @@ def _why_stale(digest: str | None, task: type[Task] | None) -> str:
     if digest is not None and task is not None and digest != task.task_digest():
         return "it answers an older form of the task"
     return "it is about what the record said before"
-
-
-def _places(snapshot: Snapshot, record_ids: set[str]) -> dict[str, str]:
-    named = snapshot.current_records().filter(pl.col("record_id").is_in(record_ids))
-    places = named.select("record_id", pl.format("{}:{}", "file", "line")).collect()
-    return dict(places.iter_rows())
 
 
 def _evaluation(snapshot: Snapshot, decision: Decision, run: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Finds the record that is meant by an id, the beginning of one, or ``file:line``."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,13 @@ class _Row:
         words = " ".join(self.raw.decode("utf-8", "replace").split())
         shown = words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
         return f"{self.record_id[:12]} ({self.state}, {self.place}, {shown})"
+
+
+def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]:
+    """Where some records stand now, as ``file:line``; those that are gone are left out."""
+    named = snapshot.current_records().filter(pl.col("record_id").is_in(list(record_ids)))
+    places = named.select("record_id", pl.format("{}:{}", "file", "line")).collect()
+    return dict(places.iter_rows())
 
 
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> Found:

@@ -25,9 +25,7 @@ from schemas.record import Decision
 
 
 class Q(IntEnum):
-    """The rows, named for what people do about them. Of equal ones the first has the least record id, and so it is asked
-    about.
-    """
+    """The rows, named for what people do about them. Of equal ones the first has the least record id, so it asks."""
 
     LABELED = 1
     SKIPPED = 2
