@@ -1,6 +1,6 @@
 """Carry labeling tasks to a Label Studio server, and what people submitted back.
 
-The only module that knows the server's interface. Every task carries a push key in its data, and before
+The only module that knows what the server does. Every task carries a push key in its data, and before
 anything is sent, the server is asked which keys it has: so a push may break off anywhere and be repeated.
 """
 
@@ -10,19 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.exchange import (
     AnsweredTask,
-    Dated,
     ListedTask,
     Made,
     OpenTask,
-    Project,
-    Projects,
     ProposedTask,
     Pull,
     PulledAnnotation,
@@ -32,10 +29,11 @@ from pipeline.exchange import (
     User,
     WorkedTask,
 )
-from pipeline.labeling import PREDICTION_VERSION
 from pipeline.labeling_form import PUSH_KEY
-from pipeline.studio_requests import Limits, Refused, Requests
-from pipeline.task_pages import by_filter, incomplete, list_tasks
+from pipeline.studio_projects import create_project, find_project, project_identity, update_project
+from pipeline.studio_requests import Refused, Requests
+from pipeline.studio_transport import Limits
+from pipeline.task_pages import by_filter, list_tasks
 
 __all__ = ["LabelStudio", "OpenTask", "Pull", "PulledAnnotation", "PulledTask", "PushReport"]
 
@@ -54,19 +52,8 @@ OVERLAP = timedelta(minutes=5)
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 """The ``Date`` of an answer has whole seconds."""
 _PAUSE = 0.2
-_PROJECTS = 500
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
-_TITLE_LENGTHS = (3, 50)
-_SETTINGS: dict[str, Any] = {
-    # The form shows the instruction; a dialog with it before the first task would swallow the hotkeys.
-    "show_instruction": False,
-    "show_skip_button": True,
-    "show_collab_predictions": True,
-    "enable_empty_annotation": True,  # where all targets are optional, nothing is an answer
-    "sampling": "Sequential sampling",
-    "model_version": PREDICTION_VERSION,
-}
 _LISTED = "id,data"
 _PROPOSED = "id,data,annotations,predictions,result"
 # The list filters the nested annotations too; without it a page takes six times as long.
@@ -117,7 +104,7 @@ class LabelStudio:
             LabelStudioError: the server is no Label Studio, or refuses the token.
         """
         patience = self.requests.limits.login
-        return self.requests.ask("cannot log in", "GET", "current-user/whoami", User, patience=patience).email
+        return self.requests.ask("cannot log in", User, lambda sdk: sdk.users.whoami(), patience=patience).email
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
@@ -127,57 +114,20 @@ class LabelStudio:
         """
         shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog takes it for HTML
         # A project too many would ask everything again, so that none is seen twice before one is made.
-        known = self._find(marker) or self._find(marker)
+        known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
-            return self._create_project(title, marker, config, shown)
-        if known.label_config != config or known.expert_instruction != shown:
-            texts = {"label_config": config, "expert_instruction": shown}
-            self.requests.tell("cannot open the project", "PATCH", f"projects/{known.project_id}/", texts)
+            return create_project(self.requests, title, marker, config, shown)
+        update_project(self.requests, known, config, shown)
         return known.project_id
 
     def find_project(self, marker: str) -> int | None:
         """The id of the project with a marker as a line of its description, the oldest of several."""
-        project = self._find(marker)
+        project = find_project(self.requests, marker)
         return None if project is None else project.project_id
 
     def identity(self, project: int) -> str:
         """What tells this project from all others of all servers, also after the address has changed."""
-        found = self.requests.ask("cannot open the project", "GET", f"projects/{project}/", Dated)
-        return f"{project}@{found.created_at.isoformat()}"
-
-    def _find(self, marker: str) -> Project | None:
-        what = "cannot list the projects"
-        number, seen = 1, dict[int, Project]()
-        include = "id,description,label_config,expert_instruction"
-        while True:
-            query: dict[str, Any] = {"include": include, "page": number, "page_size": _PROJECTS}
-            page = self.requests.ask(what, "GET", "projects/", Projects, **query)
-            fresh = {one.project_id: one for one in page.results if one.project_id not in seen}
-            seen |= fresh
-            if len(seen) >= page.count:
-                break
-            if not fresh:
-                raise incomplete(what, self.url, page.count, len(seen))
-            number += 1
-        found = [project for project in seen.values() if marker in (project.description or "").splitlines()]
-        return min(found, key=lambda project: project.project_id, default=None)
-
-    def _create_project(self, title: str, marker: str, config: str, instruction: str) -> int:
-        shortest, longest = _TITLE_LENGTHS
-        body = {
-            "title": title[:longest].ljust(shortest, "."),
-            "description": f"Made by Goldleaf, which knows it by this line:\n{marker}",
-            "label_config": config,
-            "expert_instruction": instruction,
-            **_SETTINGS,
-        }
-        try:
-            return self.requests.ask("cannot open the project", "POST", "projects/", Made, body=body).made_id
-        except LabelStudioError:
-            # Only the answer may have been lost.
-            if (known := self.find_project(marker)) is None:
-                raise
-            return known
+        return project_identity(self.requests, project)
 
     # --- push ---------------------------------------------------------------------------------
     def push(
@@ -240,7 +190,11 @@ class LabelStudio:
         patience = self.requests.limits.imports
         try:
             # What the answer says does not count: which tasks are there is looked up.
-            self.requests.tell("cannot push tasks", "POST", f"projects/{project}/import", tasks, patience)
+            self.requests.tell(
+                "cannot push tasks",
+                lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks)),
+                patience=patience,
+            )
         except Unreachable as error:
             return error
         except Refused as error:
@@ -300,13 +254,16 @@ class LabelStudio:
         withdrawn = 0
         for task, key in tasks.items():
             if self._state(task, key) is _State.IDLE:
-                self.requests.tell("cannot take tasks back", "DELETE", f"tasks/{task}/")
+                self._delete(task)
                 withdrawn += 1
         return withdrawn
 
+    def _delete(self, task: int) -> None:
+        self.requests.tell("cannot take tasks back", lambda sdk: sdk.tasks.delete(id=str(task)))
+
     def _state(self, task: int, key: str) -> _State:
         try:
-            full = self.requests.ask("cannot take tasks back", "GET", f"tasks/{task}/", WorkedTask)
+            full = self.requests.ask("cannot take tasks back", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
         except Refused as error:
             if error.status == _NOT_FOUND:
                 return _State.GONE
@@ -325,7 +282,7 @@ class LabelStudio:
         see ``asked``.
         """
         changed = []
-        now = self.requests.clock
+        now = self.requests.transport.clock
         if since and now and since > now + _CLOCK_TOLERANCE:
             # The server's clock was ahead when the mark was set, or was set back: what is new looks old.
             since = None
@@ -349,11 +306,14 @@ class LabelStudio:
     def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
         """The id of a user; created if there is none (without a password: for answers by program)."""
         what = f"cannot open the user {email}"
-        for user in self.requests.ask(what, "GET", "users/", list[User]):
+        for user in self.requests.ask(what, list[User], lambda sdk: sdk.users.list()):
             if user.email == email:
                 return user.user_id
-        body = {"email": email, "username": email, "first_name": first_name, "last_name": last_name}
-        return self.requests.ask(what, "POST", "users/", Made, body=body).made_id
+        return self.requests.ask(
+            what,
+            Made,
+            lambda sdk: sdk.users.create(email=email, username=email, first_name=first_name, last_name=last_name),
+        ).made_id
 
     def unanswered(self, project: int) -> list[OpenTask]:
         """The tasks that have no annotation, with what is proposed for them."""
@@ -370,8 +330,12 @@ class LabelStudio:
 
     def annotate(self, task_id: int, result: list[dict[str, Any]], user: int, skipped: bool = False) -> None:
         """Submit an answer, or a skip, in a user's name."""
-        body = {"result": result, "completed_by": user, "was_cancelled": skipped, "ground_truth": False}
-        self.requests.tell(f"cannot annotate task {task_id}", "POST", f"tasks/{task_id}/annotations/", body)
+        self.requests.tell(
+            f"cannot annotate task {task_id}",
+            lambda sdk: sdk.annotations.create(
+                id=task_id, result=result, completed_by=user, was_cancelled=skipped, ground_truth=False
+            ),
+        )
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -70,7 +70,7 @@ class Patient:
         self._client.close()
 
     @contextmanager
-    def stream(self, method: str, url: str, patience: Patience, **request: Any) -> Iterator[Answer]:
+    def stream(self, method: str, url: httpx.URL | str, patience: Patience, **request: Any) -> Iterator[Answer]:
         """Send a request; its answer is to be read while the context is open.
 
         Raises:

@@ -1,51 +1,33 @@
-"""Sends requests to a Label Studio server, and checks every answer against the model of what we expect.
+"""Asks a Label Studio server through its SDK, and checks every answer against the model of what we expect.
 
-The one place where an answer is read: whatever else a server says, or does not say in time, is one clear line.
+The one module that knows the SDK, and the one place where an answer is read: whatever else a server says, or does
+not say in time, is one clear line.
 """
 
-import base64
-import binascii
-import contextlib
-import dataclasses
 import json
 import re
-import time
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.patience import Answer, Patience, Patient, TooSlow
+from pipeline.patience import Patience, TooSlow
+from pipeline.studio_transport import LimitedTransport, Limits, Reply, TooMuch
+
+if TYPE_CHECKING:
+    from label_studio_sdk.base_client import LabelStudioBase
 
 T = TypeVar("T")
-_LOGIN, _USUAL, _IMPORTS = Patience(answer=30), Patience(answer=120), Patience(answer=300)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a server we put up with."""
-
-    login: Patience = _LOGIN
-    """The first request: whoever does not answer it would not answer any."""
-    usual: Patience = _USUAL
-    imports: Patience = _IMPORTS
-    """On SQLite, an import was seen to take 45 s while people label."""
-    whole: float = 900.0
-    """Seconds that all requests together may take, and for each that was answered:"""
-    each: float = 10.0
-    most: int = 256 * 2**20
-    """Bytes of one answer."""
-
+Call = Callable[["LabelStudioBase"], object]
+"""Calls one method of the SDK, which sends one request; what the method returns does not count."""
 
 LIMITS = Limits()
 _LOGIN_FAILED = 401
-_MOST_OF_A_PROBLEM = 65_536
+_NO_TOKEN = "set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
 
 
 class Refused(LabelStudioError):
@@ -62,35 +44,6 @@ class TooLarge(LabelStudioError):
     """An answer is larger than we put up with; the same may be had in smaller parts."""
 
 
-class _Access(BaseModel):
-    access: str
-
-
-@dataclass(frozen=True)
-class _Request:
-    what: str
-    """Begins every error."""
-    method: str
-    path: str
-    patience: Patience
-    content: bytes = b""
-    query: Mapping[str, str | int] = field(default_factory=dict)
-    most: int | None = None
-    """Bytes of the answer's content; None where it does not matter and is not read."""
-
-
-@dataclass(frozen=True)
-class _Reply:
-    status: int
-    reason: str
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def is_good(self) -> bool:
-        return 200 <= self.status < 300
-
-
 class Requests:
     """Connections to one server, as one user; they close with ``close()`` or with the object.
 
@@ -105,43 +58,36 @@ class Requests:
             raise LabelStudioError(f"'{url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port")
         self._key = api_key.strip()
         if not (self._key and self._key.isascii() and self._key.isprintable()):
-            raise LabelStudioError(
-                "there is no access token for Label Studio; set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
-            )
+            raise LabelStudioError(f"there is no access token for Label Studio; {_NO_TOKEN}")
         self.url = url.rstrip("/")
         self.limits = limits or LIMITS
-        self.clock: datetime | None = None
-        """What time it was for the server when it answered last."""
-        self._renews = _is_personal(self._key)
-        self._authorization = "" if self._renews else f"Token {self._key}"
-        self._answered, self._spent = 0, 0.0
-        # What a redirection leads to may be anything.
-        client = Patient(transport, follow_redirects=False)
-        self._client = client
-        self.close = weakref.finalize(self, client.close)
+        self.transport = LimitedTransport(self.limits, transport)
+        self._http = httpx.Client(transport=self.transport)
+        self.close = weakref.finalize(self, self._http.close)
+        self._sdk = self._new_sdk()
+
+    def _new_sdk(self) -> "LabelStudioBase":
+        # It takes a while to import: too long for commands that only might need it.
+        from label_studio_sdk.base_client import LabelStudioBase
+        from label_studio_sdk.core.api_error import ApiError
+
+        try:
+            # It would repeat a POST whose answer was lost, and so import twice; and without the slash it
+            # leaves out the end of the address where it exchanges a token.
+            return LabelStudioBase(base_url=f"{self.url}/", api_key=self._key, httpx_client=self._http, max_retries=0)
+        except (ApiError, TypeError, ValueError, OverflowError, OSError) as error:
+            # It looks into a personal access token for the time until which that is good.
+            raise LabelStudioError(f"the access token for Label Studio has expired, or is none; {_NO_TOKEN}") from error
 
     # --- what others ask ----------------------------------------------------------------------
-    def ask(
-        self,
-        what: str,
-        method: str,
-        path: str,
-        kind: type[T],
-        *,
-        body: object = None,
-        patience: Patience | None = None,
-        **query: str | int,
-    ) -> T:
+    def ask(self, what: str, kind: type[T], call: Call, *, patience: Patience | None = None) -> T:
         """Send a request and return the answer as a model.
 
         Args:
             what: begins every error, such as "cannot log in".
-            method: of HTTP.
-            path: below ``/api/``.
             kind: a model, or a list of them.
-            body: sent as JSON.
+            call: sends the request.
             patience: with this request; the usual one otherwise.
-            query: parameters in the URL.
 
         Raises:
             Unreachable: nobody answers, or not in time.
@@ -149,59 +95,63 @@ class Requests:
             TooLarge: the answer is.
             LabelStudioError: the answer is none of a Label Studio, or the server took too long altogether.
         """
-        request = _Request(what, method, path, patience or self.limits.usual, _json(body), query, most=self.limits.most)
-        return self._parsed(what, kind, self._accepted(request))
+        content = self._accepted(what, call, patience, reads=True).content
+        try:
+            return _parsed(TypeAdapter(kind), content)
+        except ValidationError as error:
+            raise self._stranger(what, _problem(error)) from error
 
-    def tell(self, what: str, method: str, path: str, body: object = None, patience: Patience | None = None) -> None:
+    def tell(self, what: str, call: Call, *, patience: Patience | None = None) -> None:
         """Send a request of which only the status counts; see ``ask``."""
-        self._accepted(_Request(what, method, path, patience or self.limits.usual, _json(body)))
+        self._accepted(what, call, patience, reads=False)
 
     # --- one request --------------------------------------------------------------------------
-    def _accepted(self, request: _Request) -> bytes:
-        """The content of the answer to a request that is not refused."""
-        if self._renews and not self._authorization:
-            self._renew(request.what)
-        reply = self._reply(request)
-        if reply.status == _LOGIN_FAILED and self._renews:
-            # It is good for some minutes only.
-            self._renew(request.what)
-            reply = self._reply(request)
-        if not reply.is_good:
-            raise self._refused(request.what, reply)
-        return reply.content
-
-    def _renew(self, what: str) -> None:
-        """Exchange a personal access token for one that requests may carry."""
-        self._authorization = ""
-        body = _json({"refresh": self._key})
-        request = _Request(what, "POST", "token/refresh", self.limits.login, body, most=_MOST_OF_A_PROBLEM)
-        reply = self._reply(request)
+    def _accepted(self, what: str, call: Call, patience: Patience | None, reads: bool) -> Reply:
+        """The answer to a request that is not refused."""
+        self.transport.expect(patience or self.limits.usual, reads)
+        reply = self._reply(what, call)
+        if reply.status == _LOGIN_FAILED and self._key.count(".") == 2 and not reply.is_exchange:
+            # A personal access token is exchanged for one that is good for minutes only, by the server's clock.
+            self._sdk = self._new_sdk()
+            reply = self._reply(what, call)
         if not reply.is_good:
             raise self._refused(what, reply)
-        self._authorization = f"Bearer {self._parsed(what, _Access, reply.content).access}"
+        if reply.is_exchange:
+            raise self._stranger(what, "what it gives for the access token is no token")
+        return reply
 
-    def _reply(self, request: _Request) -> _Reply:
+    def _reply(self, what: str, call: Call) -> Reply:
         """Send a request once."""
-        what, began = request.what, time.monotonic()
+        from label_studio_sdk.core.api_error import ApiError
+
+        self.transport.replies.clear()
         try:
-            with self._client.stream(
-                request.method,
-                f"{self.url}/api/{request.path}",
-                self._within(request.patience),
-                params=dict(request.query),
-                content=request.content,
-                headers=self._headers(request),
-            ) as answer:
-                self._note_clock(answer.headers)
-                reply = _Reply(answer.status, answer.reason, answer.headers, self._received(request, answer))
-                self._answered += 1
-                return reply
+            with self._explained(what):
+                call(self._sdk)
+        except LabelStudioError:
+            raise
+        except ApiError as error:
+            if not self.transport.replies:
+                raise self._stranger(what, "its token does not say how long it is good") from error
+        except Exception:
+            # The SDK stumbles over odd answers in many ways: what counts is the reply.
+            if not self.transport.replies:
+                raise
+        return self.transport.replies.pop()
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong on the way into our errors."""
+        try:
+            yield
         except httpx.InvalidURL as error:
             raise LabelStudioError(f"{what}: '{self.url}' is no address ({error}); set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
                 f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
             ) from error
+        except TooMuch as error:
+            raise TooLarge(f"{what}: {self.url} answers with {error}; check LABEL_STUDIO_URL") from error
         except httpx.TransportError as error:
             raise Unreachable(
                 f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); "
@@ -209,50 +159,13 @@ class Requests:
             ) from error
         except httpx.HTTPError as error:
             raise self._stranger(what, _line(error)) from error
-        finally:
-            self._spent += time.monotonic() - began
-
-    def _headers(self, request: _Request) -> dict[str, str]:
-        headers = {"accept": "application/json"}
-        if request.content:
-            headers["content-type"] = "application/json"
-        if self._authorization:
-            headers["authorization"] = self._authorization
-        return headers
-
-    def _received(self, request: _Request, answer: Answer) -> bytes:
-        """As much of an answer as counts: of a refusal its beginning, of others all or nothing."""
-        received = bytearray()
-        if not 200 <= answer.status < 300:
-            for part in answer.parts():
-                received += part
-                if len(received) > _MOST_OF_A_PROBLEM:
-                    break
-        elif request.most is not None:
-            for part in answer.parts():
-                received += part
-                if len(received) > request.most:
-                    large = f"answers with more than {request.most:,} bytes; check LABEL_STUDIO_URL"
-                    raise TooLarge(f"{request.what}: {self.url} {large}")
-        return bytes(received)
-
-    def _within(self, patience: Patience) -> Patience:
-        """No longer than all requests together may take."""
-        left = self.limits.whole + self.limits.each * self._answered - self._spent
-        if left <= 0:
-            raise TooSlow(f"{self._answered} requests took {self._spent:,.0f} s")
-        return dataclasses.replace(patience, answer=min(patience.answer, left))
-
-    def _note_clock(self, headers: httpx.Headers) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
-            self.clock = parsedate_to_datetime(headers["date"]).astimezone(UTC)
 
     # --- what goes wrong ----------------------------------------------------------------------
-    def _refused(self, what: str, reply: _Reply) -> Refused:
+    def _refused(self, what: str, reply: Reply) -> Refused:
         detail = _detail(reply.content) or _line(reply.reason)
         match reply.status:
             case 401 | 403:
-                line = f"{self.url} refuses the token; set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
+                line = f"{self.url} refuses the token; {_NO_TOKEN}"
             case 404:
                 line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
             case status if 300 <= status < 400:
@@ -266,28 +179,6 @@ class Requests:
         return LabelStudioError(
             f"{what}: {self.url} answers, but not like a Label Studio ({problem}); check LABEL_STUDIO_URL"
         )
-
-    def _parsed(self, what: str, kind: type[T], content: bytes) -> T:
-        try:
-            return _parsed(TypeAdapter(kind), content)
-        except ValidationError as error:
-            raise self._stranger(what, _problem(error)) from error
-
-
-def _json(body: object) -> bytes:
-    return b"" if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _is_personal(key: str) -> bool:
-    """Whether a token is one that has to be exchanged: a JSON web token, and not the older kind."""
-    parts = key.split(".")
-    if len(parts) != 3:
-        return False
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
-        return False
-    return isinstance(claims, dict)
 
 
 def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:

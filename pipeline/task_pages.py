@@ -51,7 +51,7 @@ def list_tasks(
 def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last: int) -> Tasks[T]:
     """The first tasks behind an id; one that is missing would seem deleted, with its answers."""
     for _ in range(_TRIES):
-        page = requests.ask(_WHAT, "GET", "tasks/", kind, **query)
+        page = requests.ask(_WHAT, kind, lambda sdk: sdk.tasks.list(**query))
         ids = [last, *(task.task_id for task in page.tasks)]
         if any(one >= other for one, other in itertools.pairwise(ids)):
             raise LabelStudioError(f"{_WHAT}: {requests.url} sends others than it was asked for; see its log")

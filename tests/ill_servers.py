@@ -20,7 +20,7 @@ from pipeline import studio_requests
 from pipeline.decisions import question_key
 from pipeline.patience import Patience
 from pipeline.review import open_questions
-from pipeline.studio_requests import Limits
+from pipeline.studio_transport import Limits
 from schemas.fate import LabelSource
 
 _HASTE = Patience(connect=2, answer=0.4, window=0.3, least_rate=10_000)

@@ -345,11 +345,11 @@ def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(clie
     again = client.pull(project, pull.watermark)
     assert [task.push_key for task in again.tasks] == ["a"], "five minutes before the watermark are pulled again"
     soon, later = (pull.watermark + timedelta(minutes=minutes) for minutes in (4, 6))
-    client.requests.clock = later  # as if it were then
+    client.requests.transport.clock = later  # as if it were then
     assert [task.push_key for task in client.pull(project, soon).tasks] == ["a"]
-    client.requests.clock = later
+    client.requests.transport.clock = later
     assert client.pull(project, later).tasks == []
-    client.requests.clock = later
+    client.requests.transport.clock = later
     assert client.pull(project, later).watermark == later
 
 
@@ -359,7 +359,7 @@ def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, p
     pull = client.pull(project, ahead)
     assert [task.push_key for task in pull.tasks] == ["a"]
     assert pull.watermark is not None and pull.watermark < ahead
-    client.requests.clock = pull.watermark - timedelta(days=1)
+    client.requests.transport.clock = pull.watermark - timedelta(days=1)
     assert client.pull(project, None).watermark == pull.watermark - timedelta(days=1), (
         "no mark is set ahead of the clock"
     )

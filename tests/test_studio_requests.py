@@ -20,7 +20,8 @@ from pipeline import label_studio, studio_requests, task_pages
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.label_studio import LabelStudio
 from pipeline.patience import Patience
-from pipeline.studio_requests import Limits, Refused
+from pipeline.studio_requests import Refused
+from pipeline.studio_transport import Limits
 from schemas.tasks.contract_clause import ContractClause
 
 OPEN = "review: {budget: 100, audit: 0.0}\n"
@@ -49,9 +50,9 @@ def test_a_server_that_keeps_us_waiting_is_unreachable(talk: Talk, reason: str) 
 
 def test_requests_that_are_all_slow_end_together(monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_studio() as fake, LabelStudio(fake.url, fake.token, Limits(whole=-0.5, each=0.2)) as client:
-        client.requests._answered = 10  # a second and a half are left
+        client.requests.transport.answered = 10  # a second and a half are left
         client.check()
-        client.requests._spent = 60.0
+        client.requests.transport.spent = 60.0
         with pytest.raises(Unreachable, match=r"keeps us waiting \(11 requests took 60 s\)"):
             client.check()
 
@@ -183,31 +184,99 @@ def test_a_server_that_does_not_heed_the_page_is_noticed(monkeypatch: pytest.Mon
 
 
 # --- tokens ---------------------------------------------------------------------------------------
-def test_a_personal_access_token_is_exchanged_and_again_when_it_has_expired(
+FOR_EVER = 2**32
+
+
+def personal(**claims: object) -> str:
+    """A token that looks as if it had to be exchanged."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"token_type": "refresh"} | claims)
+    texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*texts, "c2ln"])
+
+
+class Spoiling(httpx.HTTPTransport):
+    """Takes requests to the network; one may be spoilt, so that the server does not know its token."""
+
+    spoils = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.spoils:
+            self.spoils = False
+            request.headers["authorization"] = request.headers["authorization"][:-3] + "AAA"
+        return super().handle_request(request)
+
+
+def test_a_personal_access_token_is_exchanged_and_again_when_the_server_takes_it_no_more(
     label_studio: LocalStudio, tmp_path: Path
 ) -> None:
     header = {"Authorization": f"Token {label_studio.token}"}
     with httpx.Client(base_url=label_studio.url, headers=header) as api:
         made = api.post("/api/token/")
         assert made.is_success, made.text
-        personal = made.json()["token"]
+        token = made.json()["token"]
+    transport = Spoiling()
     with desk_at(label_studio, tmp_path, [row(1, "Where is my parcel?", None)], OPEN):
-        with LabelStudio(label_studio.url, personal) as client:
+        with LabelStudio(label_studio.url, token, transport=transport) as client:
             assert client.check() == label_studio.username
-            head, _, tail = client.requests._authorization.partition(".")
-            client.requests._authorization = f"{head}.{tail[:-3]}AAA"
+            transport.spoils = True
             assert client.check() == label_studio.username
-        assert Terminal(tmp_path, label_studio.url, personal).json("curate")["review"]["sent"] == 1
+            assert not transport.spoils
+        assert Terminal(tmp_path, label_studio.url, token).json("curate")["review"]["sent"] == 1
+
+
+def exchanging(fake: FakeStudio, answer: object, exchanged: list[str]) -> Callable[[str, str, bytes], Reply]:
+    """A server that gives for a personal token what it is told to."""
+
+    def reply(method: str, path: str, body: bytes) -> Reply:
+        if not path.startswith("/studio/api/token/"):
+            return fake(method, path.removeprefix("/studio"), body)
+        exchanged.append(json.loads(body)["refresh"])
+        return 200, {}, json.dumps(answer).encode()
+
+    return reply
+
+
+@pytest.mark.parametrize(("exp", "times"), [(FOR_EVER, 1), (1, 3)])
+def test_a_token_that_requests_carry_is_used_until_it_expires(exp: int, times: int) -> None:
+    """At an address with a path, too."""
+    exchanged: list[str] = []
+    key = personal(exp=FOR_EVER)
+    with (
+        serving(exchanging(FakeStudio(), {"access": personal(exp=exp)}, exchanged)) as server,
+        LabelStudio(f"{server.url}/studio", key) as client,
+    ):
+        for _ in range(3):
+            assert client.check() == "admin@example.com"
+    assert exchanged == [key] * times
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, "x", {"access": None}, {"access": "tökén"}, {"access": "two\nlines"},
+    {"access": personal()}, {"access": personal(exp="soon")}, {"access": personal(exp=1e300)}])  # fmt: skip
+def test_what_is_no_token_to_carry_is_one_line(answer: object) -> None:
+    with (
+        serving(exchanging(FakeStudio(), answer, [])) as server,
+        LabelStudio(f"{server.url}/studio", personal(exp=FOR_EVER)) as client,
+        pytest.raises(LabelStudioError, match=r"^cannot log in: [^\n]+; [^\n]+ LABEL_STUDIO_URL$"),
+    ):
+        client.check()
+        client.check()
 
 
 def test_a_personal_access_token_that_is_refused_is_named() -> None:
-    claims = base64.urlsafe_b64encode(b'{"token_type": "refresh"}').decode().rstrip("=")
     with (
         serving(lambda *_: (401, {}, b'{"detail": "Token is invalid or expired"}')) as server,
-        LabelStudio(server.url, f"eyJhbGciOiJIUzI1NiJ9.{claims}.c2ln") as client,
+        LabelStudio(server.url, personal(exp=FOR_EVER)) as client,
         pytest.raises(Refused, match=r"^cannot log in: .* refuses the token; set LABEL_STUDIO_API_KEY"),
     ):
         client.check()
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1}, {}, {"exp": "soon"}, {"exp": 1e300}, {"exp": None}])
+def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims: dict[str, object]) -> None:
+    with pytest.raises(
+        LabelStudioError, match=r"^the access token .* has expired, or is none; set LABEL_STUDIO_API_KEY"
+    ):
+        LabelStudio("http://127.0.0.1:1", personal(**claims))
 
 
 @pytest.mark.parametrize("url", ["http://.", "http://a..b", "http://" + "a" * 70])
