@@ -377,7 +377,7 @@ class Lives(RuleBasedStateMachine):
     def release(self) -> None:
         self.life.release()
 
-    @rule(seed=seeds, days=st.integers(1, 3))
+    @rule(seed=seeds, days=st.integers(1, 2))
     def live_some_days(self, seed: int, days: int) -> None:
         """New rows, questions, answers, a version."""
         chance = Chance(seed)

@@ -5,6 +5,6 @@ from lives import Lives
 
 # A failing life is printed as it is: to shrink one takes minutes.
 Lives.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=16, phases=[Phase.generate], report_multiple_bugs=False
+    max_examples=20, stateful_step_count=8, phases=[Phase.generate], report_multiple_bugs=False
 )
 TestLives = Lives.TestCase

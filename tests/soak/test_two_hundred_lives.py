@@ -5,6 +5,6 @@ from lives import Lives
 
 # Without shrinking, which would take hours; the seed brings a failing life back.
 Lives.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=20, derandomize=False, phases=[Phase.generate], report_multiple_bugs=False
+    max_examples=200, stateful_step_count=10, derandomize=False, phases=[Phase.generate], report_multiple_bugs=False
 )
 TestLives = Lives.TestCase
