@@ -32,10 +32,8 @@ _STANDINGS = {
 
 @dataclass(frozen=True)
 class Past:
-    """What committed runs decided about one record's present revision."""
+    """What committed runs decided and people said about one record."""
 
-    decision: Decision | None = None
-    """The automatic one that counts, by a curate run."""
     origin: Decision | None = None
     """The last one that no person had a part in: what was doubted before anybody answered."""
     said: Said | None = None
@@ -52,12 +50,10 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
         return {}
     columns = ["record_id", "revision", "inputs"]
     asked_now = pl.concat([read_work(part.path, columns) for part in prepared]).lazy()
-    valid = still_valid(snapshot.committed_decisions(), snapshot, task.task_digest())
-    decided = about(valid, asked_now, task)
-    curated = about(
-        still_valid(snapshot.committed_decisions(Verb.CURATE), snapshot, task.task_digest()), asked_now, task
-    )
-    automatic = {d.record_id: d for d in from_frame(latest(curated).collect())}
+    decided = about(still_valid(snapshot.committed_decisions(), snapshot, task.task_digest()), asked_now, task)
+    curates = snapshot.runs.lazy().filter(verb=Verb.CURATE.value).select("run")
+    curated = latest(decided.join(curates, on="run", how="semi", maintain_order="left"))
+    automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
     said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
             if (answer := deciding(items))}  # fmt: skip
     routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
@@ -65,7 +61,6 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     return {
         record_id: Past(
-            decision=automatic.get(record_id),
             origin=untouched.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
