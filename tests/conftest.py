@@ -1,10 +1,11 @@
-"""Fixtures that several test files share: a real Label Studio server and a real browser."""
+"""Fixtures that several test files share: Label Studio, real or in memory, and a real browser."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_studio import FakeStudio, fake_studio
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
@@ -26,6 +27,13 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStud
     """One server for all tests; each test makes projects of its own."""
     with LocalStudio(LABEL_STUDIO_VENV, tmp_path_factory.mktemp("label-studio") / "data", CACHE) as studio:
         yield studio
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[FakeStudio]:
+    """A Label Studio in memory, for tests that need none of what only the real one does."""
+    with fake_studio() as fake:
+        yield fake
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import polars as pl
+from fake_studio import FakeStudio
 from pydantic import SecretStr
 from support import current, write_dataset, write_rows
 
@@ -129,7 +130,7 @@ class Desk:
 
 
 @contextmanager
-def desk_at(studio: LocalStudio, folder: Path, rows: list[Row], more: str = "") -> Iterator[Desk]:
+def desk_at(studio: LocalStudio | FakeStudio, folder: Path, rows: list[Row], more: str = "") -> Iterator[Desk]:
     """A dataset of questions in a folder, with a project of its own on the server."""
     write_dataset(folder, rows, more)
     rename(folder, folder.name)

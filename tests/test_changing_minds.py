@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, Row, desk_at
-from fake_studio import FakeStudio, fake_studio
+from fake_studio import FakeStudio
 from support import row
 
 from flows.engine import Inline
@@ -22,15 +22,9 @@ PARCEL = "My parcel was promised for the ninth of the month but nobody has told 
 LAMP = "The blue lamp came with a note from the shop that says we owe you forty more for the work"
 
 
-@pytest.fixture(scope="module")
-def studio() -> Iterator[FakeStudio]:
-    with fake_studio() as fake:
-        yield fake
-
-
 @pytest.fixture
 def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(studio, tmp_path, [row(1, PARCEL, "billing"), row(2, LAMP, "billing")], ALL) as desk:  # type: ignore[arg-type]
+    with desk_at(studio, tmp_path, [row(1, PARCEL, "billing"), row(2, LAMP, "billing")], ALL) as desk:
         desk.curate()
         yield desk
 
@@ -147,7 +141,7 @@ def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is
 ) -> None:
     rows = [row(1, PARCEL, "billing"), row(2, PARCEL, "returns"), row(3, PARCEL, "delivery")]
     more = f"{ALL}on_conflict: any_of\n"
-    with desk_at(studio, tmp_path, rows, more) as desk:  # type: ignore[arg-type]
+    with desk_at(studio, tmp_path, rows, more) as desk:
         desk.curate()
         first = desk.say(1, Verdict.UNUSABLE)
         desk.label(2, "returns")

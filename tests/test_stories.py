@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, desk_at
-from fake_studio import TOKEN, FakeStudio, fake_studio
+from fake_studio import TOKEN, FakeStudio
 from support import row
 from terminal import Terminal
 
@@ -19,16 +19,10 @@ PARCEL = "My parcel was promised for the ninth of the month but nobody has told 
 LAMP = "The blue lamp came with a note from the shop that says we owe you forty more for the work"
 
 
-@pytest.fixture(scope="module")
-def studio() -> Iterator[FakeStudio]:
-    with fake_studio() as fake:
-        yield fake
-
-
 @pytest.fixture
 def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
     rows = [row(1, PARCEL, "billing"), row(2, LAMP, "billing")]
-    with desk_at(studio, tmp_path, rows, ALL) as desk:  # type: ignore[arg-type]
+    with desk_at(studio, tmp_path, rows, ALL) as desk:
         file = desk.folder / "dataset.yaml"
         file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
         desk.curate()
