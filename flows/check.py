@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.console import counted
 from flows.context import Context
+from pipeline.assess import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
@@ -68,8 +69,22 @@ def check_dataset(context: Context) -> list[Finding]:
         findings.append(Finding(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(Finding(what="token counts", ok=False, detail=str(error)))
+    findings += _check_answers(context)
     findings += [_check_home(context.store.root), _check_label_studio(context)]
     return findings
+
+
+def _check_answers(context: Context) -> Iterator[Finding]:
+    """Say what an edit of the task would make of the answers there are, before anybody is asked everything anew."""
+    if not context.store.exists:
+        return
+    try:
+        note = stale_answers(context.store.snapshot().at_last_commit(), context.dataset.task)
+    except GoldleafError as error:
+        yield Finding(what="answers of people", ok=False, detail=str(error))
+        return
+    if note:
+        yield Finding(what="answers of people", ok=True, detail=f"{note}; undo it to keep them, or label anew")
 
 
 def _check_form(task: type[Task]) -> Finding:

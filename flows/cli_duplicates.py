@@ -56,7 +56,7 @@ def duplicates(
     if curated and context.has_changed_since(curated):
         out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
     if meant and meant.note:
-        out.print(f"[yellow]note:[/] {escape(meant.note)}", soft_wrap=True)
+        out.print(f"[yellow]note:[/] {escape(meant.note)}")
     if meant and not found.asked:
         out.print(
             f"record {meant.record_id} is withdrawn, so it is no duplicate of any; goldleaf explain tells its story"
@@ -67,7 +67,7 @@ def duplicates(
 
 def _show(found: "Duplicates", limit: int) -> None:
     if found.asked:
-        out.print(f"{_place(found.asked)} is {escape(found.fate)}", soft_wrap=True)
+        out.print(f"{_place(found.asked)} is {escape(found.fate)}")
     copies = found.exact + found.near
     if copies or not found.asked:
         kept = counted(len(found.groups), "kept row")
@@ -114,7 +114,7 @@ def _show_group(group: "Group", limit: int) -> None:
     if exact:
         table.add_row("1.00", "", Text(f"and {exact:,} exact {'copy' if exact == 1 else 'copies'}", style="dim"))
     out.print()
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def _show_miss(miss: "Miss") -> None:
@@ -124,7 +124,7 @@ def _show_miss(miss: "Miss") -> None:
     out.print()
     if miss.reason:
         out.print(f"[dim]{miss.reason}")
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def _table() -> RichTable:

@@ -60,11 +60,11 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
-        out.print(f"[red]{escape(problem)}", soft_wrap=True)
+        out.print(f"[red]{escape(problem)}")
     show_rows(
         "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
     )
-    out.print(f"[dim]next:[/] {escape(result.next_step)}", soft_wrap=True)
+    out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
 @app.command(rich_help_panel="Questions")
@@ -114,7 +114,7 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         if not found:
             verb = "release" if store.exists else "curate"
             hint = f"no version yet; run `goldleaf {verb} {shlex.quote(str(context.dataset.path))}`"
-            out.print(hint, markup=False, soft_wrap=True)
+            out.print(hint, markup=False)
     if damaged:
         raise Damaged(" ".join(damaged))
 
@@ -156,9 +156,9 @@ def verify(
         print_json(result)
     else:
         for problem in result.problems:
-            out.print(f"[red]{escape(str(problem))}", soft_wrap=True)
+            out.print(f"[red]{escape(str(problem))}")
         # Alone on its line: people copy it into their goldleaf.lock.
-        out.print(result.reference, markup=False, soft_wrap=True)
+        out.print(result.reference, markup=False)
         out.print("[green]every byte is as it was published" if is_sound else "[red]damaged")
     if result.problems:
         raise typer.Exit(1)
@@ -195,7 +195,7 @@ def report(
     if as_json:
         print_json({"path": str(path)})
         return
-    out.print(str(path), markup=False, soft_wrap=True)
+    out.print(str(path), markup=False)
 
 
 @app.command(rich_help_panel="Questions")
@@ -262,7 +262,7 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            out.print(f"{mark} [bold]{escape(finding.what)}[/]", soft_wrap=True)
-            out.print(f"  {finding.detail}", soft_wrap=True, markup=False)
+            out.print(f"{mark} [bold]{escape(finding.what)}[/]")
+            out.print(f"  {finding.detail}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

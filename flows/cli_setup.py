@@ -42,8 +42,8 @@ def init(
         print_json([str(path) for path in written])
         return
     for path in written:
-        out.print(str(path), markup=False, soft_wrap=True)
-    out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}", soft_wrap=True)
+        out.print(str(path), markup=False)
+    out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}")
 
 
 @app.command("label-studio", rich_help_panel="Setting up")
@@ -86,7 +86,7 @@ def _show_access(studio: "LocalStudio") -> None:
     out.print(f"user {studio.username}, password {studio.password}", markup=False)
     out.print("for goldleaf, in another terminal or in .env:")
     for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
-        out.print(f"  {line}", markup=False, soft_wrap=True)
+        out.print(f"  {line}", markup=False)
     out.print("Ctrl-C stops it; what was labeled stays")
 
 
@@ -109,7 +109,7 @@ def demo() -> None:
         SHOW[name](result)
 
     def wait(text: str) -> None:
-        out.print(text, soft_wrap=True)
+        out.print(text)
         try:
             input()
         except EOFError as error:
@@ -120,7 +120,7 @@ def demo() -> None:
     out.rule("where things are", align="left")
     latest = f"{context.dataset.config.name}@{read_status(context).latest_release}"
     places = f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}"
-    out.print(places, markup=False, soft_wrap=True)
+    out.print(places, markup=False)
     out.print("\n[bold]Try next[/]")
     for command in (f"explain clauses.jsonl:17 {file}", f"verify {latest} {file}", f"status {file}"):
-        out.print(f"  .venv/bin/goldleaf {command}", soft_wrap=True)
+        out.print(f"  .venv/bin/goldleaf {command}")

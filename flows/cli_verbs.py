@@ -70,7 +70,7 @@ def show_curated(result: "Curated") -> None:
     )
     show_funnel(result.funnel, result.dataset)
     for note in result.note.splitlines():
-        out.print(f"[dim]note:[/] {escape(note)}", soft_wrap=True)
+        out.print(f"[dim]note:[/] {escape(note)}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     if result.beyond_budget:
@@ -95,9 +95,9 @@ def show_review(review: "Review") -> None:
     if not review.waiting:
         out.print("nothing waits for a person")
     elif review.problem:
-        out.print(f"{waiting}: {escape(review.problem)}", soft_wrap=True)
+        out.print(f"{waiting}: {escape(review.problem)}")
     elif review.url:
-        out.print(f"{waiting}; {review.sent:,} new at {review.url}", soft_wrap=True)
+        out.print(f"{waiting}; {review.sent:,} new at {review.url}")
     else:
         out.print(f"{waiting}; run curate without --no-push to send them")
 
@@ -127,7 +127,7 @@ def show_collected(result: "Collected") -> None:
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)
     if result.note:
-        out.print(f"[dim]note:[/] {escape(result.note)}", soft_wrap=True)
+        out.print(f"[dim]note:[/] {escape(result.note)}")
     show_attention(result.attention)
     if result.waiting:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
@@ -162,8 +162,8 @@ def show_released(result: "Released") -> None:
     out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
     if result.absent:
-        out.print(f"{in_words(result.absent)}.", markup=False, soft_wrap=True)
-    out.print(result.path, markup=False, soft_wrap=True)
+        out.print(f"{in_words(result.absent)}.", markup=False)
+    out.print(result.path, markup=False)
 
 
 @app.command(rich_help_panel="Verbs")
@@ -189,7 +189,7 @@ def show_finetuned(result: "Finetuned") -> None:
     """Untuned against tuned, for people."""
     if result.reused:
         out.print("this version was trained with these settings before")
-    out.print(f"{result.base_model}, asked {counted(result.test_rows, 'test question')}", soft_wrap=True)
+    out.print(f"{result.base_model}, asked {counted(result.test_rows, 'test question')}")
     models = (
         ("untuned", result.untuned, result.untuned_unreadable),
         ("tuned", result.tuned, result.tuned_unreadable),
@@ -199,8 +199,8 @@ def show_finetuned(result: "Finetuned") -> None:
         for name, score, unreadable in models
     ]
     show_rows("", ["model", result.metric, "95% interval", "unreadable answers"], rows)
-    out.print(result.verdict, soft_wrap=True)
-    out.print(result.path, markup=False, soft_wrap=True)
+    out.print(result.verdict)
+    out.print(result.path, markup=False)
 
 
 SHOW: dict[str, Callable[[Any], None]] = {

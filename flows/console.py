@@ -30,7 +30,8 @@ class _Results(Console):
         raise AttributeError("results go to stdout")
 
 
-out = _Results(highlight=False)
+# Lines are never wrapped, so that whoever greps a log or copies a path gets it whole; tables are.
+out = _Results(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 _SHOWN = 10
@@ -80,7 +81,7 @@ class TerminalProgress:
 def show_funnel(funnel: Funnel, title: str) -> None:
     """The funnel as a table that visibly adds up."""
     # Not the table's own title, which wraps where the table ends.
-    out.print(title, soft_wrap=True)
+    out.print(title)
     table = RichTable(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -94,7 +95,7 @@ def show_funnel(funnel: Funnel, title: str) -> None:
         count = getattr(funnel, fate.value)
         width = round(30 * count / funnel.current) if funnel.current else 0
         table.add_row(f"  [{style}]{fate}", f"{count:,}", f"[{style}]{'█' * width}")
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def counted(number: int, noun: str) -> str:
@@ -114,9 +115,9 @@ def show_attention(items: "Sequence[Attention]") -> None:
     out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} a person[/]:")
     for item in items[:_SHOWN]:
         where = item.url or (f"task {item.task_id} of project {item.project}" if item.task_id else "")
-        out.print(f"  {item.file}:{item.line}  {item.what}", markup=False, soft_wrap=True)
+        out.print(f"  {item.file}:{item.line}  {item.what}", markup=False)
         if where:
-            out.print(f"    {where}", markup=False, soft_wrap=True)
+            out.print(f"    {where}", markup=False)
     if len(items) > _SHOWN:
         out.print(f"  … {len(items) - _SHOWN:,} more, all with --json")
 
@@ -127,9 +128,9 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
         return
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
     for group in groups[:_SHOWN_REASONS]:
-        out.print(f"  {group.count:,}  {group}", markup=False, soft_wrap=True)
+        out.print(f"  {group.count:,}  {group}", markup=False)
         if group.hint:
-            out.print(f"    {group.hint}", markup=False, soft_wrap=True)
+            out.print(f"    {group.hint}", markup=False)
     if rest := groups[_SHOWN_REASONS:]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
         out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
@@ -149,7 +150,7 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.console import counted
 from flows.context import Context
 from pipeline.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
 from pipeline.tables import Verb
@@ -109,13 +110,13 @@ def _next_step(
         return f"goldleaf curate {file}"
     if context.has_changed_since(curated):
         return f"goldleaf curate {file}, as the file or its task was changed since the last time"
-    if needed:
-        which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
-        return f"settle {which} a person in Label Studio, then goldleaf collect {file}"
     if unsent:
         connection = context.connection
         set_up = "" if connection and connection.api_key else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-        return f"{set_up}goldleaf curate {file}"
+        return f"{set_up}goldleaf curate {file}, which sends {counted(unsent, 'question')}"
+    if needed:
+        which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
+        return f"settle {which} a person in Label Studio, then goldleaf collect {file}"
     if waiting:
         return f"label in Label Studio, then goldleaf collect {file}"
     if not funnel.accepted:

@@ -10,22 +10,20 @@ _SHOWN_COPIES = 10
 
 def show_story(story: Story) -> None:
     """The present state first, then every entry of the story's timeline."""
-    out.print(
-        f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}", soft_wrap=True
-    )
+    out.print(f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}")
     releases = ", ".join(story.releases) or "none yet"
-    out.print(f"now [bold]{story.now}[/]; split: {story.split or 'none yet'}; releases: {releases}", soft_wrap=True)
+    out.print(f"now [bold]{story.now}[/]; split: {story.split or 'none yet'}; releases: {releases}")
     if story.note:
-        out.print(f"[yellow]note:[/] {escape(story.note)}", soft_wrap=True)
+        out.print(f"[yellow]note:[/] {escape(story.note)}")
     for problem in story.unsearched:
-        out.print(f"[red]not searched:[/] {escape(problem)}", soft_wrap=True)
+        out.print(f"[red]not searched:[/] {escape(problem)}")
     for moment in story.timeline:
         out.print()
         _show_entry(getattr(story, moment.what)[moment.number], story)
     if story.duplicates:
         out.print("\ncopies of it:")
         for copy in story.duplicates[:_SHOWN_COPIES]:
-            out.print(f"  {_with_places(copy, story)}", markup=False, soft_wrap=True)
+            out.print(f"  {_with_places(copy, story)}", markup=False)
         if (more := len(story.duplicates) - _SHOWN_COPIES) > 0:
             out.print(f"  … and {more:,} more, all with --json")
 
@@ -39,11 +37,11 @@ def _show_entry(entry: Revision | Decided | Asked | Said | Published, story: Sto
         case Asked():
             state = "" if entry.state is TaskState.OPEN else f" [yellow]({entry.state})[/]"
             where = f"Label Studio task {entry.task_id} (project {entry.project}), sent {entry.pushed_at:%F %T}"
-            out.print(f"{where}{state}", soft_wrap=True)
+            out.print(f"{where}{state}")
         case Said():
             _show_answer(entry)
         case Published():
-            out.print(f"published in {entry.version}, {entry.published_at:%F %T}", soft_wrap=True)
+            out.print(f"published in {entry.version}, {entry.published_at:%F %T}")
 
 
 def _show_revision(revision: Revision) -> None:
@@ -52,32 +50,32 @@ def _show_revision(revision: Revision) -> None:
         return
     later = " [yellow](superseded)[/]" if revision.superseded else ""
     when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
-    out.print(f"[bold]{escape(revision.file)}:{revision.line}[/]  {when}{later}", soft_wrap=True)
-    out.print(revision.raw, markup=False, soft_wrap=True)
+    out.print(f"[bold]{escape(revision.file)}:{revision.line}[/]  {when}{later}")
+    out.print(revision.raw, markup=False)
 
 
 def _show_decision(decision: Decided, story: Story) -> None:
     routed = f", asked as {decision.routed}" if decision.routed else ""
     out.print(f"run {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
     for reason in decision.reasons:
-        out.print(f"  {_with_places(str(reason), story)}", markup=False, soft_wrap=True)
+        out.print(f"  {_with_places(str(reason), story)}", markup=False)
     if decision.evaluation:
-        out.print(f"    {decision.evaluation}", markup=False, soft_wrap=True)
+        out.print(f"    {decision.evaluation}", markup=False)
     if decision.duplicate_of:
         kept = _with_places(decision.duplicate_of, story)
-        out.print(f"  kept in its place: {kept}", markup=False, soft_wrap=True)
+        out.print(f"  kept in its place: {kept}", markup=False)
     if decision.targets is not None:
-        out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False, soft_wrap=True)
+        out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
 
 
 def _show_answer(said: Said) -> None:
     deleted = " [red](deleted)[/]" if said.deleted else ""
     stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
     who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
-    out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}", soft_wrap=True)
+    out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
     # Who is unsure, or skips, says nothing more.
     if said.error or said.targets is not None:
-        out.print(f"  {said.error or said.targets}", markup=False, soft_wrap=True)
+        out.print(f"  {said.error or said.targets}", markup=False)
 
 
 def _with_places(text: str, story: Story) -> str:

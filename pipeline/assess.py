@@ -242,7 +242,7 @@ def assess(
     compare(cases, prepared, alike, snapshot, dataset)
     notes = [
         doubt_labels(cases, task, config.on_conflict),
-        _stale_answers(snapshot, task),
+        stale_answers(snapshot, task),
         _frozen_left_out(cases),
         *_unmapped(prepared, dataset),
     ]
@@ -254,8 +254,8 @@ def assess(
     return Assessed(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 
 
-def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say how many answers of people no longer count because the task asks for others now.
+def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
+    """Say how many answers of people no longer count because the task asks for others now; empty where all do.
 
     *Unusable* is among them: whether a row can be used is another question where the answers are others.
     """
@@ -269,16 +269,25 @@ def _stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
 
 
 def _frozen_left_out(cases: list[Case]) -> str:
-    """Say which rows of sources that are published as they are cannot be."""
-    bridges = [case for case in cases if case.stands and case.bridges]
-    if not bridges:
+    """Say which rows of sources that are published as they are cannot be, and why."""
+    frozen = [case for case in cases if case.frozen]
+    out = Counter(filter(None, map(_why_left_out, frozen)))
+    if not out:
         return ""
-    ways = Counter(" and ".join(case.bridges or ()) for case in bridges)
-    between = "; ".join(f"{way} ({count:,})" for way, count in ways.most_common())
-    return (
-        f"{len(bridges):,} of {sum(case.frozen for case in cases):,} rows of frozen sources are left out "
-        f"(bridges_splits): they resemble rows that were published in another split, or are frozen there: {between}"
-    )
+    most_first = sorted(out.items(), key=lambda item: (-item[1], item[0]))
+    why = "; ".join(f"{count:,} {reason}" for reason, count in most_first)
+    return f"{out.total():,} of {len(frozen):,} rows of frozen sources are left out: {why}"
+
+
+def _why_left_out(case: Case) -> str:
+    if case.stands:
+        like = f"like rows were published, or are frozen, in {' and '.join(case.bridges or ())}"
+        return f"{ReasonCode.BRIDGES_SPLITS} ({like})" if case.bridges else ""
+    if case.rejects:
+        return case.rejects[0].code.value
+    if case.human is not Standing.NOTHING:
+        return ReasonCode.UNSURE.value if case.human is Standing.UNSURE else ReasonCode.REVIEWER.value
+    return case.holds[0].code.value if case.holds else ReasonCode.UNLABELED.value
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.consensus import invalid_annotations
 from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.lookup import places_of
+from pipeline.places import current_places
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -54,27 +55,34 @@ def attention(snapshot: Snapshot, task: type[Task], studio: str = "") -> list[At
         task: reads the answers.
         studio: where Label Studio is, for the addresses; empty where none is named.
     """
-    found = [*_corrections(snapshot, task), *_second_opinions(snapshot, task)]
+    each = (_corrections(snapshot, task), _second_opinions(snapshot, task))
+    found = [one for some in each for one in sorted(some, key=_by_task)]
     ids = [record_id for _, record_id, *_ in found]
-    rows = snapshot.current_records().filter(pl.col("record_id").is_in(ids)).select("record_id", "file", "line")
-    places = {record_id: (file, line) for record_id, file, line in rows.collect().iter_rows()}
+    rows = current_places(snapshot).filter(pl.col("record_id").is_in(ids)).collect()
+    place = {record_id: (file, line) for record_id, file, line in rows.iter_rows()}
     return [
         Attention(
             kind=kind,
             record_id=record_id,
-            file=places[record_id][0],
-            line=places[record_id][1],
+            file=place[record_id][0],
+            line=place[record_id][1],
             project=project,
             task_id=task_id,
             url=f"{studio.rstrip('/')}/projects/{project}/data?task={task_id}" if studio and task_id else "",
             what=what,
         )
         for kind, record_id, project, task_id, what in found
-        if record_id in places
+        if record_id in place
     ]
 
 
 _Found = tuple[Need, str, int | None, int | None, str]
+
+
+def _by_task(found: _Found) -> tuple[bool, int, int, str]:
+    """As they were asked: the same answers stand in the same order each time."""
+    _, record_id, project, task_id, _ = found
+    return task_id is None, project or 0, task_id or 0, record_id
 
 
 def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
@@ -171,8 +179,11 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
-    places = snapshot.current_records().select("record_id", "file", "line")
-    rows = places.join(rejected.select("record_id", *first), on="record_id", maintain_order="left").collect()
+    rows = (
+        current_places(snapshot)
+        .join(rejected.select("record_id", *first), on="record_id", maintain_order="left")
+        .collect()
+    )
     # A row whose detail says something is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)

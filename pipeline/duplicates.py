@@ -19,6 +19,7 @@ from pipeline.dedupe.signatures import NEAR_MISS
 from pipeline.dedupe.texts import Texts
 from pipeline.dedupe.words import jaccard
 from pipeline.normalise import input_texts, inputs_key, match_key, shown_inputs
+from pipeline.places import current_places
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
 from schemas.fate import Fate, ReasonCode
@@ -228,8 +229,8 @@ class _Rows:
 
     def __init__(self, snapshot: Snapshot, task: type[Task]) -> None:
         self._task = task
-        records = snapshot.current_records().select("record_id", "file", "line").collect()
-        self._places = {record_id: (file, line) for record_id, file, line in records.iter_rows()}
+        rows = current_places(snapshot).collect()
+        self._places = {record_id: (file, line) for record_id, file, line in rows.iter_rows()}
 
     def row(self, decision: Decision) -> Row:
         return Row(**self._values(decision))
@@ -344,6 +345,8 @@ def _misses(
 
 def why_both(one: Decision, other: Decision, similarity: float, threshold: float, task: type[Task]) -> str:
     """Why neither of two similar records is a duplicate of the other."""
+    if all(any(reason.code is ReasonCode.FROZEN for reason in decision.reasons) for decision in (one, other)):
+        return "both are published as they are"
     answers = Answers(task)
     differ = (
         one.targets is not None and other.targets is not None and answers.key(one.targets) != answers.key(other.targets)

@@ -19,6 +19,7 @@ import polars as pl
 from pipeline.download import is_url
 from pipeline.errors import SourceError
 from pipeline.formats import RawRow, read_rows
+from pipeline.places import moved, note_moved
 from pipeline.row_fields import field_value
 from pipeline.source_files import source_files
 from pipeline.store import Store
@@ -89,13 +90,17 @@ def ingest(
             lines += frame.height
             on_rows(frame.height)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
+    index = _index(chunks)
+    elsewhere: pl.DataFrame | None = None
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        index = _index(chunks)
-        wanted = _new_positions(index, present)
+        nonlocal added, withdrawn, elsewhere
+        known = present.select(*_KNOWN_COLUMNS).collect()
+        latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
+        wanted = _new_positions(index, known, latest)
         gone = _withdrawals(index, present, sources, found, run)
-        nonlocal added, withdrawn
         added, withdrawn = wanted.height, gone
+        elsewhere = moved(index.filter("final"), latest)
         for chunk in chunks:
             fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
             if fresh.height:
@@ -103,7 +108,10 @@ def ingest(
         if gone.height:
             yield gone
 
-    if not store.append_if_unseen(Table.RECORDS, run, build):
+    appended = store.append_if_unseen(Table.RECORDS, run, build)
+    if elsewhere is not None:
+        note_moved(store, elsewhere, index["record_id"])
+    if not appended:
         return Ingested(lines, 0, 0)
     named = [source.name for source in sources]
     left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
@@ -140,6 +148,7 @@ class _Found:
         return ""
 
 
+_KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "file", "line")
 _READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
 
 
@@ -220,22 +229,20 @@ def shown_file(file: Path, folder: Path, source: Source) -> str:
 
 def _index(chunks: list[Path]) -> pl.DataFrame:
     """Identity and place of every row read, the last occurrence of each key marked ``final``."""
-    columns = ["record_id", "revision", "source", "position"]
+    columns = ["record_id", "revision", "source", "position", "file", "line"]
     if not chunks:
         return pl.DataFrame(schema={name: SCHEMAS[Table.RECORDS][name] for name in columns} | {"final": pl.Boolean()})
     frame = pl.concat([read_work(chunk, columns) for chunk in chunks])
     return frame.with_columns(final=pl.col("position") == pl.col("position").max().over("record_id"))
 
 
-def _new_positions(index: pl.DataFrame, present: pl.LazyFrame) -> pl.DataFrame:
-    """Positions of the rows to append.
+def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
+    """Positions of the rows to append, with all rows that are known and the present one of every record.
 
     A key's last row is new if it differs from the record's present revision; its earlier rows only
     if that revision was never seen, or reading a file of updates twice would replay them. Where an
     earlier row is new, the last one follows it in any case, to stay the present revision.
     """
-    known = present.select("record_id", "revision", "withdrawn", "batch", "position").collect()
-    latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
     same = ["record_id", "revision"]
     final = index.filter("final")
     last = final.join(latest, on=same, how="anti")

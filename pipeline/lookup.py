@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import SourceError, StoreError
 from pipeline.formats import RawRow, read_rows
+from pipeline.places import current_places
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from schemas.dataset import Format
@@ -55,16 +56,15 @@ class _Row:
 
 def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]:
     """Where some records stand now, as ``file:line``; those that are gone are left out."""
-    named = snapshot.current_records().filter(pl.col("record_id").is_in(list(record_ids)))
-    places = named.select("record_id", pl.format("{}:{}", "file", "line")).collect()
-    return dict(places.iter_rows())
+    named = current_places(snapshot).filter(pl.col("record_id").is_in(list(record_ids)))
+    return dict(named.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> Found:
     """The record that is meant by an id, the beginning of one, or ``file:line``.
 
     A line means what the file has there now, if the dataset is given and its files can be read; else the
-    row that was read there last.
+    row that stood there when it was read last.
 
     Raises:
         StoreError: nothing matches, or more than one record does.
@@ -88,22 +88,26 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
         return Found(
             row.record_id, "" if row.line == line else f"it was first read at {row.place}, and has moved since"
         )
-    # Of the rows that a file had in this line, one after the other, the last one is meant.
-    read = _rows(snapshot, pl.col("file").is_in(files) & (pl.col("line") == line))
-    last = list({(row.source, row.file): row for row in read}.values())
+    here = pl.col("file").is_in(files) & (pl.col("line") == line)
+    ids = current_places(snapshot).filter(here).collect()["record_id"].to_list()
+    last = [row for row in _rows(snapshot, pl.col("record_id").is_in(ids)) if row.state == "current"]
+    if not last:
+        # Of the rows that a file had in this line, one after the other, the last one is meant.
+        last = list({(row.source, row.file): row for row in _rows(snapshot, here)}.values())
     if not last:
         raise StoreError(_nothing_at(snapshot, wanted, files, line))
     row = _only([row for row in last if row.state == "current"] or last, wanted)
     notes = [] if row.state == "current" else [f"it was read at {row.place}, and is {row.state} now"]
     if there:
-        notes.append(f"{row.place} holds another row now, which `goldleaf curate` has not read yet")
+        notes.append(f"{wanted} holds another row now, which `goldleaf curate` has not read yet")
     return Found(row.record_id, "; ".join(notes))
 
 
 def _files(snapshot: Snapshot, wanted: str) -> list[str]:
     """The files that were read and may be meant: that one, or one whose path ends like it."""
     wanted = wanted.removeprefix("./")
-    known = snapshot.scan(Table.RECORDS).select("file").unique().collect().to_series().sort().to_list()
+    read, now = (rows.select("file").unique() for rows in (snapshot.scan(Table.RECORDS), current_places(snapshot)))
+    known = pl.concat([read, now]).unique().collect().to_series().sort().to_list()
     if wanted in known:
         return [wanted]
     return [file for file in known if file.endswith(f"/{wanted}") or wanted.endswith(f"/{file}")]

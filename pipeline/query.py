@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 
 from pipeline.errors import StoreError
+from pipeline.places import in_place
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 
@@ -32,7 +33,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     """
     frames = {
         "current": snapshot.current_decisions(),
-        "latest": snapshot.current_records(),
+        "latest": in_place(snapshot),
         "records": snapshot.scan(Table.RECORDS),
         "decisions": snapshot.committed_decisions(),
         "splits": snapshot.splits(),

@@ -1,5 +1,6 @@
 """Gathers from the store what the report shows."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pipeline.absent_labels import absent_labels, in_words
 from pipeline.cases import standing
 from pipeline.consensus import Said, deciding, said_about
 from pipeline.dataset_file import LoadedDataset
-from pipeline.decisions import from_frame
+from pipeline.decisions import from_frame, named_records
 from pipeline.dedupe.meaning import question
 from pipeline.duplicates import last_similarities, why_both
 from pipeline.normalise import inputs_key, shown_inputs
+from pipeline.places import in_place
 from pipeline.report import (
     Answer,
     Audit,
@@ -77,7 +79,7 @@ class _State:
 
     @cached_property
     def places(self) -> dict[str, tuple[str, int, bytes]]:
-        rows = self.snapshot.current_records().select("record_id", "file", "line", "raw").collect()
+        rows = in_place(self.snapshot).select("record_id", "file", "line", "raw").collect()
         return {row[0]: row[1:] for row in rows.iter_rows()}
 
     @cached_property
@@ -272,12 +274,16 @@ def _misses(state: _State) -> Iterator[NearMiss]:
 
 def _conflicts(state: _State) -> Iterator[Conflict]:
     """Rows of one input, however it is written, with different answers; those that people overruled included."""
-    sets: defaultdict[tuple[tuple[str, ...], ...], list[Decision]] = defaultdict(list)
+    sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
-            sets[question(inputs_key(state.task, decision.inputs))].append(decision)
-    for decisions in list(sets.values())[:_CONFLICTS]:
+            rows = sets[question(inputs_key(state.task, decision.inputs))]
+            # The answer that people gave stands beside those that it overruled.
+            upheld = named_records(decision) if ReasonCode.OVERRULED in codes else ()
+            rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
+            rows[decision.record_id] = decision
+    for decisions in (list(rows.values()) for rows in itertools.islice(sets.values(), _CONFLICTS)):
         text = shown_inputs(state.task, decisions[0].inputs)
         answers: defaultdict[str, list[Decision]] = defaultdict(list)
         for decision in decisions:
@@ -310,12 +316,18 @@ def _review(state: _State) -> Review:
         if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
             audited += 1
             errors += outcome != "confirmed"
-    machine = sum(d.fate is Fate.ACCEPTED and d.label_source is not LabelSource.HUMAN for d in state.decisions)
+    machine = sum(map(_may_be_audited, state.decisions))
     return Review(
         **counts,
         changes=list(_changes(state, changed)),
         audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
     )
+
+
+def _may_be_audited(decision: Decision) -> bool:
+    """Whether the audit is drawn from it: nobody is asked about rows that are published as they are."""
+    frozen = any(reason.code is ReasonCode.FROZEN for reason in decision.reasons)
+    return decision.fate is Fate.ACCEPTED and decision.label_source is not LabelSource.HUMAN and not frozen
 
 
 def _changes(state: _State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:

@@ -66,6 +66,11 @@ class Store:
         return self.root / "report.html"
 
     @property
+    def moved(self) -> Path:
+        """Where rows stand that have moved since they were read first; it need not be there."""
+        return self.root / "tables" / "moved.parquet"
+
+    @property
     def exists(self) -> bool:
         """Whether anything was ever committed."""
         return (self._path(Table.RUNS) / "_delta_log").is_dir()

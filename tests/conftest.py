@@ -1,5 +1,6 @@
 """Fixtures that several test files share: Label Studio, real or in memory, and a real browser."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from flows.studio import LocalStudio
+
+# Terminals have the width that a test gives them, whoever set one for the tests.
+os.environ.pop("COLUMNS", None)
 
 CACHE = Path.home() / ".cache" / "goldleaf"
 LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"

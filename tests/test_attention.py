@@ -287,4 +287,8 @@ def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio:
         assert "3 questions wait for people, 1 not sent yet: " in away.goldleaf("curate").stdout
         review = away.json("curate")["review"]
         assert (review["waiting"], review["unsent"]) == (3, 1)
+        desk.say(INVALID, Verdict.UNSURE)
+        desk.collect()
+        step = away.json("status")["next_step"]
+        assert step.endswith("dataset.yaml, which sends 1 question"), "what only a command does comes first"
         assert desk.curate().review.unsent == 0

@@ -38,6 +38,19 @@ def parcel(label: str | None, **more: object) -> Row:
     return row(1, PARCEL, label) | more
 
 
+# --- what a conflict came to ------------------------------------------------------------------------
+def test_the_report_shows_the_answer_that_people_gave_beside_those_that_it_overruled(desk: Desk) -> None:
+    desk.rows(parcel("billing"), row(2, PARCEL, "delivery"))
+    desk.curate()
+    asked = next(key for key in (1, 2) if desk.decision(key).routed)
+    desk.label(asked, "returns")
+    desk.collect()
+    snapshot = desk.context.store.snapshot().at_last_commit()
+    [conflict] = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).conflicts
+    other = "delivery" if asked == 1 else "billing"
+    assert {answer.answer: answer.records for answer in conflict.answers} == {"returns": 1, other: 1}
+
+
 # --- rows that stop being asked about ---------------------------------------------------------------
 def test_of_two_like_rows_that_were_both_corrected_one_remains_and_report_and_release_say_so(desk: Desk) -> None:
     desk.rows(parcel("billing"), row(2, f"{PARCEL}, they say", "delivery"))
@@ -155,7 +168,7 @@ def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is
         }
         assert desk.decision(3).fate is not Fate.ACCEPTED
         status = read_status(desk.context)
-        assert [(item.line, item.task_id) for item in status.attention] == [(1, desk.task(1)), (2, desk.task(2))]
+        assert {(item.line, item.task_id) for item in status.attention} == {(1, desk.task(1)), (2, desk.task(2))}
         assert status.attention[0].what == (
             "people contradict each other about the same input: data.jsonl:2 is confirmed, data.jsonl:1 unusable"
         )

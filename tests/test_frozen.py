@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from candidates import CLAUSE, LEASE, NEAR
+from desk import desk_at
+from fake_studio import FakeStudio
 from hypothesis import given
 from odd import QUESTION, Odd
 from support import current, row, write_rows
@@ -14,7 +16,10 @@ from test_resolve import CONFIGS, candidate_lists, resolve
 from flows.engine import Inline
 from flows.release import release
 from pipeline.dedupe.rows import Candidate
+from pipeline.duplicates import why_both
 from pipeline.errors import ConfigError
+from pipeline.report import Audit
+from pipeline.report_data import gather_report
 from schemas.dataset import OnConflict
 from schemas.fate import Fate, ReasonCode
 from schemas.record import Decision, stable_hash
@@ -70,8 +75,23 @@ def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tm
     for key in range(1, 7):
         found = school.exam(key)
         assert (found.fate, found.routed, found.reasons[0].code) == (Fate.ACCEPTED, None, ReasonCode.FROZEN)
+    both = why_both(school.exam(1), school.exam(3), 0.9, 0.7, school.context.dataset.task)
+    assert both == "both are published as they are"
     splits = school.published()
     assert {splits[school.exam(key).record_id] for key in range(1, 7)} == {"test"}
+
+
+def test_the_audit_says_nothing_of_frozen_rows_which_nobody_is_asked_about(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, many(5, 8), "review: {budget: 0, audit: 1.0}\n") as desk:
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("sources:\n", f"sources:\n{EXAM}"))
+        write_rows(tmp_path, many(10, 20), "exam.jsonl")
+        assert desk.curate().review.audits == 3
+        desk.label(5, "billing")
+        desk.collect()
+        snapshot = desk.context.store.snapshot().at_last_commit()
+        audit = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review.audit
+    assert audit == Audit(audited=1, errors=1, population=3)
 
 
 @pytest.mark.parametrize("rule", list(OnConflict))
@@ -119,8 +139,8 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
     )
     note = school.curate().note
     assert (
-        "2 of 3 rows of frozen sources are left out (bridges_splits): they resemble rows that were published in "
-        "another split, or are frozen there: test and train (2)"
+        "2 of 3 rows of frozen sources are left out: "
+        "2 bridges_splits (like rows were published, or are frozen, in test and train)"
     ) in note
     assert [school.exam(key).reasons[0].code for key in (1, 2, 3)] == [
         *[ReasonCode.BRIDGES_SPLITS] * 2,
@@ -140,6 +160,17 @@ def test_of_like_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Pa
         Fate.ACCEPTED,
         Fate.REJECTED,
     }
+
+
+def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> None:
+    held = "call me at jo.public@mail.example.org please"
+    exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
+    school = School(tmp_path, [*exam, row(5, CLAUSE, "billing")], many(5, 9))
+    said = "4 of 5 rows of frozen sources are left out: 2 invalid; 1 personal_data; 1 unlabeled"
+    assert said in school.curate().note.splitlines()
+    write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
+    school.edit("split: test", "mode: snapshot, split: test")
+    assert "frozen" not in school.curate().note
 
 
 def test_what_resembles_a_set_to_keep_away_from_may_still_be_in_a_frozen_test_set(tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path:
     assert at(terminal, "data.jsonl:1") == (C, "")
 
 
+def test_a_row_in_a_file_that_is_gone_is_found_where_it_stood_last(tmp_path: Path) -> None:
+    terminal = rewritten(snapshot_of(tmp_path, A, B), B, A)
+    (tmp_path / "data.jsonl").unlink()
+    assert [at(terminal, f"data.jsonl:{line}")[0] for line in (1, 2)] == [B, A]
+
+
 def test_a_withdrawn_row_is_found_by_its_old_line_and_it_is_said(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), A)
     assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is withdrawn now")

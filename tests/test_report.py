@@ -407,7 +407,7 @@ def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
     assert "160 records shown to people, 119 answered." in text
     assert "2 of 60 randomly chosen accepted records were wrong: 3.3% 0.9% to 11.4%" in text
-    assert "that is 22 to 274 of 2,412 accepted records" in text
+    assert "that is 22 to 274 of the 2,412 accepted records that they are drawn from" in text
     with pytest.raises(ValidationError, match="audited"):
         Audit(audited=0, errors=0, population=0)
 

@@ -11,6 +11,7 @@ from loopback import serving
 from support import current, offline, row, write_dataset
 from terminal import Terminal
 
+from flows.check import check_dataset
 from flows.context import Context
 from flows.curate import curate
 from flows.engine import Inline
@@ -83,7 +84,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     status = terminal.json("status")
     assert (status["review"], status["accepted"], status["waiting"], status["unsent"]) == (3, 1, 3, 3)
     what_to_set = "" if url else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml"
+    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml, which sends 3 questions"
     sends_what_waits_once(desk)
 
 
@@ -241,9 +242,13 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     desk.say(2, Verdict.UNUSABLE)
     desk.collect()
     assert desk.curate().note.count("do not count any more") == 0
+    assert "answers of people" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    assert "Question asks for something else than before, so 2 answers of people do not count" in desk.curate().note
+    said = "Question asks for something else than before, so 2 answers of people do not count"
+    [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of people"]
+    assert finding.detail.startswith(said), "before anybody is asked anew"
+    assert said in desk.curate().note
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
 
 

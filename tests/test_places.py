@@ -1,0 +1,99 @@
+"""Messages, tables and pages name the line where a row stands now, however often its file was written anew."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ingest_home import Home
+from support import row, write_dataset, write_rows
+from terminal import Terminal
+
+from pipeline.errors import StoreError
+from pipeline.places import current_places
+from schemas.dataset import Mode, Source
+
+GOOD = [row(key, f"Question {key}?", "delivery") for key in range(1, 5)]
+BAD = row(9, "Where is my parcel?", "nonsense")
+Placed = dict[str, tuple[str, int]]
+"""File and line by the row's own line."""
+
+
+def placed(home: Home) -> Placed:
+    ids = {record_id: raw for raw, record_id in home.ids().items()}
+    rows = current_places(home.store.snapshot()).collect().iter_rows()
+    return {ids[record_id]: (file, line) for record_id, file, line in rows}
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([f'{{"n": {n}}}' for n in range(8)]), min_size=1, unique=True), min_size=1, max_size=5
+    ),
+    st.data(),
+)
+@settings(max_examples=60)
+def test_whatever_was_written_anew_every_row_stands_where_it_was_read_last(
+    tmp_path_factory: pytest.TempPathFactory, days: list[list[str]], data: st.DataObject
+) -> None:
+    home = Home(tmp_path_factory.mktemp("places"))
+    source = Source(name="table", path="*.jsonl", mode=Mode.SNAPSHOT)
+    for day in days:
+        cut = data.draw(st.integers(0, len(day)))
+        expected: Placed = {}
+        for file, lines in (("a.jsonl", day[:cut]), ("b.jsonl", day[cut:])):
+            home.write(file, lines)
+            expected |= {line: (file, number) for number, line in enumerate(lines, 1)}
+        home.ingest(source)
+        assert placed(home) == expected
+
+
+def test_a_row_of_a_file_that_is_gone_keeps_its_place(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log = Source(name="log", path="*.jsonl")
+    home.write("a.jsonl", ['{"n": 1}', '{"n": 2}'])
+    home.ingest(log)
+    home.write("a.jsonl", ['{"n": 2}', '{"n": 1}'])
+    home.ingest(log)
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.jsonl.old")
+    home.write("b.jsonl", ['{"n": 3}'])
+    home.ingest(log)
+    assert placed(home) == {'{"n": 1}': ("a.jsonl", 2), '{"n": 2}': ("a.jsonl", 1), '{"n": 3}': ("b.jsonl", 1)}
+
+
+def test_what_does_not_move_is_not_written_down(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log = Source(name="log", path="*.jsonl")
+    for day in range(3):
+        home.write(f"{day}.jsonl", [f'{{"n": {day}}}'])
+        home.ingest(log)
+    assert not home.store.moved.exists()
+
+
+def test_a_damaged_file_of_places_is_named_and_written_anew_by_the_next_curate(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT)
+    for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
+        home.write("a.jsonl", lines)
+        home.ingest(table)
+    home.store.moved.write_bytes(home.store.moved.read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` writes it anew"):
+        placed(home)
+    home.ingest(table)
+    assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
+
+
+def test_messages_tables_and_the_report_send_people_to_the_present_line(tmp_path: Path) -> None:
+    """A snapshot without a key, whose export has no order: what is said today must be true today."""
+    write_dataset(tmp_path, [BAD, *GOOD])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "mode: snapshot,"))
+    terminal = Terminal(tmp_path)
+    assert "as in data.jsonl:1\n" in terminal.goldleaf("curate").stdout
+    write_rows(tmp_path, [*GOOD, BAD])
+    assert "as in data.jsonl:5\n" in terminal.goldleaf("curate").stdout
+    status = terminal.goldleaf("status").stdout
+    assert "goldleaf explain data.jsonl:5 tells more" in status
+    assert "got 'nonsense'" in terminal.goldleaf("explain", "data.jsonl:5").stdout
+    asked = "select line from current join latest using (record_id) where fate = 'rejected'"
+    assert terminal.json("sql", asked) == [{"line": 5}]
+    assert "data.jsonl:5" in Path(terminal.json("report")["path"]).read_text()
