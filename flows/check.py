@@ -69,22 +69,29 @@ def check_dataset(context: Context) -> list[Finding]:
         findings.append(Finding(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(Finding(what="token counts", ok=False, detail=str(error)))
-    findings += _check_answers(context)
+    findings += _check_what_is_there(context)
     findings += [_check_home(context.store.root), _check_label_studio(context)]
     return findings
 
 
-def _check_answers(context: Context) -> Iterator[Finding]:
-    """Say what an edit of the task would make of the answers there are, before anybody is asked everything anew."""
+def _check_what_is_there(context: Context) -> Iterator[Finding]:
+    """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
     if not context.store.exists:
         return
     try:
-        note = stale_answers(context.store.snapshot().at_last_commit(), context.dataset.task)
+        snapshot = context.store.snapshot().at_last_commit()
+        answers = stale_answers(snapshot, context.dataset.task)
+        known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
     except GoldleafError as error:
-        yield Finding(what="answers of people", ok=False, detail=str(error))
+        yield Finding(what="what was curated", ok=False, detail=str(error))
         return
-    if note:
-        yield Finding(what="answers of people", ok=True, detail=f"{note}; undo it to keep them, or label anew")
+    if answers:
+        yield Finding(what="answers of people", ok=True, detail=f"{answers}; undo it to keep them, or label anew")
+    named = {source.name for source in context.dataset.config.sources}
+    for name, records in known:
+        if name not in named:
+            detail = f"not in the file any more: curate would withdraw its {counted(records, 'record')}"
+            yield Finding(what=f"source {name}", ok=True, detail=f"{detail}; name it again to keep them")
 
 
 def _check_form(task: type[Task]) -> Finding:

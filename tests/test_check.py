@@ -136,6 +136,23 @@ def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> Non
 
 
 # --- the home -------------------------------------------------------------------------------------
+def test_a_source_that_is_named_otherwise_is_told_before_its_records_are_withdrawn(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY, row(2, "Why?", "billing")])
+    Terminal(tmp_path).goldleaf("curate")
+    assert len([what for what in findings(tmp_path) if what.startswith("source ")]) == 1
+    edit(tmp_path, "name: examples", "name: example")
+    said = "not in the file any more: curate would withdraw its 2 records; name it again to keep them"
+    assert findings(tmp_path)["source examples"]["detail"] == said
+
+
+def test_a_table_that_is_damaged_is_a_finding(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    Terminal(tmp_path).goldleaf("curate")
+    for part in (tmp_path / "home" / "questions" / "tables" / "records").glob("part-*.parquet"):
+        part.write_bytes(b"")
+    assert "table 'records' of 'questions' is damaged" in findings(tmp_path, 1)["what was curated"]["detail"]
+
+
 def test_a_home_that_can_be_written_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY])
     before = sorted(tmp_path.rglob("*"))
