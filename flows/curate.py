@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engine import Advance, Engine
-from pipeline.adoption import adopt_splits
+from pipeline.adoption import Adopted, adopt_splits
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
@@ -142,7 +142,13 @@ def curate(
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
     assessed, funnel = decided.assessed, decided.funnel
-    notes = [*_left(read), decided.adopted, assessed.note, _mostly_alike(decided), *unkeyed(snapshot, config.sources)]
+    notes = [
+        *_left(read),
+        decided.adopted.note,
+        assessed.note,
+        _mostly_alike(decided),
+        *unkeyed(snapshot, config.sources),
+    ]
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -244,8 +250,7 @@ class Decided:
     """Near duplicates."""
     assessed: Assessed
     funnel: Funnel
-    adopted: str
-    """Which splits were taken over; empty where none were."""
+    adopted: Adopted
 
 
 @_without_garbage_collection()
@@ -263,7 +268,7 @@ def decide(
     with engine.progress.step("checking rows") as advance:
         prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
-    adopted = ""
+    adopted = Adopted()
     if read is not None and dataset.config.split.adopt:
         with engine.progress.step("taking splits over"):
             adopted = engine.run(adopt_splits, prepared, snapshot, dataset, run.id)
@@ -304,6 +309,7 @@ def decide(
             "budget_used": assessed.used,
             "beyond_budget": assessed.beyond_budget,
             "note": assessed.note,
+            "adopted": adopted.versions,
         },
     )
     near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()

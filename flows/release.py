@@ -64,10 +64,11 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         with engine.progress.step("drawing up the release"):
             draft = engine.run(draft_release, snapshot, context.dataset)
         published = list_versions(store.releases)
-        found = _found(published, draft, version, committed=store.snapshot().published_versions())
+        earlier = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
+        found = _found(published, draft, version, earlier, committed=store.snapshot().published_versions())
         if found is None:
             adopt_versions(store, name)
-            chosen = version or next_version(published)
+            chosen = version or next_version(earlier)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):
                 report = report_html(context).encode()
@@ -92,7 +93,9 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     )
 
 
-def _found(published: list[Manifest], draft: Draft, version: str | None, committed: set[str]) -> Manifest | None:
+def _found(
+    published: list[Manifest], draft: Draft, version: str | None, earlier: list[str], committed: set[str]
+) -> Manifest | None:
     """The version that this release would only repeat, or whose commit a killed run still owes.
 
     Raises:
@@ -104,29 +107,28 @@ def _found(published: list[Manifest], draft: Draft, version: str | None, committ
         return same[-1] if same and same[-1] == published[-1] else None
     there = next((manifest for manifest in published if manifest.version == version), None)
     if there is None:
-        _require_news(published, version, same)
+        _require_news(published, version, earlier, same)
         return None
     if there.version not in committed and there in same:
         return there
     if there in same:
         raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows.")
-    hint = f"pass --version {next_version(published)}"
+    hint = f"pass --version {next_version(earlier)}"
     raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
 
 
-def _require_news(published: list[Manifest], version: str, same: list[Manifest]) -> None:
+def _require_news(published: list[Manifest], version: str, earlier: list[str], same: list[Manifest]) -> None:
     """Versions count up and differ, or `latest` would not be what was published last.
 
     Raises:
         ReleaseError: the version is not above the latest one, or that one holds the same rows.
     """
-    if not published:
-        return
-    latest = published[-1]
-    if latest in same:
+    if published and published[-1] in same:
+        latest = published[-1]
         raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} holds exactly these rows; use that version")
-    if parse_version(version) < parse_version(latest.version):
+    highest = max(earlier, key=parse_version, default="")
+    if highest and parse_version(version) <= parse_version(highest):
         raise ReleaseError(
-            f"version {version} is not above {latest.version}, the latest of '{latest.name}'; "
-            f"pass --version {next_version(published)}, or leave it out"
+            f"version {version} is not above {highest}, the latest one; "
+            f"pass --version {next_version(earlier)}, or leave it out"
         )

@@ -26,18 +26,28 @@ _Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class Adopted:
+    """What was taken over from published versions."""
+
+    note: str = ""
+    """For people; empty where nothing was left to take."""
+    versions: tuple[str, ...] = ()
+    """Those of this dataset: its next one comes after them."""
+
+
+@dataclass(frozen=True)
 class _Version:
     """The splits of a version's rows."""
 
-    reference: str
+    dataset: str
+    number: str
     by_id: Mapping[str, _Place]
     """Of those that are current records."""
     by_key: Mapping[str, _Place]
     """Of the others, by what they ask."""
-    rows: int
 
 
-def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str) -> str:
+def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str) -> Adopted:
     """Give the records that have no split the one that they have in a version that ``split.adopt`` names.
 
     A row is recognised by its record id, and where no record has this id, by its inputs. What is written is a fact
@@ -49,9 +59,6 @@ def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: Load
         dataset: names the folders.
         run: goes with the splits.
 
-    Returns:
-        What was taken over, for people; empty where nothing was left to take.
-
     Raises:
         ReleaseError: a folder is no published version.
         Damaged: it is not as it was published.
@@ -59,8 +66,10 @@ def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: Load
     keys = _keys(prepared)
     placed = set(snapshot.splits().select("record_id").collect()["record_id"])
     notes: list[str] = []
+    versions: list[str] = []
     for folder in dataset.config.split.adopt:
         version = _read(dataset.folder / folder, keys, dataset.task)
+        versions += [version.number] * (version.dataset == dataset.config.name)
         found = {
             record_id: version.by_id.get(record_id) or version.by_key.get(key)
             for record_id, key in keys.items()
@@ -71,7 +80,7 @@ def adopt_splits(prepared: Sequence[Prepared], snapshot: Snapshot, dataset: Load
         placed.update(record_id for record_id, *_ in rows)
         if rows:
             notes.append(_note(version, [record_id for record_id, *_ in rows]))
-    return "\n".join(notes)
+    return Adopted("\n".join(notes), tuple(versions))
 
 
 def _keys(prepared: Sequence[Prepared]) -> dict[str, str]:
@@ -90,7 +99,7 @@ def _read(folder: Path, known: Mapping[str, str], task: type[Task]) -> _Version:
             by_id[record_id] = place
         elif key := inputs_key(task, _inputs(task, fields)):
             by_key[key] = place
-    return _Version(manifest.reference.split()[0], by_id, by_key, sum(file.rows for file in manifest.splits.values()))
+    return _Version(manifest.name, manifest.version, by_id, by_key)
 
 
 def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
@@ -123,4 +132,4 @@ def _unpacked(value: Any) -> Any:
 def _note(version: _Version, taken: Sequence[str]) -> str:
     by_id = sum(record_id in version.by_id for record_id in taken)
     by_content = f", {len(taken) - by_id:,} of them recognised by their content" if by_id < len(taken) else ""
-    return f"{len(taken):,} records have the split now that they have in {version.reference}{by_content}"
+    return f"{len(taken):,} records have the split now that they have in {version.dataset}@{version.number}{by_content}"

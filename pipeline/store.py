@@ -396,6 +396,11 @@ class Snapshot:
         releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)
         return {json.loads(summary)["version"] for summary in releases["summary"]}
 
+    def adopted_versions(self) -> set[str]:
+        """Versions of this dataset, published from another home, whose splits were taken over."""
+        curates = self.runs.filter(pl.col("verb") == Verb.CURATE.value)
+        return {version for summary in curates["summary"] for version in json.loads(summary).get("adopted", ())}
+
     def settled_funnel(self) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.
 

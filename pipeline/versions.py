@@ -63,11 +63,11 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def next_version(published: Sequence[Manifest]) -> str:
+def next_version(versions: Sequence[str]) -> str:
     """The next minor version after the highest one, or 1.0.0."""
-    if not published:
+    if not versions:
         return FIRST_VERSION
-    major, minor, _ = max(parse_version(manifest.version) for manifest in published)
+    major, minor, _ = max(map(parse_version, versions))
     return f"{major}.{minor + 1}.0"
 
 

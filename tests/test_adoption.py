@@ -66,6 +66,29 @@ def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tm
     assert len(splits(new)) == 120
 
 
+def test_versions_of_a_home_that_is_built_anew_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
+    """Or two datasets of other rows would have one name."""
+    version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
+    new = built_anew(tmp_path / "new", rows_of(0, 40), version)
+    new.curate()
+    new.edit(f"split: {{adopt: {version}}}\n", "")
+    new.curate()
+    with pytest.raises(
+        ReleaseError, match=r"version 1\.1\.0 is not above 1\.1\.0, the latest one; pass --version 1\.2\.0"
+    ):
+        release(new.context, Inline(), version="1.1.0")
+    assert release(new.context, Inline()).version == "1.2.0"
+    assert release(new.context, Inline()).version == "1.2.0"
+
+
+def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
+    new = built_anew(tmp_path / "new", rows_of(0, 40), version)
+    new.edit("name: questions", "name: others")
+    assert "30 records have the split now that they have in questions@1.1.0" in new.curate().note
+    assert release(new.context, Inline()).version == "1.0.0"
+
+
 def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]

@@ -374,7 +374,7 @@ def test_versions_are_listed_by_number_and_nothing_else_is(tmp_path: Path) -> No
     (tmp_path / "2.0.0").write_text("no folder")
     listed = list_versions(tmp_path)
     assert [manifest.version for manifest in listed] == ["0.1.0", "1.9.0", "1.10.0"]
-    assert next_version(listed) == "1.11.0"
+    assert next_version([manifest.version for manifest in listed]) == "1.11.0"
 
 
 def test_a_reference_finds_its_folder(tmp_path: Path) -> None:

@@ -398,9 +398,7 @@ def test_a_version_that_is_not_above_the_latest_is_refused_with_the_one_to_pass(
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 10), version="1.0.9")
     shop.day(rows_of(0, 11))
-    said = (
-        rf"^version {version} is not above 1\.1\.0, the latest of 'questions'; pass --version 1\.2\.0, or leave it out$"
-    )
+    said = rf"^version {version} is not above 1\.1\.0, the latest one; pass --version 1\.2\.0, or leave it out$"
     with pytest.raises(ReleaseError, match=said):
         shop.day(rows_of(0, 12), version=version)
     assert not (shop.context.store.releases / version).exists()
