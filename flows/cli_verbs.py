@@ -123,6 +123,7 @@ def show_collected(result: "Collected") -> None:
         f"{counted(result.decided, 'record')} decided by people",
     ]
     said += [f"{result.unsure:,} unsure"] if result.unsure else []
+    said += [f"{result.disputed:,} disputed"] if result.disputed else []
     said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)

@@ -32,6 +32,8 @@ class Collected(BaseModel):
     """Records that people labeled, confirmed or marked as unusable."""
     unsure: int
     """Records that somebody was unsure about; a second person must say."""
+    disputed: int
+    """Records about which people contradict each other; they must agree, or a third person decide."""
     taken_back: int
     """Records whose answer was deleted, so that the automatic decision counts again."""
     waiting: int
@@ -82,6 +84,7 @@ def collect(context: Context, engine: Engine) -> Collected:
             annotations=pulled.changed,
             decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
             unsure=said[Standing.UNSURE],
+            disputed=said[Standing.DISPUTED],
             taken_back=said[Standing.NOTHING],
             waiting=count_waiting(after, context.dataset.task).questions,
             invalid=len(invalid_annotations(after, context.dataset.task)),

@@ -286,7 +286,7 @@ def _why_left_out(case: Case) -> str:
     if case.rejects:
         return case.rejects[0].code.value
     if case.human is not Standing.NOTHING:
-        return ReasonCode.UNSURE.value if case.human is Standing.UNSURE else ReasonCode.REVIEWER.value
+        return case.human_reasons[0].code.value
     return case.holds[0].code.value if case.holds else ReasonCode.UNLABELED.value
 
 

@@ -97,6 +97,8 @@ def standing(decision: Decision | None) -> Standing:
         return Standing.UNUSABLE
     if ReasonCode.UNSURE in codes:
         return Standing.UNSURE
+    if ReasonCode.DISAGREEMENT in codes:
+        return Standing.DISPUTED
     return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
 
 
@@ -163,6 +165,9 @@ def _listen(case: Case, said: Said, task: type[Task]) -> bool:
     answer, reason = said.annotation, said.reason
     if reason is None:
         return False
+    if said.against is not None:
+        case.human, case.human_reasons = Standing.DISPUTED, [reason]
+        return True
     agreed = (None, said.asked.targets, answer.targets)
     if answer.verdict is Verdict.LABELED and answer.targets and not said.is_present and case.targets not in agreed:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)

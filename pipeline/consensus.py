@@ -1,4 +1,4 @@
-"""Turns what people said about one record into one answer: the latest valid annotation decides.
+"""Turns what people said about one record into one answer: everybody's latest, and what most of them say.
 
 An answer is about a text. It goes with the record as long as the text and the set of answers stay, whatever else of the
 row is changed; a label that the source has changed since is for the caller to compare with it.
@@ -6,7 +6,7 @@ row is changed; a label that the source has changed since is for the caller to c
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -39,10 +39,16 @@ class Said:
     """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
     is_present: bool
     """It was asked about the record's present revision; else about an earlier one with the same text."""
+    against: Annotation | None = None
+    """What somebody else says to the same question, where people contradict each other and no answer has a majority."""
 
     @property
     def reason(self) -> Reason | None:
         """Why the record is what it is by this answer; None of an answer that decides nothing."""
+        if self.against is not None:
+            both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
+            detail = " and ".join(f"user {one.annotator} says {_in_short(one)}" for one in both)
+            return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
             case Verdict.LABELED:
                 detail = what_changed(self.asked.targets, self.annotation.targets)
@@ -98,13 +104,40 @@ def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict
 
 
 def deciding(said: Iterable[Said]) -> Said | None:
-    """What decides; None where no valid answer stands. Who answered about the present revision saw most."""
+    """What decides; None where no valid answer stands.
+
+    Who answered about the present revision saw most. Of these the latest answer of each person counts. Whoever is
+    unsure leaves it to those who answer later; where these contradict each other, more than half of them decide.
+    """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
-    return max(valid, key=_age, default=None)
+    present = [item for item in valid if item.is_present] or valid
+    by_person = {item.annotation.annotator: item for item in sorted(present, key=_age)}
+    answers = sorted(by_person.values(), key=_age)
+    if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
+        return answers[-1] if answers else None
+    votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
+    same: defaultdict[str, list[Said]] = defaultdict(list)
+    for item in votes:
+        same[_vote(item.annotation)].append(item)
+    most = max(same.values(), key=len)
+    if 2 * len(most) > len(votes):
+        return most[-1]
+    against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
+    return replace(votes[-1], against=against.annotation)
 
 
-def _age(said: Said) -> tuple[bool, object, int]:
-    return said.is_present, said.annotation.updated_at, said.annotation.annotation_id
+def _age(said: Said) -> tuple[object, int]:
+    return said.annotation.updated_at, said.annotation.annotation_id
+
+
+def _vote(annotation: Annotation) -> str:
+    return orjson.dumps([annotation.verdict, annotation.targets], option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _in_short(annotation: Annotation) -> str:
+    if annotation.targets is None:
+        return annotation.verdict.value
+    return ", ".join(f"{name} '{value}'" for name, value in annotation.targets.items())
 
 
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
@@ -191,6 +224,8 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
         "reasons": [answer.reason],
     }
     match annotation.verdict:
+        case _ if answer.against:
+            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
         case Verdict.UNUSABLE:
             changes |= {"fate": Fate.REJECTED}
         case Verdict.UNSURE:

@@ -44,6 +44,8 @@ class Standing(IntEnum):
     LABELED = 1
     UNUSABLE = 2
     UNSURE = 3
+    DISPUTED = 4
+    """People contradict each other about this very record."""
 
 
 @dataclass(slots=True)
@@ -221,7 +223,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
         return _Outcome(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
     if case.human is Standing.LABELED:
         return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
-    if case.human is Standing.UNSURE:
+    if case.human in (Standing.UNSURE, Standing.DISPUTED):
         return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
     return _by_doubt(case, askers)
 

@@ -12,6 +12,7 @@ from flows.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
 from flows.status import read_status
+from pipeline.labeling import verdict_result
 from pipeline.report import Review
 from pipeline.report_data import gather_report
 from schemas.annotation import Verdict
@@ -36,6 +37,49 @@ def review_of(desk: Desk) -> Review:
 
 def parcel(label: str | None, **more: object) -> Row:
     return row(1, PARCEL, label) | more
+
+
+# --- several people about one row -------------------------------------------------------------------
+ADA, BEN, CLEO = "ada@example.com", "ben@example.com", "cleo@example.com"
+
+
+def test_two_people_who_contradict_each_other_hold_the_row_and_its_copies_until_they_agree(desk: Desk) -> None:
+    desk.rows(parcel("billing"), row(2, LAMP, "billing"), row(3, PARCEL, "billing"))
+    desk.curate()
+    desk.label(1, "delivery", ADA)
+    annotation = desk.label(1, "billing", BEN)
+    collected = desk.collect()
+    assert (collected.decided, collected.disputed, collected.taken_back) == (0, 1, 0)
+    [listed] = collected.attention
+    assert listed.what.startswith("people contradict each other about the same input: user ")
+    assert {desk.decision(key).fate for key in (1, 3)} == {Fate.REVIEW, Fate.DUPLICATE}
+    assert review_of(desk).disputed == 1
+    desk.curate()
+    assert desk.decision(1).reasons[0].code is ReasonCode.DISAGREEMENT
+    desk.edit(annotation, "delivery")
+    assert desk.collect().decided == 1
+    assert desk.decision(1).targets == {"topic": "delivery"}
+    assert desk.decision(3).fate is Fate.REJECTED, "its answer is overruled"
+
+
+def test_a_third_person_settles_what_two_contradict_each_other_about(desk: Desk) -> None:
+    desk.label(1, "delivery", ADA)
+    desk.submit(desk.task(1), verdict_result(desk.context.dataset.task, Verdict.UNUSABLE), BEN)
+    desk.collect()
+    assert "says topic 'delivery'" in desk.decision(1).reasons[0].detail
+    assert "says unusable" in desk.decision(1).reasons[0].detail
+    desk.label(1, "delivery", CLEO)
+    desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "delivery"})
+
+
+def test_of_one_person_the_latest_answer_counts_and_who_is_unsure_contradicts_nobody(desk: Desk) -> None:
+    desk.label(1, "delivery", ADA)
+    desk.label(1, "returns", ADA)
+    desk.submit(desk.task(2), verdict_result(desk.context.dataset.task, Verdict.UNSURE), ADA)
+    desk.label(2, "returns", BEN)
+    assert desk.collect().decided == 2
+    assert [desk.decision(key).targets for key in (1, 2)] == [{"topic": "returns"}] * 2
 
 
 # --- what a conflict came to ------------------------------------------------------------------------

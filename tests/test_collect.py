@@ -1,5 +1,6 @@
 """Collect against a real Label Studio: what people say decides, what they take back no longer does."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -165,7 +166,7 @@ def answered(sent: Moment, annotations: dict[Q, int]) -> Moment:
 
 
 def test_collect_counts_what_came_in(answered: Moment) -> None:
-    assert answered.counts == {"annotations": 21, "decided": 13, "waiting": 4, "invalid": 1}
+    assert answered.counts == {"annotations": 21, "decided": 11, "waiting": 4, "invalid": 1}
     assert answered.open == {answered.desk.id(q) for q in (Q.SKIPPED, Q.INVALID, Q.NEVER_ANSWERED, Q.NEIGHBOUR)}
 
 
@@ -190,8 +191,13 @@ def test_the_audit_counts_corrected_and_unusable_rows_as_errors_and_no_unsure_on
     assert audit == Audit(audited=3, errors=2, population=accepted_by_machine + 3)
 
 
-def test_of_two_annotators_the_latest_one_decides(answered: Moment) -> None:
-    assert human(answered[Q.FIRST_EDITS])[1] == "billing"
+@pytest.mark.parametrize("key", [Q.FIRST_EDITS, Q.SECOND_DELETES])
+def test_of_two_annotators_who_contradict_each_other_neither_decides(answered: Moment, key: Q) -> None:
+    decision = answered[key]
+    assert (decision.fate, decision.routed, answered.is_open(key)) == (Fate.REVIEW, Routed.ADJUDICATE, False)
+    [reason] = decision.reasons
+    assert reason.code is ReasonCode.DISAGREEMENT
+    assert re.fullmatch(r"user \d+ says topic 'delivery' and user \d+ says topic 'billing'", reason.detail)
 
 
 def test_a_skip_is_no_answer_though_the_form_was_filled(sent: Moment, answered: Moment) -> None:
@@ -266,7 +272,7 @@ def rethought(answered: Moment, annotations: dict[Q, int]) -> Moment:
     desk = answered.desk
     desk.edit(annotations[Q.LABELED], "billing")
     desk.edit(annotations[Q.INVALID], "delivery")
-    desk.edit(annotations[Q.FIRST_EDITS], "returns")
+    desk.edit(annotations[Q.FIRST_EDITS], "billing")
     desk.label(Q.UNSURE, "delivery", SECOND)
     for key in (*TAKEN_BACK, Q.SECOND_DELETES):
         desk.delete(f"tasks/{desk.task(key)}" if key is Q.TASK_DELETED else f"annotations/{annotations[key]}")
@@ -282,11 +288,11 @@ def test_a_corrected_annotation_is_valid_and_decides(rethought: Moment) -> None:
     assert human(rethought[Q.INVALID])[1] == "delivery"
 
 
-def test_an_edit_is_later_than_what_another_said_before(rethought: Moment) -> None:
-    assert human(rethought[Q.FIRST_EDITS])[1] == "returns"
+def test_annotators_who_agree_after_all_decide(rethought: Moment) -> None:
+    assert human(rethought[Q.FIRST_EDITS])[1] == "billing"
 
 
-def test_what_stands_decides_when_the_latest_annotation_is_deleted(rethought: Moment) -> None:
+def test_what_stands_decides_when_the_other_annotation_is_deleted(rethought: Moment) -> None:
     assert human(rethought[Q.SECOND_DELETES])[1] == "delivery"
 
 

@@ -25,6 +25,8 @@ class Candidate:
     """When the row came: earlier rows have smaller numbers."""
     held: bool = False
     """A person must look at it before it can be published."""
+    disputed: bool = False
+    """Somebody was unsure about it, or people contradict each other: its copies are its duplicates and wait, too."""
     partitions: tuple[str, ...] = ()
     """Rows that have one of these in common stay in one split."""
     split: str | None = None
@@ -49,15 +51,18 @@ class Candidate:
         return not self.published and self.answer is not None and self.split not in (None, _TRAIN)
 
     @property
-    def merits(self) -> tuple[bool, bool, bool, bool, bool, bool]:
+    def merits(self) -> tuple[bool, bool, bool, bool, bool, bool, bool]:
         """Smaller is kept: what is published as it is, then of an evaluation set, then verified by a person, then
-        labeled, then ready to be published. Past rows come last.
+        labeled, then what people could not settle, then ready to be published. Past rows come last.
         """
         labeled = self.answer is not None
-        return self.past, not self.frozen, not self.evaluates, not (self.human and labeled), not labeled, self.held
+        return (
+            *(self.past, not self.frozen, not self.evaluates, not (self.human and labeled), not labeled),
+            *(not self.disputed, self.held),
+        )
 
     @property
-    def preference(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, str]:
+    def preference(self) -> tuple[bool, bool, bool, bool, bool, bool, bool, int, int, str]:
         """Of equal merits, the longest input and written answer is kept (folded, so that mere white space does not
         count), then the first.
         """
