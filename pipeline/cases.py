@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 import polars as pl
@@ -42,6 +43,8 @@ class Past:
     """How people were first asked about the present revision, if they were."""
     answered_route: Routed | None = None
     """The same of the earlier revision that they answered about."""
+    since: datetime | None = None
+    """When the present revision came in, where they answered about an earlier one."""
 
 
 def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
@@ -57,6 +60,7 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
             if (answer := deciding(items))}  # fmt: skip
     routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
+    since = _changed_since(snapshot, said)
     before = [decision.record_id for decision in automatic.values() if had_people(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     return {
@@ -65,6 +69,7 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
+            since=since.get(record_id),
         )
         for record_id in automatic.keys() | said.keys()
     }
@@ -86,6 +91,15 @@ def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str
     return _routes(
         snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
     )
+
+
+def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:
+    """When the present revisions came in of the records that people answered about before."""
+    earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
+    if not earlier:
+        return {}
+    rows = snapshot.current_records().filter(pl.col("record_id").is_in(earlier)).select("record_id", "ingested_at")
+    return dict(rows.collect().iter_rows())
 
 
 def standing(decision: Decision | None) -> Standing:
@@ -151,16 +165,16 @@ def _look_back(case: Case, past: Past, task: type[Task]) -> None:
     """Take over what runs decided and people said about a row."""
     case.past_route = past.route
     own = case.targets
-    if past.said is not None and _listen(case, past.said, task):
+    if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
 
 
-def _listen(case: Case, said: Said, task: type[Task]) -> bool:
+def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
     """Take a person's answer over; where the source has changed the label since, to another one, people are asked anew.
 
-    Returns whether the answer stands.
+    Returns whether the answer stands. One that was given or edited after the change does.
     """
     answer, reason = said.annotation, said.reason
     if reason is None:
@@ -169,10 +183,12 @@ def _listen(case: Case, said: Said, task: type[Task]) -> bool:
         case.human, case.human_reasons = Standing.DISPUTED, [reason]
         return True
     agreed = (None, said.asked.targets, answer.targets)
-    if answer.verdict is Verdict.LABELED and answer.targets and not said.is_present and case.targets not in agreed:
+    is_older = since is not None and answer.updated_at < since
+    if answer.verdict is Verdict.LABELED and answer.targets and is_older and case.targets not in agreed:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
         detail = f"a person answered '{of_people}', and since then the source says '{of_source}'"
         case.holds.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
+        case.contradicted = True
         return False
     case.human = _STANDINGS[answer.verdict]
     case.human_reasons = [reason]

@@ -71,7 +71,7 @@ def _candidates(
             human=case.human is Standing.LABELED,
             replaced=answers.key(case.replaced),
             order=case.order,
-            disputed=case.human in (Standing.UNSURE, Standing.DISPUTED),
+            disputed=case.contradicted or case.human in (Standing.UNSURE, Standing.DISPUTED),
             held=bool(case.holds) and case.human is Standing.NOTHING,
             partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),

@@ -7,6 +7,7 @@ row is changed; a label that the source has changed since is for the caller to c
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -106,12 +107,14 @@ def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict
 def deciding(said: Iterable[Said]) -> Said | None:
     """What decides; None where no valid answer stands.
 
-    Who answered about the present revision saw most. Of these the latest answer of each person counts. Whoever is
-    unsure leaves it to those who answer later; where these contradict each other, more than half of them decide.
+    Who answered about the present revision saw what was said about an earlier one, unless that was edited later. The
+    latest answer of each person counts. Whoever is unsure leaves it to those who answer later; where these contradict
+    each other, more than half of them decide.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
-    present = [item for item in valid if item.is_present] or valid
-    by_person = {item.annotation.annotator: item for item in sorted(present, key=_age)}
+    seen = max((_age(item) for item in valid if item.is_present), default=None)
+    counting = [item for item in valid if item.is_present or seen is None or _age(item) > seen]
+    by_person = {item.annotation.annotator: item for item in sorted(counting, key=_age)}
     answers = sorted(by_person.values(), key=_age)
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
@@ -126,7 +129,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     return replace(votes[-1], against=against.annotation)
 
 
-def _age(said: Said) -> tuple[object, int]:
+def _age(said: Said) -> tuple[datetime, int]:
     return said.annotation.updated_at, said.annotation.annotation_id
 
 

@@ -108,7 +108,8 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
 
 def question(decision: Decision, task: type[Task]) -> Question:
     """What a person is shown for a decision."""
-    why = _AUDIT_WHY if decision.routed is Routed.AUDIT else "; ".join(str(reason) for reason in decision.reasons)
+    is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
+    why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why += _SENSITIVE_WHY
     return Question(

@@ -66,6 +66,8 @@ class Case:
     holds: list[Reason] = field(default_factory=list)
     replaced: dict[str, JsonValue] | None = None
     """The row's own targets, where a person gave others."""
+    contradicted: bool = False
+    """A person gave another answer than the source has now, and before it had that."""
     doubts: list[Reason] = field(default_factory=list)
     """Failed grounding and doubted labels: a person should look, but need not."""
     judged: bool = False
@@ -364,21 +366,22 @@ def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
 def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Review) -> None:
     """Draw the audit slice.
 
-    What was drawn stays drawn, and the question covers whatever speaks against the record since. An answered one keeps
-    its place in the draw, or every answer would call for another question.
+    What was drawn before stays so while its hash is small enough, as more rows bring in smaller ones; the question
+    covers whatever speaks against the record since, and then it stays asked. An answered one keeps its place in the
+    draw, or every answer would call for another question.
     """
-    answered, was_drawn, others = [], set(), []
+    answered, held, accepted = [], set(), []
     for case in cases:
         outcome = outcomes[case.record_id]
         if case.human is not Standing.NOTHING:
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
-        elif not (outcome.routed or case.stands) and case.past_route is Routed.AUDIT:
-            if outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
-                was_drawn.add(case.record_id)
-        elif not (outcome.routed or case.stands) and outcome.fate is Fate.ACCEPTED:
-            others.append(case.record_id)
-    for record_id in (was_drawn | drawn([*answered, *was_drawn, *others], review)).difference(answered):
+        elif not (outcome.routed or case.stands) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
+            if case.past_route is Routed.AUDIT and outcome.reasons != [_PASSED]:
+                held.add(case.record_id)
+            elif outcome.fate is Fate.ACCEPTED:
+                accepted.append(case.record_id)
+    for record_id in (held | drawn([*answered, *held, *accepted], review)).difference(answered):
         outcomes[record_id].routed = Routed.AUDIT
 
 

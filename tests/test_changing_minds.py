@@ -173,11 +173,39 @@ def test_an_answer_about_an_earlier_label_can_be_edited_and_taken_back(desk: Des
     desk.curate()
     desk.edit(answer, "delivery")
     desk.collect()
-    assert desk.decision(1).fate is Fate.REVIEW
-    assert desk.decision(1).reasons[0].code is ReasonCode.CONFLICT
+    decision = desk.decision(1)
+    assert (decision.fate, decision.targets) == (Fate.ACCEPTED, {"topic": "delivery"}), "the edit came last"
     desk.delete(f"annotations/{answer}")
     desk.collect()
     assert (desk.decision(1).fate, desk.decision(1).label_source) == (Fate.ACCEPTED, LabelSource.SOURCE)
+
+
+def test_of_a_person_s_answers_to_two_questions_about_one_text_the_later_edit_counts(desk: Desk) -> None:
+    first = desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.label(1, "delivery")
+    desk.collect()
+    assert desk.decision(1).targets == {"topic": "delivery"}
+    desk.edit(first, "billing")
+    desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "billing"})
+
+
+@pytest.mark.parametrize("copy", [PARCEL, f"{PARCEL}, they say"], ids=["exact copy", "near copy"])
+def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: Desk, copy: str) -> None:
+    """The row was published with the answer; a copy with the source's label had then taken its place, without a word."""
+    desk.rows(parcel("billing"), row(2, copy, "returns"))
+    desk.curate()
+    desk.label(1, "delivery")
+    desk.collect()
+    assert desk.decision(1).targets == {"topic": "delivery"}
+    desk.rows(parcel("returns"), row(2, copy, "returns"))
+    desk.curate()
+    assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
+    assert desk.decision(1).reasons[0].detail.startswith("a person answered 'delivery', and since then the source says")
+    assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
 
 @pytest.mark.parametrize(("verdict", "fate"), [(Verdict.UNUSABLE, Fate.REJECTED), (Verdict.UNSURE, Fate.REVIEW)])

@@ -478,6 +478,19 @@ def test_a_preferred_new_row_does_not_swallow_published_rows_of_two_splits() -> 
     assert result["r2"].is_kept
 
 
+@pytest.mark.parametrize("copy", [row("r9", human=True, partitions=("B",)), row("r0", partitions=("B",))])
+def test_a_copy_that_cannot_lie_beside_a_published_row_is_left_out_without_it(copy: Candidate) -> None:
+    """The copy would stand for the published row: a person confirmed it, or it came first in a home built anew."""
+    published = [
+        row("r1", split="validation", partitions=("A",)),
+        row("r2", text=LEASE, split="train", partitions=("B",)),
+    ]
+    result = resolve([*published, copy], threshold=0.7)
+    assert result[copy.record_id].bridges == ("train", "validation")
+    assert result["r1"].is_kept and result["r1"].split == "validation"
+    assert result["r2"].is_kept and result["r2"].split == "train"
+
+
 def test_a_chain_of_new_rows_between_two_splits_breaks_at_its_last_row() -> None:
     rows = [
         row("r1", split="train", partitions=("A",)),
@@ -548,6 +561,7 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
             human=draw(st.sampled_from([False, False, True])),
             order=order,
             held=draw(st.booleans()),
+            disputed=draw(st.integers(0, 4)) == 0,
             partitions=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
             split=(split := draw(SPLITS)),
             published=split is not None and draw(st.booleans()),

@@ -5,9 +5,9 @@ The steps, for the rows that have anything to do with others:
 1. Rows of one key and one answer form a *cell*; its most preferred row stands for it. Cells of one question and
    different answers are in conflict.
 2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
-3. The cells that are kept are placed one by one into groups that move as one between splits. A cell
-   whose neighbours lie in two splits is a bridge: it is left out, and 2 and 3 start over without it,
-   because rows may have been duplicates of it.
+3. The cells that are kept are placed one by one into groups that move as one between splits. Where the
+   neighbours of one lie in two splits, the row that stands for it is a bridge: it is left out, and 2 and 3
+   start over without it, because rows may have been duplicates of it.
 """
 
 from collections import Counter
@@ -51,7 +51,8 @@ def resolve(
     for kept, groups in settled:
         resolved |= dict(_resolutions(cells, kept, groups, on_conflict))
         resolved |= dict(_corrected(resolved, kept, neighbours))
-    resolved |= dict(_left_out(cells, bridges))
+    resolved |= {record_id: Resolution(bridges=splits) for record_id, splits in bridges.items()}
+    resolved |= dict(_overruled_by_bridges(cells, bridges))
     past = {cell.head.record_id for cell in cells if cell.head.past}
     return {record_id: row for record_id, row in resolved.items() if record_id not in past}
 
@@ -116,25 +117,34 @@ _Settled = tuple[dict[int, Kept], Groups]
 
 def _settle(
     cells: Sequence[Cell], neighbours: Neighbours, judge: Judge
-) -> tuple[list[_Settled], dict[int, tuple[str, str]]]:
-    """Decide which cells are kept, in which groups, and which are bridges.
+) -> tuple[list[_Settled], dict[str, tuple[str, str]]]:
+    """Decide which cells are kept, in which groups, and which rows are bridges.
 
-    A bridge concerns what it is connected with, directly or not; only that is decided anew without it.
+    A bridge concerns what it is connected with, directly or not; only that is decided anew without it. Its copies may
+    be none, such as one that was published: they lie in other partitions.
     """
+    cells = list(cells)
     settled: list[_Settled] = []
-    bridges: dict[int, tuple[str, str]] = {}
+    bridges: dict[str, tuple[str, str]] = {}
     numbers: Sequence[int] = range(len(cells))
-    heads = [cell.head for cell in cells]
     while True:
+        heads = [cell.head for cell in cells]
         kept = _absorb(cells, neighbours, judge, numbers)
         groups, found = place(kept, neighbours)
         if not found:
             return [*settled, (kept, groups)], bridges
-        bridges |= found
         around = connected(heads, neighbours, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
         settled.append((apart, place(apart, neighbours)[0]))
-        numbers = sorted(around - found.keys())
+        for number, splits in found.items():
+            bridge = kept[number].head
+            bridges[bridge.record_id] = splits
+            copies = [row for row in cells[number].members if row is not bridge]
+            if copies:
+                cells[number] = replace(cells[number], members=copies)
+            else:
+                around.remove(number)
+        numbers = sorted(around)
 
 
 def _absorb(cells: Sequence[Cell], neighbours: Neighbours, judge: Judge, numbers: Iterable[int]) -> dict[int, Kept]:
@@ -158,9 +168,9 @@ def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
     """Whether a cell may be a near duplicate of a similar row.
 
     One in conflict is nobody's duplicate: people need all answers; but each of them once. Nor is one that is
-    published as it is.
+    published as it is. What people could not settle is the duplicate of what a person has confirmed only.
     """
-    if cell.head.frozen:
+    if cell.head.frozen or (cell.head.disputed and not keeper.human):
         return False
     disputed = cell.rivals and cell.head.answer is not None and cell.follows != keeper.record_id
     return not disputed and judge.may_join(cell.head, keeper)
@@ -233,11 +243,11 @@ def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
     return {root: record_id for root, (_, _, record_id) in earliest.items()}
 
 
-def _left_out(cells: Sequence[Cell], bridges: Mapping[int, tuple[str, str]]) -> Iterator[tuple[str, Resolution]]:
-    """The rows of the bridges. What a person overruled stays so: the decision counts, published or not."""
-    for number, splits in bridges.items():
-        cell = cells[number]
-        for row in cell.members:
-            yield row.record_id, Resolution(bridges=splits)
-        for row in cell.overruled:
-            yield row.record_id, Resolution(overruled_by=cell.ruler.record_id)
+def _overruled_by_bridges(
+    cells: Sequence[Cell], bridges: Mapping[str, tuple[str, str]]
+) -> Iterator[tuple[str, Resolution]]:
+    """What a person overruled stays so where all rows with the person's answer are left out: the decision counts."""
+    for cell in cells:
+        if cell.overruled and all(row.record_id in bridges for row in cell.members):
+            for row in cell.overruled:
+                yield row.record_id, Resolution(overruled_by=cell.ruler.record_id)

@@ -26,7 +26,8 @@ class Candidate:
     held: bool = False
     """A person must look at it before it can be published."""
     disputed: bool = False
-    """Somebody was unsure about it, or people contradict each other: its copies are its duplicates and wait, too."""
+    """Somebody was unsure about it, people contradict each other, or the source contradicts a person: its copies are
+    its duplicates and wait, too."""
     partitions: tuple[str, ...] = ()
     """Rows that have one of these in common stay in one split."""
     split: str | None = None
