@@ -195,7 +195,7 @@ def test_of_a_person_s_answers_to_two_questions_about_one_text_the_later_edit_co
 
 @pytest.mark.parametrize("copy", [PARCEL, f"{PARCEL}, they say"], ids=["exact copy", "near copy"])
 def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: Desk, copy: str) -> None:
-    """The row was published with the answer; a copy with the source's label had then taken its place, without a word."""
+    """A copy with the source's label had taken the place of the row, which was published with the answer."""
     desk.rows(parcel("billing"), row(2, copy, "returns"))
     desk.curate()
     desk.label(1, "delivery")

@@ -92,28 +92,32 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
 
 
 def connected(
-    heads: Sequence[Candidate], neighbours: Neighbours, numbers: Iterable[int], start: Iterable[int]
+    rows: Sequence[Sequence[Candidate]], neighbours: Neighbours, numbers: Iterable[int], start: Iterable[int]
 ) -> set[int]:
-    """Those of some cells that have to do with others through whatever may tie groups: likes, keys, partitions."""
+    """Those of some cells that have to do with others through whatever may tie groups: likes, keys, partitions.
+
+    ``rows`` has those of each cell, any of which may come to stand for it.
+    """
     ties: defaultdict[str, list[int]] = defaultdict(list)
     allowed = set(numbers)
     for number in allowed:
-        for name in _ties(heads[number]):
+        for name in _ties(rows[number]):
             ties[name].append(number)
     found: set[int] = set()
     new = set(start)
     while new:
         found |= new
         likes = {like for number in new for like in neighbours.get(number, ())}
-        names = {name for number in new for name in _ties(heads[number])}
+        names = {name for number in new for name in _ties(rows[number])}
         for name in names:
             likes.update(ties.pop(name, ()))
         new = (likes & allowed) - found
     return found
 
 
-def _ties(head: Candidate) -> list[str]:
-    return [f"key {head.key}", *(f"partition {value}" for value in head.partitions)]
+def _ties(rows: Sequence[Candidate]) -> set[str]:
+    partitions = {f"partition {value}" for row in rows for value in row.partitions}
+    return {f"key {rows[0].key}"} | partitions
 
 
 def _link_through_duplicates(

@@ -128,12 +128,11 @@ def _settle(
     bridges: dict[str, tuple[str, str]] = {}
     numbers: Sequence[int] = range(len(cells))
     while True:
-        heads = [cell.head for cell in cells]
         kept = _absorb(cells, neighbours, judge, numbers)
         groups, found = place(kept, neighbours)
         if not found:
             return [*settled, (kept, groups)], bridges
-        around = connected(heads, neighbours, numbers, found)
+        around = connected([cell.members for cell in cells], neighbours, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
         settled.append((apart, place(apart, neighbours)[0]))
         for number, splits in found.items():
