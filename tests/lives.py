@@ -29,7 +29,7 @@ from pipeline.consensus import DECISIVE
 from pipeline.decisions import from_frame, question_key
 from pipeline.errors import ReleaseError
 from pipeline.explain import explain
-from pipeline.labeling import read_result, verdict_result
+from pipeline.labeling import Answer, read_result, verdict_result
 from pipeline.normalise import match_key
 from pipeline.store import Snapshot
 from pipeline.versions import list_versions, verify
@@ -37,6 +37,7 @@ from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.record import Decision
 
+UNSURE = Verdict.UNSURE
 CHOICES = ("billing", "delivery", "returns")
 _SUBJECTS = ("my parcel", "the blue lamp", "our second invoice")
 _STORIES = (
@@ -48,7 +49,7 @@ _TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody 
 
 LABELS = (*CHOICES, None)
 TEXTS = [f"{who} {what}.{tail}" for who in _SUBJECTS for what in _STORIES for tail in _TAILS]
-USERS = ("a@example.com", "b@example.com")
+USERS = ("a@example.com", "b@example.com", "c@example.com")
 Edit = tuple[Any, ...]
 """What happens to the sources: its name, and with what."""
 Saying = tuple[Any, ...]
@@ -282,27 +283,41 @@ class Life:
             assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.REVIEWER in codes), decision
 
     def check_answers(self) -> None:
-        """Right after a collect, whatever was said about a record's present question is what counts."""
-        task = self.desk.context.dataset.task
-        said = {self.studio.tasks[row["task"]]["data"]["push_key"]: row for row in self._valid_answers()}
+        """Right after a collect, what most people say about a record's present question is what counts."""
         for decision in self.decisions():
-            if (row := said.get(question_key(decision, task))) is None:
+            answers = self._answers_about(decision)
+            if not answers:
                 continue
-            answer = read_result(task, row["result"], was_cancelled=False)
-            match answer.verdict:
-                case Verdict.LABELED:
-                    assert (decision.label_source, decision.targets) == (LabelSource.HUMAN, answer.targets)
-                case Verdict.UNUSABLE:
-                    assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
-                case Verdict.UNSURE:
-                    assert decision.fate is not Fate.ACCEPTED
+            votes = Counter(orjson.dumps([one.verdict, one.targets]) for one in answers if one.verdict is not UNSURE)
+            if answers[-1].verdict is UNSURE:
+                assert decision.fate is not Fate.ACCEPTED
+                continue
+            [(vote, count), *_] = votes.most_common()
+            verdict, targets = orjson.loads(vote)
+            if 2 * count <= votes.total():
+                assert (decision.fate, decision.label_source is LabelSource.HUMAN) != (Fate.ACCEPTED, True)
+            elif verdict == Verdict.LABELED:
+                assert (decision.label_source, decision.targets) == (LabelSource.HUMAN, targets)
+            else:
+                assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
 
-    def _valid_answers(self) -> list[Row]:
-        """The answers that could decide, the oldest first."""
+    def _answers_about(self, decision: Decision) -> list[Answer]:
+        """The last valid answer of each person to the present question, the oldest first; what somebody has edited
+        since in an earlier question about the same text counts with them. None where the present one has no answer.
+        """
         task = self.desk.context.dataset.task
-        rows = sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"]))
-        given = [row for row in rows if not row["was_cancelled"]]
-        return [row for row in given if read_result(task, row["result"], was_cancelled=False).verdict in DECISIVE]
+        key, text = question_key(decision, task), match_key(str(decision.inputs["question"]))
+        given: list[tuple[bool, str, Answer]] = []
+        for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
+            data = self.studio.tasks[row["task"]]["data"]
+            same = data["record_id"] == decision.record_id and match_key(data["question"]) == text
+            answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
+            if same and self.studio.tasks[row["task"]]["project"] == self.desk.project and answer.verdict in DECISIVE:
+                given.append((data["push_key"] == key, row["completed_by"], answer))
+        last = max((place for place, (is_present, *_) in enumerate(given) if is_present), default=len(given))
+        counting = [one for place, one in enumerate(given) if one[0] or place > last]
+        last_of = {user: place for place, (_, user, _) in enumerate(counting)}
+        return [counting[place][2] for place in sorted(last_of.values())]
 
     def check_questions(self) -> None:
         """No question is asked twice, nor sent again while it is there."""
