@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.consensus import Said, deciding, had_people, origins, said_about
+from pipeline.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.decisions import about, from_frame, latest, still_valid
 from pipeline.errors import ConfigError, TaskCodeError
 from pipeline.store import Snapshot
@@ -59,6 +59,7 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
     said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
             if (answer := deciding(items))}  # fmt: skip
+    said |= _handed_on(snapshot, prepared, task, said)
     routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
     since = _changed_since(snapshot, said)
     before = [decision.record_id for decision in automatic.values() if had_people(decision)]
@@ -75,6 +76,23 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     }
 
 
+def _handed_on(
+    snapshot: Snapshot, prepared: list[Prepared], task: type[Task], said: Mapping[str, Said]
+) -> dict[str, Said]:
+    """What was said about the texts of records that have no answer, where the record that was asked about is gone."""
+    before = said_before(snapshot, task)
+    if not before:
+        return {}
+    texts = {text for _, text in before}
+    keys = pl.concat([read_work(part.path, ["record_id", "key"]) for part in prepared]).filter(
+        pl.col("key").is_in(texts), ~pl.col("record_id").is_in(list(said))
+    )
+    sources = snapshot.current_records().select("record_id", "source")
+    found = keys.lazy().join(sources, on="record_id").select("record_id", "source", "key").collect()
+    answers = {record_id: deciding(before.get((source, key), ())) for record_id, source, key in found.iter_rows()}
+    return {record_id: answer for record_id, answer in answers.items() if answer is not None}
+
+
 def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
     """How people were first asked about each record, by decisions that come oldest first."""
     asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
@@ -84,13 +102,14 @@ def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
 
 def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
     """How people were first asked where they answered about an earlier revision: that question still counts."""
-    earlier = [(record_id, answer.asked.revision) for record_id, answer in said.items() if not answer.is_present]
+    earlier = {record_id: answer.asked for record_id, answer in said.items() if not answer.is_present}
     if not earlier:
         return {}
-    of = pl.LazyFrame(earlier, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
-    return _routes(
-        snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
-    )
+    asked = [(decision.record_id, decision.revision) for decision in earlier.values()]
+    of = pl.LazyFrame(asked, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
+    decided = snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
+    routes = _routes(decided)
+    return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
 
 
 def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:

@@ -40,6 +40,8 @@ class Said:
     """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
     is_present: bool
     """It was asked about the record's present revision; else about an earlier one with the same text."""
+    is_of_another: bool = False
+    """It was said about a record that is gone, whose source has the same text in another one now."""
     against: Annotation | None = None
     """What somebody else says to the same question, where people contradict each other and no answer has a majority."""
 
@@ -53,6 +55,7 @@ class Said:
         match self.annotation.verdict:
             case Verdict.LABELED:
                 detail = what_changed(self.asked.targets, self.annotation.targets)
+                detail += f", in record {self.asked.record_id}, which is gone" if self.is_of_another else ""
                 return Reason(code=ReasonCode.REVIEWED, detail=detail)
             case Verdict.UNUSABLE:
                 return Reason(code=ReasonCode.REVIEWER)
@@ -85,6 +88,27 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
         if inputs_key(task, asked.inputs) == text:
             said = Said(_annotation(row, asked, task), asked, is_present=asked.revision == revision)
             found[asked.record_id].append(said)
+    return found
+
+
+def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
+    """What people said about records that are gone, by source and text.
+
+    Without a key, an edited row is a new record.
+    """
+    rows = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    gone = rows.join(snapshot.current_records().select("record_id"), on="record_id", how="anti").collect()
+    records = gone["record_id"].unique().to_list()
+    if not records:
+        return {}
+    latest_rows = snapshot.latest_records().filter(pl.col("record_id").is_in(records)).select("record_id", "source")
+    sources = dict(latest_rows.collect().iter_rows())
+    questions = _questions(snapshot, task, records)
+    found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
+    for row in gone.iter_rows(named=True):
+        if asked := questions.get(row["push_key"]):
+            said = Said(_annotation(row, asked, task), asked, is_present=False, is_of_another=True)
+            found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
     return found
 
 

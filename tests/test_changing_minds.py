@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
-from support import row
+from support import current, row
 
 from flows.engine import Inline
 from flows.release import release
@@ -17,6 +17,7 @@ from pipeline.report import Review
 from pipeline.report_data import gather_report
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.record import Decision
 
 ALL = "review: {budget: 100, audit: 1.0}\n"
 PARCEL = "My parcel was promised for the ninth of the month but nobody has told us where it went since then"
@@ -206,6 +207,38 @@ def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: De
     assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
     assert desk.decision(1).reasons[0].detail.startswith("a person answered 'delivery', and since then the source says")
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
+
+
+def without_key(desk: Desk, *rows: Row) -> None:
+    """The table is written anew, and its rows are known by their content."""
+    file = desk.folder / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "mode: snapshot,"))
+    desk.rows(*rows)
+    desk.curate()
+
+
+def by_text(desk: Desk, text: str) -> Decision:
+    return next(one for one in current(desk.context).values() if one.inputs["question"] == text)
+
+
+def test_without_a_key_too_an_answer_outlives_an_edit_of_the_label(desk: Desk) -> None:
+    without_key(desk, parcel("billing"), row(2, LAMP, "billing"))
+    for task in desk.tasks():
+        desk.submit(task["id"], desk.result("returns"))
+    desk.collect()
+    without_key(desk, parcel("returns"), row(2, LAMP, "delivery"))
+    agreed, contradicted = by_text(desk, PARCEL), by_text(desk, LAMP)
+    assert (agreed.fate, agreed.label_source, agreed.targets) == (
+        Fate.ACCEPTED,
+        LabelSource.HUMAN,
+        {"topic": "returns"},
+    )
+    assert agreed.reasons[0].detail.endswith(", which is gone")
+    assert (contradicted.fate, contradicted.routed) == (Fate.REVIEW, Routed.CONFLICT)
+    assert contradicted.reasons[0].detail == "a person answered 'returns', and since then the source says 'delivery'"
+    assert [task["data"]["record_id"] for task in desk.tasks() if not task["annotations"]] == [contradicted.record_id]
+    without_key(desk, parcel("returns"), row(2, f"{LAMP}, too", "delivery"))
+    assert by_text(desk, f"{LAMP}, too").label_source is LabelSource.SOURCE, "it is another text"
 
 
 @pytest.mark.parametrize(("verdict", "fate"), [(Verdict.UNUSABLE, Fate.REJECTED), (Verdict.UNSURE, Fate.REVIEW)])
