@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.consensus import invalid_annotations
 from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.lookup import places_of
-from pipeline.places import current_places
+from pipeline.places import current_places, in_place
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -159,6 +159,8 @@ class Rejection(BaseModel):
     """What is wrong with that one."""
     alike: bool
     """The same is wrong with all of them."""
+    unknown: bool = False
+    """No row of their sources has the field: the field map is wrong, not the task."""
 
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
@@ -172,6 +174,8 @@ class Rejection(BaseModel):
         """What helps if these rows are as they should be; empty where there is nothing to say."""
         if self.code is not ReasonCode.INVALID or self.detail != MISSING or "." in self.field:
             return ""
+        if self.unknown:
+            return f"no row of its source has anything there: name with `fields:` where '{self.field}' stands"
         return f"if rows may lack it, let the task say so: add `| None` to the type of '{self.field}', and `= None`"
 
 
@@ -179,17 +183,28 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
-    rows = (
-        current_places(snapshot)
-        .join(rejected.select("record_id", *first), on="record_id", maintain_order="left")
-        .collect()
-    )
+    places = in_place(snapshot).select("record_id", "source", "error", "file", "line")
+    reasons = rejected.select("record_id", "reasons", *first)
+    current = places.join(reasons, on="record_id", how="left", maintain_order="left").collect()
+    rows = current.filter(pl.col("code").is_not_null())
     # A row whose detail says something is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)
     alike = (pl.col("detail").n_unique() == 1).alias("alike")
     groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
-    return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]
+    return [
+        Rejection.model_validate(row | {"unknown": row["detail"] == MISSING and _nobody_has(row["field"], current)})
+        for row in groups.sort("count", descending=True).iter_rows(named=True)
+    ]
+
+
+def _nobody_has(field: str, rows: pl.DataFrame) -> bool:
+    """Whether a required field is missing from all readable rows of each source that has a row without it."""
+    readable = rows.filter(pl.col("error") == "")
+    said = pl.lit(Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json())
+    lacks = readable.select("source", lacks=pl.col("reasons").fill_null("").str.contains(said, literal=True))
+    sources = lacks.group_by("source").agg(pl.col("lacks").any().alias("some"), pl.col("lacks").all().alias("all"))
+    return bool(sources.filter("some")["all"].all())
 
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:

@@ -62,6 +62,15 @@ def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: 
     assert sum("| None" in line for line in lines) == 1
 
 
+def test_a_field_that_no_row_of_the_source_has_is_not_called_optional(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": number, "text": "Why?", "topic": "billing"} for number in range(3)]
+    write_dataset(tmp_path, rows)
+    terminal = Terminal(tmp_path)
+    for shown in (terminal.goldleaf("curate").stdout, terminal.goldleaf("status").stdout):
+        assert "| None" not in shown
+        assert "no row of its source has anything there: name with `fields:` where 'question' stands" in shown
+
+
 # --- choices --------------------------------------------------------------------------------------
 def problem(task: type[Task], **values: Any) -> str:
     [reason] = task.task_parse(values).problems
