@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.formats import separated_otherwise
 from schemas.dataset import Source
 from schemas.field import admits_none
 from schemas.task import Role, Task
@@ -73,7 +74,8 @@ class Seen:
     def shown_names(self) -> str:
         """The names for people."""
         more = ", …" if len(self.names) > _NAMED else ""
-        return f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
+        shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
+        return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
 
 
 def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:

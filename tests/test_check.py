@@ -84,12 +84,38 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
     assert detail.endswith("(question): missing or empty; the rows have the fields 'id', 'question', 'topic'")
 
 
-def test_a_table_with_semicolons_shows_as_one_field(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "separator", "said"),
+    [
+        ("data.csv", ";", "';', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "|", "'|', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "\t", "tabs, and Goldleaf reads commas (tabs in .tsv): name it .tsv"),
+        ("data.tsv", ",", "',', and Goldleaf reads commas (tabs in .tsv): name it .csv"),
+    ],
+)
+def test_a_table_that_is_separated_otherwise_is_said_to_be(
+    tmp_path: Path, name: str, separator: str, said: str
+) -> None:
+    write_dataset(tmp_path, [])
+    edit(tmp_path, "data.jsonl, key: id,", f"{name},")
+    lines = ["id|question|topic", "1|Where is it?|delivery", "2|Why so, and so late?|billing"]
+    text = "\n".join(lines).replace("|", separator)
+    (tmp_path / name).write_text(text)
+    said = f"the file seems to be separated by {said}"
+    terminal = Terminal(tmp_path)
+    assert findings(tmp_path, exit_code=1)["source examples"]["detail"].endswith(said)
+    assert f"{said}\n" in terminal.goldleaf("curate").stdout
+    edit(tmp_path, f"{name},", f"{name}, fields: {{question: text}},")
+    assert terminal.goldleaf("curate", exit_code=1).stderr.endswith(f"{said}\n")
+
+
+def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do_not_fit(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
-    (tmp_path / "data.csv").write_text("id;question;topic\n1;Where is it?;delivery\n")
-    detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert detail.endswith("; the rows have the fields 'id;question;topic'")
+    (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
+    said = "2 cells, but the header has 1; the file seems to be separated by ';', and Goldleaf reads commas"
+    assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
+    assert said in Terminal(tmp_path).goldleaf("curate").stdout
 
 
 def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
