@@ -133,9 +133,8 @@ class _Tried:
     """Of the first row that has one, with its place."""
     _lacks_field: bool = False
     """Some row is invalid for a field that it does not have."""
-    _keys: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    """Where a key was seen first, and with what content."""
-    _doubled: str = ""
+    _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """Where a key was seen, and with what content."""
 
     def findings(self) -> Iterator[Finding]:
         what = f"source {self.source.name}"
@@ -192,9 +191,23 @@ class _Tried:
             return
         # To the key, 1 and 1.0 are one number.
         name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-        first, raw = self._keys.setdefault(name, (place, row.raw))
-        if raw != row.raw and not self._doubled:
-            self._doubled = f"{first} and {place} have the key {value!r} and different content: the later one counts"
+        self._keys.setdefault(name, []).append((place, row.raw))
+
+    def _doubled(self) -> str:
+        """How many rows have a key that others have, too: perhaps it is none."""
+        others = {
+            name: [place for place, raw in rows if raw != rows[-1][1]]
+            for name, rows in self._keys.items()
+            if any(raw != rows[-1][1] for _, raw in rows)
+        }
+        if not others:
+            return ""
+        key, places = next(iter(others.items()))
+        return (
+            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried have a key that a later row has, "
+            f"too, with other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the last "
+            f"one counts; is `{self.source.key}` a key?"
+        )
 
     def _details(self) -> Iterator[str]:
         yield counted(self._files, "file")
@@ -205,7 +218,7 @@ class _Tried:
             yield note
         elif self._lacks_field:
             yield self._columns()
-        yield self._doubled
+        yield self._doubled()
 
     @functools.cached_property
     def _seen(self) -> Seen:

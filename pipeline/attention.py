@@ -1,4 +1,4 @@
-"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that no row has."""
+"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that are empty."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -216,7 +216,7 @@ def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
 
 
 def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
-    """The sources whose key field none of the rows has that came in last, with what to do about it.
+    """The sources whose key field is empty in all rows that came in last, with what to do about it.
 
     Such rows are known by their content, silently: an edited row would be a new record.
     """
@@ -230,7 +230,7 @@ def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
         by_content = last.select(pl.col("key").str.starts_with(pl.col("revision") + "#")).collect().to_series()
         if len(by_content) and by_content.all():
             found.append(
-                f"no row of source '{source.name}' has its key '{source.key}', so its rows are known by their content; "
-                "correct `key:` (dots reach into objects) or leave it out"
+                f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are known by "
+                "their content; correct `key:` or leave it out"
             )
     return found
