@@ -70,7 +70,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 @app.command(rich_help_panel="Questions")
 @explained
 def explain(
-    record: Annotated[str, typer.Argument(help="A record id, its beginning, or file:line.", metavar="ID")],
+    record: Annotated[
+        str, typer.Argument(help="A record id, its beginning, file:line, or the row's key.", metavar="ID")
+    ],
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
