@@ -22,7 +22,7 @@ from pipeline.formats import RawRow, read_rows
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
-from pipeline.row_fields import Seen, field_value, misspelt, names_of, see, unmapped
+from pipeline.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
 from pipeline.source_files import source_files
 from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
@@ -133,6 +133,8 @@ class _Tried:
     """Of the first row that has one, with its place."""
     _lacks_field: bool = False
     """Some row is invalid for a field that it does not have."""
+    _later: set[str] = field(default_factory=set)
+    """The mapped fields that only a row behind those that were tried has."""
     _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     """Where a key was seen, and with what content."""
 
@@ -140,16 +142,18 @@ class _Tried:
         what = f"source {self.source.name}"
         try:
             with tempfile.TemporaryDirectory() as work:
-                for place, row in itertools.islice(self._read(Path(work)), _TRIED_ROWS):
+                rows = self._read(Path(work))
+                for place, row in itertools.islice(rows, _TRIED_ROWS):
                     self._try(place, row)
+                self._look_further(rows)
         except GoldleafError as error:
             yield Finding(what=what, ok=False, detail=str(error))
             return
         yield Finding(what=what, ok=self._valid > 0, detail="; ".join(filter(None, self._details())))
         if self.source.key and self.raw and not self._keys:
-            detail = f"no row that was tried has '{self.source.key}'; correct `key:`, dots reach into objects; "
+            detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
             yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelt(self.source, self._seen, _TRIED)):
+        if self.raw and (problem := misspelt(self.source, self._seen)):
             yield Finding(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
@@ -178,6 +182,19 @@ class _Tried:
             self._note(place, reason, row.line)
             name = reason.field.split(".")[0]
             self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
+
+    def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
+        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
+        lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
+        for place, row in rows:
+            if not lacking and (self._keys or not self.source.key):
+                return
+            if row.row is not None:
+                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
+                lacking -= found
+                self._later |= found
+                if not self._keys:
+                    self._note_key(place, row)
 
     def _note(self, place: str, reason: Reason | None, line: int) -> None:
         if reason is not None and not self._problem:
@@ -211,6 +228,9 @@ class _Tried:
 
     def _details(self) -> Iterator[str]:
         yield counted(self._files, "file")
+        if not self._rows:
+            yield "no row is there; bring some in, or correct `path:`"
+            return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
         yield self._problem
@@ -223,7 +243,7 @@ class _Tried:
     @functools.cached_property
     def _seen(self) -> Seen:
         """Once all rows were tried."""
-        return see(self.raw, self.source, self.context.dataset.task)
+        return see(self.raw, self.source, self.context.dataset.task) | Seen(frozenset(self._later))
 
     def _columns(self) -> str:
         return Seen(names=names_of(self.raw)).shown_names

@@ -106,11 +106,11 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
     return whole
 
 
-def misspelt(source: Source, seen: Seen, rows: str = "row") -> str:
+def misspelt(source: Source, seen: Seen) -> str:
     """The first mapped field that none of the rows has, and what to do about it; empty where there is none."""
     for name, path in source.fields.items():
         if name not in seen.fields:
-            what = f"no {rows} has '{path}', which is mapped to '{name}'"
+            what = f"no row has '{path}', which is mapped to '{name}'"
             return f"{what}; correct `fields:` or leave it out; {seen.shown_names}"
     return ""
 

@@ -136,7 +136,7 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     found = findings(tmp_path, exit_code=1)
     assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
     assert found["key of source examples"]["detail"] == (
-        "no row that was tried has 'ID'; correct `key:`, dots reach into objects; "
+        "no row has a value in 'ID'; correct `key:`, dots reach into objects; "
         "the rows have the fields 'id', 'question', 'topic'"
     )
 
@@ -144,6 +144,25 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
 def test_a_key_that_some_rows_have_is_none(tmp_path: Path) -> None:
     write_dataset(tmp_path, [{"question": "Where is it?", "topic": "delivery"}, row(2, "Why?", "billing")])
     assert "key of source examples" not in findings(tmp_path)
+
+
+def test_a_source_without_any_row_says_so(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    found = findings(tmp_path, exit_code=1)["source examples"]
+    assert found["detail"] == "1 file; no row is there; bring some in, or correct `path:`"
+
+
+def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"question": f"Why {number}?"} for number in range(300)]
+    write_dataset(tmp_path, rows)
+    edit(tmp_path, "key: id,", "key: id, fields: {topic: label},")
+    found = findings(tmp_path, exit_code=1)
+    assert found["fields of source examples"]["detail"].startswith("no row has 'label', which is mapped to 'topic'")
+    assert found["key of source examples"]["detail"].startswith("no row has a value in 'id'")
+    write_rows(tmp_path, [*rows, {"question": "Why so?", "label": "billing"}, {"id": 1, "question": "Why?"}])
+    found = findings(tmp_path)
+    assert found["source examples"]["detail"] == "1 file; the first 200 rows tried: 200 valid, 200 of them unlabeled"
+    assert "fields of source examples" not in found and "key of source examples" not in found
 
 
 def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path) -> None:
