@@ -25,6 +25,7 @@ from flows.console import (
     out,
     questions_wait,
     show_attention,
+    show_beyond,
     show_funnel,
     show_in_review,
     show_rejections,
@@ -57,6 +58,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_attention(result.attention)
     show_rejections(result.rejections)
     show_in_review(result.in_review)
+    show_beyond(result.beyond_budget, result.budget_used, result.budget)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
