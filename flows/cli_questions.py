@@ -176,6 +176,11 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         return folder
     if "@" not in reference and len(folder.parts) > 1:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
+    if not dataset.exists():
+        raise ReleaseError(
+            f"there is no {dataset}, which says where '{reference}' is; pass the path of one, or the version's folder: "
+            "`goldleaf verify path/to/1.0.0`"
+        )
     context = load_context(dataset)
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")
     if at and name != known:
