@@ -124,8 +124,8 @@ def show_collected(result: "Collected") -> None:
     said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)
-    if result.note:
-        out.print(f"[dim]note:[/] {escape(result.note)}")
+    for note in result.note.splitlines():
+        out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
     if result.waiting:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
