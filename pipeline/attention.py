@@ -183,28 +183,27 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
-    places = in_place(snapshot).select("record_id", "source", "error", "file", "line")
+    places = in_place(snapshot).select("record_id", "source", "file", "line")
     reasons = rejected.select("record_id", "reasons", *first)
-    current = places.join(reasons, on="record_id", how="left", maintain_order="left").collect()
-    rows = current.filter(pl.col("code").is_not_null())
+    rows = places.join(reasons, on="record_id", maintain_order="left").collect()
     # A row whose detail says something is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)
     alike = (pl.col("detail").n_unique() == 1).alias("alike")
     groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
-    return [
-        Rejection.model_validate(row | {"unknown": row["detail"] == MISSING and _nobody_has(row["field"], current)})
-        for row in groups.sort("count", descending=True).iter_rows(named=True)
-    ]
+    found = []
+    for row in groups.sort("count", descending=True).iter_rows(named=True):
+        unknown = row["detail"] == MISSING and _nobody_has(row["field"], rows, snapshot)
+        found.append(Rejection.model_validate(row | {"unknown": unknown}))
+    return found
 
 
-def _nobody_has(field: str, rows: pl.DataFrame) -> bool:
+def _nobody_has(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> bool:
     """Whether a required field is missing from all readable rows of each source that has a row without it."""
-    readable = rows.filter(pl.col("error") == "")
-    said = pl.lit(Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json())
-    lacks = readable.select("source", lacks=pl.col("reasons").fill_null("").str.contains(said, literal=True))
-    sources = lacks.group_by("source").agg(pl.col("lacks").any().alias("some"), pl.col("lacks").all().alias("all"))
-    return bool(sources.filter("some")["all"].all())
+    said = Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json()
+    lacking = rejected.filter(pl.col("reasons").str.contains(said, literal=True)).group_by("source").len()
+    readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
+    return bool(lacking.join(readable, on="source").select((pl.col("len") == pl.col("all")).all()).item())
 
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:

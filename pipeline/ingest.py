@@ -146,17 +146,16 @@ class _Found:
         """Take one more row into account."""
         if row.error is None:
             self.readable = True
-            self._note_key(row.row or {})
+            if self.key is not None and not self.keyed:
+                self._note_key(self.key, row.row or {})
             return
         problem = f"{file}:{row.line} ({row.error.detail})"
         self.unreadable = self.unreadable or problem
         if row.holds_others:
             self.swallowing = self.swallowing or problem
 
-    def _note_key(self, row: dict[str, Any]) -> None:
-        if self.key is None or self.keyed:
-            return
-        self.keyed = has_field(row, self.key)
+    def _note_key(self, key: str, row: dict[str, Any]) -> None:
+        self.keyed = has_field(row, key)
         if len(self.unkeyed) < _NAMED_ROWS:
             self.unkeyed.append(row)
 
