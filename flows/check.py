@@ -22,7 +22,7 @@ from pipeline.formats import RawRow, read_rows
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
-from pipeline.row_fields import Seen, field_value, misspelt, names_of, see, unmapped
+from pipeline.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
 from pipeline.source_files import source_files
 from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
@@ -133,24 +133,27 @@ class _Tried:
     """Of the first row that has one, with its place."""
     _lacks_field: bool = False
     """Some row is invalid for a field that it does not have."""
-    _keys: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    """Where a key was seen first, and with what content."""
-    _doubled: str = ""
+    _later: set[str] = field(default_factory=set)
+    """The mapped fields that only a row behind those that were tried has."""
+    _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """Where a key was seen, and with what content."""
 
     def findings(self) -> Iterator[Finding]:
         what = f"source {self.source.name}"
         try:
             with tempfile.TemporaryDirectory() as work:
-                for place, row in itertools.islice(self._read(Path(work)), _TRIED_ROWS):
+                rows = self._read(Path(work))
+                for place, row in itertools.islice(rows, _TRIED_ROWS):
                     self._try(place, row)
+                self._look_further(rows)
         except GoldleafError as error:
             yield Finding(what=what, ok=False, detail=str(error))
             return
         yield Finding(what=what, ok=self._valid > 0, detail="; ".join(filter(None, self._details())))
         if self.source.key and self.raw and not self._keys:
-            detail = f"no row that was tried has '{self.source.key}'; correct `key:`, dots reach into objects; "
+            detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
             yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelt(self.source, self._seen, _TRIED)):
+        if self.raw and (problem := misspelt(self.source, self._seen)):
             yield Finding(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
@@ -180,6 +183,19 @@ class _Tried:
             name = reason.field.split(".")[0]
             self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
 
+    def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
+        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
+        lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
+        for place, row in rows:
+            if not lacking and (self._keys or not self.source.key):
+                return
+            if row.row is not None:
+                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
+                lacking -= found
+                self._later |= found
+                if not self._keys:
+                    self._note_key(place, row)
+
     def _note(self, place: str, reason: Reason | None, line: int) -> None:
         if reason is not None and not self._problem:
             # A CSV's unreadable line names itself, since a row may have several.
@@ -192,12 +208,29 @@ class _Tried:
             return
         # To the key, 1 and 1.0 are one number.
         name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-        first, raw = self._keys.setdefault(name, (place, row.raw))
-        if raw != row.raw and not self._doubled:
-            self._doubled = f"{first} and {place} have the key {value!r} and different content: the later one counts"
+        self._keys.setdefault(name, []).append((place, row.raw))
+
+    def _doubled(self) -> str:
+        """How many rows have a key that others have, too: perhaps it is none."""
+        others = {
+            name: [place for place, raw in rows if raw != rows[-1][1]]
+            for name, rows in self._keys.items()
+            if any(raw != rows[-1][1] for _, raw in rows)
+        }
+        if not others:
+            return ""
+        key, places = next(iter(others.items()))
+        return (
+            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried have a key that a later row has, "
+            f"too, with other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the last "
+            f"one counts; is `{self.source.key}` a key?"
+        )
 
     def _details(self) -> Iterator[str]:
         yield counted(self._files, "file")
+        if not self._rows:
+            yield "no row is there; bring some in, or correct `path:`"
+            return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
         yield self._problem
@@ -205,12 +238,12 @@ class _Tried:
             yield note
         elif self._lacks_field:
             yield self._columns()
-        yield self._doubled
+        yield self._doubled()
 
     @functools.cached_property
     def _seen(self) -> Seen:
         """Once all rows were tried."""
-        return see(self.raw, self.source, self.context.dataset.task)
+        return see(self.raw, self.source, self.context.dataset.task) | Seen(frozenset(self._later))
 
     def _columns(self) -> str:
         return Seen(names=names_of(self.raw)).shown_names

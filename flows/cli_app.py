@@ -5,6 +5,7 @@ Only what a command needs is imported when it runs, so that ``--help`` and ``sta
 
 import functools
 import json
+import re
 import shlex
 from collections.abc import Callable
 from importlib.metadata import version
@@ -71,6 +72,7 @@ EngineName = Annotated[
 DEFAULT = Path("dataset.yaml")
 _LONGEST, _MOST_LINES = 2_000, 12
 """Of an error: characters of a line, and lines."""
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
@@ -87,7 +89,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
         except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
                 raise
-            err.print(f"[red]error:[/] {escape(_shortened(line))}", soft_wrap=True)
+            err.print(f"[red]error:[/] {escape(_visible(_shortened(line)))}", soft_wrap=True)
             raise typer.Exit(1) from error
 
     return wrapper
@@ -117,6 +119,11 @@ def _shortened(text: str) -> str:
     # What to do next stands at the end.
     lines = [line if len(line) <= _LONGEST else f"{line[:half]} … {line[-half:]}" for line in lines]
     return "\n".join([*lines[:_MOST_LINES], *(["…"] if len(lines) > _MOST_LINES else [])])
+
+
+def _visible(text: str) -> str:
+    """The same with control characters written out: a name or a value may hold some that change the terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from flows.console import (
     out,
     questions_wait,
     show_attention,
+    show_beyond,
     show_funnel,
     show_in_review,
     show_rejections,
@@ -57,6 +58,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_attention(result.attention)
     show_rejections(result.rejections)
     show_in_review(result.in_review)
+    show_beyond(result.beyond_budget, result.budget_used, result.budget)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
@@ -70,7 +72,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 @app.command(rich_help_panel="Questions")
 @explained
 def explain(
-    record: Annotated[str, typer.Argument(help="A record id, its beginning, or file:line.", metavar="ID")],
+    record: Annotated[
+        str, typer.Argument(help="A record id, its beginning, file:line, or the row's key.", metavar="ID")
+    ],
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -172,6 +176,11 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         return folder
     if "@" not in reference and len(folder.parts) > 1:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
+    if not dataset.exists():
+        raise ReleaseError(
+            f"there is no {dataset}, which says where '{reference}' is; pass the path of one, or the version's folder: "
+            "`goldleaf verify path/to/1.0.0`"
+        )
     context = load_context(dataset)
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")
     if at and name != known:

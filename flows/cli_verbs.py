@@ -25,6 +25,7 @@ from flows.console import (
     out,
     questions_wait,
     show_attention,
+    show_beyond,
     show_funnel,
     show_in_review,
     show_rejections,
@@ -73,11 +74,7 @@ def show_curated(result: "Curated") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
-    if result.beyond_budget:
-        more = f"{counted(result.beyond_budget, 'more row')} {'is' if result.beyond_budget == 1 else 'are'}"
-        kinds = ", ".join(f"{count:,} {code}" for code, count in result.beyond.items())
-        used = f"{result.budget_used:,} of {result.budget:,} used"
-        out.print(f"{more} beyond the review budget: {kinds} ({used}; raise review.budget to look at more)")
+    show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond)
     show_review(result.review)
 
 
@@ -127,8 +124,8 @@ def show_collected(result: "Collected") -> None:
     said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)
-    if result.note:
-        out.print(f"[dim]note:[/] {escape(result.note)}")
+    for note in result.note.splitlines():
+        out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
     if result.waiting:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]")

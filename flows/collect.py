@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
@@ -14,6 +15,7 @@ from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
 from pipeline.release_rows import adopt_versions
 from pipeline.review import pull_annotations
+from pipeline.store import Snapshot
 from pipeline.tables import Table, Verb
 from pipeline.triage import Standing
 from schemas.manifest import Funnel
@@ -44,7 +46,7 @@ class Collected(BaseModel):
     """What only people can settle, though Label Studio counts its task as done."""
     funnel: Funnel
     note: str
-    """What people should know; empty where there is nothing to say."""
+    """What people should know, a line each; empty where there is nothing to say."""
 
 
 def collect(context: Context, engine: Engine) -> Collected:
@@ -75,7 +77,8 @@ def collect(context: Context, engine: Engine) -> Collected:
         summary = {"watermarks": marks, "annotations": pulled.changed, "decided": len(decisions)}
         store.commit(run, inputs={}, funnel=None, summary=summary)
         adopt_versions(store, context.dataset.config.name)
-        note = let_others_follow(context, engine)
+        notes = [_gone(context, before, connection.url) if pulled.project is None else ""]
+        notes.append(let_others_follow(context, engine))
         after = store.snapshot().at_last_commit()
         said = Counter(standing(decision) for decision in decisions)
         result = Collected(
@@ -90,8 +93,19 @@ def collect(context: Context, engine: Engine) -> Collected:
             invalid=len(invalid_annotations(after, context.dataset.task)),
             attention=attention(after, context.dataset.task, connection.url),
             funnel=after.funnel(),
-            note=note,
+            note="\n".join(filter(None, notes)),
         )
         store.clear_work()
     engine.emit("dataset.collected", context.event(run=run.id, decided=result.decided))
     return result
+
+
+def _gone(context: Context, snapshot: Snapshot, url: str) -> str:
+    """Say that the project is not there any more; empty where nothing was ever sent under this form of the task."""
+    digest = context.dataset.task.task_digest()
+    if snapshot.scan(Table.PUSHES).filter(pl.col("task_digest") == digest).head(1).collect().is_empty():
+        return ""
+    return (
+        f"the project of '{context.dataset.config.name}' is gone from {url}, or this is another server; the next "
+        "curate makes it anew and sends the open questions again, and what was collected before still counts"
+    )

@@ -136,6 +136,16 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
         out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
 
 
+def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:
+    """How many rows nobody is asked about for want of budget."""
+    if not count:
+        return
+    more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
+    which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
+    of_budget = f"({used:,} of {budget:,} used; raise review.budget to look at more)"
+    out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
+
+
 def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
     """Why rows are in review."""
     if counts:

@@ -30,6 +30,7 @@ from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
 from pipeline.work_files import read_work
+from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
@@ -147,6 +148,7 @@ def curate(
         decided.adopted.note,
         assessed.note,
         _mostly_alike(decided),
+        *_doubled(read, config.sources),
         *unkeyed(snapshot, config.sources),
     ]
     result = Curated(
@@ -191,6 +193,16 @@ def _left(read: Ingested) -> list[str]:
         f"source '{name}' is not in the file any more, so its records ({count:,}) are withdrawn; name it again, and "
         "they come back with what people said about them"
         for name, count in read.left
+    ]
+
+
+def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
+    """Say where a key is perhaps none, since all rows of a key but the last are out of sight."""
+    keys = {source.name: source.key for source in sources}
+    return [
+        f"{count:,} of {rows:,} rows of source '{name}' have a key that a later row has, too, with other content, and "
+        f"only the last one counts; is `{keys[name]}` a key?"
+        for name, count, rows in read.doubled
     ]
 
 

@@ -51,6 +51,10 @@ class Status(BaseModel):
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
     """How many rows are in review, by their first reason."""
+    budget: int
+    budget_used: int
+    beyond_budget: int
+    """How many more rows people would be asked about if the review budget were larger."""
     latest_release: str | None
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
@@ -70,6 +74,8 @@ def read_status(context: Context) -> Status:
     needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
     funnel = snapshot.settled_funnel()
     versions, damaged = readable_versions(context.store.releases)
+    curated = snapshot.last_run(Verb.CURATE)
+    budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(
         dataset=context.dataset.config.name,
@@ -80,13 +86,14 @@ def read_status(context: Context) -> Status:
         attention=needed,
         rejections=rejections(snapshot),
         in_review=in_review(snapshot),
+        **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=_next_step(
             context,
             funnel,
-            curated=snapshot.last_run(Verb.CURATE),
+            curated=curated,
             needed=len(needed),
             waiting=asked.questions,
             unsent=asked.unsent,

@@ -10,7 +10,8 @@ _SHOWN_COPIES = 10
 
 def show_story(story: Story) -> None:
     """The present state first, then every entry of the story's timeline."""
-    out.print(f"[bold]record {story.record_id}[/]  source {escape(story.source)}, key {escape(story.key)}")
+    at = f"  [bold]{escape(story.place)}[/]" if story.place else ""
+    out.print(f"[bold]record {story.record_id}[/]{at}  source {escape(story.source)}, key {escape(story.key)}")
     releases = ", ".join(story.releases) or "none yet"
     out.print(f"now [bold]{story.now}[/]; split: {story.split or 'none yet'}; releases: {releases}")
     if story.note:
@@ -69,7 +70,7 @@ def _show_decision(decision: Decided, story: Story) -> None:
 
 
 def _show_answer(said: Said) -> None:
-    deleted = " [red](deleted)[/]" if said.deleted else ""
+    deleted = " [red](deleted)[/]" if said.deleted else " [yellow](edited since)[/]" if said.edited else ""
     stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
     who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
     out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")

@@ -1,4 +1,4 @@
-"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that no row has."""
+"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that are empty."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.consensus import invalid_annotations
 from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.lookup import places_of
-from pipeline.places import current_places
+from pipeline.places import current_places, in_place
 from pipeline.review import is_open, open_decisions
 from pipeline.store import Snapshot
 from pipeline.tables import Table
@@ -159,6 +159,8 @@ class Rejection(BaseModel):
     """What is wrong with that one."""
     alike: bool
     """The same is wrong with all of them."""
+    unknown: bool = False
+    """No row of their sources has the field: the field map is wrong, not the task."""
 
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
@@ -172,6 +174,8 @@ class Rejection(BaseModel):
         """What helps if these rows are as they should be; empty where there is nothing to say."""
         if self.code is not ReasonCode.INVALID or self.detail != MISSING or "." in self.field:
             return ""
+        if self.unknown:
+            return f"no row of its source has anything there: name with `fields:` where '{self.field}' stands"
         return f"if rows may lack it, let the task say so: add `| None` to the type of '{self.field}', and `= None`"
 
 
@@ -179,17 +183,27 @@ def rejections(snapshot: Snapshot) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
-    rows = (
-        current_places(snapshot)
-        .join(rejected.select("record_id", *first), on="record_id", maintain_order="left")
-        .collect()
-    )
+    places = in_place(snapshot).select("record_id", "source", "file", "line")
+    reasons = rejected.select("record_id", "reasons", *first)
+    rows = places.join(reasons, on="record_id", maintain_order="left").collect()
     # A row whose detail says something is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)
     alike = (pl.col("detail").n_unique() == 1).alias("alike")
     groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
-    return [Rejection.model_validate(row) for row in groups.sort("count", descending=True).iter_rows(named=True)]
+    found = []
+    for row in groups.sort("count", descending=True).iter_rows(named=True):
+        unknown = row["detail"] == MISSING and _nobody_has(row["field"], rows, snapshot)
+        found.append(Rejection.model_validate(row | {"unknown": unknown}))
+    return found
+
+
+def _nobody_has(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> bool:
+    """Whether a required field is missing from all readable rows of each source that has a row without it."""
+    said = Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json()
+    lacking = rejected.filter(pl.col("reasons").str.contains(said, literal=True)).group_by("source").len()
+    readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
+    return bool(lacking.join(readable, on="source").select((pl.col("len") == pl.col("all")).all()).item())
 
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
@@ -201,7 +215,7 @@ def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
 
 
 def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
-    """The sources whose key field none of the rows has that came in last, with what to do about it.
+    """The sources whose key field is empty in all rows that came in last, with what to do about it.
 
     Such rows are known by their content, silently: an edited row would be a new record.
     """
@@ -215,7 +229,7 @@ def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
         by_content = last.select(pl.col("key").str.starts_with(pl.col("revision") + "#")).collect().to_series()
         if len(by_content) and by_content.all():
             found.append(
-                f"no row of source '{source.name}' has its key '{source.key}', so its rows are known by their content; "
-                "correct `key:` (dots reach into objects) or leave it out"
+                f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are known by "
+                "their content; correct `key:` or leave it out"
             )
     return found

@@ -93,6 +93,8 @@ class Said(BaseModel):
     targets: dict[str, object] | None
     error: str
     deleted: bool
+    edited: bool = False
+    """It was edited since: a later state of it follows."""
     updated_at: datetime
     push_key: str
     stale: str = ""
@@ -128,12 +130,15 @@ class Story(BaseModel):
     record_id: str
     source: str
     key: str
+    place: str
+    """Where its row stands now, as ``file:line``; empty where it is withdrawn."""
     now: str
     """What it is at present: a fate, withdrawn, or not decided yet."""
     note: str
     """How the record was found, where that is not plain: the file may have been written anew."""
     revisions: list[Revision]
     decisions: list[Decided]
+    """Without those that say the same as the one before, such as of the curate that follows each collect."""
     duplicates: list[str]
     """Records that are copies of this one."""
     places: dict[str, str]
@@ -156,7 +161,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
 
     Args:
         snapshot: the state to look at.
-        wanted: a record id, its beginning, or ``file:line``.
+        wanted: a record id, its beginning, ``file:line``, or the row's own key.
         releases: the folder of the published versions.
         dataset: where the files are; without it ``file:line`` is looked up as it was read.
 
@@ -175,7 +180,9 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     duplicates = copies.collect().to_series().to_list()
     decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
     present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
-    said = _said(snapshot, of(snapshot.latest_annotations()), dataset)
+    said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset)
+    places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})
+    is_there = not rows["withdrawn"][-1]
     lists: dict[str, list[Any]] = {
         "revisions": list(_revisions(rows)),
         "decisions": decisions,
@@ -187,11 +194,12 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         record_id=meant.record_id,
         source=rows["source"][0],
         key=rows["key"][0],
-        now=_WITHDRAWN if rows["withdrawn"][-1] else present.fate.value if present else _NOT_DECIDED,
+        place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
+        now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
         note=meant.note,
         **lists,
         duplicates=duplicates,
-        places=places_of(snapshot, {*duplicates, *itertools.chain.from_iterable(map(named_records, decisions))}),
+        places={name: place for name, place in places.items() if name != meant.record_id},
         split=splits["split"][0] if splits.height else None,
         releases=[one.version for one in published],
         timeline=_timeline(lists),
@@ -227,8 +235,11 @@ def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
 
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
+    told: Decision | None = None
     for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
-        run = runs[decision.run]
+        if told is not None and _says(told) == _says(decision):
+            continue
+        run, told = runs[decision.run], decision
         yield Decided(
             verb=run["verb"],
             # Not its start: the rows that it read, and decided about, came in after that.
@@ -238,6 +249,13 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
         )
 
 
+def _says(decision: Decision) -> dict[str, Any]:
+    """What people read of a decision."""
+    return decision.model_dump(
+        include={"revision", "fate", "reasons", "routed", "duplicate_of", "targets", "label_source"}
+    )
+
+
 def _asked(
     pushes: pl.DataFrame, present: Decision | None, said: Iterable[Said], dataset: LoadedDataset | None
 ) -> list[Asked]:
@@ -245,7 +263,7 @@ def _asked(
     same = ["server", "project", "task_id", "push_key"]
     rows = list(pushes.sort("pushed_at").unique(same, keep="first", maintain_order=True).iter_rows(named=True))
     latest = {row["push_key"]: row["task_id"] for row in rows}
-    answered = {(one.task_id, one.push_key) for one in said if not one.deleted}
+    answered = {(one.task_id, one.push_key) for one in said if not one.deleted and not one.edited}
     is_asked = present is not None and dataset is not None and is_open(present)
     asks_now = question_key(present, dataset.task) if present and dataset and is_asked else None
     found = []
@@ -262,7 +280,7 @@ def _asked(
 
 
 def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None) -> list[Said]:
-    """Every annotation as it was seen last; those that do not count for what the record asks now say why."""
+    """Every annotation in all states that were seen; those that do not count for what the record asks now say why."""
     task = dataset.task if dataset else None
     about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
     counting = {
@@ -273,12 +291,25 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None)
     asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].to_list())).collect()
     digests = {row["push_key"]: row["task_digest"] for row in asked.iter_rows(named=True)}
     found = []
-    for row in rows.sort("updated_at").iter_rows(named=True):
-        counts = row["deleted"] or task is None or (row["server"], row["annotation_id"]) in counting
+    for row in _states(rows).iter_rows(named=True):
+        is_past = row["deleted"] or row["edited"]
+        counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
         stale = "" if counts else _why_stale(digests.get(row["push_key"]), task)
         targets = orjson.loads(row["targets"]) if row["targets"] else None
         found.append(Said(targets=targets, stale=stale, **_pick(row, Said)))
     return found
+
+
+def _states(rows: pl.DataFrame) -> pl.DataFrame:
+    """The states of annotations in their order, each once, with ``edited`` where another one followed.
+
+    One that was deleted is the last state of its annotation, not one more.
+    """
+    same = ["server", "annotation_id", "push_key"]
+    seen = rows.sort("run", "updated_at", "deleted")
+    states = seen.unique([*same, "updated_at", "result"], keep="last", maintain_order=True)
+    is_last = pl.int_range(pl.len()) == pl.len() - 1
+    return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
 
 
 def _why_stale(digest: str | None, task: type[Task] | None) -> str:

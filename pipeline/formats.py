@@ -18,7 +18,7 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -414,6 +414,7 @@ def _csv_row(names: list[str], cells: list[str], lines: _Lines) -> RawRow:
         return RawRow(lines.first, lines.raw(), error=_unreadable(lines.problem))
     if len(cells) != len(names):
         detail = f"{len(cells)} cells, but the header has {len(names)}"
+        detail = "; ".join(filter(None, [detail, separated_otherwise(names)]))
         return RawRow(lines.first, lines.raw(), error=_unreadable(detail))
     row = {name: cell or None for name, cell in zip(names, cells, strict=True)}
     return RawRow(lines.first, orjson.dumps(row), row)
@@ -439,6 +440,21 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[
 def _refuse_doubled(path: Path, names: list[str]) -> None:
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"'{path}' has two columns called '{doubled[0]}'; rename one, so that no cell is lost")
+
+
+_SEPARATORS = {";": "export it with commas", "|": "export it with commas", "\t": "name it .tsv", ",": "name it .csv"}
+"""What may separate a table that was read as one column, and what helps; a comma in a .tsv."""
+
+
+def separated_otherwise(names: Sequence[str]) -> str:
+    """What to do about a table whose header came out as one field; empty where it did not."""
+    if len(names) != 1:
+        return ""
+    for separator, help in _SEPARATORS.items():
+        if separator in names[0]:
+            shown = "tabs" if separator == "\t" else f"'{separator}'"
+            return f"the file seems to be separated by {shown}, and Goldleaf reads commas (tabs in .tsv): {help}"
+    return ""
 
 
 # --- Parquet ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from pipeline.download import is_url
-from pipeline.errors import SourceError
+from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.places import moved, note_moved
-from pipeline.row_fields import field_value
+from pipeline.row_fields import Seen, field_value, has_field, names_of
 from pipeline.source_files import source_files
 from pipeline.store import Store
 from pipeline.tables import SCHEMAS, Table
@@ -31,6 +31,8 @@ from schemas.record import ID_BYTES, stable_hash
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
 """Raw bytes that are held in memory at once, apart from the longest row's."""
+_NAMED_ROWS = 100
+"""Rows whose fields are named where none has the key."""
 _EXACT_BELOW = 2**53
 """Smaller whole numbers are the same as floats."""
 _TYPES = tuple(f"{kind.__name__}:" for kind in (bool, int, float, list, dict, str))
@@ -49,6 +51,8 @@ class Ingested:
     """Records whose row vanished from a snapshot source, or whose source is no longer one."""
     left: tuple[tuple[str, int], ...] = ()
     """The sources that are no longer named, with the records that were withdrawn with them."""
+    doubled: tuple[tuple[str, int, int], ...] = ()
+    """The sources with rows whose key a later row has, too, with other content: how many, of how many rows."""
 
     @property
     def known(self) -> int:
@@ -77,10 +81,11 @@ def ingest(
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
             source came back empty or damaged.
+        ConfigError: no row of a source has its key.
     """
     work = store.work(run)
     chunks: list[Path] = []
-    found = {source.name: _Found() for source in sources}
+    found = {source.name: _Found(source.key) for source in sources}
     lines = 0
     for source in sources:
         files = source_files(source, folder, work, store, say)
@@ -89,8 +94,10 @@ def ingest(
             write_work(frame, chunks[-1])
             lines += frame.height
             on_rows(frame.height)
+    _require_keys(found)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
     index = _index(chunks)
+    doubled = _doubled(index, [source.name for source in sources if source.key])
     elsewhere: pl.DataFrame | None = None
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
@@ -112,16 +119,22 @@ def ingest(
     if elsewhere is not None:
         note_moved(store, elsewhere, index["record_id"])
     if not appended:
-        return Ingested(lines, 0, 0)
+        return Ingested(lines, 0, 0, doubled=doubled)
     named = [source.name for source in sources]
     left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
-    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()))
+    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled)
 
 
 @dataclass
 class _Found:
-    """What was found in a source: it says whether the absence of a row can be believed."""
+    """What was found in a source: it says whether the absence of a row can be believed, and whether a key is one."""
 
+    key: str | None = None
+    """The field that identifies a row."""
+    keyed: bool = False
+    """Some row has it, be it empty."""
+    unkeyed: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows that do not have it."""
     readable: bool = False
     """There is a row that can be read."""
     unreadable: str = ""
@@ -133,11 +146,18 @@ class _Found:
         """Take one more row into account."""
         if row.error is None:
             self.readable = True
+            if self.key is not None and not self.keyed:
+                self._note_key(self.key, row.row or {})
             return
         problem = f"{file}:{row.line} ({row.error.detail})"
         self.unreadable = self.unreadable or problem
         if row.holds_others:
             self.swallowing = self.swallowing or problem
+
+    def _note_key(self, key: str, row: dict[str, Any]) -> None:
+        self.keyed = has_field(row, key)
+        if len(self.unkeyed) < _NAMED_ROWS:
+            self.unkeyed.append(row)
 
     def damage(self) -> str:
         """Why rows may only seem to be gone; empty where they are."""
@@ -225,6 +245,25 @@ def shown_file(file: Path, folder: Path, source: Source) -> str:
     if is_url(source):
         return source.path
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
+
+
+def _require_keys(found: dict[str, _Found]) -> None:
+    """Refuse a misspelt key: all rows would be known by their content, and once it is corrected be there twice."""
+    for name, one in found.items():
+        if one.unkeyed and not one.keyed:
+            names = Seen(names=names_of(one.unkeyed)).shown_names
+            raise ConfigError(
+                f"no row of source '{name}' has its key '{one.key}'; correct `key:` (dots reach into objects) or leave "
+                f"it out; {names}"
+            )
+
+
+def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int], ...]:
+    """The keyed sources with rows that others of this read supersede: how many, of how many."""
+    last = pl.col("revision").sort_by("position").last().over("record_id")
+    rows = index.filter(pl.col("source").is_in(keyed)).with_columns(superseded=pl.col("revision") != last)
+    counts = rows.group_by("source", maintain_order=True).agg(pl.col("superseded").sum(), pl.len().alias("rows"))
+    return tuple(counts.filter(pl.col("superseded") > 0).iter_rows())
 
 
 def _index(chunks: list[Path]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from pipeline.errors import ReleaseError
 from pipeline.versions import Problem, Verification
 
 _LINE = re.compile(r"(\S+@\S+) +(sha256:[0-9a-f]{64})")
+_SHORTENED = re.compile(r"(\S+@\S+) +sha256:[0-9a-f]{0,63}(?:…|\.{3})?")
 
 
 def against_lock(found: Verification, lock: str) -> Verification:
@@ -44,13 +45,28 @@ def _pins(lock: str) -> Iterator[tuple[str, str]]:
             continue
         match = _LINE.fullmatch(text)
         if match is None:
+            _refuse_shortened(f"{lock}:{number}", text)
             raise ReleaseError(f"{lock}:{number} is no lock line; it reads name@1.0.0 sha256: and 64 hex digits")
         yield match[1], match[2]
+
+
+def _refuse_shortened(shown: str, text: str) -> None:
+    """Say of a line as ``release`` and ``releases`` show it what it lacks.
+
+    Raises:
+        ReleaseError: its digest is shortened.
+    """
+    if match := _SHORTENED.fullmatch(text):
+        raise ReleaseError(
+            f"{shown} has a shortened digest; the full line stands in the version's README.md, and "
+            f"`goldleaf verify {match[1]}` prints it"
+        )
 
 
 def _text(lock: str) -> str:
     if _LINE.fullmatch(lock.strip()):
         return lock
+    _refuse_shortened(f"'{lock.strip()}'", lock.strip())
     try:
         return Path(lock).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import Busy
+from pipeline.errors import Busy, StoreError
 from schemas.own_code import in_a_line
 
 _MOST = 1_000
@@ -24,8 +24,11 @@ def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
 
     Raises:
         Busy: another process holds it.
+        StoreError: what is there is no file, such as a pipe, which could keep us waiting for ever.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{file} is no file, and only a file can be the lock of '{dataset}'; move it away")
     # Whatever bytes it holds: it only says who is at work.
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
         try:

@@ -1,4 +1,4 @@
-"""Finds the record that is meant by an id, the beginning of one, or ``file:line``."""
+"""Finds the record that is meant by an id, the beginning of one, ``file:line``, or the row's own key."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
@@ -19,6 +19,9 @@ from schemas.record import ID_BYTES
 _MOST_MATCHES = 5
 _LINE_DIGITS = 18
 """Longer numbers are no line of any file, and beyond what the tables hold."""
+_KEY_TYPES = ("int", "float", "bool", "str")
+"""How keys begin that are no plain texts."""
+_PASS = "pass a record id, its beginning, file:line, or the row's key"
 _WORDS = 40
 """Characters of a row that are shown to tell it from others."""
 
@@ -29,6 +32,8 @@ class Found:
 
     record_id: str
     note: str = ""
+    place: str = ""
+    """Where its file has it now, if the file was read for it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]
 
 
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> Found:
-    """The record that is meant by an id, the beginning of one, or ``file:line``.
+    """The record that is meant by an id, the beginning of one, or ``file:line``; else by the row's own key.
 
     A line means what the file has there now, if the dataset is given and its files can be read; else the
     row that stood there when it was read last.
@@ -74,9 +79,15 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
         return _at_place(snapshot, wanted, file, int(line), dataset)
     rows = _rows(snapshot, pl.col("record_id").str.starts_with(wanted.lower()))
     found = list({row.record_id: row for row in rows}.values())
-    if not found:
-        raise StoreError(f"no record matches '{wanted}'; pass a record id, its beginning, or file:line")
+    if not found and not (found := _with_key(snapshot, wanted)):
+        raise StoreError(f"no record matches '{wanted}'; {_PASS}")
     return Found(_only(found, wanted).record_id)
+
+
+def _with_key(snapshot: Snapshot, wanted: str) -> list[_Row]:
+    """The records whose row calls itself so, whatever the type of its key."""
+    keys = [wanted, *(f"{type}:{wanted}" for type in _KEY_TYPES)]
+    return list({row.record_id: row for row in _rows(snapshot, pl.col("key").is_in(keys))}.values())
 
 
 def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: LoadedDataset | None) -> Found:
@@ -85,9 +96,8 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
     now = [row for which in there for row in _rows(snapshot, which) if row.state == "current"]
     if now:
         row = _only([row for row in now if row.line == line] or now, wanted)
-        return Found(
-            row.record_id, "" if row.line == line else f"it was first read at {row.place}, and has moved since"
-        )
+        note = "" if row.line == line else f"it stood at {row.place} before"
+        return Found(row.record_id, note, f"{row.file}:{line}")
     here = pl.col("file").is_in(files) & (pl.col("line") == line)
     ids = current_places(snapshot).filter(here).collect()["record_id"].to_list()
     last = [row for row in _rows(snapshot, pl.col("record_id").is_in(ids)) if row.state == "current"]
@@ -95,6 +105,8 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
         # Of the rows that a file had in this line, one after the other, the last one is meant.
         last = list({(row.source, row.file): row for row in _rows(snapshot, here)}.values())
     if not last:
+        if keyed := _with_key(snapshot, wanted):
+            return Found(_only(keyed, wanted).record_id)
         raise StoreError(_nothing_at(snapshot, wanted, files, line))
     row = _only([row for row in last if row.state == "current"] or last, wanted)
     notes = [] if row.state == "current" else [f"it was read at {row.place}, and is {row.state} now"]
@@ -172,4 +184,4 @@ def _nothing_at(snapshot: Snapshot, wanted: str, files: Sequence[str], line: int
         before = rows.filter(rows < line)
         near = f", the nearest before it in line {before[-1]}" if len(before) and line < rows[-1] else ""
         problem = f"no record matches '{wanted}': rows of {files[0]} begin in lines {rows[0]} to {rows[-1]}{near}"
-    return f"{problem}; pass a record id, its beginning, or file:line"
+    return f"{problem}; {_PASS}"

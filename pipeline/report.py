@@ -204,7 +204,7 @@ class Audit(Part):
 
 
 class Review(Part):
-    """What became of the records that were shown to people; each is in exactly one of the counts."""
+    """What became of the records that were chosen for people; each is in exactly one of the counts."""
 
     confirmed: Count = 0
     changed: Count = 0
@@ -218,8 +218,12 @@ class Review(Part):
     invalid: Count = 0
     """The answer breaks the task's schema and waits for a correction."""
     waiting: Count = 0
+    sent: Count = 0
+    """Of all of them, those that people could see."""
     changes: list[Change] = []
     audit: Audit | None = None
+    audits_waiting: Count = 0
+    """Random checks of accepted records that nobody has answered."""
 
     @property
     def answered(self) -> int:
@@ -228,7 +232,7 @@ class Review(Part):
 
     @property
     def routed(self) -> int:
-        """Records that were shown to people."""
+        """Records that were chosen for people."""
         return self.answered + self.skipped + self.invalid + self.waiting
 
 

@@ -302,7 +302,8 @@ def _review(state: _State) -> Review:
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
     changed: list[tuple[Decision, Said]] = []
-    audited, errors = 0, 0
+    pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
+    sent, audited, errors, audits_waiting = 0, 0, 0, 0
     for decision in state.decisions:
         if decision.routed is None:
             continue
@@ -311,6 +312,8 @@ def _review(state: _State) -> Review:
         if outcome is None:
             continue
         counts[outcome] += 1
+        sent += decision.record_id in pushed
+        audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
         if outcome == "changed" and answer is not None:
             changed.append((decision, answer))
         if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
@@ -319,8 +322,10 @@ def _review(state: _State) -> Review:
     machine = sum(map(_may_be_audited, state.decisions))
     return Review(
         **counts,
+        sent=sent,
         changes=list(_changes(state, changed)),
         audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
+        audits_waiting=audits_waiting,
     )
 
 

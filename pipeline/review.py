@@ -63,7 +63,7 @@ class Pulled:
     """What one pull brought."""
 
     project: int | None
-    """None where nothing was ever pushed."""
+    """None where the server has none of this dataset: nothing was ever pushed, or it was deleted."""
     server: str
     changed: int
     """Annotations that are new, edited or deleted since the last pull."""

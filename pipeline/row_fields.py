@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.formats import separated_otherwise
 from schemas.dataset import Source
 from schemas.field import admits_none
 from schemas.task import Role, Task
@@ -73,7 +74,8 @@ class Seen:
     def shown_names(self) -> str:
         """The names for people."""
         more = ", …" if len(self.names) > _NAMED else ""
-        return f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
+        shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
+        return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
 
 
 def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:
@@ -104,11 +106,11 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
     return whole
 
 
-def misspelt(source: Source, seen: Seen, rows: str = "row") -> str:
+def misspelt(source: Source, seen: Seen) -> str:
     """The first mapped field that none of the rows has, and what to do about it; empty where there is none."""
     for name, path in source.fields.items():
         if name not in seen.fields:
-            what = f"no {rows} has '{path}', which is mapped to '{name}'"
+            what = f"no row has '{path}', which is mapped to '{name}'"
             return f"{what}; correct `fields:` or leave it out; {seen.shown_names}"
     return ""
 

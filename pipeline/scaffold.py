@@ -78,6 +78,8 @@ task: task.py:{task}          # the class in task.py beside this file
 sources:
   - name: examples            # part of every record's id: do not rename it later
     path: data.jsonl          # a file, a glob or a URL; JSONL, JSON, CSV or Parquet
+    # key: id                 # the field that identifies a row, so that an edited row stays the same record
+    # mode: snapshot          # a row that is gone from the file is withdrawn; without this it stays
     license: unknown          # goes into the dataset card
 
 on_conflict: review           # the same input with different answers: ask a person

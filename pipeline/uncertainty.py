@@ -197,6 +197,8 @@ def _scores(wanted: Any, features: Any, targets: Ints, seed: int) -> Floats:
     with warnings.catch_warnings():
         # Stopping early costs nothing that could be measured.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Of many labels that few rows have each, people are told in the note.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         model.fit(features[sample], targets[sample])
     found = model.decision_function(wanted)
     scores[:, model.classes_] = np.column_stack([-found, found]) if found.ndim == 1 else found

@@ -61,6 +61,8 @@ class Role(StrEnum):
 
 MISSING = "missing or empty"
 """What is said of a required field that a row does not have."""
+NO_INPUT = "no input: all of it is missing or empty"
+"""What is said of a row that asks nothing."""
 _FEW_CHOICES = 8
 """All of so many are named to those who used another."""
 _NEAREST = 3
@@ -220,7 +222,8 @@ class Task(BaseModel):
         """Validate a row; fields that the task does not know are ignored.
 
         None and blank texts are as good as absent: CSV has no other way to say so. A row whose targets
-        are all absent (or empty lists) is unlabeled: only its inputs are validated.
+        are all absent (or empty lists) is unlabeled: only its inputs are validated. A row without any input
+        is invalid, since it asks nothing.
         """
         fields = cls.model_fields
         given = _given(cls, fields, row)
@@ -233,6 +236,8 @@ class Task(BaseModel):
         except BaseException as error:
             return Parsed(problems=_reasons(cls, own(error)))
         inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
+        if _asks_nothing(inputs):
+            return _blank()
         return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
 
     @classmethod
@@ -243,7 +248,7 @@ class Task(BaseModel):
             inputs = _written(model, names)
         except BaseException as error:
             return Parsed(problems=_reasons(cls, own(error)))
-        return Parsed(inputs=inputs)
+        return _blank() if _asks_nothing(inputs) else Parsed(inputs=inputs)
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:
@@ -255,7 +260,7 @@ class Task(BaseModel):
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
         """System and user message: instruction and form of the answer; the inputs (named, where there are several).
 
-        What is absent is left out: a model would take ``null`` for a text. Without any input the user says nothing.
+        What is absent is left out: a model would take ``null`` for a text.
         """
         names = cls.task_names(Role.INPUT)
         texts = {name: _as_text(value) for name in names if not _is_absent(value := inputs.get(name))}
@@ -386,6 +391,14 @@ def _without_fence(text: str) -> str:
 
 def _is_absent(value: Any) -> bool:
     return value is None or is_blank(value)
+
+
+def _asks_nothing(inputs: Mapping[str, Any]) -> bool:
+    return all(_is_absent(value) or value in ([], {}) for value in inputs.values())
+
+
+def _blank() -> Parsed:
+    return Parsed(problems=[Reason(code=ReasonCode.INVALID, detail=NO_INPUT)])
 
 
 def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,11 @@ class FakeStudio:
             case "DELETE", "tasks":
                 self.delete_task(number)
                 return 204, None
+            case "DELETE", "projects":
+                for task in [key for key, row in self.tasks.items() if row["project"] == number]:
+                    self.delete_task(task)
+                del rows[number]
+                return 204, None
             case "PATCH", "annotations":
                 rows[number] |= body | {"updated_at": self.tick()}
                 self.tasks[rows[number]["task"]]["updated_at"] = self.tick()

@@ -7,7 +7,7 @@ import pytest
 from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from odd import Odd
+from odd import QUESTION, Odd
 from terminal import Terminal
 
 from flows.engine import Inline
@@ -63,9 +63,37 @@ def test_the_line_of_an_absent_input_is_left_out() -> None:
     ), "what is inside a value is the row's own"
 
 
-def test_a_single_input_that_is_absent_is_an_empty_message() -> None:
-    assert user(Noted, {"note": None}) == ""
+def test_a_text_that_says_null_is_no_absent_input() -> None:
     assert user(Noted, {"note": "null"}) == "null"
+
+
+@pytest.mark.parametrize("absent", [{}, {"note": None}, {"note": ""}, {"note": " \u200b"}])
+@pytest.mark.parametrize("answer", [{}, {"tone": "warm"}])
+def test_a_row_without_any_input_is_invalid(absent: dict[str, Any], answer: dict[str, Any]) -> None:
+    [reason] = Noted.task_parse(absent | answer).problems
+    assert str(reason) == "a field breaks the task's schema: no input: all of it is missing or empty"
+
+
+class Either(Noted):
+    """Name the tone."""
+
+    lines: Input[list[str] | None] = None
+
+
+def test_a_row_with_one_of_its_inputs_is_valid() -> None:
+    assert not Either.task_parse({"lines": ["Hi"], "tone": "warm"}).problems
+    assert not Either.task_parse({"note": "Hi"}).problems
+    assert Either.task_parse({"lines": [], "tone": "warm"}).problems
+
+
+def test_rows_whose_input_has_another_name_are_rejected_not_one_blank_row_with_copies(tmp_path: Path) -> None:
+    rows = [{"id": number, "text": f"Where is parcel {number}?", "topic": "delivery"} for number in range(5)]
+    optional = QUESTION.replace("question: Input[str]", "question: Input[str | None] = None")
+    odd = Odd(tmp_path, optional, [*rows, {"id": 9, "topic": None}])
+    done = odd.curate()
+    assert (done.funnel.rejected, done.funnel.current, done.review.waiting) == (6, 6, 0)
+    [why] = done.rejections
+    assert why.detail == "no input: all of it is missing or empty" and why.hint == ""
 
 
 @given(st.fixed_dictionaries({"note": st.text(), "language": st.none() | st.text()}))

@@ -225,16 +225,41 @@ def test_equally_frequent_reasons_come_in_the_order_of_the_rows(tmp_path: Path) 
 
 
 # --- keys that no row has -------------------------------------------------------------------------
-def test_curate_notes_a_key_that_no_row_has(tmp_path: Path) -> None:
+def test_a_key_that_no_row_has_is_an_error_before_anything_is_committed(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "Why?", "billing")])
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id,", "key: ID,"))
     terminal = Terminal(tmp_path)
-    note = "no row of source 'examples' has its key 'ID', so its rows are known by their content"
+    for _ in range(2):
+        assert terminal.goldleaf("curate", exit_code=1).stderr.endswith(
+            "error: no row of source 'examples' has its key 'ID'; correct `key:` (dots reach into objects) or leave it "
+            "out; the rows have the fields 'id', 'question', 'topic'\n"
+        )
+    file.write_text(file.read_text().replace("key: ID,", "key: id,"))
+    assert terminal.json("curate")["funnel"]["raw"] == 1, "the rows are there once"
+
+
+def test_curate_notes_a_key_that_is_empty_in_all_rows(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [{"id": None, "question": "Why?", "topic": "billing"}])
+    terminal = Terminal(tmp_path)
+    note = "no row of source 'examples' has a value in its key 'id', so its rows are known by their content"
     for _ in range(2):
         assert f"note: {note}; correct `key:`" in terminal.goldleaf("curate").stdout
-    file.write_text(file.read_text().replace("key: ID,", "key: id,"))
+    write_dataset(tmp_path, [row(1, "Why?", "billing")])
     assert note not in terminal.goldleaf("curate").stdout
+
+
+def test_a_key_that_many_rows_share_is_noted_with_their_number(tmp_path: Path) -> None:
+    rows = [row(n % 2, f"Question {n}?", "billing") for n in range(5)]
+    write_dataset(tmp_path, [*rows, rows[-1]])
+    terminal = Terminal(tmp_path)
+    for _ in range(2):
+        assert terminal.json("curate")["note"].splitlines()[-1] == (
+            "3 of 6 rows of source 'examples' have a key that a later row has, too, with other content, and only the "
+            "last one counts; is `id` a key?"
+        )
+    [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "source examples"]
+    assert "; 3 of 6 rows tried have a key that a later row has, too, with other content, such as " in found
 
 
 def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What nobody should write or name is one clear line, or a rejected row, and costs little."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -134,6 +135,25 @@ def test_a_lock_file_with_other_bytes_locks_as_any_other(odd: Odd) -> None:
             "; run release again when it has finished"
         )
     assert odd.curate().added == 0
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Callable[[Path], None]) -> None:
+    odd.curate()
+    lock = odd.home / "questions" / "state.lock"
+    lock.unlink()
+    make(lock)
+    for verb in ("curate", "release"):
+        assert error(odd, verb) == (
+            "home/questions/state.lock is no file, and only a file can be the lock of 'questions'; move it away"
+        )
+
+
+def test_an_error_line_holds_no_control_characters(odd: Odd) -> None:
+    odd.edit("path: data.jsonl", r'path: "a\0b\x1b[31mc\x07\x9b.jsonl"')
+    assert error(odd).endswith(r"a\0b\x1b[31mc\x07\x9b.jsonl does not exist; correct its path")
+    line = Terminal(odd.folder).error("verify", "a\x1b]0;title\x07/1.0.0")
+    assert line.startswith(r"there is no folder a\x1b]0;title\x07/1.0.0; ")
 
 
 # --- the home is no source --------------------------------------------------------------------------

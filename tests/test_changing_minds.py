@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, Row, desk_at
-from fake_studio import FakeStudio
+from fake_studio import TOKEN, FakeStudio
 from support import current, row
+from terminal import Terminal
 
+from flows.curate import curate
 from flows.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
@@ -282,3 +284,28 @@ def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is
         desk.delete(f"annotations/{first}")
         desk.collect()
         assert desk.decision(2).fate is Fate.ACCEPTED
+
+
+# --- a project that is gone -------------------------------------------------------------------------
+def test_collect_says_that_the_project_was_deleted_and_that_curate_asks_again(desk: Desk) -> None:
+    desk.label(1, "delivery")
+    assert desk.collect().note == ""
+    desk.delete(f"projects/{desk.project}")
+    for _ in range(2):
+        collected = desk.collect()
+        assert (collected.annotations, collected.note) == (
+            0,
+            f"the project of '{desk.context.dataset.config.name}' is gone from {desk.client.url}, or this is another "
+            "server; the next curate makes it anew and sends the open questions again, and what was collected before "
+            "still counts",
+        )
+    terminal = Terminal(desk.folder, desk.client.url, TOKEN)
+    assert f"note: {collected.note}\n" in terminal.goldleaf("collect").stdout
+    assert desk.curate().review.sent == 1
+    assert (desk.collect().note, desk.decision(1).label_source) == ("", LabelSource.HUMAN)
+
+
+def test_collect_says_nothing_of_a_project_where_nothing_was_sent(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, [row(1, PARCEL, "billing")], "review: {budget: 0, audit: 0.0}\n") as desk:
+        curate(desk.context, Inline(), push=False)
+        assert desk.collect().note == ""

@@ -84,12 +84,38 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
     assert detail.endswith("(question): missing or empty; the rows have the fields 'id', 'question', 'topic'")
 
 
-def test_a_table_with_semicolons_shows_as_one_field(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "separator", "said"),
+    [
+        ("data.csv", ";", "';', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "|", "'|', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "\t", "tabs, and Goldleaf reads commas (tabs in .tsv): name it .tsv"),
+        ("data.tsv", ",", "',', and Goldleaf reads commas (tabs in .tsv): name it .csv"),
+    ],
+)
+def test_a_table_that_is_separated_otherwise_is_said_to_be(
+    tmp_path: Path, name: str, separator: str, said: str
+) -> None:
+    write_dataset(tmp_path, [])
+    edit(tmp_path, "data.jsonl, key: id,", f"{name},")
+    lines = ["id|question|topic", "1|Where is it?|delivery", "2|Why so, and so late?|billing"]
+    text = "\n".join(lines).replace("|", separator)
+    (tmp_path / name).write_text(text)
+    said = f"the file seems to be separated by {said}"
+    terminal = Terminal(tmp_path)
+    assert findings(tmp_path, exit_code=1)["source examples"]["detail"].endswith(said)
+    assert f"{said}\n" in terminal.goldleaf("curate").stdout
+    edit(tmp_path, f"{name},", f"{name}, fields: {{question: text}},")
+    assert terminal.goldleaf("curate", exit_code=1).stderr.endswith(f"{said}\n")
+
+
+def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do_not_fit(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
-    (tmp_path / "data.csv").write_text("id;question;topic\n1;Where is it?;delivery\n")
-    detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert detail.endswith("; the rows have the fields 'id;question;topic'")
+    (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
+    said = "2 cells, but the header has 1; the file seems to be separated by ';', and Goldleaf reads commas"
+    assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
+    assert said in Terminal(tmp_path).goldleaf("curate").stdout
 
 
 def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
@@ -110,7 +136,7 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     found = findings(tmp_path, exit_code=1)
     assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
     assert found["key of source examples"]["detail"] == (
-        "no row that was tried has 'ID'; correct `key:`, dots reach into objects; "
+        "no row has a value in 'ID'; correct `key:`, dots reach into objects; "
         "the rows have the fields 'id', 'question', 'topic'"
     )
 
@@ -120,12 +146,32 @@ def test_a_key_that_some_rows_have_is_none(tmp_path: Path) -> None:
     assert "key of source examples" not in findings(tmp_path)
 
 
+def test_a_source_without_any_row_says_so(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [])
+    found = findings(tmp_path, exit_code=1)["source examples"]
+    assert found["detail"] == "1 file; no row is there; bring some in, or correct `path:`"
+
+
+def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"question": f"Why {number}?"} for number in range(300)]
+    write_dataset(tmp_path, rows)
+    edit(tmp_path, "key: id,", "key: id, fields: {topic: label},")
+    found = findings(tmp_path, exit_code=1)
+    assert found["fields of source examples"]["detail"].startswith("no row has 'label', which is mapped to 'topic'")
+    assert found["key of source examples"]["detail"].startswith("no row has a value in 'id'")
+    write_rows(tmp_path, [*rows, {"question": "Why so?", "label": "billing"}, {"id": 1, "question": "Why?"}])
+    found = findings(tmp_path)
+    assert found["source examples"]["detail"] == "1 file; the first 200 rows tried: 200 valid, 200 of them unlabeled"
+    assert "fields of source examples" not in found and "key of source examples" not in found
+
+
 def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY, DELIVERY, row(1, "Where is my other parcel?", "delivery")])
     found = findings(tmp_path)["source examples"]
     assert found["ok"]
     assert found["detail"].endswith(
-        "; data.jsonl:1 and data.jsonl:3 have the key 1 and different content: the later one counts"
+        "; 2 of 3 rows tried have a key that a later row has, too, with other content, such as data.jsonl:1 and "
+        "data.jsonl:3 with the key 1: the last one counts; is `id` a key?"
     )
 
 

@@ -209,7 +209,10 @@ ERRORS = {
         ("status", "missing.yaml"),
         "missing.yaml cannot be read (No such file or directory); pass the",
     ),
-    "an unknown record": (("explain", "zz"), "no record matches 'zz'; pass a record id, its beginning, or file:line"),
+    "an unknown record": (
+        ("explain", "zz"),
+        "no record matches 'zz'; pass a record id, its beginning, file:line, or the row's key",
+    ),
     "an unknown line": (
         ("explain", "data.jsonl:99"),
         "no record matches 'data.jsonl:99': rows of data.jsonl begin in lines 1 to 8; ",

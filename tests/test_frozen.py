@@ -90,8 +90,9 @@ def test_the_audit_says_nothing_of_frozen_rows_which_nobody_is_asked_about(studi
         desk.label(5, "billing")
         desk.collect()
         snapshot = desk.context.store.snapshot().at_last_commit()
-        audit = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review.audit
-    assert audit == Audit(audited=1, errors=1, population=3)
+        review = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review
+    assert review.audit == Audit(audited=1, errors=1, population=3)
+    assert (review.routed, review.sent, review.answered, review.audits_waiting) == (3, 3, 1, 2)
 
 
 @pytest.mark.parametrize("rule", list(OnConflict))

@@ -1,4 +1,4 @@
-"""A record is found by id, by the beginning of one, and by the line that it stands in."""
+"""A record is found by id, by the beginning of one, by the line that it stands in, and by the row's own key."""
 
 import json
 from pathlib import Path
@@ -37,9 +37,9 @@ def at(terminal: Terminal, wanted: str) -> tuple[Any, str]:
 # --- lines of a file that was written anew --------------------------------------------------------
 def test_a_row_that_moved_up_is_found_by_its_present_line(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B)
-    assert at(terminal, "data.jsonl:1") == (B, "it was first read at data.jsonl:2, and has moved since")
+    assert at(terminal, "data.jsonl:1") == (B, "it stood at data.jsonl:2 before")
     shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
-    assert "note: it was first read at data.jsonl:2, and has moved since\n" in shown
+    assert "note: it stood at data.jsonl:2 before\n" in shown
 
 
 def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
 def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path: Path) -> None:
     """A line was inserted above; the files are gone since, so the table alone must know."""
     terminal = rewritten(snapshot_of(tmp_path, A), C, A)
-    assert at(terminal, "data.jsonl:2") == (A, "it was first read at data.jsonl:1, and has moved since")
+    assert at(terminal, "data.jsonl:2") == (A, "it stood at data.jsonl:1 before")
     (tmp_path / "data.jsonl").unlink()
     assert at(terminal, "data.jsonl:1") == (C, "")
 
@@ -79,6 +79,33 @@ def test_a_changed_row_is_found_by_the_line_of_its_old_revision(tmp_path: Path) 
     terminal = rewritten(snapshot_of(tmp_path, A, B), A, C, changed)
     (tmp_path / "data.jsonl").unlink()
     assert at(terminal, "data.jsonl:3") == (changed, "")
+
+
+def test_a_row_that_moved_twice_is_named_by_its_present_line_however_it_is_asked_for(tmp_path: Path) -> None:
+    terminal = rewritten(rewritten(snapshot_of(tmp_path, A, B, C), B, A, C), B, C, A)
+    record = terminal.json("explain", "data.jsonl:3")["record_id"]
+    for wanted in ("data.jsonl:3", record, record[:10], "1"):
+        assert terminal.json("explain", wanted)["place"] == "data.jsonl:3"
+        first = terminal.goldleaf("explain", wanted).stdout.splitlines()[0]
+        assert first == f"record {record}  data.jsonl:3  source examples, key int:1"
+    assert at(terminal, "data.jsonl:3")[1] == "it stood at data.jsonl:1 before"
+    write_rows(tmp_path, [A, B, C])
+    assert terminal.json("explain", "data.jsonl:1")["place"] == "data.jsonl:1", "the file has it there already"
+    assert rewritten(terminal, B).json("explain", record)["place"] == "", "it is gone"
+
+
+# --- keys -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("key", ["ticket-7", "ticket:7", "7", 7, 7.5, "int:7"])
+def test_a_row_is_found_by_its_own_key_where_nothing_else_matches(tmp_path: Path, key: Any) -> None:
+    mine: dict[str, object] = {"id": key, "question": "Where is it?", "topic": "delivery"}
+    assert at(snapshot_of(tmp_path, A, mine), str(key))[0] == mine
+
+
+def test_a_key_that_two_rows_have_names_both(tmp_path: Path) -> None:
+    terminal = snapshot_of(tmp_path, row(1000, "Why?", "billing"), A)
+    write_rows(tmp_path, [{"id": "1000", "question": "Where?", "topic": "delivery"}, row(1000, "Why?", "billing")])
+    terminal.goldleaf("curate")
+    assert terminal.error("explain", "1000").startswith("'1000' matches 2 records: ")
 
 
 # --- paths ----------------------------------------------------------------------------------------

@@ -114,11 +114,27 @@ def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
     [
         ("data/2.0.0", "there is no folder data/2.0.0; name a version's folder, or name@version"),
         ("data", "data is no published version: it has no manifest.json"),
-        ("questions@1.0.0", "/dataset.yaml cannot be read (No such file or directory)"),
+        (
+            "questions@1.0.0",
+            "there is no dataset.yaml, which says where 'questions@1.0.0' is; pass the path of one, or the version's "
+            "folder: `goldleaf verify path/to/1.0.0`",
+        ),
     ],
 )
 def test_what_is_no_version_s_folder_is_a_line_of_error(elsewhere: Terminal, reference: str, said: str) -> None:
     assert said in elsewhere.error("verify", reference)
+
+
+@pytest.mark.parametrize("end", ["…", "...", ""])
+def test_a_line_as_release_shows_it_is_told_to_be_shortened(elsewhere: Terminal, published: Path, end: str) -> None:
+    short = f"{line_of(published)[:35]}{end}"
+    said = (
+        " has a shortened digest; the full line stands in the version's README.md, and "
+        "`goldleaf verify questions@1.0.0` prints it"
+    )
+    assert elsewhere.error("verify", "data/1.0.0", "--lock", short) == f"'{short}'{said}"
+    lock(elsewhere, "# pinned", short)
+    assert elsewhere.error("verify", "data/1.0.0", "--lock", "goldleaf.lock") == f"goldleaf.lock:2{said}"
 
 
 def test_a_reference_to_a_dataset_s_version_may_be_locked_too(published: Path) -> None:

@@ -62,6 +62,15 @@ def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: 
     assert sum("| None" in line for line in lines) == 1
 
 
+def test_a_field_that_no_row_of_the_source_has_is_not_called_optional(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": number, "text": "Why?", "topic": "billing"} for number in range(3)]
+    write_dataset(tmp_path, rows)
+    terminal = Terminal(tmp_path)
+    for shown in (terminal.goldleaf("curate").stdout, terminal.goldleaf("status").stdout):
+        assert "| None" not in shown
+        assert "no row of its source has anything there: name with `fields:` where 'question' stands" in shown
+
+
 # --- choices --------------------------------------------------------------------------------------
 def problem(task: type[Task], **values: Any) -> str:
     [reason] = task.task_parse(values).problems
@@ -111,6 +120,25 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     shown = terminal.goldleaf("curate").stdout
     assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
     assert "doubtful" not in shown
+    said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to look at more)"
+    assert said in terminal.goldleaf("status").stdout.splitlines()
+    status = terminal.json("status")
+    assert (status["beyond_budget"], status["budget_used"], status["budget"]) == (3, 0, 0)
+
+
+def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wait(tmp_path: Path) -> None:
+    write_dataset(tmp_path, TWO_KINDS[:3], "review: {budget: 9, audit: 1.0}\nduplicates: {threshold: 1.0}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    page = Path(terminal.json("report")["path"]).read_text()
+    assert "3 records chosen for people, 0 sent to them, 0 answered." in page
+    assert "No audit question was answered yet, 3 wait for people" in page
+    assert "above 0" not in page
+
+
+def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> None:
+    write_dataset(tmp_path, TWO_KINDS)
+    assert "budget" not in Terminal(tmp_path).goldleaf("status").stdout
 
 
 def test_a_doubt_that_was_passed_beyond_the_budget_is_called_by_its_name(tmp_path: Path) -> None:

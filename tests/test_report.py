@@ -102,7 +102,7 @@ def review_of(after: str = "governing_law") -> Review:
         Change(before="", after="warranty", records=2),
     ]
     counts = {"confirmed": 74, "changed": 31, "entered": 6, "unusable": 5, "unsure": 3, "skipped": 4, "waiting": 37}
-    return Review(**counts, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
+    return Review(**counts, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
 
 
 def pair(kept: Example, dropped: Example, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:
@@ -405,7 +405,7 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
-    assert "160 records shown to people, 119 answered." in text
+    assert "160 records chosen for people, 150 sent to them, 119 answered." in text
     assert "2 of 60 randomly chosen accepted records were wrong: 3.3% 0.9% to 11.4%" in text
     assert "that is 22 to 274 of the 2,412 accepted records that they are drawn from" in text
     with pytest.raises(ValidationError, match="audited"):

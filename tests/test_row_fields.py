@@ -97,7 +97,7 @@ def test_check_finds_a_mapped_target_that_no_row_has(tmp_path: Path) -> None:
     mapped(tmp_path, "topic: ticket.lable", [{"id": 1, "question": "Why?", "ticket": {"label": "billing"}}])
     found = {item["what"]: item for item in Terminal(tmp_path).json("check", exit_code=1)}
     assert found["fields of source examples"]["detail"] == (
-        "no row that was tried has 'ticket.lable', which is mapped to 'topic'; correct `fields:` or leave it out; "
+        "no row has 'ticket.lable', which is mapped to 'topic'; correct `fields:` or leave it out; "
         "the rows have the fields 'id', 'question', 'ticket.label'"
     )
 

@@ -8,6 +8,7 @@ import pytest
 from pipeline.dataset_file import load_dataset_file
 from pipeline.errors import ConfigError
 from pipeline.scaffold import scaffold
+from schemas.dataset import Mode
 from schemas.task import Kind
 
 
@@ -21,6 +22,14 @@ def test_the_files_fit_together(tmp_path: Path, kind: Kind) -> None:
     parsed = [dataset.task.task_parse(orjson.loads(line)) for line in paths[2].read_bytes().splitlines()]
     assert [row.problems + row.doubts for row in parsed] == [[]] * len(parsed)
     assert [row.targets is None for row in parsed] == [False] * (len(parsed) - 1) + [True]
+
+
+def test_key_and_mode_are_there_to_be_uncommented(tmp_path: Path) -> None:
+    path, *_ = scaffold(tmp_path, "toy", Kind.CLASSIFICATION)
+    assert load_dataset_file(path).config.sources[0].key is None
+    path.write_text(path.read_text().replace("# key:", "key:").replace("# mode:", "mode:"))
+    [source] = load_dataset_file(path).config.sources
+    assert (source.key, source.mode) == ("id", Mode.SNAPSHOT)
 
 
 @pytest.mark.parametrize("name", ["2024", "1e3", "on", "no", "null", "0x1f", "1_000", "2026-01-02"])

@@ -126,6 +126,29 @@ def test_a_deleted_answer_is_not_called_stale_and_a_task_that_was_sent_again_say
     )
 
 
+def test_every_state_of_an_edited_answer_is_told_once_and_the_decisions_that_follow_from_each(desk: Desk) -> None:
+    annotation = desk.label(1, "delivery")
+    desk.collect()
+    desk.curate()
+    desk.edit(annotation, "returns")
+    desk.collect()
+    desk.collect()
+    told = story(desk)
+    assert [(one.targets, one.edited) for one in told.said] == [
+        ({"topic": "delivery"}, True),
+        ({"topic": "returns"}, False),
+    ]
+    assert [one.targets for one in told.decisions] == [{"topic": name} for name in ("billing", "delivery", "returns")]
+    assert [moment.what for moment in told.timeline][2:] == ["asked", "said", "decisions", "said", "decisions"]
+    marked = [line for line in shown(desk) if line.startswith("annotation ")]
+    assert [line.endswith(": labeled (edited since)") for line in marked] == [True, False]
+    desk.delete(f"annotations/{annotation}")
+    desk.collect()
+    told = story(desk)
+    assert [(one.edited, one.deleted) for one in told.said] == [(True, False), (False, True)]
+    assert told.asked[0].state is TaskState.OPEN
+
+
 def test_a_task_that_was_noted_twice_is_told_once(desk: Desk) -> None:
     store = desk.context.store
     store.append(Table.PUSHES, store.scan(Table.PUSHES).collect())

@@ -161,6 +161,11 @@ def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: l
     assert result.note.startswith(said)
 
 
+def test_nearly_as_many_labels_as_rows_are_no_warning() -> None:
+    texts = [f"the {n % 20} parcel of {n}" for n in range(36)]
+    label_doubt(texts, [str(n % 20) for n in range(36)], [str(n) for n in range(36)], 1)
+
+
 def test_texts_without_a_common_word_are_not_judged() -> None:
     texts = [chr(0x4E00 + number) for number in range(40)]
     result = label_doubt(texts, ["a", "b"] * 20, own_groups(texts))
