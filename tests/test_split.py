@@ -214,3 +214,50 @@ def test_contracts_with_many_kinds_bring_every_kind_into_every_split() -> None:
         assert found == set(FRACTIONS) or contracts < 3
     sizes = Counter(splits.values())
     assert all(sizes[split] == pytest.approx(share * len(rows), rel=0.1) for split, share in FRACTIONS.items())
+
+
+def in_every_split(rows: Sequence[SplitRow], splits: Mapping[str, str]) -> bool:
+    places = {(one.label, splits[one.record_id]) for one in rows}
+    return len(places) == len({one.label for one in rows}) * len(set(splits.values()))
+
+
+def planted(seed: int, groups: int, labels: int, shares: Mapping[str, float]) -> list[SplitRow]:
+    """Rows of labels that three groups have, one of them in each split of a division that nobody is told."""
+    rng = random.Random(seed)
+    hidden = [split for split, share in shares.items() for _ in range(round(groups * share))]
+    rng.shuffle(hidden)
+    of_split = {split: [group for group, name in enumerate(hidden) if name == split] for split in shares}
+    drawn = [(f"g{rng.choice(of_split[split])}", f"kind{label}") for label in range(labels) for split in shares]
+    return [row(f"{group}-{label}", group, label) for group, label in drawn]
+
+
+THIRDS = dict.fromkeys(FRACTIONS, 1 / 3)
+
+
+@pytest.mark.parametrize("fractions", [FRACTIONS, THIRDS])
+@pytest.mark.parametrize("hidden", [FRACTIONS, THIRDS])
+@pytest.mark.parametrize(("groups", "labels"), [(30, 10), (60, 20)])
+def test_where_a_division_with_every_label_in_every_split_exists_one_is_found(
+    groups: int, labels: int, hidden: Mapping[str, float], fractions: Mapping[str, float]
+) -> None:
+    lives = [planted(seed, groups, labels, hidden) for seed in range(200)]
+    found = sum(in_every_split(rows, assign_splits(rows, fractions)) for rows in lives)
+    assert found >= 190
+
+
+def test_six_contracts_bring_each_of_three_kinds_into_every_split() -> None:
+    """No single move helped: each lost as many kinds as it brought."""
+    contracts = ("alpha beta", "gamma alpha", "beta gamma", "gamma", "beta", "alpha")
+    rows = [row(f"c{at}-{kind}", f"c{at}", kind) for at, kinds in enumerate(contracts) for kind in kinds.split()]
+    for salt in range(50):
+        assert in_every_split(rows, assign_splits(rows, FRACTIONS, str(salt)))
+
+
+def test_the_search_for_labels_moves_no_row_that_has_a_split() -> None:
+    rng = random.Random(5)
+    for seed in range(50):
+        rows = planted(seed, 30, 10, THIRDS)
+        known = {group: rng.choice(list(FRACTIONS)) for group in rng.sample(sorted({one.group for one in rows}), 4)}
+        splits = assign_splits([replace(one, split=known.get(one.group)) for one in rows], FRACTIONS)
+        assert all(splits[one.record_id] == known.get(one.group, splits[one.record_id]) for one in rows)
+        assert len({(one.group, splits[one.record_id]) for one in rows}) == len({one.group for one in rows})
