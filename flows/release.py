@@ -6,12 +6,11 @@ from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
 from flows.reporting import report_html, write_report
-from pipeline.absent_labels import AbsentLabel, absent_from
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
-from schemas.manifest import Manifest
+from schemas.manifest import AbsentLabel, Manifest
 
 
 class Released(BaseModel):
@@ -71,7 +70,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             chosen = version or next_version(earlier)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):
-                report = report_html(context).encode()
+                report = report_html(context, draft.absent).encode()
                 found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, report)
             created = True
         else:
@@ -89,7 +88,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         path=str(store.releases / found.version),
         created=created,
         splits={split: file.rows for split, file in found.splits.items()},
-        absent=absent_from(draft.tables, context.dataset.config, context.dataset.task),
+        absent=found.absent,
     )
 
 

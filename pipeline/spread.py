@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from schemas.manifest import Absence
+
 _SLACK = 0.05
 """By how much of its share a split may be off before groups move for it."""
 _ROUNDING = 0.5
@@ -48,16 +50,34 @@ class Unit:
         yield _ANYTHING
 
 
-def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A split that has rows, but none with a label."""
+
+    label: str
+    split: str
+    groups: int
+    """Units that have the label."""
+    reason: Absence
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Where units go."""
+
+    split_of: Mapping[str, str]
+    """Of those that had none."""
+    lacks: list[Lack]
+    """In the order of the labels."""
+
+
+def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
     """Give every unit that has none a split.
 
     Args:
         units: all of them, in any order.
         bound: the split by unit, of those that have one.
         fractions: shares of all rows by split, which sum to 1.
-
-    Returns:
-        The split by unit, of the others.
     """
     division = _Division(units, bound, fractions)
     new = sorted((unit for unit in units if unit.name not in bound), key=lambda unit: (unit.draw, unit.name))
@@ -70,7 +90,7 @@ def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[s
             division.put(unit, split)
     division.complete(new)
     division.balance(small)
-    return {unit.name: division.split_of[unit.name] for unit in new}
+    return Spread({unit.name: division.split_of[unit.name] for unit in new}, list(division.lacks()))
 
 
 class _Division:
@@ -93,13 +113,14 @@ class _Division:
                     taken[label][bound[unit.name]] += rows
         self._fixed = frozenset(self._present)
         """Labels that units which may not move bring into a split."""
+        self._free = Counter(label for unit in units if unit.name not in bound for label in unit.has())
+        """By label: the units that may move."""
         in_all = sum(taken.values(), Counter[str]())
         self._lacks = lacking(self._rows.total(), in_all, fractions)
         self._label_lacks = {label: lacking(rows, taken[label], fractions) for label, rows in self._rows.items()}
         wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
         self._open = wanting or [split for split, share in fractions.items() if share > 0]
         """The splits that take new units; one that is full already, with an evaluation set say, takes none."""
-        self._needed = sum(share > 0 for share in fractions.values())
         self._small = min(self._lacks[split] for split in self._open) / 2
         self._borders = _borders([fractions[split] for split in self._open])
 
@@ -179,11 +200,11 @@ class _Division:
             for label in rarest_first:
                 for split in self._open:
                     moved |= self._bring(label, split, holders[label])
-        _Search(self, {label: found for label, found in holders.items() if self._is_possible(label, found)}).run()
+        _Search(self, {label: found for label, found in holders.items() if self._is_possible(label)}).run()
 
-    def _is_possible(self, label: str, free: Sequence[Unit]) -> bool:
+    def _is_possible(self, label: str) -> bool:
         """Whether a label could be in all open splits, were it the only one."""
-        return len(free) >= sum((label, split) not in self._fixed for split in self._open)
+        return self._free[label] >= sum((label, split) not in self._fixed for split in self._open)
 
     def missing(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Which of some labels are missing from which open splits."""
@@ -193,8 +214,8 @@ class _Division:
         return self.is_enough(label) and not all(self._present[label, split] for split in self._open)
 
     def is_enough(self, label: str) -> bool:
-        """Whether a label has as many units as there are splits."""
-        return self._holders[label] >= self._needed
+        """Whether a label has as many units as there are splits to bring it to."""
+        return self._holders[label] >= len(self._open)
 
     def _bring(self, label: str, split: str, holders: Sequence[Unit]) -> bool:
         if self._present[label, split]:
@@ -217,6 +238,23 @@ class _Division:
         """How far a unit's draw is from those of a split."""
         place = self._open.index(split)
         return max(self._borders[place] - unit.draw, unit.draw - self._borders[place + 1], 0.0)
+
+    def lacks(self) -> Iterator[Lack]:
+        """The labels of units that splits lack, and why; of splits without any unit nothing is said."""
+        filled = [split for split, share in self._fractions.items() if share > 0 and self._present[_ANYTHING, split]]
+        for label in sorted(self._rows):
+            for split in filled:
+                if not self._present[label, split]:
+                    yield Lack(label, split, self._holders[label], self._reason(label, split))
+
+    def _reason(self, label: str, split: str) -> Absence:
+        if split not in self._open:
+            return Absence.FULL
+        if self._is_possible(label):
+            return Absence.NO_DIVISION
+        reachable = [place for place in self._fractions if place in self._open or (label, place) in self._fixed]
+        few = self._holders[label] < len(reachable)
+        return Absence.TOO_FEW_GROUPS if few else Absence.BOUND
 
     # --- sizes --------------------------------------------------------------------------------
     def balance(self, units: Sequence[Unit]) -> None:
