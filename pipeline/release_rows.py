@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.absent_labels import absent_labels
+from pipeline.adoption import strange_versions
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.errors import ReleaseError
@@ -134,13 +135,22 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
 
 
 def adopt_versions(store: Store, name: str) -> None:
-    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows."""
+    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
+
+    Those whose splits the home does not know wait for the next curate, which takes the splits over.
+    """
     committed = store.snapshot().published_versions()
+    strange = {folder.name for folder in strange_versions(store, name)}
     for manifest in readable_versions(store.releases)[0]:
-        if manifest.version not in committed and manifest.name == name:
-            run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
-            summary = {"version": manifest.version, "digest": manifest.digest}
-            store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
+        if manifest.name == name and manifest.version not in strange | committed:
+            commit_version(store, manifest)
+
+
+def commit_version(store: Store, manifest: Manifest) -> None:
+    """Commit the run that published a version."""
+    run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
+    summary = {"version": manifest.version, "digest": manifest.digest}
+    store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:
