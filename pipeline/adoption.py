@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset_file import LoadedDataset
+from pipeline.errors import ReleaseError
 from pipeline.normalise import inputs_key
 from pipeline.published_rows import ROWS_AT_ONCE, is_as_json
 from pipeline.store import Snapshot, Store
@@ -19,6 +20,7 @@ from pipeline.validate import Prepared
 from pipeline.versions import read_manifest, verify, version_folders
 from pipeline.work_files import read_work
 from schemas.manifest import Manifest
+from schemas.own_code import writable
 from schemas.task import Role, Task
 
 _Place = tuple[str, str]
@@ -89,16 +91,18 @@ def adopt_splits(
         strange: what ``strange_versions`` has found.
 
     Raises:
-        ReleaseError: a folder is no published version.
+        ReleaseError: a folder is no published version, or none of its rows is a record.
         Damaged: it is not as it was published.
     """
     keys = _keys(prepared)
     placed = set(snapshot.splits().select("record_id").collect()["record_id"])
     notes: list[str] = []
     named = [dataset.folder / folder for folder in dataset.config.split.adopt]
-    versions = [_read(folder, keys, dataset.task) for folder in (*strange, *named)]
-    own, others = versions[: len(strange)], versions[len(strange) :]
-    for version in versions:
+    own = [_read(folder, read_manifest(folder), keys, dataset.task) for folder in strange]
+    others = [_read(folder, named_version(folder), keys, dataset.task) for folder in named]
+    for version in others:
+        _require_known(version, keys)
+    for version in (*own, *others):
         found = {
             record_id: version.by_id.get(record_id) or version.by_key.get(key)
             for record_id, key in keys.items()
@@ -119,9 +123,36 @@ def _keys(prepared: Sequence[Prepared]) -> dict[str, str]:
     return {record_id: key for frame in frames for record_id, key in frame.iter_rows()}
 
 
-def _read(folder: Path, known: Mapping[str, str], task: type[Task]) -> _Version:
-    verify(folder).require_sound()
-    manifest = read_manifest(folder)
+def named_version(folder: Path) -> Manifest:
+    """The version that ``split.adopt`` names, whole and sound.
+
+    Raises:
+        ReleaseError: the folder is no published version, or cannot be read.
+        Damaged: it is not as it was published.
+    """
+    try:
+        verify(folder).require_sound()
+        return read_manifest(folder)
+    except (OSError, ValueError) as error:
+        shown = writable(str(folder)).replace("\0", "\\0")
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ReleaseError(
+            f"split.adopt: {shown} cannot be read ({reason}); name the folder of a published version"
+        ) from error
+
+
+def _require_known(version: _Version, keys: Mapping[str, str]) -> None:
+    """The splits of a version that has nothing in common with the records are asked for in vain."""
+    if version.by_id or not version.by_key.keys().isdisjoint(keys.values()):
+        return
+    which = f"{version.manifest.name}@{version.manifest.version}"
+    raise ReleaseError(
+        f"split.adopt: no row of {which} is among the records, neither by its id nor by its inputs, so none would keep "
+        "its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
+    )
+
+
+def _read(folder: Path, manifest: Manifest, known: Mapping[str, str], task: type[Task]) -> _Version:
     by_id: dict[str, _Place] = {}
     by_key: dict[str, _Place] = {}
     for record_id, place, fields in _rows(folder, manifest):

@@ -9,6 +9,7 @@ import pytest
 from candidates import CLAUSE, LEASE, NEAR
 from odd import QUESTION, Odd
 from support import row, state, write_rows
+from terminal import Terminal
 
 from flows import curate as curating
 from flows.engine import Inline
@@ -182,6 +183,49 @@ def test_a_version_does_not_tell_which_folder_it_adopted(tmp_path: Path) -> None
     shutil.rmtree(version)
     with pytest.raises(ReleaseError, match=r"is no published version"):
         new.curate()
+
+
+def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_path: Path) -> None:
+    """Ids and fields had changed, and rows of test got into train without a word."""
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    others = [row(n, f"hat{n} coat{n} scarf{n} tore{n}", TOPICS[n % 3]) for n in range(100, 130)]
+    new = built_anew(tmp_path / "new", others, version)
+    line = Terminal(new.folder).error("curate", "--json")
+    assert line == (
+        "split.adopt: no row of questions@1.0.0 is among the records, neither by its id nor by its inputs, so none "
+        "would keep its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
+    )
+    assert new.context.store.snapshot().last_run(Verb.CURATE) is None
+    write_rows(new.folder, [*others, *rows_of(0, 1)])
+    assert "1 records have the split now" in new.curate().note
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [("a\\0b", "embedded null byte"), ("n" * 300, "File name too long"), ("data.jsonl", "Not a directory")],
+)
+def test_a_folder_that_cannot_be_adopted_is_one_clear_line_for_curate_and_check(
+    tmp_path: Path, folder: str, reason: str
+) -> None:
+    odd = Odd(tmp_path, QUESTION, rows_of(0, 3), f'split: {{adopt: "{folder}"}}\n')
+    terminal = Terminal(odd.folder)
+    said = f"split.adopt: {tmp_path}/{folder} cannot be read ({reason}); name the folder of a published version"
+    assert terminal.error("curate", "--json") == said
+    found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}[f"split.adopt {folder}"]
+    assert not found["ok"]
+    assert found["detail"] == said
+
+
+def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
+    what = f"split.adopt {version}"
+    found = {finding["what"]: finding for finding in terminal.json("check")}
+    assert found[what]["detail"] == "questions@1.0.0 is sound, with the splits of 30 rows"
+    next((version / "data").glob("test*")).unlink()
+    found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
+    assert not found[what]["ok"]
+    assert "is damaged: data/test" in found[what]["detail"]
 
 
 # --- versions that are still in the home ------------------------------------------------------------
