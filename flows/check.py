@@ -78,9 +78,9 @@ def check_dataset(context: Context) -> list[Finding]:
 
 def _check_what_is_there(context: Context) -> Iterator[Finding]:
     """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
-    if not context.store.exists:
-        return
     try:
+        if not context.store.exists:
+            return
         snapshot = context.store.snapshot().at_last_commit()
         answers = stale_answers(snapshot, context.dataset.task)
         known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
