@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.console import counted
 from flows.context import Context
+from pipeline.adoption import named_version
 from pipeline.assess import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
@@ -61,6 +62,7 @@ def check_dataset(context: Context) -> list[Finding]:
     for source in tried:
         findings += source.findings()
     findings += [_check_evaluation_set(context, one) for one in config.decontaminate.against]
+    findings += [_check_adopted(context, folder) for folder in config.split.adopt]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_length(context, [parsed for source in tried if source.example for _, parsed in [source.example]])
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
@@ -76,9 +78,9 @@ def check_dataset(context: Context) -> list[Finding]:
 
 def _check_what_is_there(context: Context) -> Iterator[Finding]:
     """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
-    if not context.store.exists:
-        return
     try:
+        if not context.store.exists:
+            return
         snapshot = context.store.snapshot().at_last_commit()
         answers = stale_answers(snapshot, context.dataset.task)
         known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
@@ -112,6 +114,16 @@ def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
     several = "; all inputs count together, so map each that it has" if len(names) > 1 else ""
     detail = f"{counted(len(texts), 'row')}; rows that resemble one are rejected{several}"
     return Finding(what=what, ok=True, detail=detail)
+
+
+def _check_adopted(context: Context, folder: str) -> Finding:
+    what = f"split.adopt {folder}".replace("\0", "\\0")
+    try:
+        version = named_version(context.dataset.folder / folder)
+    except GoldleafError as error:
+        return Finding(what=what, ok=False, detail=str(error))
+    rows = counted(sum(split.rows for split in version.splits.values()), "row")
+    return Finding(what=what, ok=True, detail=f"{version.name}@{version.version} is sound, with the splits of {rows}")
 
 
 # --- sources --------------------------------------------------------------------------------------

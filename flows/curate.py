@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engine import Advance, Engine
-from pipeline.adoption import Adopted, adopt_splits
+from pipeline.adoption import Adopted, adopt_splits, strange_versions
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
@@ -25,7 +25,7 @@ from pipeline.duplicates import similarities
 from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
 from pipeline.ingest import Ingested, ingest
-from pipeline.release_rows import adopt_versions
+from pipeline.release_rows import adopt_versions, commit_version
 from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
@@ -281,9 +281,12 @@ def decide(
         prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
     adopted = Adopted()
-    if read is not None and dataset.config.split.adopt:
+    strange = strange_versions(store, dataset.config.name) if read is not None else []
+    if strange or (read is not None and dataset.config.split.adopt):
         with engine.progress.step("taking splits over"):
-            adopted = engine.run(adopt_splits, prepared, snapshot, dataset, run.id)
+            adopted = engine.run(adopt_splits, prepared, snapshot, dataset, run.id, strange)
+            for manifest in reversed(adopted.own):
+                commit_version(store, manifest)
             snapshot = store.snapshot()
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):

@@ -6,12 +6,12 @@ from flows.context import Context
 from flows.curate import let_others_follow
 from flows.engine import Engine
 from flows.reporting import report_html, write_report
-from pipeline.absent_labels import AbsentLabel, absent_from
+from pipeline.adoption import strange_versions
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
-from schemas.manifest import Manifest
+from schemas.manifest import AbsentLabel, Manifest
 
 
 class Released(BaseModel):
@@ -42,7 +42,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     Raises:
         VersionExists: the version was published before.
         ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
-            curated, or ``version`` is none, is not above the latest one or has nothing new.
+            curated, a version has splits that the tables do not know, or ``version`` is none, is not above the
+            latest one or has nothing new.
     """
     if version is not None:
         parse_version(version)
@@ -56,6 +57,11 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             raise ReleaseError(
                 f"{context.dataset.path} or its task was changed since the last curate, and the version would not be "
                 f"what they say; run `goldleaf curate {context.dataset.path}` first"
+            )
+        if strange := strange_versions(store, name):
+            raise ReleaseError(
+                f"the splits of {strange[0]} are not in the tables, which were lost or are older; run `goldleaf curate "
+                f"{context.dataset.path}` first, which takes them over"
             )
         let_others_follow(context, engine)
         store.clear_work()
@@ -71,7 +77,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             chosen = version or next_version(earlier)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):
-                report = report_html(context).encode()
+                report = report_html(context, draft.absent).encode()
                 found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, report)
             created = True
         else:
@@ -89,7 +95,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         path=str(store.releases / found.version),
         created=created,
         splits={split: file.rows for split, file in found.splits.items()},
-        absent=absent_from(draft.tables, context.dataset.config, context.dataset.task),
+        absent=found.absent,
     )
 
 

@@ -1,5 +1,6 @@
 """Writes the report: into the home after a release or a fine-tuning, and into every published version."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from flows.context import Context
@@ -9,6 +10,7 @@ from pipeline.errors import StoreError
 from pipeline.report import render_report
 from pipeline.report_data import gather_report
 from pipeline.versions import list_versions
+from schemas.manifest import AbsentLabel
 
 
 def write_report(context: Context, *, to: Path | None = None) -> Path:
@@ -48,11 +50,23 @@ def _replace(path: Path, text: str) -> None:
         sink.write(text.encode())
 
 
-def report_html(context: Context) -> str:
-    """The page for a version that is being made of the committed state: people may copy it anywhere."""
+def report_html(context: Context, absent: Sequence[AbsentLabel] = ()) -> str:
+    """The page for a version that is being made of the committed state: people may copy it anywhere.
+
+    Args:
+        context: the dataset.
+        absent: labels that are not in every split of the version.
+    """
     snapshot = context.store.snapshot().at_last_commit()
     models = context.store.models
-    data = gather_report(snapshot, context.dataset, funnel=snapshot.settled_funnel(), models=models, of_version=True)
+    data = gather_report(
+        snapshot,
+        context.dataset,
+        funnel=snapshot.settled_funnel(),
+        absent=absent,
+        models=models,
+        of_version=True,
+    )
     return render_report(data)
 
 
@@ -65,6 +79,7 @@ def _state_html(context: Context) -> str:
         context.dataset,
         funnel=snapshot.settled_funnel(),
         published=versions[-1] if versions else None,
+        absent=versions[-1].absent if versions else (),
         models=context.store.models,
         next_steps=[f"`{read_status(context).next_step}`"],
     )

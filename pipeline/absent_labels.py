@@ -1,78 +1,55 @@
-"""Says which labels are not in every split, and why: a split without one cannot tell how well it is learnt."""
+"""Says in words which labels are not in every split, and why: a split without one cannot tell how well it is learnt."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pipeline.spread import Lack
+from schemas.manifest import Absence, AbsentLabel
 
-from schemas.dataset import Dataset, Split
-from schemas.task import Kind, Task
-
-SHOWN = 10
-"""Labels that are named to people; for machines all are."""
+_SHOWN = 5
+"""Labels of one reason that are named to people; for machines all are."""
 
 
-class AbsentLabel(BaseModel):
-    """A label that some split lacks."""
-
-    model_config = ConfigDict(frozen=True)
-
-    label: str
-    splits: list[str]
-    """Those without it."""
-    groups: int
-    """How many groups of rows have it; each goes to one split."""
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.label} (not in {', '.join(self.splits)}: {self.why})"
-
-
-def absent_labels(rows: Iterable[tuple[str, str, str]], split: Split) -> list[AbsentLabel]:
-    """The labels that are not in every split that has rows.
+def absent_labels(lacks: Iterable[Lack], group_by: Sequence[str]) -> list[AbsentLabel]:
+    """The same facts by label and reason.
 
     Args:
-        rows: label, group and split of every row.
-        split: fractions, and what rows are grouped by.
+        lacks: what the splits of a division lack.
+        group_by: what rows are grouped by.
     """
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for label, group, name in rows:
-        groups[label].add(group)
-        found[label].add(name)
-    filled = set[str]().union(*found.values())
-    wanted = [name for name, share in split.fractions.items() if share > 0]
-    lacking = {label: [name for name in wanted if name in filled - found[label]] for label in sorted(found)}
+    found: defaultdict[tuple[str, int, Absence], list[str]] = defaultdict(list)
+    for lack in lacks:
+        found[lack.label, lack.groups, lack.reason].append(lack.split)
+    by = f" by {' and '.join(group_by)}" if group_by else " of rows"
     return [
-        AbsentLabel(label=label, splits=splits, groups=len(groups[label]), why=_why(len(groups[label]), wanted, split))
-        for label, splits in lacking.items()
-        if splits
+        AbsentLabel(label=label, splits=splits, groups=groups, reason=reason, why=_why(reason, groups, by, splits))
+        for (label, groups, reason), splits in found.items()
     ]
 
 
-def _why(groups: int, wanted: Sequence[str], split: Split) -> str:
-    by = f" by {' and '.join(split.group_by)}" if split.group_by else " of rows"
-    if groups < len(wanted):
-        return f"only {groups} {'group' if groups == 1 else 'groups'}{by} {'has' if groups == 1 else 'have'} it"
-    return f"its {groups} groups{by} are bound to other splits, by earlier versions, their source or other labels"
+def _why(reason: Absence, groups: int, by: str, splits: Sequence[str]) -> str:
+    match reason:
+        case Absence.TOO_FEW_GROUPS:
+            return f"only 1 group{by} has the label" if groups == 1 else f"only {groups} groups{by} have the label"
+        case Absence.BOUND:
+            return "too many groups with the label are bound to other splits, by an earlier version or their source"
+        case Absence.FULL if len(splits) == 1:
+            return "the split is full with rows that are bound to it"
+        case Absence.FULL:
+            return "the splits are full with rows that are bound to them"
+        case Absence.NO_DIVISION:
+            return "no division was found in which every label is in every split"
 
 
-def absent_from(tables: Mapping[str, pa.Table], dataset: Dataset, task: type[Task]) -> list[AbsentLabel]:
-    """The same of published rows by split; nothing where rows have no label."""
-    if task.task_kind() is not Kind.CLASSIFICATION:
-        return []
-    name = task.task_targets()[0].name
-    rows: Counter[tuple[str, str, str]] = Counter()
-    for split, table in tables.items():
-        labels = table["fields"].combine_chunks().field(name).to_pylist()
-        rows.update(zip(map(str, labels), table["group"].to_pylist(), [split] * table.num_rows, strict=True))
-    return absent_labels(rows, dataset.split)
+def in_words(absent: Iterable[AbsentLabel]) -> str:
+    """A sentence for people, with a clause for each reason and the splits that it holds for; empty where none is."""
+    clauses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in absent:
+        clauses[" or ".join(one.splits), one.why].append(one.label)
+    said = [f"not in {splits}, as {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
+    return f"Labels that a split lacks: {'; '.join(said)}" if said else ""
 
 
-def in_words(absent: Sequence[AbsentLabel]) -> str:
-    """The first of them for people; empty where there are none."""
-    if not absent:
-        return ""
-    more = f"; and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
-    return f"Not in every split: {'; '.join(map(str, absent[:SHOWN]))}{more}"
+def _named(labels: Sequence[str]) -> str:
+    first = ", ".join(labels[:_SHOWN])
+    return f"{first} and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else first

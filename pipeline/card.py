@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from pipeline.absent_labels import absent_from, in_words
+from pipeline.absent_labels import in_words
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest
@@ -44,7 +44,7 @@ def dataset_card(manifest: Manifest, dataset: Dataset, task: type[Task], tables:
     head = yaml.safe_dump(_metadata(manifest, dataset, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
         _introduction(manifest, dataset),
-        _splits(manifest, dataset, task, tables),
+        _splits(manifest, dataset, tables),
         _loading(manifest),
         _row(manifest, task, tables),
         _origins(manifest),
@@ -125,7 +125,7 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
     return "\n\n".join(about)
 
 
-def _splits(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
+def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> str:
     total = _rows(manifest)
     rows = [(split, file.rows, f"{file.rows / total:.1%}") for split, file in manifest.splits.items()]
     text = "Rows that resemble each other" if dataset.duplicates.threshold < 1 else "Rows with the same input"
@@ -135,7 +135,7 @@ def _splits(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapp
     text += ". A row stays in its split in every later version."
     if empty := [f"`{split}`" for split in tables if split not in manifest.splits]:
         text += f" Without rows, and therefore without a file: {', '.join(empty)}."
-    if absent := in_words(absent_from(tables, dataset, task)):
+    if absent := in_words(manifest.absent):
         text += f" {absent}."
     return f"## Splits\n\n{_table(('split', 'rows', 'share'), rows)}\n\n{text}"
 

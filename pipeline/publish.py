@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from pipeline.errors import ReleaseError, VersionExists
 from pipeline.published_rows import ROWS_AT_ONCE, batches, content, version_digest
 from pipeline.versions import MANIFEST, dump_json, list_versions, next_version, parse_version, sealed, sha256_of
 from schemas.dataset import Dataset
-from schemas.manifest import Funnel, Manifest, SplitFile
+from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
 from schemas.task import Role, Task
 
 CARD = "README.md"
@@ -51,6 +51,8 @@ class Release:
     previous: str | None = None
     unreviewed: int = 0
     """Rows that were accepted though doubtful."""
+    absent: Sequence[AbsentLabel] = ()
+    """Labels that are not in every split."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -138,6 +140,7 @@ def _manifest(
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
         unreviewed=release.unreviewed,
+        absent=list(release.absent),
         licenses=dict(sorted(licenses.items())),
         tokens=sum(count or 0 for count in columns["tokens"].to_pylist()),
         encoding=release.dataset.measure.encoding,

@@ -9,18 +9,20 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
+from pipeline.absent_labels import absent_labels
+from pipeline.adoption import strange_versions
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.errors import ReleaseError
 from pipeline.publish import Release, publish
 from pipeline.published_rows import PublishedRow, content_digest, rows_table
-from pipeline.split import SplitRow, assign_splits
+from pipeline.split import SplitRow, divide
 from pipeline.store import Run, Snapshot, Store
 from pipeline.tables import SCHEMAS, Table, Verb
 from pipeline.validate import partitions_of
 from pipeline.versions import list_versions, readable_versions
 from schemas.fate import Fate, ReasonCode
-from schemas.manifest import Funnel, Manifest
+from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
 from schemas.task import Kind
 
@@ -35,6 +37,8 @@ class Draft:
     splits: Mapping[str, str]
     """Of every accepted record, and of the duplicates, which follow the record that is kept."""
     groups: Mapping[str, str]
+    absent: list[AbsentLabel]
+    """Labels that are not in every split."""
     known: frozenset[str]
     """Records that have a split from before."""
     unreviewed: int
@@ -57,7 +61,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
     known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
     rows = list(_split_rows(decisions, known, _in_common(snapshot, dataset.config.split.group_by), dataset))
-    splits = assign_splits(rows, dataset.config.split.fractions, salt=dataset.config.name)
+    division = divide(rows, dataset.config.split.fractions, salt=dataset.config.name)
+    splits = division.splits
     by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
     for decision in accepted:
         by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
@@ -71,7 +76,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     return Draft(
         tables=tables,
         digest=content_digest(tables),
-        splits=splits | copies,
+        splits={**splits, **copies},
+        absent=absent_labels(division.lacks, dataset.config.split.group_by),
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
@@ -129,13 +135,22 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
 
 
 def adopt_versions(store: Store, name: str) -> None:
-    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows."""
+    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
+
+    Those whose splits the home does not know wait for the next curate, which takes the splits over.
+    """
     committed = store.snapshot().published_versions()
+    strange = {folder.name for folder in strange_versions(store, name)}
     for manifest in readable_versions(store.releases)[0]:
-        if manifest.version not in committed and manifest.name == name:
-            run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
-            summary = {"version": manifest.version, "digest": manifest.digest}
-            store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
+        if manifest.name == name and manifest.version not in strange | committed:
+            commit_version(store, manifest)
+
+
+def commit_version(store: Store, manifest: Manifest) -> None:
+    """Commit the run that published a version."""
+    run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
+    summary = {"version": manifest.version, "digest": manifest.digest}
+    store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:
@@ -167,5 +182,6 @@ def publish_draft(
         inputs=draft.inputs,
         previous=published[-1].version if published else None,
         unreviewed=draft.unreviewed,
+        absent=draft.absent,
     )
     return publish(store.releases / version, draft.tables, release, {"report.html": report})

@@ -2,14 +2,14 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.absent_labels import absent_labels, in_words
+from pipeline.absent_labels import in_words
 from pipeline.cases import standing
 from pipeline.consensus import Said, deciding, said_about
 from pipeline.dataset_file import LoadedDataset
@@ -45,7 +45,7 @@ from schemas.annotation import Verdict
 from schemas.dataset import public_place
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.manifest import Funnel, Manifest
+from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
 from schemas.task import Kind, Task
 
@@ -130,6 +130,7 @@ def gather_report(
     *,
     funnel: Funnel,
     published: Manifest | None = None,
+    absent: Sequence[AbsentLabel] = (),
     models: Path | None = None,
     next_steps: Iterable[str] = (),
     of_version: bool = False,
@@ -141,6 +142,7 @@ def gather_report(
         dataset: configuration and task.
         funnel: of that state.
         published: the version that the page describes.
+        absent: labels that are not in every split of it.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
         of_version: the page becomes part of a version that is made of this state, and goes wherever people copy it:
@@ -162,7 +164,7 @@ def gather_report(
         splits=state.dataset.config.split.in_order(set(state.splits.values())),
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
-        absent=_absent(state, accepted) if classification else "",
+        absent=in_words(absent),
         labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
         fields=[] if classification else list(_fields(state, accepted)),
         tokens=_tokens(accepted, dataset),
@@ -215,16 +217,6 @@ def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueC
         )
         for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     ]
-
-
-def _absent(state: _State, accepted: list[Decision]) -> str:
-    name = state.task.task_targets()[0].name
-    rows = (
-        (str((decision.targets or {}).get(name)), decision.group, state.splits[decision.record_id])
-        for decision in accepted
-        if decision.record_id in state.splits
-    )
-    return in_words(absent_labels(rows, state.dataset.config.split))
 
 
 def _fields(state: _State, accepted: list[Decision]) -> Iterator[FieldFill]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ReleaseError
-from pipeline.spread import Unit, spread
+from pipeline.spread import Lack, Unit, spread
 from schemas.record import stable_hash
 
 _DRAW_DIGITS = 13
@@ -35,21 +35,28 @@ class SplitRow:
         return self.group or self.record_id
 
 
-def assign_splits(rows: Iterable[SplitRow], fractions: Mapping[str, float], salt: str = "") -> dict[str, str]:
+@dataclass(frozen=True)
+class Division:
+    """Rows in splits."""
+
+    splits: Mapping[str, str]
+    """By record_id, of the published rows."""
+    lacks: list[Lack]
+    """Labels that splits lack, and why."""
+
+
+def divide(rows: Iterable[SplitRow], fractions: Mapping[str, float], salt: str = "") -> Division:
     """Give every published row its split.
 
     A row that has a split stays there and pulls its group after it. Each group that is left draws a split by a hash of
     its content, and keeps it unless sizes or labels would be too far from the fractions; while there are groups, no
-    split with a fraction above 0 stays empty, nor without a label that enough groups have. The result depends on
-    nothing but the set of rows.
+    split with a fraction above 0 stays empty, nor without a label where a division with all labels is found. The
+    result depends on nothing but the set of rows.
 
     Args:
         rows: rows with distinct ids.
         fractions: shares of all rows by split, which sum to 1; an earlier split that is not named keeps its rows.
         salt: makes the draws of one dataset others than those of the next, such as its name.
-
-    Returns:
-        The split by record_id, of the published rows.
 
     Raises:
         ReleaseError: a group has published rows in two splits already.
@@ -62,8 +69,9 @@ def assign_splits(rows: Iterable[SplitRow], fractions: Mapping[str, float], salt
             split_of.setdefault(row.unit, row.split)
     units = _units(rows, salt)
     bound = {unit.name: split_of[unit.name] for unit in units if unit.name in split_of}
-    split_of |= spread(units, bound, fractions)
-    return {row.record_id: split_of[row.unit] for row in published}
+    found = spread(units, bound, fractions)
+    split_of |= found.split_of
+    return Division({row.record_id: split_of[row.unit] for row in published}, found.lacks)
 
 
 def _units(rows: Iterable[SplitRow], salt: str) -> list[Unit]:

@@ -8,12 +8,23 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+
+from schemas.manifest import Absence
 
 _SLACK = 0.05
 """By how much of its share a split may be off before groups move for it."""
 _ROUNDING = 0.5
 """Rows that no division can do without."""
 _NEXT_TO_NOTHING = 1e-6
+_STEPS = 30
+"""Of the search for a division with all labels in all splits, by label that a split lacks."""
+_FEW = 100
+"""So many labels more: where few are missing, the search takes longest for each."""
+_TRIED_UNITS = 64
+"""Of those that have a label, in a step of the search."""
+_BARRED = 8
+"""Steps in which a unit that has moved does not go back, at least."""
 _ANYTHING = "\0any"
 """What every group has: no split stays empty while there are enough groups."""
 
@@ -39,16 +50,34 @@ class Unit:
         yield _ANYTHING
 
 
-def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A split that has rows, but none with a label."""
+
+    label: str
+    split: str
+    groups: int
+    """Units that have the label."""
+    reason: Absence
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Where units go."""
+
+    split_of: Mapping[str, str]
+    """Of those that had none."""
+    lacks: list[Lack]
+    """In the order of the labels."""
+
+
+def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
     """Give every unit that has none a split.
 
     Args:
         units: all of them, in any order.
         bound: the split by unit, of those that have one.
         fractions: shares of all rows by split, which sum to 1.
-
-    Returns:
-        The split by unit, of the others.
     """
     division = _Division(units, bound, fractions)
     new = sorted((unit for unit in units if unit.name not in bound), key=lambda unit: (unit.draw, unit.name))
@@ -61,7 +90,7 @@ def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[s
             division.put(unit, split)
     division.complete(new)
     division.balance(small)
-    return {unit.name: division.split_of[unit.name] for unit in new}
+    return Spread({unit.name: division.split_of[unit.name] for unit in new}, list(division.lacks()))
 
 
 class _Division:
@@ -82,13 +111,16 @@ class _Division:
                 self._present.update((label, bound[unit.name]) for label in unit.has())
                 for label, rows in unit.labels.items():
                     taken[label][bound[unit.name]] += rows
+        self._fixed = frozenset(self._present)
+        """Labels that units which may not move bring into a split."""
+        self._free = Counter(label for unit in units if unit.name not in bound for label in unit.has())
+        """By label: the units that may move."""
         in_all = sum(taken.values(), Counter[str]())
         self._lacks = lacking(self._rows.total(), in_all, fractions)
         self._label_lacks = {label: lacking(rows, taken[label], fractions) for label, rows in self._rows.items()}
         wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
         self._open = wanting or [split for split, share in fractions.items() if share > 0]
         """The splits that take new units; one that is full already, with an evaluation set say, takes none."""
-        self._needed = sum(share > 0 for share in fractions.values())
         self._small = min(self._lacks[split] for split in self._open) / 2
         self._borders = _borders([fractions[split] for split in self._open])
 
@@ -152,49 +184,77 @@ class _Division:
     def complete(self, new: Sequence[Unit]) -> None:
         """Bring every label that has enough units into every open split, where new units can do it.
 
-        Each move leaves fewer labels missing than before.
+        First by moves that leave fewer labels missing than before, then by a search.
         """
-        holders: defaultdict[str, list[Unit]] = defaultdict(list)
         absent = {label for label in self._holders if self._is_missing_somewhere(label)}
+        if not absent:
+            return
+        holders: defaultdict[str, list[Unit]] = defaultdict(list)
         for unit in new:
-            for label in absent.intersection(unit.has()):
+            for label in filter(self.is_enough, unit.has()):
                 holders[label].append(unit)
+        rarest_first = sorted(holders.keys() & absent, key=lambda label: (self._holders[label], label))
         moved = True
         while moved:
             moved = False
-            for label in sorted(holders, key=lambda label: (self._holders[label], label)):
+            for label in rarest_first:
                 for split in self._open:
                     moved |= self._bring(label, split, holders[label])
+        _Search(self, {label: found for label, found in holders.items() if self._is_possible(label)}).run()
+
+    def _is_possible(self, label: str) -> bool:
+        """Whether a label could be in all open splits, were it the only one."""
+        return self._free[label] >= sum((label, split) not in self._fixed for split in self._open)
+
+    def missing(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Which of some labels are missing from which open splits."""
+        return (pair for pair in product(labels, self._open) if not self._present[pair])
 
     def _is_missing_somewhere(self, label: str) -> bool:
-        return self._is_enough(label) and not all(self._present[label, split] for split in self._open)
+        return self.is_enough(label) and not all(self._present[label, split] for split in self._open)
 
-    def _is_enough(self, label: str) -> bool:
-        return self._holders[label] >= self._needed
+    def is_enough(self, label: str) -> bool:
+        """Whether a label has as many units as there are splits to bring it to."""
+        return self._holders[label] >= len(self._open)
 
     def _bring(self, label: str, split: str, holders: Sequence[Unit]) -> bool:
         if self._present[label, split]:
             return False
-        gain, _, at = max(
-            (self._gain(unit, split), -self._distance(unit, split), -at) for at, unit in enumerate(holders)
-        )
+        gain, _, at = max((self.gain(unit, split), -self.distance(unit, split), -at) for at, unit in enumerate(holders))
         if gain > 0:
             self.put(holders[-at], split)
         return gain > 0
 
-    def _gain(self, unit: Unit, split: str) -> int:
+    def gain(self, unit: Unit, split: str) -> int:
         """How many labels fewer are missing from a split if a unit moves there."""
         old = self.split_of[unit.name]
-        brought = sum(self._is_enough(label) and not self._present[label, split] for label in unit.has())
+        brought = sum(self.is_enough(label) and not self._present[label, split] for label in unit.has())
         return brought - sum(self._would_lack(label, old) for label in unit.has())
 
     def _would_lack(self, label: str, split: str) -> bool:
-        return self._is_enough(label) and self._present[label, split] == 1
+        return self.is_enough(label) and self._present[label, split] == 1
 
-    def _distance(self, unit: Unit, split: str) -> float:
+    def distance(self, unit: Unit, split: str) -> float:
         """How far a unit's draw is from those of a split."""
         place = self._open.index(split)
         return max(self._borders[place] - unit.draw, unit.draw - self._borders[place + 1], 0.0)
+
+    def lacks(self) -> Iterator[Lack]:
+        """The labels of units that splits lack, and why; of splits without any unit nothing is said."""
+        filled = [split for split, share in self._fractions.items() if share > 0 and self._present[_ANYTHING, split]]
+        for label in sorted(self._rows):
+            for split in filled:
+                if not self._present[label, split]:
+                    yield Lack(label, split, self._holders[label], self._reason(label, split))
+
+    def _reason(self, label: str, split: str) -> Absence:
+        if split not in self._open:
+            return Absence.FULL
+        if self._is_possible(label):
+            return Absence.NO_DIVISION
+        reachable = [place for place in self._fractions if place in self._open or (label, place) in self._fixed]
+        few = self._holders[label] < len(reachable)
+        return Absence.TOO_FEW_GROUPS if few else Absence.BOUND
 
     # --- sizes --------------------------------------------------------------------------------
     def balance(self, units: Sequence[Unit]) -> None:
@@ -203,7 +263,7 @@ class _Division:
         while (pair := self._most_uneven()) is not None:
             if pair not in queues:
                 found = [unit for unit in units if self.split_of[unit.name] == pair[0]]
-                queues[pair] = sorted(found, key=lambda unit: (self._distance(unit, pair[1]), unit.draw, unit.name))
+                queues[pair] = sorted(found, key=lambda unit: (self.distance(unit, pair[1]), unit.draw, unit.name))
             unit = next((unit for unit in queues[pair] if self._helps(unit, *pair)), None)
             if unit is None:
                 return
@@ -226,6 +286,63 @@ class _Division:
             return False
         before = abs(self._lacks[large]) + abs(self._lacks[small])
         return abs(self._lacks[large] + unit.size) + abs(self._lacks[small] - unit.size) < before - _NEXT_TO_NOTHING
+
+
+class _Search:
+    """Looks for a better division by moves that may lose as many labels as they bring, or more.
+
+    A unit does not soon go back to where it came from, so that the search does not go round in circles. What stays is
+    the first division of those in which the fewest labels are missing.
+    """
+
+    def __init__(self, division: _Division, holders: Mapping[str, Sequence[Unit]]) -> None:
+        self._division = division
+        self._holders = {label: units[:: len(units) // _TRIED_UNITS + 1] for label, units in holders.items()}
+        """By label that could be in all splits: new units that have it, of many some with draws of all sizes."""
+        self._missing = dict.fromkeys(division.missing(sorted(holders)))
+        """Labels with the splits that lack them, those first whose turn it is."""
+        self._barred: dict[tuple[str, str], int] = {}
+        """The step until which a unit may not go to a split."""
+
+    def run(self) -> None:
+        """Take as many steps as are worth it, and go back to the best division."""
+        won, most = 0, 0
+        since: list[tuple[Unit, str]] = []
+        for step in range(_STEPS * (_FEW + len(self._missing))):
+            if not self._missing:
+                break
+            unit, split = self._next_move(step)
+            if unit is None:
+                continue
+            won += self._division.gain(unit, split)
+            since.append((unit, self._move(unit, split, step)))
+            if won > most:
+                most, since = won, []
+        for unit, split in reversed(since):
+            self._division.put(unit, split)
+
+    def _next_move(self, step: int) -> tuple[Unit | None, str]:
+        """The unit that costs least of those that bring the label whose turn it is; none if all have just moved."""
+        label, split = pair = next(iter(self._missing))
+        self._missing[pair] = self._missing.pop(pair)
+        free = [unit for unit in self._holders[label] if self._barred.get((unit.name, split), 0) <= step]
+
+        def worth(unit: Unit) -> tuple[int, float, str]:
+            return self._division.gain(unit, split), -self._division.distance(unit, split), unit.name
+
+        return max(free, key=worth, default=None), split
+
+    def _move(self, unit: Unit, split: str, step: int) -> str:
+        """Move a unit; returns where it was."""
+        old = self._division.split_of[unit.name]
+        self._division.put(unit, split)
+        # Not for the same time each: two units could change places for ever.
+        self._barred[unit.name, old] = step + _BARRED + step % _BARRED
+        labels = [label for label in unit.has() if label in self._holders]
+        for label in labels:
+            self._missing.pop((label, split), None)
+        self._missing |= dict.fromkeys(pair for pair in self._division.missing(labels) if pair[1] == old)
+        return old
 
 
 def _borders(shares: Sequence[float]) -> list[float]:

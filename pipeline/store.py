@@ -72,8 +72,12 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever committed."""
-        return (self._path(Table.RUNS) / "_delta_log").is_dir()
+        """Whether anything was ever committed.
+
+        Raises:
+            StoreError: the table that says so is gone.
+        """
+        return self._version_of_runs() > 0
 
     def work(self, run: str) -> Path:
         """The folder for a run's intermediate files; it goes when the run ends."""
@@ -165,7 +169,7 @@ class Store:
         The runs are pinned first: what a run wrote was there before the run, so that no run is seen
         without its rows, even if it commits meanwhile.
         """
-        runs = self.version(Table.RUNS)
+        runs = self._version_of_runs()
         others = {table: self.version(table) for table in Table if table != Table.RUNS}
         found = Snapshot(self, {Table.RUNS: runs} | others)
         for table, version in found.committed_versions().items():
@@ -173,6 +177,20 @@ class Store:
             if table not in INDEX:
                 self.require_version(table, found.versions[table], version)
         return found
+
+    def _version_of_runs(self) -> int:
+        if (version := self.version(Table.RUNS)) >= 0:
+            return version
+        others = [table for table in Table if table is not Table.RUNS and self.version(table) >= 0]
+        # No other table is made before this one, so that a home that has lost it is not taken for a new one. Looked
+        # at once more: another process may be making them just now.
+        if (version := self.version(Table.RUNS)) < 0 and others:
+            lost = self._damaged(Table.RUNS, f"it is not there, and '{others[0]}' is")
+            raise StoreError(
+                f"{lost}, or move {self.root / 'tables'} away and curate anew: the splits of the versions that are in "
+                "the home are taken over"
+            )
+        return version
 
     def _open(self, table: Table) -> DeltaTable | None:
         path = self._path(table)
@@ -239,7 +257,11 @@ class Store:
         return add_file(delta, self._path(table), frames, SCHEMAS[table], how, compressed=compressed)
 
     def _create(self, table: Table) -> DeltaTable:
-        return self._open(table) or create_table(self._path(table), SCHEMAS[table])
+        if (found := self._open(table)) is not None:
+            return found
+        if self._open(Table.RUNS) is None:
+            create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
+        return create_table(self._path(table), SCHEMAS[table])
 
     def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: dict[str, Any]) -> None:
         """Write the ``runs`` row: from now on the run counts."""

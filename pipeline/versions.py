@@ -77,13 +77,13 @@ def list_versions(releases: Path) -> list[Manifest]:
     Raises:
         Damaged: a manifest cannot be read.
     """
-    return [read_manifest(folder) for folder in _version_folders(releases)]
+    return [read_manifest(folder) for folder in version_folders(releases)]
 
 
 def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
     """For those who only look: the manifests that can be read, and what is wrong with each of the others."""
     sound, damaged = [], []
-    for folder in _version_folders(releases):
+    for folder in version_folders(releases):
         try:
             sound.append(read_manifest(folder))
         except Damaged as error:
@@ -96,7 +96,8 @@ def in_order_of_publication(versions: Iterable[Manifest]) -> list[Manifest]:
     return sorted(versions, key=lambda manifest: (manifest.run, parse_version(manifest.version)))
 
 
-def _version_folders(releases: Path) -> list[Path]:
+def version_folders(releases: Path) -> list[Path]:
+    """The folders that have a version's name, the lowest first, whether they can be read or not."""
     found = [folder for folder in releases.glob("*") if folder.is_dir() and _VERSION.fullmatch(folder.name)]
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
@@ -110,7 +111,7 @@ def resolve(releases: Path, reference: str) -> Path:
     name, at, version = reference.partition("@")
     if not (name and at and version):
         raise ReleaseError(f"'{reference}' names no version; write {name or 'name'}@latest or {name or 'name'}@1.0.0")
-    folders = {folder.name: folder for folder in _version_folders(releases)}
+    folders = {folder.name: folder for folder in version_folders(releases)}
     if not folders:
         raise ReleaseError(f"'{name}' has no published version yet; run `goldleaf release`")
     if version == "latest":

@@ -1,6 +1,7 @@
 """What a published version holds and where it came from; written last into its folder."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -48,6 +49,34 @@ class SplitFile(BaseModel):
     """sha256 over the sorted hashes of the rows' canonical JSON: independent of the Parquet writer."""
 
 
+class Absence(StrEnum):
+    """Why a split lacks a label."""
+
+    TOO_FEW_GROUPS = "too_few_groups"
+    """A group goes to one split, and there are more splits than groups with the label."""
+    BOUND = "bound"
+    """Too many of its groups are in other splits since an earlier version, or as their source says."""
+    FULL = "full"
+    """Rows that are bound to the split have all of its share, so that it takes no new ones."""
+    NO_DIVISION = "no_division"
+    """None was found in which every label is in every split."""
+
+
+class AbsentLabel(BaseModel):
+    """A label that some splits of a version lack for one reason."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    splits: list[str]
+    """Those without it."""
+    groups: int
+    """How many groups of rows have it; each goes to one split."""
+    reason: Absence
+    why: str
+    """The reason in words."""
+
+
 class Manifest(BaseModel):
     """The identity and lineage of a published version."""
 
@@ -74,6 +103,8 @@ class Manifest(BaseModel):
     label_sources: dict[str, int]
     unreviewed: int = 0
     """Rows that were accepted though doubtful, beyond the review budget; not counted in versions of early days."""
+    absent: list[AbsentLabel] = []
+    """Labels that are not in every split; not written down in versions of early days."""
     licenses: dict[str, str]
     """License by source."""
     tokens: int

@@ -9,6 +9,7 @@ import pytest
 from candidates import CLAUSE, LEASE, NEAR
 from odd import QUESTION, Odd
 from support import row, state, write_rows
+from terminal import Terminal
 
 from flows import curate as curating
 from flows.engine import Inline
@@ -182,3 +183,121 @@ def test_a_version_does_not_tell_which_folder_it_adopted(tmp_path: Path) -> None
     shutil.rmtree(version)
     with pytest.raises(ReleaseError, match=r"is no published version"):
         new.curate()
+
+
+def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_path: Path) -> None:
+    """Ids and fields had changed, and rows of test got into train without a word."""
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    others = [row(n, f"hat{n} coat{n} scarf{n} tore{n}", TOPICS[n % 3]) for n in range(100, 130)]
+    new = built_anew(tmp_path / "new", others, version)
+    line = Terminal(new.folder).error("curate", "--json")
+    assert line == (
+        "split.adopt: no row of questions@1.0.0 is among the records, neither by its id nor by its inputs, so none "
+        "would keep its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
+    )
+    assert new.context.store.snapshot().last_run(Verb.CURATE) is None
+    write_rows(new.folder, [*others, *rows_of(0, 1)])
+    assert "1 records have the split now" in new.curate().note
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [("a\\0b", "embedded null byte"), ("n" * 300, "File name too long"), ("data.jsonl", "Not a directory")],
+)
+def test_a_folder_that_cannot_be_adopted_is_one_clear_line_for_curate_and_check(
+    tmp_path: Path, folder: str, reason: str
+) -> None:
+    odd = Odd(tmp_path, QUESTION, rows_of(0, 3), f'split: {{adopt: "{folder}"}}\n')
+    terminal = Terminal(odd.folder)
+    said = f"split.adopt: {tmp_path}/{folder} cannot be read ({reason}); name the folder of a published version"
+    assert terminal.error("curate", "--json") == said
+    found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}[f"split.adopt {folder}"]
+    assert not found["ok"]
+    assert found["detail"] == said
+
+
+def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
+    what = f"split.adopt {version}"
+    found = {finding["what"]: finding for finding in terminal.json("check")}
+    assert found[what]["detail"] == "questions@1.0.0 is sound, with the splits of 30 rows"
+    next((version / "data").glob("test*")).unlink()
+    found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
+    assert not found[what]["ok"]
+    assert "is damaged: data/test" in found[what]["detail"]
+
+
+# --- versions that are still in the home ------------------------------------------------------------
+def in_batches(folder: Path) -> Odd:
+    """A home with three versions, whose rows would be divided otherwise all at once."""
+    published(folder, [rows_of(0, 40), rows_of(40, 70), rows_of(70, 80)])
+    return opened(folder)
+
+
+def test_a_home_that_lost_its_tables_moves_no_row_of_the_versions_that_it_still_has(tmp_path: Path) -> None:
+    """It once published 1.2.0 with rows of 1.1.0 moved from test to train, without a word."""
+    odd = in_batches(tmp_path / "lost")
+    before = splits(odd)
+    shutil.rmtree(odd.home / "questions" / "tables")
+    write_rows(odd.folder, rows_of(0, 120))
+    assert odd.curate().note == (
+        "80 records have the split now that they have in questions@1.2.0, a version of this home that its tables did "
+        "not know"
+    )
+    assert release(odd.context, Inline()).version == "1.3.0"
+    assert before.items() <= splits(odd).items()
+    assert odd.context.store.snapshot().published_versions() == {"1.0.0", "1.1.0", "1.2.0", "1.3.0"}
+    assert odd.curate().note == ""
+
+
+def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: Path) -> None:
+    odd = Odd(tmp_path / "home", QUESTION, rows_of(0, 40))
+    tables, backup = odd.home / "questions" / "tables", tmp_path / "backup"
+    odd.curate()
+    release(odd.context, Inline())
+    shutil.copytree(tables, backup)
+    write_rows(odd.folder, rows_of(0, 60))
+    odd.curate()
+    release(odd.context, Inline())
+    before = splits(odd)
+    shutil.rmtree(tables)
+    shutil.copytree(backup, tables)
+    with pytest.raises(ReleaseError) as error:
+        release(odd.context, Inline())
+    assert str(error.value) == (
+        f"the splits of {odd.home}/questions/releases/1.1.0 are not in the tables, which were lost or are older; run "
+        f"`goldleaf curate {odd.folder}/dataset.yaml` first, which takes them over"
+    )
+    write_rows(odd.folder, rows_of(0, 90))
+    assert "20 records have the split now that they have in questions@1.1.0, a version of this" in odd.curate().note
+    release(odd.context, Inline())
+    assert before.items() <= splits(odd).items()
+
+
+def test_a_damaged_version_in_a_home_without_tables_is_an_error(tmp_path: Path) -> None:
+    odd = in_batches(tmp_path / "lost")
+    shutil.rmtree(odd.home / "questions" / "tables")
+    next((odd.home / "questions" / "releases" / "1.1.0" / "data").glob("train*")).write_bytes(b"cut off")
+    with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* has other bytes"):
+        odd.curate()
+    assert odd.context.store.snapshot().last_run(Verb.CURATE) is None
+
+
+def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = in_batches(tmp_path / "lost")
+    before = splits(odd)
+    shutil.rmtree(odd.home / "questions" / "tables")
+
+    def dies(*_: object) -> None:
+        raise GoldleafError("killed")
+
+    for step in ("commit_version", "assess"):
+        with monkeypatch.context() as patch:
+            patch.setattr(curating, step, dies)
+            with pytest.raises(GoldleafError, match="killed"):
+                odd.curate()
+    write_rows(odd.folder, rows_of(0, 120))
+    odd.curate()
+    release(odd.context, Inline())
+    assert before.items() <= splits(odd).items()

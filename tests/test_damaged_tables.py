@@ -10,8 +10,11 @@ import pytest
 from damage import DAMAGES, READERS, Home, every_table
 from deltalake import write_deltalake
 from fake_studio import fake_studio
+from support import row, write_dataset
+from terminal import Terminal
 
 from pipeline.errors import StoreError
+from pipeline.store import Store
 from pipeline.tables import INDEX, Table
 
 
@@ -94,6 +97,49 @@ def test_tables_of_different_days_are_not_read_together(whole: Home, tmp_path: P
     line = home.terminal.error("status")
     assert line.startswith("table 'decisions' of 'questions' is damaged (it is at version -1, and was at ")
     assert line.endswith(f" when the latest run was committed); restore {tables}/decisions from a backup")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_home_that_lost_its_runs_is_not_taken_for_a_new_one(whole: Home, tmp_path: Path, reader: str) -> None:
+    """`status` once showed zeros."""
+    home = whole.copy(tmp_path / "home")
+    tables = home.terminal.home / "questions" / "tables"
+    shutil.rmtree(tables / "runs")
+    more = {"explain": ["data.jsonl:2"], "sql": ["select 1"]}.get(reader, [])
+    assert home.terminal.error(reader, *more, "--json" if reader != "report" else "--to=r.html") == (
+        f"table 'runs' of 'questions' is damaged (it is not there, and 'records' is); restore {tables}/runs from a "
+        f"backup, or move {tables} away and curate anew: the splits of the versions that are in the home are taken over"
+    )
+    found = {finding["what"]: finding for finding in home.terminal.json("check", exit_code=1)}
+    assert "table 'runs' of 'questions' is damaged" in found["what was curated"]["detail"]
+
+
+def test_a_home_that_lost_its_runs_is_curated_anew_without_moving_a_row(whole: Home, tmp_path: Path) -> None:
+    home = whole.copy(tmp_path / "home")
+    before = home.state["splits"]
+    tables = home.terminal.home / "questions" / "tables"
+    shutil.rmtree(tables / "runs")
+    shutil.move(tables, tmp_path / "away")
+    home.terminal.goldleaf("curate", "--json")
+    assert home.state["splits"] == before
+
+
+def test_a_first_curate_that_was_killed_before_its_commit_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
+    terminal = Terminal(tmp_path)
+
+    def dies(*_: object, **__: object) -> None:
+        raise StoreError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", dies)
+        assert terminal.error("curate", "--json") == "killed"
+    assert terminal.json("status")["raw"] == 0
+    assert "was never curated" in terminal.error("explain", "data.jsonl:1")
+    terminal.goldleaf("curate", "--json")
+    assert terminal.json("status")["accepted"] == 1
 
 
 # --- the index --------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import datasets
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from odd import Odd
 from support import current, offline, row, write_dataset, write_rows
 from terminal import Terminal
 
@@ -428,15 +429,43 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
     curate(shop.context, Inline())
     terminal = Terminal(tmp_path)
     told = json.loads(terminal.goldleaf("release", "--json").stdout)["absent"]
-    assert [(one["label"], one["groups"], one["why"]) for one in told] == [
-        ("returns", 2, "only 2 groups by shop have it")
+    assert [(one["label"], one["groups"], one["reason"], one["why"]) for one in told] == [
+        ("returns", 2, "too_few_groups", "only 2 groups by shop have the label")
     ]
-    text = f"Not in every split: returns (not in {', '.join(told[0]['splits'])}: only 2 groups by shop have it)."
+    where = " or ".join(told[0]["splits"])
+    text = f"Labels that a split lacks: not in {where}, as only 2 groups by shop have the label: returns."
     assert text in terminal.goldleaf("release").stdout
     version = tmp_path / "home" / "questions" / "releases" / "1.0.0"
     assert text in (version / "README.md").read_text()
     assert text in (version / "report.html").read_text()
     assert text in (tmp_path / "home" / "questions" / "report.html").read_text()
+
+
+def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:
+    """They were said to be bound to other splits, one by one, though it was the exam that takes no rows."""
+    labels = [f"kind{number}" for number in range(9)]
+    task = f"""
+class Question(Task):
+    \"\"\"Name the topic of this question.\"\"\"
+
+    question: Input[str]
+    topic: Target[Literal{json.dumps(labels)}]
+"""
+    odd = Odd(tmp_path, task, [row(n, f"lamp{n} chair{n} desk{n} broke{n}", labels[n % 9]) for n in range(54)])
+    exam = [{"id": n, "question": f"hat{n} coat{n} scarf{n} tore{n}", "topic": labels[n % 2]} for n in range(20)]
+    (tmp_path / "exam.jsonl").write_text("".join(json.dumps(one) + "\n" for one in exam))
+    odd.edit("sources:\n", "sources:\n  - {name: exam, path: exam.jsonl, split: test, frozen: true}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    text = (
+        "Labels that a split lacks: not in test, as the split is full with rows that are bound to it: kind2, kind3, "
+        "kind4, kind5, kind6 and 2 more."
+    )
+    for _ in range(2):
+        assert text in terminal.goldleaf("release").stdout.replace("\n", " ")
+    version = tmp_path / "home" / "questions" / "releases" / "1.0.0"
+    for file in (version / "README.md", version / "report.html", tmp_path / "home" / "questions" / "report.html"):
+        assert text in file.read_text()
 
 
 def test_a_release_before_curate_says_what_to_run(tmp_path: Path) -> None:

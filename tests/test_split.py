@@ -11,13 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ReleaseError
-from pipeline.split import SplitRow, assign_splits
+from pipeline.split import SplitRow, divide
+from schemas.manifest import Absence
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 def row(record_id: str, group: str = "", label: str = "", split: str | None = None, published: bool = True) -> SplitRow:
     return SplitRow(record_id=record_id, group=group, label=label, split=split, published=published)
+
+
+def assign_splits(rows: Sequence[SplitRow], fractions: Mapping[str, float], salt: str = "") -> Mapping[str, str]:
+    return divide(rows, fractions, salt).splits
 
 
 def test_a_row_that_has_a_split_stays_there() -> None:
@@ -166,7 +171,7 @@ def moved(one: Mapping[str, str], other: Mapping[str, str]) -> int:
 def test_a_home_that_is_built_anew_moves_only_rows_near_a_border() -> None:
     rng = random.Random(7)
     rows = [row(f"r{i}", label=rng.choice("aaaaabbbccdde")) for i in range(2000)]
-    grown: dict[str, str] = {}
+    grown: Mapping[str, str] = {}
     for end in range(400, 2001, 400):
         grown = assign_splits([replace(one, split=grown.get(one.record_id)) for one in rows[:end]], FRACTIONS, "toy")
     assert moved(grown, assign_splits(rows, FRACTIONS, "toy")) <= 0.04 * len(rows)
@@ -214,3 +219,97 @@ def test_contracts_with_many_kinds_bring_every_kind_into_every_split() -> None:
         assert found == set(FRACTIONS) or contracts < 3
     sizes = Counter(splits.values())
     assert all(sizes[split] == pytest.approx(share * len(rows), rel=0.1) for split, share in FRACTIONS.items())
+
+
+def in_every_split(rows: Sequence[SplitRow], splits: Mapping[str, str]) -> bool:
+    places = {(one.label, splits[one.record_id]) for one in rows}
+    return len(places) == len({one.label for one in rows}) * len(set(splits.values()))
+
+
+def planted(seed: int, groups: int, labels: int, shares: Mapping[str, float]) -> list[SplitRow]:
+    """Rows of labels that three groups have, one of them in each split of a division that nobody is told."""
+    rng = random.Random(seed)
+    hidden = [split for split, share in shares.items() for _ in range(round(groups * share))]
+    rng.shuffle(hidden)
+    of_split = {split: [group for group, name in enumerate(hidden) if name == split] for split in shares}
+    drawn = [(f"g{rng.choice(of_split[split])}", f"kind{label}") for label in range(labels) for split in shares]
+    return [row(f"{group}-{label}", group, label) for group, label in drawn]
+
+
+THIRDS = dict.fromkeys(FRACTIONS, 1 / 3)
+
+
+@pytest.mark.parametrize("fractions", [FRACTIONS, THIRDS])
+@pytest.mark.parametrize("hidden", [FRACTIONS, THIRDS])
+@pytest.mark.parametrize(("groups", "labels"), [(30, 10), (60, 20)])
+def test_where_a_division_with_every_label_in_every_split_exists_one_is_found(
+    groups: int, labels: int, hidden: Mapping[str, float], fractions: Mapping[str, float]
+) -> None:
+    lives = [planted(seed, groups, labels, hidden) for seed in range(200)]
+    found = sum(in_every_split(rows, assign_splits(rows, fractions)) for rows in lives)
+    assert found >= 190
+
+
+def test_six_contracts_bring_each_of_three_kinds_into_every_split() -> None:
+    """No single move helped: each lost as many kinds as it brought."""
+    contracts = ("alpha beta", "gamma alpha", "beta gamma", "gamma", "beta", "alpha")
+    rows = [row(f"c{at}-{kind}", f"c{at}", kind) for at, kinds in enumerate(contracts) for kind in kinds.split()]
+    for salt in range(50):
+        assert in_every_split(rows, assign_splits(rows, FRACTIONS, str(salt)))
+
+
+def test_the_search_for_labels_moves_no_row_that_has_a_split() -> None:
+    rng = random.Random(5)
+    for seed in range(50):
+        rows = planted(seed, 30, 10, THIRDS)
+        known = {group: rng.choice(list(FRACTIONS)) for group in rng.sample(sorted({one.group for one in rows}), 4)}
+        splits = assign_splits([replace(one, split=known.get(one.group)) for one in rows], FRACTIONS)
+        assert all(splits[one.record_id] == known.get(one.group, splits[one.record_id]) for one in rows)
+        assert len({(one.group, splits[one.record_id]) for one in rows}) == len({one.group for one in rows})
+
+
+def lacks(rows: Sequence[SplitRow]) -> list[tuple[str, str, int, Absence]]:
+    return [(one.label, one.split, one.groups, one.reason) for one in divide(rows, FRACTIONS).lacks]
+
+
+def test_a_split_lacks_a_label_that_fewer_groups_have_than_there_are_splits() -> None:
+    rows = [*(row(f"r{at}", label="often") for at in range(30)), row("s1", "s", "seldom"), row("s2", "s", "seldom")]
+    found = lacks(rows)
+    assert len(found) == 2
+    assert {(label, groups, reason) for label, _, groups, reason in found} == {("seldom", 1, Absence.TOO_FEW_GROUPS)}
+
+
+def test_a_split_that_rows_bound_to_it_fill_is_said_to_be_full() -> None:
+    exam = [row(f"t{at}", label="often", split="test") for at in range(30)]
+    new = [row(f"s{at}", label="new") for at in range(9)]
+    rows = [*exam, *(row(f"r{at}", label="often") for at in range(40)), *new]
+    assert lacks(rows) == [("new", "test", 9, Absence.FULL)]
+
+
+def test_two_groups_of_a_label_reach_both_splits_that_take_rows() -> None:
+    exam = [row(f"t{at}", label="often", split="test") for at in range(30)]
+    new = [row("s1", label="new"), row("s2", label="new")]
+    rows = [*exam, *(row(f"r{at}", label="often") for at in range(40)), *new]
+    for salt in range(50):
+        splits = assign_splits(rows, FRACTIONS, str(salt))
+        assert {splits["s1"], splits["s2"]} == {"train", "validation"}
+
+
+def test_groups_are_said_to_be_bound_only_where_they_are() -> None:
+    often = [row(f"r{at}", label="often") for at in range(60)]
+    bound = [row(f"s{at}", label="old", split="train") for at in range(3)]
+    assert lacks([*often, *bound]) == [
+        ("old", "validation", 3, Absence.BOUND),
+        ("old", "test", 3, Absence.BOUND),
+    ]
+    assert len(lacks([*often, *bound, row("s4", label="old")])) == 1
+    assert lacks([*often, *bound, row("s4", label="old"), row("s5", label="old")]) == []
+
+
+def test_where_no_division_has_every_label_everywhere_that_is_said() -> None:
+    """Of four groups each two share a label of three groups, so that two of them must lie in one split."""
+    have = {"abc": "g0 g1 g2", "abd": "g0 g1 g3", "acd": "g0 g2 g3", "bcd": "g1 g2 g3"}
+    rows = [row(f"{group}-{label}", group, label) for label, groups in have.items() for group in groups.split()]
+    found = lacks(rows)
+    assert found
+    assert {(groups, reason) for _, _, groups, reason in found} == {(3, Absence.NO_DIVISION)}
