@@ -168,7 +168,8 @@ def talking(talk: Talk) -> Iterator[str]:
 
 
 def drip(connection: socket.socket, text: bytes, pause: float = 0.02) -> None:
-    for byte in itertools.cycle(text):
+    """A byte now and then, for ten seconds: whoever waits for the end would wait for ever otherwise."""
+    for byte in itertools.islice(itertools.cycle(text), 500):
         connection.sendall(bytes([byte]))
         gone.wait(pause)
 

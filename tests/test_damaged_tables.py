@@ -10,12 +10,14 @@ import pytest
 from damage import DAMAGES, READERS, Home, every_table
 from deltalake import write_deltalake
 from fake_studio import fake_studio
-from support import row, write_dataset
+from store_rows import records
+from support import offline, row, write_dataset
 from terminal import Terminal
 
+from flows.context import Context
 from pipeline.errors import StoreError
 from pipeline.store import Store
-from pipeline.tables import INDEX, Table
+from pipeline.tables import INDEX, Table, Verb
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +142,29 @@ def test_a_first_curate_that_was_killed_before_its_commit_is_no_damage(
     assert "was never curated" in terminal.error("explain", "data.jsonl:1")
     terminal.goldleaf("curate", "--json")
     assert terminal.json("status")["accepted"] == 1
+
+
+@pytest.mark.parametrize("reader", ["status", "report", "release"])
+def test_tables_that_do_not_belong_together_are_neither_shown_nor_published(
+    whole: Home, tmp_path: Path, reader: str
+) -> None:
+    """Each of them is sound: a run was committed over a record that it has not decided about."""
+    home = whole.copy(tmp_path / "home")
+    versions = sorted((home.terminal.home / "questions" / "releases").iterdir())
+    store = Context.load(home.folder / "dataset.yaml", offline(home.terminal.home)).store
+    last = store.snapshot().last_run(Verb.CURATE)
+    assert last is not None
+    run = store.new_run(Verb.CURATE, last["config_digest"], last["goldleaf"])
+    store.append(Table.RECORDS, records(run.id, ["nobody's"]))
+    inputs = last["inputs"] | {Table.RECORDS.value: store.version(Table.RECORDS)}
+    store.commit(run, inputs=inputs, funnel=None, summary=last["summary"])
+    line = home.terminal.error(reader)
+    assert line.startswith("the numbers of 'questions' do not add up (")
+    assert line.endswith(
+        "): its tables records, decisions and runs do not belong together; restore "
+        f"{home.terminal.home}/questions/tables from a backup"
+    )
+    assert sorted((home.terminal.home / "questions" / "releases").iterdir()) == versions
 
 
 # --- the index --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engine import Inline
 from flows.release import release
-from schemas.fate import Fate
+from schemas.fate import Fate, Reason
 
 Row = dict[str, object]
 WORDS = {
@@ -70,3 +70,28 @@ def test_shuffled_lines_give_the_same_fates_groups_doubts_and_splits(tmp_path: P
     told = one["now"].values()
     assert {decision.fate for decision in told} == set(Fate)
     assert any("label_doubt" in str(decision.reasons) for decision in told)
+
+
+def test_rows_that_came_in_several_batches_are_doubted_like_those_of_one(tmp_path: Path) -> None:
+    rng, every = random.Random(3), [word for words in WORDS.values() for word in words]
+    rows: list[Row] = []
+    for key in range(150):
+        topic = rng.choice(list(WORDS))
+        text = " ".join(rng.choices(WORDS[topic], k=4) + rng.choices(every, k=5))
+        rows.append(row(key, f"{text} {key}", rng.choice(list(WORDS)) if key % 3 == 1 else topic))
+    doubts = [doubts_of(tmp_path / f"by {size}", rows, size) for size in (150, 50)]
+    assert doubts[0] == doubts[1]
+    assert 5 < len(doubts[0]) < 100
+
+
+def doubts_of(folder: Path, rows: list[Row], size: int) -> dict[str, list[Reason]]:
+    """The rows with a doubtful label, all of them judged together after they came in batches of a size."""
+    folder.mkdir()
+    write_dataset(folder, [], "duplicates: {threshold: 1.0}\nreview: {budget: 0, audit: 0.0}\n")
+    context = Context.load(folder / "dataset.yaml", offline(folder / "home"))
+    for last in range(size, len(rows) + 1, size):
+        write_rows(folder, rows[:last])
+        curate(context, Inline())
+    curate(context, Inline(), rejudge=True)
+    decisions = current(context).items()
+    return {record_id: one.reasons for record_id, one in decisions if "label_doubt" in str(one.reasons)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from desk import Desk, Row, desk_at
+from fake_studio import fake_studio
 from support import row
 
 from flows.studio import LocalStudio
@@ -76,6 +77,18 @@ def test_an_answer_under_an_id_that_was_used_before_counts_for_its_own_question_
     assert desk.decision(3).label_source is LabelSource.HUMAN
     assert desk.decision(3).targets == {"topic": "returns"}
     assert desk.decision(2).label_source is None, "its answer was deleted with its task"
+
+
+def test_an_answer_is_gone_with_its_task_though_a_question_that_we_need_not_pull_got_the_id(tmp_path: Path) -> None:
+    """By the clock of the server, which was set back, nothing happened to that question since the last pull."""
+    with fake_studio() as server, desk_at(server, tmp_path, [FIRST, NEWEST], EVERYTHING) as desk:
+        desk.curate()
+        desk.label(2, "billing")
+        assert desk.collect().decided == 1
+        newest = replace_newest(desk, NEWEST, LATER)
+        server.tasks[newest]["updated_at"] = server.tasks[newest]["created_at"] = "2026-01-01T00:00:00.000000Z"
+        assert desk.collect().taken_back == 1
+        assert desk.decision(2).label_source is None
 
 
 def test_the_server_gives_no_annotation_the_id_of_a_deleted_one(desk: Desk) -> None:

@@ -371,6 +371,23 @@ def test_a_damaged_table_is_named(store: Store) -> None:
         store.snapshot()
 
 
+def test_rows_that_the_log_of_a_table_does_not_name_are_not_taken_for_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that takes the entry without an error and loses it."""
+    store.append(Table.RECORDS, records(B1, ["r1"]))
+    with monkeypatch.context() as lossy:
+        lossy.setattr(DeltaTable, "create_write_transaction", lambda *_, **__: None)
+        with pytest.raises(
+            StoreError,
+            match=r"^.*/records/_delta_log does not name part-\w+-\w+\.parquet, which was just added; see whether the "
+            r"disk is full or not sound, then run it again$",
+        ):
+            store.append(Table.RECORDS, records(B2, ["r2"]))
+    store.append(Table.RECORDS, records(B2, ["r2"]))
+    assert store.scan(Table.RECORDS).collect()["record_id"].sort().to_list() == ["r1", "r2"]
+
+
 def test_old_versions_are_never_cleaned_up(store: Store) -> None:
     store.append(Table.RECORDS, records(B1, ["r1"]))
     settings = DeltaTable(store.root / "tables" / "records").metadata().configuration
