@@ -46,7 +46,7 @@ class TerminalProgress:
         self._console = console
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Advance]:
+    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar where the total is known, until the step ends."""
         columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn()]
         if total is not None:
@@ -60,7 +60,7 @@ class TerminalProgress:
         def advance(units: int) -> None:
             nonlocal done
             done += units
-            progress.update(task, advance=units, count=f"{done:,}")
+            progress.update(task, advance=units, count=f"{done:,} {unit}".strip())
 
         progress.start()
         try:

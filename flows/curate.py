@@ -21,9 +21,10 @@ from pipeline.attention import Rejection, count_waiting, in_review, rejections, 
 from pipeline.contamination import reject_contaminated
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import news
+from pipeline.download import fetch, host
 from pipeline.duplicates import similarities
 from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
-from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets
+from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions, commit_version
 from pipeline.review import push_questions
@@ -120,7 +121,7 @@ def curate(
         LabelStudioError: the server refuses; everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
-    with store.lock(Verb.CURATE):
+    with _fetched(context, engine), store.lock(Verb.CURATE):
         _check_owner(context)
         if reindex:
             store.drop_index()
@@ -135,9 +136,8 @@ def curate(
                 context.dataset.folder,
                 run.id,
                 _expecting(engine, context.dataset, advance),
-                engine.progress.say,
             )
-            evaluation = engine.run(read_evaluation_sets, store, context.dataset, run.id, engine.progress.say)
+            evaluation = engine.run(read_evaluation_sets, store, context.dataset)
         decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
@@ -171,6 +171,21 @@ def curate(
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+@contextmanager
+def _fetched(context: Context, engine: Engine) -> Iterator[None]:
+    """Fetch the sources that are URLs before the state's lock is taken: nobody else waits for their servers."""
+    urls = to_fetch(context.dataset.config)
+    if not urls:
+        yield
+        return
+    with context.store.fetching():
+        for source in urls:
+            label = f"fetching source '{source.name}' from {host(source)}"
+            with engine.progress.step(label, unit="MB") as advance:
+                engine.call(fetch, source, context.store.downloads, advance)
+        yield
 
 
 def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Advance:

@@ -17,8 +17,8 @@ Advance = Callable[[int], None]
 class Progress(Protocol):
     """Shows people how far a run is."""
 
-    def step(self, label: str, total: int | None = None) -> AbstractContextManager[Advance]:
-        """Show a step while it runs; ``total`` is the number of units, where it is known."""
+    def step(self, label: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
+        """Show a step while it runs; ``total`` is the number of units, where it is known, and ``unit`` names them."""
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
@@ -28,7 +28,7 @@ class Silent:
     """Progress that nobody watches."""
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Advance]:
+    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show nothing."""
         yield lambda units: None
 

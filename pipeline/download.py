@@ -1,5 +1,6 @@
 """Fetches the file of a source that is a URL, and does not wait for ever for it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,10 @@ from pipeline.patience import Answer, Patience, Patient
 from schemas.dataset import Source
 from schemas.record import stable_hash
 
-PATIENCE = Patience(connect=10, answer=60, window=60, least_rate=1_000)
+LONGEST = 2 * 60 * 60.0
+"""Seconds that a download may take."""
+PATIENCE = Patience(connect=10, answer=60, window=60, least_rate=10_000, whole=LONGEST)
+MEGABYTE = 1_000_000
 _WITH_FILE = (200, 203)
 """Statuses of answers that hold one; the second comes from a proxy that changed something."""
 
@@ -25,8 +29,8 @@ def host(source: Source) -> str:
     return source.path.split("/")[2].rpartition("@")[2]
 
 
-def fetch(source: Source, work: Path) -> Path:
-    """Fetch a source's URL into a folder, and return the file.
+def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = lambda megabytes: None) -> Path:
+    """Fetch a source's URL into a folder, unless it is there already, and return the file.
 
     Raises:
         SourceError: the URL is none, nobody answers, or the server refuses, breaks off or is too slow.
@@ -35,12 +39,16 @@ def fetch(source: Source, work: Path) -> Path:
     try:
         # The endings say what the format is; the rest of the name may be anything.
         endings = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
-        target = work / f"download-{stable_hash(source.name)}{endings}"
+        target = folder / f"download-{stable_hash(source.path)}{endings}"
+        if target.exists():
+            return target
         with client.stream("GET", source.path, PATIENCE) as answer:
             _require_file(source, answer)
             with replacing(target) as file:
                 for part in answer.parts():
+                    before = file.size
                     file.write(part)
+                    on_megabytes(file.size // MEGABYTE - before // MEGABYTE)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         # A host such as "." cannot even be looked up, which is a ValueError.
         problem = str(error) or type(error).__name__

@@ -1,6 +1,6 @@
 """Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from pipeline.answers import Answers
 from pipeline.dataset_file import LoadedDataset
+from pipeline.download import is_url
 from pipeline.errors import ConfigError, SourceError, TaskCodeError
 from pipeline.formats import read_rows
 from pipeline.ingest import shown_file
@@ -19,7 +20,7 @@ from pipeline.source_files import source_files
 from pipeline.store import Snapshot, Store
 from pipeline.tables import SCHEMAS, Table
 from pipeline.versions import read_manifest, resolve
-from schemas.dataset import EvaluationSet, Source
+from schemas.dataset import Dataset, EvaluationSet, Source
 from schemas.own_code import described, own
 from schemas.record import stable_hash
 from schemas.task import Role, Task
@@ -27,10 +28,18 @@ from schemas.task import Role, Task
 _TRAIN = "train"
 
 
-def read_evaluation_sets(
-    store: Store, dataset: LoadedDataset, run: str, say: Callable[[str], None] = lambda text: None
-) -> str:
-    """Read all evaluation sets and keep their rows; what is waited for is told to ``say``.
+def to_fetch(config: Dataset) -> list[Source]:
+    """The sources that are URLs, and the evaluation sets that are, as sources."""
+    sets = [_as_source(one) for one in config.decontaminate.against if one.release is None]
+    return [source for source in [*config.sources, *sets] if is_url(source)]
+
+
+def _as_source(one: EvaluationSet) -> Source:
+    return Source(name=one.name, path=str(one.path), format=one.format)
+
+
+def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
+    """Read all evaluation sets and keep their rows.
 
     Returns:
         What their rows are kept under; empty where no set is named.
@@ -43,8 +52,7 @@ def read_evaluation_sets(
     sets = dataset.config.decontaminate.against
     if not sets:
         return ""
-    work = store.work(run)
-    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, work, say)]
+    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, store.downloads)]
     digest = stable_hash(*(part for row in rows for part in row))
     schema = dict.fromkeys(("name", "place", "text", "answer"), pl.String)
     frame = pl.DataFrame(rows, schema=schema, orient="row")
@@ -61,15 +69,11 @@ def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
 
 
 def evaluation_texts(
-    one: EvaluationSet,
-    store: Store,
-    dataset: LoadedDataset,
-    work: Path,
-    say: Callable[[str], None] = lambda text: None,
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, downloads: Path
 ) -> Iterator[tuple[str, str, str]]:
     """The place, the inputs and the written answer ("" without one) of every row of a set.
 
-    What has to be fetched goes to the folder ``work``.
+    What has to be fetched, and is not there yet, goes to the folder ``downloads``.
 
     Raises:
         As ``read_evaluation_sets``.
@@ -78,7 +82,7 @@ def evaluation_texts(
     targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
     defaults = _defaults(dataset.task)
     read = False
-    for place, row in _rows(one, store, dataset, work, say):
+    for place, row in _rows(one, store, dataset, downloads):
         read = True
         values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
         present = {name: value for name, value in values.items() if value not in (None, "")}
@@ -110,13 +114,13 @@ def _defaults(task: type[Task]) -> dict[str, Any]:
 
 
 def _rows(
-    one: EvaluationSet, store: Store, dataset: LoadedDataset, work: Path, say: Callable[[str], None]
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, downloads: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     if one.release is not None:
         yield from _released_rows(one.release, one.splits, store)
         return
-    source = Source(name=one.name, path=str(one.path), format=one.format)
-    for file in source_files(source, dataset.folder, work, store, say):
+    source = _as_source(one)
+    for file in source_files(source, dataset.folder, downloads, store):
         shown = shown_file(file, dataset.folder, source)
         for raw in read_rows(file, one.format):
             if raw.row is None:

@@ -66,17 +66,15 @@ def ingest(
     folder: Path,
     run: str,
     on_rows: Callable[[int], None] = lambda rows: None,
-    say: Callable[[str], None] = lambda text: None,
 ) -> Ingested:
     """Read every source once, then append all that is new in one atomic commit.
 
     Args:
-        store: receives the records.
+        store: receives the records; it has the downloads.
         sources: read in order; their relative paths start at ``folder``.
         folder: where the dataset.yaml lies.
         run: becomes the records' ``batch``; a repeat with the same run adds nothing.
         on_rows: told how many more rows were read.
-        say: told what is waited for.
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
@@ -88,7 +86,7 @@ def ingest(
     found = {source.name: _Found(source.key) for source in sources}
     lines = 0
     for source in sources:
-        files = source_files(source, folder, work, store, say)
+        files = source_files(source, folder, store.downloads, store)
         for frame in _frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
             write_work(frame, chunks[-1])

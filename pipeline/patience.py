@@ -1,9 +1,10 @@
-"""Bounds how long a server may keep us waiting: until we are connected, until it answers, and at which least rate.
+"""Bounds how long a server may keep us waiting: to connect, to answer, by a least rate, and altogether.
 
 A timeout of a single read is no bound: a server that sends a byte now and then never meets it.
 """
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -26,7 +27,9 @@ class Patience:
     window: float = 60.0
     """Within each such time ``least_rate`` must be reached, until the answer ends."""
     least_rate: int = 1_000
-    """Bytes a second: large answers may take as long as they like, as long as they come."""
+    """Bytes a second."""
+    whole: float = math.inf
+    """Until the answer ends, however fast it comes."""
 
 
 class TooSlow(httpx.TimeoutException):
@@ -55,7 +58,7 @@ class Answer:
                 self._watch.allow(window, too_slow)
         if self._watch.expired:
             # What ends with its connection looks complete.
-            raise TooSlow(too_slow)
+            raise TooSlow(self._watch.reason)
 
 
 class Patient:
@@ -81,7 +84,7 @@ class Patient:
         # Only a connection that the watch does not reach is left to the client's own timeout.
         timeout = httpx.Timeout(patience.answer + patience.window, connect=connect)
         built = self._client.build_request(method, url, timeout=timeout, extensions={"trace": self._trace}, **request)
-        with _Watch(patience.answer, f"no answer within {patience.answer:g} s", self._shut) as watch:
+        with _Watch(patience, self._shut) as watch:
             try:
                 response = self._client.send(built, stream=True)
                 with contextlib.closing(response):
@@ -114,28 +117,37 @@ def _is_open(stream: Any) -> bool:
 class _Watch:
     """Calls a function once the time that was allowed is up."""
 
-    def __init__(self, seconds: float, reason: str, end: Callable[[], None]) -> None:
+    def __init__(self, patience: Patience, end: Callable[[], None]) -> None:
         self.expired = False
         self._end = end
-        self._done = threading.Event()
+        self._last = time.monotonic() + patience.whole
+        self._too_long = f"not all of it within {patience.whole:,g} s"
+        self._done = False
+        self._turn = threading.Condition()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.allow(seconds, reason)
+        self.allow(patience.answer, f"no answer within {patience.answer:g} s")
 
     def allow(self, seconds: float, reason: str) -> None:
-        """Allow so much time from now on; the reason is what to say when it is up."""
-        self._until, self.reason = time.monotonic() + seconds, reason
+        """Allow so much time from now on, as far as the whole is not up; the reason is what to say when it is up."""
+        until = time.monotonic() + seconds
+        with self._turn:
+            self._until, self.reason = (until, reason) if until < self._last else (self._last, self._too_long)
+            self._turn.notify()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._done.set()
+        with self._turn:
+            self._done = True
+            self._turn.notify()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._done.wait(self._until - time.monotonic()):
-            if time.monotonic() >= self._until:
+        with self._turn:
+            while not self._done and (left := self._until - time.monotonic()) > 0:
+                self._turn.wait(left)
+            if not self._done:
                 self.expired = True
                 self._end()
-                return

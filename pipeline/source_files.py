@@ -2,20 +2,17 @@
 
 import glob
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.download import fetch, host, is_url
+from pipeline.download import fetch, is_url
 from pipeline.errors import SourceError
 from pipeline.store import Store
 from schemas.dataset import Source
 from schemas.own_code import no_json, writable
 
 
-def source_files(
-    source: Source, folder: Path, work: Path, store: Store, say: Callable[[str], None] = lambda text: None
-) -> list[Path]:
-    """The files of a source in a stable order; a URL is fetched into ``work`` first.
+def source_files(source: Source, folder: Path, downloads: Path, store: Store) -> list[Path]:
+    """The files of a source in a stable order; a URL is fetched into ``downloads``, if it is not there yet.
 
     What lies in the home is Goldleaf's own, and no source.
 
@@ -23,8 +20,7 @@ def source_files(
         SourceError: nothing matches, a name is not UTF-8, the path leads into the home, or the URL cannot be fetched.
     """
     if is_url(source):
-        say(f"fetching source '{source.name}' from {host(source)}")
-        return [fetch(source, work)]
+        return [fetch(source, downloads)]
     files = _matching(source, folder / source.path, folder)
     outside = [file for file in files if not store.owns(file)]
     if not outside:

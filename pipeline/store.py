@@ -29,7 +29,7 @@ from pipeline.tables import INDEX, SCHEMAS, Table, Verb
 from schemas.fate import Fate
 from schemas.manifest import Funnel
 
-_OWN_FOLDERS = {"tables", "releases", "models", "work", "finetuning"}
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
 _OWN_ENDINGS = (".lock", "report.html")
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _CAS_TRIES = 20
@@ -88,6 +88,27 @@ class Store:
     def clear_work(self) -> None:
         """Remove intermediate files, those of killed runs too; call it while holding the lock."""
         shutil.rmtree(self.root / "work", ignore_errors=True)
+
+    @property
+    def downloads(self) -> Path:
+        """The folder for what is fetched, which ``clear_work`` leaves alone."""
+        return self.root / "downloads"
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Let one curate at a time fill the folder of downloads and read it; it is empty before, and gone at the end.
+
+        Two would read an older download after a newer one. It is not the lock of the state, so that nobody else has
+        to wait for a server; it ends with ``Busy``.
+        """
+        advice = "run curate again when it has finished"
+        with held(self.root / "fetch.lock", self.dataset, "goldleaf curate (fetching sources)", advice):
+            shutil.rmtree(self.downloads, ignore_errors=True)
+            self.downloads.mkdir(exist_ok=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.downloads, ignore_errors=True)
 
     @contextmanager
     def scratch(self, run: str) -> Iterator[Path]:

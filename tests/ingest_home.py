@@ -28,7 +28,8 @@ class Home:
 
     def ingest(self, *sources: Source, run: str | None = None) -> Ingested:
         name = run or self.store.new_run(Verb.CURATE, "c", "0").id
-        return ingest(self.store, list(sources), self.folder, name, self._count)
+        with self.store.fetching():
+            return ingest(self.store, list(sources), self.folder, name, self._count)
 
     def _count(self, rows: int) -> None:
         self.read += rows

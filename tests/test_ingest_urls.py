@@ -3,17 +3,17 @@
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ingest_home import Home
-from loopback import HASTE, Talk, dripping_body, dripping_headers, mute, serving, talking
+from loopback import HASTE, OK, Talk, drip, dripping_body, dripping_headers, mute, serving, talking
 
 from pipeline import download
 from pipeline.errors import SourceError
-from pipeline.ingest import ingest
 from schemas.dataset import Format, Source
 
 
@@ -117,11 +117,24 @@ def test_a_server_that_keeps_us_waiting_is_one_line(
     )
 
 
-def test_what_is_fetched_is_said_without_what_the_url_holds(home: Home, server: str) -> None:
-    said: list[str] = []
-    secret = server.replace("http://", "http://user:password@")
-    ingest(home.store, [Source(name="s", path=f"{secret}/data.jsonl?token=x")], home.folder, "r", say=said.append)
-    assert said == [f"fetching source 's' from {server.removeprefix('http://')}"]
+@pytest.mark.parametrize(
+    ("patience", "problem"),
+    [({"window": 0.4}, "less than 10,000 bytes a second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
+)
+def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_for_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch, patience: dict[str, float], problem: str
+) -> None:
+    def slow(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(OK + b"content-length: 1000000\r\n\r\n")
+        drip(connection, b" ")
+
+    assert (download.PATIENCE.window, download.PATIENCE.whole) == (60, 7_200)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "PATIENCE", replace(download.PATIENCE, **patience))
+    with talking(slow) as url, pytest.raises(SourceError) as caught:
+        home.ingest(Source(name="s", path=f"{url}data.jsonl"))
+    assert f"cannot be fetched ({problem}); correct its path or try again" in str(caught.value)
 
 
 def test_an_answer_that_cannot_be_unpacked_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -45,6 +46,11 @@ def test_a_server_that_keeps_us_waiting_is_left(talk: Talk, reason: str) -> None
         read(url)
 
 
+def test_a_rate_counts_from_the_first_byte_however_long_the_answer_might_have_taken() -> None:
+    with talking(dripping_body) as url, pytest.raises(TooSlow, match=r"less than 1,000 bytes a second for 0\.3 s"):
+        read(url, replace(HASTE, answer=30))
+
+
 def test_a_server_that_takes_no_more_of_a_request_is_left() -> None:
     with talking(deaf) as url, pytest.raises(TooSlow, match=r"no answer within 0\.5 s"):
         read(url, content=b"x" * 50_000_000)
@@ -73,6 +79,18 @@ def test_a_large_answer_may_take_longer_than_any_bound_as_long_as_it_comes() -> 
 
     with talking(steady) as url:
         assert len(read(url)) == 100_000
+
+
+def test_an_answer_that_comes_fast_but_does_not_end_is_left() -> None:
+    def endless(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(OK + b"\r\n")
+        for _ in range(500):
+            connection.sendall(b"x" * 10_000)
+            gone.wait(0.02)
+
+    with talking(endless) as url, pytest.raises(TooSlow, match=r"not all of it within 0\.6 s"):
+        read(url, replace(HASTE, whole=0.6))
 
 
 def test_the_connection_that_was_used_before_is_watched_too() -> None:
