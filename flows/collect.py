@@ -14,7 +14,7 @@ from pipeline.consensus import human_decisions, invalid_annotations
 from pipeline.decisions import to_frame
 from pipeline.errors import ConfigError
 from pipeline.release_rows import adopt_versions
-from pipeline.review import pull_annotations
+from pipeline.review import Connection, Pulled, keep_annotations, pull_annotations
 from pipeline.store import Snapshot
 from pipeline.tables import Table, Verb
 from pipeline.triage import Standing
@@ -52,52 +52,94 @@ class Collected(BaseModel):
 def collect(context: Context, engine: Engine) -> Collected:
     """Pull annotations, commit the decisions that follow, and decide anew about the records they touch.
 
+    Nobody but another collect waits for the server: the state's lock is taken when all was pulled.
+
     Raises:
-        ConfigError: nothing was curated yet, or no Label Studio is named.
+        ConfigError: nothing was curated yet, no Label Studio is named, or another task was curated meanwhile.
         LabelStudioError: the server does not answer or refuses; nothing is committed.
     """
-    store, name = context.store, context.dataset.config.name
+    store = context.store
     connection = context.connection
     if connection is None:
         raise ConfigError("no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
-    with store.lock(Verb.COLLECT):
-        before = store.snapshot().at_last_commit()
-        if before.last_run(Verb.CURATE) is None:
-            raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
-        store.clear_work()
-        run = context.new_run(Verb.COLLECT)
+    with store.pull_lock():
+        with store.lock(Verb.COLLECT):
+            # Whoever is at work now, or a missing curate, is said before anything is pulled.
+            before = store.snapshot()
+            curated = _last_curate(context, before)
         last = before.last_run(Verb.COLLECT)
         marks = last["summary"]["watermarks"] if last else {}
         with engine.progress.step(f"pulling annotations from {connection.url}") as advance:
-            pulled = engine.call(pull_annotations, store, context.dataset, connection, run.id, marks, advance)
-        decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
-        store.append(Table.DECISIONS, to_frame(decisions))
-        if pulled.watermark:
-            marks = marks | {pulled.server: pulled.watermark.isoformat()}
-        summary = {"watermarks": marks, "annotations": pulled.changed, "decided": len(decisions)}
-        store.commit(run, inputs={}, funnel=None, summary=summary)
-        adopt_versions(store, context.dataset.config.name)
-        notes = [_gone(context, before, connection.url) if pulled.project is None else ""]
-        notes.append(let_others_follow(context, engine))
-        after = store.snapshot().at_last_commit()
-        said = Counter(standing(decision) for decision in decisions)
-        result = Collected(
-            dataset=name,
-            run=run.id,
-            annotations=pulled.changed,
-            decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
-            unsure=said[Standing.UNSURE],
-            disputed=said[Standing.DISPUTED],
-            taken_back=said[Standing.NOTHING],
-            waiting=count_waiting(after, context.dataset.task).questions,
-            invalid=len(invalid_annotations(after, context.dataset.task)),
-            attention=attention(after, context.dataset.task, connection.url),
-            funnel=after.funnel(),
-            note="\n".join(filter(None, notes)),
-        )
-        store.clear_work()
-    engine.emit("dataset.collected", context.event(run=run.id, decided=result.decided))
+            pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
+        with store.lock(Verb.COLLECT):
+            _require_same_task(context, curated)
+            result = _decide(context, engine, connection, pulled, marks)
+    engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     return result
+
+
+def _last_curate(context: Context, snapshot: Snapshot) -> str:
+    """The latest curate run.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    curated = snapshot.last_run(Verb.CURATE)
+    if curated is None:
+        name = context.dataset.config.name
+        raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
+    return str(curated["run"])
+
+
+def _require_same_task(context: Context, before: str) -> None:
+    """Refuse to decide by a task that a curate has left behind while annotations were pulled.
+
+    Raises:
+        ConfigError: one has.
+    """
+    curated = context.store.snapshot().last_run(Verb.CURATE)
+    if curated and curated["run"] != before and context.has_changed_since(curated):
+        raise ConfigError(
+            f"{context.dataset.path} or its task was changed and curated while annotations were pulled; nothing was "
+            "kept, run collect again"
+        )
+
+
+def _decide(
+    context: Context, engine: Engine, connection: Connection, pulled: Pulled, marks: dict[str, str]
+) -> Collected:
+    """Keep what was pulled and commit what follows from it; the caller holds both locks."""
+    store = context.store
+    store.clear_work()
+    before = store.snapshot().at_last_commit()
+    run = context.new_run(Verb.COLLECT)
+    changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
+    decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
+    store.append(Table.DECISIONS, to_frame(decisions))
+    if pulled.watermark:
+        marks = marks | {pulled.server: pulled.watermark.isoformat()}
+    summary = {"watermarks": marks, "annotations": changed, "decided": len(decisions)}
+    store.commit(run, inputs={}, funnel=None, summary=summary)
+    adopt_versions(store, context.dataset.config.name)
+    notes = [_gone(context, before, connection.url) if pulled.project is None else ""]
+    notes.append(let_others_follow(context, engine))
+    after = store.snapshot().at_last_commit()
+    said = Counter(standing(decision) for decision in decisions)
+    store.clear_work()
+    return Collected(
+        dataset=context.dataset.config.name,
+        run=run.id,
+        annotations=changed,
+        decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
+        unsure=said[Standing.UNSURE],
+        disputed=said[Standing.DISPUTED],
+        taken_back=said[Standing.NOTHING],
+        waiting=count_waiting(after, context.dataset.task).questions,
+        invalid=len(invalid_annotations(after, context.dataset.task)),
+        attention=attention(after, context.dataset.task, connection.url),
+        funnel=after.funnel(),
+        note="\n".join(filter(None, notes)),
+    )
 
 
 def _gone(context: Context, snapshot: Snapshot, url: str) -> str:

@@ -181,6 +181,9 @@ def _fetched(context: Context, engine: Engine) -> Iterator[None]:
         yield
         return
     with context.store.fetching():
+        with context.store.lock(Verb.CURATE):
+            # Whoever is at work now, or whose home this is, is said before anything is fetched.
+            _check_owner(context)
         for source in urls:
             label = f"fetching source '{source.name}' from {host(source)}"
             with engine.progress.step(label, unit="MB") as advance:

@@ -1,11 +1,12 @@
 """Puts questions to people and hears their answers: the review batch out, the annotations in.
 
 A push sends only committed decisions, and only what the server does not have yet, so it may be
-repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id.
+repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id. It
+only asks; what it brought is kept in a step of its own, which waits for no server.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,12 +63,14 @@ class Pushed:
 class Pulled:
     """What one pull brought."""
 
-    project: int | None
+    project: int | None = None
     """None where the server has none of this dataset: nothing was ever pushed, or it was deleted."""
-    server: str
-    changed: int
-    """Annotations that are new, edited or deleted since the last pull."""
-    watermark: datetime | None
+    server: str = ""
+    tasks: Sequence[PulledTask] = ()
+    """What changed since the last pull, and a little from before it."""
+    there: Mapping[int, str] = field(default_factory=dict)
+    """The push keys of all tasks of the project by their ids."""
+    watermark: datetime | None = None
 
 
 def marker(dataset: LoadedDataset) -> str:
@@ -216,20 +219,16 @@ def _push_rows(
 
 
 def pull_annotations(
-    store: Store,
     dataset: LoadedDataset,
     connection: Connection,
-    run: str,
     since: dict[str, str],
     on_tasks: Callable[[int], None] = lambda tasks: None,
 ) -> Pulled:
-    """Fetch what changed since the last pull and append it to the ``annotations`` table.
+    """Fetch what changed since the last pull; nothing is written.
 
     Args:
-        store: receives the annotations; what it has already is not written again.
         dataset: names the project.
         connection: the server.
-        run: the pulling run.
         since: watermark (ISO time of the server) by server, from the last committed pull.
         on_tasks: told how many more tasks were read.
     """
@@ -237,26 +236,43 @@ def pull_annotations(
         client.check()
         project = client.find_project(marker(dataset))
         if project is None:
-            return Pulled(None, "", 0, None)
+            return Pulled()
         server = client.identity(project)
         start = datetime.fromisoformat(since[server]) if server in since else None
         pull = client.pull(project, start)
         there = client.asked(project)
     on_tasks(len(pull.tasks))
+    return Pulled(project, server, pull.tasks, there, pull.watermark or start)
+
+
+def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
+    """Append what a pull brought to the ``annotations`` table; the caller holds the lock of pulls since it began.
+
+    What the table has already is not written again.
+
+    Returns:
+        How many annotations are new, edited or deleted since the last pull.
+    """
+    if pulled.project is None:
+        return 0
     snapshot = store.snapshot()
-    inputs = _inputs_by_question(snapshot, dataset.task, pull.tasks)
+    inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
     seen = [
-        item for task in pull.tasks for item in _annotations(task, dataset, server, project, inputs.get(task.push_key))
+        item
+        for task in pulled.tasks
+        for item in _annotations(task, dataset, pulled.server, pulled.project, inputs.get(task.push_key))
     ]
-    known = snapshot.latest_annotations().filter(pl.col("server") == server).collect()
-    gone = _tombstones(known, pull.tasks, there).with_columns(run=pl.lit(run))
+    known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
+    gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
     same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)
-    return Pulled(project, server, fresh.height, pull.watermark or start)
+    return fresh.height
 
 
-def _inputs_by_question(snapshot: Snapshot, task: type[Task], pulled: list[PulledTask]) -> dict[str, dict[str, Any]]:
+def _inputs_by_question(
+    snapshot: Snapshot, task: type[Task], pulled: Sequence[PulledTask]
+) -> dict[str, dict[str, Any]]:
     """What was asked about, of the questions that are still the records' present ones."""
     records = {task.record_id for task in pulled}
     decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
@@ -300,7 +316,7 @@ def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
 
 
-def _tombstones(known: pl.DataFrame, pulled: list[PulledTask], there: dict[int, str]) -> pl.DataFrame:
+def _tombstones(known: pl.DataFrame, pulled: Sequence[PulledTask], there: Mapping[int, str]) -> pl.DataFrame:
     """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
     standing = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
     seen = pl.DataFrame(standing, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")

@@ -167,6 +167,14 @@ class Store:
         advice = "the next curate sends the rest"
         return held(self.root / "push.lock", self.dataset, "goldleaf curate (sending questions)", advice)
 
+    def pull_lock(self) -> AbstractContextManager[None]:
+        """Let one process at a time pull answers and keep them: an older state of one must not follow a newer one.
+
+        Nor is this the lock of the state.
+        """
+        advice = "run collect again when it has finished"
+        return held(self.root / "pull.lock", self.dataset, "goldleaf collect (pulling annotations)", advice)
+
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
         """The table's newest version; -1 where the table does not exist yet."""

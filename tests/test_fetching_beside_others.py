@@ -115,6 +115,13 @@ def test_a_curate_that_fetches_nothing_goes_by(depot: tuple[Odd, Depot]) -> None
     assert odd.curate().lines == 2
 
 
+def test_a_curate_that_finds_somebody_at_work_fetches_nothing(depot: tuple[Odd, Depot]) -> None:
+    odd, server = depot
+    with odd.context.store.lock(Verb.RELEASE), pytest.raises(Busy, match="in use by goldleaf release, process"):
+        odd.curate()
+    assert server.asked == []
+
+
 def test_what_a_killed_or_failed_fetch_has_left_is_not_read(depot: tuple[Odd, Depot]) -> None:
     odd, server = depot
     store = odd.context.store

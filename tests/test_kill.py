@@ -134,12 +134,13 @@ def test_a_push_that_was_killed_asks_every_question_once(
 @pytest.mark.parametrize(
     "point",
     [
+        ("pipeline.label_studio", "LabelStudio.asked", "after", 1),
         ("pipeline.store", "Store.append", "after", 1),
         ("pipeline.store", "Store.append", "after", 2),
         ("pipeline.store", "Store.commit", "after", 1),
         ("pipeline.store", "Store.commit", "before", 2),
     ],
-    ids=["after the annotations", "after the decisions", "after the answers' commit", "before the rest's commit"],
+    ids=["pulled", "after the annotations", "after the decisions", "after the commit", "before the rest's commit"],
 )
 def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
     dataset: Path, tmp_path: Path, label_studio: LocalStudio, point: Point

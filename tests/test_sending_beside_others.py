@@ -1,7 +1,7 @@
-"""Questions are sent after the dataset's lock is free again: nobody waits for Label Studio but the sender."""
+"""Questions are sent and answers pulled while the dataset's lock is free: nobody else waits for Label Studio."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from loopback import Reply
 from support import row, write_dataset
 from terminal import Terminal
 
-from pipeline.errors import Busy
-from pipeline.tables import Verb
+from flows.engine import Inline
+from flows.release import release
+from pipeline.errors import Busy, ConfigError
+from pipeline.tables import Table, Verb
 
 FIRST, SECOND, THIRD = (
     row(1, "Where is my parcel?", None),
@@ -23,17 +25,24 @@ Meanwhile = Callable[[], None]
 
 
 class Watched:
-    """A fake server in front of which something happens while it is sent questions."""
+    """A fake server in front of which something happens while it is sent questions or asked for answers."""
 
     def __init__(self, fake: FakeStudio) -> None:
         self.fake = fake
         self.meanwhile: Meanwhile | None = None
+        """When questions come."""
+        self.afterwards: Meanwhile | None = None
+        """When the answers were read, and before they are sent."""
 
     def __call__(self, method: str, path: str, body: bytes) -> Reply:
         if self.meanwhile and "/import" in path:
             happens, self.meanwhile = self.meanwhile, None
             happens()
-        return self.fake(method, path, body)
+        reply = self.fake(method, path, body)
+        if self.afterwards and "fields=all" in path:
+            happens, self.afterwards = self.afterwards, None
+            happens()
+        return reply
 
 
 @contextmanager
@@ -114,3 +123,101 @@ def test_a_newer_curate_is_not_undone_by_one_that_sends_later(tmp_path: Path) ->
         desk.curate()
         assert desk.asked() == sorted([desk.id(1), desk.id(2)])
         assert sum(server.fake.imported.values()) == 2
+
+
+# --- pulling ----------------------------------------------------------------------------------------
+def test_while_answers_are_pulled_the_dataset_is_free(tmp_path: Path) -> None:
+    tried: list[str] = []
+    with watched_desk(tmp_path) as (desk, server):
+        desk.curate()
+        desk.label(1, "delivery")
+
+        def others() -> None:
+            desk.rows(FIRST, SECOND, row(4, "Who pays for the parcel back?", "returns"))
+            assert desk.curate().added == 1
+            release(desk.context, Inline())
+            tried.append("curate and release")
+
+        server.afterwards = others
+        assert desk.collect().decided == 1
+        assert desk.decision(1).targets == {"topic": "delivery"}
+        assert desk.collect().annotations == 0
+    assert tried == ["curate and release"]
+
+
+def test_a_second_collect_ends_at_once_and_says_who_is_at_work(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with watched_desk(tmp_path) as (desk, server):
+        terminal = Terminal(tmp_path, server.fake.url, server.fake.token)
+        desk.curate()
+        desk.label(1, "delivery")
+        server.afterwards = lambda: lines.append(terminal.error("collect", "--json"))
+        assert desk.collect().decided == 1
+    assert lines[0].startswith("'beside' is in use by goldleaf collect (pulling annotations), process ")
+    assert lines[0].endswith("; run collect again when it has finished")
+
+
+def test_an_answer_that_is_edited_while_it_is_pulled_comes_with_the_next_collect(tmp_path: Path) -> None:
+    with watched_desk(tmp_path) as (desk, server):
+        desk.curate()
+        answer = desk.label(1, "delivery")
+        server.afterwards = lambda: desk.edit(answer, "billing")
+        assert desk.collect().decided == 1
+        assert desk.decision(1).targets == {"topic": "delivery"}
+        assert desk.collect().decided == 1
+        assert desk.decision(1).targets == {"topic": "billing"}
+
+
+def test_an_answer_about_a_row_that_was_changed_while_it_was_pulled_does_not_count_for_it(tmp_path: Path) -> None:
+    with watched_desk(tmp_path) as (desk, server):
+        desk.curate()
+        desk.label(2, "billing")
+
+        def others() -> None:
+            desk.rows(FIRST, row(2, "Why did the courier come twice?", None))
+            desk.curate()
+
+        server.afterwards = others
+        assert desk.collect().decided == 0
+        assert desk.decision(2).targets is None
+        desk.rows(FIRST, SECOND)
+        desk.curate()
+        assert desk.decision(2).targets == {"topic": "billing"}, "it was kept"
+
+
+def test_a_task_that_was_changed_and_curated_while_answers_were_pulled_is_not_gone_behind(tmp_path: Path) -> None:
+    with watched_desk(tmp_path) as (desk, server):
+        desk.curate()
+        desk.label(1, "delivery")
+
+        def others() -> None:
+            file = tmp_path / "task.py"
+            file.write_text(file.read_text().replace('"returns"]', '"returns", "refunds"]'))
+            desk.curate()
+
+        server.afterwards = others
+        with pytest.raises(ConfigError, match=r"its task was changed and curated while annotations were pulled; noth"):
+            desk.collect()
+        assert desk.context.store.snapshot().last_run(Verb.COLLECT) is None
+        assert desk.collect().funnel.adds_up()
+
+
+def test_a_collect_that_finds_the_state_in_use_keeps_nothing_and_the_next_one_pulls_it_all(tmp_path: Path) -> None:
+    """So does one that was killed after it had pulled: nothing is written before."""
+    with watched_desk(tmp_path) as (desk, server), ExitStack() as held:
+        desk.curate()
+        desk.label(1, "delivery")
+        store = desk.context.store
+        server.afterwards = lambda: held.enter_context(store.lock(Verb.RELEASE))
+        with pytest.raises(Busy, match="in use by goldleaf release"):
+            desk.collect()
+        held.close()
+        assert store.scan(Table.ANNOTATIONS).collect().height == 0
+        assert desk.collect().decided == 1
+
+
+def test_a_collect_that_finds_somebody_at_work_does_not_ask_the_server(tmp_path: Path) -> None:
+    with watched_desk(tmp_path) as (desk, server), desk.context.store.lock(Verb.CURATE):
+        server.afterwards = lambda: pytest.fail("it pulled")
+        with pytest.raises(Busy, match="in use by goldleaf curate, process"):
+            desk.collect()
