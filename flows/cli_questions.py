@@ -59,6 +59,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     show_beyond(result.beyond_budget, result.budget_used, result.budget)
+    for source in result.frozen:
+        out.print(str(source), markup=False)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:

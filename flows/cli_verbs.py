@@ -161,6 +161,8 @@ def show_released(result: "Released") -> None:
     show_rows("", ["split", "rows"], list(result.splits.items()))
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)
+    for source in result.frozen:
+        out.print(str(source), markup=False)
     out.print(result.path, markup=False)
 
 

@@ -8,6 +8,7 @@ from flows.engine import Engine
 from flows.reporting import report_html, write_report
 from pipeline.adoption import strange_versions
 from pipeline.errors import ReleaseError, VersionExists
+from pipeline.frozen_sources import FrozenSource
 from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
@@ -29,6 +30,8 @@ class Released(BaseModel):
     """Rows by split."""
     absent: list[AbsentLabel] = []
     """Labels that are not in every split."""
+    frozen: list[FrozenSource] = []
+    """What is published of each frozen source, and why the rest is not."""
 
 
 def release(context: Context, engine: Engine, *, version: str | None = None) -> Released:
@@ -96,6 +99,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         created=created,
         splits={split: file.rows for split, file in found.splits.items()},
         absent=found.absent,
+        frozen=list(draft.frozen),
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.console import counted
 from flows.context import Context
 from pipeline.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
+from pipeline.frozen_sources import FrozenSource, frozen_sources
 from pipeline.tables import Verb
 from pipeline.versions import readable_versions
 from schemas.fate import ReasonCode
@@ -55,6 +56,8 @@ class Status(BaseModel):
     budget_used: int
     beyond_budget: int
     """How many more rows people would be asked about if the review budget were larger."""
+    frozen: list[FrozenSource]
+    """What is published of each frozen source, and why the rest is not; none until they were curated as they are."""
     latest_release: str | None
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
@@ -73,8 +76,9 @@ def read_status(context: Context) -> Status:
     asked = count_waiting(snapshot, context.dataset.task)
     needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
     funnel = snapshot.settled_funnel()
-    versions, damaged = readable_versions(context.store.releases)
     curated = snapshot.last_run(Verb.CURATE)
+    is_present = curated is not None and not context.has_changed_since(curated)
+    versions, damaged = readable_versions(context.store.releases)
     budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(
@@ -87,6 +91,7 @@ def read_status(context: Context) -> Status:
         rejections=rejections(snapshot),
         in_review=in_review(snapshot),
         **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
+        frozen=frozen_sources(snapshot, context.dataset.config.sources) if is_present else [],
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],

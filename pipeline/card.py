@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pipeline.absent_labels import in_words
+from pipeline.frozen_sources import FrozenSource
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest
@@ -32,7 +34,13 @@ _HUB_LICENSE = re.compile(
 """What the hub accepts as ``license``; for anything else it wants ``other`` and a name."""
 
 
-def dataset_card(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
+def dataset_card(
+    manifest: Manifest,
+    dataset: Dataset,
+    task: type[Task],
+    tables: Mapping[str, pa.Table],
+    frozen: Sequence[FrozenSource] = (),
+) -> str:
     """The text of README.md.
 
     Args:
@@ -40,6 +48,7 @@ def dataset_card(manifest: Manifest, dataset: Dataset, task: type[Task], tables:
         dataset: title, description, license and language.
         task: the kind and the fields.
         tables: the published rows by split, those of empty splits included.
+        frozen: of each frozen source, what is published of it.
     """
     head = yaml.safe_dump(_metadata(manifest, dataset, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
@@ -47,7 +56,7 @@ def dataset_card(manifest: Manifest, dataset: Dataset, task: type[Task], tables:
         _splits(manifest, dataset, tables),
         _loading(manifest),
         _row(manifest, task, tables),
-        _origins(manifest),
+        _origins(manifest, tables, frozen),
         _funnel(manifest),
         _quality(manifest),
         _limits(manifest, dataset),
@@ -196,13 +205,20 @@ def _shortened(value: Any) -> Any:
     return value
 
 
-def _origins(manifest: Manifest) -> str:
+def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequence[FrozenSource]) -> str:
     labels = [(source, _LABELS[LabelSource(source)], count) for source, count in manifest.label_sources.items()]
-    sources = sorted(manifest.licenses.items())
-    return (
-        f"## Where it comes from\n\n{_table(('answer', 'meaning', 'rows'), labels)}\n\n"
-        f"{_table(('source', 'license'), sources)}"
-    )
+    rows = {split: Counter(tables[split]["source"].to_pylist()) for split in manifest.splits}
+    sources = [
+        (source, license, *(rows[split][source] for split in rows))
+        for source, license in sorted(manifest.licenses.items())
+    ]
+    parts = [
+        "## Where it comes from",
+        _table(("answer", "meaning", "rows"), labels),
+        _table(("source", "license", *(f"rows in {split}" for split in rows)), sources),
+        "\n".join(f"- {source}." for source in frozen),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _funnel(manifest: Manifest) -> str:

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from pipeline.atomic import flush, opened, writing
 from pipeline.card import dataset_card
 from pipeline.errors import ReleaseError, VersionExists
+from pipeline.frozen_sources import FrozenSource
 from pipeline.published_rows import ROWS_AT_ONCE, batches, content, version_digest
 from pipeline.versions import MANIFEST, dump_json, list_versions, next_version, parse_version, sealed, sha256_of
 from schemas.dataset import Dataset
@@ -53,6 +54,8 @@ class Release:
     """Rows that were accepted though doubtful."""
     absent: Sequence[AbsentLabel] = ()
     """Labels that are not in every split."""
+    frozen: Sequence[FrozenSource] = ()
+    """Of each frozen source, what is published of it."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -84,7 +87,7 @@ def publish(
         files = {
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
-            CARD: dataset_card(manifest, release.dataset, release.task, tables).encode(),
+            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.frozen).encode(),
         }
         for name, data in files.items():
             _write(folder / name, data)

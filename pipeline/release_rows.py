@@ -1,7 +1,7 @@
 """Draws up a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from pipeline.adoption import strange_versions
 from pipeline.dataset_file import LoadedDataset
 from pipeline.decisions import from_frame
 from pipeline.errors import ReleaseError
+from pipeline.frozen_sources import FrozenSource, frozen_sources
 from pipeline.publish import Release, publish
 from pipeline.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.split import SplitRow, divide
@@ -44,6 +45,8 @@ class Draft:
     unreviewed: int
     """Accepted rows that are doubtful."""
     funnel: Funnel
+    frozen: Sequence[FrozenSource]
+    """Of each frozen source, what is published of it."""
     inputs: Mapping[str, int]
     """Version of each table that was read."""
 
@@ -82,6 +85,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         known=frozenset(known),
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
+        frozen=frozen_sources(snapshot, dataset.config.sources),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
 
@@ -183,5 +187,6 @@ def publish_draft(
         previous=published[-1].version if published else None,
         unreviewed=draft.unreviewed,
         absent=draft.absent,
+        frozen=draft.frozen,
     )
     return publish(store.releases / version, draft.tables, release, {"report.html": report})

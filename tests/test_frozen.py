@@ -11,6 +11,7 @@ from fake_studio import FakeStudio
 from hypothesis import given
 from odd import QUESTION, Odd
 from support import current, row, write_rows
+from terminal import Terminal
 from test_resolve import CONFIGS, candidate_lists, resolve
 
 from flows.engine import Inline
@@ -172,6 +173,44 @@ def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> No
     write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
     school.edit("split: test", "mode: snapshot, split: test")
     assert "frozen" not in school.curate().note
+
+
+def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(tmp_path: Path) -> None:
+    held = "call me at jo.public@mail.example.org please"
+    exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
+    school = School(tmp_path, [*exam, row(5, CLAUSE, "billing"), row(6, LEASE, "returns")], many(5, 9))
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    line = "2 of 6 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    assert line in terminal.goldleaf("release").stdout.splitlines()
+    assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
+    assert line in terminal.goldleaf("status").stdout.splitlines()
+    assert terminal.json("status")["frozen"] == [
+        {"name": "exam", "split": "test", "rows": 6, "left_out": {"invalid": 2, "personal_data": 1, "unlabeled": 1}}
+    ]
+    card = (school.context.store.releases / "1.0.0" / "README.md").read_text(encoding="utf-8")
+    assert f"- {line}." in card.splitlines()
+    school.edit(", frozen: true", "")
+    assert "as they are" not in terminal.goldleaf("status").stdout, "the file says something else now"
+
+
+def test_a_frozen_source_that_is_there_as_a_whole_is_said_to_be(tmp_path: Path) -> None:
+    school = School(tmp_path, [row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing")], many(5, 9))
+    school.curate()
+    assert [str(one) for one in release(school.context, Inline()).frozen] == [
+        "2 of 2 rows of `exam` are in test as they are"
+    ]
+
+
+def test_the_card_counts_rows_by_source_and_split(tmp_path: Path) -> None:
+    school = School(tmp_path, [row(1, CLAUSE, "billing"), row(2, LEASE, "billing")], many(5, 30))
+    school.edit("review:", "split: {fractions: {train: 1.0, test: 0.0}}\nreview:")
+    school.curate()
+    card = (Path(release(school.context, Inline()).path) / "README.md").read_text(encoding="utf-8")
+    assert (
+        "| source | license | rows in train | rows in test |\n| --- | --- | --: | --: |\n"
+        "| exam | unknown | 0 | 2 |\n| examples | MIT | 25 | 0 |\n"
+    ) in card
 
 
 def test_what_resembles_a_set_to_keep_away_from_may_still_be_in_a_frozen_test_set(tmp_path: Path) -> None:
