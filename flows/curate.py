@@ -35,6 +35,8 @@ from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
+_OFTEN = 0.25
+"""Share of a source's rows that later rows of their keys replace from which on people are told."""
 _MOST = 0.5
 """Share of near duplicates from which on people are told."""
 
@@ -215,12 +217,13 @@ def _left(read: Ingested) -> list[str]:
 
 
 def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
-    """Say where a key is perhaps none, since all rows of a key but the last are out of sight."""
+    """Say where a key is perhaps none, since all rows of a key but the last are out of sight; a log has some such."""
     keys = {source.name: source.key for source in sources}
     return [
         f"{count:,} of {rows:,} rows of source '{name}' have a key that a later row has, too, with other content, and "
         f"only the last one counts; is `{keys[name]}` a key?"
         for name, count, rows in read.doubled
+        if count > rows * _OFTEN
     ]
 
 

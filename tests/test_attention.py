@@ -262,6 +262,12 @@ def test_a_key_that_many_rows_share_is_noted_with_their_number(tmp_path: Path) -
     assert "; 3 of 6 rows tried have a key that a later row has, too, with other content, such as " in found
 
 
+def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> None:
+    rows = [row(n % 5, f"Question {n}?", "billing") for n in range(6)]
+    write_dataset(tmp_path, rows)
+    assert "is `id` a key?" not in Terminal(tmp_path).json("curate")["note"]
+
+
 def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "Why?", "billing"), {"question": "Where?", "topic": "delivery"}])
     terminal = Terminal(tmp_path)
