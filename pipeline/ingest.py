@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.places import moved, note_moved
 from pipeline.row_fields import Seen, field_value, has_field, names_of
+from pipeline.row_keys import typed_key
 from pipeline.source_files import source_files
 from pipeline.store import Store
 from pipeline.tables import SCHEMAS, Table
@@ -35,8 +36,6 @@ _NAMED_ROWS = 100
 """Rows whose fields are named where none has the key."""
 _EXACT_BELOW = 2**53
 """Smaller whole numbers are the same as floats."""
-_TYPES = tuple(f"{kind.__name__}:" for kind in (bool, int, float, list, dict, str))
-"""How the keys of all that a row can hold begin, where its type must be told."""
 
 
 @dataclass(frozen=True)
@@ -230,9 +229,7 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
         # One empty cell makes floats of a whole column of integers.
         value = int(value)
     if value is not None and value != "":
-        # The type is part of the key: 1, "1" and "int:1" are three ids. Most texts stay as they are.
-        typed = not isinstance(value, str) or value.startswith(_TYPES)
-        return f"{type(value).__name__}:{value}" if typed else value
+        return typed_key(value)
     digest = revision.digest()
     occurrences[digest] += 1
     return f"{revision.hexdigest()}#{occurrences[digest]}"

@@ -11,6 +11,7 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.errors import SourceError, StoreError
 from pipeline.formats import RawRow, read_rows
 from pipeline.places import current_places
+from pipeline.row_keys import keys_written_so
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from schemas.dataset import Format
@@ -19,8 +20,6 @@ from schemas.record import ID_BYTES
 _MOST_MATCHES = 5
 _LINE_DIGITS = 18
 """Longer numbers are no line of any file, and beyond what the tables hold."""
-_KEY_TYPES = ("int", "float", "bool", "str")
-"""How keys begin that are no plain texts."""
 _PASS = "pass a record id, its beginning, file:line, or the row's key"
 _WORDS = 40
 """Characters of a row that are shown to tell it from others."""
@@ -86,8 +85,8 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
 
 def _with_key(snapshot: Snapshot, wanted: str) -> list[_Row]:
     """The records whose row calls itself so, whatever the type of its key."""
-    keys = [wanted, *(f"{type}:{wanted}" for type in _KEY_TYPES)]
-    return list({row.record_id: row for row in _rows(snapshot, pl.col("key").is_in(keys))}.values())
+    rows = _rows(snapshot, pl.col("key").is_in(keys_written_so(wanted)))
+    return list({row.record_id: row for row in rows}.values())
 
 
 def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: LoadedDataset | None) -> Found:
