@@ -110,6 +110,7 @@ def _decide(
 ) -> Collected:
     """Keep what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
+    adopt_versions(store, context.dataset.config.name)
     store.clear_work()
     before = store.snapshot().at_last_commit()
     run = context.new_run(Verb.COLLECT)
@@ -120,7 +121,6 @@ def _decide(
         marks = marks | {pulled.server: pulled.watermark.isoformat()}
     summary = {"watermarks": marks, "annotations": changed, "decided": len(decisions)}
     store.commit(run, inputs={}, funnel=None, summary=summary)
-    adopt_versions(store, context.dataset.config.name)
     notes = [_gone(context, before, connection.url) if pulled.project is None else ""]
     notes.append(let_others_follow(context, engine))
     after = store.snapshot().at_last_commit()

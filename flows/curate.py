@@ -2,7 +2,7 @@
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engine import Advance, Engine
-from pipeline.adoption import Adopted, adopt_splits, strange_versions
+from pipeline.adoption import Adopted, adopt_splits
 from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
@@ -30,6 +30,7 @@ from pipeline.release_rows import adopt_versions, commit_version
 from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
+from pipeline.validate import Prepared
 from pipeline.work_files import read_work
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
@@ -127,32 +128,16 @@ def curate(
         _check_owner(context)
         if reindex:
             store.drop_index()
-        adopt_versions(store, config.name)
+        strange = adopt_versions(store, config.name)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
-        with engine.progress.step("reading the sources") as advance:
-            read = engine.run(
-                ingest,
-                store,
-                config.sources,
-                context.dataset.folder,
-                run.id,
-                _expecting(engine, context.dataset, advance),
-            )
-            evaluation = engine.run(read_evaluation_sets, store, context.dataset)
-        decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read)
+        read, evaluation = _read(context, engine, run)
+        decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read, strange=strange)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
     assessed, funnel = decided.assessed, decided.funnel
-    notes = [
-        *_left(read),
-        decided.adopted.note,
-        assessed.note,
-        _mostly_alike(decided),
-        *_doubled(read, config.sources),
-        *unkeyed(snapshot, config.sources),
-    ]
+    notes = [*_notes(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -191,6 +176,15 @@ def _fetched(context: Context, engine: Engine) -> Iterator[None]:
             with engine.progress.step(label, unit="MB") as advance:
                 engine.call(fetch, source, context.store.downloads, advance)
         yield
+
+
+def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:
+    """Read the sources, and the sets that training data keeps away from."""
+    store, dataset = context.store, context.dataset
+    with engine.progress.step("reading the sources") as advance:
+        expecting = _expecting(engine, dataset, advance)
+        read = engine.run(ingest, store, dataset.config.sources, dataset.folder, run.id, expecting)
+        return read, engine.run(read_evaluation_sets, store, dataset)
 
 
 def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Advance:
@@ -288,11 +282,25 @@ class Decided:
 
 @_without_garbage_collection()
 def decide(
-    context: Context, engine: Engine, run: Run, evaluation: str, *, rejudge: bool = False, read: Ingested | None = None
+    context: Context,
+    engine: Engine,
+    run: Run,
+    evaluation: str,
+    *,
+    rejudge: bool = False,
+    read: Ingested | None = None,
+    strange: Sequence[Path] = (),
 ) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
 
-    ``evaluation`` is what ``read_evaluation_sets`` has kept the evaluation rows under.
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        run: the deciding one.
+        evaluation: what ``read_evaluation_sets`` has kept the evaluation rows under.
+        rejudge: doubt all labels anew.
+        read: what was read for it; without it no splits are taken over, since those of rows to come would be missed.
+        strange: the versions in this home whose splits it does not know.
     """
     store = context.store
     snapshot = store.snapshot()
@@ -302,13 +310,9 @@ def decide(
         prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
     dataset = context.dataset
     adopted = Adopted()
-    strange = strange_versions(store, dataset.config.name) if read is not None else []
     if strange or (read is not None and dataset.config.split.adopt):
-        with engine.progress.step("taking splits over"):
-            adopted = engine.run(adopt_splits, prepared, snapshot, dataset, run.id, strange)
-            for manifest in reversed(adopted.own):
-                commit_version(store, manifest)
-            snapshot = store.snapshot()
+        adopted = _take_splits_over(context, engine, run, prepared, strange)
+        snapshot = store.snapshot()
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
     with engine.progress.step("comparing texts"):
         threshold = dataset.config.duplicates.threshold
@@ -352,6 +356,18 @@ def decide(
     return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
 
 
+def _take_splits_over(
+    context: Context, engine: Engine, run: Run, prepared: Sequence[Prepared], strange: Sequence[Path]
+) -> Adopted:
+    """Take splits over from versions that the home does not know, and commit those that are its own."""
+    store = context.store
+    with engine.progress.step("taking splits over"):
+        adopted = engine.run(adopt_splits, prepared, store.snapshot(), context.dataset, run.id, strange)
+        for manifest in reversed(adopted.own):
+            commit_version(store, manifest)
+    return adopted
+
+
 def _mostly_alike(decided: Decided) -> str:
     """Say if most rows resemble others: in a template, a few words may be all that counts."""
     near, current = decided.near, decided.funnel.current
@@ -361,6 +377,16 @@ def _mostly_alike(decided: Decided) -> str:
         f"{near:,} of {current:,} rows are near duplicates of others; look at some with `goldleaf duplicates`, and "
         "raise duplicates.threshold if they ask different things"
     )
+
+
+def _notes(read: Ingested, decided: Decided, sources: list[Source]) -> list[str]:
+    return [
+        *_left(read),
+        decided.adopted.note,
+        decided.assessed.note,
+        _mostly_alike(decided),
+        *_doubled(read, sources),
+    ]
 
 
 def _added(snapshot: Snapshot, read: Ingested | None) -> int:

@@ -9,7 +9,7 @@ from flows.reporting import report_html, write_report
 from pipeline.adoption import strange_versions
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.frozen_sources import FrozenSource
-from pipeline.release_rows import Draft, adopt_versions, draft_release, keep_splits, publish_draft
+from pipeline.release_rows import Draft, commit_versions, draft_release, keep_splits, publish_draft
 from pipeline.tables import Verb
 from pipeline.versions import list_versions, next_version, parse_version
 from schemas.manifest import AbsentLabel, Manifest
@@ -76,7 +76,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         earlier = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
         found = _found(published, draft, version, earlier, committed=store.snapshot().published_versions())
         if found is None:
-            adopt_versions(store, name)
+            commit_versions(store, name)
             chosen = version or next_version(earlier)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):

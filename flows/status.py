@@ -78,6 +78,7 @@ def read_status(context: Context) -> Status:
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(Verb.CURATE)
     is_present = curated is not None and not context.has_changed_since(curated)
+    frozen = frozen_sources(snapshot.current_records(), snapshot.current_decisions(), context.dataset.config.sources)
     versions, damaged = readable_versions(context.store.releases)
     budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
@@ -91,7 +92,7 @@ def read_status(context: Context) -> Status:
         rejections=rejections(snapshot),
         in_review=in_review(snapshot),
         **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
-        frozen=frozen_sources(snapshot, context.dataset.config.sources) if is_present else [],
+        frozen=frozen if is_present else [],
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],

@@ -1,7 +1,7 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pipeline.decisions import from_frame, latest, to_frame
 from pipeline.dedupe.meaning import signs
 from pipeline.dedupe.words import words
 from pipeline.errors import ConfigError
+from pipeline.frozen_sources import frozen_sources
 from pipeline.measure import count_tokens
 from pipeline.normalise import key_fields
 from pipeline.row_fields import misspelt, together, unmapped
@@ -240,16 +241,15 @@ def assess(
     """
     config, task = dataset.config, dataset.task
     compare(cases, prepared, alike, snapshot, dataset)
-    notes = [
-        doubt_labels(cases, task, config.on_conflict),
-        stale_answers(snapshot, task),
-        _frozen_left_out(cases),
-        *_unmapped(prepared, dataset),
-    ]
+    notes = [doubt_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task_digest=task.task_digest())
+    decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
-    write_work(to_frame(result.decisions), path)
+    write_work(decisions, path)
+    notes += _unmapped(prepared, dataset)
+    frozen = frozen_sources(snapshot.current_records(), decisions.lazy(), config.sources)
+    notes += [str(source) for source in frozen if source.left_out]
     note = "\n".join(filter(None, notes))
     return Assessed(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 
@@ -266,28 +266,6 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     if not count:
         return ""
     return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"
-
-
-def _frozen_left_out(cases: list[Case]) -> str:
-    """Say which rows of sources that are published as they are cannot be, and why."""
-    frozen = [case for case in cases if case.frozen]
-    out = Counter(filter(None, map(_why_left_out, frozen)))
-    if not out:
-        return ""
-    most_first = sorted(out.items(), key=lambda item: (-item[1], item[0]))
-    why = "; ".join(f"{count:,} {reason}" for reason, count in most_first)
-    return f"{out.total():,} of {len(frozen):,} rows of frozen sources are left out: {why}"
-
-
-def _why_left_out(case: Case) -> str:
-    if case.stands:
-        like = f"like rows were published, or are frozen, in {' and '.join(case.bridges or ())}"
-        return f"{ReasonCode.BRIDGES_SPLITS} ({like})" if case.bridges else ""
-    if case.rejects:
-        return case.rejects[0].code.value
-    if case.human is not Standing.NOTHING:
-        return case.human_reasons[0].code.value
-    return case.holds[0].code.value if case.holds else ReasonCode.UNLABELED.value
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.store import Snapshot
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 
@@ -29,22 +28,28 @@ class FrozenSource(BaseModel):
         return f"{said}; left out: {why}" if why else said
 
 
-def frozen_sources(snapshot: Snapshot, sources: Iterable[Source]) -> list[FrozenSource]:
-    """The frozen sources that have rows, in their order."""
+def frozen_sources(records: pl.LazyFrame, decisions: pl.LazyFrame, sources: Iterable[Source]) -> list[FrozenSource]:
+    """The frozen sources that have rows, in their order.
+
+    Args:
+        records: the current ones.
+        decisions: those that count about them.
+        sources: all of the dataset's.
+    """
     frozen = {source.name: str(source.split) for source in sources if source.frozen}
     if not frozen:
         return []
-    records = snapshot.current_records().filter(pl.col("source").is_in(list(frozen))).select("record_id", "source")
+    mine = records.filter(pl.col("source").is_in(list(frozen))).select("record_id", "source")
     first = pl.when(pl.col("fate") != Fate.ACCEPTED.value).then(pl.col("reasons").str.json_path_match("$[0].code"))
-    found = snapshot.current_decisions().join(records, on="record_id").select("source", first.alias("code"))
+    found = decisions.join(mine, on="record_id").select("source", first.alias("code"))
     counts = found.group_by("source", "code").len().sort(["len", "code"], descending=[True, False]).collect()
     return [
         FrozenSource(
             name=name,
             split=split,
-            rows=mine["len"].sum(),
-            left_out={ReasonCode(code): count for code, count in mine.drop_nulls("code").select("code", "len").rows()},
+            rows=its["len"].sum(),
+            left_out={ReasonCode(code): count for code, count in its.drop_nulls("code").select("code", "len").rows()},
         )
         for name, split in frozen.items()
-        if (mine := counts.filter(pl.col("source") == name)).height
+        if (its := counts.filter(pl.col("source") == name)).height
     ]

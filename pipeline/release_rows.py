@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import polars as pl
@@ -85,7 +86,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         known=frozenset(known),
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
-        frozen=frozen_sources(snapshot, dataset.config.sources),
+        frozen=frozen_sources(snapshot.current_records(), snapshot.current_decisions(), dataset.config.sources),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
 
@@ -138,15 +139,25 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
     )
 
 
-def adopt_versions(store: Store, name: str) -> None:
+def adopt_versions(store: Store, name: str) -> list[Path]:
     """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
 
-    Those whose splits the home does not know wait for the next curate, which takes the splits over.
+    Returns:
+        The folders of those whose splits the home does not know, which wait for the next curate to take them over.
+
+    Raises:
+        Damaged: a version that is not committed is not as it was published.
     """
-    committed = store.snapshot().published_versions()
-    strange = {folder.name for folder in strange_versions(store, name)}
+    strange = strange_versions(store, name)
+    commit_versions(store, name, strange)
+    return strange
+
+
+def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> None:
+    """Commit those versions that no run has committed, but for the strange ones."""
+    passed = store.snapshot().published_versions().union(folder.name for folder in strange)
     for manifest in readable_versions(store.releases)[0]:
-        if manifest.name == name and manifest.version not in strange | committed:
+        if manifest.name == name and manifest.version not in passed:
             commit_version(store, manifest)
 
 

@@ -140,10 +140,8 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
         tmp_path, [row(1, CLAUSE, "billing"), row(2, NEAR, "billing"), row(3, "unheard of", "returns")], "exam.jsonl"
     )
     note = school.curate().note
-    assert (
-        "2 of 3 rows of frozen sources are left out: "
-        "2 bridges_splits (like rows were published, or are frozen, in test and train)"
-    ) in note
+    assert "1 of 3 rows of `exam` are in test as they are; left out: 2 bridges_splits" in note
+    assert school.exam(1).reasons[0].detail == "test and train"
     assert [school.exam(key).reasons[0].code for key in (1, 2, 3)] == [
         *[ReasonCode.BRIDGES_SPLITS] * 2,
         ReasonCode.FROZEN,
@@ -157,7 +155,7 @@ def test_of_like_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Pa
     school.edit("sources:\n", "sources:\n  - {name: dev, path: dev.jsonl, key: id, split: validation, frozen: true}\n")
     write_rows(tmp_path, [row(1, NEAR, "billing")], "dev.jsonl")
     note = school.curate().note
-    assert "1 of 2 rows of frozen sources are left out" in note
+    assert "left out: 1 bridges_splits" in note
     assert {school.exam(1).fate, current(school.context)[stable_hash("dev", "int:1")].fate} == {
         Fate.ACCEPTED,
         Fate.REJECTED,
@@ -168,11 +166,11 @@ def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> No
     held = "call me at jo.public@mail.example.org please"
     exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing")], many(5, 9))
-    said = "4 of 5 rows of frozen sources are left out: 2 invalid; 1 personal_data; 1 unlabeled"
+    said = "1 of 5 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert said in school.curate().note.splitlines()
     write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
     school.edit("split: test", "mode: snapshot, split: test")
-    assert "frozen" not in school.curate().note
+    assert "exam" not in school.curate().note
 
 
 def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(tmp_path: Path) -> None:
