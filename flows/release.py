@@ -52,20 +52,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         parse_version(version)
     store, name = context.store, context.dataset.config.name
     with store.lock(Verb.RELEASE):
-        snapshot = store.snapshot().at_last_commit()
-        last = snapshot.last_run(Verb.CURATE)
-        if last is None:
-            raise ReleaseError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
-        if context.has_changed_since(last):
-            raise ReleaseError(
-                f"{context.dataset.path} or its task was changed since the last curate, and the version would not be "
-                f"what they say; run `goldleaf curate {context.dataset.path}` first"
-            )
-        if strange := strange_versions(store, name):
-            raise ReleaseError(
-                f"the splits of {strange[0]} are not in the tables, which were lost or are older; run `goldleaf curate "
-                f"{context.dataset.path}` first, which takes them over"
-            )
+        _require_curated(context)
         let_others_follow(context, engine)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
@@ -101,6 +88,28 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         absent=found.absent,
         frozen=list(draft.frozen),
     )
+
+
+def _require_curated(context: Context) -> None:
+    """Refuse to publish what the last curate did not decide.
+
+    Raises:
+        ReleaseError: there was none, the dataset was changed since, or versions have splits that no table knows.
+    """
+    store, name, curate = context.store, context.dataset.config.name, f"`goldleaf curate {context.dataset.path}`"
+    last = store.snapshot().at_last_commit().last_run(Verb.CURATE)
+    if last is None:
+        raise ReleaseError(f"'{name}' was never curated; run {curate} first")
+    if context.has_changed_since(last):
+        raise ReleaseError(
+            f"{context.dataset.path} or its task was changed since the last curate, and the version would not be what "
+            f"they say; run {curate} first"
+        )
+    if strange := strange_versions(store, name):
+        raise ReleaseError(
+            f"the splits of {strange[0]} are not in the tables, which were lost or are older; run {curate} first, "
+            "which takes them over"
+        )
 
 
 def _found(
