@@ -15,6 +15,7 @@ from pipeline.row_keys import keys_written_so
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from schemas.dataset import Format
+from schemas.own_code import writable
 from schemas.record import ID_BYTES
 
 _MOST_MATCHES = 5
@@ -47,6 +48,8 @@ class _Row:
     raw: bytes
     state: str
     """``current``, ``superseded`` or ``withdrawn``."""
+    now: str = ""
+    """Where it stands, if it is current."""
 
     @property
     def place(self) -> str:
@@ -55,7 +58,7 @@ class _Row:
     def __str__(self) -> str:
         words = " ".join(self.raw.decode("utf-8", "replace").split())
         shown = words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
-        return f"{self.record_id[:12]} ({self.state}, {self.place}, {shown})"
+        return f"{self.record_id[:12]} ({self.state}, {self.now or self.place}, {shown})"
 
 
 def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]:
@@ -65,7 +68,9 @@ def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]
 
 
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> Found:
-    """The record that is meant by an id, the beginning of one, or ``file:line``; else by the row's own key.
+    """The record that is meant by ``file:line``, by the row's own key, or by an id or the beginning of one.
+
+    Where a key is also how an id begins, as short numbers are by chance, the key is meant.
 
     A line means what the file has there now, if the dataset is given and its files can be read; else the
     row that stood there when it was read last.
@@ -73,20 +78,23 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
     Raises:
         StoreError: nothing matches, or more than one record does.
     """
+    wanted = writable(wanted)
     file, _, line = wanted.rpartition(":")
     if file and line.isdecimal() and len(line) <= _LINE_DIGITS:
         return _at_place(snapshot, wanted, file, int(line), dataset)
-    rows = _rows(snapshot, pl.col("record_id").str.starts_with(wanted.lower()))
-    found = list({row.record_id: row for row in rows}.values())
-    if not found and not (found := _with_key(snapshot, wanted)):
-        raise StoreError(f"no record matches '{wanted}'; {_PASS}")
-    return Found(_only(found, wanted).record_id)
+    if found := _with_key(snapshot, wanted) or _records(snapshot, pl.col("record_id").str.starts_with(wanted.lower())):
+        return Found(_only(found, wanted).record_id)
+    raise StoreError(f"no record matches '{wanted}'; {_PASS}")
 
 
 def _with_key(snapshot: Snapshot, wanted: str) -> list[_Row]:
     """The records whose row calls itself so, whatever the type of its key."""
-    rows = _rows(snapshot, pl.col("key").is_in(keys_written_so(wanted)))
-    return list({row.record_id: row for row in rows}.values())
+    return _records(snapshot, pl.col("key").is_in(keys_written_so(wanted))) if wanted else []
+
+
+def _records(snapshot: Snapshot, which: pl.Expr) -> list[_Row]:
+    """The last row of each record that had one of which something is true."""
+    return list({row.record_id: row for row in _rows(snapshot, which)}.values())
 
 
 def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: LoadedDataset | None) -> Found:
@@ -155,12 +163,13 @@ def _rows(snapshot: Snapshot, which: pl.Expr) -> Iterator[_Row]:
     wanted = pl.col("record_id").is_in(read["record_id"].unique().to_list())
     latest = snapshot.latest_records().filter(wanted).select("record_id", "batch", "position", "withdrawn").collect()
     last = {record_id: values for record_id, *values in latest.iter_rows()}
+    places = places_of(snapshot, last)
     for row in read.iter_rows(named=True):
         batch, position, withdrawn = last[row["record_id"]]
         is_last = (row["batch"], row["position"]) == (batch, position)
         state = "withdrawn" if withdrawn else "current" if is_last else "superseded"
         values = {name: row[name] for name in ("record_id", "revision", "source", "file", "line", "raw")}
-        yield _Row(state=state, **values)
+        yield _Row(state=state, now=places.get(row["record_id"], "") if state == "current" else "", **values)
 
 
 def _only(rows: Sequence[_Row], wanted: str) -> _Row:
@@ -172,7 +181,8 @@ def _only(rows: Sequence[_Row], wanted: str) -> _Row:
 
 def _nothing_at(snapshot: Snapshot, wanted: str, files: Sequence[str], line: int) -> str:
     """Why no row is found at a place."""
-    read = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
+    now = current_places(snapshot)
+    read = now if now.filter(pl.col("file").is_in(files)).head(1).collect().height else snapshot.scan(Table.RECORDS)
     rows = read.filter(pl.col("file").is_in(files)).select("line").unique().sort("line").collect().to_series()
     if not len(rows):
         known = read.select("file").unique().sort("file").head(3).collect().to_series()

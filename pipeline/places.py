@@ -36,9 +36,10 @@ def note_moved(store: Store, rows: pl.DataFrame, read: pl.Series) -> None:
         rows: what ``moved`` found.
         read: the ids of all records that the ingest read.
     """
-    before = _moves(store) if store.moved.exists() else rows.clear()
-    now = pl.concat([before.filter(~pl.col("record_id").is_in(read.implode())), rows])
-    if not now.equals(before):
+    before = _moves(store)
+    kept = rows.clear() if before is None else before.filter(~pl.col("record_id").is_in(read.implode()))
+    now = pl.concat([kept, rows])
+    if before is None or not now.equals(before):
         write_work(now, store.moved)
 
 
@@ -72,9 +73,11 @@ def _read(store: Store) -> pl.DataFrame:
         raise StoreError(f"{store.moved} is not as it was written; `goldleaf curate` writes it anew") from error
 
 
-def _moves(store: Store) -> pl.DataFrame:
-    """What was kept before; nothing if it is damaged, since it is written anew now."""
+def _moves(store: Store) -> pl.DataFrame | None:
+    """What was kept before; None if it is damaged and must be written anew."""
+    if not store.moved.exists():
+        return pl.DataFrame(schema=_SCHEMA)
     try:
         return _read(store)
     except StoreError:
-        return pl.DataFrame(schema=_SCHEMA)
+        return None

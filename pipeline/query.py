@@ -10,6 +10,7 @@ from pipeline.errors import StoreError
 from pipeline.places import in_place
 from pipeline.store import Snapshot
 from pipeline.tables import Table
+from schemas.own_code import writable
 
 VIEWS = {
     "current": "the decision that counts for every current record",
@@ -46,7 +47,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
             for name, frame in frames.items():
                 # Lazy: only what a query names is read.
                 connection.register(name, frame)
-            statements = connection.extract_statements(sql)
+            statements = connection.extract_statements(writable(sql))
             if len(statements) != 1:
                 raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
             relation = connection.sql(statements[0])

@@ -1,5 +1,6 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -231,7 +232,7 @@ def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDatas
 def partitions_of(raw: dict[str, Any], group_by: list[str]) -> list[str]:
     """What the row of some fields shares with others of its group: a field with its value, for every one it has."""
     values = {name: _group_value(field_value(raw, name)) for name in group_by}
-    return [orjson.dumps(pair).decode() for pair in values.items() if pair[1]]
+    return [_any_json(pair) for pair in values.items() if pair[1]]
 
 
 def _group_value(value: Any) -> str:
@@ -240,7 +241,15 @@ def _group_value(value: Any) -> str:
         return match_key(value or "")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    return _any_json(value)
+
+
+def _any_json(value: Any) -> str:
+    """JSON of a value that no task has checked: it may be a number of many digits, or hold half a surrogate pair."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return json.dumps(value, sort_keys=True)
 
 
 def _json(reasons: list[Reason]) -> str:

@@ -8,6 +8,8 @@ import pytest
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
+from schemas.record import stable_hash
+
 A, B, C = (row(key, f"Question {key}?", "delivery") for key in (1, 2, 3))
 
 
@@ -101,6 +103,18 @@ def test_a_row_is_found_by_its_own_key_where_nothing_else_matches(tmp_path: Path
     assert at(snapshot_of(tmp_path, A, mine), str(key))[0] == mine
 
 
+def test_a_key_that_is_also_how_the_id_of_another_row_begins_is_meant(tmp_path: Path) -> None:
+    other = next(key for key in range(10, 200) if stable_hash("examples", f"int:{key}").startswith("1"))
+    terminal = snapshot_of(tmp_path, A, row(other, "Why?", "billing"))
+    assert at(terminal, "1") == (A, "")
+    assert at(terminal, stable_hash("examples", f"int:{other}"))[0]["id"] == other
+
+
+@pytest.mark.parametrize("wanted", ["\ud83d", "\0", "é" * 300])
+def test_what_no_row_is_called_is_one_clear_line(tmp_path: Path, wanted: str) -> None:
+    assert snapshot_of(tmp_path, A).error("explain", wanted).startswith("no record matches '")
+
+
 def test_a_key_that_two_rows_have_names_both(tmp_path: Path) -> None:
     terminal = snapshot_of(tmp_path, row(1000, "Why?", "billing"), A)
     write_rows(tmp_path, [{"id": "1000", "question": "Where?", "topic": "delivery"}, row(1000, "Why?", "billing")])
@@ -148,6 +162,13 @@ def test_where_several_match_each_is_told_by_id_state_place_and_words(tmp_path: 
     assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of it")
     assert f'{ids[0][:12]} (current, data.jsonl:1, {{"id": 1, "question": "Question 1?", "t…)' in error
     assert f"{ids[1][:12]} (withdrawn, data.jsonl:2, " in error
+
+
+def test_several_rows_are_named_by_the_lines_that_they_are_in_now(tmp_path: Path) -> None:
+    new = [row(key, f"New {key}?", "billing") for key in (4, 5)]
+    terminal = rewritten(snapshot_of(tmp_path, A, B), *new, A, B)
+    assert {f"data.jsonl:{line}," in terminal.error("explain", "") for line in (1, 2, 3, 4)} == {True}
+    assert "rows of data.jsonl begin in lines 1 to 4;" in terminal.error("explain", "data.jsonl:9")
 
 
 @pytest.mark.parametrize("rows", [[A, B], [A]])

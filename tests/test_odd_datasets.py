@@ -83,6 +83,15 @@ def test_group_values_are_compared_as_people_would(tmp_path: Path) -> None:
     assert len(set(groups)) == 2 + 3, "an empty cell says nothing, so these rows are no group"
 
 
+def test_a_group_is_found_by_values_that_no_table_could_hold(tmp_path: Path) -> None:
+    values: list[Any] = [10**30, 10**30, {"b": 10**30, "a": 1}, {"a": 1, "b": 10**30}, 1e300, 1e300]
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", "returns") | {"shop": v} for n, v in enumerate(values)]
+    odd = Odd(tmp_path, QUESTION, rows, "split: {group_by: [shop]}\n")
+    odd.curate()
+    groups = [odd[n].group for n in range(len(values))]
+    assert groups[::2] == groups[1::2] and len(set(groups)) == 3
+
+
 def test_a_group_by_field_that_no_row_has_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")], "split: {group_by: [contrakt]}\n")
     with pytest.raises(ConfigError, match=r"^split\.group_by names 'contrakt', which no row has; correct it"):

@@ -82,6 +82,18 @@ def test_a_damaged_file_of_places_is_named_and_written_anew_by_the_next_curate(t
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
 
 
+def test_a_damaged_file_of_places_is_written_anew_even_if_no_row_has_moved_any_more(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT)
+    for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
+        home.write("a.jsonl", lines)
+        home.ingest(table)
+    home.store.moved.write_bytes(b"damaged")
+    home.write("a.jsonl", ['{"n": 1}', '{"n": 2}'])
+    home.ingest(table)
+    assert placed(home) == {'{"n": 1}': ("a.jsonl", 1), '{"n": 2}': ("a.jsonl", 2)}
+
+
 def test_messages_tables_and_the_report_send_people_to_the_present_line(tmp_path: Path) -> None:
     """A snapshot without a key, whose export has no order: what is said today must be true today."""
     write_dataset(tmp_path, [BAD, *GOOD])

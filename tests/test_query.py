@@ -139,3 +139,8 @@ def test_what_a_table_cannot_show_is_one_line_too(filled: Snapshot) -> None:
     with pytest.raises(GoldleafError, match=r"^the query failed: "):
         query(filled, "select interval 1 month")
     assert query(filled, "set threads = 1").height == 0
+
+
+def test_a_query_that_is_not_utf_8_is_one_clear_line(filled: Snapshot) -> None:
+    with pytest.raises(StoreError, match="the query failed: Parser Error"):
+        query(filled, "select \ud83d")
