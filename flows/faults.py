@@ -17,6 +17,7 @@ _ADVICE = {
     errno.EACCES: _NO_RIGHT,
     errno.EPERM: _NO_RIGHT,
     errno.EROFS: _NO_RIGHT,
+    errno.ENOLCK: "use a file system that has locks",
     errno.EIO: "see whether the disk is sound",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }

@@ -78,7 +78,7 @@ def read_status(context: Context) -> Status:
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(Verb.CURATE)
     is_present = curated is not None and not context.has_changed_since(curated)
-    frozen = frozen_sources(snapshot.current_records(), snapshot.current_decisions(), context.dataset.config.sources)
+    frozen = frozen_sources(snapshot, context.dataset.config.sources)
     versions, damaged = readable_versions(context.store.releases)
     budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)

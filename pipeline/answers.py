@@ -26,7 +26,7 @@ class Answers:
     def key(self, targets: Mapping[str, JsonValue] | None) -> str | None:
         """The whole answer in the form in which equal ones are equal; None for none.
 
-        Texts are copied from inputs, so they are compared like these.
+        Texts are copied from inputs, so they are compared like these; lists of them have no order.
         """
         if targets is None:
             return None
@@ -58,5 +58,5 @@ class Answers:
 
 def _folded(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
-        return [match_key(text) for text in value]
+        return sorted(match_key(text) for text in value)
     return match_key(value) if isinstance(value, str) else value

@@ -248,8 +248,8 @@ def assess(
     path = folder / "decisions.parquet"
     write_work(decisions, path)
     notes += _unmapped(prepared, dataset)
-    frozen = frozen_sources(snapshot.current_records(), decisions.lazy(), config.sources)
-    notes += [str(source) for source in frozen if source.left_out]
+    frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
+    notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
     return Assessed(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 

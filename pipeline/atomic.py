@@ -25,6 +25,7 @@ from pipeline.errors import StoreError
 
 _SEAL = struct.Struct("<QI4s")
 _MARK = b"gold"
+_UNFINISHED = ".partial"
 _BLOCK = 2**20
 
 
@@ -95,13 +96,31 @@ def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Itera
         raise
 
 
+def unfinished(folder: Path) -> Path:
+    """A name for a file that is not whole yet."""
+    return folder / f".{uuid.uuid4().hex}{_UNFINISHED}"
+
+
+def remove_unfinished(folder: Path, before: float) -> None:
+    """Remove the files in a folder, and below it, that a killed process has begun.
+
+    Args:
+        folder: need not be there.
+        before: seconds since 1970; what was written to later may be at work.
+    """
+    for path in folder.rglob(f".*{_UNFINISHED}"):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime < before:
+                path.unlink()
+
+
 @contextmanager
 def replacing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
     """The same under another name first: the file takes the place of an older one once it is whole.
 
     Whoever is killed leaves the older one; several may write the same file at once.
     """
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    partial = unfinished(path.parent)
     try:
         with writing(partial, lasting=lasting, sealed=sealed) as sink:
             yield sink

@@ -158,7 +158,12 @@ def _age(said: Said) -> tuple[datetime, int]:
 
 
 def _vote(annotation: Annotation) -> str:
-    return orjson.dumps([annotation.verdict, annotation.targets], option=orjson.OPT_SORT_KEYS).decode()
+    """The same for equal answers; lists have no order."""
+    targets = {
+        name: sorted(value, key=str) if isinstance(value, list) else value
+        for name, value in (annotation.targets or {}).items()
+    }
+    return orjson.dumps([annotation.verdict, targets], option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _in_short(annotation: Annotation) -> str:

@@ -25,6 +25,7 @@ def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
     Raises:
         Busy: another process holds it.
         StoreError: what is there is no file, such as a pipe, which could keep us waiting for ever.
+        OSError: the file system has no locks.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and not file.is_file():
@@ -33,7 +34,7 @@ def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             lock.seek(0)
             who = in_a_line(lock.read(_MOST)) or "another process"
             raise Busy(f"'{dataset}' is in use by {who}; {advice}") from error

@@ -86,7 +86,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         known=frozenset(known),
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
-        frozen=frozen_sources(snapshot.current_records(), snapshot.current_decisions(), dataset.config.sources),
+        frozen=frozen_sources(snapshot, dataset.config.sources),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
 

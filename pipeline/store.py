@@ -22,6 +22,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from pipeline.atomic import remove_unfinished
 from pipeline.errors import StoreError
 from pipeline.locks import held
 from pipeline.table_files import add_file, create_table, scan_files
@@ -32,6 +33,7 @@ from schemas.manifest import Funnel
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
 _OWN_ENDINGS = (".lock", "report.html")
 _OWN_SERVERS = {".prefect", ".label-studio"}
+_A_DAY = 24 * 60 * 60
 _CAS_TRIES = 20
 _END_OF_TIME = "9"
 """Sorts behind every run."""
@@ -86,8 +88,12 @@ class Store:
         return folder
 
     def clear_work(self) -> None:
-        """Remove intermediate files, those of killed runs too; call it while holding the lock."""
+        """Remove intermediate files, those of killed runs too; call it while holding the lock.
+
+        A file that nobody has finished in a day is of a killed run; a younger one may be of another verb at work.
+        """
         shutil.rmtree(self.root / "work", ignore_errors=True)
+        remove_unfinished(self.root, before=time.time() - _A_DAY)
 
     @property
     def downloads(self) -> Path:

@@ -20,7 +20,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
-from pipeline.atomic import checksum_of, flush, locked_folder, writing
+from pipeline.atomic import checksum_of, flush, locked_folder, unfinished, writing
 from pipeline.errors import StoreError
 
 # Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
@@ -85,7 +85,7 @@ def _write(
     folder: Path, frames: Iterable[pl.DataFrame], schema: pl.Schema, compressed: bool
 ) -> tuple[Path, AddAction, int]:
     rows = 0
-    unnamed = folder / f".{uuid.uuid4().hex}.partial"
+    unnamed = unfinished(folder)
     # Most columns have another value in each row: dictionaries of them took up to five times as long, and more room.
     how: dict[str, Any] = {"compression": "zstd", "compression_level": 1} if compressed else {"compression": "none"}
     with (

@@ -1,6 +1,7 @@
 """A frozen source is published as it is: others give way, and only a leak or a hard reason keeps a row of it out."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,10 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
     assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
     assert line in terminal.goldleaf("status").stdout.splitlines()
     assert terminal.json("status")["frozen"] == [
-        {"name": "exam", "split": "test", "rows": 6, "left_out": {"invalid": 2, "personal_data": 1, "unlabeled": 1}}
+        {
+            **{"name": "exam", "split": "test", "rows": 6, "elsewhere": {}},
+            "left_out": {"invalid": 2, "personal_data": 1, "unlabeled": 1},
+        }
     ]
     card = (school.context.store.releases / "1.0.0" / "README.md").read_text(encoding="utf-8")
     assert f"- {line}." in card.splitlines()
@@ -198,6 +202,25 @@ def test_a_frozen_source_that_is_there_as_a_whole_is_said_to_be(tmp_path: Path) 
     assert [str(one) for one in release(school.context, Inline()).frozen] == [
         "2 of 2 rows of `exam` are in test as they are"
     ]
+
+
+def test_rows_that_were_published_before_their_source_was_frozen_are_counted_where_they_stay(tmp_path: Path) -> None:
+    school = School(tmp_path, many(50, 80), many(5, 30))
+    school.edit(", split: test, frozen: true", "")
+    school.curate()
+    first = list(school.published().items())
+    counts = Counter(
+        split for record_id, split in first if record_id in {stable_hash("exam", f"int:{n}") for n in range(50, 80)}
+    )
+    school.edit("path: exam.jsonl,", "path: exam.jsonl, split: test, frozen: true,")
+    others = ", ".join(f"{count} in {split}" for split, count in counts.most_common() if split != "test")
+    line = (
+        f"{counts['test']} of 30 rows of `exam` are in test as they are; published before, and no row moves: {others}"
+    )
+    terminal = Terminal(tmp_path)
+    assert f"note: {line}" in terminal.goldleaf("curate").stdout.splitlines()
+    assert line in terminal.goldleaf("release").stdout.splitlines()
+    assert dict(first).items() <= school.published().items()
 
 
 def test_the_card_counts_rows_by_source_and_split(tmp_path: Path) -> None:

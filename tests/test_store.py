@@ -1,10 +1,12 @@
 """The store keeps what was committed, shows nothing else, and survives rivals and sudden death."""
 
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +20,7 @@ from deltalake import DeltaTable
 from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
 
 import pipeline.store
+from flows.faults import outside_fault
 from pipeline.decisions import to_frame
 from pipeline.errors import Busy, StoreError
 from pipeline.store import Store
@@ -354,6 +357,34 @@ def test_work_of_killed_runs_is_cleared(store: Store) -> None:
     assert not store.work("new").parent.joinpath("old").exists()
     store.clear_work()
     store.clear_work()
+
+
+def test_what_killed_writers_have_begun_is_removed_after_a_day(store: Store) -> None:
+    store.append(Table.RECORDS, records(B1, ["r1"]))
+    folder = store.root / "tables" / "records"
+    old, new = (folder / f".{name}.partial" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, time.time() - 25 * 60 * 60))
+    store.clear_work()
+    assert (old.exists(), new.exists()) == (False, True)
+    assert store.snapshot().scan(Table.RECORDS).collect().height == 1
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_process(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(OSError, match="No locks available") as caught, store.lock(Verb.CURATE):
+        pytest.fail("there is no lock")
+    said = outside_fault(caught.value, store.root)
+    assert (
+        said == f"{store.root} cannot be used: No locks available; use a file system that has locks, or set "
+        "GOLDLEAF_HOME to another folder"
+    )
 
 
 def test_a_table_whose_first_commit_never_came_is_as_good_as_none(store: Store) -> None:
