@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,20 @@ class _Version:
     """The splits of a version's rows."""
 
     manifest: Manifest
+    is_own: bool
+    """It lies in this home."""
     by_id: Mapping[str, _Place]
-    """Of those that are current records."""
     by_key: Mapping[str, _Place]
-    """Of the others, by what they ask."""
+    """By what they ask."""
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.manifest.name}@{self.manifest.version}"
+
+    def place(self, record_id: str, key: str) -> _Place | None:
+        """The place of a record: that of the row that asks the same, else that of the row with its id."""
+        return (self.by_key.get(key) if key else None) or self.by_id.get(record_id)
 
 
 def strange_versions(store: Store, name: str) -> list[Path]:
@@ -80,8 +91,10 @@ def adopt_splits(
     """Give the records that have no split the one that they have in a version of this home that it does not know, or in
     one that ``split.adopt`` names.
 
-    A row is recognised by its record id, and where no record has this id, by its inputs. What is written is a fact
-    like a split of a version of this home, whether the run comes to its end or not: another one finds it.
+    A row is recognised by its inputs, and where no row has these, by its record id: an export that is numbered anew
+    gives ids to other rows. What is written is a fact like a split of a version of this home, whether the run comes to
+    its end or not: another one finds it. Of a version of this home, which is known from then on, rows that are not
+    there now keep theirs, too, for the day when they come back.
 
     Args:
         prepared: all current records.
@@ -91,28 +104,27 @@ def adopt_splits(
         strange: what ``strange_versions`` has found.
 
     Raises:
-        ReleaseError: a folder is no published version, or none of its rows is a record.
+        ReleaseError: a folder is no published version, or none of its rows is a record, or no row of all the strange
+            versions is.
         Damaged: it is not as it was published.
     """
     keys = _keys(prepared)
     placed = set(snapshot.splits().select("record_id").collect()["record_id"])
     notes: list[str] = []
     named = [dataset.folder / folder for folder in dataset.config.split.adopt]
-    own = [_read(folder, read_manifest(folder), keys, dataset.task) for folder in strange]
-    others = [_read(folder, named_version(folder), keys, dataset.task) for folder in named]
-    for version in others:
-        _require_known(version, keys)
+    own = [_read(folder, read_manifest(folder), dataset.task, is_own=True) for folder in strange]
+    others = [_read(folder, named_version(folder), dataset.task, is_own=False) for folder in named]
+    _require_known(own, others, keys)
     for version in (*own, *others):
-        found = {
-            record_id: version.by_id.get(record_id) or version.by_key.get(key)
-            for record_id, key in keys.items()
-            if record_id not in placed
-        }
-        rows = [(record_id, *place, run) for record_id, place in found.items() if place is not None]
+        found = {record_id: version.place(record_id, key) for record_id, key in keys.items()}
+        absent = {record_id: place for record_id, place in version.by_id.items() if record_id not in keys}
+        wanted = {**found, **(absent if version.is_own else {})}
+        rows = [(record_id, *place, run) for record_id, place in wanted.items() if place and record_id not in placed]
         snapshot.store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
-        placed.update(record_id for record_id, *_ in rows)
-        if rows:
-            notes.append(_note(version, [record_id for record_id, *_ in rows], version in own))
+        taken = [record_id for record_id, *_ in rows]
+        placed.update(taken)
+        if taken:
+            notes.append(_note(version, taken, keys))
     numbers = [one.manifest.version for one in others if one.manifest.name == dataset.config.name]
     return Adopted("\n".join(notes), tuple(numbers), tuple(one.manifest for one in own))
 
@@ -141,26 +153,34 @@ def named_version(folder: Path) -> Manifest:
         ) from error
 
 
-def _require_known(version: _Version, keys: Mapping[str, str]) -> None:
-    """The splits of a version that has nothing in common with the records are asked for in vain."""
-    if version.by_id or not version.by_key.keys().isdisjoint(keys.values()):
-        return
-    which = f"{version.manifest.name}@{version.manifest.version}"
-    raise ReleaseError(
-        f"split.adopt: no row of {which} is among the records, neither by its id nor by its inputs, so none would keep "
-        "its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
-    )
+def _require_known(own: Sequence[_Version], others: Sequence[_Version], keys: Mapping[str, str]) -> None:
+    """The splits of versions that have nothing in common with the records are asked for in vain."""
+    unknown = "is among the records, neither by its id nor by its inputs, so none would keep its split"
+    if own and not any(map(partial(_is_known, keys=keys), own)):
+        raise ReleaseError(
+            f"the tables of this home were lost, and no row of the versions in it, up to {own[0].shown}, {unknown}; "
+            "correct the sources, their names and their fields, or move the versions out of the home to begin anew"
+        )
+    for version in others:
+        if not _is_known(version, keys):
+            raise ReleaseError(
+                f"split.adopt: no row of {version.shown} {unknown}; correct the folder, or the sources and their "
+                "fields, or take it out of split.adopt"
+            )
 
 
-def _read(folder: Path, manifest: Manifest, known: Mapping[str, str], task: type[Task]) -> _Version:
+def _is_known(version: _Version, keys: Mapping[str, str]) -> bool:
+    return not version.by_id.keys().isdisjoint(keys) or not version.by_key.keys().isdisjoint(keys.values())
+
+
+def _read(folder: Path, manifest: Manifest, task: type[Task], *, is_own: bool) -> _Version:
     by_id: dict[str, _Place] = {}
     by_key: dict[str, _Place] = {}
     for record_id, place, fields in _rows(folder, manifest):
-        if record_id in known:
-            by_id[record_id] = place
-        elif key := inputs_key(task, _inputs(task, fields)):
+        by_id[record_id] = place
+        if key := inputs_key(task, _inputs(task, fields)):
             by_key[key] = place
-    return _Version(manifest, by_id, by_key)
+    return _Version(manifest, is_own, by_id, by_key)
 
 
 def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
@@ -190,9 +210,11 @@ def _unpacked(value: Any) -> Any:
         return value
 
 
-def _note(version: _Version, taken: Sequence[str], own: bool) -> str:
-    by_id = sum(record_id in version.by_id for record_id in taken)
-    by_content = f", {len(taken) - by_id:,} of them recognised by their content" if by_id < len(taken) else ""
-    where = f"{version.manifest.name}@{version.manifest.version}"
-    why = ", a version of this home that its tables did not know" if own else ""
-    return f"{len(taken):,} records have the split now that they have in {where}{by_content}{why}"
+def _note(version: _Version, taken: Sequence[str], current: Container[str]) -> str:
+    here = [record_id for record_id in taken if record_id in current]
+    by_content = sum(record_id not in version.by_id for record_id in here)
+    recognised = f", {by_content:,} of them recognised by their content" if by_content else ""
+    why = ", a version of this home that its tables did not know" if version.is_own else ""
+    absent = len(taken) - len(here)
+    kept = f"; {absent:,} more rows of it are not there now, and keep theirs" if absent else ""
+    return f"{len(here):,} records have the split now that they have in {version.shown}{recognised}{why}{kept}"

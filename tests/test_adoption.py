@@ -251,6 +251,48 @@ def test_a_home_that_lost_its_tables_moves_no_row_of_the_versions_that_it_still_
     assert odd.curate().note == ""
 
 
+def test_rows_that_are_away_when_lost_tables_are_made_up_for_keep_their_splits_too(tmp_path: Path) -> None:
+    odd = in_batches(tmp_path / "lost")
+    before = splits(odd)
+    shutil.rmtree(odd.home / "questions" / "tables")
+    write_rows(odd.folder, rows_of(0, 10))
+    assert "10 records have the split now that they have in questions@1.2.0" in (note := odd.curate().note)
+    assert "; 70 more rows of it are not there now, and keep theirs\n" in note
+    write_rows(odd.folder, rows_of(0, 120))
+    odd.curate()
+    release(odd.context, Inline())
+    assert before.items() <= splits(odd).items()
+
+
+def test_a_home_that_lost_its_tables_and_whose_sources_are_others_is_an_error(tmp_path: Path) -> None:
+    odd = in_batches(tmp_path / "lost")
+    shutil.rmtree(odd.home / "questions" / "tables")
+    others = rows_of(100, 120)
+    write_rows(odd.folder, others)
+    odd.edit("name: examples", "name: renamed")
+    with pytest.raises(
+        ReleaseError, match=r"no row of the versions in it, up to questions@1\.2\.0, is among the records"
+    ):
+        odd.curate()
+    assert odd.context.store.snapshot().last_run(Verb.CURATE) is None
+    (odd.home / "questions" / "releases").rename(tmp_path / "elsewhere")
+    odd.curate()
+    assert release(odd.context, Inline()).version == "1.0.0"
+
+
+def test_an_export_that_is_numbered_anew_moves_no_text(tmp_path: Path) -> None:
+    """The ids are the old ones, but of other rows."""
+    texts = [one for batch in (rows_of(0, 40), rows_of(40, 60)) for one in batch]
+    version = published(tmp_path / "lost", [texts[:40], texts[40:]])
+    shuffled = random.Random(3).sample(texts, len(texts))
+    new = built_anew(tmp_path / "new", [one | {"id": n} for n, one in enumerate(shuffled)], version)
+    new.curate()
+    release(new.context, Inline())
+    lost = opened(tmp_path / "lost")
+    before = {one["question"]: splits(lost)[lost[int(str(one["id"]))].record_id] for one in texts}
+    assert before == {one["question"]: splits(new)[new[n].record_id] for n, one in enumerate(shuffled)}
+
+
 def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: Path) -> None:
     odd = Odd(tmp_path / "home", QUESTION, rows_of(0, 40))
     tables, backup = odd.home / "questions" / "tables", tmp_path / "backup"
