@@ -32,8 +32,9 @@ def compare(
     """
     splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
     config, task = dataset.config, dataset.task
+    untold = _untold(cases, splits, snapshot)
     candidates = [
-        *_candidates(cases, prepared, alike, splits, task),
+        *_candidates(cases, prepared, alike, splits, untold, task),
         *_past_candidates(cases, alike, snapshot, splits, dataset),
     ]
     classified = task.task_kind() is Kind.CLASSIFICATION
@@ -51,7 +52,12 @@ def compare(
 
 
 def _candidates(
-    cases: list[Case], prepared: list[Prepared], alike: Alike, splits: dict[str, str], task: type[Task]
+    cases: list[Case],
+    prepared: list[Prepared],
+    alike: Alike,
+    splits: dict[str, str],
+    untold: set[str],
+    task: type[Task],
 ) -> Iterator[Candidate]:
     columns = ["partitions", "answer", "chosen"]
     rows = [row for part in prepared for row in read_work(part.path, columns).iter_rows()]
@@ -76,8 +82,19 @@ def _candidates(
             partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),
             published=case.record_id in splits,
+            told=case.record_id in splits and case.record_id not in untold,
             frozen=case.stands,
         )
+
+
+def _untold(cases: list[Case], splits: dict[str, str], snapshot: Snapshot) -> set[str]:
+    """The records that have a split, but for another text than the present one, or as the copy of another row."""
+    rows = [(case.record_id, case.revision) for case in cases if case.record_id in splits]
+    if not rows:
+        return set()
+    present = pl.LazyFrame(rows, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
+    released = snapshot.released().select("record_id", "revision")
+    return set(present.join(released, on=["record_id", "revision"], how="anti").collect()["record_id"])
 
 
 def _past_candidates(
@@ -105,6 +122,7 @@ def _past_candidates(
             partitions=partitions.get((decision.record_id, decision.revision), ()),
             split=splits[decision.record_id],
             published=True,
+            told=True,
             past=True,
         )
         for order, decision in enumerate(from_frame(gone))

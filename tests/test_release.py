@@ -1,6 +1,7 @@
 """Releases over time: rows come, go and change, but no row moves between splits and none leaks."""
 
 import json
+import random
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -113,6 +114,21 @@ def test_a_copy_that_takes_the_place_of_its_row_takes_its_split(tmp_path: Path, 
     assert shop.day(kept + copies) == before
     after = shop.day(copies)
     assert after == {100 + key: split for key, split in before.items()}
+
+
+def test_an_export_that_numbers_its_rows_anew_moves_no_text(tmp_path: Path) -> None:
+    """The ids are those of other rows now; what would move is left out, and said."""
+    rows = rows_of(0, 40)
+    shop = Shop(tmp_path, [])
+    texts = {key: str(one["question"]) for key, one in enumerate(rows)}
+    before = {texts[key]: split for key, split in shop.day(rows).items()}
+    shuffled = random.Random(5).sample(rows, len(rows))
+    after = shop.day([one | {"id": key} for key, one in enumerate(shuffled)])
+    found = {str(shuffled[key]["question"]): split for key, split in after.items()}
+    assert found.items() <= before.items()
+    left_out = [shop.decision(key) for key in range(40) if key not in after]
+    assert 0 < len(left_out) < 20
+    assert {reason.code for decision in left_out for reason in decision.reasons} == {ReasonCode.BRIDGES_SPLITS}
 
 
 def test_a_published_row_that_goes_to_review_comes_back_to_its_split(tmp_path: Path) -> None:

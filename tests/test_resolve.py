@@ -334,6 +334,23 @@ def test_a_past_row_binds_what_resembles_it_and_is_no_row_itself() -> None:
     assert result["r2"].group == "r1"
 
 
+@pytest.mark.parametrize(("gone", "edited"), [("r1", "r9"), ("r9", "r1")])
+@pytest.mark.parametrize("text", [CLAUSE, NEAR])
+def test_a_published_row_that_now_says_what_another_split_has_had_is_left_out(
+    gone: str, edited: str, text: str
+) -> None:
+    past = row(gone, split="train", past=True, told=True)
+    assert resolve([past, row(edited, text, split="test")], threshold=0.7)[edited].bridges == ("test", "train")
+
+
+@pytest.mark.parametrize("text", [CLAUSE, f"{CLAUSE} today"])
+def test_a_published_row_that_now_says_what_a_row_of_another_split_says_gives_way_to_it(text: str) -> None:
+    stays, edited = row("r1", split="test", told=True), row("r2", text, split="train", human=True)
+    result = resolve([stays, edited], threshold=0.7)
+    assert result["r2"].bridges == ("test", "train")
+    assert (result["r1"].is_kept, result["r1"].split) == (True, "test")
+
+
 def test_a_row_between_a_past_row_and_a_present_one_of_another_split_is_a_bridge() -> None:
     left, middle, right = between("left", "right")
     past, present = row("r0", left, split="test", past=True), row("r1", right, split="train")

@@ -63,8 +63,8 @@ class Groups:
 
 
 def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dict[int, tuple[str, str]]]:
-    """Place the cells one by one: those bound by themselves (by a release, as an evaluation set, by their source),
-    then by their duplicates, then by nothing.
+    """Place the cells one by one: those bound by themselves (by a release that has their text, by one that has their
+    record, as an evaluation set, by their source), then by their duplicates, then by nothing.
 
     Returns:
         The groups, and the two splits of each cell that is a bridge and therefore in none of them.
@@ -72,10 +72,11 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
 
     bound = {number: one.bound() for number, one in kept.items()}
 
-    def turn(number: int) -> tuple[bool, bool, bool, bool, bool, int, str]:
+    def turn(number: int) -> tuple[bool, bool, bool, bool, bool, bool, int, str]:
         head = kept[number].head
         return (
-            *(not head.split, not head.published, not head.frozen, not head.evaluates, not bound[number]),
+            *(not head.split, not head.published, not head.told),
+            *(not head.frozen, not head.evaluates, not bound[number]),
             *(head.order, head.record_id),
         )
 

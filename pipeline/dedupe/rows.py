@@ -34,6 +34,8 @@ class Candidate:
     """The split that this very row is bound to, from an earlier release or by its source."""
     published: bool = False
     """It was in an earlier release: there the split is a fact, by its source it is a wish."""
+    told: bool = False
+    """Its very text is in an earlier version, and not only its record under another text."""
     replaced: str | None = None
     """The answer that stood there before a person gave another one."""
     written: int = -1
@@ -121,12 +123,16 @@ class Kept:
     def bound(self) -> list[str]:
         """The splits that it must go to: its own, else that of its key, else those of the near duplicates.
 
-        What was published in another split keeps a row of an evaluation set out: a model may have seen it.
+        A text that was published elsewhere keeps a row out that was not, or not with this text: a text never moves.
+        And whatever was published in another split keeps a row of an evaluation set out: a model may have seen it.
         """
         if self.alone and not self.head.split:
             return []
         if (self.head.evaluates or self.head.frozen) and self.head.split:
             return sorted({self.head.split, *(row.split for row in self.rows() if row.published and row.split)})
+        told = {row.split for row in self.rows() if row.told and row.split}
+        if told and not self.head.told:
+            return sorted({*told, self.head.split} if self.head.split else told)
         same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
         return same[:1] or sorted({row.split for row, _ in self.near if row.split})
 
