@@ -19,7 +19,7 @@ from pipeline.alike import find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.contamination import reject_contaminated
-from pipeline.dataset_file import LoadedDataset
+from pipeline.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.decisions import news
 from pipeline.download import fetch, host
 from pipeline.duplicates import similarities
@@ -124,8 +124,9 @@ def curate(
         LabelStudioError: the server refuses; everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
-    with _fetched(context, engine), store.lock(Verb.CURATE):
+    with _fetched(context, engine) as curated, store.lock(Verb.CURATE):
         _check_owner(context)
+        _require_same_file(context, curated)
         if reindex:
             store.drop_index()
         strange = adopt_versions(store, config.name)
@@ -161,21 +162,46 @@ def curate(
 
 
 @contextmanager
-def _fetched(context: Context, engine: Engine) -> Iterator[None]:
-    """Fetch the sources that are URLs before the state's lock is taken: nobody else waits for their servers."""
+def _fetched(context: Context, engine: Engine) -> Iterator[str]:
+    """Fetch the sources that are URLs before the state's lock is taken: nobody else waits for their servers.
+
+    Gives the last curate run before that.
+    """
     urls = to_fetch(context.dataset.config)
     if not urls:
-        yield
+        yield _last_curate(context)
         return
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
             # Whoever is at work now, or whose home this is, is said before anything is fetched.
             _check_owner(context)
+            curated = _last_curate(context)
         for source in urls:
             label = f"fetching source '{source.name}' from {host(source)}"
             with engine.progress.step(label, unit="MB") as advance:
                 engine.call(fetch, source, context.store.downloads, advance)
-        yield
+        yield curated
+
+
+def _last_curate(context: Context) -> str:
+    last = context.store.snapshot().last_run(Verb.CURATE)
+    return str(last["run"]) if last else ""
+
+
+def _require_same_file(context: Context, curated: str) -> None:
+    """Refuse to undo what another curate has decided by a newer file while this one was fetching.
+
+    Raises:
+        ConfigError: it has.
+    """
+    file = context.dataset.path
+    if _last_curate(context) == curated:
+        return
+    if load_dataset_file(file).curation_digest != context.dataset.curation_digest:
+        raise ConfigError(
+            f"{file} or its task was changed and curated while sources were fetched; nothing was decided, run curate "
+            "again"
+        )
 
 
 def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:

@@ -257,11 +257,15 @@ def assess(
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     """Say how many answers of people no longer count because the task asks for others now; empty where all do.
 
-    *Unusable* is among them: whether a row can be used is another question where the answers are others.
+    Only while there are decisions by the task as it was: it is said once, by the run that finds the change. *Unusable*
+    is among them: whether a row can be used is another question where the answers are others.
     """
+    is_another = pl.col("task_digest") != task.task_digest()
+    if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
+        return ""
     current = snapshot.current_records().select("record_id", "revision")
     said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
-    stale = said.filter(pl.col("task_digest") != task.task_digest()).collect()
+    stale = said.filter(is_another).collect()
     count = sum(standing(decision) is not Standing.NOTHING for decision in from_frame(stale))
     if not count:
         return ""

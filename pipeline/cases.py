@@ -195,7 +195,8 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
 
     Returns whether the answer stands. One that was given or edited after the change does.
     """
-    answer, reason = said.annotation, said.reason
+    answer = said.annotation
+    reason = said.reason_for(case.targets) if said.is_of_another else said.reason
     if reason is None:
         return False
     if said.against is not None:

@@ -78,6 +78,7 @@ def _candidates(
             replaced=answers.key(case.replaced),
             order=case.order,
             disputed=case.contradicted or case.human in (Standing.UNSURE, Standing.DISPUTED),
+            contradicted=case.contradicted,
             held=bool(case.holds) and case.human is Standing.NOTHING,
             partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),

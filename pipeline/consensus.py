@@ -18,7 +18,7 @@ from pipeline.decisions import about, from_frame, latest, question_key, still_va
 from pipeline.labeling import read_result
 from pipeline.normalise import inputs_key
 from pipeline.store import Snapshot
-from pipeline.tables import Verb
+from pipeline.tables import Table, Verb
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
@@ -40,6 +40,10 @@ class Said:
     """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
     is_present: bool
     """It was asked about the record's present revision; else about an earlier one with the same text."""
+    known_since: str = ""
+    """The run that pulled the annotation first."""
+    sent_in: str = ""
+    """The run that sent its task; empty where the tables do not say."""
     is_of_another: bool = False
     """It was said about a record that is gone, whose source has the same text in another one now."""
     against: Annotation | None = None
@@ -48,13 +52,17 @@ class Said:
     @property
     def reason(self) -> Reason | None:
         """Why the record is what it is by this answer; None of an answer that decides nothing."""
+        return self.reason_for(self.asked.targets)
+
+    def reason_for(self, own: Mapping[str, JsonValue] | None) -> Reason | None:
+        """The same of a record with an answer of its own, which need not be that of the one that was asked about."""
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
             detail = " and ".join(f"user {one.annotator} says {_in_short(one)}" for one in both)
             return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
             case Verdict.LABELED:
-                detail = what_changed(self.asked.targets, self.annotation.targets)
+                detail = what_changed(own, self.annotation.targets)
                 detail += f", in record {self.asked.record_id}, which is gone" if self.is_of_another else ""
                 return Reason(code=ReasonCode.REVIEWED, detail=detail)
             case Verdict.UNUSABLE:
@@ -72,7 +80,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
         task: reads the answers; what was said under another set of answers is left out.
         now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the records as they are now.
     """
-    rows = snapshot.latest_annotations().collect()
+    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}
@@ -86,9 +94,23 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
             continue
         revision, text = texts[asked.record_id]
         if inputs_key(task, asked.inputs) == text:
-            said = Said(_annotation(row, asked, task), asked, is_present=asked.revision == revision)
+            said = Said(
+                annotation=_annotation(row, asked, task),
+                asked=asked,
+                is_present=asked.revision == revision,
+                known_since=row["known_since"],
+                sent_in=row["sent_in"] or "",
+            )
             found[asked.record_id].append(said)
     return found
+
+
+def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
+    """Annotations with the runs that pulled them first, and that sent their tasks."""
+    one, task = ["server", "annotation_id"], ["server", "task_id", "push_key"]
+    known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
+    sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
+    return annotations.join(known, on=one, how="left").join(sent, on=task, how="left", maintain_order="left")
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
@@ -131,14 +153,15 @@ def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict
 def deciding(said: Iterable[Said]) -> Said | None:
     """What decides; None where no valid answer stands.
 
-    Who answered about the present revision saw what was said about an earlier one, unless that was edited later. The
-    latest answer of each person counts. Whoever is unsure leaves it to those who answer later; where these contradict
-    each other, more than half of them decide.
+    Who answered about the present revision saw what was said about an earlier one, if that was known when the question
+    was sent; unless it was edited later. The latest answer of each person counts. Whoever is unsure leaves it to those
+    who answer later; where these contradict each other, more than half of them decide.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
-    seen = max((_age(item) for item in valid if item.is_present), default=None)
-    counting = [item for item in valid if item.is_present or seen is None or _age(item) > seen]
-    by_person = {item.annotation.annotator: item for item in sorted(counting, key=_age)}
+    present = [item for item in valid if item.is_present]
+    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
+    # The first user of every server is number 1.
+    by_person = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
     answers = sorted(by_person.values(), key=_age)
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
@@ -151,6 +174,11 @@ def deciding(said: Iterable[Said]) -> Said | None:
         return most[-1]
     against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
     return replace(votes[-1], against=against.annotation)
+
+
+def _saw(later: Said, said: Said) -> bool:
+    """Whether a person who answered knew what was said before."""
+    return _age(later) >= _age(said) and (not later.sent_in or said.known_since < later.sent_in)
 
 
 def _age(said: Said) -> tuple[datetime, int]:
@@ -175,12 +203,12 @@ def _in_short(annotation: Annotation) -> str:
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
     """The decisions that follow from people's answers about present revisions and are not committed yet.
 
-    A record whose answer was taken back gets its last automatic decision again. Answers about earlier revisions with
-    the same text are for ``curate`` to weigh, which knows what the source says now.
+    A record whose answer was taken back gets its last automatic decision again. Where all answers are about earlier
+    revisions with the same text, they are for ``curate`` to weigh, which knows what the source says now.
     """
     task, now = dataset.task, snapshot.current_decisions()
-    said = {record_id: present for record_id, items in said_about(snapshot, task, now).items()
-            if (present := [item for item in items if item.is_present])}  # fmt: skip
+    said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
+            if any(item.is_present for item in items)}  # fmt: skip
     current = {d.record_id: d for d in from_frame(_of(now, said))}
     collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
     told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
@@ -189,7 +217,8 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     for record_id, items in said.items():
         if record_id not in current or record_id not in asked:
             continue
-        before, answer = told.get(record_id), deciding(items)
+        before = told.get(record_id)
+        answer = deciding(items) if deciding(item for item in items if item.is_present) else None
         if answer is not None:
             decision = _decided(asked[record_id], current[record_id], answer, run)
         elif before is not None:
@@ -233,7 +262,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
     """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be mended."""
-    values = {name: value for name, value in row.items() if name != "run"}
+    values = {name: value for name, value in row.items() if name in Annotation.model_fields}
     values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
     annotation = Annotation.model_validate(values)
     if annotation.verdict is Verdict.SKIPPED:

@@ -63,6 +63,8 @@ class TaskState(StrEnum):
     ANSWERED = "answered"
     TAKEN_BACK = "taken back"
     """What it asked has changed or gone; `curate` deletes it in Label Studio, or has done so."""
+    OLDER_FORM = "asks an older form of the task"
+    """What people say to it does not count; it stays in its project in Label Studio."""
     SENT_AGAIN = "sent again"
     """It was deleted in Label Studio, and another task asks the same."""
 
@@ -272,6 +274,8 @@ def _asked(
             state = TaskState.ANSWERED
         elif latest[row["push_key"]] != row["task_id"]:
             state = TaskState.SENT_AGAIN
+        elif dataset is not None and row["task_digest"] != dataset.task.task_digest():
+            state = TaskState.OLDER_FORM
         else:
             is_open_still = dataset is None or row["push_key"] == asks_now
             state = TaskState.OPEN if is_open_still else TaskState.TAKEN_BACK

@@ -1,11 +1,13 @@
 """What people said meets rows that change, copies that come later, and each other."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import TOKEN, FakeStudio
+from store_rows import decision
 from support import current, row
 from terminal import Terminal
 
@@ -14,10 +16,11 @@ from flows.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
 from flows.status import read_status
+from pipeline.consensus import Said, deciding
 from pipeline.labeling import verdict_result
 from pipeline.report import Review
 from pipeline.report_data import gather_report
-from schemas.annotation import Verdict
+from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision
 
@@ -211,6 +214,59 @@ def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: De
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
 
+@pytest.mark.parametrize("mark", ["?", " today"], ids=["other signs", "near copy"])
+def test_an_answer_that_the_source_contradicts_is_no_duplicate_of_a_row_that_a_person_confirmed(
+    desk: Desk, mark: str
+) -> None:
+    like = row(2, f"{PARCEL}{mark}", "returns")
+    desk.rows(parcel("delivery"), like)
+    desk.curate()
+    desk.label(1, "delivery")
+    desk.label(2, "returns", "second@example.com")
+    desk.collect()
+    desk.rows(parcel("returns"), like)
+    desk.curate()
+    assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
+    assert (desk.decision(2).fate, desk.decision(2).targets) == (Fate.ACCEPTED, {"topic": "returns"})
+
+
+@pytest.mark.parametrize("first", ["billing", "unusable"])
+def test_who_answers_without_having_seen_an_earlier_answer_contradicts_it(desk: Desk, first: str) -> None:
+    """The first answer was not collected yet when another edit of the row had it asked about again."""
+    if first == "unusable":
+        desk.say(1, Verdict.UNUSABLE)
+    else:
+        desk.label(1, first)
+    desk.rows(parcel("delivery", seen="today"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.label(1, "returns", "second@example.com")
+    collected = desk.collect()
+    assert (collected.disputed, len(collected.attention)) == (1, 1)
+    for _ in range(2):
+        assert desk.decision(1).reasons[0].code is ReasonCode.DISAGREEMENT
+        desk.curate()
+    desk.label(1, "returns", "third@example.com")
+    desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "returns"})
+
+
+def test_people_of_two_servers_are_two_people_whatever_their_numbers() -> None:
+    one, other = (said_on(server, topic) for server, topic in (("http://a", "billing"), ("http://b", "returns")))
+    decided = deciding([one, other])
+    assert decided is not None and decided.against is not None
+
+
+def said_on(server: str, topic: str) -> Said:
+    """What user 1 of a server says."""
+    at = datetime(2026, 11, 26, tzinfo=UTC)
+    annotation = Annotation(
+        **{"server": server, "project": 1, "task_id": 1, "annotation_id": 1, "push_key": "p", "record_id": "r1"},
+        **{"annotator": "1", "verdict": Verdict.LABELED, "targets": {"topic": topic}},
+        **{"created_at": at, "updated_at": at},
+    )
+    return Said(annotation, decision("20261126T000000.000000Z", "r1"), is_present=True)
+
+
 def without_key(desk: Desk, *rows: Row) -> None:
     """The table is written anew, and its rows are known by their content."""
     file = desk.folder / "dataset.yaml"
@@ -241,6 +297,18 @@ def test_without_a_key_too_an_answer_outlives_an_edit_of_the_label(desk: Desk) -
     assert [task["data"]["record_id"] for task in desk.tasks() if not task["annotations"]] == [contradicted.record_id]
     without_key(desk, parcel("returns"), row(2, f"{LAMP}, too", "delivery"))
     assert by_text(desk, f"{LAMP}, too").label_source is LabelSource.SOURCE, "it is another text"
+
+
+def test_without_a_key_an_answer_about_a_row_that_is_gone_is_told_beside_its_like_s_own_label(desk: Desk) -> None:
+    rows = {"billing": parcel("billing"), "delivery": parcel("delivery", seen="today")}
+    without_key(desk, *rows.values())
+    task = next(task for task in desk.tasks() if task["data"]["record_id"] in current(desk.context))
+    answer = str((current(desk.context)[task["data"]["record_id"]].targets or {})["topic"])
+    desk.submit(task["id"], desk.result(answer))
+    desk.collect()
+    (left,) = rows.keys() - {answer}
+    without_key(desk, rows[left])
+    assert by_text(desk, PARCEL).reasons[0].detail.startswith(f"topic: '{left}' became '{answer}', in record ")
 
 
 @pytest.mark.parametrize(("verdict", "fate"), [(Verdict.UNUSABLE, Fate.REJECTED), (Verdict.UNSURE, Fate.REVIEW)])

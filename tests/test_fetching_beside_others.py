@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from loopback import Reply, serving
 from odd import QUESTION, Odd
-from support import row, write_rows
+from support import current, row, write_rows
 from terminal import Terminal
 
 from flows.curate import curate
 from flows.engine import Advance, Inline
-from pipeline.errors import Busy, SourceError
+from flows.release import release
+from pipeline.errors import Busy, ConfigError, SourceError
 from pipeline.tables import Verb
 
 FIRST, SECOND, EXAM = (
@@ -113,6 +114,27 @@ def test_a_curate_that_fetches_nothing_goes_by(depot: tuple[Odd, Depot]) -> None
 
     server.meanwhile = others
     assert odd.curate().lines == 2
+
+
+def test_a_curate_that_fetched_by_an_older_file_does_not_undo_one_that_went_by_a_newer_one(
+    depot: tuple[Odd, Depot],
+) -> None:
+    odd, server = depot
+
+    def others() -> None:
+        (odd.folder / "dataset.yaml").write_text(
+            "name: questions\ntask: task.py:Question\nsources: [{name: own, path: data.jsonl, key: id}]\n"
+        )
+        write_rows(odd.folder, [row(9, "May I change the address?", "delivery")])
+        odd.curate()
+        assert release(odd.context, Inline()).version == "1.0.0"
+
+    server.meanwhile = others
+    with pytest.raises(ConfigError, match="was changed and curated while sources were fetched; nothing was decided"):
+        odd.curate()
+    assert len(current(odd.context)) == 1
+    assert odd.context.store.snapshot().funnel().withdrawn == 0
+    assert not release(odd.context, Inline()).created
 
 
 def test_a_curate_that_finds_somebody_at_work_fetches_nothing(depot: tuple[Odd, Depot]) -> None:

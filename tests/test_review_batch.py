@@ -249,6 +249,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of people"]
     assert finding.detail.startswith(said), "before anybody is asked anew"
     assert said in desk.curate().note
+    assert desk.curate().note == "", "it is said once"
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
 
 

@@ -110,6 +110,9 @@ def test_an_answer_under_an_older_task_is_marked_as_stale(desk: Desk) -> None:
     told = story(desk)
     assert told.said[0].stale == "it answers an older form of the task"
     assert [one.state for one in told.asked] == [TaskState.ANSWERED, TaskState.OPEN]
+    task.write_text(task.read_text().replace('"returns", "other"]', '"returns"]'))
+    desk.curate()
+    assert [one.state for one in story(desk).asked] == [TaskState.ANSWERED, TaskState.OLDER_FORM], "it is there still"
 
 
 def test_a_deleted_answer_is_not_called_stale_and_a_task_that_was_sent_again_says_so(desk: Desk) -> None:

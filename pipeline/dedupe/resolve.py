@@ -167,9 +167,10 @@ def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
     """Whether a cell may be a near duplicate of a similar row.
 
     One in conflict is nobody's duplicate: people need all answers; but each of them once. Nor is one that is
-    published as it is. What people could not settle is the duplicate of what a person has confirmed only.
+    published as it is, nor one whose source contradicts a person. What people could not settle is the duplicate of
+    what a person has confirmed only.
     """
-    if cell.head.frozen or (cell.head.disputed and not keeper.human):
+    if cell.head.frozen or cell.head.contradicted or (cell.head.disputed and not keeper.human):
         return False
     disputed = cell.rivals and cell.head.answer is not None and cell.follows != keeper.record_id
     return not disputed and judge.may_join(cell.head, keeper)

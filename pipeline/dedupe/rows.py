@@ -28,6 +28,8 @@ class Candidate:
     disputed: bool = False
     """Somebody was unsure about it, people contradict each other, or the source contradicts a person: its copies are
     its duplicates and wait, too."""
+    contradicted: bool = False
+    """The source contradicts a person: it is no row's near duplicate, or nobody would learn of it."""
     partitions: tuple[str, ...] = ()
     """Rows that have one of these in common stay in one split."""
     split: str | None = None
