@@ -93,8 +93,7 @@ def adopt_splits(
 
     A row is recognised by its inputs, and where no row has these, by its record id: an export that is numbered anew
     gives ids to other rows. What is written is a fact like a split of a version of this home, whether the run comes to
-    its end or not: another one finds it. Of a version of this home, which is known from then on, rows that are not
-    there now keep theirs, too, for the day when they come back.
+    its end or not: another one finds it. Rows that are not there now keep theirs, too, for the day when they come back.
 
     Args:
         prepared: all current records.
@@ -118,8 +117,11 @@ def adopt_splits(
     for version in (*own, *others):
         found = {record_id: version.place(record_id, key) for record_id, key in keys.items()}
         absent = {record_id: place for record_id, place in version.by_id.items() if record_id not in keys}
-        wanted = {**found, **(absent if version.is_own else {})}
-        rows = [(record_id, *place, run) for record_id, place in wanted.items() if place and record_id not in placed]
+        rows = [
+            (record_id, *place, run)
+            for record_id, place in (found | absent).items()
+            if place and record_id not in placed
+        ]
         snapshot.store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
         taken = [record_id for record_id, *_ in rows]
         placed.update(taken)

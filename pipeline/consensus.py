@@ -22,7 +22,7 @@ from pipeline.tables import Table, Verb
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.record import Decision
+from schemas.record import Decision, what_is_asked
 from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
@@ -87,9 +87,12 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
     present = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "inputs").collect()
     texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
     questions = _questions(snapshot, task, records)
+    same_text = {what_is_asked(key): decision for key, decision in questions.items()}
     found: defaultdict[str, list[Said]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
-        asked = questions.get(row["push_key"])
+        key = row["push_key"]
+        # A home that was built anew does not know the revision that was asked about, but what it asked.
+        asked = questions.get(key) or same_text.get(what_is_asked(key))
         if asked is None or asked.record_id not in texts:
             continue
         revision, text = texts[asked.record_id]
@@ -97,7 +100,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
             said = Said(
                 annotation=_annotation(row, asked, task),
                 asked=asked,
-                is_present=asked.revision == revision,
+                is_present=key in questions and asked.revision == revision,
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
             )

@@ -1,5 +1,6 @@
 """What people said meets rows that change, copies that come later, and each other."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -320,6 +321,25 @@ def test_unusable_and_unsure_outlive_a_change_of_the_label(desk: Desk, verdict: 
     assert desk.decision(1).fate is fate
     needed = read_status(desk.context).attention
     assert [item.task_id for item in needed] == ([desk.task(1)] if fate is Fate.REVIEW else [])
+
+
+def test_a_home_without_its_tables_still_knows_the_answers_about_texts_whose_rows_were_edited_since(
+    desk: Desk,
+) -> None:
+    """The questions were asked about revisions that nobody knows any more."""
+    desk.label(1, "returns")
+    desk.say(2, Verdict.UNUSABLE)
+    desk.collect()
+    desk.rows(parcel("billing", seen="today"), row(2, LAMP, "billing") | {"seen": "today"})
+    desk.curate()
+    before = {key: (desk.decision(key).fate, desk.decision(key).targets) for key in (1, 2)}
+    assert before == {1: (Fate.ACCEPTED, {"topic": "returns"}), 2: (Fate.REJECTED, {"topic": "billing"})}
+    shutil.rmtree(desk.context.store.root)
+    curate(desk.context, Inline(), push=False)
+    desk.collect()
+    assert desk.curate().review.sent == 0
+    assert {key: (desk.decision(key).fate, desk.decision(key).targets) for key in (1, 2)} == before
+    assert desk.curate().decided == 0
 
 
 # --- people who contradict each other ---------------------------------------------------------------

@@ -9,7 +9,7 @@ from store_rows import decision
 from pipeline.decisions import from_frame, news, to_frame
 from pipeline.tables import SCHEMAS, Table
 from schemas.fate import LabelSource, Reason, ReasonCode, Routed
-from schemas.record import ID_BYTES, Decision, push_key, stable_hash
+from schemas.record import ID_BYTES, Decision, push_key, stable_hash, what_is_asked
 
 TEXT = st.text(max_size=8)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), TEXT, st.lists(TEXT, max_size=2),
@@ -65,3 +65,4 @@ def test_the_same_question_has_one_key_and_another_revision_or_task_another() ->
     keys = {push_key("r", "v", "t", "i"), *(push_key(*other) for other in others)}
     assert len(keys) == 5
     assert push_key("r", "v", "t", "i") in keys
+    assert len({what_is_asked(key) for key in keys}) == 4, "whatever the revision"
