@@ -144,6 +144,11 @@ class Life:
         """The rows of the last curate; None before the first one."""
         self.edited = False
         """Whether what decides about rows was changed since."""
+        self._runs = 0
+        self._sent: dict[int, int] = {}
+        """By task, in which run it was sent."""
+        self._known: dict[int, int] = {}
+        """By annotation, in which run it was collected first."""
         self.write()
 
     def close(self) -> None:
@@ -207,10 +212,17 @@ class Life:
     def curate(self, *, rejudge: bool = False) -> Curated:
         result = curate(self.desk.context, Inline(), rejudge=rejudge)
         self.read, self.edited = self.rows(), False
+        self._runs += 1
+        for task in self.studio.tasks:
+            self._sent.setdefault(task, self._runs)
         return result
 
     def collect(self) -> None:
         collect(self.desk.context, Inline())
+        self._runs += 1
+        for name, row in self.studio.annotations.items():
+            if self.studio.tasks[row["task"]]["project"] == self.desk.project:
+                self._known.setdefault(name, self._runs)
         if not self.edited and self.read == self.rows():
             self.check_answers()
 
@@ -302,21 +314,28 @@ class Life:
                 assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
 
     def _answers_about(self, decision: Decision) -> list[Answer]:
-        """The last valid answer of each person to the present question, the oldest first; what somebody has edited
-        since in an earlier question about the same text counts with them. None where the present one has no answer.
+        """The last valid answer of each person to the present question, the oldest first. What was said to an earlier
+        question about the same text counts with them, where those who answered the present one cannot have seen it.
+        None where the present one has no answer.
         """
         task = self.desk.context.dataset.task
         key, text = question_key(decision, task), match_key(str(decision.inputs["question"]))
-        given: list[tuple[bool, str, Answer]] = []
+        given: list[tuple[bool, str, Answer, int, int]] = []
         for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
             data = self.studio.tasks[row["task"]]["data"]
             same = data["record_id"] == decision.record_id and match_key(data["question"]) == text
             answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
             if same and self.studio.tasks[row["task"]]["project"] == self.desk.project and answer.verdict in DECISIVE:
-                given.append((data["push_key"] == key, row["completed_by"], answer))
-        last = max((place for place, (is_present, *_) in enumerate(given) if is_present), default=len(given))
-        counting = [one for place, one in enumerate(given) if one[0] or place > last]
-        last_of = {user: place for place, (_, user, _) in enumerate(counting)}
+                known, sent = self._known.get(row["id"], self._runs), self._sent[row["task"]]
+                given.append((data["push_key"] == key, row["completed_by"], answer, known, sent))
+        if not any(is_present for is_present, *_ in given):
+            return []
+        counting = [
+            one
+            for place, one in enumerate(given)
+            if one[0] or not any(later[0] and one[3] < later[4] for later in given[place:])
+        ]
+        last_of = {user: place for place, (_, user, *_) in enumerate(counting)}
         return [counting[place][2] for place in sorted(last_of.values())]
 
     def check_questions(self) -> None:
