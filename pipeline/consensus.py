@@ -41,7 +41,7 @@ class Said:
     is_present: bool
     """It was asked about the record's present revision; else about an earlier one with the same text."""
     known_since: str = ""
-    """The run that pulled the annotation first."""
+    """The run that pulled the annotation first, as it is now."""
     sent_in: str = ""
     """The run that sent its task; empty where the tables do not say."""
     is_of_another: bool = False
@@ -109,8 +109,8 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
 
 
 def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
-    """Annotations with the runs that pulled them first, and that sent their tasks."""
-    one, task = ["server", "annotation_id"], ["server", "task_id", "push_key"]
+    """Annotations with the runs that pulled their present states first, and that sent their tasks."""
+    one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
     return annotations.join(known, on=one, how="left").join(sent, on=task, how="left", maintain_order="left")

@@ -145,10 +145,10 @@ class Life:
         self.edited = False
         """Whether what decides about rows was changed since."""
         self._runs = 0
-        self._sent: dict[int, int] = {}
-        """By task, in which run it was sent."""
-        self._known: dict[int, int] = {}
-        """By annotation, in which run it was collected first."""
+        self._sent: dict[tuple[int, str], int] = {}
+        """By task and push key, in which run it was sent; ids come back."""
+        self._known: dict[tuple[int, str], int] = {}
+        """By annotation and the time of its last edit, in which run it was collected first."""
         self.write()
 
     def close(self) -> None:
@@ -213,16 +213,16 @@ class Life:
         result = curate(self.desk.context, Inline(), rejudge=rejudge)
         self.read, self.edited = self.rows(), False
         self._runs += 1
-        for task in self.studio.tasks:
-            self._sent.setdefault(task, self._runs)
+        for number, task in self.studio.tasks.items():
+            self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
         return result
 
     def collect(self) -> None:
         collect(self.desk.context, Inline())
         self._runs += 1
-        for name, row in self.studio.annotations.items():
+        for number, row in self.studio.annotations.items():
             if self.studio.tasks[row["task"]]["project"] == self.desk.project:
-                self._known.setdefault(name, self._runs)
+                self._known.setdefault((number, row["updated_at"]), self._runs)
         if not self.edited and self.read == self.rows():
             self.check_answers()
 
@@ -326,7 +326,8 @@ class Life:
             same = data["record_id"] == decision.record_id and match_key(data["question"]) == text
             answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
             if same and self.studio.tasks[row["task"]]["project"] == self.desk.project and answer.verdict in DECISIVE:
-                known, sent = self._known.get(row["id"], self._runs), self._sent[row["task"]]
+                known = self._known.get((row["id"], row["updated_at"]), self._runs)
+                sent = self._sent[row["task"], data["push_key"]]
                 given.append((data["push_key"] == key, row["completed_by"], answer, known, sent))
         if not any(is_present for is_present, *_ in given):
             return []
