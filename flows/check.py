@@ -65,6 +65,7 @@ def check_dataset(context: Context) -> list[Finding]:
     findings += [_check_adopted(context, folder) for folder in config.split.adopt]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_length(context, [parsed for source in tried if source.example for _, parsed in [source.example]])
+    findings += _check_code(task, tried)
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
@@ -143,6 +144,8 @@ class _Tried:
     _unlabeled: int = 0
     _problem: str = ""
     """Of the first row that has one, with its place."""
+    faults: list[str] = field(default_factory=list)
+    """For each row at which the task's own code failed: where, and how."""
     _lacks_field: bool = False
     """Some row is invalid for a field that it does not have."""
     _later: set[str] = field(default_factory=set)
@@ -190,6 +193,7 @@ class _Tried:
         self._unlabeled += not parsed.problems and parsed.targets is None
         if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
             self.example = (place, parsed)
+        self.faults += [f"{place}: {reason}" for reason in parsed.faults[:1]]
         for reason in parsed.problems:
             self._note(place, reason, row.line)
             name = reason.field.split(".")[0]
@@ -259,6 +263,15 @@ class _Tried:
 
     def _columns(self) -> str:
         return Seen(names=names_of(self.raw)).shown_names
+
+
+def _check_code(task: type[Task], tried: list[_Tried]) -> Iterator[Finding]:
+    """A check that fails itself finds nothing, and holds or rejects rows that are as they should be."""
+    faults = [fault for source in tried for fault in source.faults]
+    if faults:
+        rows = counted(sum(len(source.raw) for source in tried), "row")
+        detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; mend it"
+        yield Finding(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
 def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:

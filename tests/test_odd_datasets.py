@@ -217,20 +217,6 @@ def test_an_answer_that_cannot_be_written_is_named_also_where_it_is_in_conflict(
         odd.curate()
 
 
-def test_a_soft_check_may_answer_with_anything(tmp_path: Path) -> None:
-    task = (
-        QUESTION
-        + """
-    @soft_check
-    def odd_number(self):
-        return 5
-"""
-    )
-    odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
-    odd.curate()
-    assert [str(reason) for reason in odd[1].reasons] == ["a soft check of the task failed (odd_number): 5"]
-
-
 def test_that_people_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION.replace('"returns"]]', '"returns"] | None]'), []).context.dataset.task
     texts: dict[str | None, str] = {"billing": "the fee was wrong", None: "good morning to all"}
