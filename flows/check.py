@@ -6,17 +6,20 @@ import itertools
 import shutil
 import tempfile
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from flows.console import counted
+from flows.console import counted, rejection_lines
 from flows.context import Context
 from pipeline.adoption import named_version
 from pipeline.assess import stale_answers
+from pipeline.attention import Rejection, by_reason, is_optional
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
 from pipeline.formats import RawRow, read_rows
@@ -28,9 +31,10 @@ from pipeline.source_files import source_files
 from pipeline.validate import task_fields
 from schemas.dataset import EvaluationSet, Source
 from schemas.fate import Reason
+from schemas.field import shown
 from schemas.message import Speaker
 from schemas.own_code import described, own
-from schemas.task import Parsed, Role, Task
+from schemas.task import MISSING, Parsed, Role, Task, respelt_choice
 
 _TRIED_ROWS = 200
 _TRIED = "row that was tried"
@@ -142,8 +146,12 @@ class _Tried:
     _rows: int = 0
     _valid: int = 0
     _unlabeled: int = 0
-    _problem: str = ""
-    """Of the first row that has one, with its place."""
+    _refused: list[tuple[str, int, str, str, str]] = field(default_factory=list)
+    """Of each row that is not valid: file, line, and code, field and detail of the first reason."""
+    _lacking: Counter[str] = field(default_factory=Counter)
+    """How many rows lack which required field."""
+    _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """By field: values that are a choice but for case or white space, and the choice."""
     faults: list[str] = field(default_factory=list)
     """For each row at which the task's own code failed: where, and how."""
     _lacks_field: bool = False
@@ -158,13 +166,15 @@ class _Tried:
         try:
             with tempfile.TemporaryDirectory() as work:
                 rows = self._read(Path(work))
-                for place, row in itertools.islice(rows, _TRIED_ROWS):
-                    self._try(place, row)
+                for file, row in itertools.islice(rows, _TRIED_ROWS):
+                    self._try(file, row)
                 self._look_further(rows)
         except GoldleafError as error:
             yield Finding(what=what, ok=False, detail=str(error))
             return
-        yield Finding(what=what, ok=self._valid > 0, detail="; ".join(filter(None, self._details())))
+        reasons = rejection_lines(list(self._rejections()))
+        detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
+        yield Finding(what=what, ok=self._valid > 0, detail=detail)
         if self.source.key and self.raw and not self._keys:
             detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
             yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
@@ -177,32 +187,37 @@ class _Tried:
         self._files = len(files)
         for file in files:
             name = file.relative_to(folder) if file.is_relative_to(folder) else file
-            shown = self.source.path if file.is_relative_to(work) else name
+            told = self.source.path if file.is_relative_to(work) else str(name)
             for row in read_rows(file, self.source.format):
-                yield f"{shown}:{row.line}", row
+                yield told, row
 
-    def _try(self, place: str, row: RawRow) -> None:
+    def _try(self, file: str, row: RawRow) -> None:
         self._rows += 1
         if row.row is None:
-            self._note(place, row.error, row.line)
+            self._refuse(file, row, row.error)
             return
+        place = f"{file}:{row.line}"
         self.raw.append(row.row)
         self._note_key(place, row)
-        parsed = self.context.dataset.task.task_parse(task_fields(row.row, self.source, self.context.dataset))
+        fields = task_fields(row.row, self.source, self.context.dataset)
+        parsed = self.context.dataset.task.task_parse(fields)
         self._valid += not parsed.problems
         self._unlabeled += not parsed.problems and parsed.targets is None
         if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
             self.example = (place, parsed)
         self.faults += [f"{place}: {reason}" for reason in parsed.faults[:1]]
+        self._refuse(file, row, parsed.problems[0] if parsed.problems else None)
         for reason in parsed.problems:
-            self._note(place, reason, row.line)
             name = reason.field.split(".")[0]
             self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
+            self._lacking[name] += reason.detail == MISSING
+            if choice := respelt_choice(self.context.dataset.task, name, fields.get(name)):
+                self._respelt.setdefault(name, []).append((fields[name], choice))
 
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
         """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
         lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
-        for place, row in rows:
+        for file, row in rows:
             if not lacking and (self._keys or not self.source.key):
                 return
             if row.row is not None:
@@ -210,13 +225,13 @@ class _Tried:
                 lacking -= found
                 self._later |= found
                 if not self._keys:
-                    self._note_key(place, row)
+                    self._note_key(f"{file}:{row.line}", row)
 
-    def _note(self, place: str, reason: Reason | None, line: int) -> None:
-        if reason is not None and not self._problem:
+    def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
+        if reason is not None:
             # A CSV's unreadable line names itself, since a row may have several.
-            detail = reason.detail.removeprefix(f"line {line}: ")
-            self._problem = f"{place}: {reason.model_copy(update={'detail': detail})}"
+            detail = reason.detail.removeprefix(f"line {row.line}: ")
+            self._refused.append((file, row.line, reason.code, reason.field, detail))
 
     def _note_key(self, place: str, row: RawRow) -> None:
         value = field_value(row.row or {}, self.source.key) if self.source.key else None
@@ -249,12 +264,31 @@ class _Tried:
             return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        yield self._problem
         if note := unmapped(self.source, self._seen, self.context.dataset.task, _TRIED) if self.raw else "":
             yield note
         elif self._lacks_field:
             yield self._columns()
         yield self._doubled()
+        yield from self._respellings()
+
+    def _respellings(self) -> Iterator[str]:
+        for name, pairs in self._respelt.items():
+            value, choice = pairs[0]
+            differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
+            yield (
+                f"{differ} from a choice of '{name}' by nothing but case or white space, such as {shown(value)} from "
+                f"{shown(choice)}: correct them, or let a validator of the task do so"
+            )
+
+    def _rejections(self) -> Iterator[Rejection]:
+        """Why rows are not valid, as ``curate`` says it."""
+        columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
+        task, rows = self.context.dataset.task, len(self.raw)
+        for group in by_reason(pl.DataFrame(self._refused, schema=columns, orient="row")):
+            share = self._lacking[group.field] / rows if rows else 0
+            # What no row has is said of the names of the rows.
+            could = share < 1 and is_optional(task, group.field, share)
+            yield group.model_copy(update={"optional": could})
 
     @functools.cached_property
     def _seen(self) -> Seen:

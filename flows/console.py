@@ -127,13 +127,19 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     if not groups:
         return
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
+    for line in rejection_lines(groups, "; all with status --json"):
+        out.print(f"  {line}", markup=False)
+
+
+def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
+    """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
     for group in groups[:_SHOWN_REASONS]:
-        out.print(f"  {group.count:,}  {group}", markup=False)
+        yield f"{group.count:,}  {group}"
         if group.hint:
-            out.print(f"    {group.hint}", markup=False)
+            yield f"  {group.hint}"
     if rest := groups[_SHOWN_REASONS:]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
-        out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
+        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
 
 
 def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:

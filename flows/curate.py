@@ -147,7 +147,7 @@ def curate(
         decided=decided.news,
         funnel=funnel,
         note="\n".join(filter(None, notes)),
-        rejections=rejections(snapshot),
+        rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,

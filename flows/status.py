@@ -89,7 +89,7 @@ def read_status(context: Context) -> Status:
         waiting=asked.questions,
         unsent=asked.unsent,
         attention=needed,
-        rejections=rejections(snapshot),
+        rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
         **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
         frozen=frozen if is_present else [],

@@ -489,6 +489,19 @@ def _among_many(item: Mapping[str, Any], task: type[Task]) -> str:
     return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
 
 
+def respelt_choice(task: type[Task], name: str, value: Any) -> str:
+    """The choice of a field that a value is but for case or white space; empty where there is none, or it is equal."""
+    info = task.model_fields.get(name)
+    choices = choices_of(info.annotation) if info else ()
+    if not isinstance(value, str) or value in choices:
+        return ""
+    return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
+
+
+def _bare(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
 @functools.lru_cache(maxsize=2**14)
 def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 2 * max(map(len, choices)):
