@@ -377,4 +377,4 @@ def _check_label_studio(context: Context) -> Finding:
         user = LabelStudio(connection.url, connection.api_key).check()
     except GoldleafError as error:
         return Finding(what="Label Studio", ok=False, detail=str(error))
-    return Finding(what="Label Studio", ok=True, detail=f"{connection.url} as {user}")
+    return Finding(what="Label Studio", ok=True, detail=f"{connection.shown} as {user}")

@@ -416,7 +416,7 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
             "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
         )
         return _waiting(context, hint)
-    label = f"sending the review batch to {connection.url}"
+    label = f"sending the review batch to {connection.shown}"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
             pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)

@@ -44,6 +44,12 @@ class TooLarge(LabelStudioError):
     """An answer is larger than we put up with; the same may be had in smaller parts."""
 
 
+def shown_address(url: str) -> str:
+    """An address as it is shown and kept: without the name and password that it may hold."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 class Requests:
     """Connections to one server, as one user; they close with ``close()`` or with the object.
 
@@ -54,12 +60,16 @@ class Requests:
     def __init__(
         self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
+        self.url = shown_address(url.rstrip("/"))
+        """As people read it."""
         if not re.match(r"https?://[^/\s]", url):
-            raise LabelStudioError(f"'{url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port")
+            raise LabelStudioError(
+                f"'{self.url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port"
+            )
         self._key = api_key.strip()
         if not (self._key and self._key.isascii() and self._key.isprintable()):
             raise LabelStudioError(f"there is no access token for Label Studio; {_NO_TOKEN}")
-        self.url = url.rstrip("/")
+        self._address = f"{url.rstrip('/')}/"
         self.limits = limits or LIMITS
         self.transport = LimitedTransport(self.limits, transport)
         self._http = httpx.Client(transport=self.transport)
@@ -74,7 +84,7 @@ class Requests:
         try:
             # It would repeat a POST whose answer was lost, and so import twice; and without the slash it
             # leaves out the end of the address where it exchanges a token.
-            return LabelStudioBase(base_url=f"{self.url}/", api_key=self._key, httpx_client=self._http, max_retries=0)
+            return LabelStudioBase(base_url=self._address, api_key=self._key, httpx_client=self._http, max_retries=0)
         except (ApiError, TypeError, ValueError, OverflowError, OSError) as error:
             # It looks into a personal access token for the time until which that is good.
             raise LabelStudioError(f"the access token for Label Studio has expired, or is none; {_NO_TOKEN}") from error

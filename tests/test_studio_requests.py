@@ -285,6 +285,21 @@ def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
         LabelStudio(url, "token").check()
 
 
+def test_a_password_in_the_address_is_shown_nowhere(tmp_path: Path, studio: FakeStudio) -> None:
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", None)], OPEN)
+    address = studio.url.removeprefix("http://")
+    urls = [f"http://me:secret@{place}" for place in (address, "127.0.0.1:9", ".", address + "/nowhere")]
+    for url in (*urls, "http://me:sec/r?et@a..b", "me:secret@127.0.0.1:9"):
+        terminal = Terminal(tmp_path, url, "token")
+        for verb in ("check", "curate", "collect", "status"):
+            said = terminal.goldleaf(verb, exit_code=None).output
+            assert "et@" not in said and "me:" not in said, (verb, url)
+    terminal = Terminal(tmp_path, f"http://me:secret@{address}", "token")
+    [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "Label Studio"]
+    assert found == f"{studio.url} as admin@example.com"
+    assert terminal.json("curate")["review"]["url"].startswith(f"{studio.url}/projects/")
+
+
 def test_a_transport_may_be_given_instead_of_the_network() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == "Token token"
