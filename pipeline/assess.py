@@ -281,9 +281,9 @@ def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
 def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
     """Of a target that is misspelt, nothing but blank questions would come out."""
     seen = together(part.seen for part in prepared)
-    for source in config.sources:
-        if source.name in seen and (problem := misspelt(source, seen[source.name])):
-            raise ConfigError(f"source '{source.name}': {problem}")
+    found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
+    if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
+        raise ConfigError("\n".join(problems))
 
 
 def _unmapped(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:

@@ -107,12 +107,14 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
 
 
 def misspelt(source: Source, seen: Seen) -> str:
-    """The first mapped field that none of the rows has, and what to do about it; empty where there is none."""
-    for name, path in source.fields.items():
-        if name not in seen.fields:
-            what = f"no row has '{path}', which is mapped to '{name}'"
-            return f"{what}; correct `fields:` or leave it out; {seen.shown_names}"
-    return ""
+    """The mapped fields that none of the rows has, and what to do about them; empty where there is none."""
+    lacking = [
+        f"'{path}', which is mapped to '{name}'" for name, path in source.fields.items() if name not in seen.fields
+    ]
+    if not lacking:
+        return ""
+    these = "it" if len(lacking) == 1 else "them"
+    return f"no row has {', or '.join(lacking)}; correct `fields:` or leave {these} out; {seen.shown_names}"
 
 
 def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:
