@@ -55,7 +55,8 @@ def collect(context: Context, engine: Engine) -> Collected:
     Nobody but another collect waits for the server: the state's lock is taken when all was pulled.
 
     Raises:
-        ConfigError: nothing was curated yet, no Label Studio is named, or another task was curated meanwhile.
+        ConfigError: nothing was curated yet, no Label Studio is named, the home holds the dataset of another file,
+            or another task was curated meanwhile.
         LabelStudioError: the server does not answer or refuses; nothing is committed.
     """
     store = context.store
@@ -64,7 +65,8 @@ def collect(context: Context, engine: Engine) -> Collected:
         raise ConfigError("no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
     with store.pull_lock():
         with store.lock(Verb.COLLECT):
-            # Whoever is at work now, or a missing curate, is said before anything is pulled.
+            # Whoever is at work now, whose home this is, or a missing curate, is said before anything is pulled.
+            context.require_owner()
             before = store.snapshot()
             curated = _last_curate(context, before)
         last = before.last_run(Verb.COLLECT)

@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 from datasets import load_dataset
+from fake_studio import FakeStudio
 from odd import ORDER, PLAIN, QUESTION, Odd
 from support import offline, row, write_dataset, write_rows
+from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
@@ -70,6 +72,21 @@ def test_two_datasets_of_one_name_do_not_share_a_state(tmp_path: Path) -> None:
         curate(context, Inline())
     two.edit("name: questions", "name: orders")
     assert curate(Context.load(tmp_path / "two" / "dataset.yaml", settings), Inline()).added == 1
+
+
+@pytest.mark.parametrize("verb", ["curate", "collect", "release", "finetune"])
+def test_every_verb_says_at_once_that_the_home_holds_the_dataset_of_another_file(
+    tmp_path: Path, studio: FakeStudio, verb: str
+) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(n, f"Where is parcel {n} of {n}?", "delivery") for n in range(9)])
+    odd.curate()
+    release(odd.context, Inline())
+    other = tmp_path / "other.yaml"
+    other.write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.9}\n")
+    assert Terminal(tmp_path, studio.url, studio.token).error(verb, other, "--json") == (
+        f"{tmp_path}/home/questions holds the dataset of {tmp_path}/dataset.yaml; give this one another `name:`, set "
+        "GOLDLEAF_HOME, or remove that file if this one replaces it"
+    )
 
 
 # --- groups ---------------------------------------------------------------------------------------
