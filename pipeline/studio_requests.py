@@ -27,6 +27,7 @@ Call = Callable[["LabelStudioBase"], object]
 
 LIMITS = Limits()
 _LOGIN_FAILED = 401
+_START = "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
 _NO_TOKEN = "set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
 
 
@@ -163,9 +164,10 @@ class Requests:
         except TooMuch as error:
             raise TooLarge(f"{what}: {self.url} answers with {error}; check LABEL_STUDIO_URL") from error
         except httpx.TransportError as error:
+            plain = f"http://{self.url.partition('://')[2]}"
+            advice = f"if it speaks plain http, set LABEL_STUDIO_URL to {plain}" if _is_no_tls(error) else _START
             raise Unreachable(
-                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); "
-                "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
+                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); {advice}"
             ) from error
         except httpx.HTTPError as error:
             raise self._stranger(what, _line(error)) from error
@@ -178,6 +180,7 @@ class Requests:
                 line = f"{self.url} refuses the token; {_NO_TOKEN}"
             case 404:
                 line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
+                line += self._rootwards
             case status if 300 <= status < 400:
                 target = _line(reply.headers.get("location", "elsewhere"))
                 line = f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
@@ -188,7 +191,20 @@ class Requests:
     def _stranger(self, what: str, problem: str) -> LabelStudioError:
         return LabelStudioError(
             f"{what}: {self.url} answers, but not like a Label Studio ({problem}); check LABEL_STUDIO_URL"
+            f"{self._rootwards}"
         )
+
+    @property
+    def _rootwards(self) -> str:
+        """What to try where the address is perhaps that of a page, as the browser shows it; else empty."""
+        scheme, _, rest = self.url.partition("://")
+        host, _, path = rest.partition("/")
+        return f"; if /{path} is a page of it, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
+
+
+def _is_no_tls(error: httpx.TransportError) -> bool:
+    """Whether somebody answered https with something else; a certificate is a matter of its own."""
+    return "[SSL" in str(error) and "CERTIFICATE" not in str(error)
 
 
 def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:

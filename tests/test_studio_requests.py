@@ -256,7 +256,7 @@ def test_what_is_no_token_to_carry_is_one_line(answer: object) -> None:
     with (
         serving(exchanging(FakeStudio(), answer, [])) as server,
         LabelStudio(f"{server.url}/studio", personal(exp=FOR_EVER)) as client,
-        pytest.raises(LabelStudioError, match=r"^cannot log in: [^\n]+; [^\n]+ LABEL_STUDIO_URL$"),
+        pytest.raises(LabelStudioError, match=r"^cannot log in: [^\n]+; [^\n]+ LABEL_STUDIO_URL(; if /studio .*)?$"),
     ):
         client.check()
         client.check()
@@ -283,6 +283,24 @@ def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims:
 def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
     with pytest.raises(LabelStudioError, match=r"^cannot log in: .*set LABEL_STUDIO_URL"):
         LabelStudio(url, "token").check()
+
+
+@pytest.mark.parametrize("page", ["/projects/1", "/projects/7/data?task=3", "/user/account"])
+def test_the_address_of_a_page_in_the_browser_is_told_from_that_of_the_server(page: str) -> None:
+    answers = {404: b"", 200: b"<html>a page</html>"}
+    for status, content in answers.items():
+        with (
+            serving(lambda *_, status=status, content=content: (status, {}, content)) as server,
+            pytest.raises(LabelStudioError) as error,
+        ):
+            LabelStudio(f"{server.url}{page}", "token").check()
+        assert str(error.value).endswith(f"; if {page} is a page of it, set LABEL_STUDIO_URL to {server.url}")
+
+
+def test_https_to_a_server_of_plain_http_says_so() -> None:
+    with serving(lambda *_: (200, {}, b"")) as server, pytest.raises(Unreachable) as error:
+        LabelStudio(server.url.replace("http:", "https:"), "token").check()
+    assert str(error.value).endswith(f"; if it speaks plain http, set LABEL_STUDIO_URL to {server.url}")
 
 
 def test_a_password_in_the_address_is_shown_nowhere(tmp_path: Path, studio: FakeStudio) -> None:
