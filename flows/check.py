@@ -11,7 +11,7 @@ from typing import Any
 
 from flows.console import counted
 from flows.context import Context
-from flows.tried_source import Finding, TriedSource
+from flows.tried_source import TRIED, Finding, TriedSource
 from pipeline.adoption import count_known, named_version
 from pipeline.assess import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
@@ -19,7 +19,7 @@ from pipeline.evaluation_sets import evaluation_texts
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
-from pipeline.row_fields import field_value
+from pipeline.row_fields import see_groups, ungrouped
 from schemas.dataset import EvaluationSet
 from schemas.message import Speaker
 from schemas.own_code import described, own
@@ -164,10 +164,8 @@ def _check_length(context: Context, examples: list[Parsed]) -> Iterator[Finding]
 
 
 def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:
-    for name in group_by:
-        if rows and all(field_value(row, name) is None for row in rows):
-            detail = f"no row that was tried has '{name}'; correct it, dots reach into objects"
-            yield Finding(what="split.group_by", ok=False, detail=detail)
+    if rows and (problem := ungrouped(group_by, see_groups(rows, group_by), TRIED)):
+        yield Finding(what="split.group_by", ok=False, detail=problem)
 
 
 # --- the machine ----------------------------------------------------------------------------------

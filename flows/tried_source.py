@@ -29,7 +29,8 @@ from schemas.record import stable_hash
 from schemas.task import MISSING, Parsed, respelt_choice
 
 _TRIED_ROWS = 200
-_TRIED = "row that was tried"
+TRIED = "row that was tried"
+"""What is tried, in the singular."""
 
 
 class Finding(BaseModel):
@@ -186,7 +187,7 @@ class TriedSource:
             return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        if note := unmapped(self.source, self._seen, self.context.dataset.task, _TRIED) if self.raw else "":
+        if note := unmapped(self.source, self._seen, self.context.dataset.task, TRIED) if self.raw else "":
             yield note
         elif self._lacks_field:
             yield self._columns()

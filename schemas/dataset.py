@@ -214,16 +214,15 @@ class Split(Part):
 
     fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     group_by: list[str] = []
-    """Fields of the raw row whose equal values stay in one split, such as ``[contract]``."""
-
+    """Fields of the raw row (or one) whose equal values stay in one split, such as ``[contract]``."""
     adopt: list[str] = []
     """Folders of published versions (or one) whose rows keep the splits that they have there; relative paths start at
     the dataset.yaml. For a home that does not know these versions."""
 
-    @field_validator("adopt", mode="before")
+    @field_validator("group_by", "adopt", mode="before")
     @classmethod
-    def _is_one_or_several(cls, folders: object) -> object:
-        return [folders] if isinstance(folders, str) else folders
+    def _is_one_or_several(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("fractions")
     @classmethod

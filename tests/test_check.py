@@ -205,7 +205,19 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
 def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
     found = findings(tmp_path, exit_code=1)["split.group_by"]
-    assert found["detail"] == "no row that was tried has 'customer'; correct it, dots reach into objects"
+    said = "has 'customer'; correct it, dots reach into objects; the rows have the fields 'id', 'question', 'topic'"
+    assert found["detail"] == f"no row that was tried {said}"
+    edit(tmp_path, "[id, customer]", "customer")
+    assert Terminal(tmp_path).error("curate", "--json") == f"split.group_by: no row {said}"
+    edit(tmp_path, "customer", "[customer, shop]")
+    assert "has 'customer' or 'shop'; correct it" in findings(tmp_path, exit_code=1)["split.group_by"]["detail"]
+
+
+@pytest.mark.parametrize("group_by", ["shop", "[shop]"])
+def test_one_field_to_group_by_may_be_written_as_its_name_alone(tmp_path: Path, group_by: str) -> None:
+    write_dataset(tmp_path, [DELIVERY | {"shop": "here"}], f"split: {{group_by: {group_by}}}\n")
+    assert "split.group_by" not in findings(tmp_path)
+    assert Terminal(tmp_path).json("curate")["funnel"]["accepted"] == 1
 
 
 # --- the home -------------------------------------------------------------------------------------

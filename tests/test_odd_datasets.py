@@ -111,7 +111,7 @@ def test_a_group_is_found_by_values_that_no_table_could_hold(tmp_path: Path) -> 
 
 def test_a_group_by_field_that_no_row_has_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")], "split: {group_by: [contrakt]}\n")
-    with pytest.raises(ConfigError, match=r"^split\.group_by names 'contrakt', which no row has; correct it"):
+    with pytest.raises(ConfigError, match=r"^split\.group_by: no row has 'contrakt'; correct it"):
         odd.curate()
     assert odd.context.store.snapshot().runs.height == 0
 
