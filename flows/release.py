@@ -133,7 +133,8 @@ def _found(
     if there.version not in committed and there in same:
         return there
     if there in same:
-        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows.")
+        use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(earlier)}")
+        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows; {use}.")
     hint = f"pass --version {next_version(earlier)}"
     raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
 
