@@ -299,6 +299,14 @@ class EngineChoice(Part):
         return self
 
 
+class Misfit(ValueError):
+    """Keys that do not fit together; ``at`` leads to the one to look at."""
+
+    def __init__(self, text: str, *at: str | int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
 class Dataset(Part):
     """The whole file."""
 
@@ -335,17 +343,19 @@ class Dataset(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Dataset":
-        for source in self.sources:
+        for number, source in enumerate(self.sources):
             if source.split is not None and source.split not in self.split.fractions:
                 known = ", ".join(self.split.fractions)
-                raise ValueError(
-                    f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}"
+                raise Misfit(
+                    f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}",
+                    *("sources", number, "split"),
                 )
-        for one in self.decontaminate.against:
+        for number, one in enumerate(self.decontaminate.against):
             if one.release is not None and one.release.partition("@")[0] == self.name:
-                raise ValueError(
+                raise Misfit(
                     f"evaluation set '{one.name}' is a version of this dataset, whose rows never leave their splits; "
-                    "drop it"
+                    "drop it",
+                    *("decontaminate", "against", number, "release"),
                 )
         return self
 

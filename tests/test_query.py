@@ -135,9 +135,25 @@ def test_every_time_that_python_has_a_form_for_is_answered(filled: Snapshot) -> 
     assert query(filled, "select date '290000-01-01' where false").rows() == []
 
 
-def test_what_a_table_cannot_show_is_one_line_too(filled: Snapshot) -> None:
-    with pytest.raises(GoldleafError, match=r"^the query failed: "):
-        query(filled, "select interval 1 month")
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("interval 1 day", "an interval"),
+        ("[interval 1 day]", "an interval"),
+        ("array_value(interval 1 day)", "an interval"),
+        ("{'a': [{'b': interval 1 day}]}", "an interval"),
+        ("map {interval 1 day: 2}", "an interval"),
+        ("union_value(a := 1)", "a union"),
+    ],
+)
+def test_what_a_table_cannot_show_is_one_line_too(
+    filled: Snapshot, value: str, what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(GoldleafError) as caught:
+        query(filled, f"select 1 as n, {value} as h")
+    assert str(caught.value) == f"the column 'h' of the answer holds {what}; cast it to text (::varchar)"
+    assert query(filled, f"select ({value})::varchar as h").height == 1
+    assert capfd.readouterr().err == ""
     assert query(filled, "set threads = 1").height == 0
 
 
