@@ -348,14 +348,19 @@ class Dataset(Part):
                 known = ", ".join(self.split.fractions)
                 raise Misfit(
                     f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}",
-                    *("sources", number, "split"),
+                    "sources",
+                    number,
+                    "split",
                 )
         for number, one in enumerate(self.decontaminate.against):
             if one.release is not None and one.release.partition("@")[0] == self.name:
                 raise Misfit(
                     f"evaluation set '{one.name}' is a version of this dataset, whose rows never leave their splits; "
                     "drop it",
-                    *("decontaminate", "against", number, "release"),
+                    "decontaminate",
+                    "against",
+                    number,
+                    "release",
                 )
         return self
 
