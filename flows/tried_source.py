@@ -55,6 +55,8 @@ class TriedSource:
     """A valid row with its place, a labeled one if there is any."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Of each valid row: its record id, where it has a key, and what it asks."""
+    faults: list[str] = field(default_factory=list)
+    """For each row at which the task's own code failed: where, and how."""
     is_whole: bool = False
     """There are no more rows than those that were tried."""
     _files: int = 0
@@ -67,8 +69,6 @@ class TriedSource:
     """How many rows lack which required field."""
     _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """By field: values that are a choice but for case or white space, and the choice."""
-    faults: list[str] = field(default_factory=list)
-    """For each row at which the task's own code failed: where, and how."""
     _lacks_field: bool = False
     """Some row is invalid for a field that it does not have."""
     _later: set[str] = field(default_factory=set)

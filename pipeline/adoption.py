@@ -149,7 +149,7 @@ def named_version(folder: Path) -> Manifest:
             raise ReleaseError(f"split.adopt: there is no folder {place}; name the folder of a version{instead}")
         verify(folder).require_sound()
         return read_manifest(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         shown = writable(str(folder)).replace("\0", "\\0")
         reason = error.strerror if isinstance(error, OSError) else error
         raise ReleaseError(

@@ -195,8 +195,9 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     rows = places.join(reasons, on="record_id", maintain_order="left").collect()
     found = []
     for group in by_reason(rows):
-        if group.detail == MISSING:
-            lacking = _lacking(group.field, rows, snapshot)
+        lacking = _lacking(group.field, rows, snapshot) if group.detail == MISSING else []
+        # A task's own reason may have the same words.
+        if lacking:
             could = is_optional(task, group.field, max(lacking))
             group = group.model_copy(update={"unknown": min(lacking) == 1, "optional": could})
         found.append(group)

@@ -4,6 +4,7 @@ A validator, a check or a method of a task may do anything: end the program, rai
 something whose text raises in turn, or say what no file can hold. It is an error of that code, never of the run.
 """
 
+import functools
 import inspect
 import math
 import signal
@@ -59,6 +60,12 @@ def place_of(defined: Any) -> str:
     """File and line of a function or class: ``task.py, line 12``; empty where nobody can tell."""
     if code := getattr(inspect.unwrap(defined), "__code__", None):
         return _place(code.co_filename, code.co_firstlineno)
+    return _place_of_class(defined) if isinstance(defined, type) else ""
+
+
+@functools.cache
+def _place_of_class(defined: type) -> str:
+    # It reads and parses the file, and every row of a million may ask for it.
     try:
         return _place(inspect.getfile(defined), inspect.getsourcelines(defined)[1])
     except (OSError, TypeError):

@@ -249,6 +249,12 @@ def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adop
     assert found(0).endswith(f"{other}1 of 31 valid rows tried is in it"), "by what it asks"
 
 
+def test_a_loop_of_links_to_adopt_is_one_clear_line(tmp_path: Path) -> None:
+    terminal = Terminal(Odd(tmp_path, QUESTION, rows_of(0, 3), "split: {adopt: loop}\n").folder)
+    (tmp_path / "loop").symlink_to("loop")
+    assert terminal.error("curate", "--json").startswith(f"split.adopt: {tmp_path}/loop cannot be read (")
+
+
 @pytest.mark.parametrize(
     ("folder", "instead"), [("../away", ""), ("tickets@1.0.0", ", such as …/tickets/releases/1.0.0, not name@version")]
 )
