@@ -156,7 +156,9 @@ class Requests:
         try:
             yield
         except httpx.InvalidURL as error:
-            raise LabelStudioError(f"{what}: '{self.url}' is no address ({error}); set LABEL_STUDIO_URL") from error
+            # It quotes what it takes for the port, which may be half a password.
+            problem = f" ({error})" if self._address.startswith(self.url) else ""
+            raise LabelStudioError(f"{what}: '{self.url}' is no address{problem}; set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
                 f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
