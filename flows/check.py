@@ -1,53 +1,34 @@
 """Answers whether a dataset.yaml would work: tries all that a first curate needs, and changes nothing."""
 
 import contextlib
-import functools
 import itertools
 import shutil
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from flows.console import counted
 from flows.context import Context
-from pipeline.adoption import named_version
+from flows.tried_source import TRIED, Finding, TriedSource
+from pipeline.adoption import count_known, named_version
 from pipeline.assess import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.evaluation_sets import evaluation_texts
-from pipeline.formats import RawRow, read_rows
 from pipeline.label_studio import LabelStudio
 from pipeline.labeling import labeling_config
 from pipeline.measure import count_tokens
-from pipeline.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
-from pipeline.source_files import source_files
-from pipeline.validate import task_fields
-from schemas.dataset import EvaluationSet, Source
-from schemas.fate import Reason
+from pipeline.row_fields import see_groups, ungrouped
+from schemas.dataset import EvaluationSet
 from schemas.message import Speaker
 from schemas.own_code import described, own
 from schemas.task import Parsed, Role, Task
 
-_TRIED_ROWS = 200
-_TRIED = "row that was tried"
 _SHOWN_CHARACTERS = 400
 _LONG_FORM = 100
 """Tokens from which on the form of the answer is worth a word, where it is a large share of the prompt."""
 _LARGE_SHARE = 0.5
-
-
-class Finding(BaseModel):
-    """One thing that was tried."""
-
-    model_config = ConfigDict(frozen=True)
-
-    what: str
-    ok: bool
-    detail: str
 
 
 def check_dataset(context: Context) -> list[Finding]:
@@ -58,13 +39,14 @@ def check_dataset(context: Context) -> list[Finding]:
         Finding(what=f"task {task.__name__}", ok=True, detail=f"{task.task_kind()}; targets: {targets}"),
         _check_form(task),
     ]
-    tried = [_Tried(context, source) for source in config.sources]
+    tried = [TriedSource(context, source) for source in config.sources]
     for source in tried:
         findings += source.findings()
     findings += [_check_evaluation_set(context, one) for one in config.decontaminate.against]
-    findings += [_check_adopted(context, folder) for folder in config.split.adopt]
+    findings += [_check_adopted(context, folder, tried) for folder in config.split.adopt]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_length(context, [parsed for source in tried if source.example for _, parsed in [source.example]])
+    findings += _check_code(task, tried)
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
@@ -116,149 +98,37 @@ def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
     return Finding(what=what, ok=True, detail=detail)
 
 
-def _check_adopted(context: Context, folder: str) -> Finding:
+# --- what was tried -------------------------------------------------------------------------------
+def _check_adopted(context: Context, folder: str, tried: list[TriedSource]) -> Finding:
     what = f"split.adopt {folder}".replace("\0", "\\0")
+    path, dataset = context.dataset.folder / folder, context.dataset
     try:
-        version = named_version(context.dataset.folder / folder)
+        version = named_version(path)
     except GoldleafError as error:
         return Finding(what=what, ok=False, detail=str(error))
+    asked = [row for source in tried for row in source.asked]
+    known = count_known(path, version, dataset.task, asked)
     rows = counted(sum(split.rows for split in version.splits.values()), "row")
-    return Finding(what=what, ok=True, detail=f"{version.name}@{version.version} is sound, with the splits of {rows}")
-
-
-# --- sources --------------------------------------------------------------------------------------
-@dataclass
-class _Tried:
-    """The first rows of a source, seen through the task."""
-
-    context: Context
-    source: Source
-    raw: list[dict[str, Any]] = field(default_factory=list)
-    """The rows that are objects with fields."""
-    example: tuple[str, Parsed] | None = None
-    """A valid row with its place, a labeled one if there is any."""
-    _files: int = 0
-    _rows: int = 0
-    _valid: int = 0
-    _unlabeled: int = 0
-    _problem: str = ""
-    """Of the first row that has one, with its place."""
-    _lacks_field: bool = False
-    """Some row is invalid for a field that it does not have."""
-    _later: set[str] = field(default_factory=set)
-    """The mapped fields that only a row behind those that were tried has."""
-    _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
-    """Where a key was seen, and with what content."""
-
-    def findings(self) -> Iterator[Finding]:
-        what = f"source {self.source.name}"
-        try:
-            with tempfile.TemporaryDirectory() as work:
-                rows = self._read(Path(work))
-                for place, row in itertools.islice(rows, _TRIED_ROWS):
-                    self._try(place, row)
-                self._look_further(rows)
-        except GoldleafError as error:
-            yield Finding(what=what, ok=False, detail=str(error))
-            return
-        yield Finding(what=what, ok=self._valid > 0, detail="; ".join(filter(None, self._details())))
-        if self.source.key and self.raw and not self._keys:
-            detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
-            yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelt(self.source, self._seen)):
-            yield Finding(what=f"fields of {what}", ok=False, detail=problem)
-
-    def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
-        folder = self.context.dataset.folder
-        files = source_files(self.source, folder, work, self.context.store)
-        self._files = len(files)
-        for file in files:
-            name = file.relative_to(folder) if file.is_relative_to(folder) else file
-            shown = self.source.path if file.is_relative_to(work) else name
-            for row in read_rows(file, self.source.format):
-                yield f"{shown}:{row.line}", row
-
-    def _try(self, place: str, row: RawRow) -> None:
-        self._rows += 1
-        if row.row is None:
-            self._note(place, row.error, row.line)
-            return
-        self.raw.append(row.row)
-        self._note_key(place, row)
-        parsed = self.context.dataset.task.task_parse(task_fields(row.row, self.source, self.context.dataset))
-        self._valid += not parsed.problems
-        self._unlabeled += not parsed.problems and parsed.targets is None
-        if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
-            self.example = (place, parsed)
-        for reason in parsed.problems:
-            self._note(place, reason, row.line)
-            name = reason.field.split(".")[0]
-            self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
-
-    def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
-        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
-        lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
-        for place, row in rows:
-            if not lacking and (self._keys or not self.source.key):
-                return
-            if row.row is not None:
-                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
-                lacking -= found
-                self._later |= found
-                if not self._keys:
-                    self._note_key(place, row)
-
-    def _note(self, place: str, reason: Reason | None, line: int) -> None:
-        if reason is not None and not self._problem:
-            # A CSV's unreadable line names itself, since a row may have several.
-            detail = reason.detail.removeprefix(f"line {line}: ")
-            self._problem = f"{place}: {reason.model_copy(update={'detail': detail})}"
-
-    def _note_key(self, place: str, row: RawRow) -> None:
-        value = field_value(row.row or {}, self.source.key) if self.source.key else None
-        if value in (None, ""):
-            return
-        # To the key, 1 and 1.0 are one number.
-        name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-        self._keys.setdefault(name, []).append((place, row.raw))
-
-    def _doubled(self) -> str:
-        """How many rows have a key that others have, too: perhaps it is none."""
-        others = {
-            name: [place for place, raw in rows if raw != rows[-1][1]]
-            for name, rows in self._keys.items()
-            if any(raw != rows[-1][1] for _, raw in rows)
-        }
-        if not others:
-            return ""
-        key, places = next(iter(others.items()))
-        return (
-            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried have a key that a later row has, "
-            f"too, with other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the last "
-            f"one counts; is `{self.source.key}` a key?"
+    said = [f"{version.name}@{version.version} is sound, with the splits of {rows}"]
+    if version.name != dataset.config.name:
+        said.append(f"it is a version of '{version.name}', so that those of '{dataset.config.name}' do not count on")
+    if asked:
+        said.append(
+            f"{known or 'none'} of {counted(len(asked), 'valid row')} tried {'is' if known <= 1 else 'are'} in it"
         )
+    if asked and not known:
+        said.append("curate refuses a version if no row of it is there; correct the folder, or the sources and fields")
+    is_known = known > 0 or not all(source.is_whole for source in tried)
+    return Finding(what=what, ok=is_known, detail="; ".join(said))
 
-    def _details(self) -> Iterator[str]:
-        yield counted(self._files, "file")
-        if not self._rows:
-            yield "no row is there; bring some in, or correct `path:`"
-            return
-        first = "the first " if self._rows == _TRIED_ROWS else ""
-        yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        yield self._problem
-        if note := unmapped(self.source, self._seen, self.context.dataset.task, _TRIED) if self.raw else "":
-            yield note
-        elif self._lacks_field:
-            yield self._columns()
-        yield self._doubled()
 
-    @functools.cached_property
-    def _seen(self) -> Seen:
-        """Once all rows were tried."""
-        return see(self.raw, self.source, self.context.dataset.task) | Seen(frozenset(self._later))
-
-    def _columns(self) -> str:
-        return Seen(names=names_of(self.raw)).shown_names
+def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[Finding]:
+    """A check that fails itself finds nothing, and holds or rejects rows that are as they should be."""
+    faults = [fault for source in tried for fault in source.faults]
+    if faults:
+        rows = counted(sum(len(source.raw) for source in tried), "row")
+        detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; mend it"
+        yield Finding(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
 def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
@@ -294,10 +164,8 @@ def _check_length(context: Context, examples: list[Parsed]) -> Iterator[Finding]
 
 
 def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:
-    for name in group_by:
-        if rows and all(field_value(row, name) is None for row in rows):
-            detail = f"no row that was tried has '{name}'; correct it, dots reach into objects"
-            yield Finding(what="split.group_by", ok=False, detail=detail)
+    if rows and (problem := ungrouped(group_by, see_groups(rows, group_by), TRIED)):
+        yield Finding(what="split.group_by", ok=False, detail=problem)
 
 
 # --- the machine ----------------------------------------------------------------------------------
@@ -330,4 +198,4 @@ def _check_label_studio(context: Context) -> Finding:
         user = LabelStudio(connection.url, connection.api_key).check()
     except GoldleafError as error:
         return Finding(what="Label Studio", ok=False, detail=str(error))
-    return Finding(what="Label Studio", ok=True, detail=f"{connection.url} as {user}")
+    return Finding(what="Label Studio", ok=True, detail=f"{connection.shown} as {user}")

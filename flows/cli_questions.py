@@ -24,6 +24,7 @@ from flows.console import (
     counted,
     out,
     questions_wait,
+    show_answer,
     show_attention,
     show_beyond,
     show_funnel,
@@ -228,7 +229,7 @@ def sql(
         print_json([dict(zip(frame.columns, row, strict=True)) for row in rows])
         return
     shown = [[_cut(cell) for cell in row] for row in rows]
-    show_rows("", frame.columns, shown)
+    show_answer(frame.columns, shown)
     if shown != rows:
         out.print(f"… ends a cell of more than {_SHOWN_CHARACTERS} characters or {_SHOWN_LINES} lines; --json has all")
     if frame.height > _SHOWN_ROWS:

@@ -55,7 +55,8 @@ def collect(context: Context, engine: Engine) -> Collected:
     Nobody but another collect waits for the server: the state's lock is taken when all was pulled.
 
     Raises:
-        ConfigError: nothing was curated yet, no Label Studio is named, or another task was curated meanwhile.
+        ConfigError: nothing was curated yet, no Label Studio is named, the home holds the dataset of another file,
+            or another task was curated meanwhile.
         LabelStudioError: the server does not answer or refuses; nothing is committed.
     """
     store = context.store
@@ -64,12 +65,13 @@ def collect(context: Context, engine: Engine) -> Collected:
         raise ConfigError("no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
     with store.pull_lock():
         with store.lock(Verb.COLLECT):
-            # Whoever is at work now, or a missing curate, is said before anything is pulled.
+            # Whoever is at work now, whose home this is, or a missing curate, is said before anything is pulled.
+            context.require_owner()
             before = store.snapshot()
             curated = _last_curate(context, before)
         last = before.last_run(Verb.COLLECT)
         marks = last["summary"]["watermarks"] if last else {}
-        with engine.progress.step(f"pulling annotations from {connection.url}") as advance:
+        with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
             pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
         with store.lock(Verb.COLLECT):
             _require_same_task(context, curated)
@@ -121,7 +123,7 @@ def _decide(
         marks = marks | {pulled.server: pulled.watermark.isoformat()}
     summary = {"watermarks": marks, "annotations": changed, "decided": len(decisions)}
     store.commit(run, inputs={}, funnel=None, summary=summary)
-    notes = [_gone(context, before, connection.url) if pulled.project is None else ""]
+    notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     notes.append(let_others_follow(context, engine))
     after = store.snapshot().at_last_commit()
     said = Counter(standing(decision) for decision in decisions)
@@ -136,7 +138,7 @@ def _decide(
         taken_back=said[Standing.NOTHING],
         waiting=count_waiting(after, context.dataset.task).questions,
         invalid=len(invalid_annotations(after, context.dataset.task)),
-        attention=attention(after, context.dataset.task, connection.url),
+        attention=attention(after, context.dataset.task, connection.shown),
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
     )

@@ -13,6 +13,7 @@ from flows.engine import Advance
 from flows.results import results
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
+from schemas.own_code import in_a_line
 
 if TYPE_CHECKING:
     from pipeline.attention import Attention, Rejection
@@ -36,6 +37,9 @@ err = Console(stderr=True, highlight=False)
 
 _SHOWN = 10
 _SHOWN_REASONS = 3
+_READABLE = 12
+"""Characters that a column of a table needs, if not all cells fit."""
+_ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
 
@@ -127,13 +131,19 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     if not groups:
         return
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
+    for line in rejection_lines(groups, "; all with status --json"):
+        out.print(f"  {line}", markup=False)
+
+
+def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
+    """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
     for group in groups[:_SHOWN_REASONS]:
-        out.print(f"  {group.count:,}  {group}", markup=False)
+        yield f"{group.count:,}  {group}"
         if group.hint:
-            out.print(f"    {group.hint}", markup=False)
+            yield f"  {group.hint}"
     if rest := groups[_SHOWN_REASONS:]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
-        out.print(f"  {rows:,}  for {counted(len(rest), 'other reason')}: {codes}; all with status --json")
+        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
 
 
 def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:
@@ -154,13 +164,40 @@ def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A plain table; numbers are right-aligned."""
+    out.print(_table(title, columns, rows), soft_wrap=False)
+
+
+def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of any columns; where they would be too narrow to read, each row as lines of name and value."""
+    table = _table("", columns, rows)
+    whole = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
+    if not rows or whole <= out.width or out.width >= len(columns) * _READABLE:
+        out.print(table, soft_wrap=False)
+        return
+    wide = min(max(map(len, columns)), out.width // 2)
+    names = [escape(in_a_line(name, wide).ljust(wide)) for name in columns]
+    cut = [[_cut(value, out.width - wide - 2) for value in row] for row in rows]
+    for number, row in enumerate(cut):
+        if number:
+            out.rule(style="dim")
+        for name, value in zip(names, row, strict=True):
+            out.print(f"[dim]{name}[/]  {_cell(value)}")
+    if cut != rows:
+        out.print("a cell that ends in ... is shortened; --json has all")
+
+
+def _cut(value: Any, most: int) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else in_a_line(str(value), most)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RichTable:
     table = RichTable(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for index, column in enumerate(columns):
         number = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    out.print(table, soft_wrap=False)
+    return table
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.settings import Settings
 from pipeline.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.errors import ConfigError
 from pipeline.review import Connection
 from pipeline.store import Run, Store
 from pipeline.tables import Verb
@@ -36,6 +37,21 @@ class Context:
         """Where Label Studio is; None where no server is named."""
         url = self.settings.label_studio_url
         return Connection(url, self.settings.label_studio_api_key.get_secret_value()) if url else None
+
+    def require_owner(self) -> None:
+        """Refuse to mix two datasets that have one name; a file that was moved, or copied as it is, is the same one.
+
+        Raises:
+            ConfigError: the state belongs to another file that is there, too, and says something else.
+        """
+        last = self.store.snapshot().last_run(Verb.CURATE)
+        file = self.dataset.path
+        owner = Path(last["summary"]["file"]) if last else file
+        if owner != file and owner.is_file() and owner.read_bytes() != file.read_bytes():
+            raise ConfigError(
+                f"{self.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
+                "or remove that file if this one replaces it"
+            )
 
     def has_changed_since(self, curated: dict[str, Any]) -> bool:
         """Whether the file or its task says something else by now than a curate run (``Snapshot.last_run``) went by."""

@@ -23,7 +23,7 @@ from pipeline.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.decisions import news
 from pipeline.download import fetch, host
 from pipeline.duplicates import similarities
-from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
+from pipeline.errors import Busy, LabelStudioError, StoreError, Unreachable
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions, commit_version
@@ -125,7 +125,7 @@ def curate(
     """
     config, store = context.dataset.config, context.store
     with _fetched(context, engine) as curated, store.lock(Verb.CURATE):
-        _check_owner(context)
+        context.require_owner()
         _require_same_file(context, curated)
         if reindex:
             store.drop_index()
@@ -148,7 +148,7 @@ def curate(
         decided=decided.news,
         funnel=funnel,
         note="\n".join(filter(None, notes)),
-        rejections=rejections(snapshot),
+        rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
         budget=assessed.budget,
         budget_used=assessed.used,
@@ -174,7 +174,7 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
             # Whoever is at work now, or whose home this is, is said before anything is fetched.
-            _check_owner(context)
+            context.require_owner()
             curated = _last_curate(context)
         for source in urls:
             label = f"fetching source '{source.name}' from {host(source)}"
@@ -245,22 +245,6 @@ def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
         for name, count, rows in read.doubled
         if count > rows * _OFTEN
     ]
-
-
-def _check_owner(context: Context) -> None:
-    """Refuse to mix two datasets that have one name; a file that was moved, or copied as it is, is the same one.
-
-    Raises:
-        ConfigError: the state belongs to another file that is there, too, and says something else.
-    """
-    last = context.store.snapshot().last_run(Verb.CURATE)
-    file = context.dataset.path
-    owner = Path(last["summary"]["file"]) if last else file
-    if owner != file and owner.is_file() and owner.read_bytes() != file.read_bytes():
-        raise ConfigError(
-            f"{context.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
-            "or remove that file if this one replaces it"
-        )
 
 
 def let_others_follow(context: Context, engine: Engine) -> str:
@@ -442,7 +426,7 @@ def _review(context: Context, engine: Engine, run: str) -> Review:
             "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
         )
         return _waiting(context, hint)
-    label = f"sending the review batch to {connection.url}"
+    label = f"sending the review batch to {connection.shown}"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
             pushed = engine.call(push_questions, context.store, context.dataset, connection, run, advance)

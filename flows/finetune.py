@@ -54,10 +54,12 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
         again: train even if there is an adapter for this version and these settings.
 
     Raises:
+        ConfigError: the home holds the dataset of another file.
         ReleaseError, Damaged: there is no such version, or its bytes have changed.
         TrainingError: the model or the rows cannot be used.
     """
     store, config = context.store, context.dataset.config
+    context.require_owner()
     folder = resolve(store.releases, f"{config.name}@{version}")
     with store.lock(Verb.FINETUNE):
         # Nobody should bet a model on bytes that nobody published.

@@ -43,6 +43,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         version: ``X.Y.Z``, above all others; without it the next minor version, or the latest one if nothing changed.
 
     Raises:
+        ConfigError: the home holds the dataset of another file.
         VersionExists: the version was published before.
         ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
             curated, a version has splits that the tables do not know, or ``version`` is none, is not above the
@@ -52,6 +53,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         parse_version(version)
     store, name = context.store, context.dataset.config.name
     with store.lock(Verb.RELEASE):
+        context.require_owner()
         _require_curated(context)
         let_others_follow(context, engine)
         store.clear_work()
@@ -131,7 +133,8 @@ def _found(
     if there.version not in committed and there in same:
         return there
     if there in same:
-        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows.")
+        use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(earlier)}")
+        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows; {use}.")
     hint = f"pass --version {next_version(earlier)}"
     raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
 

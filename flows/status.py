@@ -74,7 +74,8 @@ def read_status(context: Context) -> Status:
     """Read the committed state; a dataset that was never curated has zeros."""
     snapshot = context.store.snapshot().at_last_commit()
     asked = count_waiting(snapshot, context.dataset.task)
-    needed = attention(snapshot, context.dataset.task, context.settings.label_studio_url)
+    connection = context.connection
+    needed = attention(snapshot, context.dataset.task, connection.shown if connection else "")
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(Verb.CURATE)
     is_present = curated is not None and not context.has_changed_since(curated)
@@ -89,7 +90,7 @@ def read_status(context: Context) -> Status:
         waiting=asked.questions,
         unsent=asked.unsent,
         attention=needed,
-        rejections=rejections(snapshot),
+        rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
         **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
         frozen=frozen if is_present else [],

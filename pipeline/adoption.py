@@ -141,18 +141,28 @@ def named_version(folder: Path) -> Manifest:
     """The version that ``split.adopt`` names, whole and sound.
 
     Raises:
-        ReleaseError: the folder is no published version, or cannot be read.
+        ReleaseError: there is no such folder, it is no published version, or cannot be read.
         Damaged: it is not as it was published.
     """
     try:
+        if not (place := folder.resolve()).exists():
+            name, at, version = folder.name.partition("@")
+            instead = f", such as …/{name}/releases/{version}, not name@version" if at else ""
+            raise ReleaseError(f"split.adopt: there is no folder {place}; name the folder of a version{instead}")
         verify(folder).require_sound()
         return read_manifest(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         shown = writable(str(folder)).replace("\0", "\\0")
         reason = error.strerror if isinstance(error, OSError) else error
         raise ReleaseError(
             f"split.adopt: {shown} cannot be read ({reason}); name the folder of a published version"
         ) from error
+
+
+def count_known(folder: Path, manifest: Manifest, task: type[Task], rows: Sequence[tuple[str, str]]) -> int:
+    """How many of some rows, by record id and what they ask, are in the version of a folder."""
+    version = _read(folder, manifest, task, is_own=False)
+    return sum(version.place(record_id, key) is not None for record_id, key in rows)
 
 
 def _require_known(own: Sequence[_Version], others: Sequence[_Version], keys: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError
 from pipeline.frozen_sources import frozen_sources
 from pipeline.measure import count_tokens
 from pipeline.normalise import key_fields
-from pipeline.row_fields import misspelt, together, unmapped
+from pipeline.row_fields import Seen, misspelt, together, ungrouped, unmapped
 from pipeline.screen import screen
 from pipeline.store import Snapshot
 from pipeline.tables import Verb
@@ -274,20 +274,20 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
     """A field that is misspelt would group nothing, and the card would promise what is not so."""
-    found = frozenset[str]().union(*(part.grouping for part in prepared))
-    missing = [name for name in config.split.group_by if name not in found]
-    if missing and any(part.readable for part in prepared):
-        raise ConfigError(
-            f"split.group_by names '{missing[0]}', which no row has; correct it (dots reach into objects)"
-        )
+    seen = Seen()
+    for part in prepared:
+        seen |= part.grouping
+    problem = ungrouped(config.split.group_by, seen)
+    if problem and any(part.readable for part in prepared):
+        raise ConfigError(f"split.group_by: {problem}")
 
 
 def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
     """Of a target that is misspelt, nothing but blank questions would come out."""
     seen = together(part.seen for part in prepared)
-    for source in config.sources:
-        if source.name in seen and (problem := misspelt(source, seen[source.name])):
-            raise ConfigError(f"source '{source.name}': {problem}")
+    found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
+    if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
+        raise ConfigError("\n".join(problems))
 
 
 def _unmapped(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:

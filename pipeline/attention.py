@@ -17,7 +17,10 @@ from pipeline.tables import Table
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.record import Decision
-from schemas.task import MISSING, Task
+from schemas.task import MISSING, Role, Task
+
+_STRAY = 0.01
+"""Share of a source's rows below which those without a field are slips, and no reason to change the task."""
 
 
 class Need(StrEnum):
@@ -161,6 +164,8 @@ class Rejection(BaseModel):
     """The same is wrong with all of them."""
     unknown: bool = False
     """No row of their sources has the field: the field map is wrong, not the task."""
+    optional: bool = False
+    """Rows could do without the field, and not only a stray one does."""
 
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
@@ -176,34 +181,57 @@ class Rejection(BaseModel):
             return ""
         if self.unknown:
             return f"no row of its source has anything there: name with `fields:` where '{self.field}' stands"
+        if not self.optional:
+            return ""
         return f"if rows may lack it, let the task say so: add `| None` to the type of '{self.field}', and `= None`"
 
 
-def rejections(snapshot: Snapshot) -> list[Rejection]:
+def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
     places = in_place(snapshot).select("record_id", "source", "file", "line")
     reasons = rejected.select("record_id", "reasons", *first)
     rows = places.join(reasons, on="record_id", maintain_order="left").collect()
+    found = []
+    for group in by_reason(rows):
+        lacking = _lacking(group.field, rows, snapshot) if group.detail == MISSING else []
+        # A task's own reason may have the same words.
+        if lacking:
+            could = is_optional(task, group.field, max(lacking))
+            group = group.model_copy(update={"unknown": min(lacking) == 1, "optional": could})
+        found.append(group)
+    return found
+
+
+def by_reason(rows: pl.DataFrame) -> list[Rejection]:
+    """Rejected rows (their first reason's code, field and detail, file and line) by reason, the most frequent first."""
     # A row whose detail says something is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)
     alike = (pl.col("detail").n_unique() == 1).alias("alike")
     groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
-    found = []
-    for row in groups.sort("count", descending=True).iter_rows(named=True):
-        unknown = row["detail"] == MISSING and _nobody_has(row["field"], rows, snapshot)
-        found.append(Rejection.model_validate(row | {"unknown": unknown}))
-    return found
+    ordered = groups.sort("count", descending=True, maintain_order=True)
+    return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
 
 
-def _nobody_has(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> bool:
-    """Whether a required field is missing from all readable rows of each source that has a row without it."""
+def is_optional(task: type[Task], field: str, lacking: float) -> bool:
+    """Whether a task could let rows lack a field: it asks something without it, and more than stray rows do.
+
+    Args:
+        task: has the field.
+        field: its name.
+        lacking: the share of a source's rows that lack it.
+    """
+    return task.task_names(Role.INPUT) != [field] and lacking >= _STRAY
+
+
+def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[float]:
+    """For each source that has a row without a required field: the share of its readable rows that lack it."""
     said = Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json()
     lacking = rejected.filter(pl.col("reasons").str.contains(said, literal=True)).group_by("source").len()
     readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
-    return bool(lacking.join(readable, on="source").select((pl.col("len") == pl.col("all")).all()).item())
+    return lacking.join(readable, on="source").select(pl.col("len") / pl.col("all")).to_series().to_list()
 
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:

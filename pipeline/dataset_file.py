@@ -23,7 +23,7 @@ from pipeline.normalise import normalise_text
 from pipeline.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.source_files import is_file
 from pipeline.task_code import guard
-from schemas.dataset import Dataset
+from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.own_code import described, in_a_line, no_json, own, writable
 from schemas.task import Task, TaskDefinitionError
@@ -247,7 +247,9 @@ def _tasks_in(module: ModuleType) -> Iterator[str]:
 
 def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        yield f"{path}:{line_of(_node_at(root, item['loc']))}: {_message(item)}"
+        cause = item.get("ctx", {}).get("error")
+        place = cause.at if isinstance(cause, Misfit) else item["loc"]
+        yield f"{path}:{line_of(_node_at(root, place))}: {_message(item)}"
 
 
 def _message(item: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import duckdb
 import polars as pl
+from duckdb.sqltypes import DuckDBPyType
 
 from pipeline.errors import StoreError
 from pipeline.places import in_place
@@ -23,6 +24,8 @@ VIEWS = {
     "runs": "every committed run",
 }
 """What a query can name in FROM."""
+_NOT_SHOWN = {"interval": "an interval", "union": "a union"}
+_NESTED = ("list", "array", "struct", "map")
 
 
 def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
@@ -30,7 +33,8 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
 
     Raises:
         StoreError: the query is no single valid statement, or would read or write anything else; the
-            text is DuckDB's, with the tables there are. Or the answer holds a time beyond Python's.
+            text is DuckDB's, with the tables there are. Or the answer holds an interval, a union, or a time beyond
+            Python's.
     """
     frames = {
         "current": snapshot.current_decisions(),
@@ -51,6 +55,8 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
             if len(statements) != 1:
                 raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
             relation = connection.sql(statements[0])
+            if relation is not None:
+                _require_shown(relation)
             answer: pl.DataFrame = relation.pl() if relation is not None else pl.DataFrame()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             problem = str(error).strip().split("\n")[0]
@@ -62,6 +68,24 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
                 "text (::varchar)"
             )
     return answer
+
+
+def _require_shown(relation: duckdb.DuckDBPyRelation) -> None:
+    """Refuse an answer of which polars has no form; for some inside of others it panics.
+
+    Raises:
+        StoreError: a column holds such values; the text names it.
+    """
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if found := _not_shown(kind):
+            raise StoreError(f"the column '{name}' of the answer holds {found}; cast it to text (::varchar)")
+
+
+def _not_shown(kind: DuckDBPyType) -> str:
+    if kind.id in _NOT_SHOWN:
+        return _NOT_SHOWN[kind.id]
+    parts = [part for _, part in kind.children] if kind.id in _NESTED else []
+    return next((found for part in parts if isinstance(part, DuckDBPyType) and (found := _not_shown(part))), "")
 
 
 def _times(values: pl.Series) -> Iterator[pl.Series]:

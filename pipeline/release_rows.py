@@ -61,7 +61,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     decisions = list(from_frame(snapshot.current_decisions().collect()))
     accepted = [decision for decision in decisions if decision.fate is Fate.ACCEPTED]
     if not accepted:
-        raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see `goldleaf status`")
+        status = f"`goldleaf status {dataset.path}`"
+        raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see {status}")
     sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
     known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
     rows = list(_split_rows(decisions, known, _in_common(snapshot, dataset.config.split.group_by), dataset))

@@ -19,6 +19,7 @@ from pipeline.errors import LabelStudioError
 from pipeline.label_studio import LabelStudio, PulledTask
 from pipeline.labeling import Question, labeling_config, labeling_task, read_result
 from pipeline.store import Snapshot, Store
+from pipeline.studio_requests import shown_address
 from pipeline.tables import SCHEMAS, Table
 from schemas.annotation import Annotation
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -42,6 +43,11 @@ class Connection:
 
     url: str
     api_key: str
+
+    @property
+    def shown(self) -> str:
+        """Its address, as people read it."""
+        return shown_address(self.url)
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,9 @@ class Seen:
     """What the readable rows of a source have."""
 
     fields: frozenset[str] = frozenset()
-    """The task's fields that some row has."""
+    """The fields of the task, or of ``split.group_by``, that some row has."""
     names: tuple[str, ...] = ()
-    """What the first rows call theirs, as paths, no more than are shown; none where all of the task's were found."""
+    """What the first rows call theirs, as paths, no more than are shown; none where all of the fields were found."""
 
     def __or__(self, other: "Seen") -> "Seen":
         return Seen(self.fields | other.fields, _first((*self.names, *other.names)))
@@ -85,6 +85,12 @@ def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> See
     if len(found) == len(paths):
         return Seen(found)
     return Seen(found, names_of(rows))
+
+
+def see_groups(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> Seen:
+    """Look for values of the fields of ``split.group_by``."""
+    found = frozenset(name for name in group_by if any(field_value(row, name) is not None for row in rows))
+    return Seen(found) if found.issuperset(group_by) else Seen(found, names_of(rows))
 
 
 def names_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
@@ -107,12 +113,21 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
 
 
 def misspelt(source: Source, seen: Seen) -> str:
-    """The first mapped field that none of the rows has, and what to do about it; empty where there is none."""
-    for name, path in source.fields.items():
-        if name not in seen.fields:
-            what = f"no row has '{path}', which is mapped to '{name}'"
-            return f"{what}; correct `fields:` or leave it out; {seen.shown_names}"
-    return ""
+    """The mapped fields that none of the rows has, and what to do about them; empty where there is none."""
+    lacking = [
+        f"'{path}', which is mapped to '{name}'" for name, path in source.fields.items() if name not in seen.fields
+    ]
+    if not lacking:
+        return ""
+    these = "it" if len(lacking) == 1 else "them"
+    return f"no row has {', or '.join(lacking)}; correct `fields:` or leave {these} out; {seen.shown_names}"
+
+
+def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
+    """The fields of ``split.group_by`` that none of the rows has, and what to do; empty where there is none."""
+    if not (absent := [name for name in group_by if name not in seen.fields]):
+        return ""
+    return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, dots reach into objects; {seen.shown_names}"
 
 
 def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:

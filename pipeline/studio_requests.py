@@ -27,6 +27,7 @@ Call = Callable[["LabelStudioBase"], object]
 
 LIMITS = Limits()
 _LOGIN_FAILED = 401
+_START = "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
 _NO_TOKEN = "set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
 
 
@@ -44,6 +45,12 @@ class TooLarge(LabelStudioError):
     """An answer is larger than we put up with; the same may be had in smaller parts."""
 
 
+def shown_address(url: str) -> str:
+    """An address as it is shown and kept: without the name and password that it may hold."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 class Requests:
     """Connections to one server, as one user; they close with ``close()`` or with the object.
 
@@ -54,12 +61,16 @@ class Requests:
     def __init__(
         self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
+        self.url = shown_address(url.rstrip("/"))
+        """As people read it."""
         if not re.match(r"https?://[^/\s]", url):
-            raise LabelStudioError(f"'{url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port")
+            raise LabelStudioError(
+                f"'{self.url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port"
+            )
         self._key = api_key.strip()
         if not (self._key and self._key.isascii() and self._key.isprintable()):
             raise LabelStudioError(f"there is no access token for Label Studio; {_NO_TOKEN}")
-        self.url = url.rstrip("/")
+        self._address = f"{url.rstrip('/')}/"
         self.limits = limits or LIMITS
         self.transport = LimitedTransport(self.limits, transport)
         self._http = httpx.Client(transport=self.transport)
@@ -74,7 +85,7 @@ class Requests:
         try:
             # It would repeat a POST whose answer was lost, and so import twice; and without the slash it
             # leaves out the end of the address where it exchanges a token.
-            return LabelStudioBase(base_url=f"{self.url}/", api_key=self._key, httpx_client=self._http, max_retries=0)
+            return LabelStudioBase(base_url=self._address, api_key=self._key, httpx_client=self._http, max_retries=0)
         except (ApiError, TypeError, ValueError, OverflowError, OSError) as error:
             # It looks into a personal access token for the time until which that is good.
             raise LabelStudioError(f"the access token for Label Studio has expired, or is none; {_NO_TOKEN}") from error
@@ -145,7 +156,9 @@ class Requests:
         try:
             yield
         except httpx.InvalidURL as error:
-            raise LabelStudioError(f"{what}: '{self.url}' is no address ({error}); set LABEL_STUDIO_URL") from error
+            # It quotes what it takes for the port, which may be half a password.
+            problem = f" ({error})" if self._address.startswith(self.url) else ""
+            raise LabelStudioError(f"{what}: '{self.url}' is no address{problem}; set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
                 f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
@@ -153,9 +166,10 @@ class Requests:
         except TooMuch as error:
             raise TooLarge(f"{what}: {self.url} answers with {error}; check LABEL_STUDIO_URL") from error
         except httpx.TransportError as error:
+            plain = f"http://{self.url.partition('://')[2]}"
+            advice = f"if it speaks plain http, set LABEL_STUDIO_URL to {plain}" if _is_no_tls(error) else _START
             raise Unreachable(
-                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); "
-                "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
+                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); {advice}"
             ) from error
         except httpx.HTTPError as error:
             raise self._stranger(what, _line(error)) from error
@@ -168,6 +182,7 @@ class Requests:
                 line = f"{self.url} refuses the token; {_NO_TOKEN}"
             case 404:
                 line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
+                line += self._rootwards
             case status if 300 <= status < 400:
                 target = _line(reply.headers.get("location", "elsewhere"))
                 line = f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
@@ -178,7 +193,20 @@ class Requests:
     def _stranger(self, what: str, problem: str) -> LabelStudioError:
         return LabelStudioError(
             f"{what}: {self.url} answers, but not like a Label Studio ({problem}); check LABEL_STUDIO_URL"
+            f"{self._rootwards}"
         )
+
+    @property
+    def _rootwards(self) -> str:
+        """What to try where the address is perhaps that of a page, as the browser shows it; else empty."""
+        scheme, _, rest = self.url.partition("://")
+        host, _, path = rest.partition("/")
+        return f"; if /{path} is a page of it, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
+
+
+def _is_no_tls(error: httpx.TransportError) -> bool:
+    """Whether somebody answered https with something else; a certificate is a matter of its own."""
+    return "[SSL" in str(error) and "CERTIFICATE" not in str(error)
 
 
 def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:

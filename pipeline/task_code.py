@@ -5,9 +5,7 @@ All verbs call them, on rows, answers and models' texts. A method that ends the 
 """
 
 import functools
-import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -16,7 +14,7 @@ from pipeline.errors import ConfigError, GoldleafError, TaskCodeError
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType, shown
 from schemas.message import Message
-from schemas.own_code import described, no_json, own
+from schemas.own_code import described, no_json, own, place_of
 from schemas.task import Kind, Metric, Parsed, Role, Task, TaskDefinitionError
 
 
@@ -62,10 +60,10 @@ def _fail(cls: type[Task], name: str, error: BaseException, method: Callable[...
     if isinstance(error, _PASSED.get(name, GoldleafError)):
         raise error
     if isinstance(error, _Nonsense):
-        code = inspect.unwrap(method).__code__
-        said = f"{error} ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+        said = f"{error} ({place_of(method)})"
     else:
-        said = described(error, *{base.__module__ for base in cls.__mro__ if base not in Task.__mro__})
+        theirs = {base.__module__ for base in cls.__mro__ if base not in Task.__mro__}
+        said = described(error, *theirs, author=method)
     if name in _INSTEAD:
         return _INSTEAD[name](f"{name} itself failed: {said}")
     raise TaskCodeError(f"{cls.__name__}.{name} failed: {said}; mend it") from error
@@ -85,7 +83,7 @@ _PASSED: dict[str, tuple[type[Exception], ...]] = {
 }
 """What a method may raise, beside what another one that it calls has failed with."""
 _INSTEAD: dict[str, Callable[[str], Any]] = {
-    "task_parse": lambda text: Parsed(problems=_invalid(text)),
+    "task_parse": lambda text: Parsed(problems=_invalid(text), faults=_invalid(text)),
     "task_problems": _invalid,
     "task_validate_targets": _no_answer,
 }
@@ -150,7 +148,9 @@ def _suits(field: TargetField, value: Any) -> bool:
 
 
 def _is_parsed(task: type[Task], value: Any) -> bool:
-    if not (isinstance(value, Parsed) and _are_reasons(task, value.problems) and _are_reasons(task, value.doubts)):
+    if not isinstance(value, Parsed):
+        return False
+    if not all(_are_reasons(task, reasons) for reasons in (value.problems, value.doubts, value.faults)):
         return False
     if value.problems:
         return True

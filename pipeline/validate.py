@@ -16,7 +16,7 @@ from pipeline.dataset_file import LoadedDataset
 from pipeline.dedupe.texts import Texts
 from pipeline.measure import count_tokens
 from pipeline.normalise import input_texts, match_key, normalise_row, texts_key
-from pipeline.row_fields import Seen, field_value, see, together
+from pipeline.row_fields import Seen, field_value, see, see_groups, together
 from pipeline.screen import screen, suspects
 from pipeline.work_files import read_work, write_work
 from schemas.dataset import Action, Source
@@ -84,8 +84,8 @@ class Prepared:
     rows: int
     readable: int
     """Rows that are objects with fields."""
-    grouping: frozenset[str]
-    """The fields of ``split.group_by`` that some row has."""
+    grouping: Seen
+    """Which fields of ``split.group_by`` some row has."""
     seen: Mapping[str, Seen]
     """What the rows of each source have; a source without a readable row is left out."""
 
@@ -93,14 +93,13 @@ class Prepared:
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
     records = read_work(shard)
-    blocks, grouping, readable = [], set[str](), 0
+    blocks, grouping, readable = [], Seen(), 0
     seen: dict[str, Seen] = {}
     for block in records.iter_slices(_BLOCK_ROWS):
         raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
         present = [raw for raw in raws if raw is not None]
         readable += len(present)
-        fields = dataset.config.split.group_by
-        grouping |= {name for name in fields if any(field_value(raw, name) is not None for raw in present)}
+        grouping |= see_groups(present, dataset.config.split.group_by)
         seen = together([seen, _seen(block["source"], raws, dataset)])
         blocks.append(_prepare(block, raws, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
@@ -110,7 +109,7 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     writing = frame.select("text", "written").filter(frame["writes"])
     if writing.height:
         Texts.of(writing["text"], writing["written"]).write(whole)
-    return Prepared(out, texts, whole, frame.height, readable, frozenset(grouping), seen)
+    return Prepared(out, texts, whole, frame.height, readable, grouping, seen)
 
 
 def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:

@@ -214,16 +214,15 @@ class Split(Part):
 
     fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     group_by: list[str] = []
-    """Fields of the raw row whose equal values stay in one split, such as ``[contract]``."""
-
+    """Fields of the raw row (or one) whose equal values stay in one split, such as ``[contract]``."""
     adopt: list[str] = []
     """Folders of published versions (or one) whose rows keep the splits that they have there; relative paths start at
     the dataset.yaml. For a home that does not know these versions."""
 
-    @field_validator("adopt", mode="before")
+    @field_validator("group_by", "adopt", mode="before")
     @classmethod
-    def _is_one_or_several(cls, folders: object) -> object:
-        return [folders] if isinstance(folders, str) else folders
+    def _is_one_or_several(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("fractions")
     @classmethod
@@ -300,6 +299,14 @@ class EngineChoice(Part):
         return self
 
 
+class Misfit(ValueError):
+    """Keys that do not fit together; ``at`` leads to the one to look at."""
+
+    def __init__(self, text: str, *at: str | int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
 class Dataset(Part):
     """The whole file."""
 
@@ -336,17 +343,24 @@ class Dataset(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Dataset":
-        for source in self.sources:
+        for number, source in enumerate(self.sources):
             if source.split is not None and source.split not in self.split.fractions:
                 known = ", ".join(self.split.fractions)
-                raise ValueError(
-                    f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}"
+                raise Misfit(
+                    f"source '{source.name}' names the split '{source.split}'; split.fractions has {known}",
+                    "sources",
+                    number,
+                    "split",
                 )
-        for one in self.decontaminate.against:
+        for number, one in enumerate(self.decontaminate.against):
             if one.release is not None and one.release.partition("@")[0] == self.name:
-                raise ValueError(
+                raise Misfit(
                     f"evaluation set '{one.name}' is a version of this dataset, whose rows never leave their splits; "
-                    "drop it"
+                    "drop it",
+                    "decontaminate",
+                    "against",
+                    number,
+                    "release",
                 )
         return self
 

@@ -4,6 +4,7 @@ A validator, a check or a method of a task may do anything: end the program, rai
 something whose text raises in turn, or say what no file can hold. It is an error of that code, never of the run.
 """
 
+import functools
 import inspect
 import math
 import signal
@@ -39,8 +40,11 @@ def _by_a_signal(error: BaseException) -> bool:
     return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
-def described(error: BaseException, *modules: str) -> str:
-    """What an error says, and where the named modules raised it: ``KeyError: 'x' (task.py, line 12)``."""
+def described(error: BaseException, *modules: str, author: Any = None) -> str:
+    """What an error says, and where the named modules raised it: ``KeyError: 'x' (task.py, line 12)``.
+
+    Where no line of theirs ran, the place is that of the author: the function that could not be called, or its class.
+    """
     try:
         text = str(error)
     except BaseException as other:
@@ -48,10 +52,28 @@ def described(error: BaseException, *modules: str) -> str:
         text = f"its text cannot be read, which raises {type(other).__name__}"
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     found = [frame for frame in traceback.walk_tb(error.__traceback__) if frame[0].f_globals.get("__name__") in modules]
-    if not found:
-        return in_a_line(said)
-    frame, line = found[-1]
-    return f"{in_a_line(said)} ({in_a_line(Path(frame.f_code.co_filename).name)}, line {line})"
+    place = _place(found[-1][0].f_code.co_filename, found[-1][1]) if found else place_of(author)
+    return f"{in_a_line(said)} ({place})" if place else in_a_line(said)
+
+
+def place_of(defined: Any) -> str:
+    """File and line of a function or class: ``task.py, line 12``; empty where nobody can tell."""
+    if code := getattr(inspect.unwrap(defined), "__code__", None):
+        return _place(code.co_filename, code.co_firstlineno)
+    return _place_of_class(defined) if isinstance(defined, type) else ""
+
+
+@functools.cache
+def _place_of_class(defined: type) -> str:
+    # It reads and parses the file, and every row of a million may ask for it.
+    try:
+        return _place(inspect.getfile(defined), inspect.getsourcelines(defined)[1])
+    except (OSError, TypeError):
+        return ""
+
+
+def _place(file: str, line: int) -> str:
+    return f"{in_a_line(Path(file).name)}, line {line}"
 
 
 def in_a_line(text: str, most: int = _SHOWN_CHARACTERS) -> str:

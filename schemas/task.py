@@ -104,13 +104,15 @@ class Parsed:
     """A row seen through its task.
 
     ``inputs`` and ``targets`` are in JSON form and empty where ``problems`` has hard errors;
-    ``targets`` is None for an unlabeled row; ``doubts`` are failed soft checks.
+    ``targets`` is None for an unlabeled row; ``doubts`` are failed soft checks; ``faults`` are those of both where the
+    task's own code failed itself, instead of finding something.
     """
 
     inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
     problems: list[Reason] = dataclasses.field(default_factory=list)
     doubts: list[Reason] = dataclasses.field(default_factory=list)
+    faults: list[Reason] = dataclasses.field(default_factory=list)
 
 
 class Task(BaseModel):
@@ -234,11 +236,13 @@ class Task(BaseModel):
             values = _written(task, fields)
             targets = cls.task_canonical(values)
         except BaseException as error:
-            return Parsed(problems=_reasons(cls, own(error)))
+            return _invalid(cls, own(error))
         inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
         if _asks_nothing(inputs):
             return _blank()
-        return Parsed(inputs=inputs, targets=targets, doubts=_failed_soft_checks(task))
+        parsed = Parsed(inputs=inputs, targets=targets)
+        _run_soft_checks(task, parsed)
+        return parsed
 
     @classmethod
     def _parse_unlabeled(cls, given: Mapping[str, Any]) -> Parsed:
@@ -247,7 +251,7 @@ class Task(BaseModel):
             model = _inputs_model(cls).model_validate({name: given[name] for name in names if name in given})
             inputs = _written(model, names)
         except BaseException as error:
-            return Parsed(problems=_reasons(cls, own(error)))
+            return _invalid(cls, own(error))
         return _blank() if _asks_nothing(inputs) else Parsed(inputs=inputs)
 
     @classmethod
@@ -447,12 +451,16 @@ def _written(model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
     return written
 
 
-def _reasons(task: type[Task], error: BaseException) -> list[Reason]:
-    """Why a row is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
-    if isinstance(error, _Unwritten):
-        return [Reason(code=ReasonCode.INVALID, detail=str(error))]
-    if not isinstance(error, ValidationError):
-        return [Reason(code=ReasonCode.INVALID, detail=_own_fault(task, "a validator", error))]
+def _invalid(task: type[Task], error: BaseException) -> Parsed:
+    """A row that is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
+    if isinstance(error, ValidationError):
+        return Parsed(problems=_problems(task, error))
+    said = str(error) if isinstance(error, _Unwritten) else _own_fault(task, "a validator", error)
+    fault = Reason(code=ReasonCode.INVALID, detail=said)
+    return Parsed(problems=[fault], faults=[fault])
+
+
+def _problems(task: type[Task], error: ValidationError) -> list[Reason]:
     return [
         Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item, task))
         for item in error.errors(include_url=False, include_context=False)
@@ -481,6 +489,19 @@ def _among_many(item: Mapping[str, Any], task: type[Task]) -> str:
     return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
 
 
+def respelt_choice(task: type[Task], name: str, value: Any) -> str:
+    """The choice of a field that a value is but for case or white space; empty where there is none, or it is equal."""
+    info = task.model_fields.get(name)
+    choices = choices_of(info.annotation) if info else ()
+    if not isinstance(value, str) or value in choices:
+        return ""
+    return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
+
+
+def _bare(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
 @functools.lru_cache(maxsize=2**14)
 def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 2 * max(map(len, choices)):
@@ -491,23 +512,34 @@ def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(folded[name] for name in near) or choices[:_NEAREST]
 
 
-def _own_fault(task: type[BaseModel], what: str, error: BaseException) -> str:
+def _own_fault(task: type[BaseModel], what: str, error: BaseException, author: Any = None) -> str:
     theirs = {base.__module__ for base in task.__mro__ if base not in Task.__mro__}
-    return f"{what} itself failed: {described(error, *theirs)}"
+    return f"{what} itself failed: {described(error, *theirs, author=author or _author(task, error))}"
 
 
-def _failed_soft_checks(task: Task) -> list[Reason]:
-    found = []
+def _author(task: type[BaseModel], error: BaseException) -> Any:
+    """The function that the error names, as one does that was called with other arguments; else the class."""
+    said = described(error)
+    methods = (value for base in task.__mro__ if base not in Task.__mro__ for value in vars(base).values())
+    return next((method for method in methods if f"{getattr(method, '__qualname__', None)}()" in said), task)
+
+
+def _run_soft_checks(task: Task, parsed: Parsed) -> None:
+    """Add what the soft checks say to what is known of a valid row."""
     for name in _soft_checks(type(task)):
         try:
-            said = getattr(task, name)()
-            # Some values, such as arrays, are neither true nor false.
-            text = str(said) if said else ""
+            said = _said(getattr(task, name)(), name)
         except BaseException as error:
-            text = _own_fault(type(task), "the check", own(error))
-        if text:
-            found.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=text))
-    return found
+            said = _own_fault(type(task), "the check", own(error), inspect.getattr_static(type(task), name))
+            parsed.faults.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
+        if said:
+            parsed.doubts.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
+
+
+def _said(found: Any, name: str) -> str:
+    if found is None or isinstance(found, str):
+        return str(found or "")
+    raise TypeError(f"{name}() returned {shown(found)}; return a text that says what is wrong, or None")
 
 
 @functools.cache

@@ -181,7 +181,7 @@ def test_a_version_does_not_tell_which_folder_it_adopted(tmp_path: Path) -> None
     manifest = Path(release(new.context, Inline()).path) / "manifest.json"
     assert json.loads(manifest.read_bytes())["config"]["split"]["adopt"] == ["1.0.0"]
     shutil.rmtree(version)
-    with pytest.raises(ReleaseError, match=r"is no published version"):
+    with pytest.raises(ReleaseError, match=r"there is no folder .*; name the folder of a version$"):
         new.curate()
 
 
@@ -221,11 +221,51 @@ def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> No
     terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
     what = f"split.adopt {version}"
     found = {finding["what"]: finding for finding in terminal.json("check")}
-    assert found[what]["detail"] == "questions@1.0.0 is sound, with the splits of 30 rows"
+    said = "questions@1.0.0 is sound, with the splits of 30 rows; "
+    assert found[what]["detail"] == f"{said}30 of 30 valid rows tried are in it"
     next((version / "data").glob("test*")).unlink()
     found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
     assert not found[what]["ok"]
     assert "is damaged: data/test" in found[what]["detail"]
+
+
+def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adopted(tmp_path: Path) -> None:
+    version = published(tmp_path / "lost", [rows_of(0, 30)])
+    others = [row(n, f"hat{n} coat{n} scarf{n} tore{n}", TOPICS[n % 3]) for n in range(100, 330)]
+    new = built_anew(tmp_path / "new", others[:30], version)
+    new.edit("name: questions", "name: tickets")
+
+    def found(exit_code: int) -> str:
+        findings = Terminal(new.folder).json("check", exit_code=exit_code)
+        return next(str(one["detail"]) for one in findings if one["what"] == f"split.adopt {version}")
+
+    other = "; it is a version of 'questions', so that those of 'tickets' do not count on; "
+    refused = "; curate refuses a version if no row of it is there; correct the folder, or the sources and fields"
+    assert found(1).endswith(f"{other}none of 30 valid rows tried is in it{refused}")
+    assert "no row of questions@1.0.0 is among the records" in Terminal(new.folder).error("curate", "--json")
+    write_rows(new.folder, [*others, *rows_of(0, 1)])
+    assert "none of 200 valid rows tried is in it" in found(0), "a later row may be"
+    write_rows(new.folder, [*others[:30], {"question": "LAMP0 chair0 desk0 broke0", "topic": "billing"}])
+    assert found(0).endswith(f"{other}1 of 31 valid rows tried is in it"), "by what it asks"
+
+
+def test_a_loop_of_links_to_adopt_is_one_clear_line(tmp_path: Path) -> None:
+    terminal = Terminal(Odd(tmp_path, QUESTION, rows_of(0, 3), "split: {adopt: loop}\n").folder)
+    (tmp_path / "loop").symlink_to("loop")
+    assert terminal.error("curate", "--json").startswith(f"split.adopt: {tmp_path}/loop cannot be read (")
+
+
+@pytest.mark.parametrize(
+    ("folder", "instead"), [("../away", ""), ("tickets@1.0.0", ", such as …/tickets/releases/1.0.0, not name@version")]
+)
+def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path, folder: str, instead: str) -> None:
+    (tmp_path / "here").mkdir()
+    terminal = Terminal(Odd(tmp_path / "here", QUESTION, rows_of(0, 3), f"split: {{adopt: {folder}}}\n").folder)
+    place = (tmp_path / "here" / folder).resolve()
+    said = f"split.adopt: there is no folder {place}; name the folder of a version{instead}"
+    assert terminal.error("curate", "--json") == said
+    [found] = [one for one in terminal.json("check", exit_code=1) if one["what"].startswith("split.adopt")]
+    assert found["detail"] == said
 
 
 # --- versions that are still in the home ------------------------------------------------------------

@@ -221,7 +221,7 @@ def test_equally_frequent_reasons_come_in_the_order_of_the_rows(tmp_path: Path) 
     made = [decision(run.id, code, Fate.REJECTED).model_copy(update={"reasons": [Reason(code=code)]}) for code in codes]
     store.append(Table.DECISIONS, to_frame(made))
     commit(store, run, records=store.version(Table.RECORDS))
-    assert [item.code for item in rejections(store.snapshot().at_last_commit())] == codes
+    assert [item.code for item in rejections(store.snapshot().at_last_commit(), ContractClause)] == codes
 
 
 # --- keys that no row has -------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_an_answer_that_is_no_text_is_a_finding(tmp_path: Path, given: str, show
     assert found["detail"] == said
 
 
-def test_of_many_files_the_one_with_the_first_problem_is_named(tmp_path: Path) -> None:
+def test_of_many_files_the_one_with_the_problem_is_named(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl", "parts/*.jsonl")
     (tmp_path / "parts").mkdir()
@@ -73,7 +73,8 @@ def test_of_many_files_the_one_with_the_first_problem_is_named(tmp_path: Path) -
         write_rows(tmp_path, [row(1, f"Question {name}?", "delivery"), row(2, f"Question {name}{name}?", topic)])
         (tmp_path / "data.jsonl").rename(tmp_path / "parts" / f"{name}.jsonl")
     detail = findings(tmp_path)["source examples"]["detail"]
-    assert "; parts/b.jsonl:2: a field breaks the task's schema (topic): " in detail
+    assert "\n  1  a field breaks the task's schema (topic): " in detail
+    assert detail.endswith("got 'nonsense', as in parts/b.jsonl:2")
     assert "the rows have" not in detail, "no field is missing"
 
 
@@ -81,7 +82,7 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
     write_dataset(tmp_path, [DELIVERY])
     edit(tmp_path, "key: id,", "key: id, fields: {question: qestion},")
     detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert detail.endswith("(question): missing or empty; the rows have the fields 'id', 'question', 'topic'")
+    assert "; the rows have the fields 'id', 'question', 'topic'\n  1  a field breaks the task's schema (" in detail
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_table_that_is_separated_otherwise_is_said_to_be(
     (tmp_path / name).write_text(text)
     said = f"the file seems to be separated by {said}"
     terminal = Terminal(tmp_path)
-    assert findings(tmp_path, exit_code=1)["source examples"]["detail"].endswith(said)
+    assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
     assert f"{said}\n" in terminal.goldleaf("curate").stdout
     edit(tmp_path, f"{name},", f"{name}, fields: {{question: text}},")
     assert terminal.goldleaf("curate", exit_code=1).stderr.endswith(f"{said}\n")
@@ -124,9 +125,35 @@ def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -
     (tmp_path / "data.csv").write_bytes("id,question,topic\n1,Où est mon colis?,delivery\n".encode("latin-1"))
     detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
     assert detail.endswith(
-        "; data.csv:2: the line could not be read: byte 3 (0xf9) is not UTF-8; "
-        "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
+        "\n  1  the line could not be read: byte 3 (0xf9) is not UTF-8; "
+        "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file, as in data.csv:2"
     )
+
+
+def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: Path) -> None:
+    rows = [row(1, "", "billing"), row(2, "Why?", "x"), row(3, "Where?", "y"), row(4, "When?", "billing")]
+    write_dataset(tmp_path, rows)
+    with (tmp_path / "data.jsonl").open("a") as file:
+        file.write('{"id": 4\n[5]\n')
+    counts, *lines = findings(tmp_path)["source examples"]["detail"].split("\n  ")
+    assert counts == "1 file; 6 rows tried: 1 valid, 0 of them unlabeled"
+    assert lines[0] == (
+        "2  a field breaks the task's schema (topic), as in data.jsonl:2: Input should be 'billing', 'delivery' or "
+        "'returns', got 'x'"
+    )
+    assert lines[1] == "1  a field breaks the task's schema (question): missing or empty, as in data.jsonl:1"
+    assert lines[-1] == "1  for 1 other reason: not_an_object"
+    shown = Terminal(tmp_path).goldleaf("curate").stdout
+    assert all(f"\n  {line}" in shown for line in lines)
+
+
+def test_labels_that_are_a_choice_but_for_case_or_white_space_are_told(tmp_path: Path) -> None:
+    labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
+    write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
+    assert (
+        "; 3 rows differ from a choice of 'topic' by nothing but case or white space, such as 'Billing' from "
+        "'billing': correct them, or let a validator of the task do so\n"
+    ) in findings(tmp_path)["source examples"]["detail"]
 
 
 # --- names of fields ------------------------------------------------------------------------------
@@ -178,7 +205,19 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
 def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
     found = findings(tmp_path, exit_code=1)["split.group_by"]
-    assert found["detail"] == "no row that was tried has 'customer'; correct it, dots reach into objects"
+    said = "has 'customer'; correct it, dots reach into objects; the rows have the fields 'id', 'question', 'topic'"
+    assert found["detail"] == f"no row that was tried {said}"
+    edit(tmp_path, "[id, customer]", "customer")
+    assert Terminal(tmp_path).error("curate", "--json") == f"split.group_by: no row {said}"
+    edit(tmp_path, "customer", "[customer, shop]")
+    assert "has 'customer' or 'shop'; correct it" in findings(tmp_path, exit_code=1)["split.group_by"]["detail"]
+
+
+@pytest.mark.parametrize("group_by", ["shop", "[shop]"])
+def test_one_field_to_group_by_may_be_written_as_its_name_alone(tmp_path: Path, group_by: str) -> None:
+    write_dataset(tmp_path, [DELIVERY | {"shop": "here"}], f"split: {{group_by: {group_by}}}\n")
+    assert "split.group_by" not in findings(tmp_path)
+    assert Terminal(tmp_path).json("curate")["funnel"]["accepted"] == 1
 
 
 # --- the home -------------------------------------------------------------------------------------

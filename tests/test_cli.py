@@ -223,7 +223,7 @@ ERRORS = {
     "no version": (("verify", "questions"), "'questions' names no version; write questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
-        "Version 1.0.0 of 'questions' exists already, with exactly these rows.",
+        "Version 1.0.0 of 'questions' exists already, with exactly these rows; use that version.",
     ),
     "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is no version; write three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),

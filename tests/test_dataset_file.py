@@ -137,7 +137,11 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         ),
         (
             GOOD + "    split: tst\n",
-            "1: source 'first' names the split 'tst'; split.fractions has train, validation, test",
+            "6: source 'first' names the split 'tst'; split.fractions has train, validation, test",
+        ),
+        (
+            GOOD + "decontaminate:\n  against:\n    - name: earlier\n      release: toy@latest\n",
+            "9: evaluation set 'earlier' is a version of this dataset, whose rows never leave their splits; drop it",
         ),
         (
             GOOD.split("  - ")[0].replace("sources:", "sources: []"),

@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 from datasets import load_dataset
+from fake_studio import FakeStudio
 from odd import ORDER, PLAIN, QUESTION, Odd
 from support import offline, row, write_dataset, write_rows
+from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
@@ -72,6 +74,21 @@ def test_two_datasets_of_one_name_do_not_share_a_state(tmp_path: Path) -> None:
     assert curate(Context.load(tmp_path / "two" / "dataset.yaml", settings), Inline()).added == 1
 
 
+@pytest.mark.parametrize("verb", ["curate", "collect", "release", "finetune"])
+def test_every_verb_says_at_once_that_the_home_holds_the_dataset_of_another_file(
+    tmp_path: Path, studio: FakeStudio, verb: str
+) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(n, f"Where is parcel {n} of {n}?", "delivery") for n in range(9)])
+    odd.curate()
+    release(odd.context, Inline())
+    other = tmp_path / "other.yaml"
+    other.write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.9}\n")
+    assert Terminal(tmp_path, studio.url, studio.token).error(verb, other, "--json") == (
+        f"{tmp_path}/home/questions holds the dataset of {tmp_path}/dataset.yaml; give this one another `name:`, set "
+        "GOLDLEAF_HOME, or remove that file if this one replaces it"
+    )
+
+
 # --- groups ---------------------------------------------------------------------------------------
 def test_group_values_are_compared_as_people_would(tmp_path: Path) -> None:
     values: list[Any] = [7, "7", 7.0, " 7 ", "Café", "Cafe\u0301", "CAFÉ", "", None, "  "]
@@ -94,7 +111,7 @@ def test_a_group_is_found_by_values_that_no_table_could_hold(tmp_path: Path) -> 
 
 def test_a_group_by_field_that_no_row_has_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")], "split: {group_by: [contrakt]}\n")
-    with pytest.raises(ConfigError, match=r"^split\.group_by names 'contrakt', which no row has; correct it"):
+    with pytest.raises(ConfigError, match=r"^split\.group_by: no row has 'contrakt'; correct it"):
         odd.curate()
     assert odd.context.store.snapshot().runs.height == 0
 
@@ -215,20 +232,6 @@ def test_an_answer_that_cannot_be_written_is_named_also_where_it_is_in_conflict(
     odd = Odd(tmp_path, task, rows)
     with pytest.raises(ConfigError, match=r"^Question cannot write record \w+ as a chat: Question.task_answer failed"):
         odd.curate()
-
-
-def test_a_soft_check_may_answer_with_anything(tmp_path: Path) -> None:
-    task = (
-        QUESTION
-        + """
-    @soft_check
-    def odd_number(self):
-        return 5
-"""
-    )
-    odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
-    odd.curate()
-    assert [str(reason) for reason in odd[1].reasons] == ["a soft check of the task failed (odd_number): 5"]
 
 
 def test_that_people_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Path) -> None:

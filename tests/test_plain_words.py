@@ -52,14 +52,31 @@ def test_an_example_without_a_detail_ends_with_its_place() -> None:
     assert str(rejection(detail="twice")) == "a reviewer marked it unusable, as in a.jsonl:58: twice"
 
 
-def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: Path) -> None:
-    write_dataset(tmp_path, [row(1, "", "billing"), row(2, "", "billing"), row(3, "Why?", "nonsense")])
-    lines = Terminal(tmp_path).goldleaf("curate").stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if "missing or empty" in line)
-    assert lines[at + 1] == (
-        "    if rows may lack it, let the task say so: add `| None` to the type of 'question', and `= None`"
-    )
+NOTED = QUESTION.replace("    topic:", "    note: Input[str]\n    topic:")
+LET_IN = "if rows may lack it, let the task say so: add `| None` to the type of 'note', and `= None`"
+
+
+def noted(lacking: int, others: int) -> list[dict[str, object]]:
+    rows = [row(number, f"Why {number}?", "billing") for number in range(lacking + others)]
+    return [one | ({} if number < lacking else {"note": "x"}) for number, one in enumerate(rows)]
+
+
+@pytest.mark.parametrize("verb", ["curate", "check"])
+def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: Path, verb: str) -> None:
+    Odd(tmp_path, NOTED, [*noted(2, 1), row(3, "Why?", "nonsense")], "duplicates: {threshold: 1.0}\n")
+    lines = Terminal(tmp_path).goldleaf(verb).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if "(note): missing or empty" in line)
+    assert lines[at + 1] == f"    {LET_IN}"
     assert sum("| None" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("verb", ["curate", "check"])
+def test_nobody_is_told_to_let_in_rows_without_their_only_input_or_a_stray_one(tmp_path: Path, verb: str) -> None:
+    Odd(tmp_path / "only", QUESTION, [row(1, "", "billing"), row(2, "", "billing"), row(3, "Why?", "billing")])
+    Odd(tmp_path / "stray", NOTED, noted(1, 199), "duplicates: {threshold: 1.0}\n")
+    for folder in ("only", "stray"):
+        shown = Terminal(tmp_path / folder).goldleaf(verb).stdout
+        assert "missing or empty" in shown and "| None" not in shown
 
 
 def test_a_field_that_no_row_of_the_source_has_is_not_called_optional(tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from odd import QUESTION, Odd
 from store_rows import B1, B2, B3, B4, commit, decision, records
+from support import row
+from terminal import Terminal
 
 from pipeline.decisions import to_frame
 from pipeline.errors import GoldleafError, StoreError
@@ -135,12 +138,53 @@ def test_every_time_that_python_has_a_form_for_is_answered(filled: Snapshot) -> 
     assert query(filled, "select date '290000-01-01' where false").rows() == []
 
 
-def test_what_a_table_cannot_show_is_one_line_too(filled: Snapshot) -> None:
-    with pytest.raises(GoldleafError, match=r"^the query failed: "):
-        query(filled, "select interval 1 month")
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("interval 1 day", "an interval"),
+        ("[interval 1 day]", "an interval"),
+        ("array_value(interval 1 day)", "an interval"),
+        ("{'a': [{'b': interval 1 day}]}", "an interval"),
+        ("map {interval 1 day: 2}", "an interval"),
+        ("union_value(a := 1)", "a union"),
+    ],
+)
+def test_what_a_table_cannot_show_is_one_line_too(
+    filled: Snapshot, value: str, what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(GoldleafError) as caught:
+        query(filled, f"select 1 as n, {value} as h")
+    assert str(caught.value) == f"the column 'h' of the answer holds {what}; cast it to text (::varchar)"
+    assert query(filled, f"select ({value})::varchar as h").height == 1
+    assert capfd.readouterr().err == ""
     assert query(filled, "set threads = 1").height == 0
 
 
 def test_a_query_that_is_not_utf_8_is_one_clear_line(filled: Snapshot) -> None:
     with pytest.raises(StoreError, match="the query failed: Parser Error"):
         query(filled, "select \ud83d")
+
+
+# --- how answers are shown ------------------------------------------------------------------------
+def test_a_row_that_no_table_can_hold_is_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
+    asked = [f"Where is [b]parcel[/b] {n}{' so late' * n * 30}?" for n in (0, 1)]
+    Odd(tmp_path, QUESTION, [row(n, question, "delivery") for n, question in enumerate(asked)]).curate()
+    terminal = Terminal(tmp_path)
+    shown = terminal.goldleaf("sql", "select * from current order by length(inputs)").stdout.splitlines()
+    assert max(map(len, shown)) <= 120 and len(shown) == 2 * 17 + 2
+    assert 'inputs        {"question":"Where is [b]parcel[/b] 0?"}' in shown
+    assert "fate          accepted" in shown and "routed" in [line.strip() for line in shown]
+    assert shown[17] == "─" * 120
+    [long] = [line for line in shown if "[b]parcel[/b] 1 so late" in line]
+    assert long.endswith("...") and len(long) == 120
+    assert shown[-1] == "a cell that ends in ... is shortened; --json has all"
+
+
+def test_many_columns_that_fit_and_few_that_do_not_are_a_table(tmp_path: Path) -> None:
+    Odd(tmp_path, QUESTION, [row(1, "Why? " * 60, "delivery")]).curate()
+    terminal = Terminal(tmp_path)
+    names = [f"n{number}" for number in range(17)]
+    shown = terminal.goldleaf("sql", f"select {', '.join(f'1 as {name}' for name in names)}").stdout.splitlines()
+    assert [line.split() for line in shown] == [names, ["1"] * 17]
+    assert terminal.goldleaf("sql", "select fate, inputs from current").stdout.startswith("fate      inputs")
+    assert terminal.goldleaf("sql", "select * from current where false").stdout.split()[0] != ""

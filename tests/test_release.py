@@ -358,7 +358,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def test_a_version_that_exists_is_refused(shop: Shop) -> None:
     before = {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()}
     with pytest.raises(
-        VersionExists, match=r"^Version 1\.0\.0 of 'questions' exists already, with exactly these rows\.$"
+        VersionExists, match=r"^Version 1\.0\.0 of .* exists already, with exactly these rows; use that version\."
     ):
         shop.release("1.0.0")
     assert {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()} == before
@@ -493,9 +493,23 @@ def test_a_release_before_curate_says_what_to_run(tmp_path: Path) -> None:
 def test_a_release_of_nothing_says_where_the_rows_are(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [row(1, "Late?", None)])
     curate(shop.context, Inline())
-    with pytest.raises(ReleaseError, match=r"^no record of 'questions' is accepted yet; see `goldleaf status`$"):
+    with pytest.raises(ReleaseError) as error:
         shop.release()
+    assert str(error.value) == (
+        f"no record of 'questions' is accepted yet; see `goldleaf status {tmp_path}/dataset.yaml`"
+    )
     assert not shop.context.store.releases.exists()
+
+
+def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_anew(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [])
+    shop.day(rows_of(0, 20))
+    shop.day(rows_of(0, 25))
+    write_rows(tmp_path, rows_of(0, 20))
+    curate(shop.context, Inline())
+    line = Terminal(tmp_path).error("release", "--version", "1.0.0", "--json")
+    assert line.endswith("with exactly these rows; use that version, or pass --version 1.2.0.")
+    assert shop.release("1.2.0").created
 
 
 # --- texts ----------------------------------------------------------------------------------------

@@ -102,6 +102,22 @@ def test_check_finds_a_mapped_target_that_no_row_has(tmp_path: Path) -> None:
     )
 
 
+def test_all_fields_that_are_misspelt_are_named_at_once(tmp_path: Path) -> None:
+    odd = mapped(tmp_path, "topic: lable, question: qestion", ROWS)
+    said = (
+        "no row has 'lable', which is mapped to 'topic', or 'qestion', which is mapped to 'question'; correct "
+        "`fields:` or leave them out; the rows have the fields 'id', 'question', 'label'"
+    )
+    assert Terminal(tmp_path).error("curate", "--json") == f"source 'examples': {said}"
+    found = {item["what"]: item for item in Terminal(tmp_path).json("check", exit_code=1)}
+    assert found["fields of source examples"]["detail"] == said
+    odd.edit("review:", "  - {name: others, path: data.jsonl, fields: {topic: kind}}\nreview:")
+    with pytest.raises(
+        ConfigError, match=r"^source 'examples': no row has 'lable'.*\nsource 'others': no row has 'kind'"
+    ):
+        odd.curate()
+
+
 def test_every_source_is_looked_at_by_itself(tmp_path: Path) -> None:
     odd = mapped(tmp_path, "topic: label", ROWS)
     odd.edit("review:", "  - {name: others, path: others.jsonl, key: id, fields: {topic: label}}\nreview:")

@@ -256,7 +256,7 @@ def test_what_is_no_token_to_carry_is_one_line(answer: object) -> None:
     with (
         serving(exchanging(FakeStudio(), answer, [])) as server,
         LabelStudio(f"{server.url}/studio", personal(exp=FOR_EVER)) as client,
-        pytest.raises(LabelStudioError, match=r"^cannot log in: [^\n]+; [^\n]+ LABEL_STUDIO_URL$"),
+        pytest.raises(LabelStudioError, match=r"^cannot log in: [^\n]+; [^\n]+ LABEL_STUDIO_URL(; if /studio .*)?$"),
     ):
         client.check()
         client.check()
@@ -283,6 +283,39 @@ def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims:
 def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
     with pytest.raises(LabelStudioError, match=r"^cannot log in: .*set LABEL_STUDIO_URL"):
         LabelStudio(url, "token").check()
+
+
+@pytest.mark.parametrize("page", ["/projects/1", "/projects/7/data?task=3", "/user/account"])
+def test_the_address_of_a_page_in_the_browser_is_told_from_that_of_the_server(page: str) -> None:
+    answers = {404: b"", 200: b"<html>a page</html>"}
+    for status, content in answers.items():
+        with (
+            serving(lambda *_, status=status, content=content: (status, {}, content)) as server,
+            pytest.raises(LabelStudioError) as error,
+        ):
+            LabelStudio(f"{server.url}{page}", "token").check()
+        assert str(error.value).endswith(f"; if {page} is a page of it, set LABEL_STUDIO_URL to {server.url}")
+
+
+def test_https_to_a_server_of_plain_http_says_so() -> None:
+    with serving(lambda *_: (200, {}, b"")) as server, pytest.raises(Unreachable) as error:
+        LabelStudio(server.url.replace("http:", "https:"), "token").check()
+    assert str(error.value).endswith(f"; if it speaks plain http, set LABEL_STUDIO_URL to {server.url}")
+
+
+def test_a_password_in_the_address_is_shown_nowhere(tmp_path: Path, studio: FakeStudio) -> None:
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", None)], OPEN)
+    address = studio.url.removeprefix("http://")
+    urls = [f"http://me:hunter2@{place}" for place in (address, "127.0.0.1:9", ".", address + "/nowhere")]
+    for url in (*urls, "http://me:hun/ter2@a..b", "me:hunter2@127.0.0.1:9"):
+        terminal = Terminal(tmp_path, url, "token")
+        for verb in ("check", "curate", "collect", "status"):
+            said = terminal.goldleaf(verb, exit_code=None).output
+            assert "hun" not in said and "ter2" not in said and "me:" not in said, (verb, url)
+    terminal = Terminal(tmp_path, f"http://me:hunter2@{address}", "token")
+    [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "Label Studio"]
+    assert found == f"{studio.url} as admin@example.com"
+    assert terminal.json("curate")["review"]["url"].startswith(f"{studio.url}/projects/")
 
 
 def test_a_transport_may_be_given_instead_of_the_network() -> None:

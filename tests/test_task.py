@@ -494,7 +494,11 @@ LEFT_OUT = "a serializer, an alias or exclude_if leaves out '{}'; write every fi
 @pytest.mark.parametrize(
     ("task", "problem"),
     [
-        (Forgetful, "a validator itself failed: TypeError: it gave None instead of the row; end it with `return self`"),
+        (
+            Forgetful,
+            "a validator itself failed: TypeError: it gave None instead of the row; end it with `return self` "
+            "(test_task.py, line N)",
+        ),
         (Silenced, LEFT_OUT.format("text")),
         (Renamed, LEFT_OUT.format("text")),
         (Halved, LEFT_OUT.format("answer")),
@@ -527,10 +531,13 @@ def test_a_target_that_is_lost_is_no_answer() -> None:
         Hidden.task_validate_targets({"answer": "b"})
 
 
-def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_a_doubt() -> None:
+def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() -> None:
     class Array:
         def __bool__(self) -> bool:
             raise ValueError("it has many")
+
+        def __repr__(self) -> str:
+            return "[1 2]"
 
     class Odd(Task):
         """Say it."""
@@ -542,9 +549,14 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_a_doubt() -
         def is_odd(self) -> Any:
             return Array()
 
-    [doubt] = Odd.task_parse({"text": "a", "answer": "b"}).doubts
-    assert doubt.field == "is_odd"
-    assert re.fullmatch(r"the check itself failed: ValueError: it has many \(test_task\.py, line \d+\)", doubt.detail)
+    parsed = Odd.task_parse({"text": "a", "answer": "b"})
+    [doubt] = parsed.doubts
+    assert parsed.faults == [doubt] and doubt.field == "is_odd"
+    assert re.fullmatch(
+        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is wrong, "
+        r"or None \(test_task\.py, line \d+\)",
+        doubt.detail,
+    )
 
 
 def test_a_field_that_is_left_out_of_every_row_is_refused() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,6 +79,42 @@ def test_a_soft_check_that_ends_the_program_holds_its_row(tmp_path: Path) -> Non
         [reason] = odd[number].reasons
         assert reason.code is ReasonCode.SOFT_CHECK
         assert said in reason.detail and "(task.py, line " in reason.detail
+
+
+@pytest.mark.parametrize("value", ["True", "False", "5", "[]", "self"])
+def test_a_soft_check_that_returns_no_text_is_broken_and_check_says_so(tmp_path: Path, value: str) -> None:
+    odd = Odd(tmp_path, QUESTION + method("odd", "self", f"return {value}", "@soft_check"), ROWS)
+    odd.curate()
+    [reason] = odd[1].reasons
+    assert reason.code is ReasonCode.SOFT_CHECK and reason.field == "odd"
+    assert reason.detail.startswith("the check itself failed: TypeError: odd() returned ")
+    assert reason.detail.endswith("; return a text that says what is wrong, or None (task.py, line 12)")
+    [fault] = [finding for finding in Terminal(tmp_path).json("check", exit_code=1) if not finding["ok"]]
+    assert fault["what"] == "code of Question"
+    assert fault["detail"].startswith("it failed itself on 2 of 2 rows tried, as on data.jsonl:1: a soft check of ")
+
+
+MISCALLED = {
+    "soft check": method("odd", "self, x", "return None", "@soft_check"),
+    "validator": method("odd", "cls, value, *, x", "return value", '@field_validator("question")\n    @classmethod'),
+    "task_parse": method("task_parse", "cls", "return super().task_parse({})"),
+}
+
+
+@pytest.mark.parametrize("kind", MISCALLED)
+def test_a_method_that_cannot_even_be_called_is_named_with_the_line_of_its_definition(
+    tmp_path: Path, kind: str
+) -> None:
+    odd = Odd(tmp_path, QUESTION + MISCALLED[kind], ROWS)
+    odd.curate()
+    assert re.search(r"failed: TypeError: .* argument.* \(task\.py, line 12\)$", odd[1].reasons[0].detail)
+    findings = {finding["what"]: finding for finding in Terminal(tmp_path).json("check", exit_code=1)}
+    assert findings["code of Question"]["detail"].endswith("(task.py, line 12); mend it")
+
+
+def test_a_check_that_finds_something_is_no_fault_of_its_code(tmp_path: Path) -> None:
+    Odd(tmp_path, QUESTION + method("odd", "self", "return 'it is odd'", "@soft_check"), ROWS)
+    assert all(finding["ok"] for finding in Terminal(tmp_path).json("check"))
 
 
 def test_an_error_of_a_validator_whose_text_no_file_can_hold_rejects_its_row(tmp_path: Path) -> None:

@@ -1,0 +1,222 @@
+"""The first rows of a source, seen through the task: what `goldleaf check` says of them."""
+
+import functools
+import itertools
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from flows.console import counted, rejection_lines
+from flows.context import Context
+from pipeline.attention import Rejection, by_reason, is_optional
+from pipeline.errors import GoldleafError
+from pipeline.formats import RawRow, read_rows
+from pipeline.normalise import inputs_key
+from pipeline.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
+from pipeline.row_keys import typed_key
+from pipeline.source_files import source_files
+from pipeline.validate import task_fields
+from schemas.dataset import Source
+from schemas.fate import Reason
+from schemas.field import shown
+from schemas.record import stable_hash
+from schemas.task import MISSING, Parsed, respelt_choice
+
+_TRIED_ROWS = 200
+TRIED = "row that was tried"
+"""What is tried, in the singular."""
+
+
+class Finding(BaseModel):
+    """One thing that was tried."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class TriedSource:
+    """The first rows of a source, seen through the task."""
+
+    context: Context
+    source: Source
+    raw: list[dict[str, Any]] = field(default_factory=list)
+    """The rows that are objects with fields."""
+    example: tuple[str, Parsed] | None = None
+    """A valid row with its place, a labeled one if there is any."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Of each valid row: its record id, where it has a key, and what it asks."""
+    faults: list[str] = field(default_factory=list)
+    """For each row at which the task's own code failed: where, and how."""
+    is_whole: bool = False
+    """There are no more rows than those that were tried."""
+    _files: int = 0
+    _rows: int = 0
+    _valid: int = 0
+    _unlabeled: int = 0
+    _refused: list[tuple[str, int, str, str, str]] = field(default_factory=list)
+    """Of each row that is not valid: file, line, and code, field and detail of the first reason."""
+    _lacking: Counter[str] = field(default_factory=Counter)
+    """How many rows lack which required field."""
+    _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """By field: values that are a choice but for case or white space, and the choice."""
+    _lacks_field: bool = False
+    """Some row is invalid for a field that it does not have."""
+    _later: set[str] = field(default_factory=set)
+    """The mapped fields that only a row behind those that were tried has."""
+    _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """Where a key was seen, and with what content."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Try the rows, and say what they are; the rest is known afterwards."""
+        what = f"source {self.source.name}"
+        try:
+            with tempfile.TemporaryDirectory() as work:
+                rows = self._read(Path(work))
+                for file, row in itertools.islice(rows, _TRIED_ROWS):
+                    self._try(file, row)
+                self.is_whole = self._rows < _TRIED_ROWS
+                self._look_further(rows)
+        except GoldleafError as error:
+            yield Finding(what=what, ok=False, detail=str(error))
+            return
+        reasons = rejection_lines(list(self._rejections()))
+        detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
+        yield Finding(what=what, ok=self._valid > 0, detail=detail)
+        if self.source.key and self.raw and not self._keys:
+            detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
+            yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
+        if self.raw and (problem := misspelt(self.source, self._seen)):
+            yield Finding(what=f"fields of {what}", ok=False, detail=problem)
+
+    def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
+        folder = self.context.dataset.folder
+        files = source_files(self.source, folder, work, self.context.store)
+        self._files = len(files)
+        for file in files:
+            name = file.relative_to(folder) if file.is_relative_to(folder) else file
+            told = self.source.path if file.is_relative_to(work) else str(name)
+            for row in read_rows(file, self.source.format):
+                yield told, row
+
+    def _try(self, file: str, row: RawRow) -> None:
+        self._rows += 1
+        if row.row is None:
+            self._refuse(file, row, row.error)
+            return
+        place = f"{file}:{row.line}"
+        self.raw.append(row.row)
+        self._note_key(place, row)
+        fields = task_fields(row.row, self.source, self.context.dataset)
+        parsed = self.context.dataset.task.task_parse(fields)
+        self._valid += not parsed.problems
+        self._unlabeled += not parsed.problems and parsed.targets is None
+        if not parsed.problems:
+            self.asked.append((self._record_id(row.row), inputs_key(self.context.dataset.task, parsed.inputs)))
+        if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
+            self.example = (place, parsed)
+        self.faults += [f"{place}: {reason}" for reason in parsed.faults[:1]]
+        self._refuse(file, row, parsed.problems[0] if parsed.problems else None)
+        for reason in parsed.problems:
+            name = reason.field.split(".")[0]
+            self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
+            self._lacking[name] += reason.detail == MISSING
+            if choice := respelt_choice(self.context.dataset.task, name, fields.get(name)):
+                self._respelt.setdefault(name, []).append((fields[name], choice))
+
+    def _record_id(self, row: dict[str, Any]) -> str:
+        value = field_value(row, self.source.key) if self.source.key else None
+        return "" if value in (None, "") else stable_hash(self.source.name, typed_key(value))
+
+    def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
+        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
+        lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
+        for file, row in rows:
+            if not lacking and (self._keys or not self.source.key):
+                return
+            if row.row is not None:
+                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
+                lacking -= found
+                self._later |= found
+                if not self._keys:
+                    self._note_key(f"{file}:{row.line}", row)
+
+    def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
+        if reason is not None:
+            # A CSV's unreadable line names itself, since a row may have several.
+            detail = reason.detail.removeprefix(f"line {row.line}: ")
+            self._refused.append((file, row.line, reason.code, reason.field, detail))
+
+    def _note_key(self, place: str, row: RawRow) -> None:
+        value = field_value(row.row or {}, self.source.key) if self.source.key else None
+        if value in (None, ""):
+            return
+        # To the key, 1 and 1.0 are one number.
+        name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+        self._keys.setdefault(name, []).append((place, row.raw))
+
+    def _doubled(self) -> str:
+        """How many rows have a key that others have, too: perhaps it is none."""
+        others = {
+            name: [place for place, raw in rows if raw != rows[-1][1]]
+            for name, rows in self._keys.items()
+            if any(raw != rows[-1][1] for _, raw in rows)
+        }
+        if not others:
+            return ""
+        key, places = next(iter(others.items()))
+        return (
+            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried have a key that a later row has, "
+            f"too, with other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the last "
+            f"one counts; is `{self.source.key}` a key?"
+        )
+
+    def _details(self) -> Iterator[str]:
+        yield counted(self._files, "file")
+        if not self._rows:
+            yield "no row is there; bring some in, or correct `path:`"
+            return
+        first = "the first " if self._rows == _TRIED_ROWS else ""
+        yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
+        if note := unmapped(self.source, self._seen, self.context.dataset.task, TRIED) if self.raw else "":
+            yield note
+        elif self._lacks_field:
+            yield self._columns()
+        yield self._doubled()
+        yield from self._respellings()
+
+    def _respellings(self) -> Iterator[str]:
+        for name, pairs in self._respelt.items():
+            value, choice = pairs[0]
+            differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
+            yield (
+                f"{differ} from a choice of '{name}' by nothing but case or white space, such as {shown(value)} from "
+                f"{shown(choice)}: correct them, or let a validator of the task do so"
+            )
+
+    def _rejections(self) -> Iterator[Rejection]:
+        """Why rows are not valid, as ``curate`` says it."""
+        columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
+        task, rows = self.context.dataset.task, len(self.raw)
+        for group in by_reason(pl.DataFrame(self._refused, schema=columns, orient="row")):
+            share = self._lacking[group.field] / rows if rows else 0
+            # What no row has is said of the names of the rows.
+            could = share < 1 and is_optional(task, group.field, share)
+            yield group.model_copy(update={"optional": could})
+
+    @functools.cached_property
+    def _seen(self) -> Seen:
+        """Once all rows were tried."""
+        return see(self.raw, self.source, self.context.dataset.task) | Seen(frozenset(self._later))
+
+    def _columns(self) -> str:
+        return Seen(names=names_of(self.raw)).shown_names
