@@ -23,7 +23,7 @@ from pipeline.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.decisions import news
 from pipeline.download import fetch, host
 from pipeline.duplicates import similarities
-from pipeline.errors import Busy, LabelStudioError, StoreError, Unreachable
+from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
 from pipeline.ingest import Ingested, ingest
 from pipeline.release_rows import adopt_versions, commit_version

@@ -50,11 +50,22 @@ class _Version:
     by_id: Mapping[str, _Place]
     by_key: Mapping[str, _Place]
     """By what they ask."""
+    key_of: Mapping[str, str]
+    """By id, what they ask; where they ask anything."""
 
     @property
     def shown(self) -> str:
         """For people."""
         return f"{self.manifest.name}@{self.manifest.version}"
+
+    def absent(self, keys: Mapping[str, str]) -> dict[str, _Place]:
+        """The places of the rows that are not among the records, neither by their ids nor by what they ask."""
+        asked = set(keys.values())
+        return {
+            record_id: place
+            for record_id, place in self.by_id.items()
+            if record_id not in keys and self.key_of.get(record_id) not in asked
+        }
 
     def place(self, record_id: str, key: str) -> _Place | None:
         """The place of a record: that of the row that asks the same, else that of the row with its id."""
@@ -116,7 +127,7 @@ def adopt_splits(
     _require_known(own, others, keys)
     for version in (*own, *others):
         found = {record_id: version.place(record_id, key) for record_id, key in keys.items()}
-        absent = {record_id: place for record_id, place in version.by_id.items() if record_id not in keys}
+        absent = version.absent(keys)
         rows = [
             (record_id, *place, run)
             for record_id, place in (found | absent).items()
@@ -188,11 +199,13 @@ def _is_known(version: _Version, keys: Mapping[str, str]) -> bool:
 def _read(folder: Path, manifest: Manifest, task: type[Task], *, is_own: bool) -> _Version:
     by_id: dict[str, _Place] = {}
     by_key: dict[str, _Place] = {}
+    key_of: dict[str, str] = {}
     for record_id, place, fields in _rows(folder, manifest):
         by_id[record_id] = place
         if key := inputs_key(task, _inputs(task, fields)):
             by_key[key] = place
-    return _Version(manifest, is_own, by_id, by_key)
+            key_of[record_id] = key
+    return _Version(manifest, is_own, by_id, by_key, key_of)
 
 
 def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
