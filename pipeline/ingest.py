@@ -225,9 +225,6 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
         # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
-    if isinstance(value, float) and value.is_integer():
-        # One empty cell makes floats of a whole column of integers.
-        value = int(value)
     if value is not None and value != "":
         return typed_key(value)
     digest = revision.digest()
