@@ -157,7 +157,7 @@ def test_what_a_killed_or_failed_fetch_has_left_is_not_read(depot: tuple[Odd, De
     assert odd.curate().funnel.accepted == 2
 
 
-def test_the_lock_of_a_fetch_is_free_when_its_files_are_read(depot: tuple[Odd, Depot]) -> None:
+def test_the_lock_of_a_fetch_is_free_after_a_curate_and_keeps_another_one_out(depot: tuple[Odd, Depot]) -> None:
     odd, _ = depot
     odd.curate()
     with odd.context.store.fetching():
