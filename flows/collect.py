@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.curate import let_others_follow
+from flows.curate import LOCK_PATIENCE, let_others_follow
 from flows.engine import Engine
 from pipeline.attention import Attention, attention, count_waiting
 from pipeline.cases import standing
@@ -73,7 +73,7 @@ def collect(context: Context, engine: Engine) -> Collected:
         marks = last["summary"]["watermarks"] if last else {}
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
             pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
-        with store.lock(Verb.COLLECT):
+        with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
             result = _decide(context, engine, connection, pulled, marks)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))

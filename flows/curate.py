@@ -36,6 +36,8 @@ from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
+LOCK_PATIENCE = 60.0
+"""Seconds that a run waits for others once it has brought from a server what may have taken long."""
 _OFTEN = 0.25
 """Share of a source's rows that later rows of their keys replace from which on people are told."""
 _MOST = 0.5
@@ -124,7 +126,8 @@ def curate(
         LabelStudioError: the server refuses; everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
-    with _fetched(context, engine) as curated, store.lock(Verb.CURATE):
+    patience = LOCK_PATIENCE if to_fetch(config) else 0.0
+    with _fetched(context, engine) as curated, store.lock(Verb.CURATE, patience, engine.progress.step):
         context.require_owner()
         _require_same_file(context, curated)
         if reindex:

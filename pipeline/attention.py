@@ -12,6 +12,7 @@ from pipeline.decisions import from_frame, named_records, question_key
 from pipeline.lookup import places_of
 from pipeline.places import current_places, in_place
 from pipeline.review import is_open, open_decisions
+from pipeline.row_keys import BY_CONTENT
 from pipeline.store import Snapshot
 from pipeline.tables import Table
 from schemas.dataset import Source
@@ -254,10 +255,22 @@ def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
             continue
         rows = readable.filter(pl.col("source") == source.name)
         last = rows.filter(pl.col("batch") == pl.col("batch").max())
-        by_content = last.select(pl.col("key").str.starts_with(pl.col("revision") + "#")).collect().to_series()
+        by_content = last.select(BY_CONTENT).collect().to_series()
         if len(by_content) and by_content.all():
-            found.append(
-                f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are known by "
-                "their content; correct `key:` or leave it out"
-            )
+            had_keys = not rows.filter(~BY_CONTENT).head(1).collect().is_empty()
+            found.append(_keys_lost(source) if had_keys else _keys_missing(source))
     return found
+
+
+def _keys_missing(source: Source) -> str:
+    return (
+        f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are known by their "
+        "content; correct `key:` or leave it out"
+    )
+
+
+def _keys_lost(source: Source) -> str:
+    return (
+        f"no row of source '{source.name}' that came in last has a value in its key '{source.key}', though earlier "
+        "ones do, so these rows are known by their content; deliver them with it, or an edited one is a new row"
+    )

@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.formats import RawRow, read_rows
 from pipeline.places import moved, note_moved
 from pipeline.row_fields import Seen, field_value, has_field, names_of
-from pipeline.row_keys import typed_key
+from pipeline.row_keys import BY_CONTENT, content_key, typed_key
 from pipeline.source_files import source_files
 from pipeline.store import Store
 from pipeline.tables import SCHEMAS, Table
@@ -78,7 +78,7 @@ def ingest(
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
             source came back empty or damaged.
-        ConfigError: no row of a source has its key.
+        ConfigError: no row of a source has its key, nor had one before.
     """
     work = store.work(run)
     chunks: list[Path] = []
@@ -91,9 +91,9 @@ def ingest(
             write_work(frame, chunks[-1])
             lines += frame.height
             on_rows(frame.height)
-    _require_keys(found)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
     index = _index(chunks)
+    _require_keys(sources, found, index, store.scan(Table.RECORDS))
     doubled = _doubled(index, [source.name for source in sources if source.key])
     elsewhere: pl.DataFrame | None = None
 
@@ -225,14 +225,11 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
         # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
-    if isinstance(value, float) and value.is_integer():
-        # One empty cell makes floats of a whole column of integers.
-        value = int(value)
     if value is not None and value != "":
         return typed_key(value)
     digest = revision.digest()
     occurrences[digest] += 1
-    return f"{revision.hexdigest()}#{occurrences[digest]}"
+    return content_key(revision.hexdigest(), occurrences[digest])
 
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:
@@ -242,15 +239,25 @@ def shown_file(file: Path, folder: Path, source: Source) -> str:
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
 
 
-def _require_keys(found: dict[str, _Found]) -> None:
+def _require_keys(sources: list[Source], found: dict[str, _Found], index: pl.DataFrame, present: pl.LazyFrame) -> None:
     """Refuse a misspelt key: all rows would be known by their content, and once it is corrected be there twice."""
-    for name, one in found.items():
-        if one.unkeyed and not one.keyed:
+    for source in sources:
+        one = found[source.name]
+        if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
             names = Seen(names=names_of(one.unkeyed)).shown_names
             raise ConfigError(
-                f"no row of source '{name}' has its key '{one.key}'; correct `key:` (dots reach into objects) or leave "
-                f"it out; {names}"
+                f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (dots reach into objects) "
+                f"or leave it out; {names}"
             )
+
+
+def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:
+    """Whether rows of a log had a key before, and are others than those without: then it is not misspelt."""
+    if source.mode is not Mode.APPEND:
+        return False
+    of_source = pl.col("source") == source.name
+    keyed = present.filter(of_source, ~BY_CONTENT).select("revision").unique().collect()
+    return keyed.height > 0 and keyed.join(index.filter(of_source), on="revision", how="semi").is_empty()
 
 
 def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int], ...]:

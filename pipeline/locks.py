@@ -2,18 +2,26 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import Busy, StoreError
 from schemas.own_code import in_a_line
 
+Waiting = Callable[[str], AbstractContextManager[object]]
+"""Shows people for whom we wait while we do."""
 _MOST = 1_000
+_PAUSE = 0.1
+"""Seconds until a lock is tried again."""
 
 
 @contextmanager
-def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
+def held(
+    file: Path, dataset: str, holder: str, advice: str, patience: float = 0.0, waiting: Waiting = nullcontext
+) -> Iterator[None]:
     """Hold a lock.
 
     Args:
@@ -21,9 +29,11 @@ def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
         dataset: what is in use meanwhile.
         holder: who we are.
         advice: what somebody who finds it taken should do.
+        patience: seconds to wait for another process that holds it.
+        waiting: shows for whom.
 
     Raises:
-        Busy: another process holds it.
+        Busy: another process holds it, and for longer than our patience.
         StoreError: what is there is no file, such as a pipe, which could keep us waiting for ever.
         OSError: the file system has no locks.
     """
@@ -32,13 +42,32 @@ def held(file: Path, dataset: str, holder: str, advice: str) -> Iterator[None]:
         raise StoreError(f"{file} is no file, and only a file can be the lock of '{dataset}'; move it away")
     # Whatever bytes it holds: it only says who is at work.
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            who = in_a_line(lock.read(_MOST)) or "another process"
-            raise Busy(f"'{dataset}' is in use by {who}; {advice}") from error
+        if not _is_ours(lock):
+            with waiting(f"waiting for {_holder(lock)}") if patience else nullcontext():
+                if not _is_ours_within(lock, patience):
+                    raise Busy(f"'{dataset}' is in use by {_holder(lock)}; {advice}")
         lock.truncate(0)
         lock.write(f"{holder}, process {os.getpid()}")
         lock.flush()
         yield
+
+
+def _is_ours(lock: IO[str]) -> bool:
+    """Take a lock if nobody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_ours_within(lock: IO[str], patience: float) -> bool:
+    end = time.monotonic() + patience
+    while not (ours := _is_ours(lock)) and time.monotonic() < end:
+        time.sleep(_PAUSE)
+    return ours
+
+
+def _holder(lock: IO[str]) -> str:
+    lock.seek(0)
+    return in_a_line(lock.read(_MOST)) or "another process"

@@ -12,7 +12,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from pipeline.atomic import remove_unfinished
 from pipeline.errors import StoreError
-from pipeline.locks import held
+from pipeline.locks import Waiting, held
 from pipeline.table_files import add_file, create_table, scan_files
 from pipeline.tables import INDEX, SCHEMAS, Table, Verb
 from schemas.fate import Fate
@@ -157,13 +157,14 @@ class Store:
         return bool(is_state and in_it)
 
     # --- locking ------------------------------------------------------------------------------
-    def lock(self, verb: Verb) -> AbstractContextManager[None]:
-        """Keep a second writer out; it ends with ``Busy``.
+    def lock(self, verb: Verb, patience: float = 0.0, waiting: Waiting = nullcontext) -> AbstractContextManager[None]:
+        """Keep a second writer out; it ends with ``Busy``, or waits some seconds for the first and shows for whom.
 
         Curate, collect and release share one lock, since each reads what the others decide.
         """
         file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
-        return held(self.root / file, self.dataset, f"goldleaf {verb}", f"run {verb} again when it has finished")
+        advice = f"run {verb} again when it has finished"
+        return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.

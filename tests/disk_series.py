@@ -1,5 +1,6 @@
 """A command under a fault of the disk: the state of an undisturbed run or one clear line, never a third thing."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from faults_of_disks import Commands, Done, Fault, Kind
 from support import offline, row, state, write_dataset
 
 from flows.context import Context
+from pipeline.places import current_places
 from pipeline.tables import INDEX
 
 TROUBLES = [
@@ -33,6 +35,29 @@ def copies(folder: Path) -> Path:
     return folder / "dataset.yaml"
 
 
+def copies_that_moved(commands: Commands, folder: Path) -> "Series":
+    """A second curate, of a file with its lines in another order and one new row."""
+    dataset, home = copies(folder), folder / "before"
+    _succeeds(commands.goldleaf("curate", str(dataset), home=home))
+    file = folder / "data.jsonl"
+    lines = [*reversed(file.read_text().splitlines()), json.dumps(row(300, "Who pays for the parcel?", "delivery"))]
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return Series(commands, dataset, home, "curate")
+
+
+def copies_without_tables(commands: Commands, folder: Path) -> "Series":
+    """A curate in a home that lost its tables: it takes the splits of its own version over."""
+    dataset, home = copies(folder), folder / "before"
+    for verb in ("curate", "release"):
+        _succeeds(commands.goldleaf(verb, str(dataset), home=home))
+    shutil.rmtree(Context.load(dataset, offline(home)).store.root / "tables")
+    return Series(commands, dataset, home, "curate")
+
+
+def _succeeds(done: Done) -> None:
+    assert done.code == 0, done.stderr
+
+
 class Series:
     """One command from one state of a home, again and again with another fault."""
 
@@ -43,7 +68,7 @@ class Series:
         self._command = (*command, str(dataset), "--json")
         home = self._home("undisturbed")
         done = commands.goldleaf(*self._command, home=home, watched=True)
-        assert done.code == 0, done.stderr
+        _succeeds(done)
         self.changes = [_nameless(change) for change in done.changes]
         """What the command changes below the home, call by call."""
         self.after = home
@@ -83,13 +108,14 @@ class Series:
         return ", ".join(name for name, expected in self._expected.items() if found[name] != expected)
 
     def _everything(self, home: Path) -> dict[str, Any]:
-        """The state, what the index holds, and the bytes of the published rows."""
+        """The state, what the index holds, where rows stand, and the bytes of the published rows."""
         store = Context.load(self._dataset, offline(home)).store
         snapshot = store.snapshot()
         index = {table.value: set(snapshot.scan(table).collect().rows()) for table in INDEX}
         files = store.releases.glob("[!.]*/data/*")
         published = {str(file.relative_to(store.releases)): file.read_bytes() for file in files}
-        return state(store) | index | {"rows": published}
+        places = current_places(snapshot.at_last_commit()).sort("record_id").collect().rows()
+        return state(store) | index | {"places": places, "rows": published}
 
 
 def _nameless(change: str) -> str:

@@ -262,8 +262,11 @@ def commands() -> Iterator[Commands]:
     call = [sys.executable, __file__, str(its.fileno())]
     with mine, subprocess.Popen(call, env=environment, pass_fds=[its.fileno()]) as process:
         its.close()
-        yield Commands(mine)
-        mine.shutdown(socket.SHUT_RDWR)
+        try:
+            yield Commands(mine)
+        finally:
+            # Or whoever fails in the block would wait for the process for ever.
+            mine.shutdown(socket.SHUT_RDWR)
         assert process.wait() == 0
 
 
@@ -284,6 +287,7 @@ def _import_everything() -> None:
     import sklearn.feature_extraction.text
     import sklearn.linear_model
 
+    import flows.cli
     import flows.curate
     import flows.release
     import flows.status
@@ -293,7 +297,7 @@ def _import_everything() -> None:
     from pipeline.measure import count_tokens
     from schemas.dataset import Measure
 
-    assert all((cleanlab.filter, sklearn.linear_model, flows.curate, flows.release, flows.status, query))
+    assert all((cleanlab.filter, sklearn.linear_model, flows.cli, flows.curate, flows.release, flows.status, query))
     similar_pairs(Texts.of(["a question of words", "a question of words too"]), 0.5)
     count_tokens(["a question"], Measure().encoding)
     gc.freeze()

@@ -1,12 +1,15 @@
 """What several test modules share: toy datasets, settings without servers, and the state of a store as values."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from flows.context import Context
+from flows.engine import Advance
 from flows.settings import Settings
 from pipeline.decisions import from_frame
 from pipeline.store import Store
@@ -14,6 +17,24 @@ from pipeline.tables import Table
 from schemas.record import Decision
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+
+
+class Steps:
+    """Progress that notes its steps, with their units where they have some."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    @contextmanager
+    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        done: list[int] = []
+        try:
+            yield done.append
+        finally:
+            self.steps.append(f"{label} {sum(done)} {unit}" if unit else label)
+
+    def say(self, text: str) -> None:
+        """Nothing is said."""
 
 
 def offline(home: Path) -> Settings:

@@ -101,6 +101,36 @@ def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) ->
         assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
 
 
+LISTS = '''
+class Question(Task):
+    """Name the topic of this question."""
+
+    lines: Input[list[str]]
+    customer: Input[dict[str, int]]
+    topic: Target[Literal["billing", "delivery", "returns"]]
+'''
+
+
+def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) -> None:
+    """A version holds them as JSON text."""
+
+    def lists(first: int) -> list[Row]:
+        words = [str(one["question"]).split() for one in rows_of(0, 30)]
+        return [
+            {"id": first + n, "lines": lines, "customer": {"no": n}, "topic": TOPICS[n % 3]}
+            for n, lines in enumerate(words)
+        ]
+
+    lost = Odd(tmp_path / "lost", LISTS, lists(0))
+    lost.curate()
+    version = Path(release(lost.context, Inline()).path)
+    new = Odd(tmp_path / "new", LISTS, lists(500), f"split: {{adopt: {version}}}\n")
+    assert "30 records have the split now that they have in questions@1.0.0, 30 of them" in new.curate().note
+    release(new.context, Inline())
+    for number in range(30):
+        assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
+
+
 def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [[*rows_of(0, 20), row(50, CLAUSE, "billing"), row(51, LEASE, "billing")]])
     new = built_anew(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
@@ -383,3 +413,16 @@ def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, m
     odd.curate()
     release(odd.context, Inline())
     assert before.items() <= splits(odd).items()
+
+
+def test_a_version_of_another_dataset_in_the_home_is_none_of_its_own(tmp_path: Path) -> None:
+    """A copy of it that lies beside them must not decide where rows go."""
+    others = Odd(tmp_path / "others", QUESTION, rows_of(0, 40))
+    others.edit("name: questions", "name: others")
+    others.curate()
+    version = Path(release(others.context, Inline()).path)
+    odd = Odd(tmp_path / "own", QUESTION, rows_of(0, 40))
+    shutil.copytree(version, odd.home / "questions" / "releases" / "1.0.0")
+    assert "have the split now" not in odd.curate().note
+    assert splits(odd) == {}
+    assert odd.context.store.snapshot().published_versions() == set()

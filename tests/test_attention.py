@@ -239,6 +239,48 @@ def test_a_key_that_no_row_has_is_an_error_before_anything_is_committed(tmp_path
     assert terminal.json("curate")["funnel"]["raw"] == 1, "the rows are there once"
 
 
+NO_KEYS = [{"question": f"Why {n}?", "topic": "billing"} for n in range(3)]
+
+
+def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_path: Path) -> None:
+    """It stopped the whole curate, of all sources, until somebody edited dataset.yaml."""
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery"), row(2, "Who pays?", "billing")])
+    terminal = Terminal(tmp_path)
+    terminal.json("curate")
+    write_rows(tmp_path, NO_KEYS)
+    for _ in range(2):
+        found = terminal.json("curate")
+        assert found["funnel"]["raw"] == 5
+        assert found["note"].splitlines()[-1] == (
+            "no row of source 'examples' that came in last has a value in its key 'id', though earlier ones do, so "
+            "these rows are known by their content; deliver them with it, or an edited one is a new row"
+        )
+    write_rows(tmp_path, [row(3, "May I send it back?", "returns")])
+    assert "its key" not in terminal.json("curate")["note"]
+
+
+def test_a_key_that_was_misspelt_after_rows_had_come_in_is_an_error_still(tmp_path: Path) -> None:
+    """The same rows would be there twice."""
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
+    terminal = Terminal(tmp_path)
+    terminal.json("curate")
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: ID,"))
+    write_rows(tmp_path, [row(1, "Where is my parcel?", "delivery"), row(2, "Who pays?", "billing")])
+    assert "no row of source 'examples' has its key 'ID'; correct" in terminal.error("curate", "--json")
+
+
+def test_a_snapshot_without_its_key_is_an_error_still(tmp_path: Path) -> None:
+    """All its rows would be withdrawn, and come in again as others."""
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+    terminal = Terminal(tmp_path)
+    terminal.json("curate")
+    write_rows(tmp_path, NO_KEYS)
+    assert "no row of source 'examples' has its key 'id'; correct" in terminal.error("curate", "--json")
+
+
 def test_curate_notes_a_key_that_is_empty_in_all_rows(tmp_path: Path) -> None:
     write_dataset(tmp_path, [{"id": None, "question": "Why?", "topic": "billing"}])
     terminal = Terminal(tmp_path)

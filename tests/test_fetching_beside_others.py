@@ -1,18 +1,20 @@
 """Sources that are URLs are fetched before the dataset's lock is taken: nobody else waits for their servers."""
 
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from loopback import Reply, serving
 from odd import QUESTION, Odd
-from support import current, row, write_rows
+from support import Steps, current, row, write_rows
 from terminal import Terminal
 
 from flows.curate import curate
-from flows.engine import Advance, Inline
+from flows.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError, SourceError
 from pipeline.tables import Verb
@@ -54,22 +56,6 @@ def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Odd
         two = f"  - {{name: more, path: '{server.url}/two.jsonl', key: id, mode: snapshot}}\n"
         odd.edit("path: data.jsonl, key: id, license: MIT}\n", f"path: '{server.url}/one.jsonl', key: id}}\n{two}")
         yield odd, depot
-
-
-class Watched:
-    """Progress that notes its steps with their units."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    @contextmanager
-    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-        done: list[int] = []
-        yield done.append
-        self.steps.append(f"{label} {sum(done)} {unit}".strip())
-
-    def say(self, text: str) -> None:
-        """Nothing is said."""
 
 
 def test_while_sources_are_fetched_the_dataset_is_free(depot: tuple[Odd, Depot]) -> None:
@@ -144,6 +130,36 @@ def test_a_curate_that_finds_somebody_at_work_fetches_nothing(depot: tuple[Odd, 
     assert server.asked == []
 
 
+def test_a_curate_that_has_fetched_waits_for_who_is_at_work_and_says_for_whom(depot: tuple[Odd, Depot]) -> None:
+    """All that was fetched would be fetched again otherwise."""
+    odd, server = depot
+    watched = Steps()
+    with ExitStack() as other:
+
+        def release_begins() -> None:
+            other.enter_context(odd.context.store.lock(Verb.RELEASE))
+            threading.Timer(0.3, other.close).start()
+
+        server.meanwhile = release_begins
+        assert curate(odd.context, Inline(watched)).lines == 2
+    assert f"waiting for goldleaf release, process {os.getpid()}" in watched.steps
+    assert server.asked == ["/one.jsonl", "/two.jsonl", "/exam.jsonl"], "each is fetched once"
+
+
+def test_a_curate_that_has_fetched_does_not_wait_longer_than_its_patience(
+    depot: tuple[Odd, Depot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, server = depot
+    monkeypatch.setattr("flows.curate.LOCK_PATIENCE", 0.3)
+    with ExitStack() as other:
+        server.meanwhile = lambda: other.enter_context(odd.context.store.lock(Verb.RELEASE))
+        with pytest.raises(
+            Busy, match=r"in use by goldleaf release, process \d+; run curate again when it has finished"
+        ):
+            odd.curate()
+    assert odd.curate().lines == 2
+
+
 def test_what_a_killed_or_failed_fetch_has_left_is_not_read(depot: tuple[Odd, Depot]) -> None:
     odd, server = depot
     store = odd.context.store
@@ -163,7 +179,7 @@ def test_what_a_killed_or_failed_fetch_has_left_is_not_read(depot: tuple[Odd, De
     assert odd.curate().funnel.accepted == 2
 
 
-def test_the_lock_of_a_fetch_is_free_when_its_files_are_read(depot: tuple[Odd, Depot]) -> None:
+def test_the_lock_of_a_fetch_is_free_after_a_curate_and_keeps_another_one_out(depot: tuple[Odd, Depot]) -> None:
     odd, _ = depot
     odd.curate()
     with odd.context.store.fetching():
@@ -177,7 +193,7 @@ def test_progress_says_how_many_megabytes_came_and_nothing_that_the_url_holds(de
     server.padding = 2_600_000
     text = (odd.folder / "dataset.yaml").read_text(encoding="utf-8")
     odd.edit(text, text.replace("http://", "http://user:password@").replace(".jsonl", ".jsonl?token=x"))
-    watched = Watched()
+    watched = Steps()
     curate(odd.context, Inline(watched))
     where = text.partition("http://")[2].partition("/")[0]
     assert watched.steps[:3] == [f"fetching source '{name}' from {where} 2 MB" for name in ("examples", "more", "exam")]

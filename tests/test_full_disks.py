@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disk_series import TROUBLES, Series, copies
+from disk_series import TROUBLES, Series, copies, copies_that_moved, copies_without_tables
 from faults_of_disks import Commands, Fault, Kind, commands
 
 
@@ -53,3 +53,20 @@ def test_a_release_on_a_failing_disk_ends_as_an_undisturbed_one_or_with_a_clear_
     places = range(4, len(release.changes) + 1, 9)
     faults = [Fault(at, *TROUBLES[number % len(TROUBLES)]) for number, at in enumerate(places, 2)]
     assert [problem for fault in faults if (problem := release.violation(fault))] == []
+
+
+def test_a_failing_disk_loses_no_place_of_a_row_that_has_moved(shop: Commands, tmp_path: Path) -> None:
+    series = copies_that_moved(shop, tmp_path)
+    [renamed] = [at for at, change in enumerate(series.changes, 1) if change.endswith("/tables/moved.parquet")]
+    places = [*range(renamed - 2, renamed + 1), *range(9, len(series.changes) + 1, 100)]
+    faults = [Fault(at, *TROUBLES[number % len(TROUBLES)]) for number, at in enumerate(places)]
+    assert [problem for fault in faults if (problem := series.violation(fault))] == []
+
+
+def test_a_failing_disk_loses_no_split_that_is_taken_over(shop: Commands, tmp_path: Path) -> None:
+    series = copies_without_tables(shop, tmp_path)
+    splits = [at for at, change in enumerate(series.changes, 1) if "/splits/" in change]
+    places = [*splits[::5], *range(9, len(series.changes) + 1, 100)]
+    assert len(splits) > 10
+    faults = [Fault(at, *TROUBLES[number % len(TROUBLES)]) for number, at in enumerate(places)]
+    assert [problem for fault in faults if (problem := series.violation(fault))] == []

@@ -103,6 +103,15 @@ def test_a_row_is_found_by_its_own_key_where_nothing_else_matches(tmp_path: Path
     assert at(snapshot_of(tmp_path, A, mine), str(key))[0] == mine
 
 
+@pytest.mark.parametrize("key", [["a", "b"], [7, None, True], {"shop": "north", "no": 7}, True, False, 7.0, 1e22])
+def test_a_row_is_found_by_its_own_key_as_the_row_writes_it(tmp_path: Path, key: Any) -> None:
+    """It was found in Python's spelling only."""
+    mine: dict[str, object] = {"id": key, "question": "Where is it?", "topic": "delivery"}
+    terminal = snapshot_of(tmp_path, A, mine)
+    for separators in ((", ", ": "), (",", ":")):
+        assert at(terminal, json.dumps(key, separators=separators))[0] == mine
+
+
 def test_a_key_that_is_also_how_the_id_of_another_row_begins_is_meant(tmp_path: Path) -> None:
     other = next(key for key in range(10, 200) if stable_hash("examples", f"int:{key}").startswith("1"))
     terminal = snapshot_of(tmp_path, A, row(other, "Why?", "billing"))
@@ -110,7 +119,7 @@ def test_a_key_that_is_also_how_the_id_of_another_row_begins_is_meant(tmp_path: 
     assert at(terminal, stable_hash("examples", f"int:{other}"))[0]["id"] == other
 
 
-@pytest.mark.parametrize("wanted", ["\ud83d", "\0", "é" * 300])
+@pytest.mark.parametrize("wanted", ["\ud83d", "\0", "é" * 300, "[" * 3000, "null", "NaN", '{"a": 1}', '{"a":"\ud83d"}'])
 def test_what_no_row_is_called_is_one_clear_line(tmp_path: Path, wanted: str) -> None:
     assert snapshot_of(tmp_path, A).error("explain", wanted).startswith("no record matches '")
 

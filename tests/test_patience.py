@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import time
 from dataclasses import replace
 
 import httpx
@@ -105,6 +106,30 @@ def test_the_connection_that_was_used_before_is_watched_too() -> None:
             assert b"".join(answer.parts()) == b"{}"
         with pytest.raises(TooSlow), client.stream("GET", url, HASTE):
             pass
+    client.close()
+
+
+def test_a_kept_connection_that_hangs_after_others_were_made_is_left_as_soon() -> None:
+    """A redirection leads to another server, and the next request goes over the first connection again."""
+
+    def away(connection: socket.socket) -> None:
+        connection.recv(65536)
+        head = f"HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: {there}\r\n\r\n"
+        connection.sendall(head.encode())
+        dripping_headers(connection)
+
+    def answering(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            connection.sendall(OK + b"content-length: 2\r\n\r\n{}")
+
+    client = Patient(follow_redirects=True, trust_env=False)
+    with talking(answering) as there, talking(away) as here:
+        with client.stream("GET", here, HASTE) as answer:
+            assert b"".join(answer.parts()) == b"{}"
+        began = time.monotonic()
+        with pytest.raises(TooSlow, match=r"no answer within 0\.5 s"), client.stream("GET", here, HASTE):
+            pass
+        assert time.monotonic() - began < 5
     client.close()
 
 

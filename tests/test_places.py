@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_home import Home
+from store_rows import commit
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
 from pipeline.errors import StoreError
-from pipeline.places import current_places
+from pipeline.places import current_places, in_place
+from pipeline.tables import Table, Verb
 from schemas.dataset import Mode, Source
 
 GOOD = [row(key, f"Question {key}?", "delivery") for key in range(1, 5)]
@@ -67,6 +69,22 @@ def test_what_does_not_move_is_not_written_down(tmp_path: Path) -> None:
         home.write(f"{day}.jsonl", [f'{{"n": {day}}}'])
         home.ingest(log)
     assert not home.store.moved.exists()
+
+
+def test_a_row_that_a_run_has_read_anew_elsewhere_stands_where_it_was_until_that_run_is_committed(
+    tmp_path: Path,
+) -> None:
+    """Whoever looks meanwhile sees the row as it was, and no line that holds another content."""
+    home = Home(tmp_path)
+    table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT, key="n")
+    home.write("a.jsonl", ['{"n": 1}', '{"n": 2}'])
+    run = home.store.new_run(Verb.CURATE, "c", "0")
+    home.ingest(table, run=run.id)
+    commit(home.store, run, records=home.store.version(Table.RECORDS))
+    home.write("a.jsonl", ['{"n": 2, "is": "new"}', '{"n": 1}'])
+    home.ingest(table)
+    seen = in_place(home.store.snapshot().at_last_commit()).select("raw", "line").collect().rows()
+    assert sorted(seen) == [(b'{"n": 1}', 2), (b'{"n": 2}', 2)]
 
 
 def test_a_damaged_file_of_places_is_named_and_written_anew_by_the_next_curate(tmp_path: Path) -> None:

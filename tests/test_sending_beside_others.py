@@ -1,5 +1,7 @@
 """Questions are sent and answers pulled while the dataset's lock is free: nobody else waits for Label Studio."""
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,9 +10,10 @@ import pytest
 from desk import Desk, rename
 from fake_studio import FakeStudio, fake_studio
 from loopback import Reply
-from support import row, write_dataset
+from support import Steps, row, write_dataset
 from terminal import Terminal
 
+from flows.collect import collect
 from flows.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError
@@ -202,8 +205,27 @@ def test_a_task_that_was_changed_and_curated_while_answers_were_pulled_is_not_go
         assert desk.collect().funnel.adds_up()
 
 
-def test_a_collect_that_finds_the_state_in_use_keeps_nothing_and_the_next_one_pulls_it_all(tmp_path: Path) -> None:
+def test_a_collect_that_has_pulled_waits_for_who_is_at_work_and_says_for_whom(tmp_path: Path) -> None:
+    """Minutes of pulling were lost to a release of seconds."""
+    watched = Steps()
+    with watched_desk(tmp_path) as (desk, server), ExitStack() as other:
+        desk.curate()
+        desk.label(1, "delivery")
+
+        def release_begins() -> None:
+            other.enter_context(desk.context.store.lock(Verb.RELEASE))
+            threading.Timer(0.3, other.close).start()
+
+        server.afterwards = release_begins
+        assert collect(desk.context, Inline(watched)).decided == 1
+    assert f"waiting for goldleaf release, process {os.getpid()}" in watched.steps
+
+
+def test_a_collect_that_waits_in_vain_keeps_nothing_and_the_next_one_pulls_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So does one that was killed after it had pulled: nothing is written before."""
+    monkeypatch.setattr("flows.collect.LOCK_PATIENCE", 0.3)
     with watched_desk(tmp_path) as (desk, server), ExitStack() as held:
         desk.curate()
         desk.label(1, "delivery")

@@ -3,8 +3,9 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -256,6 +257,23 @@ def test_six_contracts_bring_each_of_three_kinds_into_every_split() -> None:
     rows = [row(f"c{at}-{kind}", f"c{at}", kind) for at, kinds in enumerate(contracts) for kind in kinds.split()]
     for salt in range(50):
         assert in_every_split(rows, assign_splits(rows, FRACTIONS, str(salt)))
+
+
+def missing(rows: Sequence[SplitRow], places: Iterable[str]) -> int:
+    """How many labels are missing from how many of three splits, by the split of each row."""
+    labels = {one.label for one in rows}
+    return len(labels) * 3 - len({(one.label, place) for one, place in zip(rows, places, strict=True)})
+
+
+def test_where_no_division_has_every_label_the_best_that_there_is_stays() -> None:
+    """The search goes on behind it, by moves that lose labels, and must come back the way it went."""
+    for seed in range(10):
+        rng = random.Random(seed)
+        rows = [row(f"g{at}-{kind}", f"g{at}", f"kind{kind}") for kind in range(10) for at in rng.sample(range(6), 3)]
+        every = product(THIRDS, repeat=6)
+        least = min(missing(rows, [places[int(one.group[1:])] for one in rows]) for places in every)
+        splits = assign_splits(rows, THIRDS)
+        assert missing(rows, [splits[one.record_id] for one in rows]) == least
 
 
 def test_the_search_for_labels_moves_no_row_that_has_a_split() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
+from support import Steps
 
 import pipeline.store
 from flows.faults import outside_fault
@@ -349,6 +351,21 @@ def test_a_second_process_is_told_who_is_at_work_and_a_killed_one_frees_the_lock
     mine = f"goldleaf collect, process {os.getpid()};"
     with store.lock(Verb.COLLECT), pytest.raises(Busy, match=mine), store.lock(Verb.CURATE):
         pytest.fail("two writers at once")
+
+
+def test_who_waits_for_a_lock_gets_it_as_soon_as_it_is_free_and_is_named_in_it(tmp_path: Path) -> None:
+    store, shown = Store(tmp_path, "toy"), Steps()
+    with _process(LOCKED, tmp_path) as process:
+        threading.Timer(0.3, process.kill).start()
+        with (
+            store.lock(Verb.COLLECT, patience=60, waiting=shown.step),
+            pytest.raises(Busy, match=f"^'toy' is in use by goldleaf collect, process {os.getpid()}; run"),
+            store.lock(Verb.RELEASE),
+        ):
+            pytest.fail("two writers at once")
+        assert shown.steps == [f"waiting for goldleaf curate, process {process.pid}"]
+    with store.lock(Verb.COLLECT, patience=60, waiting=shown.step):
+        assert len(shown.steps) == 1, "nobody is waited for"
 
 
 def test_work_of_killed_runs_is_cleared(store: Store) -> None:
