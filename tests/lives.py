@@ -31,6 +31,7 @@ from pipeline.errors import ReleaseError
 from pipeline.explain import explain
 from pipeline.labeling import Answer, read_result, verdict_result
 from pipeline.normalise import match_key
+from pipeline.review import marker
 from pipeline.store import Snapshot
 from pipeline.versions import list_versions, verify
 from schemas.annotation import Verdict
@@ -220,8 +221,10 @@ class Life:
     def collect(self) -> None:
         collect(self.desk.context, Inline())
         self._runs += 1
+        # None where the choices were changed, and nobody was asked about the new ones yet.
+        project = self.desk.client.find_project(marker(self.desk.context.dataset))
         for number, row in self.studio.annotations.items():
-            if self.studio.tasks[row["task"]]["project"] == self.desk.project:
+            if self.studio.tasks[row["task"]]["project"] == project:
                 self._known.setdefault((number, row["updated_at"]), self._runs)
         if not self.edited and self.read == self.rows():
             self.check_answers()
