@@ -67,9 +67,10 @@ def collect(context: Context, engine: Engine) -> Collected:
         with store.lock(Verb.COLLECT):
             # Whoever is at work now, whose home this is, or a missing curate, is said before anything is pulled.
             context.require_owner()
-            before = store.snapshot()
-            curated = _last_curate(context, before)
-        last = before.last_run(Verb.COLLECT)
+            if not (curated := context.last_curate()):
+                name, file = context.dataset.config.name, context.dataset.path
+                raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
+        last = store.snapshot().last_run(Verb.COLLECT)
         marks = last["summary"]["watermarks"] if last else {}
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
             pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
@@ -78,19 +79,6 @@ def collect(context: Context, engine: Engine) -> Collected:
             result = _decide(context, engine, connection, pulled, marks)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     return result
-
-
-def _last_curate(context: Context, snapshot: Snapshot) -> str:
-    """The latest curate run.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    curated = snapshot.last_run(Verb.CURATE)
-    if curated is None:
-        name = context.dataset.config.name
-        raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {context.dataset.path}` first")
-    return str(curated["run"])
 
 
 def _require_same_task(context: Context, before: str) -> None:

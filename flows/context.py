@@ -53,6 +53,11 @@ class Context:
                 "or remove that file if this one replaces it"
             )
 
+    def last_curate(self) -> str:
+        """The id of the last committed curate run; empty where nothing was ever curated."""
+        last = self.store.snapshot().last_run(Verb.CURATE)
+        return str(last["run"]) if last else ""
+
     def has_changed_since(self, curated: dict[str, Any]) -> bool:
         """Whether the file or its task says something else by now than a curate run (``Snapshot.last_run``) went by."""
         return bool(curated["summary"]["curation"] != self.dataset.curation_digest)

@@ -172,23 +172,18 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
     """
     urls = to_fetch(context.dataset.config)
     if not urls:
-        yield _last_curate(context)
+        yield context.last_curate()
         return
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
             # Whoever is at work now, or whose home this is, is said before anything is fetched.
             context.require_owner()
-            curated = _last_curate(context)
+            curated = context.last_curate()
         for source in urls:
             label = f"fetching source '{source.name}' from {host(source)}"
             with engine.progress.step(label, unit="MB") as advance:
                 engine.call(fetch, source, context.store.downloads, advance)
         yield curated
-
-
-def _last_curate(context: Context) -> str:
-    last = context.store.snapshot().last_run(Verb.CURATE)
-    return str(last["run"]) if last else ""
 
 
 def _require_same_file(context: Context, curated: str) -> None:
@@ -198,7 +193,7 @@ def _require_same_file(context: Context, curated: str) -> None:
         ConfigError: it has.
     """
     file = context.dataset.path
-    if _last_curate(context) == curated:
+    if context.last_curate() == curated:
         return
     if load_dataset_file(file).curation_digest != context.dataset.curation_digest:
         raise ConfigError(
