@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engine import Advance, Engine
 from pipeline.adoption import Adopted, adopt_splits
-from pipeline.alike import find_alike
+from pipeline.alike import Alike, find_alike
 from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
 from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.contamination import reject_contaminated
@@ -30,6 +30,7 @@ from pipeline.release_rows import adopt_versions, commit_version
 from pipeline.review import push_questions
 from pipeline.store import Run, Snapshot
 from pipeline.tables import Table, Verb
+from pipeline.triage import Case
 from pipeline.validate import Prepared
 from pipeline.work_files import read_work
 from schemas.dataset import Source
@@ -310,35 +311,22 @@ def decide(
         read: what was read for it; without it no splits are taken over, since those of rows to come would be missed.
         strange: the versions in this home whose splits it does not know.
     """
-    store = context.store
+    store, dataset = context.store, context.dataset
     snapshot = store.snapshot()
     folder = store.work(run.id)
-    shards = engine.run(write_shards, snapshot, folder, context.dataset.config.engine.workers)
+    shards = engine.run(write_shards, snapshot, folder, dataset.config.engine.workers)
     with engine.progress.step("checking rows") as advance:
-        prepared = engine.spread(partial(prepare, dataset=context.dataset), shards, lambda part: advance(part.rows))
-    dataset = context.dataset
-    adopted = Adopted()
-    if strange or (read is not None and dataset.config.split.adopt):
-        adopted = _take_splits_over(context, engine, run, prepared, strange)
-        snapshot = store.snapshot()
+        prepared = engine.spread(partial(prepare, dataset=dataset), shards, lambda part: advance(part.rows))
+    adopted = _take_splits_over(context, engine, run, prepared, strange) if read is not None else Adopted()
+    snapshot = store.snapshot()
     cases = engine.run(open_cases, prepared, snapshot, dataset, rejudge)
-    with engine.progress.step("comparing texts"):
-        threshold = dataset.config.duplicates.threshold
-        judging = evaluation_rows(snapshot, evaluation)
-        texts = judging["text"].to_list()
-        alike = find_alike(cases, prepared, texts, snapshot, dataset.task, threshold, folder, engine.map)
-        reject_contaminated(cases, alike, judging, dataset.config, dataset.task, folder, engine.map)
+    alike = _compare_texts(context, engine, snapshot, cases, prepared, evaluation, folder)
     with engine.progress.step("comparing rows, doubting, choosing"):
         assessed = engine.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = read_work(assessed.path)
-    found = engine.run(similarities, alike, decisions, threshold)
+    found = engine.run(similarities, alike, decisions, dataset.config.duplicates.threshold)
     fresh = news(decisions, snapshot.latest_decisions().collect())
-    counts = dict(decisions.group_by("fate").len().iter_rows())
-    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
-    if not funnel.adds_up():
-        raise StoreError(
-            f"the fates of '{store.dataset}' do not add up: {funnel}; nothing was committed, please report this"
-        )
+    funnel = _funnel(snapshot, decisions)
     added = _added(snapshot, read)
     store.append(Table.DECISIONS, fresh)
     store.commit(
@@ -346,8 +334,8 @@ def decide(
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
         summary={
-            "file": str(context.dataset.path),
-            "curation": context.dataset.curation_digest,
+            "file": str(dataset.path),
+            "curation": dataset.curation_digest,
             "evaluation": evaluation,
             "similarities": found.model_dump(),
             "lines": read.lines if read else 0,
@@ -364,10 +352,47 @@ def decide(
     return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
 
 
+def _compare_texts(
+    context: Context,
+    engine: Engine,
+    snapshot: Snapshot,
+    cases: list[Case],
+    prepared: list[Prepared],
+    evaluation: str,
+    folder: Path,
+) -> Alike:
+    """Find similar texts, and reject what resembles the rows that a model is judged by."""
+    task, config = context.dataset.task, context.dataset.config
+    with engine.progress.step("comparing texts"):
+        judging = evaluation_rows(snapshot, evaluation)
+        texts, threshold = judging["text"].to_list(), config.duplicates.threshold
+        alike = find_alike(cases, prepared, texts, snapshot, task, threshold, folder, engine.map)
+        reject_contaminated(cases, alike, judging, config, task, folder, engine.map)
+    return alike
+
+
+def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:
+    """The numbers of records once some decisions count.
+
+    Raises:
+        StoreError: they do not add up.
+    """
+    counts = dict(decisions.group_by("fate").len().iter_rows())
+    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    if not funnel.adds_up():
+        raise StoreError(
+            f"the fates of '{snapshot.store.dataset}' do not add up: {funnel}; nothing was committed, please report "
+            "this"
+        )
+    return funnel
+
+
 def _take_splits_over(
     context: Context, engine: Engine, run: Run, prepared: Sequence[Prepared], strange: Sequence[Path]
 ) -> Adopted:
     """Take splits over from versions that the home does not know, and commit those that are its own."""
+    if not (strange or context.dataset.config.split.adopt):
+        return Adopted()
     store = context.store
     with engine.progress.step("taking splits over"):
         adopted = engine.run(adopt_splits, prepared, store.snapshot(), context.dataset, run.id, strange)

@@ -80,19 +80,11 @@ def ingest(
             source came back empty or damaged.
         ConfigError: no row of a source has its key, nor had one before.
     """
-    work = store.work(run)
-    chunks: list[Path] = []
     found = {source.name: _Found(source.key) for source in sources}
-    lines = 0
-    for source in sources:
-        files = source_files(source, folder, store.downloads, store)
-        for frame in _frames(source, files, folder, found[source.name], run, start=lines):
-            chunks.append(work / f"read-{len(chunks):05}.parquet")
-            write_work(frame, chunks[-1])
-            lines += frame.height
-            on_rows(frame.height)
+    chunks = _read_all(store, sources, folder, run, found, on_rows)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
     index = _index(chunks)
+    lines = index.height
     _require_keys(sources, found, index, store.scan(Table.RECORDS))
     doubled = _doubled(index, [source.name for source in sources if source.key])
     elsewhere: pl.DataFrame | None = None
@@ -120,6 +112,26 @@ def ingest(
     named = [source.name for source in sources]
     left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
     return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled)
+
+
+def _read_all(
+    store: Store,
+    sources: list[Source],
+    folder: Path,
+    run: str,
+    found: "dict[str, _Found]",
+    on_rows: Callable[[int], None],
+) -> list[Path]:
+    """Write all rows to intermediate files, and note what is found in each source."""
+    work, chunks, lines = store.work(run), list[Path](), 0
+    for source in sources:
+        files = source_files(source, folder, store.downloads, store)
+        for frame in _frames(source, files, folder, found[source.name], run, start=lines):
+            chunks.append(work / f"read-{len(chunks):05}.parquet")
+            write_work(frame, chunks[-1])
+            lines += frame.height
+            on_rows(frame.height)
+    return chunks
 
 
 @dataclass
