@@ -79,7 +79,7 @@ def read_status(context: Context) -> Status:
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(Verb.CURATE)
     is_present = curated is not None and not context.has_changed_since(curated)
-    frozen = frozen_sources(snapshot, context.dataset.config.sources)
+    frozen = frozen_sources(snapshot, context.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(context.store.releases)
     budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
@@ -93,7 +93,7 @@ def read_status(context: Context) -> Status:
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
         **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
-        frozen=frozen if is_present else [],
+        frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],

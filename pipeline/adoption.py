@@ -58,14 +58,18 @@ class _Version:
         """For people."""
         return f"{self.manifest.name}@{self.manifest.version}"
 
-    def absent(self, keys: Mapping[str, str]) -> dict[str, _Place]:
-        """The places of the rows that are not among the records, neither by their ids nor by what they ask."""
+    def new_places(self, keys: Mapping[str, str], placed: Container[str]) -> Iterator[tuple[str, _Place]]:
+        """The places of the records that have none yet; and of the rows that are not among the records, neither by
+        their ids nor by what they ask.
+        """
+        for record_id, key in keys.items():
+            if record_id not in placed and (place := self.place(record_id, key)):
+                yield record_id, place
         asked = set(keys.values())
-        return {
-            record_id: place
-            for record_id, place in self.by_id.items()
-            if record_id not in keys and self.key_of.get(record_id) not in asked
-        }
+        for record_id, place in self.by_id.items():
+            is_away = record_id not in keys and self.key_of.get(record_id) not in asked
+            if is_away and record_id not in placed:
+                yield record_id, place
 
     def place(self, record_id: str, key: str) -> _Place | None:
         """The place of a record: that of the row that asks the same, else that of the row with its id."""
@@ -126,13 +130,7 @@ def adopt_splits(
     others = [_read(folder, named_version(folder), dataset.task, is_own=False) for folder in named]
     _require_known(own, others, keys)
     for version in (*own, *others):
-        found = {record_id: version.place(record_id, key) for record_id, key in keys.items()}
-        absent = version.absent(keys)
-        rows = [
-            (record_id, *place, run)
-            for record_id, place in (found | absent).items()
-            if place and record_id not in placed
-        ]
+        rows = [(record_id, *place, run) for record_id, place in version.new_places(keys, placed)]
         snapshot.store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
         taken = [record_id for record_id, *_ in rows]
         placed.update(taken)
