@@ -23,6 +23,7 @@ from pipeline.report import Review
 from pipeline.report_data import gather_report
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.field import JsonValue
 from schemas.record import Decision
 
 ALL = "review: {budget: 100, audit: 1.0}\n"
@@ -257,7 +258,13 @@ def test_people_of_two_servers_are_two_people_whatever_their_numbers() -> None:
     assert decided is not None and decided.against is not None
 
 
-def said_on(server: str, topic: str) -> Said:
+def test_people_who_name_the_same_in_another_order_agree() -> None:
+    parts: dict[str, JsonValue] = {"http://a": ["hat", "coat"], "http://b": ["coat", "hat"]}
+    decided = deciding([said_on(server, named) for server, named in parts.items()])
+    assert decided is not None and decided.against is None
+
+
+def said_on(server: str, topic: JsonValue) -> Said:
     """What user 1 of a server says."""
     at = datetime(2026, 11, 26, tzinfo=UTC)
     annotation = Annotation(

@@ -98,7 +98,7 @@ def test_a_row_that_moved_twice_is_named_by_its_present_line_however_it_is_asked
 
 # --- keys -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("key", ["ticket-7", "ticket:7", "7", 7, 7.5, "int:7", [7, 8]])
-def test_a_row_is_found_by_its_own_key_where_nothing_else_matches(tmp_path: Path, key: Any) -> None:
+def test_a_row_is_found_by_its_own_key_in_plain_words(tmp_path: Path, key: Any) -> None:
     mine: dict[str, object] = {"id": key, "question": "Where is it?", "topic": "delivery"}
     assert at(snapshot_of(tmp_path, A, mine), str(key))[0] == mine
 

@@ -129,6 +129,13 @@ def test_inputs_are_compared_field_by_field(tmp_path: Path) -> None:
     assert [odd[n].fate for n in (1, 2, 3)] == [Fate.ACCEPTED, Fate.ACCEPTED, Fate.DUPLICATE]
 
 
+def test_lists_of_texts_in_another_order_are_one_answer(tmp_path: Path) -> None:
+    task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "list[str]")
+    parts = [["hat", "coat"], ["coat", "hat"], ["coat"]]
+    odd = Odd(tmp_path, task, [{"id": n, "question": "What came?", "topic": one} for n, one in enumerate(parts)])
+    assert odd.curate().funnel.duplicate == 1, "the third is another answer"
+
+
 def test_unlabeled_messages_of_one_template_are_no_copies_of_each_other(tmp_path: Path) -> None:
     texts = [f"Please send us as soon as you can, to the usual address, {n} boxes of nails." for n in range(20)]
     rows = [{"id": n, "question": text, "article": None} for n, text in enumerate(texts)]
