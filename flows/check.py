@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.console import counted
+from flows.cli.console import counted
 from flows.context import Context
 from flows.tried_source import TRIED, Finding, TriedSource
-from pipeline.adoption import count_known, named_version
-from pipeline.assess import stale_answers
+from pipeline.curation.assess import stale_answers
+from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.errors import GoldleafError, TaskCodeError
-from pipeline.evaluation_sets import evaluation_texts
-from pipeline.label_studio import LabelStudio
-from pipeline.labeling import labeling_config
-from pipeline.measure import count_tokens
-from pipeline.row_fields import see_groups, ungrouped
+from pipeline.ingest.row_fields import see_groups, ungrouped
+from pipeline.releases.adoption import count_known, named_version
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.labeling_tasks import labeling_config
+from pipeline.text.tokens import count_tokens
 from schemas.dataset import EvaluationSet
 from schemas.message import Speaker
 from schemas.own_code import described, own

@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.curate import LOCK_PATIENCE, let_others_follow
-from flows.engine import Engine
-from pipeline.attention import Attention, attention, count_waiting
-from pipeline.cases import standing
-from pipeline.consensus import human_decisions, invalid_annotations
-from pipeline.decisions import to_frame
+from flows.engines.engine import Engine
+from pipeline.curation.cases import standing
+from pipeline.curation.triage import Standing
 from pipeline.errors import ConfigError
-from pipeline.release_rows import adopt_versions
-from pipeline.review import Connection, Pulled, keep_annotations, pull_annotations
-from pipeline.store import Snapshot
-from pipeline.tables import Table, Verb
-from pipeline.triage import Standing
+from pipeline.releases.draft import adopt_versions
+from pipeline.reporting.attention import Attention, attention, count_waiting
+from pipeline.review.consensus import human_decisions, invalid_annotations
+from pipeline.review.queue import Connection, Pulled, keep_annotations, pull_annotations
+from pipeline.state.decisions import to_frame
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Table, Verb
 from schemas.manifest import Funnel
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.settings import Settings
-from pipeline.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.errors import ConfigError
-from pipeline.review import Connection
-from pipeline.store import Run, Store
-from pipeline.tables import Verb
+from pipeline.review.queue import Connection
+from pipeline.state.store import Run, Store
+from pipeline.state.tables import Verb
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,26 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.engine import Advance, Engine
-from pipeline.adoption import Adopted, adopt_splits
-from pipeline.alike import Alike, find_alike
-from pipeline.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
-from pipeline.attention import Rejection, count_waiting, in_review, rejections, unkeyed
-from pipeline.contamination import reject_contaminated
-from pipeline.dataset_file import LoadedDataset, load_dataset_file
-from pipeline.decisions import news
-from pipeline.download import fetch, host
-from pipeline.duplicates import similarities
+from flows.engines.engine import Advance, Engine
+from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.curation.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
+from pipeline.curation.contamination import reject_contaminated
+from pipeline.curation.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
+from pipeline.curation.prepare import Prepared
+from pipeline.curation.similar_texts import Alike, find_alike
+from pipeline.curation.triage import Case
 from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
-from pipeline.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
-from pipeline.ingest import Ingested, ingest
-from pipeline.release_rows import adopt_versions, commit_version
-from pipeline.review import push_questions
-from pipeline.store import Run, Snapshot
-from pipeline.tables import Table, Verb
-from pipeline.triage import Case
-from pipeline.validate import Prepared
-from pipeline.work_files import read_work
+from pipeline.ingest.download import fetch, host
+from pipeline.ingest.records import Ingested, ingest
+from pipeline.releases.adoption import Adopted, adopt_splits
+from pipeline.releases.draft import adopt_versions, commit_version
+from pipeline.reporting.attention import Rejection, count_waiting, in_review, rejections, unkeyed
+from pipeline.reporting.duplicates import similarities
+from pipeline.review.queue import push_questions
+from pipeline.state.decisions import news
+from pipeline.state.store import Run, Snapshot
+from pipeline.state.tables import Table, Verb
+from pipeline.state.work_files import read_work
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel

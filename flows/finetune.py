@@ -7,14 +7,14 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.engine import Engine
+from flows.engines.engine import Engine
 from flows.reporting import write_report
 from flows.settings import prepare_training
-from pipeline.adapter import find_adapter, read_record
-from pipeline.evaluate import Estimate
-from pipeline.finetuning import Training, finetune_version
-from pipeline.tables import Verb
-from pipeline.versions import resolve, verify
+from pipeline.finetuning.adapters import find_adapter, read_record
+from pipeline.finetuning.evaluate import Estimate
+from pipeline.finetuning.experiment import Training, finetune_version
+from pipeline.releases.versions import resolve, verify
+from pipeline.state.tables import Verb
 
 
 class Finetuned(BaseModel):

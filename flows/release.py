@@ -4,14 +4,14 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.curate import let_others_follow
-from flows.engine import Engine
+from flows.engines.engine import Engine
 from flows.reporting import report_html, write_report
-from pipeline.adoption import strange_versions
 from pipeline.errors import ReleaseError, VersionExists
-from pipeline.frozen_sources import FrozenSource
-from pipeline.release_rows import Draft, commit_versions, draft_release, keep_splits, publish_draft
-from pipeline.tables import Verb
-from pipeline.versions import list_versions, next_version, parse_version
+from pipeline.releases.adoption import strange_versions
+from pipeline.releases.draft import Draft, commit_versions, draft_release, keep_splits, publish_draft
+from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.versions import list_versions, next_version, parse_version
+from pipeline.state.tables import Verb
 from schemas.manifest import AbsentLabel, Manifest
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from flows.context import Context
 from flows.status import read_status
-from pipeline.atomic import replacing
 from pipeline.errors import StoreError
-from pipeline.report import render_report
-from pipeline.report_data import gather_report
-from pipeline.versions import list_versions
+from pipeline.releases.versions import list_versions
+from pipeline.reporting.report import render_report
+from pipeline.reporting.report_data import gather_report
+from pipeline.state.atomic import replacing
 from schemas.manifest import AbsentLabel
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.console import counted
+from flows.cli.console import counted
 from flows.context import Context
-from pipeline.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
-from pipeline.frozen_sources import FrozenSource, frozen_sources
-from pipeline.tables import Verb
-from pipeline.versions import readable_versions
+from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
+from pipeline.releases.versions import readable_versions
+from pipeline.reporting.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
+from pipeline.state.tables import Verb
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 

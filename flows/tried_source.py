@@ -12,16 +12,16 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from flows.console import counted, rejection_lines
+from flows.cli.console import counted, rejection_lines
 from flows.context import Context
-from pipeline.attention import Rejection, by_reason, is_optional
+from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.formats import RawRow, read_rows
-from pipeline.normalise import inputs_key
-from pipeline.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
-from pipeline.row_keys import typed_key
-from pipeline.source_files import source_files
-from pipeline.validate import task_fields
+from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
+from pipeline.ingest.row_keys import typed_key
+from pipeline.ingest.source_files import source_files
+from pipeline.reporting.attention import Rejection, by_reason, is_optional
+from pipeline.text.normalize import inputs_key
 from schemas.dataset import Source
 from schemas.fate import Reason
 from schemas.field import shown

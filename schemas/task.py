@@ -80,7 +80,7 @@ class Kind(StrEnum):
 
 
 class Metric(StrEnum):
-    """The name of the measure that a task is judged by; ``pipeline.evaluate`` computes it."""
+    """The name of the measure that a task is judged by; ``pipeline.finetuning.evaluate`` computes it."""
 
     ACCURACY = "accuracy"
     FIELD_F1 = "field_f1"

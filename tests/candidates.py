@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pipeline.dedupe.likeness import Likeness
-from pipeline.dedupe.pairs import Pairs, distinct, propose, verify
+from pipeline.dedupe.neighbors import Likeness
 from pipeline.dedupe.resolve import resolve as resolve_compared
 from pipeline.dedupe.rows import Candidate, Resolution
-from pipeline.dedupe.signatures import NEAR_MISS, Scheme, sign
-from pipeline.dedupe.texts import Rows, Texts
-from pipeline.dedupe.words import words
+from pipeline.similarity.pairs import Pairs, distinct, propose, verify
+from pipeline.similarity.signatures import NEAR_MISS, Scheme, sign
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.text.words import words
 from schemas.dataset import OnConflict
 
 CLAUSE = (

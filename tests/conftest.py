@@ -10,7 +10,7 @@ from fake_studio import FakeStudio, fake_studio
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
-from flows.studio import LocalStudio
+from flows.local.studio_server import LocalStudio
 
 # Terminals have the width that a test gives them, whoever set one for the tests.
 os.environ.pop("COLUMNS", None)

@@ -15,7 +15,7 @@ from support import offline, row, state, write_dataset
 from terminal import Terminal
 
 from flows.context import Context
-from pipeline.tables import SCHEMAS, Table
+from pipeline.state.tables import SCHEMAS, Table
 
 READERS = ("status", "explain", "sql", "report", "release", "curate", "collect")
 

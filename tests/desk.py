@@ -14,13 +14,13 @@ from support import current, write_dataset, write_rows
 from flows.collect import Collected, collect
 from flows.context import Context
 from flows.curate import Curated, curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
+from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from flows.studio import LocalStudio
-from pipeline.label_studio import LabelStudio
-from pipeline.labeling import prediction_result, verdict_result
-from pipeline.review import marker
-from pipeline.tables import Table
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.labeling_tasks import prediction_result, verdict_result
+from pipeline.review.queue import marker
+from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.record import Decision, stable_hash
 

@@ -10,8 +10,8 @@ from faults_of_disks import Commands, Done, Fault, Kind
 from support import offline, row, state, write_dataset
 
 from flows.context import Context
-from pipeline.places import current_places
-from pipeline.tables import INDEX
+from pipeline.ingest.row_places import current_places
+from pipeline.state.tables import INDEX
 
 TROUBLES = [
     (Kind.FULL, False),

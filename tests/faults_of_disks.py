@@ -287,17 +287,19 @@ def _import_everything() -> None:
     import sklearn.feature_extraction.text
     import sklearn.linear_model
 
-    import flows.cli
+    import flows.cli.main
     import flows.curate
     import flows.release
     import flows.status
-    from pipeline import query
-    from pipeline.dedupe.pairs import similar_pairs
-    from pipeline.dedupe.texts import Texts
-    from pipeline.measure import count_tokens
+    from pipeline.reporting import query
+    from pipeline.similarity.pairs import similar_pairs
+    from pipeline.similarity.text_columns import Texts
+    from pipeline.text.tokens import count_tokens
     from schemas.dataset import Measure
 
-    assert all((cleanlab.filter, sklearn.linear_model, flows.cli, flows.curate, flows.release, flows.status, query))
+    assert all(
+        (cleanlab.filter, sklearn.linear_model, flows.cli.main, flows.curate, flows.release, flows.status, query)
+    )
     similar_pairs(Texts.of(["a question of words", "a question of words too"]), 0.5)
     count_tokens(["a question"], Measure().encoding)
     gc.freeze()
@@ -314,7 +316,7 @@ def _run(order: dict[str, Any], connection: socket.socket) -> None:
             listener = _hand_over()
             socket.send_fds(connection, [b"x"], array.array("i", [listener]).tolist())
             os.close(listener)
-        from flows.cli import app
+        from flows.cli.main import app
 
         app(order["args"], standalone_mode=True)
     except SystemExit as end:

@@ -16,11 +16,11 @@ from loopback import CUT, DRIP, LOST, MUTE, Reply
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
-from pipeline import studio_requests
-from pipeline.decisions import question_key
-from pipeline.patience import Patience
-from pipeline.review import open_questions
-from pipeline.studio_transport import Limits
+from pipeline.review import label_studio_requests as studio_requests
+from pipeline.review.label_studio_transport import Limits
+from pipeline.review.queue import open_questions
+from pipeline.state.decisions import question_key
+from pipeline.time_limits import Patience
 from schemas.fate import LabelSource
 
 _HASTE = Patience(connect=2, answer=0.4, window=0.3, least_rate=10_000)

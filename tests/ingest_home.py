@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.ingest import Ingested, ingest
-from pipeline.store import Store
-from pipeline.tables import Verb
+from pipeline.ingest.records import Ingested, ingest
+from pipeline.state.store import Store
+from pipeline.state.tables import Verb
 from schemas.dataset import Source
 
 

@@ -21,19 +21,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flows.collect import collect
 from flows.curate import Curated, curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import Released, release
 from flows.reporting import write_report
 from flows.status import read_status
-from pipeline.consensus import DECISIVE
-from pipeline.decisions import from_frame, question_key
 from pipeline.errors import ReleaseError
-from pipeline.explain import explain
-from pipeline.labeling import Answer, read_result, verdict_result
-from pipeline.normalise import match_key
-from pipeline.review import marker
-from pipeline.store import Snapshot
-from pipeline.versions import list_versions, verify
+from pipeline.releases.versions import list_versions, verify
+from pipeline.reporting.explain import explain
+from pipeline.review.consensus import DECISIVE
+from pipeline.review.labeling_tasks import Answer, read_result, verdict_result
+from pipeline.review.queue import marker
+from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.store import Snapshot
+from pipeline.text.normalize import match_key
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.record import Decision

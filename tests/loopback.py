@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from flows.studio import LocalStudio
-from pipeline.label_studio import LabelStudio
-from pipeline.patience import Patience
+from flows.local.studio_server import LocalStudio
+from pipeline.review.label_studio import LabelStudio
+from pipeline.time_limits import Patience
 
 Reply = tuple[int, dict[str, str], bytes]
 """Status, headers and body."""

@@ -22,7 +22,7 @@ from odd import QUESTION
 from support import row
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.main import app
 from schemas.task import Task
 
 _SECONDS = 120

@@ -7,7 +7,7 @@ from support import current, offline, write_dataset, write_rows
 
 from flows.context import Context
 from flows.curate import Curated, curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from schemas.fate import ReasonCode
 from schemas.record import Decision, stable_hash
 

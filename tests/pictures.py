@@ -10,9 +10,9 @@ from support import SAMPLES
 
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
+from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from flows.studio import LocalStudio
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.store import Run, Store
-from pipeline.tables import SCHEMAS, Table
+from pipeline.state.store import Run, Store
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.record import Decision
 

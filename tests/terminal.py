@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from flows.cli.main import app
 
 _RUNNER = CliRunner()
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from odd import QUESTION, Odd
 from terminal import Terminal
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from flows.reporting import report_html
-from pipeline.evaluate import questions
-from pipeline.examples import read_examples
-from pipeline.measure import count_tokens
+from pipeline.finetuning.evaluate import questions
+from pipeline.finetuning.examples import read_examples
+from pipeline.text.tokens import count_tokens
 from schemas.task import Input, Target, Task
 
 TASK = '''

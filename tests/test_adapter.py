@@ -10,14 +10,14 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import adapter
-from pipeline.adapter import FinetuneRecord, Lineage, adapter_key, find_adapter, read_record, save_adapter
-from pipeline.base_model import BUNDLED
 from pipeline.errors import TrainingError
-from pipeline.evaluate import Question, compare, evaluate
-from pipeline.report import Example
-from pipeline.report_finetuning import latest_finetuning
-from pipeline.train import LeftOut, TrainReport
+from pipeline.finetuning import adapters as adapter
+from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, find_adapter, read_record, save_adapter
+from pipeline.finetuning.base_model import BUNDLED
+from pipeline.finetuning.evaluate import Question, compare, evaluate
+from pipeline.finetuning.train import LeftOut, TrainReport
+from pipeline.reporting.report import Example
+from pipeline.reporting.report_finetuning import latest_finetuning
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task

@@ -12,10 +12,10 @@ from support import row, state, write_rows
 from terminal import Terminal
 
 from flows import curate as curating
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Damaged, GoldleafError, ReleaseError
-from pipeline.tables import Table, Verb
+from pipeline.state.tables import Table, Verb
 from schemas.fate import Fate, ReasonCode
 
 TOPICS = ("billing", "delivery", "returns")

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, expect
 from pydantic import Field, create_model
 
-from flows.studio import LocalStudio
-from pipeline.label_studio import LabelStudio
-from pipeline.labeling import Answer, Question, labeling_config, labeling_task, read_result
+from flows.local.studio_server import LocalStudio
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.labeling_tasks import Answer, Question, labeling_config, labeling_task, read_result
 from schemas.annotation import Verdict
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause

@@ -7,9 +7,9 @@ import pytest
 from desk import Desk, Row, desk_at
 from support import current, row
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
+from flows.local.studio_server import LocalStudio
 from flows.release import release
-from flows.studio import LocalStudio
 from pipeline.errors import ReleaseError
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.record import Decision

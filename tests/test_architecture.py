@@ -84,15 +84,15 @@ def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
 
 def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
     """They are at the bottom, on the tables' columns: none knows a verb."""
-    for name in ("errors", "tables", "atomic", "locks", "table_files", "store"):
-        tree = parsed(Path("pipeline") / f"{name}.py")
+    for name in ("tables", "atomic", "locks", "table_files", "store"):
+        tree = parsed(Path("pipeline") / "state" / f"{name}.py")
         ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert {module for module in ours if module and module.startswith("pipeline.")} <= {
             "pipeline.errors",
-            "pipeline.tables",
-            "pipeline.atomic",
-            "pipeline.locks",
-            "pipeline.table_files",
+            "pipeline.state.tables",
+            "pipeline.state.atomic",
+            "pipeline.state.locks",
+            "pipeline.state.table_files",
         }
 
 
@@ -100,11 +100,11 @@ def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
 @pytest.mark.parametrize(
     ("library", "places"),
     [
-        ("prefect", {"flows/prefect_engine.py", "flows/prefect_flows.py"}),
-        ("deltalake", {"pipeline/store.py", "pipeline/table_files.py"}),
-        ("duckdb", {"pipeline/query.py"}),
-        ("label_studio_sdk", {"pipeline/studio_requests.py"}),
-        ("yaml", {"pipeline/dataset_file.py", "pipeline/plain_yaml.py", "pipeline/card.py"}),
+        ("prefect", {"flows/engines/prefect_engine.py", "flows/deploy/prefect_flows.py"}),
+        ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
+        ("duckdb", {"pipeline/reporting/query.py"}),
+        ("label_studio_sdk", {"pipeline/review/label_studio_requests.py"}),
+        ("yaml", {"pipeline/config/dataset_file.py", "pipeline/config/plain_yaml.py", "pipeline/releases/card.py"}),
         ("pydantic_settings", {"flows/settings.py"}),
     ],
 )
@@ -117,7 +117,11 @@ def test_a_library_is_known_to_its_place_only(library: str, places: set[str]) ->
 def test_training_libraries_are_imported_in_three_modules_and_only_when_they_run() -> None:
     """Whoever curates must not wait for torch, nor have it installed."""
     found = {str(module) for module in MODULES if TRAINING & set(imports(parsed(module)))}
-    assert found <= {"pipeline/base_model.py", "pipeline/train.py", "pipeline/predict.py"}
+    assert found <= {
+        "pipeline/finetuning/base_model.py",
+        "pipeline/finetuning/train.py",
+        "pipeline/finetuning/predict.py",
+    }
     for module in MODULES:
         assert not TRAINING & set(imports_at_import(parsed(module))), module
 
@@ -169,7 +173,8 @@ def test_no_module_hides_a_library() -> None:
 def test_the_packages_are_imported_without_a_heavy_library() -> None:
     """``goldleaf --help`` must be quick."""
     code = (
-        "import sys, pipeline.dataset_file, pipeline.triage, pipeline.consensus, pipeline.errors\n"
+        "import sys, pipeline.errors\n"
+        "import pipeline.config.dataset_file, pipeline.curation.triage, pipeline.review.consensus\n"
         "print(sorted({'torch', 'transformers', 'prefect', 'label_studio_sdk', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.atomic import replacing, writing
 from pipeline.errors import StoreError
-from pipeline.work_files import read_work, write_work
+from pipeline.state.atomic import replacing, writing
+from pipeline.state.work_files import read_work, write_work
 
 FRAME = pl.DataFrame({"number": list(range(1000))})
 

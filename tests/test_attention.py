@@ -15,12 +15,12 @@ from support import row, write_dataset, write_rows
 from terminal import Terminal
 
 from flows.collect import Collected
-from flows.studio import LocalStudio
-from pipeline.attention import Need, Waiting, attention, count_waiting, rejections, unkeyed
-from pipeline.decisions import question_key, to_frame
-from pipeline.review import is_open, open_decisions
-from pipeline.store import Snapshot, Store
-from pipeline.tables import SCHEMAS, Table, Verb
+from flows.local.studio_server import LocalStudio
+from pipeline.reporting.attention import Need, Waiting, attention, count_waiting, rejections, unkeyed
+from pipeline.review.queue import is_open, open_decisions
+from pipeline.state.decisions import question_key, to_frame
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import SCHEMAS, Table, Verb
 from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed

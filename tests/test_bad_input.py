@@ -11,10 +11,10 @@ from odd import QUESTION, Odd
 from support import row
 from terminal import Terminal
 
-from pipeline import formats
 from pipeline.errors import SourceError
-from pipeline.formats import read_rows
-from pipeline.tables import Verb
+from pipeline.ingest import formats
+from pipeline.ingest.formats import read_rows
+from pipeline.state.tables import Verb
 
 ROWS = [row(1, "Where is my parcel?", "delivery"), row(2, "Why was I charged twice?", "billing")]
 

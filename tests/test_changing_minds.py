@@ -13,14 +13,14 @@ from support import current, row
 from terminal import Terminal
 
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
 from flows.status import read_status
-from pipeline.consensus import Said, deciding
-from pipeline.labeling import verdict_result
-from pipeline.report import Review
-from pipeline.report_data import gather_report
+from pipeline.reporting.report import Review
+from pipeline.reporting.report_data import gather_report
+from pipeline.review.consensus import Said, deciding
+from pipeline.review.labeling_tasks import verdict_result
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import JsonValue

@@ -17,13 +17,14 @@ from rich.console import Console
 from support import offline, row, write_dataset, write_rows
 from terminal import Terminal
 
-from flows import cli_verbs, curate
-from flows.cli import app
-from flows.console import TerminalProgress
+from flows import curate
+from flows.cli import verbs as cli_verbs
+from flows.cli.console import TerminalProgress
+from flows.cli.main import app
 from flows.context import Context
 from flows.run import run_all
 from pipeline.errors import ReleaseError
-from pipeline.tables import Verb
+from pipeline.state.tables import Verb
 from schemas.manifest import Funnel
 
 LAMP = "May I have my money back for the lamp?"
@@ -495,7 +496,7 @@ def test_every_command_has_a_help_that_says_what_it_does(shop: Terminal, command
 
 _LIGHT = """
 import sys
-from flows.cli import app
+from flows.cli.main import app
 for arguments in {commands!r}:
     try:
         app(arguments)

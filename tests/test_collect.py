@@ -13,13 +13,13 @@ from terminal import Terminal
 
 from flows.collect import Collected, collect
 from flows.context import Context
-from flows.engine import Inline
-from flows.studio import LocalStudio
+from flows.engines.engine import Inline
+from flows.local.studio_server import LocalStudio
 from pipeline.errors import ConfigError, Unreachable
-from pipeline.explain import explain
-from pipeline.report import Audit
-from pipeline.report_data import gather_report
-from pipeline.review import open_questions
+from pipeline.reporting.explain import explain
+from pipeline.reporting.report import Audit
+from pipeline.reporting.report_data import gather_report
+from pipeline.review.queue import open_questions
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import Decision

@@ -11,7 +11,7 @@ from support import SAMPLES, current, offline, row, write_dataset, write_rows
 
 from flows.context import Context
 from flows.curate import Curated, curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from pipeline.errors import SourceError
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.record import Decision

@@ -16,8 +16,8 @@ from terminal import Terminal
 
 from flows.context import Context
 from pipeline.errors import StoreError
-from pipeline.store import Store
-from pipeline.tables import INDEX, Table, Verb
+from pipeline.state.store import Store
+from pipeline.state.tables import INDEX, Table, Verb
 
 
 @pytest.fixture(scope="module")

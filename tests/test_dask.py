@@ -9,11 +9,12 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_SERVER_A
 from prefect.testing.utilities import prefect_test_harness
 from support import row, state, write_dataset
 
-from flows import prefect_engine, prefect_flows
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
-from pipeline import assess
+from flows.deploy import prefect_flows
+from flows.engines import prefect_engine
+from flows.engines.engine import Inline
+from pipeline.curation import assess
 from pipeline.errors import ConfigError, Unreachable
 
 CLAUSE = "the parcel of order {} was left with the neighbour at number {} who says that it went back on day {} of {}"

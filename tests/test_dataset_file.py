@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset_file import LoadedDataset, load_dataset_file, load_task
+from pipeline.config.dataset_file import LoadedDataset, load_dataset_file, load_task
 from pipeline.errors import ConfigError
 from schemas.dataset import Dataset, Mode, Unreviewed
 from schemas.tasks.contract_clause import ContractClause

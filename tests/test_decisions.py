@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_rows import decision
 
-from pipeline.decisions import from_frame, news, to_frame
-from pipeline.tables import SCHEMAS, Table
+from pipeline.state.decisions import from_frame, news, to_frame
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import LabelSource, Reason, ReasonCode, Routed
 from schemas.record import ID_BYTES, Decision, push_key, stable_hash, what_is_asked
 

@@ -7,7 +7,7 @@ from odd import QUESTION, Odd
 from support import row, write_rows
 from terminal import Terminal
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import ConfigError, SourceError
 from schemas.fate import Fate, ReasonCode

@@ -24,14 +24,14 @@ from support import SAMPLES, offline
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.main import app
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from flows.settings import Settings
-from pipeline.labeling_form import labeling_config
-from pipeline.review import question
+from pipeline.review.form import labeling_config
+from pipeline.review.queue import question
 from schemas.dataset import Dataset
 from schemas.fate import EXPLANATIONS, Fate, Routed
 from schemas.record import Decision

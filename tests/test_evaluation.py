@@ -11,8 +11,8 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
-from pipeline.evaluate import Evaluation, Question, compare, evaluate, questions
-from pipeline.examples import Example
+from pipeline.finetuning.evaluate import Evaluation, Question, compare, evaluate, questions
+from pipeline.finetuning.examples import Example
 from schemas.message import Message, Speaker
 from schemas.task import Input, Metric, Target, Task
 

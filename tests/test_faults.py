@@ -12,7 +12,7 @@ from support import row, write_dataset
 from terminal import Terminal
 
 from flows import status
-from flows.faults import outside_fault
+from flows.cli.faults import outside_fault
 
 ELSEWHERE = ", or set GOLDLEAF_HOME to another folder"
 

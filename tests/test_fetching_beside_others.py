@@ -14,10 +14,10 @@ from support import Steps, current, row, write_rows
 from terminal import Terminal
 
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError, SourceError
-from pipeline.tables import Verb
+from pipeline.state.tables import Verb
 
 FIRST, SECOND, EXAM = (
     row(1, "Where is my parcel?", "delivery"),

@@ -9,12 +9,12 @@ from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
 from flows.release import Released, release
-from pipeline.adapter import read_record
 from pipeline.errors import Damaged, ReleaseError
-from pipeline.tables import Verb
+from pipeline.finetuning.adapters import read_record
+from pipeline.state.tables import Verb
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
-from pipeline.formats import MAX_DEPTH, RawRow, read_rows
+from pipeline.ingest.formats import MAX_DEPTH, RawRow, read_rows
 from schemas.dataset import Format
 from schemas.fate import ReasonCode
 

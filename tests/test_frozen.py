@@ -15,13 +15,13 @@ from support import current, row, write_rows
 from terminal import Terminal
 from test_resolve import CONFIGS, candidate_lists, resolve
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.dedupe.rows import Candidate
-from pipeline.duplicates import why_both
 from pipeline.errors import ConfigError
-from pipeline.report import Audit
-from pipeline.report_data import gather_report
+from pipeline.reporting.duplicates import why_both
+from pipeline.reporting.report import Audit
+from pipeline.reporting.report_data import gather_report
 from schemas.dataset import OnConflict
 from schemas.fate import Fate, ReasonCode
 from schemas.record import Decision, stable_hash

@@ -9,9 +9,9 @@ from ingest_home import Home
 from loopback import serving
 from test_label_studio import clauses, new_project, nothing
 
-from pipeline import download
 from pipeline.errors import ConfigError, LabelStudioError, SourceError
-from pipeline.label_studio import LabelStudio
+from pipeline.ingest import download
+from pipeline.review.label_studio import LabelStudio
 from schemas.dataset import Mode, Source
 from schemas.tasks.contract_clause import ContractClause
 

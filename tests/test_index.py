@@ -21,16 +21,18 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
 
-from pipeline.dedupe import chunks, crowds, index
-from pipeline.dedupe.arrays import load, save
-from pipeline.dedupe.index import StoredIndex, take_in
-from pipeline.dedupe.pairs import similar_pairs
-from pipeline.dedupe.search import Found, search
-from pipeline.dedupe.signatures import FULL_BUCKET, Scheme
-from pipeline.dedupe.texts import Texts
-from pipeline.dedupe.words import jaccard
-from pipeline.store import Store
-from pipeline.tables import Table
+from pipeline.similarity import dense_clusters as crowds
+from pipeline.similarity import index
+from pipeline.similarity import pair_chunks as chunks
+from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.pairs import similar_pairs
+from pipeline.similarity.search import Found, search
+from pipeline.similarity.signatures import FULL_BUCKET, Scheme
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.arrays import load, save
+from pipeline.state.store import Store
+from pipeline.state.tables import Table
+from pipeline.text.words import jaccard
 from schemas.fate import Fate
 
 AT = 0.6

@@ -12,8 +12,8 @@ import pytest
 from ingest_home import Home
 from loopback import HASTE, OK, Talk, drip, dripping_body, dripping_headers, mute, serving, talking
 
-from pipeline import download
 from pipeline.errors import SourceError
+from pipeline.ingest import download
 from schemas.dataset import Format, Source
 
 

@@ -15,11 +15,11 @@ import pytest
 from support import row, state, write_dataset
 
 from flows.context import Context
+from flows.local.simulated_annotators import Truth, annotate
+from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from flows.simulate import Truth, annotate
-from flows.studio import LocalStudio
-from pipeline.label_studio import LabelStudio
-from pipeline.review import Connection, marker
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.queue import Connection, marker
 
 _DEADLY = """
 import importlib, os, signal, sys
@@ -41,7 +41,7 @@ def deadly(*args, **kwargs):
     return result
 
 setattr(owner, attribute, deadly)
-from flows.cli import app
+from flows.cli.main import app
 app(sys.argv[1:])
 """
 
@@ -50,7 +50,11 @@ Point = tuple[str, str, str, int]
 
 def goldleaf(*args: str, home: Path, studio: LocalStudio | None = None, killed_at: Point | None = None) -> str:
     """Run a command in a process of its own; with ``killed_at`` it must die there."""
-    code = _DEADLY.format(point=killed_at) if killed_at else "import sys; from flows.cli import app; app(sys.argv[1:])"
+    code = (
+        _DEADLY.format(point=killed_at)
+        if killed_at
+        else "import sys; from flows.cli.main import app; app(sys.argv[1:])"
+    )
     environment = os.environ | {
         "GOLDLEAF_HOME": str(home),
         "LABEL_STUDIO_URL": studio.url if studio else "",
@@ -87,13 +91,13 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.store", "Store.append_if_unseen", "before", 1),
-        ("pipeline.store", "Store.append_if_unseen", "after", 1),
-        ("pipeline.store", "Store.append", "after", 1),
-        ("pipeline.store", "Store.append", "after", 2),
-        ("pipeline.store", "Store.append", "after", 3),
-        ("pipeline.store", "Store.commit", "before", 1),
-        ("pipeline.store", "Store.commit", "after", 1),
+        ("pipeline.state.store", "Store.append_if_unseen", "before", 1),
+        ("pipeline.state.store", "Store.append_if_unseen", "after", 1),
+        ("pipeline.state.store", "Store.append", "after", 1),
+        ("pipeline.state.store", "Store.append", "after", 2),
+        ("pipeline.state.store", "Store.append", "after", 3),
+        ("pipeline.state.store", "Store.commit", "before", 1),
+        ("pipeline.state.store", "Store.commit", "after", 1),
     ],
     ids=[
         *("before the records", "after the records", "after the pairs", "after the signatures"),
@@ -110,11 +114,11 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tm
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.label_studio", "LabelStudio._import", "before", 1),
-        ("pipeline.label_studio", "LabelStudio._import", "after", 1),
+        ("pipeline.review.label_studio", "LabelStudio._import", "before", 1),
+        ("pipeline.review.label_studio", "LabelStudio._import", "after", 1),
         # A curate run appends pairs, signatures, decisions and its runs row; then come the pushes.
-        ("pipeline.store", "Store.append", "before", 5),
-        ("pipeline.store", "Store.append", "after", 5),
+        ("pipeline.state.store", "Store.append", "before", 5),
+        ("pipeline.state.store", "Store.append", "after", 5),
     ],
     ids=["before the import", "after the import", "before the note", "after the note"],
 )
@@ -134,11 +138,11 @@ def test_a_push_that_was_killed_asks_every_question_once(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.label_studio", "LabelStudio.asked", "after", 1),
-        ("pipeline.store", "Store.append", "after", 1),
-        ("pipeline.store", "Store.append", "after", 2),
-        ("pipeline.store", "Store.commit", "after", 1),
-        ("pipeline.store", "Store.commit", "before", 2),
+        ("pipeline.review.label_studio", "LabelStudio.asked", "after", 1),
+        ("pipeline.state.store", "Store.append", "after", 1),
+        ("pipeline.state.store", "Store.append", "after", 2),
+        ("pipeline.state.store", "Store.commit", "after", 1),
+        ("pipeline.state.store", "Store.commit", "before", 2),
     ],
     ids=["pulled", "after the annotations", "after the decisions", "after the commit", "before the rest's commit"],
 )
@@ -160,11 +164,11 @@ def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.store", "Store.append", "after", 1),
-        ("pipeline.publish", "_write", "after", 1),
-        ("pipeline.publish", "_rename", "before", 1),
-        ("pipeline.publish", "_rename", "after", 1),
-        ("pipeline.store", "Store.commit", "before", 1),
+        ("pipeline.state.store", "Store.append", "after", 1),
+        ("pipeline.releases.publish", "_write", "after", 1),
+        ("pipeline.releases.publish", "_rename", "before", 1),
+        ("pipeline.releases.publish", "_rename", "after", 1),
+        ("pipeline.state.store", "Store.commit", "before", 1),
     ],
     ids=["after the splits", "half written", "before the rename", "after the rename", "before the commit"],
 )

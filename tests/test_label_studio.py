@@ -10,11 +10,18 @@ import httpx
 import pytest
 from loopback import LATE, LOST, Proxy, Reply, plan, serving, through_a_proxy
 
-from flows.studio import LocalStudio
+from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.exchange import PulledTask
-from pipeline.label_studio import LabelStudio
-from pipeline.labeling import Question, labeling_config, labeling_task, prediction_result, read_result, verdict_result
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_models import PulledTask
+from pipeline.review.labeling_tasks import (
+    Question,
+    labeling_config,
+    labeling_task,
+    prediction_result,
+    read_result,
+    verdict_result,
+)
 from schemas.annotation import Verdict
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause

@@ -16,8 +16,15 @@ from naughty_texts import NAUGHTY
 from pydantic import Field, create_model
 
 from pipeline.errors import ConfigError, LabelStudioError
-from pipeline.labeling import Question, labeling_config, labeling_task, prediction_result, read_result, verdict_result
-from pipeline.labeling_form import data_key
+from pipeline.review.form import data_key
+from pipeline.review.labeling_tasks import (
+    Question,
+    labeling_config,
+    labeling_task,
+    prediction_result,
+    read_result,
+    verdict_result,
+)
 from schemas.annotation import Verdict
 from schemas.task import Input, Role, Target, Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause

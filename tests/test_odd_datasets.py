@@ -14,11 +14,11 @@ from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.assess import doubt_labels, screen_answers
+from pipeline.curation.assess import doubt_labels, screen_answers
+from pipeline.curation.triage import Case, Standing
 from pipeline.errors import ConfigError
-from pipeline.triage import Case, Standing
 from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue

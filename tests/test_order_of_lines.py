@@ -9,7 +9,7 @@ from support import current, offline, row, state, write_dataset, write_rows
 
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from schemas.fate import Fate, Reason
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from loopback import HASTE, OK, Talk, dripping_body, dripping_headers, dripping_to_the_end, gone, mute, talking
 
-from pipeline.patience import Patience, Patient, TooSlow
+from pipeline.time_limits import Patience, Patient, TooSlow
 
 
 def deaf(connection: socket.socket) -> None:

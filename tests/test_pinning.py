@@ -10,7 +10,7 @@ import pytest
 from support import row, write_dataset
 from terminal import Terminal
 
-from pipeline.versions import read_manifest, verify
+from pipeline.releases.versions import read_manifest, verify
 from schemas.manifest import Manifest
 
 ROWS = [row(1, "Where is my parcel?", "delivery"), row(2, "Why was I charged twice?", "billing")]

@@ -11,8 +11,8 @@ from support import row, write_dataset, write_rows
 from terminal import Terminal
 
 from pipeline.errors import StoreError
-from pipeline.places import current_places, in_place
-from pipeline.tables import Table, Verb
+from pipeline.ingest.row_places import current_places, in_place
+from pipeline.state.tables import Table, Verb
 from schemas.dataset import Mode, Source
 
 GOOD = [row(key, f"Question {key}?", "delivery") for key in range(1, 5)]

@@ -8,11 +8,11 @@ from odd import QUESTION, Odd
 from support import row, write_dataset
 from terminal import Terminal
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.assess import doubt_labels
-from pipeline.attention import Rejection
-from pipeline.triage import Case
+from pipeline.curation.assess import doubt_labels
+from pipeline.curation.triage import Case
+from pipeline.reporting.attention import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue

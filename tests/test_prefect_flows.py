@@ -24,16 +24,17 @@ from prefect.testing.utilities import prefect_test_harness
 from support import row, state, write_dataset
 from terminal import Terminal
 
-from flows import prefect_engine, prefect_flows
 from flows.collect import collect
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.deploy import prefect_flows
+from flows.engines import prefect_engine
+from flows.engines.engine import Inline
+from flows.local.simulated_annotators import Truth, annotate
+from flows.local.studio_server import LocalStudio
 from flows.release import release
-from flows.simulate import Truth, annotate
-from flows.studio import LocalStudio
 from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
-from pipeline.review import Connection
+from pipeline.review.queue import Connection
 
 ROOT = Path(__file__).parent.parent
 ROWS: list[dict[str, object]] = [

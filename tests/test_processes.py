@@ -15,8 +15,8 @@ from support import offline, row, state, write_dataset
 from flows import curate as story
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
-from pipeline import assess
+from flows.engines.engine import Inline
+from pipeline.curation import assess
 
 
 def pid_of(number: int) -> tuple[int, int]:
@@ -102,7 +102,7 @@ SCRIPT = """
     import os, sys, time
     sys.path[:0] = [{root!r}, {tests!r}]
     print("script", flush=True)
-    from flows.engine import Inline
+    from flows.engines.engine import Inline
     from test_processes import {step}
     print([number for number, _ in Inline(workers=2).spread({step}, range(9))], flush=True)
 """

@@ -21,11 +21,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import publish as publishing
 from pipeline.errors import Damaged, ReleaseError, VersionExists
-from pipeline.publish import Release, publish
-from pipeline.published_rows import PublishedRow, content_digest, rows_table
-from pipeline.versions import list_versions, next_version, parse_version, read_manifest, resolve, verify
+from pipeline.releases import publish as publishing
+from pipeline.releases.publish import Release, publish
+from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
+from pipeline.releases.versions import list_versions, next_version, parse_version, read_manifest, resolve, verify
 from schemas.dataset import Dataset
 from schemas.manifest import Funnel, Manifest
 from schemas.task import Input, Target, Task
@@ -33,7 +33,7 @@ from schemas.tasks.contract_clause import ClauseKind
 from schemas.tasks.invoice import Invoice
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pipeline.publish", "datasets"])
+FORKS.set_forkserver_preload(["pipeline.releases.publish", "datasets"])
 
 
 class ContractClause(Task):

@@ -10,11 +10,11 @@ from store_rows import B1, B2, B3, B4, commit, decision, records
 from support import row
 from terminal import Terminal
 
-from pipeline.decisions import to_frame
 from pipeline.errors import GoldleafError, StoreError
-from pipeline.query import VIEWS, query
-from pipeline.store import Snapshot, Store
-from pipeline.tables import Table, Verb
+from pipeline.reporting.query import VIEWS, query
+from pipeline.state.decisions import to_frame
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import Table, Verb
 from schemas.fate import Fate
 
 

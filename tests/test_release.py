@@ -17,12 +17,12 @@ from terminal import Terminal
 
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import Released, release
-from pipeline.dedupe.words import jaccard
 from pipeline.errors import ReleaseError, VersionExists
-from pipeline.normalise import match_key, normalise_text
-from pipeline.versions import verify
+from pipeline.releases.versions import verify
+from pipeline.text.normalize import match_key, normalise_text
+from pipeline.text.words import jaccard
 from schemas.dataset import Normalise
 from schemas.fate import Fate, ReasonCode
 from schemas.record import Decision, stable_hash
@@ -214,7 +214,7 @@ def test_a_version_whose_release_was_killed_before_its_commit_binds_what_comes_l
     shop = Shop(tmp_path, [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)])
     curate(shop.context, Inline())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.store.Store.commit", killed)
+        patch.setattr("pipeline.state.store.Store.commit", killed)
         shop.release()
     loaded = load(str(shop.context.store.releases / "1.0.0"))
     names = {record(key): key for key in range(40)}

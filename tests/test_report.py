@@ -22,14 +22,13 @@ from test_adapter import a_record
 from flows import reporting
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
-from pipeline.adapter import WEIGHTS, save_adapter
-from pipeline.decisions import to_frame
 from pipeline.errors import StoreError
-from pipeline.evaluate import Estimate, Question, compare, evaluate
-from pipeline.report import (
+from pipeline.finetuning.adapters import WEIGHTS, save_adapter
+from pipeline.finetuning.evaluate import Estimate, Question, compare, evaluate
+from pipeline.reporting.report import (
     Answer,
     Audit,
     Change,
@@ -52,9 +51,10 @@ from pipeline.report import (
     render_report,
     word_diff,
 )
-from pipeline.report_data import gather_report
-from pipeline.report_finetuning import latest_finetuning
-from pipeline.tables import Table, Verb
+from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.state.decisions import to_frame
+from pipeline.state.tables import Table, Verb
 from schemas.dataset import Finetune
 from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
@@ -672,7 +672,9 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
     shop.version()
     told = shop.decide(1, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.REVIEWER)])
     asked: list[set[str]] = []
-    monkeypatch.setattr("pipeline.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known)))
+    monkeypatch.setattr(
+        "pipeline.reporting.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known))
+    )
     shop.state()
     reporting.report_html(shop.context)
     assert told.record_id in asked[0] and told.record_id not in asked[1]

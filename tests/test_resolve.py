@@ -11,10 +11,10 @@ from candidates import CLAUSE, LEASE, NEAR, NEAR_BOTH, resolve, row, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.likeness import Likeness
-from pipeline.dedupe.meaning import question
+from pipeline.dedupe.neighbors import Likeness
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
-from pipeline.dedupe.words import jaccard, words
+from pipeline.text.guards import question
+from pipeline.text.words import jaccard, words
 from schemas.dataset import OnConflict
 
 

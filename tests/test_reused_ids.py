@@ -9,10 +9,10 @@ from desk import Desk, Row, desk_at
 from fake_studio import fake_studio
 from support import row
 
-from flows.studio import LocalStudio
-from pipeline.attention import count_waiting
-from pipeline.label_studio import LabelStudio
-from pipeline.tables import Table
+from flows.local.studio_server import LocalStudio
+from pipeline.reporting.attention import count_waiting
+from pipeline.review.label_studio import LabelStudio
+from pipeline.state.tables import Table
 from schemas.fate import LabelSource
 
 FIRST, NEWEST, LATER = (

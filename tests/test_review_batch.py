@@ -14,8 +14,8 @@ from terminal import Terminal
 from flows.check import check_dataset
 from flows.context import Context
 from flows.curate import curate
-from flows.engine import Inline
-from flows.studio import LocalStudio
+from flows.engines.engine import Inline
+from flows.local.studio_server import LocalStudio
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import stable_hash

@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.dataset_file import load_dataset_file
+from pipeline.config.dataset_file import load_dataset_file
+from pipeline.config.scaffold import scaffold
 from pipeline.errors import ConfigError
-from pipeline.scaffold import scaffold
 from schemas.dataset import Mode
 from schemas.task import Kind
 

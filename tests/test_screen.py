@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.screen import Finding, masked, screen, suspects
+from pipeline.text.screening import Finding, masked, screen, suspects
 from schemas.dataset import Action, Screen
 from schemas.fate import ReasonCode
 

@@ -14,10 +14,10 @@ from support import Steps, row, write_dataset
 from terminal import Terminal
 
 from flows.collect import collect
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError
-from pipeline.tables import Table, Verb
+from pipeline.state.tables import Table, Verb
 
 FIRST, SECOND, THIRD = (
     row(1, "Where is my parcel?", None),

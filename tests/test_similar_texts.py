@@ -11,12 +11,12 @@ from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe import crowds
-from pipeline.dedupe.crowds import crowd_similarities, in_crowds
-from pipeline.dedupe.pairs import Pairs, similar_pairs, verify
-from pipeline.dedupe.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
-from pipeline.dedupe.texts import Texts
-from pipeline.dedupe.words import TABLE_SIZE, jaccard, words
+from pipeline.similarity import dense_clusters as crowds
+from pipeline.similarity.dense_clusters import crowd_similarities, in_crowds
+from pipeline.similarity.pairs import Pairs, similar_pairs, verify
+from pipeline.similarity.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
+from pipeline.similarity.text_columns import Texts
+from pipeline.text.words import TABLE_SIZE, jaccard, words
 
 
 def pairs_at(texts: list[str], threshold: float) -> Pairs:

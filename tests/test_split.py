@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ReleaseError
-from pipeline.split import SplitRow, divide
+from pipeline.releases.split import SplitRow, divide
 from schemas.manifest import Absence
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}

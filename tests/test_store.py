@@ -21,12 +21,12 @@ from deltalake import DeltaTable
 from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
 from support import Steps
 
-import pipeline.store
-from flows.faults import outside_fault
-from pipeline.decisions import to_frame
+import pipeline.state.store
+from flows.cli.faults import outside_fault
 from pipeline.errors import Busy, StoreError
-from pipeline.store import Store
-from pipeline.tables import SCHEMAS, Table, Verb
+from pipeline.state.decisions import to_frame
+from pipeline.state.store import Store
+from pipeline.state.tables import SCHEMAS, Table, Verb
 from schemas.fate import Fate
 
 
@@ -180,7 +180,7 @@ class _Clock(datetime):
 
 
 def test_run_ids_increase_even_when_the_clock_is_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.store, "datetime", _Clock)
+    monkeypatch.setattr(pipeline.state.store, "datetime", _Clock)
     ids = []
     for hours in (0, 0, -5, 3, 3, -100_000):
         _Clock.moment = NOW + timedelta(hours=hours)
@@ -193,7 +193,7 @@ def test_run_ids_increase_even_when_the_clock_is_set_back(store: Store, monkeypa
 
 def test_a_run_sorts_after_the_rows_of_a_killed_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are ordered by their batch: an older id would let the killed run's rows win."""
-    monkeypatch.setattr(pipeline.store, "datetime", _Clock)
+    monkeypatch.setattr(pipeline.state.store, "datetime", _Clock)
     _Clock.moment = NOW
     killed = store.new_run(Verb.CURATE, "c", "0")
     store.append(Table.RECORDS, records(killed.id, ["r1"]))
@@ -245,8 +245,8 @@ def test_a_writer_that_was_overtaken_looks_again(store: Store) -> None:
 def test_a_writer_that_is_always_overtaken_gives_up_with_one_line(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.store.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("pipeline.store._CAS_TRIES", 3)
+    monkeypatch.setattr("pipeline.state.store.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("pipeline.state.store._CAS_TRIES", 3)
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         store.append(Table.RECORDS, records("rival", ["x"]))
@@ -301,8 +301,8 @@ def _process(code: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 HALFWAY = """
 from pathlib import Path
-from pipeline.store import Store
-from pipeline.tables import Table
+from pipeline.state.store import Store
+from pipeline.state.tables import Table
 from store_rows import B1, records
 
 def build(present):
@@ -328,8 +328,8 @@ def test_a_writer_that_is_killed_halfway_leaves_no_part_of_its_batch(tmp_path: P
 
 LOCKED = """
 from pathlib import Path
-from pipeline.store import Store
-from pipeline.tables import Verb
+from pipeline.state.store import Store
+from pipeline.state.tables import Verb
 
 with Store(Path(sys.argv[1]), "toy").lock(Verb.CURATE):
     print("reached", flush=True)

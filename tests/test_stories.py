@@ -9,10 +9,10 @@ from fake_studio import TOKEN, FakeStudio
 from support import row
 from terminal import Terminal
 
-from flows.engine import Inline
+from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.explain import Story, TaskState, explain
-from pipeline.tables import Table
+from pipeline.reporting.explain import Story, TaskState, explain
+from pipeline.state.tables import Table
 
 ALL = "review: {budget: 100, audit: 1.0}\n"
 PARCEL = "My parcel was promised for the ninth of the month but nobody has told us where it went since then"

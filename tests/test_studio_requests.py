@@ -15,13 +15,15 @@ from support import row, write_dataset
 from terminal import Terminal
 from test_label_studio import clauses, new_project, nothing
 
-from flows.studio import LocalStudio
-from pipeline import label_studio, studio_requests, task_pages
+from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.label_studio import LabelStudio
-from pipeline.patience import Patience
-from pipeline.studio_requests import Refused
-from pipeline.studio_transport import Limits
+from pipeline.review import label_studio
+from pipeline.review import label_studio_pages as task_pages
+from pipeline.review import label_studio_requests as studio_requests
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_requests import Refused
+from pipeline.review.label_studio_transport import Limits
+from pipeline.time_limits import Patience
 from schemas.tasks.contract_clause import ContractClause
 
 OPEN = "review: {budget: 100, audit: 0.0}\n"

@@ -16,9 +16,9 @@ import httpx
 import psutil
 import pytest
 
-from flows.studio import LocalStudio
+from flows.local.studio_server import LocalStudio
 from pipeline.errors import ConfigError, LabelStudioError
-from pipeline.label_studio import LabelStudio
+from pipeline.review.label_studio import LabelStudio
 
 CACHE = Path.home() / ".cache" / "goldleaf"
 VENV = Path(__file__).parent.parent / ".venv-label-studio"
@@ -97,7 +97,7 @@ def test_two_servers_share_no_secret(label_studio: LocalStudio, tmp_path: Path) 
 
 def test_sigterm_to_us_stops_the_server(tmp_path: Path) -> None:
     program = (
-        "import sys, signal; from pathlib import Path; from flows.studio import LocalStudio\n"
+        "import sys, signal; from pathlib import Path; from flows.local.studio_server import LocalStudio\n"
         "with LocalStudio(*map(Path, sys.argv[1:])) as studio:\n"
         "    print(studio.url, flush=True); signal.pause()\n"
     )

@@ -18,13 +18,13 @@ from hypothesis import example as such_as
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.adapter import FinetuneRecord, Lineage, save_adapter
-from pipeline.base_model import BUNDLED, LoadedModel, load_adapter, load_base
 from pipeline.errors import TrainingError
-from pipeline.evaluate import compare, evaluate, questions
-from pipeline.examples import Example, draw, read_examples
-from pipeline.predict import answer_tokens, predict
-from pipeline.train import LeftOut, StepReport, TrainReport, train
+from pipeline.finetuning.adapters import FinetuneRecord, Lineage, save_adapter
+from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
+from pipeline.finetuning.evaluate import compare, evaluate, questions
+from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.finetuning.predict import answer_tokens, predict
+from pipeline.finetuning.train import LeftOut, StepReport, TrainReport, train
 from schemas.dataset import Finetune
 from schemas.manifest import Funnel, Manifest, SplitFile
 from schemas.message import Message, Speaker

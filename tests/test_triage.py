@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.triage import SHOWN_ANSWERS, Case, Standing, Triage, triage
+from pipeline.curation.triage import SHOWN_ANSWERS, Case, Standing, Triage, triage
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
@@ -414,7 +414,7 @@ REVIEWS = st.builds(
 
 
 def remembered(one: Case, decision: Decision) -> Case:
-    """The same case in the next run, as ``pipeline.assess`` brings it: a label is judged once."""
+    """The same case in the next run, as ``pipeline.curation.assess`` brings it: a label is judged once."""
     asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
     doubts = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_DOUBT]
     if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not Standing.NOTHING:

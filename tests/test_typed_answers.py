@@ -11,9 +11,9 @@ from support import offline, write_rows
 from terminal import Terminal
 
 from flows.context import Context
-from flows.studio import LocalStudio
-from pipeline.label_studio import LabelStudio
-from pipeline.review import marker
+from flows.local.studio_server import LocalStudio
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.queue import marker
 
 
 class Annotator:

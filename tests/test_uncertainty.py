@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import uncertainty
-from pipeline.uncertainty import LabelDoubt, label_doubt, ungrounded
+from pipeline.curation import label_errors as uncertainty
+from pipeline.curation.label_errors import LabelDoubt, label_doubt, ungrounded
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
 

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.dedupe.judge import Judge
-from pipeline.dedupe.meaning import plain_answer, question
+from pipeline.dedupe.merge_policy import Judge
 from pipeline.dedupe.rows import MOST_RIVALS, Candidate
+from pipeline.text.guards import plain_answer, question
 from schemas.dataset import OnConflict
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.dedupe.likeness import Neighbours
+from pipeline.dedupe.neighbors import Neighbours
 from pipeline.dedupe.rows import Candidate, Kept
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from pipeline.dedupe.cells import Cell, cells_of
 from pipeline.dedupe.groups import Groups, connected, place
-from pipeline.dedupe.judge import Judge
-from pipeline.dedupe.likeness import Likeness, Neighbours
+from pipeline.dedupe.merge_policy import Judge
+from pipeline.dedupe.neighbors import Likeness, Neighbours
 from pipeline.dedupe.rows import Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 

@@ -11,12 +11,12 @@ import polars as pl
 from measuring import Contestant, Job, Labels, Measured, measure, serve
 from truth import LOOSER_RULE, RULE, TEXT_ALONE, Rule, components
 
-from pipeline.dedupe.index import StoredIndex, take_in
-from pipeline.dedupe.pairs import Pairs, similar_pairs
-from pipeline.dedupe.search import Found, Index, search
-from pipeline.dedupe.signatures import Scheme
-from pipeline.dedupe.texts import Texts
-from pipeline.store import Store
+from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.pairs import Pairs, similar_pairs
+from pipeline.similarity.search import Found, Index, search
+from pipeline.similarity.signatures import Scheme
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.store import Store
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -18,9 +18,9 @@ from rich.console import Console
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from tables import Results
 
-from pipeline.dedupe.pairs import similar_pairs, verify
-from pipeline.dedupe.texts import Texts
-from pipeline.dedupe.words import SHINGLE_WORDS, shingles, words
+from pipeline.similarity.pairs import similar_pairs, verify
+from pipeline.similarity.text_columns import Texts
+from pipeline.text.words import SHINGLE_WORDS, shingles, words
 
 Scores = npt.NDArray[np.float64]
 _SECONDS_OF_ID = 8

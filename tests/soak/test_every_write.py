@@ -17,7 +17,7 @@ from faults_of_disks import Commands, Fault, commands
 from support import offline
 
 from flows.context import Context
-from pipeline.tables import Table, Verb
+from pipeline.state.tables import Table, Verb
 
 Begin = Callable[[Commands, Path], Series]
 SEED = os.environ.get("SOAK_SEED", "")

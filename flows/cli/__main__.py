@@ -1,0 +1,5 @@
+"""The same command, as ``python -m flows.cli``."""
+
+from flows.cli.main import app
+
+app()

@@ -1,0 +1,209 @@
+"""What people see in the terminal: progress, tables and one-line errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from flows.cli.results import results
+from flows.engines.engine import Advance
+from schemas.fate import Fate, ReasonCode
+from schemas.manifest import Funnel
+from schemas.own_code import in_a_line
+
+if TYPE_CHECKING:
+    from pipeline.reporting.attention import Attention, Rejection
+
+
+class _Results(Console):
+    """Writes to where results go, which is not always what ``sys.stdout`` is meanwhile."""
+
+    @property
+    def file(self) -> IO[str]:
+        return results()
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        raise AttributeError("results go to stdout")
+
+
+# Lines are never wrapped, so that whoever greps a log or copies a path gets it whole; tables are.
+out = _Results(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+_SHOWN = 10
+_SHOWN_REASONS = 3
+_READABLE = 12
+"""Characters that a column of a table needs, if not all cells fit."""
+_ANY_WIDTH = 1_000_000
+FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
+
+
+class TerminalProgress:
+    """Shows one line per step; it goes to stderr, so that stdout stays clean for machines."""
+
+    def __init__(self, console: Console = err) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """Show a spinner, and a bar where the total is known, until the step ends."""
+        columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn()]
+        if total is not None:
+            columns[2:2] = [BarColumn(bar_width=24), MofNCompleteColumn()]
+        else:
+            columns[2:2] = [TextColumn("{task.fields[count]}")]
+        progress = Progress(*columns, console=self._console)
+        task = progress.add_task(escape(label), total=total, count="")
+        done = 0
+
+        def advance(units: int) -> None:
+            nonlocal done
+            done += units
+            progress.update(task, advance=units, count=f"{done:,} {unit}".strip())
+
+        progress.start()
+        try:
+            yield advance
+        except BaseException:
+            # A step that failed is erased, or its spinner would stand still above the error.
+            progress.live.transient = True
+            progress.live.stop()
+            raise
+        progress.update(task, total=total or max(done, 1), completed=total or max(done, 1))
+        progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress."""
+        self._console.print(text)
+
+
+def show_funnel(funnel: Funnel, title: str) -> None:
+    """The funnel as a table that visibly adds up."""
+    # Not the table's own title, which wraps where the table ends.
+    out.print(title)
+    table = RichTable(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row("raw", f"{funnel.raw:,}", "[dim]everything ever ingested")
+    for name in ("superseded", "withdrawn"):
+        if count := getattr(funnel, name):
+            table.add_row(f"  - {name}", f"{count:,}", "")
+    table.add_row("current", f"{funnel.current:,}", "")
+    for fate, style in FATE_STYLES.items():
+        count = getattr(funnel, fate.value)
+        width = round(30 * count / funnel.current) if funnel.current else 0
+        table.add_row(f"  [{style}]{fate}", f"{count:,}", f"[{style}]{'█' * width}")
+    out.print(table, soft_wrap=False)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 file, 2 files."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def questions_wait(count: int) -> str:
+    """How many questions people have not answered yet."""
+    return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for people"
+
+
+def show_attention(items: "Sequence[Attention]") -> None:
+    """What only people can settle, each with its row and where to answer."""
+    if not items:
+        return
+    out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} a person[/]:")
+    for item in items[:_SHOWN]:
+        where = item.url or (f"task {item.task_id} of project {item.project}" if item.task_id else "")
+        out.print(f"  {item.file}:{item.line}  {item.what}", markup=False)
+        if where:
+            out.print(f"    {where}", markup=False)
+    if len(items) > _SHOWN:
+        out.print(f"  … {len(items) - _SHOWN:,} more, all with --json")
+
+
+def show_rejections(groups: "Sequence[Rejection]") -> None:
+    """Why rows are rejected, the most frequent reasons first, each with one of the rows."""
+    if not groups:
+        return
+    out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
+    for line in rejection_lines(groups, "; all with status --json"):
+        out.print(f"  {line}", markup=False)
+
+
+def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
+    """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
+    for group in groups[:_SHOWN_REASONS]:
+        yield f"{group.count:,}  {group}"
+        if group.hint:
+            yield f"  {group.hint}"
+    if rest := groups[_SHOWN_REASONS:]:
+        rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
+        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
+
+
+def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:
+    """How many rows nobody is asked about for want of budget."""
+    if not count:
+        return
+    more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
+    which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
+    of_budget = f"({used:,} of {budget:,} used; raise review.budget to look at more)"
+    out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
+
+
+def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
+    """Why rows are in review."""
+    if counts:
+        out.print("in review: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A plain table; numbers are right-aligned."""
+    out.print(_table(title, columns, rows), soft_wrap=False)
+
+
+def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of any columns; where they would be too narrow to read, each row as lines of name and value."""
+    table = _table("", columns, rows)
+    whole = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
+    if not rows or whole <= out.width or out.width >= len(columns) * _READABLE:
+        out.print(table, soft_wrap=False)
+        return
+    wide = min(max(map(len, columns)), out.width // 2)
+    names = [escape(in_a_line(name, wide).ljust(wide)) for name in columns]
+    cut = [[_cut(value, out.width - wide - 2) for value in row] for row in rows]
+    for number, row in enumerate(cut):
+        if number:
+            out.rule(style="dim")
+        for name, value in zip(names, row, strict=True):
+            out.print(f"[dim]{name}[/]  {_cell(value)}")
+    if cut != rows:
+        out.print("a cell that ends in ... is shortened; --json has all")
+
+
+def _cut(value: Any, most: int) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else in_a_line(str(value), most)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RichTable:
+    table = RichTable(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for index, column in enumerate(columns):
+        number = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    # Square brackets are rich's markup: text of users must not be read as such.
+    return escape(str(value)) if not isinstance(value, float) else f"{value:.4g}"

@@ -1,0 +1,185 @@
+"""The command line's frame: the application, how errors end, and how a verb finds its engine.
+
+Only what a command needs is imported when it runs, so that ``--help`` and ``status`` are quick.
+"""
+
+import functools
+import json
+import re
+import shlex
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from pydantic import BaseModel
+from rich.markup import escape
+
+from flows.cli.console import TerminalProgress, err, out
+from flows.cli.results import known_interrupts, results, results_alone
+from flows.engines.engine import Engine, Inline, Silent
+from pipeline.errors import GoldleafError, StoreError
+from schemas.dataset import Runner
+from schemas.own_code import described
+
+if TYPE_CHECKING:
+    from flows.context import Context
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+app = typer.Typer(
+    name="goldleaf",
+    help="""Turn raw examples into versioned instruction-tuning datasets, and fine-tune on them.
+
+    The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (people then label in
+    Label Studio), [bold]collect[/] what they said, [bold]release[/] a version, [bold]finetune[/] on it.
+    [bold]run[/] does all four.
+
+    Exit codes: 0 done, 1 failed (the message says what to do next), 2 misused.
+    """,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"goldleaf {version('goldleaf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Only what is true of all commands: they have their own modules."""
+
+
+DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml.", metavar="DATASET.YAML")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines; progress is off.")]
+EngineName = Annotated[
+    Runner | None,
+    typer.Option(
+        "--engine", help="Where the steps run. Default: the dataset's, else Prefect if PREFECT_API_URL is set."
+    ),
+]
+DEFAULT = Path("dataset.yaml")
+_LONGEST, _MOST_LINES = 2_000, 12
+"""Of an error: characters of a line, and lines."""
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def explained(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors that were raised on purpose, and faults of disks and tables, into a line and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with known_interrupts(), results_alone():
+                return command(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            err.print("interrupted; what was committed stays, run the command again to go on")
+            raise typer.Exit(130) from error
+        except (Exception, SystemExit) as error:
+            if (line := _in_a_line(error)) is None:
+                raise
+            err.print(f"[red]error:[/] {escape(_visible(_shortened(line)))}", soft_wrap=True)
+            raise typer.Exit(1) from error
+
+    return wrapper
+
+
+def _in_a_line(error: Exception | SystemExit) -> str | None:
+    """What people read of an error; None for one of the program, which needs its traceback."""
+    if isinstance(error, GoldleafError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        # No command ends so: with exit code 0, whoever called it would take a run for done that is not.
+        return None if error.code else f"the program was ended from inside ({described(error)}); mend the task's code"
+    from flows.cli.faults import outside_fault
+    from flows.settings import Settings
+
+    try:
+        home = Settings().home
+    except GoldleafError:
+        home = None
+    return outside_fault(error, home)
+
+
+def _shortened(text: str) -> str:
+    """An error as people can read it: what it quotes may be megabytes long."""
+    half = _LONGEST // 2
+    lines = text.split("\n", _MOST_LINES)
+    # What to do next stands at the end.
+    lines = [line if len(line) <= _LONGEST else f"{line[:half]} … {line[-half:]}" for line in lines]
+    return "\n".join([*lines[:_MOST_LINES], *(["…"] if len(lines) > _MOST_LINES else [])])
+
+
+def _visible(text: str) -> str:
+    """The same with control characters written out: a name or a value may hold some that change the terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
+    """Print a result for machines: JSON and nothing else on stdout."""
+    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
+    results().write(text + "\n")
+
+
+def load_context(dataset: Path) -> "Context":
+    """Load a dataset.yaml with the settings of the environment."""
+    from flows.context import Context
+
+    return Context.load(dataset)
+
+
+def require_curated(context: "Context") -> None:
+    """Say what to run first, where nothing was ever curated.
+
+    Raises:
+        StoreError: there is nothing to look at.
+    """
+    if not context.store.exists:
+        name, file = context.dataset.config.name, shlex.quote(str(context.dataset.path))
+        raise StoreError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
+
+
+def require_published(context: "Context") -> None:
+    """The same, where there is no version either; versions alone may have been copied to this home."""
+    if not context.store.releases.is_dir():
+        require_curated(context)
+
+
+def _runner(context: "Context", chosen: Runner | None) -> Runner:
+    choice = context.dataset.config.engine
+    named = Runner.PREFECT if context.settings.prefect_api_url or choice.dask else Runner.INLINE
+    return chosen or choice.runner or named
+
+
+def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str, **arguments: Any) -> Any:
+    """Run a verb on the chosen engine and return its result."""
+    progress = Silent() if as_json else TerminalProgress()
+    if _runner(context, chosen) is Runner.PREFECT:
+        from flows.settings import prepare_prefect
+
+        prepare_prefect(context.settings)
+        from flows.deploy import prefect_flows
+        from flows.engines.prefect_engine import start_server
+
+        start_server()
+        token = prefect_flows.PROGRESS.set(progress)
+        try:
+            return getattr(prefect_flows, verb)(str(context.dataset.path), **arguments)
+        finally:
+            prefect_flows.PROGRESS.reset(token)
+    import importlib
+
+    story: Callable[..., Any] = getattr(importlib.import_module(f"flows.{verb}"), verb)
+    engine: Engine = Inline(progress, context.dataset.config.engine.workers)
+    return story(context, engine, **arguments)

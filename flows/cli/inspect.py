@@ -1,0 +1,280 @@
+"""The commands that only look: status, explain, releases, verify, report, sql and check."""
+
+import math
+import shlex
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from flows.cli.console import (
+    counted,
+    out,
+    questions_wait,
+    show_answer,
+    show_attention,
+    show_beyond,
+    show_funnel,
+    show_in_review,
+    show_rejections,
+    show_rows,
+)
+from flows.cli.frame import (
+    DEFAULT,
+    AsJson,
+    DatasetFile,
+    app,
+    explained,
+    load_context,
+    print_json,
+    require_curated,
+    require_published,
+)
+from pipeline.errors import Damaged, ReleaseError
+
+if TYPE_CHECKING:
+    from schemas.manifest import Manifest
+
+_SHOWN_ROWS = 50
+_SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
+"""Of a cell in a table."""
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Show the funnel, what waits for people, the versions and the last runs."""
+    from flows.status import read_status
+
+    result = read_status(load_context(dataset))
+    if as_json:
+        print_json(result)
+        return
+    show_funnel(result.funnel(), f"{result.dataset}   [dim]{escape(result.home)}")
+    if result.waiting:
+        unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
+        out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
+    show_attention(result.attention)
+    show_rejections(result.rejections)
+    show_in_review(result.in_review)
+    show_beyond(result.beyond_budget, result.budget_used, result.budget)
+    for source in result.frozen:
+        out.print(str(source), markup=False)
+    if result.latest_release:
+        out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    for problem in result.damaged_releases:
+        out.print(f"[red]{escape(problem)}")
+    show_rows(
+        "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
+    )
+    out.print(f"[dim]next:[/] {escape(result.next_step)}")
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def explain(
+    record: Annotated[
+        str, typer.Argument(help="A record id, its beginning, file:line, or the row's key.", metavar="ID")
+    ],
+    dataset: DatasetFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a record's whole story: file and line, raw bytes, decisions, tasks, annotations, releases, split.
+
+    Example: goldleaf explain clauses.jsonl:17
+    """
+    from flows.cli.story import show_story
+    from pipeline.reporting.explain import explain as tell
+
+    context = load_context(dataset)
+    require_curated(context)
+    story = tell(context.store.snapshot().at_last_commit(), record, context.store.releases, context.dataset)
+    if as_json:
+        print_json(story)
+        return
+    show_story(story)
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """List the published versions in the order of publication. Exit code 1 if one of them cannot be read."""
+    from pipeline.releases.versions import in_order_of_publication, readable_versions
+
+    context = load_context(dataset)
+    store = context.store
+    readable, damaged = readable_versions(store.releases)
+    found = in_order_of_publication(readable)
+    if as_json:
+        print_json([_listed(manifest, store.releases) for manifest in found])
+    else:
+        rows = [
+            [m.version, f"{m.created_at:%F %T}", sum(file.rows for file in m.splits.values()), m.digest[:19] + "…"]
+            for m in found
+        ]
+        show_rows("", ["version", "published", "rows", "digest"], rows)
+        if found != readable:
+            # Of homes from before versions had to count up.
+            out.print(f"latest is the highest of them: {readable[-1].version}")
+        if not found:
+            verb = "release" if store.exists else "curate"
+            hint = f"no version yet; run `goldleaf {verb} {shlex.quote(str(context.dataset.path))}`"
+            out.print(hint, markup=False)
+    if damaged:
+        raise Damaged(" ".join(damaged))
+
+
+def _listed(manifest: "Manifest", releases: Path) -> dict[str, Any]:
+    shown = manifest.model_dump(mode="json", include={"version", "digest", "created_at", "task", "label_sources"})
+    splits = {split: file.rows for split, file in manifest.splits.items()}
+    return shown | {"path": str(releases / manifest.version), "splits": splits}
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def verify(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="A version's folder, which needs no dataset.yaml; name@version; or name@latest.", metavar="REF"
+        ),
+    ],
+    dataset: DatasetFile = DEFAULT,
+    lock: Annotated[
+        str | None, typer.Option(help="A goldleaf.lock, or a line of one, that must pin this version.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is.
+
+    With --lock also if the version is not the one that the lock pins.
+    Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
+    """
+    from pipeline.releases.lock_lines import against_lock
+    from pipeline.releases.versions import verify as check_bytes
+
+    result = check_bytes(_version_folder(reference, dataset))
+    is_sound = not result.problems
+    if lock is not None:
+        result = against_lock(result, lock)
+    if as_json:
+        print_json(result)
+    else:
+        for problem in result.problems:
+            out.print(f"[red]{escape(str(problem))}")
+        # Alone on its line: people copy it into their goldleaf.lock.
+        out.print(result.reference, markup=False)
+        out.print("[green]every byte is as it was published" if is_sound else "[red]damaged")
+    if result.problems:
+        raise typer.Exit(1)
+
+
+def _version_folder(reference: str, dataset: Path) -> Path:
+    """The folder that is named, or that of a reference to a version of a dataset."""
+    from pipeline.releases.versions import resolve
+
+    if (folder := Path(reference)).is_dir():
+        return folder
+    if "@" not in reference and len(folder.parts) > 1:
+        raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
+    if not dataset.exists():
+        raise ReleaseError(
+            f"there is no {dataset}, which says where '{reference}' is; pass the path of one, or the version's folder: "
+            "`goldleaf verify path/to/1.0.0`"
+        )
+    context = load_context(dataset)
+    known, (name, at, _) = context.dataset.config.name, reference.partition("@")
+    if at and name != known:
+        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
+    require_published(context)
+    # A version alone is clear enough, a name alone is not.
+    return resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def report(
+    dataset: DatasetFile = DEFAULT,
+    to: Annotated[Path | None, typer.Option("--to", help="Write it here instead of into the home.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of the present state as one HTML file, and print its path."""
+    from flows.reporting import write_report
+
+    path = write_report(load_context(dataset), to=to)
+    if as_json:
+        print_json({"path": str(path)})
+        return
+    out.print(str(path), markup=False)
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def sql(
+    query: Annotated[str, typer.Argument(help="Any DuckDB query.")],
+    dataset: DatasetFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs.
+
+    Example: goldleaf sql "select fate, count(*) from current group by fate"
+    """
+    from pipeline.reporting.query import query as ask
+
+    frame = ask(load_context(dataset).store.snapshot().at_last_commit(), query)
+    rows = [_plain(list(row)) for row in (frame if as_json else frame.head(_SHOWN_ROWS)).iter_rows()]
+    if as_json:
+        print_json([dict(zip(frame.columns, row, strict=True)) for row in rows])
+        return
+    shown = [[_cut(cell) for cell in row] for row in rows]
+    show_answer(frame.columns, shown)
+    if shown != rows:
+        out.print(f"… ends a cell of more than {_SHOWN_CHARACTERS} characters or {_SHOWN_LINES} lines; --json has all")
+    if frame.height > _SHOWN_ROWS:
+        out.print(f"… {counted(frame.height - _SHOWN_ROWS, 'more row')}; use limit, or --json for all")
+
+
+def _cut(cell: Any) -> Any:
+    """A cell of a table: a row of megabytes would fill a hundred thousand lines."""
+    if cell is None or isinstance(cell, bool | int | float):
+        return cell
+    text = str(cell)
+    short = "\n".join(text[:_SHOWN_CHARACTERS].splitlines()[:_SHOWN_LINES])
+    return cell if short == text else f"{short.rstrip()}…"
+
+
+def _plain(value: Any) -> Any:
+    """A value of a query as JSON has it: DuckDB's sums are decimals, raw rows are bytes, and NaN is no JSON."""
+    match value:
+        case list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case float():
+            return value if math.isfinite(value) else None
+    return value
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""
+    from flows.check import check_dataset
+
+    context = load_context(dataset)
+    findings = check_dataset(context)
+    if as_json:
+        print_json([finding.model_dump() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+            out.print(f"{mark} [bold]{escape(finding.what)}[/]")
+            out.print(f"  {finding.detail}", markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,126 @@
+"""The commands that set things up: init, label-studio and demo."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from flows.cli.console import TerminalProgress, err, out
+from flows.cli.frame import AsJson, app, explained, print_json, run_verb
+from flows.cli.results import results
+from flows.cli.verbs import SHOW
+from pipeline.errors import ConfigError
+from schemas.dataset import Runner
+from schemas.task import Kind
+
+if TYPE_CHECKING:
+    from flows.local.studio_server import LocalStudio
+
+
+@app.command(rich_help_panel="Setting up")
+@explained
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")] = Path(),
+    name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
+    extraction: Annotated[
+        bool, typer.Option("--extraction", help="Start from extraction, not classification.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset.yaml, a task file and a few example rows that run at once.
+
+    Then replace data.jsonl by your data, and describe your inputs and targets in task.py.
+    """
+    from pipeline.config.scaffold import name_for, scaffold
+
+    kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
+    written = scaffold(folder, name or name_for(folder), kind)
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        out.print(str(path), markup=False)
+    out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}")
+
+
+@app.command("label-studio", rich_help_panel="Setting up")
+@explained
+def label_studio(
+    port: Annotated[int | None, typer.Option(help="Default: the last one, else a free one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a local Label Studio in its own venv until Ctrl-C, and print how to reach it.
+
+    For trying things out and for a few annotators; teams run their own server on PostgreSQL.
+    """
+    import signal
+
+    from flows.local.studio_server import LocalStudio
+    from flows.settings import Settings
+
+    settings = Settings()
+    studio = LocalStudio(
+        venv=settings.goldleaf_label_studio_venv,
+        data=settings.home / ".label-studio",
+        cache=settings.goldleaf_cache,
+        port=port,
+        say=err.print if as_json else out.print,
+    )
+    with studio:
+        if as_json:
+            names = ("url", "username", "password", "token")
+            print_json({name: getattr(studio, name) for name in names})
+            results().flush()
+        else:
+            _show_access(studio)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            err.print("stopping")
+
+
+def _show_access(studio: "LocalStudio") -> None:
+    out.print(f"user {studio.username}, password {studio.password}", markup=False)
+    out.print("for goldleaf, in another terminal or in .env:")
+    for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
+        out.print(f"  {line}", markup=False)
+    out.print("Ctrl-C stops it; what was labeled stays")
+
+
+@app.command(rich_help_panel="Setting up")
+@explained
+def demo() -> None:
+    """Run the whole mission on the sample clauses: curate, label, collect, release, fine-tune.
+
+    Simulated annotators label through the real API; ANNOTATE=me leaves the labeling to you.
+    """
+    from flows.local.demo import demo as play
+    from flows.settings import Settings
+    from flows.status import read_status
+
+    def verb(context: Any, name: str) -> Any:
+        return run_verb(context, Runner.PREFECT, False, name)
+
+    def show(name: str, result: Any) -> None:
+        out.rule(name, align="left")
+        SHOW[name](result)
+
+    def wait(text: str) -> None:
+        out.print(text)
+        try:
+            input()
+        except EOFError as error:
+            raise ConfigError("ANNOTATE=me waits for Enter in a terminal; run `make demo` in one") from error
+
+    context = play(Settings(), TerminalProgress(), verb, show, wait)
+    file, store = os.path.relpath(context.dataset.path), context.store
+    out.rule("where things are", align="left")
+    latest = f"{context.dataset.config.name}@{read_status(context).latest_release}"
+    places = f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}"
+    out.print(places, markup=False)
+    out.print("\n[bold]Try next[/]")
+    for command in (f"explain clauses.jsonl:17 {file}", f"verify {latest} {file}", f"status {file}"):
+        out.print(f"  .venv/bin/goldleaf {command}")

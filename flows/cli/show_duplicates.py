@@ -1,0 +1,172 @@
+"""The command duplicates: groups of duplicates, and where their words differ."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from flows.cli.console import counted, out
+from flows.cli.frame import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
+
+if TYPE_CHECKING:
+    from pipeline.reporting.duplicates import Duplicates, Group, Miss, Row
+
+_MARKS = {"del": ("[-", "-]", "red"), "ins": ("{+", "+}", "green")}
+_KEPT_CHARACTERS = 300
+
+
+@app.command(rich_help_panel="Questions")
+@explained
+def duplicates(
+    dataset: DatasetFile = DEFAULT,
+    of: Annotated[str, typer.Option("--of", help="Only those of this record: its id or file:line.", metavar="ID")] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", help="Groups, copies of each, and pairs to show; --json has all.", min=1)
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
+
+    With --of: what became of that record, its group, and which kept rows resemble it most.
+
+    Red [-words-] stand in the kept row only, green {+words+} in the other; yellow ones differ in case, accents or
+    punctuation. Where the first groups are no duplicates to your eyes, raise duplicates.threshold; where the pairs at
+    the end, which just miss it, are some, lower it. The pairs before these reach it, but most have different answers:
+    one of them may be wrong.
+
+    Example: goldleaf duplicates --of clauses.jsonl:17
+    """
+    from pipeline.reporting.duplicates import read_duplicates
+    from pipeline.reporting.lookup import find_record
+    from pipeline.state.tables import Verb
+
+    context = load_context(dataset)
+    require_curated(context)
+    snapshot = context.store.snapshot().at_last_commit()
+    meant = find_record(snapshot, of, context.dataset) if of else None
+    found = read_duplicates(snapshot, context.dataset.task, meant.record_id if meant else None)
+    if as_json:
+        print_json(found)
+        return
+    curated = snapshot.last_run(Verb.CURATE)
+    if curated and context.has_changed_since(curated):
+        out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
+    if meant and meant.note:
+        out.print(f"[yellow]note:[/] {escape(meant.note)}")
+    if meant and not found.asked:
+        out.print(
+            f"record {meant.record_id} is withdrawn, so it is no duplicate of any; goldleaf explain tells its story"
+        )
+        return
+    _show(found, limit)
+
+
+def _show(found: "Duplicates", limit: int) -> None:
+    if found.asked:
+        out.print(f"{_place(found.asked)} is {escape(found.fate)}")
+    copies = found.exact + found.near
+    if copies or not found.asked:
+        kept = counted(len(found.groups), "kept row")
+        out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
+    elif not found.asked.text:
+        out.print("it was not compared, as it has no valid input")
+    elif not found.misses:
+        out.print("it has no duplicates, and no kept row has three words in a row in common with it")
+    # Nobody learns from exact copies where to set the threshold.
+    telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
+    shown = (telling or found.groups)[:limit]
+    for group in shown:
+        _show_group(group, limit)
+    if more := len(found.groups) - len(shown):
+        exact = len(found.groups) - len(telling) if telling else 0
+        only = f", {exact:,} of them with exact copies only" if exact else ""
+        out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
+    if found.asked and found.misses:
+        _show_misses("the kept rows that resemble it most", found.misses, limit)
+        return
+    reach = [miss for miss in found.misses if miss.similarity >= found.threshold]
+    _show_misses(f"similar, and both kept: {counted(found.above, 'pair')}", reach, limit)
+    below = f"just below the threshold of {found.threshold:g}: {counted(found.below, 'pair')}"
+    _show_misses(below, found.misses[len(reach) :], limit)
+
+
+def _show_misses(title: str, misses: "Sequence[Miss]", limit: int) -> None:
+    if misses:
+        out.print(f"\n[bold]{title}[/]")
+    for miss in misses[:limit]:
+        _show_miss(miss)
+
+
+def _show_group(group: "Group", limit: int) -> None:
+    near = [copy for copy in group.copies if not copy.exact]
+    exact = len(group.copies) - len(near)
+    table = _table()
+    waits = Text(" waits for people", style="yellow") if group.waits else Text()
+    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)) + waits)
+    for copy in near[:limit]:
+        table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+    if len(near) > limit:
+        table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are at least as similar", style="dim"))
+    if exact:
+        table.add_row("1.00", "", Text(f"and {exact:,} exact {'copy' if exact == 1 else 'copies'}", style="dim"))
+    out.print()
+    out.print(table, soft_wrap=False)
+
+
+def _show_miss(miss: "Miss") -> None:
+    table = _table()
+    table.add_row(f"{miss.similarity:.2f}", _place(miss.one), Text(_shortened(miss.one.text)))
+    table.add_row("", _place(miss.other), _difference(miss.one, miss.other))
+    out.print()
+    if miss.reason:
+        out.print(f"[dim]{miss.reason}")
+    out.print(table, soft_wrap=False)
+
+
+def _table() -> RichTable:
+    table = RichTable(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", width=4)
+    table.add_column(overflow="fold", style="dim", max_width=30)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _place(row: "Row") -> str:
+    # Without the folders, which leave no room for the words.
+    return escape(f"{Path(row.file).name}:{row.line}")
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _KEPT_CHARACTERS else f"{flat[: _KEPT_CHARACTERS - 1]}…"
+
+
+def _difference(before: "Row", after: "Row") -> Text:
+    """The words of one row, marked where they differ from another's; and the answers, where these differ."""
+    found = Text.assemble(*_pieces(before.text, after.text))
+    if before.answer != after.answer:
+        found.append("\nanswer: ", style="dim")
+        found.append_text(Text.assemble(*_pieces(before.answer, after.answer)))
+    return found
+
+
+def _pieces(before: str, after: str) -> Iterator[str | tuple[str, str]]:
+    from pipeline.text.word_diff import word_diff
+
+    for number, piece in enumerate(word_diff(before, after)):
+        # Words in one line; at the very beginning of a text, no blank parts the old ones from the new ones.
+        words = " ".join((piece.other or piece.text).split())
+        yield " " if number else ""
+        if piece.tag == "fold":
+            yield f"… {words} …", "dim"
+        elif piece.tag == "same":
+            yield words
+        elif piece.tag == "form":
+            yield words, "yellow"
+        else:
+            opening, closing, style = _MARKS[piece.tag]
+            yield f"{opening}{words}{closing}", style

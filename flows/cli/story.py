@@ -1,0 +1,86 @@
+"""How a record's story is shown in the terminal: what it is now, then all that happened, in one order of time."""
+
+from rich.markup import escape
+
+from flows.cli.console import out
+from pipeline.reporting.explain import Asked, Decided, Published, Revision, Said, Story, TaskState
+
+_SHOWN_COPIES = 10
+
+
+def show_story(story: Story) -> None:
+    """The present state first, then every entry of the story's timeline."""
+    at = f"  [bold]{escape(story.place)}[/]" if story.place else ""
+    out.print(f"[bold]record {story.record_id}[/]{at}  source {escape(story.source)}, key {escape(story.key)}")
+    releases = ", ".join(story.releases) or "none yet"
+    out.print(f"now [bold]{story.now}[/]; split: {story.split or 'none yet'}; releases: {releases}")
+    if story.note:
+        out.print(f"[yellow]note:[/] {escape(story.note)}")
+    for problem in story.unsearched:
+        out.print(f"[red]not searched:[/] {escape(problem)}")
+    for moment in story.timeline:
+        out.print()
+        _show_entry(getattr(story, moment.what)[moment.number], story)
+    if story.duplicates:
+        out.print("\ncopies of it:")
+        for copy in story.duplicates[:_SHOWN_COPIES]:
+            out.print(f"  {_with_places(copy, story)}", markup=False)
+        if (more := len(story.duplicates) - _SHOWN_COPIES) > 0:
+            out.print(f"  … and {more:,} more, all with --json")
+
+
+def _show_entry(entry: Revision | Decided | Asked | Said | Published, story: Story) -> None:
+    match entry:
+        case Revision():
+            _show_revision(entry)
+        case Decided():
+            _show_decision(entry, story)
+        case Asked():
+            state = "" if entry.state is TaskState.OPEN else f" [yellow]({entry.state})[/]"
+            where = f"Label Studio task {entry.task_id} (project {entry.project}), sent {entry.pushed_at:%F %T}"
+            out.print(f"{where}{state}")
+        case Said():
+            _show_answer(entry)
+        case Published():
+            out.print(f"published in {entry.version}, {entry.published_at:%F %T}")
+
+
+def _show_revision(revision: Revision) -> None:
+    if revision.withdrawn:
+        out.print(f"[red]withdrawn[/], {revision.ingested_at:%F %T}: its row is gone from the source")
+        return
+    later = " [yellow](superseded)[/]" if revision.superseded else ""
+    when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
+    out.print(f"[bold]{escape(revision.file)}:{revision.line}[/]  {when}{later}")
+    out.print(revision.raw, markup=False)
+
+
+def _show_decision(decision: Decided, story: Story) -> None:
+    routed = f", asked as {decision.routed}" if decision.routed else ""
+    out.print(f"run {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
+    for reason in decision.reasons:
+        out.print(f"  {_with_places(str(reason), story)}", markup=False)
+    if decision.evaluation:
+        out.print(f"    {decision.evaluation}", markup=False)
+    if decision.duplicate_of:
+        kept = _with_places(decision.duplicate_of, story)
+        out.print(f"  kept in its place: {kept}", markup=False)
+    if decision.targets is not None:
+        out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
+
+
+def _show_answer(said: Said) -> None:
+    deleted = " [red](deleted)[/]" if said.deleted else " [yellow](edited since)[/]" if said.edited else ""
+    stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
+    who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
+    out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
+    # Who is unsure, or skips, says nothing more.
+    if said.error or said.targets is not None:
+        out.print(f"  {said.error or said.targets}", markup=False)
+
+
+def _with_places(text: str, story: Story) -> str:
+    """A text in which every record's id has its file and line beside it."""
+    for record_id, place in story.places.items():
+        text = text.replace(record_id, f"{record_id} ({place})")
+    return text

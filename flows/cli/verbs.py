@@ -1,0 +1,232 @@
+"""The commands that change a dataset: curate, collect, release, finetune, and run for all four."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from flows.cli.console import (
+    counted,
+    err,
+    out,
+    questions_wait,
+    show_attention,
+    show_beyond,
+    show_funnel,
+    show_in_review,
+    show_rejections,
+    show_rows,
+)
+from flows.cli.frame import (
+    DEFAULT,
+    AsJson,
+    DatasetFile,
+    EngineName,
+    app,
+    explained,
+    load_context,
+    print_json,
+    require_published,
+    run_verb,
+)
+
+if TYPE_CHECKING:
+    from flows.collect import Collected
+    from flows.curate import Curated, Review
+    from flows.finetune import Finetuned
+    from flows.release import Released
+
+Again = Annotated[bool, typer.Option("--again", help="Train even if an adapter for this version and setting exists.")]
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def curate(
+    dataset: DatasetFile = DEFAULT,
+    push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
+    rejudge: Annotated[bool, typer.Option("--rejudge", help="Doubt all labels anew, not only new ones.")] = False,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts anew, not only new ones.")] = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest the sources, give every record its fate, and send the doubtful ones to people.
+
+    The same files again add nothing. Never waits for a person: `goldleaf collect` hears the answers.
+    """
+    again = {"rejudge": rejudge, "reindex": reindex}
+    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
+    if as_json:
+        print_json(result)
+        return
+    show_curated(result)
+
+
+def show_curated(result: "Curated") -> None:
+    """What a curate run did, for people."""
+    out.print(
+        f"read {counted(result.lines, 'row')}: {result.added:,} new, {result.lines - result.added:,} known"
+        + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
+    )
+    show_funnel(result.funnel, result.dataset)
+    for note in result.note.splitlines():
+        out.print(f"[dim]note:[/] {escape(note)}")
+    show_rejections(result.rejections)
+    show_in_review(result.in_review)
+    show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond)
+    show_review(result.review)
+
+
+def show_review(review: "Review") -> None:
+    """How the review batch stands, and what to do next."""
+    for refusal in review.refused:
+        err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
+    if review.withdrawn:
+        taken = "1 task was" if review.withdrawn == 1 else f"{review.withdrawn:,} tasks were"
+        out.print(f"{taken} taken back: what was asked has changed or gone")
+    audits = f", {review.audits:,} of them random audits" if review.audits else ""
+    # Where all or none of them are unsent, the rest of the line says so.
+    unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
+    waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
+    if not review.waiting:
+        out.print("nothing waits for a person")
+    elif review.problem:
+        out.print(f"{waiting}: {escape(review.problem)}")
+    elif review.url:
+        out.print(f"{waiting}; {review.sent:,} new at {review.url}")
+    else:
+        out.print(f"{waiting}; run curate without --no-push to send them")
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+    """Pull what people said in Label Studio, and decide by it.
+
+    Only what changed since the last time is pulled. Edits and deletions count; a skip is no answer.
+    """
+    result: Collected = run_verb(load_context(dataset), engine, as_json, "collect")
+    if as_json:
+        print_json(result)
+        return
+    show_collected(result)
+
+
+def show_collected(result: "Collected") -> None:
+    """What a collect run did, for people."""
+    said = [
+        f"{counted(result.annotations, 'annotation')} changed",
+        f"{counted(result.decided, 'record')} decided by people",
+    ]
+    said += [f"{result.unsure:,} unsure"] if result.unsure else []
+    said += [f"{result.disputed:,} disputed"] if result.disputed else []
+    said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
+    out.print(", ".join(said))
+    show_funnel(result.funnel, result.dataset)
+    for note in result.note.splitlines():
+        out.print(f"[dim]note:[/] {escape(note)}")
+    show_attention(result.attention)
+    if result.waiting:
+        out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def release(
+    dataset: DatasetFile = DEFAULT,
+    version: Annotated[
+        str | None, typer.Option(help="X.Y.Z, above the latest. Default: the next minor version, if anything changed.")
+    ] = None,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the accepted records as an immutable version that `datasets.load_dataset` reads.
+
+    Splits never leak (near-duplicates and `group_by` values stay together) and never move between versions.
+    """
+    result: Released = run_verb(load_context(dataset), engine, as_json, "release", version=version)
+    if as_json:
+        print_json(result)
+        return
+    show_released(result)
+
+
+def show_released(result: "Released") -> None:
+    """Which version there is now, for people."""
+    from pipeline.releases.label_coverage import in_words
+
+    news = "published" if result.created else "nothing new since"
+    out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
+    show_rows("", ["split", "rows"], list(result.splits.items()))
+    if result.absent:
+        out.print(f"{in_words(result.absent)}.", markup=False)
+    for source in result.frozen:
+        out.print(str(source), markup=False)
+    out.print(result.path, markup=False)
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def finetune(
+    dataset: DatasetFile = DEFAULT,
+    version: Annotated[str, typer.Option(help="A published version, or latest.")] = "latest",
+    again: Again = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a LoRA adapter on a published version, and compare it with the untuned model on the test split."""
+    context = load_context(dataset)
+    require_published(context)
+    result: Finetuned = run_verb(context, engine, as_json, "finetune", version=version, again=again)
+    if as_json:
+        print_json(result)
+        return
+    show_finetuned(result)
+
+
+def show_finetuned(result: "Finetuned") -> None:
+    """Untuned against tuned, for people."""
+    if result.reused:
+        out.print("this version was trained with these settings before")
+    out.print(f"{result.base_model}, asked {counted(result.test_rows, 'test question')}")
+    models = (
+        ("untuned", result.untuned, result.untuned_unreadable),
+        ("tuned", result.tuned, result.tuned_unreadable),
+    )
+    rows = [
+        [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
+        for name, score, unreadable in models
+    ]
+    show_rows("", ["model", result.metric, "95% interval", "unreadable answers"], rows)
+    out.print(result.verdict)
+    out.print(result.path, markup=False)
+
+
+SHOW: dict[str, Callable[[Any], None]] = {
+    "curate": show_curated,
+    "collect": show_collected,
+    "release": show_released,
+    "finetune": show_finetuned,
+}
+"""How each verb's result is shown to people."""
+
+
+@app.command(rich_help_panel="Verbs")
+@explained
+def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+    """Curate, collect, release, finetune: all that is due, with what people have said so far."""
+    from flows.run import run_all
+
+    context = load_context(dataset)
+    done: dict[str, Any] = {}
+    try:
+        for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json)):
+            done[name] = result.model_dump(mode="json")
+            if not as_json:
+                out.rule(name)
+                SHOW[name](result)
+    finally:
+        # What was done is told even where a later verb fails: a version may have been published.
+        if as_json and done:
+            print_json(done)

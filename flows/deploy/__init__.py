@@ -1,0 +1,1 @@
+"""Deployment: what Prefect deployments name as their entrypoint."""

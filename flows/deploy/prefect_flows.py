@@ -1,0 +1,69 @@
+"""The four stories as Prefect flows: what deployments name as their entrypoint.
+
+They are apart from the stories because importing Prefect takes two seconds, which an inline run saves.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows import collect as collect_story
+from flows import curate as curate_story
+from flows import finetune as finetune_story
+from flows import release as release_story
+from flows.collect import Collected
+from flows.context import Context
+from flows.curate import Curated
+from flows.engines.engine import Progress, Silent
+from flows.engines.prefect_engine import PrefectEngine
+from flows.finetune import Finetuned
+from flows.release import Released
+
+PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
+"""Where the flows of this process report to; a deployed run has nobody at a terminal."""
+
+
+@contextmanager
+def _stage(dataset: str) -> Iterator[tuple[Context, PrefectEngine]]:
+    context = Context.load(Path(dataset))
+    choice = context.dataset.config.engine
+    with PrefectEngine(PROGRESS.get(), workers=choice.workers, dask=choice.dask) as engine:
+        yield context, engine
+
+
+def _run_name() -> str:
+    """Such as ``curate-clauses``: a whole path would fill the list of runs."""
+    path = Path(str(flow_run.parameters["dataset"]))
+    return f"{flow_run.flow_name}-{path.parent.name if path.stem == 'dataset' else path.stem}"
+
+
+@flow(name="curate", flow_run_name=_run_name)
+def curate(dataset: str, rejudge: bool = False, reindex: bool = False, push: bool = True) -> Curated:
+    """Ingest, decide, commit and send the review batch of a dataset.yaml."""
+    with _stage(dataset) as stage:
+        return curate_story.curate(*stage, rejudge=rejudge, reindex=reindex, push=push)
+
+
+@flow(name="collect", flow_run_name=_run_name)
+def collect(dataset: str) -> Collected:
+    """Pull annotations and decide by them."""
+    with _stage(dataset) as stage:
+        return collect_story.collect(*stage)
+
+
+@flow(name="release", flow_run_name=_run_name)
+def release(dataset: str, version: str | None = None) -> Released:
+    """Publish the accepted records as a version."""
+    with _stage(dataset) as stage:
+        return release_story.release(*stage, version=version)
+
+
+@flow(name="finetune", flow_run_name=_run_name)
+def finetune(dataset: str, version: str = "latest", again: bool = False) -> Finetuned:
+    """Train and evaluate an adapter on a published version."""
+    with _stage(dataset) as stage:
+        return finetune_story.finetune(*stage, version=version, again=again)

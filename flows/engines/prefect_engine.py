@@ -1,0 +1,190 @@
+"""The engine that runs steps as Prefect tasks, with retries, events and artifacts.
+
+Importing Prefect takes two seconds, so only what runs on it imports this module.
+"""
+
+import functools
+import logging
+import re
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+import httpx
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import emit_event
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import Task
+from prefect.utilities.callables import get_call_parameters
+
+from flows.engines.engine import Progress, Silent
+from pipeline.errors import ConfigError, GoldleafError, Unreachable
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_PATIENCE_S = 10.0
+_RETRY_DELAYS_S = [2.0, 10.0]
+
+
+class PrefectEngine:
+    """Runs steps as tasks of the Prefect flow that is running; ``map`` runs at most ``workers`` of them at a time.
+
+    A context manager: it ends the workers that it has started.
+    """
+
+    def __init__(self, progress: Progress | None = None, *, workers: int = 2, dask: str | None = None) -> None:
+        self._progress = progress or Silent()
+        self._workers = workers
+        self._dask = dask
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._open.close()
+
+    @property
+    def progress(self) -> Progress:
+        """Where steps report to."""
+        return self._progress
+
+    def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the step as a task; it is local work, so an error would only come again."""
+        return _task(step)(*args, **kwargs)
+
+    def call(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the step as a task that is tried again when its server does not answer."""
+        patient = _task(step).with_options(
+            retries=len(_RETRY_DELAYS_S), retry_delay_seconds=_RETRY_DELAYS_S, retry_condition_fn=_may_pass
+        )
+        return patient(*args, **kwargs)
+
+    def map(
+        self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
+    ) -> list[R]:
+        """Run the step for every item as a task on a pool of threads, or on the workers of Dask."""
+        work = _task(step)
+        futures = [self._runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
+        results: list[R] = []
+        for future in futures:
+            results.append(future.result())
+            done(results[-1])
+        return results
+
+    def spread(
+        self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
+    ) -> list[R]:
+        """The same as ``map``: on threads, if there is no Dask."""
+        return self.map(step, items, done)
+
+    def expect(self, first: Callable[[], object]) -> None:
+        """Nothing to start: the first task does."""
+
+    @cached_property
+    def _runner(self) -> TaskRunner[Any]:
+        # Not the flow's own runner: its kind and width are fixed before the flow has read its dataset.yaml.
+        if self._dask is None:
+            return self._open.enter_context(ThreadPoolTaskRunner(max_workers=self._workers))
+        runner = _dask_runner(self._dask, self._workers)
+        try:
+            self._open.enter_context(runner)
+            # It would connect with the first task only.
+            _ = runner.client
+            return runner
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(
+                f"no Dask scheduler answers at {self._dask} ({error}); start it there (`dask scheduler`), correct "
+                "engine.dask, or drop it"
+            ) from error
+
+    def emit(self, event: str, payload: dict[str, Any]) -> None:
+        """Emit a Prefect event that automations and deployments can wait for."""
+        resource = f"goldleaf.dataset.{payload['dataset']}"
+        emit_event(event=event, resource={"prefect.resource.id": resource}, payload=payload)
+
+    def artifact(self, key: str, markdown: str) -> None:
+        """Create a markdown artifact; a stable key gives it a history."""
+        create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+
+
+def _dask_runner(dask: str, workers: int) -> "DaskTaskRunner":
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise ConfigError(
+            f"engine.dask is '{dask}', but Dask is not installed; run `pip install 'goldleaf[dask]'`, or drop it"
+        ) from error
+    # Its workers come and go; that is no news to somebody at a terminal.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    if dask != "local":
+        return DaskTaskRunner(address=dask, client_kwargs={"timeout": f"{_PATIENCE_S:g}s"})
+    # One thread each, as the kernels and polars bring their own.
+    return DaskTaskRunner(
+        cluster_kwargs={"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    )
+
+
+def start_server() -> None:
+    """Start Prefect's temporary server, which stops when this process ends; one that is named must answer.
+
+    Prefect would start it by itself, but then Ctrl-C, which the terminal sends to the whole group of
+    processes, stops it too: the client then tried for 74 s to tell it that the run was interrupted.
+
+    Raises:
+        Unreachable: it does not start, or the named one does not answer.
+    """
+    if url := PREFECT_API_URL.value():
+        _require_answer(url)
+        return
+    # The server inherits the mask; it is stopped with SIGTERM.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        SubprocessASGIServer().start()
+    except RuntimeError as error:
+        raise Unreachable(f"{error} Name a server with PREFECT_API_URL, or use --engine inline.") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _require_answer(url: str) -> None:
+    """Ask once: a flow would try for a quarter of a minute, and end in a traceback."""
+    with get_client(httpx_settings={"timeout": _PATIENCE_S}, sync_client=True) as client:
+        problem = client.api_healthcheck()
+    # Whatever is an answer is left to the flow, which says what is wrong with it.
+    if isinstance(problem, httpx.TransportError):
+        raise Unreachable(
+            f"Prefect does not answer at {url} ({problem}); start it there (`prefect server start`), "
+            "correct PREFECT_API_URL, or use --engine inline"
+        )
+
+
+def _task(step: Callable[P, R]) -> Task[P, R]:
+    # Steps take paths and small models and are idempotent on their own terms: hashing their
+    # inputs for a cache would cost more than it saves.
+    function = step.func if isinstance(step, functools.partial) else step
+    return task(name=function.__name__.strip("_"), cache_policy=NO_CACHE, persist_result=False)(step)
+
+
+async def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Only a server that does not answer may do so later; a refusal will not change."""
+    try:
+        await state.aresult(raise_on_failure=True)
+    except Unreachable:
+        return True
+    except GoldleafError:
+        return False
+    return False

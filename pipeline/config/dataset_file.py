@@ -1,0 +1,299 @@
+"""Loads a dataset.yaml and the task it names; every mistake is named with its file and line."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import phonenumbers
+import yaml
+from pydantic import ValidationError
+
+from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
+from pipeline.config.task_code import guard
+from pipeline.errors import ConfigError, GoldleafError
+from pipeline.ingest.source_files import is_file
+from pipeline.text.normalize import normalise_text
+from schemas.dataset import Dataset, Misfit
+from schemas.field import shown
+from schemas.own_code import described, in_a_line, no_json, own, writable
+from schemas.task import Task, TaskDefinitionError
+
+_SHOWN_MISTAKES = 10
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A dataset's configuration, its task, and the file they came from."""
+
+    path: Path
+    config: Dataset
+    task: type[Task]
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths in the file start."""
+        return self.path.parent
+
+    @property
+    def config_digest(self) -> str:
+        """16 hex digits over the whole configuration and the task's shape."""
+        text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def curation_digest(self) -> str:
+        """16 hex digits over all that decisions depend on: the configuration but for what comes later, and the task.
+
+        The task's code is part of it: prompts and checks are made by it.
+        """
+        values = self.config.model_dump(mode="json", exclude={"finetune", "release", "engine"})
+        code = inspect.getsource(inspect.getmodule(self.task) or self.task)
+        text = json.dumps([values, self.task.task_digest(), code], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":
+        # A task that was loaded from a file is in no module that another process could import.
+        return _load_again, (self.path, self.config_digest)
+
+
+def _load_again(path: Path, config_digest: str) -> LoadedDataset:
+    """What a worker process receives instead of a pickled dataset."""
+    dataset = load_dataset_file(path)
+    if dataset.config_digest != config_digest:
+        raise ConfigError(f"{path} or its task was changed while a run was using it; run it again")
+    return dataset
+
+
+def load_dataset_file(path: Path) -> LoadedDataset:
+    """Read and check a dataset.yaml, and import its task.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or has a wrong key or value (all of them are
+            listed, each with its line); the task cannot be loaded or used.
+    """
+    path = _absolute(path)
+    root, values = _parse(path, _read(path))
+    try:
+        config = Dataset.model_validate(values)
+    except ValidationError as error:
+        lines = list(itertools.islice(_messages(path, root, error), _SHOWN_MISTAKES))
+        more = error.error_count() - len(lines)
+        raise ConfigError("\n".join([*lines, *([f"… and {more:,} more mistakes"] if more else [])])) from error
+    try:
+        key: tuple[str | int, ...] = ("screen", "phone_regions")
+        _check_regions(config.screen.phone_regions)
+        key = ("task",)
+        task = load_task(config.task, path.parent)
+        _check_choices(task, config)
+        for place, fields in _field_maps(config):
+            key = place
+            _check_fields(fields, task)
+    except ConfigError as error:
+        raise ConfigError(f"{path}:{line_of(_node_at(root, key))}: {error}") from error
+    return LoadedDataset(path, config, task)
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:
+        # A loop of links, which Python versions call differently.
+        raise ConfigError(
+            f"{path} cannot be read ({in_a_line(str(error))}); pass the path of a dataset.yaml"
+        ) from error
+    if no_json(str(path)):
+        raise ConfigError(f"{writable(str(path))} has a name that is not UTF-8, which tables cannot hold; rename it")
+    return path
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        hint = "pass the path of a dataset.yaml, or make one with `goldleaf init`"
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); {hint}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[Any, Any]]:
+    """The file as nodes, which know their lines, and as values."""
+    try:
+        node, values = read_yaml(text)
+    except PlainYamlError as error:
+        raise ConfigError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from error
+    if node is None or not isinstance(values, dict):
+        raise ConfigError(f"{path}:1: a dataset.yaml holds keys such as name, task and sources; this one does not")
+    return node, values
+
+
+def load_task(reference: str, folder: Path) -> type[Task]:
+    """Import ``path/to/file.py:Class`` (relative to ``folder``) or ``module:Class``.
+
+    Raises:
+        ConfigError: nothing is there, it does not import, or it is no usable task.
+    """
+    location, _, name = reference.rpartition(":")
+    in_file = location.endswith(".py")
+    is_module = all(part.isidentifier() for part in location.split("."))
+    if not name.isidentifier() or not (in_file or is_module):
+        raise ConfigError(f"task '{reference}' should read path/to/file.py:Class or module:Class")
+    module = _load_file(folder / location) if in_file else _load_module(location)
+    task = getattr(module, name, None)
+    if task is None:
+        found = ", ".join(sorted(_tasks_in(module))) or "none"
+        raise ConfigError(f"{location} has no class '{name}'; tasks in it: {found}")
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ConfigError(f"{location}:{name} is no task; derive it from schemas.task.Task")
+    try:
+        guard(task)
+        with _explained(f"{location}: {name} cannot be used", module.__name__):
+            task.task_check()
+            # What needs no row: an error in them must not come in the middle of a run.
+            for ask in (task.task_kind, task.task_metric, task.task_answer_form):
+                ask()
+    except TaskDefinitionError as error:
+        raise ConfigError(f"{location}: {error}") from error
+    return task
+
+
+def _check_choices(task: type[Task], config: Dataset) -> None:
+    """Rows are normalised before they are compared with the choices, so a choice must be in that form too."""
+    for field in task.task_targets():
+        for choice in field.choices:
+            if (clean := normalise_text(choice, config.normalise)) != choice:
+                raise ConfigError(
+                    f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
+                    f"({clean!a}) after normalise.unicode: {config.normalise.unicode}; spell it so"
+                )
+
+
+def _field_maps(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], dict[str, str]]]:
+    for number, source in enumerate(config.sources):
+        yield ("sources", number, "fields"), source.fields
+    for number, one in enumerate(config.decontaminate.against):
+        yield ("decontaminate", "against", number, "fields"), one.fields
+
+
+def _check_fields(fields: dict[str, str], task: type[Task]) -> None:
+    """A field that the task does not have would be mapped in vain."""
+    if unknown := [name for name in fields if name not in task.model_fields]:
+        known = ", ".join(task.model_fields)
+        raise ConfigError(f"`fields` maps '{unknown[0]}', which {task.__name__} does not have; it has {known}")
+
+
+def _check_regions(regions: list[str]) -> None:
+    if unknown := sorted(set(regions) - set(phonenumbers.SUPPORTED_REGIONS)):
+        raise ConfigError(f"screen.phone_regions has '{unknown[0]}', which is no region; write a code such as US or DE")
+
+
+def _load_file(path: Path) -> ModuleType:
+    if "\0" in str(path) or not is_file(path):
+        raise ConfigError(f"there is no task file {path}".replace("\0", "\\0"))
+    path = path.resolve()
+    # One module name per path: two datasets may both keep their task in a task.py. The content is part of
+    # it, so that a process that lives long sees an edited file.
+    digest = hashlib.sha256(str(path).encode() + b"\0" + path.read_bytes())
+    name = f"goldleaf_task_{digest.hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    # Registered first: pydantic looks the module up to resolve postponed annotations.
+    sys.modules[name] = module
+    try:
+        with _explained(f"task file {path} does not import", name):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    with _explained(f"task module '{name}' does not import", name):
+        return importlib.import_module(name)
+
+
+@contextmanager
+def _explained(what: str, module: str) -> Iterator[None]:
+    """Name what fails, and the line of the user's own module: its code may raise anything, or end the program."""
+    try:
+        yield
+    except (GoldleafError, TaskDefinitionError):
+        raise
+    except BaseException as error:
+        raise ConfigError(f"{what}: {described(own(error), module)}") from error
+
+
+def _tasks_in(module: ModuleType) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, Task) and value is not Task:
+            yield name
+
+
+def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        place = cause.at if isinstance(cause, Misfit) else item["loc"]
+        yield f"{path}:{line_of(_node_at(root, place))}: {_message(item)}"
+
+
+def _message(item: Any) -> str:
+    """One of pydantic's errors as people read it."""
+    where = ".".join(str(part) for part in item["loc"])
+    match item["type"]:
+        case "extra_forbidden":
+            known = ", ".join(_known_keys(item["loc"][:-1]))
+            return f"'{in_a_line(str(item['loc'][-1]))}' is no known key; known are: {known}"
+        case "missing":
+            return f"'{where}' is missing; it is required"
+        case "model_type":
+            return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
+    text = item["msg"].removeprefix("Value error, ")
+    if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
+        text += f", got {shown(item['input'])}"
+    return f"{where}: {text}" if where else text
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Dataset
+    for part in loc:
+        if isinstance(part, str) and hasattr(model, "model_fields") and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    return sorted(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    found = [_model_in(arg) for arg in getattr(annotation, "__args__", ())]
+    return next((model for model in found if model is not None), None)
+
+
+def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
+    """The key or list item of the deepest part of a location that the file has."""
+    shown = node = root
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            # The last one: a mapping's own keys follow those that it was merged with.
+            match = [pair for pair in node.value if pair[0].value == str(part)]
+            if not match:
+                break
+            shown, node = match[-1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            shown = node = node.value[part]
+    return shown

@@ -1,0 +1,1 @@
+"""Curation: every current record is prepared, compared, measured and scored, and gets its fate."""

@@ -1,0 +1,298 @@
+"""Compares, measures and doubts prepared records, and brings all that is known to triage."""
+
+import math
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.cases import as_chat, build_cases, is_kept, pasts, standing
+from pipeline.curation.compare import compare
+from pipeline.curation.label_errors import label_doubt, ungrounded
+from pipeline.curation.prepare import RECORD_COLUMNS, Prepared, prepare_shard, target_texts
+from pipeline.curation.similar_texts import Alike
+from pipeline.curation.triage import Case, Standing, triage
+from pipeline.errors import ConfigError
+from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
+from pipeline.releases.frozen_sources import frozen_sources
+from pipeline.state.decisions import from_frame, latest, to_frame
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Verb
+from pipeline.state.work_files import write_work
+from pipeline.text.answer_keys import Answers
+from pipeline.text.guards import signs
+from pipeline.text.normalize import key_fields
+from pipeline.text.screening import screen
+from pipeline.text.tokens import count_tokens
+from pipeline.text.words import words
+from schemas.dataset import Action, Dataset, OnConflict, Screen
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue
+from schemas.task import Kind, Task
+
+SHARD_ROWS = 50_000
+"""What one worker prepares at a time at most; people see how far a run is by the shards that are done."""
+FEW_ROWS = 10_000
+"""Fewer are not worth another worker."""
+_SHARDS_A_WORKER = 4
+"""Of a corpus that fits: then no worker waits long for the last one."""
+_SEED = 17
+_Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
+
+
+def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
+    """Write the current records, by age and with it as ``order``, to Parquet shards for so many workers."""
+    records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
+    current = records.select(RECORD_COLUMNS).collect()
+    even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
+    size = min(max(even, FEW_ROWS), SHARD_ROWS)
+    shards: list[Path] = []
+    for start in range(0, current.height, size):
+        shards.append(folder / f"records-{len(shards):05}.parquet")
+        write_work(current.slice(start, size), shards[-1])
+    return shards
+
+
+def prepared_path(shard: Path) -> Path:
+    """Where the prepared rows of a shard of records go."""
+    return shard.with_name(shard.name.replace("records-", "prepared-"))
+
+
+def warm_up(dataset: LoadedDataset) -> None:
+    """Load what a worker needs to prepare shards, before there are any."""
+    # Whoever prepares one says what is wrong.
+    with suppress(ConfigError):
+        count_tokens(["a word"], dataset.config.measure.encoding)
+
+
+def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
+    """Prepare one shard of records."""
+    return prepare_shard(shard, prepared_path(shard), dataset)
+
+
+def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
+    """Doubt the labels of the kept cases that no run has judged yet; returns a note for people.
+
+    The model learns from all kept cases, but an old verdict is not reopened: otherwise every
+    answer of a person would move other rows in and out of review.
+    """
+    if task.task_kind() is not Kind.CLASSIFICATION:
+        return _doubt_grounding(cases, task)
+    # In an order of their own: neither that of the lines nor the batches they came in move a doubt.
+    kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
+    if all(case.judged for case in kept):
+        return ""
+    field = task.task_targets()[0].name
+    rivals = _answers_by_words(kept, field) if on_conflict is OnConflict.ANY_OF else {}
+    found = label_doubt(
+        [_text(case) for case in kept],
+        [_label(case.targets[field]) if case.targets else None for case in kept],
+        [case.group for case in kept],
+        seed=_SEED,
+    )
+    for index, case in enumerate(kept):
+        if case.doubt is not None or (doubt := found.doubt[index]) is None:
+            continue
+        case.doubt = round(doubt, 4)
+        predicted = found.predicted[index]
+        case.suggestion = {field: predicted or None} if predicted is not None else None
+        # Where any answer of an input is right, the model may well name another of them.
+        agrees = found.issue[index] and rivals and predicted in rivals[_in_words(case)]
+        if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
+            detail = f"'{predicted}', not '{_label(case.targets[field])}'"
+            case.doubts.append(Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail))
+    note: str = found.note
+    return note
+
+
+def _label(choice: JsonValue) -> str:
+    """A choice as a class of its own; of an optional one, no choice is a class, too."""
+    return "" if choice is None else str(choice)
+
+
+def _answers_by_words(cases: list[Case], field: str) -> dict[_Words, set[str]]:
+    answers: defaultdict[_Words, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.targets:
+            answers[_in_words(case)].add(_label(case.targets[field]))
+    return answers
+
+
+def _in_words(case: Case) -> _Words:
+    """What is the same of inputs that people take for one: their words, and the signs that turn them over."""
+    return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
+
+
+def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
+    fields, answers = task.task_targets(), Answers(task)
+    for case in cases:
+        if case.targets is None or case.human is not Standing.NOTHING or not is_kept(case):
+            continue
+        # Written answers are not copied from the text.
+        if copied := answers.chosen(case.targets):
+            case.doubts += ungrounded(_text(case), copied, fields)
+    return ""
+
+
+def _text(case: Case) -> str:
+    return "\n".join(value for value in case.inputs.values() if isinstance(value, str))
+
+
+def screen_answers(cases: list[Case], config: Screen) -> None:
+    """Reject what people typed and no row may hold, such as a chat template's control tokens."""
+    for case in cases:
+        if case.human is Standing.LABELED and case.targets:
+            findings = screen(target_texts(case.targets), config)
+            new = [finding.reason for finding in findings if finding.action is Action.REJECT]
+            case.rejects += [reason for reason in new if reason not in case.rejects]
+
+
+def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Reject rows over ``measure.max_tokens``, before they could stand for shorter copies."""
+    limit = config.measure.max_tokens
+    if limit is None:
+        return
+    _count([case for case in cases if case.human is Standing.LABELED and not case.rejects], task, config)
+    for case in cases:
+        if not case.rejects and case.tokens is not None and case.tokens > limit:
+            case.rejects.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
+
+
+def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """See that the kept cases have their tokens of prompt and answer; others have none, but for those too long."""
+    _count([case for case in cases if is_kept(case)], task, config)
+    for case in cases:
+        if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejects):
+            case.tokens = None
+
+
+def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
+    """Count the tokens of those cases whose answer was not counted with the row.
+
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    uncounted = [case for case in cases if case.tokens is None]
+    counts = count_tokens([as_chat(case, task) for case in uncounted], config.measure.encoding)
+    for case, tokens in zip(uncounted, counts, strict=True):
+        case.tokens = tokens
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """The decisions of a run that is not committed yet."""
+
+    path: Path
+    note: str
+    """What people should know about the doubts and the fields, a line each; empty where there is nothing to say."""
+    budget: int
+    used: int
+    beyond_budget: int
+    beyond: dict[ReasonCode, int]
+    """The same by their first reasons."""
+
+
+def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rejudge: bool) -> list[Case]:
+    """All current records with what is known about them, in the order of ``prepared``.
+
+    Args:
+        prepared: every current record.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        rejudge: doubt all labels anew, not only those that no run has judged.
+
+    Raises:
+        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
+    """
+    config, task = dataset.config, dataset.task
+    _check_grouping(prepared, config)
+    _check_mapping(prepared, config)
+    cases = build_cases(prepared, pasts(snapshot, prepared, task), task)
+    if rejudge:
+        for case in cases:
+            case.judged, case.doubt, case.doubts = False, None, []
+    screen_answers(cases, config.screen)
+    reject_long(cases, task, config)
+    return cases
+
+
+def assess(
+    cases: list[Case],
+    prepared: list[Prepared],
+    alike: Alike,
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    run: str,
+    folder: Path,
+) -> Assessed:
+    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+
+    Args:
+        cases: what is known about them.
+        prepared: the same records, in the same order.
+        alike: which texts resemble each other.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        run: the deciding run.
+        folder: for the file.
+    """
+    config, task = dataset.config, dataset.task
+    compare(cases, prepared, alike, snapshot, dataset)
+    notes = [doubt_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
+    measure(cases, task, config)
+    result = triage(cases, config.review, run=run, task_digest=task.task_digest())
+    decisions = to_frame(result.decisions)
+    path = folder / "decisions.parquet"
+    write_work(decisions, path)
+    notes += _unmapped(prepared, dataset)
+    frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
+    notes += [str(source) for source in frozen if not source.is_whole]
+    note = "\n".join(filter(None, notes))
+    return Assessed(path, note, result.budget, result.used, result.waiting, result.waiting_for)
+
+
+def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
+    """Say how many answers of people no longer count because the task asks for others now; empty where all do.
+
+    Only while there are decisions by the task as it was: it is said once, by the run that finds the change. *Unusable*
+    is among them: whether a row can be used is another question where the answers are others.
+    """
+    is_another = pl.col("task_digest") != task.task_digest()
+    if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
+        return ""
+    current = snapshot.current_records().select("record_id", "revision")
+    said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
+    stale = said.filter(is_another).collect()
+    count = sum(standing(decision) is not Standing.NOTHING for decision in from_frame(stale))
+    if not count:
+        return ""
+    return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"
+
+
+def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
+    """A field that is misspelt would group nothing, and the card would promise what is not so."""
+    seen = Seen()
+    for part in prepared:
+        seen |= part.grouping
+    problem = ungrouped(config.split.group_by, seen)
+    if problem and any(part.readable for part in prepared):
+        raise ConfigError(f"split.group_by: {problem}")
+
+
+def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
+    """Of a target that is misspelt, nothing but blank questions would come out."""
+    seen = together(part.seen for part in prepared)
+    found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
+    if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
+        raise ConfigError("\n".join(problems))
+
+
+def _unmapped(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
+    """Say which fields are not there, where that may be for their name."""
+    seen = together(part.seen for part in prepared)
+    sources = [source for source in dataset.config.sources if source.name in seen]
+    found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}
+    return [f"source '{name}': {note}" for name, note in found.items() if note]

@@ -1,0 +1,271 @@
+"""Brings what is known about each current record together: its prepared row, what runs decided, what people said."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+import polars as pl
+from pydantic import TypeAdapter
+
+from pipeline.curation.prepare import Prepared, rendered
+from pipeline.curation.triage import Case, Standing
+from pipeline.errors import ConfigError, TaskCodeError
+from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
+from pipeline.state.decisions import about, from_frame, latest, still_valid
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Verb
+from pipeline.state.work_files import read_work
+from schemas.annotation import Verdict
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.own_code import described, own
+from schemas.record import Decision
+from schemas.task import Task
+
+_REASONS = TypeAdapter(list[Reason])
+_STANDINGS = {
+    Verdict.LABELED: Standing.LABELED,
+    Verdict.UNUSABLE: Standing.UNUSABLE,
+    Verdict.UNSURE: Standing.UNSURE,
+}
+
+
+@dataclass(frozen=True)
+class Past:
+    """What committed runs decided and people said about one record."""
+
+    origin: Decision | None = None
+    """The last one that no person had a part in: what was doubted before anybody answered."""
+    said: Said | None = None
+    """The answer that decides, if any stands."""
+    route: Routed | None = None
+    """How people were first asked about the present revision, if they were."""
+    answered_route: Routed | None = None
+    """The same of the earlier revision that they answered about."""
+    since: datetime | None = None
+    """When the present revision came in, where they answered about an earlier one."""
+
+
+def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
+    """What committed runs decided and people said, for every current record whose inputs and task are unchanged."""
+    if not prepared or snapshot.runs.is_empty():
+        return {}
+    columns = ["record_id", "revision", "inputs"]
+    asked_now = pl.concat([read_work(part.path, columns) for part in prepared]).lazy()
+    decided = about(still_valid(snapshot.committed_decisions(), snapshot, task.task_digest()), asked_now, task)
+    curates = snapshot.runs.lazy().filter(verb=Verb.CURATE.value).select("run")
+    curated = latest(decided.join(curates, on="run", how="semi", maintain_order="left"))
+    automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
+    said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
+            if (answer := deciding(items))}  # fmt: skip
+    said |= _handed_on(snapshot, prepared, task, said)
+    routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
+    since = _changed_since(snapshot, said)
+    before = [decision.record_id for decision in automatic.values() if had_people(decision)]
+    untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
+    return {
+        record_id: Past(
+            origin=untouched.get(record_id),
+            said=said.get(record_id),
+            route=routes.get(record_id),
+            answered_route=answered.get(record_id),
+            since=since.get(record_id),
+        )
+        for record_id in automatic.keys() | said.keys()
+    }
+
+
+def _handed_on(
+    snapshot: Snapshot, prepared: list[Prepared], task: type[Task], said: Mapping[str, Said]
+) -> dict[str, Said]:
+    """What was said about the texts of records that have no answer, where the record that was asked about is gone."""
+    before = said_before(snapshot, task)
+    if not before:
+        return {}
+    texts = {text for _, text in before}
+    keys = pl.concat([read_work(part.path, ["record_id", "key"]) for part in prepared]).filter(
+        pl.col("key").is_in(texts), ~pl.col("record_id").is_in(list(said))
+    )
+    sources = snapshot.current_records().select("record_id", "source")
+    found = keys.lazy().join(sources, on="record_id").select("record_id", "source", "key").collect()
+    answers = {record_id: deciding(before.get((source, key), ())) for record_id, source, key in found.iter_rows()}
+    return {record_id: answer for record_id, answer in answers.items() if answer is not None}
+
+
+def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
+    """How people were first asked about each record, by decisions that come oldest first."""
+    asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
+    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
+    return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
+
+
+def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
+    """How people were first asked where they answered about an earlier revision: that question still counts."""
+    earlier = {record_id: answer.asked for record_id, answer in said.items() if not answer.is_present}
+    if not earlier:
+        return {}
+    asked = [(decision.record_id, decision.revision) for decision in earlier.values()]
+    of = pl.LazyFrame(asked, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
+    decided = snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
+    routes = _routes(decided)
+    return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
+
+
+def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:
+    """When the present revisions came in of the records that people answered about before."""
+    earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
+    if not earlier:
+        return {}
+    rows = snapshot.current_records().filter(pl.col("record_id").is_in(earlier)).select("record_id", "ingested_at")
+    return dict(rows.collect().iter_rows())
+
+
+def standing(decision: Decision | None) -> Standing:
+    """What people said, by a decision of a collect run."""
+    if decision is None:
+        return Standing.NOTHING
+    codes = {reason.code for reason in decision.reasons}
+    if ReasonCode.REVIEWER in codes:
+        return Standing.UNUSABLE
+    if ReasonCode.UNSURE in codes:
+        return Standing.UNSURE
+    if ReasonCode.DISAGREEMENT in codes:
+        return Standing.DISPUTED
+    return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
+
+
+def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
+    """The prepared rows as cases, with people's answers in the place of the rows' own."""
+    columns = [
+        *("record_id", "revision", "order", "fixed_split", "frozen"),
+        *("key", "inputs", "targets", "rejects", "holds", "tokens"),
+    ]
+    cases = []
+    for part in prepared:
+        for row in read_work(part.path, columns).iter_rows():
+            case = _case(*row)
+            if row[0] in past:
+                _look_back(case, past[row[0]], task)
+            cases.append(case)
+    return cases
+
+
+def _case(
+    record_id: str,
+    revision: str,
+    order: int,
+    fixed_split: str | None,
+    frozen: bool,
+    key: str,
+    inputs: str | None,
+    targets: str | None,
+    rejects: str,
+    holds: str,
+    tokens: int | None,
+) -> Case:
+    return Case(
+        record_id=record_id,
+        revision=revision,
+        order=order,
+        fixed_split=fixed_split,
+        frozen=frozen,
+        text_key=key,
+        inputs=orjson.loads(inputs) if inputs is not None else {},
+        targets=orjson.loads(targets) if targets is not None else None,
+        rejects=_reasons(rejects),
+        holds=_reasons(holds),
+        tokens=tokens,
+        group=record_id,
+    )
+
+
+def _look_back(case: Case, past: Past, task: type[Task]) -> None:
+    """Take over what runs decided and people said about a row."""
+    case.past_route = past.route
+    own = case.targets
+    if past.said is not None and _listen(case, past.said, past.since, task):
+        case.past_route = past.route or past.answered_route
+    if past.origin is not None and past.origin.targets == own:
+        _remember(case, past.origin)
+
+
+def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
+    """Take a person's answer over; where the source has changed the label since, to another one, people are asked anew.
+
+    Returns whether the answer stands. One that was given or edited after the change does.
+    """
+    answer = said.annotation
+    reason = said.reason_for(case.targets) if said.is_of_another else said.reason
+    if reason is None:
+        return False
+    if said.against is not None:
+        case.human, case.human_reasons = Standing.DISPUTED, [reason]
+        return True
+    agreed = (None, said.asked.targets, answer.targets)
+    is_older = since is not None and answer.updated_at < since
+    if answer.verdict is Verdict.LABELED and answer.targets and is_older and case.targets not in agreed:
+        of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
+        detail = f"a person answered '{of_people}', and since then the source says '{of_source}'"
+        case.holds.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
+        case.contradicted = True
+        return False
+    case.human = _STANDINGS[answer.verdict]
+    case.human_reasons = [reason]
+    if answer.verdict is Verdict.LABELED:
+        if answer.targets != case.targets:
+            case.replaced, case.tokens = case.targets, None
+        case.targets = answer.targets
+    return True
+
+
+def _reasons(text: str) -> list[Reason]:
+    # Most rows have none: skip the parser for them.
+    return _REASONS.validate_json(text) if text != "[]" else []
+
+
+def _remember(case: Case, past: Decision) -> None:
+    """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
+    case.judged = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
+    case.doubt = past.doubt
+    case.suggestion = past.suggestion
+    case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
+
+
+def is_candidate(case: Case) -> bool:
+    """Whether a case is compared with others: neither its form nor a person speaks against it."""
+    return case.human is not Standing.UNUSABLE and not case.rejects
+
+
+def is_kept(case: Case) -> bool:
+    """Whether a case may end in a release: neither rejected nor a copy of another."""
+    return is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
+
+
+def as_chat(case: Case, task: type[Task]) -> str:
+    """The prompt, and the answer if there is one, whose tokens count.
+
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    try:
+        return rendered(task, case.inputs, case.targets)
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
+
+
+def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
+    """An answer as the model would write it.
+
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    try:
+        return task.task_answer(targets)
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
+
+
+def _no_chat(case: Case, task: type[Task], error: BaseException) -> ConfigError:
+    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; mend its task_prompt"
+    return ConfigError(f"{task.__name__} cannot write record {case.record_id} as a chat: {theirs}")

@@ -1,0 +1,163 @@
+"""Compares the cases with each other: duplicates, conflicts, and the groups that move as one."""
+
+from collections.abc import Iterator
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.cases import in_words, is_candidate
+from pipeline.curation.prepare import Prepared, partitions_of
+from pipeline.curation.similar_texts import Alike
+from pipeline.curation.triage import SHOWN_ANSWERS, Case, Standing
+from pipeline.dedupe.neighbors import Likeness
+from pipeline.dedupe.resolve import resolve
+from pipeline.dedupe.rows import Candidate, Resolution
+from pipeline.state.decisions import from_frame
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Table
+from pipeline.state.work_files import read_work
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import inputs_key
+from schemas.fate import Reason, ReasonCode
+from schemas.task import Kind, Task
+
+
+def compare(
+    cases: list[Case], prepared: list[Prepared], alike: Alike, snapshot: Snapshot, dataset: LoadedDataset
+) -> None:
+    """Find duplicates, conflicts and groups among the cases that are not rejected.
+
+    ``cases`` come in the order of ``prepared``.
+    """
+    splits = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
+    config, task = dataset.config, dataset.task
+    untold = _untold(cases, splits, snapshot)
+    candidates = [
+        *_candidates(cases, prepared, alike, splits, untold, task),
+        *_past_candidates(cases, alike, snapshot, splits, dataset),
+    ]
+    classified = task.task_kind() is Kind.CLASSIFICATION
+    rule = config.duplicates
+    likeness = Likeness(rule.threshold, alike.inputs, rule.answers, alike.whole)
+    resolved = resolve(candidates, likeness, config.on_conflict, answers_repeat=classified)
+    by_id = {case.record_id: case for case in cases}
+    for case in cases:
+        if row := resolved.get(case.record_id):
+            _take_over(case, row, splits.get(case.record_id))
+            if row.corrected:
+                case.doubts.append(_corrected(by_id[row.corrected], task))
+            rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
+            case.conflict_answers = [in_words(case, targets, task) for targets in rivals if targets is not None]
+
+
+def _candidates(
+    cases: list[Case],
+    prepared: list[Prepared],
+    alike: Alike,
+    splits: dict[str, str],
+    untold: set[str],
+    task: type[Task],
+) -> Iterator[Candidate]:
+    columns = ["partitions", "answer", "chosen"]
+    rows = [row for part in prepared for row in read_work(part.path, columns).iter_rows()]
+    answers = Answers(task)
+    for case, (shared, answer, chosen), text, written in zip(cases, rows, alike.texts, alike.written, strict=True):
+        if not is_candidate(case):
+            continue
+        if case.human is Standing.LABELED:
+            answer, chosen = answers.key(case.targets), answers.chosen_key(case.targets)
+        yield Candidate(
+            record_id=case.record_id,
+            text=text,
+            key=case.text_key,
+            answer=answer,
+            written=written,
+            chosen=chosen if written >= 0 else "",
+            human=case.human is Standing.LABELED,
+            replaced=answers.key(case.replaced),
+            order=case.order,
+            disputed=case.contradicted or case.human in (Standing.UNSURE, Standing.DISPUTED),
+            contradicted=case.contradicted,
+            held=bool(case.holds) and case.human is Standing.NOTHING,
+            partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
+            split=splits.get(case.record_id, case.fixed_split),
+            published=case.record_id in splits,
+            told=case.record_id in splits and case.record_id not in untold,
+            frozen=case.stands,
+        )
+
+
+def _untold(cases: list[Case], splits: dict[str, str], snapshot: Snapshot) -> set[str]:
+    """The records that have a split, but for another text than the present one, or as the copy of another row."""
+    rows = [(case.record_id, case.revision) for case in cases if case.record_id in splits]
+    if not rows:
+        return set()
+    present = pl.LazyFrame(rows, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
+    released = snapshot.released().select("record_id", "revision")
+    return set(present.join(released, on=["record_id", "revision"], how="anti").collect()["record_id"])
+
+
+def _past_candidates(
+    cases: list[Case], alike: Alike, snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
+) -> list[Candidate]:
+    """What versions hold and no case stands for any more, withdrawn, changed or refused since.
+
+    Its likes, and the rows of its group, must not go to another split.
+    """
+    task = dataset.task
+    present = [(case.record_id, case.revision) for case in cases if is_candidate(case)]
+    # A row may be current, and nothing but the reason to leave it out new.
+    texts = {(case.record_id, case.revision): text for case, text in zip(cases, alike.texts, strict=True)} | alike.past
+    frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
+    gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
+    partitions = _past_partitions(gone, snapshot, dataset.config.split.group_by)
+    return [
+        Candidate(
+            record_id=f"{decision.record_id}@{decision.revision}",
+            text=texts[decision.record_id, decision.revision],
+            key=inputs_key(task, decision.inputs),
+            answer=None,
+            human=False,
+            order=order,
+            partitions=partitions.get((decision.record_id, decision.revision), ()),
+            split=splits[decision.record_id],
+            published=True,
+            told=True,
+            past=True,
+        )
+        for order, decision in enumerate(from_frame(gone))
+        if decision.record_id in splits
+    ]
+
+
+def _past_partitions(
+    decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What published rows share with others of their groups, by record and revision."""
+    if not group_by or decisions.is_empty():
+        return {}
+    wanted = decisions.lazy().select("record_id", "revision")
+    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
+    found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
+    return {
+        (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
+        for record_id, revision, raw in found.iter_rows()
+    }
+
+
+def _corrected(like: Case, task: type[Task]) -> Reason:
+    before, after = (in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
+    return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
+
+
+def _take_over(case: Case, row: Resolution, known: str | None) -> None:
+    case.duplicate_of = row.duplicate_of
+    case.exact = row.exact
+    case.similarity = row.similarity
+    case.rivals = row.rivals
+    # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
+    case.bound = row.split if known in (None, case.fixed_split) else None
+    case.overruled_by = row.overruled_by
+    case.bridges = row.bridges
+    case.group = row.group or case.record_id

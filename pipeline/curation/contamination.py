@@ -1,0 +1,158 @@
+"""Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
+
+import itertools
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.curation.similar_texts import Alike
+from pipeline.curation.triage import Case
+from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
+from pipeline.similarity.search import Map
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.arrays import load, save
+from pipeline.text.normalize import input_texts
+from pipeline.text.words import words
+from schemas.dataset import Dataset
+from schemas.fate import Reason, ReasonCode
+from schemas.task import Task
+
+_SHOWN_CHARACTERS = 80
+_SEARCHED_CHARACTERS = 200_000
+"""Of texts whose words in common are shown; of longer ones it is only said that there are some."""
+
+
+def reject_contaminated(
+    cases: Sequence[Case],
+    alike: Alike,
+    evaluation: pl.DataFrame,
+    config: Dataset,
+    task: type[Task],
+    folder: Path,
+    each: Map,
+) -> None:
+    """Add a reason to every case that resembles an evaluation row.
+
+    Args:
+        cases: in the order of ``alike.texts``.
+        alike: the inputs of the evaluation rows were compared along with the cases'.
+        evaluation: rows of the ``evaluations`` table.
+        config: threshold, and how many words in a row are too many.
+        task: of the cases.
+        folder: for files.
+        each: runs a step for every item.
+    """
+    if evaluation.is_empty():
+        return
+    near = _near(alike, config.duplicates.threshold)
+    for case, text in zip(cases, alike.texts, strict=True):
+        if text in near:
+            similarity, row = near[text]
+            _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
+    if config.decontaminate.overlap is not None:
+        texts = [*evaluation["text"], *evaluation["answer"]]
+        met: dict[int, int] = {}
+        for number, place in _overlaps(alike, texts, config.decontaminate.overlap, folder, each):
+            if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejects):
+                met.setdefault(number, place)
+        # Cases that met the same text one after the other: its words take a hundred times as much memory.
+        for place, numbers in itertools.groupby(sorted(met, key=met.__getitem__), key=met.__getitem__):
+            width, runs = _runs(texts[place], config.decontaminate.overlap)
+            for number in numbers:
+                common = _common_words(cases[number], width, runs, task)
+                _reject(cases[number], f"{common} as in {_named(evaluation, place % evaluation.height)}")
+
+
+def _reject(case: Case, detail: str) -> None:
+    if case.frozen and case.fixed_split != "train":
+        # Nothing is trained on it.
+        return
+    case.rejects.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail))
+
+
+def _named(evaluation: pl.DataFrame, row: int) -> str:
+    return f"{evaluation['place'][row]} ({evaluation['name'][row]})"
+
+
+def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
+    """By text: the similarity with the most similar evaluation row that was met, and this row.
+
+    In a crowd of similar texts the search compares each with a few others only, so whatever resembles a text that is
+    found out is compared with the same evaluation row.
+    """
+    rows = {text: row for row, text in reversed(list(enumerate(alike.evaluation))) if text >= 0}
+    pairs = alike.inputs.pairs.where(alike.inputs.pairs.similarity >= threshold)
+    likes: defaultdict[int, list[int]] = defaultdict(list)
+    found = {text: (1.0, row) for text, row in rows.items()}
+    new: set[int] = set()
+    for one, other, similarity in zip(
+        pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
+    ):
+        for text, like in ((one, other), (other, one)):
+            likes[text].append(like)
+            if like in rows and _is_closer(found, text, similarity, rows[like]):
+                found[text] = similarity, rows[like]
+                new.add(text)
+    while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
+        suspects = np.array([(like, alike.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
+        similarities = alike.inputs.verify(*suspects.T).similarity.tolist()
+        new = set()
+        for (like, text), similarity in zip(asked, similarities, strict=True):
+            if similarity >= threshold and _is_closer(found, like, similarity, found[text][1]):
+                found[like] = similarity, found[text][1]
+                new.add(like)
+    return found
+
+
+def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: float, row: int) -> bool:
+    """Whether an evaluation row is closer than the one that was found; of equally close ones the first counts."""
+    before, other = found.get(text, (0.0, 0))
+    return (similarity, -row) > (before, -other)
+
+
+def _overlaps(alike: Alike, texts: Sequence[str], width: int, folder: Path, each: Map) -> Iterator[tuple[int, int]]:
+    """The cases that share words in a row with a text of the evaluation rows, and which text."""
+    runs = save_runs(folder, runs_of(Texts.of(texts), width))
+    shards = [*alike.input_shards, *alike.whole_shards]
+    found = each(partial(_shared_with, runs=runs), shards)
+    numbers = iter([*range(len(alike.texts)), *alike.whole_cases])
+    for path in found:
+        # One of the texts for each text, or -1.
+        yield from (
+            (number, like) for like, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if like >= 0
+        )
+
+
+def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
+    """Write with which text of the evaluation rows each text of a shard shares words in a row."""
+    likes = shared(Texts.read(shard), load_runs(runs))
+    path = shard.with_suffix(".shared")
+    save(path, likes)
+    return path
+
+
+def _runs(text: str, width: int) -> tuple[int, set[tuple[str, ...]]]:
+    """How many words in a row of an evaluation row count, and all of them."""
+    others = words(text[:_SEARCHED_CHARACTERS])
+    width = min(width, len(others))
+    return width, {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
+
+
+def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
+    """The first words in a row that a case shares with an evaluation row, as people read them."""
+    answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
+    whole = "\n".join([*input_texts(task, case.inputs), *answers])
+    own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
+    common = next(
+        (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
+    )
+    if not common:
+        return f"the same {width} words in a row"
+    shown = unicodedata.normalize("NFC", " ".join(common))
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return f"the same {width} words in a row ('{shown}')"

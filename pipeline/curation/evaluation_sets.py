@@ -1,0 +1,146 @@
+"""Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+from pydantic_core import to_jsonable_python
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import ConfigError, SourceError, TaskCodeError
+from pipeline.ingest.download import is_url
+from pipeline.ingest.formats import read_rows
+from pipeline.ingest.records import shown_file
+from pipeline.ingest.row_fields import field_value
+from pipeline.ingest.source_files import source_files
+from pipeline.releases.versions import read_manifest, resolve
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import input_texts, normalise_row
+from schemas.dataset import Dataset, EvaluationSet, Source
+from schemas.own_code import described, own
+from schemas.record import stable_hash
+from schemas.task import Role, Task
+
+_TRAIN = "train"
+
+
+def to_fetch(config: Dataset) -> list[Source]:
+    """The sources that are URLs, and the evaluation sets that are, as sources."""
+    sets = [_as_source(one) for one in config.decontaminate.against if one.release is None]
+    return [source for source in [*config.sources, *sets] if is_url(source)]
+
+
+def _as_source(one: EvaluationSet) -> Source:
+    return Source(name=one.name, path=str(one.path), format=one.format)
+
+
+def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
+    """Read all evaluation sets and keep their rows.
+
+    Returns:
+        What their rows are kept under; empty where no set is named.
+
+    Raises:
+        SourceError: a file cannot be read to its end: what is not seen cannot be kept away from.
+        ConfigError: no row of a set has an input of the task.
+        ReleaseError: there is no such version.
+    """
+    sets = dataset.config.decontaminate.against
+    if not sets:
+        return ""
+    rows = [(one.name, *row) for one in sets for row in evaluation_texts(one, store, dataset, store.downloads)]
+    digest = stable_hash(*(part for row in rows for part in row))
+    schema = dict.fromkeys(("name", "place", "text", "answer"), pl.String)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame = frame.with_row_index("position").with_columns(digest=pl.lit(digest))
+    store.append_if_unseen(
+        Table.EVALUATIONS, digest, lambda present: [frame.select(SCHEMAS[Table.EVALUATIONS].names())]
+    )
+    return digest
+
+
+def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
+    """The rows that were kept under a digest, in their order."""
+    return snapshot.scan(Table.EVALUATIONS).filter(pl.col("digest") == digest).sort("position").collect()
+
+
+def evaluation_texts(
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, downloads: Path
+) -> Iterator[tuple[str, str, str]]:
+    """The place, the inputs and the written answer ("" without one) of every row of a set.
+
+    What has to be fetched, and is not there yet, goes to the folder ``downloads``.
+
+    Raises:
+        As ``read_evaluation_sets``.
+    """
+    names = dataset.task.task_names(Role.INPUT)
+    targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
+    defaults = _defaults(dataset.task)
+    read = False
+    for place, row in _rows(one, store, dataset, downloads):
+        read = True
+        values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
+        present = {name: value for name, value in values.items() if value not in (None, "")}
+        if not any(name in present for name in names):
+            wanted = ", ".join(one.fields.get(name, name) for name in names)
+            raise ConfigError(
+                f"evaluation set '{one.name}' has none of the inputs ({wanted}) at {place}, whose fields are "
+                f"{', '.join(sorted(row))}; map them with `fields:`, or take the row out"
+            )
+        clean = normalise_row(present, present.keys(), dataset.config.normalise)
+        # As the rows of the dataset are read: what is absent is what the task takes it for.
+        yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.written(clean)
+    if not read:
+        raise ConfigError(f"evaluation set '{one.name}' has no rows; correct it, or drop it")
+
+
+def _defaults(task: type[Task]) -> dict[str, Any]:
+    """The inputs that need not be given, as JSON values."""
+    fields = {name: task.model_fields[name] for name in task.task_names(Role.INPUT)}
+    defaults = {}
+    for name, field in fields.items():
+        try:
+            if not field.is_required():
+                defaults[name] = to_jsonable_python(field.get_default(call_default_factory=True))
+        except BaseException as error:
+            what = described(own(error), task.__module__)
+            raise TaskCodeError(f"the default of {task.__name__}.{name} cannot be used: {what}; mend it") from error
+    return defaults
+
+
+def _rows(
+    one: EvaluationSet, store: Store, dataset: LoadedDataset, downloads: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    if one.release is not None:
+        yield from _released_rows(one.release, one.splits, store)
+        return
+    source = _as_source(one)
+    for file in source_files(source, dataset.folder, downloads, store):
+        shown = shown_file(file, dataset.folder, source)
+        for raw in read_rows(file, one.format):
+            if raw.row is None:
+                raise SourceError(
+                    f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); mend it: rows "
+                    "that are not seen cannot be kept away from"
+                )
+            yield f"{shown}:{raw.line}", raw.row
+
+
+def _released_rows(reference: str, splits: Sequence[str], store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
+    folder = resolve(store.sibling(reference.partition("@")[0]).releases, reference)
+    manifest = read_manifest(folder)
+    chosen = splits or [split for split in manifest.splits if split != _TRAIN]
+    if unknown := [split for split in chosen if split not in manifest.splits]:
+        raise ConfigError(
+            f"{manifest.name}@{manifest.version} has no split '{unknown[0]}'; it has {', '.join(manifest.splits)}"
+        )
+    for split in chosen:
+        with pq.ParquetFile(folder / manifest.splits[split].file) as file:
+            for batch in file.iter_batches(columns=["id", "fields"]):
+                for row in batch.to_pylist():
+                    yield f"{manifest.name}@{manifest.version} {split} {row['id']}", row["fields"]

@@ -1,0 +1,256 @@
+"""Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.ingest.row_fields import Seen, field_value, see, see_groups, together
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.work_files import read_work, write_work
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import input_texts, match_key, normalise_row, texts_key
+from pipeline.text.screening import screen, suspects
+from pipeline.text.tokens import count_tokens
+from schemas.dataset import Action, Source
+from schemas.fate import Reason
+from schemas.field import JsonValue
+from schemas.task import Parsed, Task
+
+RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
+"""What is needed of a record, and its place among the others as ``order``."""
+PREPARED = pl.Schema(
+    {
+        "record_id": pl.String(),
+        "revision": pl.String(),
+        "order": pl.Int64(),
+        # What it shares with others of its group, as a JSON list with an entry a field of split.group_by.
+        "partitions": pl.String(),
+        "fixed_split": pl.String(),
+        "frozen": pl.Boolean(),
+        # The form in which equal inputs are equal.
+        "key": pl.String(),
+        "inputs": pl.String(),
+        "targets": pl.String(),
+        # Of the targets: the form in which equal ones are equal, the same of what is not written, whether anything is.
+        "answer": pl.String(),
+        "chosen": pl.String(),
+        "writes": pl.Boolean(),
+        # Of prompt and answer; none where the task's own code fails.
+        "tokens": pl.Int64(),
+        # JSON lists of reasons: why it is rejected, why a person must look.
+        "rejects": pl.String(),
+        "holds": pl.String(),
+    }
+)
+_WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "written": pl.String()})
+_FOUND = [
+    *(
+        "partitions",
+        "fixed_split",
+        "frozen",
+        "key",
+        "inputs",
+        "targets",
+        "answer",
+        "chosen",
+        "writes",
+        "rejects",
+        "holds",
+    ),
+    *("text", "written"),
+]
+"""The columns that follow from one raw row."""
+_BLOCK_ROWS = 5_000
+"""Rows that are parsed before they are screened together."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A shard of prepared rows on disk."""
+
+    path: Path
+    texts: Path
+    """The inputs of each row, as texts to compare."""
+    whole: Path
+    """The inputs and written answers of the rows that have any; no file where none has."""
+    rows: int
+    readable: int
+    """Rows that are objects with fields."""
+    grouping: Seen
+    """Which fields of ``split.group_by`` some row has."""
+    seen: Mapping[str, Seen]
+    """What the rows of each source have; a source without a readable row is left out."""
+
+
+def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
+    """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
+    records = read_work(shard)
+    blocks, grouping, readable = [], Seen(), 0
+    seen: dict[str, Seen] = {}
+    for block in records.iter_slices(_BLOCK_ROWS):
+        raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
+        present = [raw for raw in raws if raw is not None]
+        readable += len(present)
+        grouping |= see_groups(present, dataset.config.split.group_by)
+        seen = together([seen, _seen(block["source"], raws, dataset)])
+        blocks.append(_prepare(block, raws, dataset))
+    frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
+    write_work(frame.drop("text", "written"), out)
+    texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
+    Texts.of(frame["text"]).write(texts)
+    writing = frame.select("text", "written").filter(frame["writes"])
+    if writing.height:
+        Texts.of(writing["text"], writing["written"]).write(whole)
+    return Prepared(out, texts, whole, frame.height, readable, grouping, seen)
+
+
+def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:
+    rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, raw in zip(names, raws, strict=True):
+        if raw is not None:
+            rows[name].append(raw)
+    sources = [source for source in dataset.config.sources if source.name in rows]
+    return {source.name: see(rows[source.name], source, dataset.task) for source in sources}
+
+
+def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:
+    """Prepare some records, whose rows as they stand in the file are ``raws``."""
+    sources = {source.name: source for source in dataset.config.sources}
+    # A source that was taken out of the file keeps its records until the next curate.
+    places = [sources.get(name) for name in block["source"]]
+    seen = [
+        None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
+        for raw, place in zip(raws, places, strict=True)
+    ]
+    group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
+    rows = [
+        (
+            orjson.dumps(partitions_of(raw, group_by)).decode() if group_by and raw is not None else "[]",
+            place.split if place else None,
+            place.frozen if place else False,
+            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset.task, answers)),
+        )
+        for raw, place, parsed, error in zip(raws, places, seen, block["error"], strict=True)
+    ]
+    # By columns: row by row, polars takes several times as long.
+    columns = dict(zip(_FOUND, zip(*rows, strict=True), strict=True))
+    found = pl.DataFrame(columns, schema={name: _WITH_TEXTS[name] for name in _FOUND})
+    found = _screened(found, seen, dataset).with_columns(tokens=_tokens(seen, dataset))
+    return block.select("record_id", "revision", "order").hstack(found).select(_WITH_TEXTS.names())
+
+
+def _nothing(rejects: str) -> tuple[str | bool | None, ...]:
+    return ("", None, None, None, "", False, rejects, "[]", "", "")
+
+
+def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
+    """What a readable row is before it is screened: the last columns of ``_FOUND``."""
+    if parsed.problems:
+        return _nothing(_json(parsed.problems))
+    texts = list(input_texts(task, parsed.inputs))
+    written = answers.written(parsed.targets)
+    return (
+        texts_key(texts),
+        orjson.dumps(parsed.inputs).decode(),
+        orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
+        answers.key(parsed.targets),
+        answers.chosen_key(parsed.targets) if written else "",
+        bool(written),
+        "[]",
+        _json(parsed.doubts),
+        "\n".join(texts),
+        written,
+    )
+
+
+def _tokens(seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.Series:
+    """The tokens of the rows that can be written as a chat; what cannot is an error only if it is kept."""
+    texts: dict[int, str] = {}
+    for row, parsed in enumerate(seen):
+        if parsed is not None and not parsed.problems:
+            with suppress(Exception):
+                texts[row] = rendered(dataset.task, parsed.inputs, parsed.targets)
+    found: list[int | None] = [None] * len(seen)
+    for row, tokens in zip(texts, count_tokens(list(texts.values()), dataset.config.measure.encoding), strict=True):
+        found[row] = tokens
+    return pl.Series(found, dtype=PREPARED["tokens"])
+
+
+def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None) -> str:
+    """The prompt, and the answer if there is one, whose tokens count."""
+    messages = [message.content for message in task.task_prompt(inputs)]
+    return "\n".join([*messages, task.task_answer(targets)] if targets is not None else messages)
+
+
+def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
+    """The same rows, with reasons for what screening finds in them."""
+    rejects, holds = found["rejects"].to_list(), found["holds"].to_list()
+    for row in (suspects(found["text"]) | suspects(found["targets"].fill_null(""))).arg_true():
+        if parsed := seen[row]:
+            texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
+            findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
+            rejects[row] = _json([finding.reason for finding in findings if finding.action is Action.REJECT])
+            held = [finding.reason for finding in findings if finding.action is Action.REVIEW]
+            holds[row] = _json([*parsed.doubts, *held])
+    return found.with_columns(rejects=pl.Series(rejects, dtype=pl.String), holds=pl.Series(holds, dtype=pl.String))
+
+
+def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
+    """The texts of an answer as screening names them."""
+    return {f"target {name}": "\n".join(_texts_in(value)) for name, value in targets.items()}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value, inside lists and objects too; an object's keys are texts like others."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts_in(item)
+
+
+def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> dict[str, Any]:
+    """The task's fields of a raw row, found by the source's field map and with their texts normalised."""
+    names = source.fields if source else {}
+    row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
+    return normalise_row(row, row.keys(), dataset.config.normalise)
+
+
+def partitions_of(raw: dict[str, Any], group_by: list[str]) -> list[str]:
+    """What the row of some fields shares with others of its group: a field with its value, for every one it has."""
+    values = {name: _group_value(field_value(raw, name)) for name in group_by}
+    return [_any_json(pair) for pair in values.items() if pair[1]]
+
+
+def _group_value(value: Any) -> str:
+    """The same for 7, 7.0 and "7 ", and for an empty cell and none: one source says it so, another otherwise."""
+    if value is None or isinstance(value, str):
+        return match_key(value or "")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _any_json(value)
+
+
+def _any_json(value: Any) -> str:
+    """JSON of a value that no task has checked: it may be a number of many digits, or hold half a surrogate pair."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return json.dumps(value, sort_keys=True)
+
+
+def _json(reasons: list[Reason]) -> str:
+    # Most rows have none.
+    return orjson.dumps([reason.model_dump(mode="json") for reason in reasons]).decode() if reasons else "[]"

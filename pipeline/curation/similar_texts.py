@@ -1,0 +1,165 @@
+"""Finds which texts of the records resemble each other: their inputs, and their inputs with written answers.
+
+The texts go to files, shard by shard; the search runs over them, and the index takes the new ones in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.curation.prepare import Prepared
+from pipeline.curation.triage import Case, Standing
+from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.search import Found, Map, search
+from pipeline.similarity.signatures import Scheme
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.decisions import from_frame
+from pipeline.state.store import Snapshot
+from pipeline.state.work_files import read_work
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import input_texts
+from schemas.record import Decision
+from schemas.task import Task
+
+_TEXTS_A_SHARD = 100_000
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The texts that were compared, by number."""
+
+    inputs: Found
+    """All inputs of every record."""
+    texts: list[int]
+    """The number of each case's inputs; -1 without words."""
+    past: dict[tuple[str, str], int]
+    """The same of published rows that no case stands for, by record and revision."""
+    evaluation: list[int]
+    """The number of each evaluation row's inputs."""
+    input_shards: list[Path]
+    """Where the cases' inputs lie, in their order."""
+    whole: Found | None
+    """Inputs with written answers; None where no record has one."""
+    whole_cases: list[int]
+    """The cases that have written answers, in the order of their texts."""
+    written: list[int]
+    """The number of each case's inputs with its answer; -1 without a written one."""
+
+    @property
+    def whole_shards(self) -> list[Path]:
+        """Where the written answers lie, with what was asked."""
+        return self.whole.shards if self.whole is not None else []
+
+
+def find_alike(
+    cases: Sequence[Case],
+    prepared: Sequence[Prepared],
+    evaluation: Sequence[str],
+    snapshot: Snapshot,
+    task: type[Task],
+    threshold: float,
+    folder: Path,
+    each: Map,
+) -> Alike:
+    """Compare all texts, those of published rows that are gone among them.
+
+    Args:
+        cases: all current records, in the order of ``prepared``.
+        prepared: their texts lie beside them.
+        evaluation: the inputs of evaluation rows.
+        snapshot: holds the index, which takes the new texts in.
+        task: of the dataset.
+        threshold: least Jaccard similarity.
+        folder: for files.
+        each: runs a step for every item.
+    """
+    gone = _gone(prepared, snapshot)
+    past = _write(folder / "past", ["\n".join(input_texts(task, decision.inputs)) for decision in gone])
+    own = [part.texts for part in prepared]
+    judging = _write(folder / "evaluation", evaluation)
+    inputs = _search("inputs", [*own, *past, *judging], snapshot, threshold, folder, each)
+    numbers = _numbers(inputs)
+    behind = len(cases) + len(gone)
+    revisions = [(decision.record_id, decision.revision) for decision in gone]
+    whole, rows = _find_whole(cases, prepared, snapshot, task, threshold, folder, each)
+    return Alike(
+        inputs=inputs,
+        texts=numbers[: len(cases)],
+        past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
+        evaluation=numbers[behind:],
+        input_shards=own,
+        whole=whole,
+        whole_cases=rows,
+        written=_written_numbers(whole, rows, len(cases)),
+    )
+
+
+def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
+    """What versions hold and no current record has: withdrawn rows, earlier revisions, and what is invalid by now."""
+    columns = ["record_id", "revision"]
+    parts = [read_work(part.path, [*columns, "inputs"]).drop_nulls("inputs").select(columns) for part in prepared]
+    present = pl.concat([pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), *parts]).lazy()
+    return list(from_frame(snapshot.released().join(present, on=columns, how="anti", maintain_order="left").collect()))
+
+
+def _find_whole(
+    cases: Sequence[Case],
+    prepared: Sequence[Prepared],
+    snapshot: Snapshot,
+    task: type[Task],
+    threshold: float,
+    folder: Path,
+    each: Map,
+) -> tuple[Found | None, list[int]]:
+    rows: list[int] = []
+    shards: list[Path] = []
+    answers, start = Answers(task), 0
+    for number, part in enumerate(prepared):
+        mine = cases[start : start + part.rows]
+        if any(case.human is Standing.LABELED for case in mine):
+            # People's answers stand in the place of the rows' own.
+            texts = {row: written for row, case in enumerate(mine) if (written := answers.written(case.targets))}
+            asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]
+            shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))
+            rows += [start + row for row in texts]
+        elif part.whole.exists():
+            shards.append(part.whole)
+            writes = read_work(part.path, ["writes"])["writes"]
+            rows += (writes.arg_true() + start).to_list()
+        start += part.rows
+    return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows
+
+
+def _written_numbers(found: Found | None, rows: list[int], cases: int) -> list[int]:
+    written = np.full(cases, -1, dtype=np.int64)
+    if found is not None:
+        written[rows] = _numbers(found)
+    numbers: list[int] = written.tolist()
+    return numbers
+
+
+def _write(path: Path, asked: Sequence[str], answered: Sequence[str] | None = None) -> list[Path]:
+    paths: list[Path] = []
+    for start in range(0, len(asked), _TEXTS_A_SHARD):
+        part = slice(start, start + _TEXTS_A_SHARD)
+        paths.append(path.with_name(f"{path.name}-{len(paths):05}.arrow"))
+        Texts.of(asked[part], None if answered is None else answered[part]).write(paths[-1])
+    return paths
+
+
+def _search(view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: float, folder: Path, each: Map) -> Found:
+    work = folder / view
+    work.mkdir()
+    scheme = Scheme(threshold, view)
+    found = search(shards, work, scheme, StoredIndex(snapshot, scheme), each)
+    take_in(snapshot.store, scheme, found)
+    return found
+
+
+def _numbers(found: Found) -> list[int]:
+    parts = [found.entries(shard) for shard in range(len(found.shards))]
+    numbers: list[int] = np.concatenate([np.empty(0, dtype=np.int64), *parts]).tolist()
+    return numbers

@@ -1,0 +1,410 @@
+"""Gives every record its fate and chooses, under a budget, what people look at.
+
+Pure: everything known about a record comes in as a ``Case``, and one ``Decision`` a case goes out.
+Triage is a fixed point: the same cases, with the decisions it made as their past, give the same
+decisions again, so a repeated run sends nobody anything twice.
+"""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from pipeline.curation.audit import drawn
+from schemas.dataset import Review, Unreviewed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.record import Decision
+
+_BUDGET = 0.1
+_MOST_ASKED = 500
+"""Of the current records, where no budget is written down: some hours of a person's work."""
+_HELD_SCORE = 0.95
+"""Conflicts and held rows come before most doubts: without people they never get in."""
+_UNGROUNDED_SCORE = 0.6
+_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
+"""Routes that use up budget."""
+# One of each for all rows: most have no other reason.
+_PASSED = Reason(code=ReasonCode.PASSED)
+_EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
+_UNLABELED = Reason(code=ReasonCode.UNLABELED)
+_NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
+SHOWN_ANSWERS = 3
+_DIVERSITY = 0.9
+"""Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
+
+
+class Standing(IntEnum):
+    """What a person said about a record."""
+
+    NOTHING = 0
+    LABELED = 1
+    UNUSABLE = 2
+    UNSURE = 3
+    DISPUTED = 4
+    """People contradict each other about this very record."""
+
+
+@dataclass(slots=True)
+class Case:
+    """All that is known about one current record."""
+
+    record_id: str
+    revision: str
+    order: int
+    fixed_split: str | None = None
+    """The split that its source belongs to."""
+    frozen: bool = False
+    """Its source is published as it is."""
+    text_key: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, JsonValue] | None = None
+    rejects: list[Reason] = field(default_factory=list)
+    holds: list[Reason] = field(default_factory=list)
+    replaced: dict[str, JsonValue] | None = None
+    """The row's own targets, where a person gave others."""
+    contradicted: bool = False
+    """A person gave another answer than the source has now, and before it had that."""
+    doubts: list[Reason] = field(default_factory=list)
+    """Failed grounding and doubted labels: a person should look, but need not."""
+    judged: bool = False
+    """An earlier run had the chance to doubt it; it may have had too little to go by."""
+    doubt: float | None = None
+    suggestion: dict[str, JsonValue] | None = None
+    tokens: int | None = None
+    human: Standing = Standing.NOTHING
+    human_reasons: list[Reason] = field(default_factory=list)
+    past_route: Routed | None = None
+    """How this revision was routed before; a question that was asked stays asked."""
+    duplicate_of: str | None = None
+    exact: bool = False
+    similarity: float | None = None
+    rivals: int = 0
+    """How many other answers the same inputs have."""
+    conflict_answers: Sequence[str] = ()
+    """The first ``SHOWN_ANSWERS`` of them, as people read them."""
+    overruled_by: str | None = None
+    bridges: tuple[str, str] | None = None
+    group: str = ""
+    bound: str | None = None
+    """The split that the group must go to, where the record has none of its own yet."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
+        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
+        agreed = self.human is Standing.LABELED or (self.human is Standing.NOTHING and seen)
+        return self.frozen and self.targets is not None and not self.rejects and agreed
+
+
+@dataclass(frozen=True)
+class Triage:
+    """The decisions, and how much of the budget they use."""
+
+    decisions: list[Decision]
+    budget: int
+    """Records that may be routed as uncertain or in conflict, all runs together."""
+    used: int
+    waiting: int
+    """Records that would be routed if the budget were larger."""
+    waiting_for: dict[ReasonCode, int]
+    """The same by what a person would be asked for, the most frequent first."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    fate: Fate
+    reasons: list[Reason]
+    routed: Routed | None = None
+    duplicate_of: str = ""
+    score: float | None = None
+    """Urgency of a look, for those that may be routed; None for all others."""
+    route: Routed = Routed.UNCERTAIN
+    may_pass: bool = False
+    """Follows ``review.unreviewed`` beyond the budget; the others wait for a person."""
+
+
+def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str) -> Triage:
+    """Decide about every case.
+
+    Args:
+        cases: one per current record.
+        review: budget, audit rate, and what happens beyond the budget.
+        run: the deciding run.
+        task_digest: of the task that the cases were seen through.
+    """
+    verdicts = _verdicts(cases)
+    askers = _conflict_representatives(cases)
+    outcomes = {case.record_id: _outcome(case, verdicts.get(case.text_key), askers) for case in cases}
+    budget = _budget(review, len(cases))
+    asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
+    candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
+    chosen = _choose(candidates, outcomes, max(0, budget - len(asked)), Counter(case.group for case in asked))
+    still_asked = {case.record_id for case in asked}
+    for case in cases:
+        outcome = outcomes[case.record_id]
+        if case.record_id in still_asked:
+            _keep_asking(case, outcome)
+        else:
+            _settle(outcome, case.record_id in chosen, review)
+    _audit(cases, outcomes, review)
+    decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
+    waiting = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
+    return Triage(decisions, budget, len(asked) + len(chosen), waiting.total(), dict(waiting.most_common()))
+
+
+def _asks_for(outcome: _Outcome) -> ReasonCode:
+    return next(reason.code for reason in outcome.reasons if reason.code is not ReasonCode.UNREVIEWED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What people said about an input that somebody called unusable."""
+
+    unusable: Case
+    """The first row of it that was called so."""
+    confirmed: Case | None
+    """The first one whose answer a person gave or confirmed: these two disagree."""
+
+
+def _verdicts(cases: Sequence[Case]) -> dict[str, _Verdict]:
+    """By input: the verdicts that concern all of its rows."""
+    unusable: dict[str, Case] = {}
+    for case in cases:
+        if case.human is Standing.UNUSABLE and case.text_key:
+            unusable.setdefault(case.text_key, case)
+    confirmed: dict[str, Case] = {}
+    for case in cases:
+        if case.human is Standing.LABELED and case.text_key in unusable and not case.rejects:
+            confirmed.setdefault(case.text_key, case)
+    return {key: _Verdict(case, confirmed.get(key)) for key, case in unusable.items()}
+
+
+def _budget(review: Review, current: int) -> int:
+    if isinstance(review.budget, int):
+        return review.budget
+    share = _BUDGET if review.budget is None else review.budget
+    # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not nothing.
+    budget = math.ceil(round(share * current, 6))
+    return min(budget, _MOST_ASKED) if review.budget is None else budget
+
+
+def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
+    """One record per conflict asks the question; the others follow its answer.
+
+    It is the one whose question people have already, or else the first.
+    """
+    chosen: dict[str, Case] = {}
+    for case in sorted((case for case in cases if case.rivals), key=_asking_rank):
+        chosen.setdefault(case.text_key, case)
+    return {case.record_id for case in chosen.values()}
+
+
+def _asking_rank(case: Case) -> tuple[bool, bool, int]:
+    return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
+
+
+def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome:
+    """The fate, as far as it does not depend on the budget."""
+    if case.human is Standing.UNUSABLE and not (verdict and verdict.confirmed):
+        return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
+    if case.rejects:
+        # Whatever a person said: such a row would spoil the training, or must not be handed on.
+        return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
+    if case.stands:
+        reasons = case.human_reasons if case.human is Standing.LABELED else [Reason(code=ReasonCode.FROZEN)]
+        return _by_comparison(case) or _Outcome(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
+    if verdict:
+        return _by_verdict(case, verdict)
+    if decided := _by_comparison(case):
+        return decided
+    if case.rivals and case.human is Standing.LABELED:
+        return _Outcome(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
+    if case.human is Standing.LABELED:
+        return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
+    if case.human in (Standing.UNSURE, Standing.DISPUTED):
+        return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
+    return _by_doubt(case, askers)
+
+
+def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
+    """What becomes of a row whose input somebody called unusable: it goes, or people must agree first."""
+    if verdict.confirmed is None:
+        detail = "a person marked a row with the same input"
+        return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
+    if case.duplicate_of and (copied := _by_comparison(case)):
+        return copied
+    detail = f"record {verdict.confirmed.record_id} is confirmed, record {verdict.unusable.record_id} unusable"
+    # Only those who have spoken can settle it.
+    route = Routed.ADJUDICATE if case.human is not Standing.NOTHING else None
+    return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)], route)
+
+
+def _by_comparison(case: Case) -> _Outcome | None:
+    if case.duplicate_of:
+        detail = "" if case.similarity is None else f"similarity {case.similarity:.2f}"
+        reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
+        return _Outcome(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
+    if case.overruled_by:
+        reason = Reason(code=ReasonCode.OVERRULED, detail=f"record {case.overruled_by}")
+        return _Outcome(Fate.REJECTED, [reason], case.past_route)
+    if case.bridges:
+        reason = Reason(code=ReasonCode.BRIDGES_SPLITS, detail=" and ".join(case.bridges))
+        return _Outcome(Fate.REJECTED, [reason])
+    return None
+
+
+def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
+    waits = list(case.holds)
+    if case.targets is None:
+        waits.append(_UNLABELED)
+    if case.rivals:
+        asks = case.record_id in askers
+        reasons = [_conflict_reason(case), *waits, *case.doubts]
+        return _Outcome(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
+    if waits:
+        unlabeled_only = case.targets is None and not case.holds
+        score = 0.5 + 0.5 * (case.doubt if case.doubt is not None else 0.5) if unlabeled_only else _HELD_SCORE
+        route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
+        return _Outcome(Fate.REVIEW, waits + case.doubts, score=score, route=route)
+    if case.doubts:
+        score = max(_UNGROUNDED_SCORE, case.doubt or 0.0)
+        return _Outcome(Fate.REVIEW, case.doubts, score=score, may_pass=True)
+    return _Outcome(Fate.ACCEPTED, [_PASSED])
+
+
+def _conflict_reason(case: Case) -> Reason:
+    answers = [f"'{answer}'" for answer in case.conflict_answers]
+    more = f" and {case.rivals - len(answers)} more" if case.rivals > len(answers) else ""
+    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more)
+
+
+def _stays_asked(case: Case, outcome: _Outcome) -> bool:
+    """Whether an earlier question counts: it was answered, or there is still something to ask.
+
+    Its reason may have gone: a screen was turned off, a rival was withdrawn, a source mended.
+    """
+    return case.human is not Standing.NOTHING or outcome.score is not None
+
+
+def _keep_asking(case: Case, outcome: _Outcome) -> None:
+    """A question that was asked and not answered stays asked, whatever the budget is by now."""
+    if case.human is Standing.NOTHING:
+        outcome.fate = Fate.REVIEW
+        outcome.routed = case.past_route
+
+
+def _choose(
+    candidates: list[Case], outcomes: dict[str, _Outcome], room: int, asked_in_group: Mapping[str, int]
+) -> set[str]:
+    """Uncertainty times diversity, the best of every group before the second of any.
+
+    ``asked_in_group`` counts the questions of earlier runs by group.
+    """
+    rank = Counter(asked_in_group)
+    by_score = sorted(candidates, key=lambda case: (-_score(outcomes, case), case.order))
+    tiers: defaultdict[int, list[Case]] = defaultdict(list)
+    for case in by_score:
+        tiers[rank[case.group]].append(case)
+        rank[case.group] += 1
+    picks: list[str] = []
+    sorts: Counter[str] = Counter()
+    for tier in (tiers[index] for index in sorted(tiers)):
+        if len(picks) >= room:
+            break
+        picks += _diverse(tier, outcomes, room - len(picks), sorts)
+    return set(picks)
+
+
+def _score(outcomes: dict[str, _Outcome], case: Case) -> float:
+    score = outcomes[case.record_id].score
+    return 0.0 if score is None else score
+
+
+def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: Counter[str]) -> list[str]:
+    """Pick greedily; ``sorts`` counts the picks of each sort so far. ``tier`` is sorted by score."""
+    queues: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in reversed(tier):
+        queues[_sort_of(case, outcomes[case.record_id])].append(case)
+
+    def urgency(name: str) -> tuple[float, str]:
+        return -_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name
+
+    # A pick changes the urgency of its own sort only, so a heap holds: there may be as many sorts as cases.
+    heap = [urgency(name) for name in queues]
+    heapq.heapify(heap)
+    picks: list[str] = []
+    while heap and len(picks) < room:
+        _, best = heapq.heappop(heap)
+        picks.append(queues[best].pop().record_id)
+        sorts[best] += 1
+        if queues[best]:
+            heapq.heappush(heap, urgency(best))
+    return picks
+
+
+def _sort_of(case: Case, outcome: _Outcome) -> str:
+    reason = outcome.reasons[0]
+    targets = case.targets or case.suggestion or {}
+    # Of a classification, each label is a sort; an extraction's values are nearly all different.
+    label = next(iter(targets.values())) if len(targets) == 1 else ""
+    return f"{reason.code}/{reason.field}/{label}"
+
+
+def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
+    """What the budget makes of a fate that depends on it."""
+    if chosen:
+        outcome.routed = outcome.route
+    elif outcome.may_pass and review.unreviewed is Unreviewed.ACCEPT:
+        outcome.fate = Fate.ACCEPTED
+        outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
+
+
+def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Review) -> None:
+    """Draw the audit slice.
+
+    What was drawn before stays so while its hash is small enough, as more rows bring in smaller ones; the question
+    covers whatever speaks against the record since, and then it stays asked. An answered one keeps its place in the
+    draw, or every answer would call for another question.
+    """
+    answered, held, accepted = [], set(), []
+    for case in cases:
+        outcome = outcomes[case.record_id]
+        if case.human is not Standing.NOTHING:
+            if case.past_route is Routed.AUDIT:
+                answered.append(case.record_id)
+        elif not (outcome.routed or case.stands) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
+            if case.past_route is Routed.AUDIT and outcome.reasons != [_PASSED]:
+                held.add(case.record_id)
+            elif outcome.fate is Fate.ACCEPTED:
+                accepted.append(case.record_id)
+    for record_id in (held | drawn([*answered, *held, *accepted], review)).difference(answered):
+        outcomes[record_id].routed = Routed.AUDIT
+
+
+def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Decision:
+    source: LabelSource | None = None
+    if case.targets is not None:
+        source = LabelSource.HUMAN if case.human is Standing.LABELED else LabelSource.SOURCE
+    return Decision(
+        run=run,
+        record_id=case.record_id,
+        revision=case.revision,
+        task_digest=task_digest,
+        fate=outcome.fate,
+        reasons=outcome.reasons,
+        duplicate_of=outcome.duplicate_of,
+        similarity=case.similarity if outcome.fate is Fate.DUPLICATE else None,
+        routed=outcome.routed,
+        inputs=case.inputs,
+        targets=case.targets,
+        suggestion=case.suggestion,
+        label_source=source,
+        doubt=case.doubt,
+        group=case.group,
+        bound=case.bound or "",
+        tokens=case.tokens,
+    )

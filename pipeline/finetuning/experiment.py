@@ -1,0 +1,100 @@
+"""Fine-tunes on a published version and judges the adapter: train, answer the test questions twice, compare."""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, save_adapter
+from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
+from pipeline.finetuning.evaluate import Evaluation, Question, compare, evaluate, questions
+from pipeline.finetuning.examples import draw, read_examples
+from pipeline.finetuning.predict import answer_tokens, predict
+from pipeline.finetuning.train import check_examples, check_lengths, train
+from pipeline.releases.versions import read_manifest
+from schemas.dataset import Finetune
+from schemas.task import Task
+
+Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Shows a stage while it lasts: its name and number of units, then how many more are done."""
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to fine-tune, and where it goes."""
+
+    version: Path
+    """Folder of a published version."""
+    config: Finetune
+    run: str
+    goldleaf: str
+    work: Path
+    """Empty; for what is not finished."""
+    models: Path
+
+    @property
+    def key(self) -> str:
+        """Equal keys, equal training."""
+        return adapter_key(read_manifest(self.version).digest, self.config)
+
+
+def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
+    """Train and judge an adapter, and return its folder.
+
+    Raises:
+        TrainingError: the version has no train or test split, or the model or its rows cannot be used.
+    """
+    config = training.config
+    examples = read_examples(training.version, TRAIN)
+    check_examples(examples, config)
+    asked = draw(
+        questions(task, read_examples(training.version, TEST)),
+        config.eval_rows,
+        config.seed,
+        stratum=lambda question: task.task_answer(question.golds[0]),
+    )
+    with show(f"loading {config.base_model}", None):
+        base = load_base(config.base_model)
+        check_lengths(examples, config, base)
+    longest = config.max_new_tokens or answer_tokens(base, [example.answer for example in examples])
+    untuned = _judge(base, task, asked, longest, "asking the untuned model", show)
+    output = training.work / "adapter"
+    rows = min(len(examples), config.max_rows or len(examples))
+    steps = math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
+    with show("training", steps) as advance:
+        report = train(examples, config, output, lambda step: advance(1), base)
+    tuned = _judge(load_adapter(output, base), task, asked, longest, "asking the tuned model", show)
+    record = FinetuneRecord(
+        key=training.key,
+        run=training.run,
+        created_at=datetime.now(UTC),
+        goldleaf=training.goldleaf,
+        lineage=Lineage.of(read_manifest(training.version)),
+        config=config,
+        train=report,
+        max_new_tokens=longest,
+        untuned=untuned,
+        tuned=tuned,
+        comparison=compare(untuned, tuned),
+    )
+    return save_adapter(output, training.models, record)
+
+
+def _judge(
+    model: LoadedModel, task: type[Task], asked: list[Question], longest: int, label: str, show: Show
+) -> Evaluation:
+    with show(label, len(asked)) as advance:
+        done = 0
+
+        def progressed(answered: int, _: int) -> None:
+            nonlocal done
+            advance(answered - done)
+            done = answered
+
+        prompts = [question.prompt for question in asked]
+        answers = predict(model, prompts, max_new_tokens=longest, on_progress=progressed)
+    return evaluate(task, asked, answers)

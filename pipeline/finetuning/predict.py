@@ -1,0 +1,76 @@
+"""Lets a model answer prompts: greedy decoding in batches, with or without its adapter."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from pipeline.finetuning.base_model import LoadedModel, quiet
+from schemas.message import Message
+
+BATCH_SIZE = 16
+
+
+def predict(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[Message]],
+    *,
+    max_new_tokens: int,
+    batch_size: int = BATCH_SIZE,
+    use_adapter: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Answer every prompt, in the order given.
+
+    Args:
+        loaded: a base model, or one with an adapter.
+        prompts: each the messages before the answer.
+        max_new_tokens: an answer ends here at the latest, and earlier where the model ends it.
+        batch_size: prompts that are answered at once; similar lengths go together.
+        use_adapter: False asks the base model under the adapter.
+        on_progress: is told how many of how many prompts are answered.
+    """
+    import torch
+
+    rendered = [loaded.token_ids(prompt, answer_follows=True) for prompt in prompts]
+    by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
+    answers = [""] * len(rendered)
+    loaded.model.eval()
+    with quiet(), torch.inference_mode(), _adapter(loaded, use_adapter):
+        for start in range(0, len(by_length), batch_size):
+            batch = by_length[start : start + batch_size]
+            texts = _generate(loaded, [rendered[index] for index in batch], max_new_tokens)
+            for index, text in zip(batch, texts, strict=True):
+                answers[index] = text
+            if on_progress is not None:
+                on_progress(start + len(batch), len(by_length))
+    return answers
+
+
+def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
+    """How many tokens the longest of these answers takes, its end included; 1 where there are none."""
+    return 1 + max((len(loaded.tokenizer.encode(text, add_special_tokens=False)) for text in set(answers)), default=0)
+
+
+def _generate(loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int) -> list[str]:
+    import torch
+
+    width = max(map(len, prompts))
+    padding = loaded.tokenizer.pad_token_id
+    ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    written = loaded.model.generate(
+        input_ids=ids.to(loaded.model.device),
+        attention_mask=mask.to(loaded.model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=padding,
+    )
+    return [text.strip() for text in loaded.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)]
+
+
+def _adapter(loaded: LoadedModel, use: bool) -> contextlib.AbstractContextManager[None]:
+    from peft import PeftModel
+
+    if use or not isinstance(loaded.model, PeftModel):
+        return contextlib.nullcontext()
+    return cast(contextlib.AbstractContextManager[None], loaded.model.disable_adapter())

@@ -1,0 +1,355 @@
+"""Reads the sources and adds what is new to the ``records`` table.
+
+A record's identity is its source and key; its revision is its content. The same file again adds
+nothing, a changed row is a new revision, and in a snapshot source a vanished row is withdrawn.
+A snapshot source that is empty or damaged is refused: its rows may only seem to be gone.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.errors import ConfigError, SourceError
+from pipeline.ingest.download import is_url
+from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.row_fields import Seen, field_value, has_field, names_of
+from pipeline.ingest.row_keys import BY_CONTENT, content_key, typed_key
+from pipeline.ingest.row_places import moved, note_moved
+from pipeline.ingest.source_files import source_files
+from pipeline.state.store import Store
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.state.work_files import read_work, write_work
+from schemas.dataset import Mode, Source
+from schemas.record import ID_BYTES, stable_hash
+
+_CHUNK_ROWS = 50_000
+_CHUNK_BYTES = 64 * 2**20
+"""Raw bytes that are held in memory at once, apart from the longest row's."""
+_NAMED_ROWS = 100
+"""Rows whose fields are named where none has the key."""
+_EXACT_BELOW = 2**53
+"""Smaller whole numbers are the same as floats."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one pass over the sources found."""
+
+    lines: int
+    """Rows read, unreadable ones included."""
+    added: int
+    """New records and new revisions."""
+    withdrawn: int
+    """Records whose row vanished from a snapshot source, or whose source is no longer one."""
+    left: tuple[tuple[str, int], ...] = ()
+    """The sources that are no longer named, with the records that were withdrawn with them."""
+    doubled: tuple[tuple[str, int, int], ...] = ()
+    """The sources with rows whose key a later row has, too, with other content: how many, of how many rows."""
+
+    @property
+    def known(self) -> int:
+        """Rows that were there already."""
+        return self.lines - self.added
+
+
+def ingest(
+    store: Store,
+    sources: list[Source],
+    folder: Path,
+    run: str,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> Ingested:
+    """Read every source once, then append all that is new in one atomic commit.
+
+    Args:
+        store: receives the records; it has the downloads.
+        sources: read in order; their relative paths start at ``folder``.
+        folder: where the dataset.yaml lies.
+        run: becomes the records' ``batch``; a repeat with the same run adds nothing.
+        on_rows: told how many more rows were read.
+
+    Raises:
+        SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
+            source came back empty or damaged.
+        ConfigError: no row of a source has its key, nor had one before.
+    """
+    found = {source.name: _Found(source.key) for source in sources}
+    chunks = _read_all(store, sources, folder, run, found, on_rows)
+    added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
+    index = _index(chunks)
+    lines = index.height
+    _require_keys(sources, found, index, store.scan(Table.RECORDS))
+    doubled = _doubled(index, [source.name for source in sources if source.key])
+    elsewhere: pl.DataFrame | None = None
+
+    def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+        nonlocal added, withdrawn, elsewhere
+        known = present.select(*_KNOWN_COLUMNS).collect()
+        latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
+        wanted = _new_positions(index, known, latest)
+        gone = _withdrawals(index, present, sources, found, run)
+        added, withdrawn = wanted.height, gone
+        elsewhere = moved(index.filter("final"), latest)
+        for chunk in chunks:
+            fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
+            if fresh.height:
+                yield fresh
+        if gone.height:
+            yield gone
+
+    appended = store.append_if_unseen(Table.RECORDS, run, build)
+    if elsewhere is not None:
+        note_moved(store, elsewhere, index["record_id"])
+    if not appended:
+        return Ingested(lines, 0, 0, doubled=doubled)
+    named = [source.name for source in sources]
+    left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
+    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled)
+
+
+def _read_all(
+    store: Store,
+    sources: list[Source],
+    folder: Path,
+    run: str,
+    found: "dict[str, _Found]",
+    on_rows: Callable[[int], None],
+) -> list[Path]:
+    """Write all rows to intermediate files, and note what is found in each source."""
+    work, chunks, lines = store.work(run), list[Path](), 0
+    for source in sources:
+        files = source_files(source, folder, store.downloads, store)
+        for frame in _frames(source, files, folder, found[source.name], run, start=lines):
+            chunks.append(work / f"read-{len(chunks):05}.parquet")
+            write_work(frame, chunks[-1])
+            lines += frame.height
+            on_rows(frame.height)
+    return chunks
+
+
+@dataclass
+class _Found:
+    """What was found in a source: it says whether the absence of a row can be believed, and whether a key is one."""
+
+    key: str | None = None
+    """The field that identifies a row."""
+    keyed: bool = False
+    """Some row has it, be it empty."""
+    unkeyed: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows that do not have it."""
+    readable: bool = False
+    """There is a row that can be read."""
+    unreadable: str = ""
+    """The first row that cannot be: its place, and why."""
+    swallowing: str = ""
+    """The first of these that may have swallowed others."""
+
+    def note(self, file: str, row: RawRow) -> None:
+        """Take one more row into account."""
+        if row.error is None:
+            self.readable = True
+            if self.key is not None and not self.keyed:
+                self._note_key(self.key, row.row or {})
+            return
+        problem = f"{file}:{row.line} ({row.error.detail})"
+        self.unreadable = self.unreadable or problem
+        if row.holds_others:
+            self.swallowing = self.swallowing or problem
+
+    def _note_key(self, key: str, row: dict[str, Any]) -> None:
+        self.keyed = has_field(row, key)
+        if len(self.unkeyed) < _NAMED_ROWS:
+            self.unkeyed.append(row)
+
+    def damage(self) -> str:
+        """Why rows may only seem to be gone; empty where they are."""
+        if not self.readable and self.unreadable:
+            return f"has no row that can be read, from {self.unreadable} on"
+        if self.swallowing:
+            return f"cannot be read at {self.swallowing}, nor can the rows that this one may have swallowed"
+        return ""
+
+
+_KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "file", "line")
+_READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
+
+
+def _frames(
+    source: Source, files: list[Path], folder: Path, found: _Found, run: str, start: int
+) -> Iterator[pl.DataFrame]:
+    """The rows of a source as frames in the shape of the ``records`` table."""
+    schema = SCHEMAS[Table.RECORDS]
+    now = datetime.now(UTC)
+    for rows in _chunks(source, files, folder, found):
+        # By columns: row by row, polars takes several times as long.
+        columns = dict(zip(_READ_COLUMNS, zip(*rows, strict=True), strict=True))
+        frame = pl.DataFrame(columns, schema={name: schema[name] for name in _READ_COLUMNS}).with_columns(
+            source=pl.lit(source.name),
+            withdrawn=pl.lit(False),
+            batch=pl.lit(run),
+            position=pl.int_range(start, start + len(rows), dtype=pl.Int64),
+            ingested_at=pl.lit(now).cast(schema["ingested_at"]),
+        )
+        yield frame.select(schema.names())
+        start += len(rows)
+
+
+def _chunks(source: Source, files: list[Path], folder: Path, found: _Found) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a source, as many at a time as memory should hold."""
+    occurrences: Counter[bytes] = Counter()
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for file in files:
+        shown = shown_file(file, folder, source)
+        for raw in _read(source, file):
+            found.note(shown, raw)
+            revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
+            key = _key(source, raw, revision, occurrences)
+            error = raw.error.model_dump_json() if raw.error else ""
+            rows.append((stable_hash(source.name, key), revision.hexdigest(), key, shown, raw.line, raw.raw, error))
+            size += len(raw.raw)
+            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+                yield rows
+                rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _read(source: Source, file: Path) -> Iterator[RawRow]:
+    try:
+        yield from read_rows(file, source.format)
+    except SourceError as error:
+        # A download has a name that nobody knows.
+        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if is_url(source) else error
+        raise SourceError(f"source '{source.name}': {problem}") from error
+
+
+def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
+    """The user's id of a row, or its content and occurrence number where it has none."""
+    value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
+    if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
+        # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
+        value = field_value(json.loads(raw.raw), str(source.key))
+    if value is not None and value != "":
+        return typed_key(value)
+    digest = revision.digest()
+    occurrences[digest] += 1
+    return content_key(revision.hexdigest(), occurrences[digest])
+
+
+def shown_file(file: Path, folder: Path, source: Source) -> str:
+    """How people call a file of a source: below the dataset.yaml, or by its URL."""
+    if is_url(source):
+        return source.path
+    return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
+
+
+def _require_keys(sources: list[Source], found: dict[str, _Found], index: pl.DataFrame, present: pl.LazyFrame) -> None:
+    """Refuse a misspelt key: all rows would be known by their content, and once it is corrected be there twice."""
+    for source in sources:
+        one = found[source.name]
+        if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
+            names = Seen(names=names_of(one.unkeyed)).shown_names
+            raise ConfigError(
+                f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (dots reach into objects) "
+                f"or leave it out; {names}"
+            )
+
+
+def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:
+    """Whether rows of a log had a key before, and are others than those without: then it is not misspelt."""
+    if source.mode is not Mode.APPEND:
+        return False
+    of_source = pl.col("source") == source.name
+    keyed = present.filter(of_source, ~BY_CONTENT).select("revision").unique().collect()
+    return keyed.height > 0 and keyed.join(index.filter(of_source), on="revision", how="semi").is_empty()
+
+
+def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int], ...]:
+    """The keyed sources with rows that others of this read supersede: how many, of how many."""
+    last = pl.col("revision").sort_by("position").last().over("record_id")
+    rows = index.filter(pl.col("source").is_in(keyed)).with_columns(superseded=pl.col("revision") != last)
+    counts = rows.group_by("source", maintain_order=True).agg(pl.col("superseded").sum(), pl.len().alias("rows"))
+    return tuple(counts.filter(pl.col("superseded") > 0).iter_rows())
+
+
+def _index(chunks: list[Path]) -> pl.DataFrame:
+    """Identity and place of every row read, the last occurrence of each key marked ``final``."""
+    columns = ["record_id", "revision", "source", "position", "file", "line"]
+    if not chunks:
+        return pl.DataFrame(schema={name: SCHEMAS[Table.RECORDS][name] for name in columns} | {"final": pl.Boolean()})
+    frame = pl.concat([read_work(chunk, columns) for chunk in chunks])
+    return frame.with_columns(final=pl.col("position") == pl.col("position").max().over("record_id"))
+
+
+def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
+    """Positions of the rows to append, with all rows that are known and the present one of every record.
+
+    A key's last row is new if it differs from the record's present revision; its earlier rows only
+    if that revision was never seen, or reading a file of updates twice would replay them. Where an
+    earlier row is new, the last one follows it in any case, to stay the present revision.
+    """
+    same = ["record_id", "revision"]
+    final = index.filter("final")
+    last = final.join(latest, on=same, how="anti")
+    earlier = (
+        index.filter(~pl.col("final"))
+        .join(known, on=same, how="anti")
+        .join(final, on=same, how="anti")
+        .unique(same, keep="first", maintain_order=True)
+    )
+    again = final.join(earlier, on="record_id", how="semi")
+    return pl.concat([last, earlier, again]).select("position").unique()
+
+
+def _withdrawals(
+    index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, _Found], run: str
+) -> pl.DataFrame:
+    """Marker rows for records of snapshot sources that were not read this time, and of sources that are gone.
+
+    Nobody could be rid of a source's rows otherwise; with the source they come back as they were.
+    """
+    appended = [source.name for source in sources if source.mode is Mode.APPEND]
+    latest = (
+        present.filter(~pl.col("source").is_in(appended))
+        .sort("batch", "position")
+        .unique("record_id", keep="last", maintain_order=True)
+        .filter(~pl.col("withdrawn"))
+        .collect()
+    )
+    gone = latest.join(index, on="record_id", how="anti", maintain_order="left")
+    for source in sources:
+        if source.mode is Mode.SNAPSHOT:
+            known, lost = (rows.filter(pl.col("source") == source.name) for rows in (latest, gone))
+            _require_sound(source.name, found[source.name], known, lost)
+    first = index.height
+    return gone.with_columns(
+        withdrawn=pl.lit(True),
+        batch=pl.lit(run),
+        position=pl.int_range(first, first + gone.height, dtype=pl.Int64),
+        ingested_at=pl.lit(datetime.now(UTC)).cast(SCHEMAS[Table.RECORDS]["ingested_at"]),
+        raw=pl.lit(b""),
+    ).select(SCHEMAS[Table.RECORDS].names())
+
+
+def _require_sound(name: str, found: _Found, known: pl.DataFrame, lost: pl.DataFrame) -> None:
+    """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end."""
+    if lost.height and not (found.readable or found.unreadable):
+        raise SourceError(
+            f"snapshot source '{name}' is empty, which would withdraw all its {known.height} records; "
+            "restore its file, or set `mode: append`"
+        )
+    # A broken row that is gone, or broken otherwise, is no loss.
+    count = lost.filter(pl.col("error") == "").height
+    if count and (damage := found.damage()):
+        raise SourceError(
+            f"snapshot source '{name}' {damage}, which would withdraw {count} of its {known.height} records; "
+            "mend or restore the file, or set `mode: append`"
+        )

@@ -1,0 +1,157 @@
+"""Finds a row's fields by name or path, and says which fields of the task the rows of a source do not have.
+
+A misspelt name would otherwise leave a label out silently, and send blank questions to people.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.ingest.formats import separated_otherwise
+from schemas.dataset import Source
+from schemas.field import admits_none
+from schemas.task import Role, Task
+
+_INDEX = re.compile(r"-?[0-9]{1,9}")
+_ABSENT = object()
+_DEPTH = 3
+"""Objects in objects whose fields are listed."""
+_NAMED_ROWS = 100
+_NAMED = 20
+
+
+def field_value(row: dict[str, Any], path: str) -> Any:
+    """A field by its name, or by a dotted path into nested objects and lists; None where it is absent.
+
+    A number counts a list's items from 0, and from its end where it is negative.
+    """
+    found = _find(row, path)
+    return None if found is _ABSENT else found
+
+
+def has_field(row: dict[str, Any], path: str) -> bool:
+    """Whether a row has a field, be it empty; what lies in an empty object or list is not known to be misspelt."""
+    return _find(row, path) is not _ABSENT
+
+
+def _find(row: dict[str, Any], path: str) -> Any:
+    if path in row:
+        return row[path]
+    value: Any = row
+    for depth, part in enumerate(path.split(".")):
+        if depth and value in (None, [], {}):
+            return None
+        value = _step(value, part)
+        if value is _ABSENT:
+            return _ABSENT
+    return value
+
+
+def _step(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(part, _ABSENT)
+    if isinstance(value, list) and _INDEX.fullmatch(part):
+        index = int(part)
+        return value[index] if -len(value) <= index < len(value) else _ABSENT
+    return _ABSENT
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the readable rows of a source have."""
+
+    fields: frozenset[str] = frozenset()
+    """The fields of the task, or of ``split.group_by``, that some row has."""
+    names: tuple[str, ...] = ()
+    """What the first rows call theirs, as paths, no more than are shown; none where all of the fields were found."""
+
+    def __or__(self, other: "Seen") -> "Seen":
+        return Seen(self.fields | other.fields, _first((*self.names, *other.names)))
+
+    @property
+    def shown_names(self) -> str:
+        """The names for people."""
+        more = ", …" if len(self.names) > _NAMED else ""
+        shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
+        return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
+
+
+def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:
+    """Look for the task's fields in some rows of a source."""
+    paths = {name: source.fields.get(name, name) for name in task.model_fields}
+    found = frozenset(name for name, path in paths.items() if any(has_field(row, path) for row in rows))
+    if len(found) == len(paths):
+        return Seen(found)
+    return Seen(found, names_of(rows))
+
+
+def see_groups(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> Seen:
+    """Look for values of the fields of ``split.group_by``."""
+    found = frozenset(name for name in group_by if any(field_value(row, name) is not None for row in rows))
+    return Seen(found) if found.issuperset(group_by) else Seen(found, names_of(rows))
+
+
+def names_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """What the first of some rows call their fields."""
+    return _first(name for row in rows[:_NAMED_ROWS] for name in _names(row))
+
+
+def _first(names: Iterable[str]) -> tuple[str, ...]:
+    """Of some names each once; one more than are shown tells that there are more."""
+    return tuple(itertools.islice(dict.fromkeys(names), _NAMED + 1))
+
+
+def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
+    """What was seen in parts of sources, by source."""
+    whole: dict[str, Seen] = {}
+    for part in parts:
+        for source, seen in part.items():
+            whole[source] = whole.get(source, Seen()) | seen
+    return whole
+
+
+def misspelt(source: Source, seen: Seen) -> str:
+    """The mapped fields that none of the rows has, and what to do about them; empty where there is none."""
+    lacking = [
+        f"'{path}', which is mapped to '{name}'" for name, path in source.fields.items() if name not in seen.fields
+    ]
+    if not lacking:
+        return ""
+    these = "it" if len(lacking) == 1 else "them"
+    return f"no row has {', or '.join(lacking)}; correct `fields:` or leave {these} out; {seen.shown_names}"
+
+
+def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
+    """The fields of ``split.group_by`` that none of the rows has, and what to do; empty where there is none."""
+    if not (absent := [name for name in group_by if name not in seen.fields]):
+        return ""
+    return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, dots reach into objects; {seen.shown_names}"
+
+
+def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:
+    """The targets and required inputs that are not mapped and that none of the rows has; empty where there is none."""
+    lacking = [name for name in task.model_fields if name not in seen.fields and name not in source.fields]
+    wanted = {*task.task_names(Role.TARGET), *_required(task)}
+    if not (absent := [name for name in lacking if name in wanted]):
+        return ""
+    which = " or ".join(map(repr, absent))
+    return f"no {rows} has {which}: map it with `fields:` if it has another name there; {seen.shown_names}"
+
+
+def _required(task: type[Task]) -> Iterator[str]:
+    for name in task.task_names(Role.INPUT):
+        info = task.model_fields[name]
+        if info.is_required() and not admits_none(info.annotation):
+            yield name
+
+
+def _names(row: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
+    """The paths of a row's fields: of an object those of its own fields, of a list of objects those of the first."""
+    for name, value in row.items():
+        inner, at = (value[0], f"{name}.0") if isinstance(value, list) and value else (value, name)
+        if depth < _DEPTH and isinstance(inner, dict) and inner:
+            yield from (f"{at}.{path}" for path in _names(inner, depth + 1))
+        else:
+            yield name

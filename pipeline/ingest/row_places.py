@@ -1,0 +1,83 @@
+"""Where the row of every current record stands, as file and line.
+
+A known row that is read again adds nothing to the tables, so these say where it stood at first. Lines move, though,
+whenever a file is written anew: what has moved since is kept in a file beside the tables, which each ingest replaces.
+"""
+
+import polars as pl
+
+from pipeline.errors import StoreError
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.state.work_files import read_work, write_work
+
+_ROW = ["record_id", "revision"]
+_PLACE = ["file", "line"]
+_SCHEMA = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
+
+
+def moved(read: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
+    """The known rows that stand elsewhere than where they were read first.
+
+    Args:
+        read: the rows of an ingest, one a record.
+        latest: the present row of every record, before it.
+    """
+    known = read.join(latest.select(*_ROW, *_PLACE), on=_ROW, suffix="_before", nulls_equal=True)
+    elsewhere = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_before") for name in _PLACE)
+    return known.filter(elsewhere).select(*_SCHEMA)
+
+
+def note_moved(store: Store, rows: pl.DataFrame, read: pl.Series) -> None:
+    """Keep where rows have moved to; what an ingest did not read, such as an old log, stays where it was.
+
+    Args:
+        store: of the dataset.
+        rows: what ``moved`` found.
+        read: the ids of all records that the ingest read.
+    """
+    before = _moves(store)
+    kept = rows.clear() if before is None else before.filter(~pl.col("record_id").is_in(read.implode()))
+    now = pl.concat([kept, rows])
+    if before is None or not now.equals(before):
+        write_work(now, store.moved)
+
+
+def current_places(snapshot: Snapshot) -> pl.LazyFrame:
+    """``record_id``, ``file`` and ``line`` of every current record, in order of ingestion.
+
+    Raises:
+        StoreError: the file beside the tables is damaged.
+    """
+    return in_place(snapshot).select("record_id", *_PLACE)
+
+
+def in_place(snapshot: Snapshot) -> pl.LazyFrame:
+    """The current records, in order of ingestion, each with the file and line where it stands now.
+
+    Raises:
+        StoreError: the file beside the tables is damaged.
+    """
+    first = snapshot.current_records()
+    if not snapshot.store.moved.exists():
+        return first
+    now = first.join(_read(snapshot.store).lazy(), on=_ROW, how="left", suffix="_now", maintain_order="left")
+    placed = now.with_columns(pl.coalesce(f"{name}_now", name).alias(name) for name in _PLACE)
+    return placed.select(SCHEMAS[Table.RECORDS].names())
+
+
+def _read(store: Store) -> pl.DataFrame:
+    try:
+        return read_work(store.moved, list(_SCHEMA))
+    except StoreError as error:
+        raise StoreError(f"{store.moved} is not as it was written; `goldleaf curate` writes it anew") from error
+
+
+def _moves(store: Store) -> pl.DataFrame | None:
+    """What was kept before; None if it is damaged and must be written anew."""
+    if not store.moved.exists():
+        return pl.DataFrame(schema=_SCHEMA)
+    try:
+        return _read(store)
+    except StoreError:
+        return None

@@ -1,0 +1,264 @@
+"""Writes the dataset card: what the Hugging Face tools read, and what people want to know first."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.label_coverage import in_words
+from schemas.dataset import Dataset, OnConflict
+from schemas.fate import LabelSource
+from schemas.manifest import Manifest
+from schemas.task import Kind, Role, Task
+
+_EXAMPLE_CHARACTERS = 600
+_SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
+_CREATORS = {LabelSource.SOURCE: "found", LabelSource.HUMAN: "expert-generated"}
+_LABELS = {
+    LabelSource.SOURCE: "came with the raw row",
+    LabelSource.HUMAN: "a person entered or confirmed it",
+}
+_TASKS = {
+    Kind.CLASSIFICATION: ["text-classification", "text-generation"],
+    Kind.EXTRACTION: ["text-generation"],
+}
+_HUB_LICENSE = re.compile(
+    r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
+    r"|apache-2\.0|mit|bsd(-[23]-clause)?|[al]?gpl-[23]\.[01]|gfdl|mpl-2\.0|unlicense|etalab-2\.0|unknown"
+)
+"""What the hub accepts as ``license``; for anything else it wants ``other`` and a name."""
+
+
+def dataset_card(
+    manifest: Manifest,
+    dataset: Dataset,
+    task: type[Task],
+    tables: Mapping[str, pa.Table],
+    frozen: Sequence[FrozenSource] = (),
+) -> str:
+    """The text of README.md.
+
+    Args:
+        manifest: all of it but ``files``.
+        dataset: title, description, license and language.
+        task: the kind and the fields.
+        tables: the published rows by split, those of empty splits included.
+        frozen: of each frozen source, what is published of it.
+    """
+    head = yaml.safe_dump(_metadata(manifest, dataset, tables), sort_keys=False, allow_unicode=True, width=120)
+    sections = [
+        _introduction(manifest, dataset),
+        _splits(manifest, dataset, tables),
+        _loading(manifest),
+        _row(manifest, task, tables),
+        _origins(manifest, tables, frozen),
+        _funnel(manifest),
+        _quality(manifest),
+        _limits(manifest, dataset),
+    ]
+    return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+# --- for the tools ----------------------------------------------------------------------------
+def _metadata(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    rows = _rows(manifest)
+    files = [{"split": split, "path": file.file} for split, file in manifest.splits.items()]
+    return {
+        "pretty_name": dataset.release.title or dataset.name,
+        **_license(manifest, dataset),
+        "language": dataset.release.language,
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>10M")],
+        "task_categories": _TASKS[Kind(manifest.kind)],
+        "annotations_creators": [_CREATORS[LabelSource(source)] for source in manifest.label_sources],
+        # Named one by one: a glob would hide from the tools' caches that the files are others.
+        "configs": [{"config_name": "default", "default": True, "data_files": files}],
+        "dataset_info": {
+            **_features(next(iter(tables.values())).schema),
+            "splits": [
+                {"name": split, "num_bytes": tables[split].nbytes, "num_examples": file.rows}
+                for split, file in manifest.splits.items()
+            ],
+        },
+    }
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    # Half a second to import: only publishing pays for it.
+    from datasets import DatasetInfo, Features
+
+    info: dict[str, Any] = DatasetInfo(features=Features.from_arrow_schema(schema))._to_yaml_dict()
+    return info
+
+
+def _license(manifest: Manifest, dataset: Dataset) -> dict[str, Any]:
+    """The license of the whole, or those of the sources."""
+    texts = [dataset.release.license] if dataset.release.license else sorted(set(manifest.licenses.values()))
+    ids = [text.lower() if _HUB_LICENSE.fullmatch(text.lower()) else "other" for text in texts]
+    names = [text for text, known in zip(texts, ids, strict=True) if known == "other"]
+    found: dict[str, Any] = {"license": ids[0] if len(ids) == 1 else sorted(set(ids))}
+    return found | ({"license_name": "; ".join(names)} if names else {})
+
+
+def _rows(manifest: Manifest) -> int:
+    return sum(file.rows for file in manifest.splits.values())
+
+
+# --- for people -------------------------------------------------------------------------------
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table, numbers to the right."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    right = [all(line[at].replace(",", "").isdigit() for line in lines) for at in range(len(head))]
+    rule = ["--:" if numbers else "---" for numbers in right]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), rule, *lines])
+
+
+def _cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _introduction(manifest: Manifest, dataset: Dataset) -> str:
+    about = [f"# {dataset.release.title or dataset.name}"]
+    if dataset.release.description:
+        about.append(dataset.release.description.strip())
+    about.append(
+        f"{_rows(manifest):,} chat examples for {manifest.kind}, {manifest.tokens:,} tokens of prompt and answer "
+        f"({manifest.encoding}). This is version {manifest.version} of `{manifest.name}`, published on "
+        f"{manifest.created_at:%Y-%m-%d} by Goldleaf {manifest.goldleaf}. It never changes."
+    )
+    return "\n\n".join(about)
+
+
+def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> str:
+    total = _rows(manifest)
+    rows = [(split, file.rows, f"{file.rows / total:.1%}") for split, file in manifest.splits.items()]
+    text = "Rows that resemble each other" if dataset.duplicates.threshold < 1 else "Rows with the same input"
+    text += " are never in two splits"
+    if dataset.split.group_by:
+        text += f", nor are rows with the same {' and '.join(f'`{name}`' for name in dataset.split.group_by)}"
+    text += ". A row stays in its split in every later version."
+    if empty := [f"`{split}`" for split in tables if split not in manifest.splits]:
+        text += f" Without rows, and therefore without a file: {', '.join(empty)}."
+    if absent := in_words(manifest.absent):
+        text += f" {absent}."
+    return f"## Splits\n\n{_table(('split', 'rows', 'share'), rows)}\n\n{text}"
+
+
+def _loading(manifest: Manifest) -> str:
+    split = next(iter(manifest.splits))
+    return f"""## How to load it
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("path/to/{manifest.version}")
+print(dataset["{split}"][0]["prompt"])
+```
+
+`prompt` and `completion` are chat messages, as TRL's `SFTTrainer` takes them. To pin this version in
+another repository, keep this line there in `goldleaf.lock`:
+
+```
+{manifest.reference}
+```
+
+With Goldleaf installed, this recomputes every digest and compares the version with the line; it needs no
+other file:
+
+```sh
+goldleaf verify path/to/{manifest.version} --lock goldleaf.lock
+```"""
+
+
+def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
+    columns = [
+        ("`id`", "stays the same over all versions"),
+        ("`prompt`", "the instruction and the inputs, as messages"),
+        ("`completion`", "the answer, as the assistant's message"),
+        ("`fields`", "the same inputs and answer as typed values: " + _fields(task)),
+        ("`source`, `license`", "where the row comes from, and under which terms"),
+        ("`label_source`", " or ".join(f"`{source.value}`: {text}" for source, text in _LABELS.items())),
+        ("`group`", "rows of one group are in one split"),
+        ("`tokens`", "of prompt and answer"),
+    ]
+    first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
+    example = json.dumps(_shortened(first), ensure_ascii=False, indent=2)
+    return f"## A row\n\n{_table(('column', 'what it holds'), columns)}\n\n```json\n{example}\n```"
+
+
+def _fields(task: type[Task]) -> str:
+    return ", ".join(f"`{name}` ({role.value})" for role in Role for name in task.task_names(role))
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value]
+    if isinstance(value, str) and len(value) > _EXAMPLE_CHARACTERS:
+        return f"{value[:_EXAMPLE_CHARACTERS]}…"
+    return value
+
+
+def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequence[FrozenSource]) -> str:
+    labels = [(source, _LABELS[LabelSource(source)], count) for source, count in manifest.label_sources.items()]
+    rows = {split: Counter(tables[split]["source"].to_pylist()) for split in manifest.splits}
+    sources = [
+        (source, license, *(rows[split][source] for split in rows))
+        for source, license in sorted(manifest.licenses.items())
+    ]
+    parts = [
+        "## Where it comes from",
+        _table(("answer", "meaning", "rows"), labels),
+        _table(("source", "license", *(f"rows in {split}" for split in rows)), sources),
+        "\n".join(f"- {source}." for source in frozen),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _funnel(manifest: Manifest) -> str:
+    funnel = manifest.funnel
+    rows = [
+        ("raw rows ever read", funnel.raw),
+        ("replaced by a newer revision", funnel.superseded),
+        ("withdrawn by their source", funnel.withdrawn),
+        ("duplicates of a row that is kept", funnel.duplicate),
+        ("rejected", funnel.rejected),
+        ("waiting for people", funnel.review),
+        ("**accepted**", funnel.accepted),
+    ]
+    return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
+
+
+def _quality(manifest: Manifest) -> str:
+    checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
+    return f"## Quality\n\nPeople entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+
+
+def _limits(manifest: Manifest, dataset: Dataset) -> str:
+    threshold = dataset.duplicates.threshold
+    lines = []
+    if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
+        lines.append(f"Nobody has looked at {unseen:,} of the answers; they are as good as their source.")
+    if count := manifest.unreviewed:
+        what = "doubtful answer was" if count == 1 else "doubtful answers were"
+        lines.append(f"{count:,} {what} accepted, beyond the review budget (`review.unreviewed: accept`).")
+    for source in dataset.sources:
+        if source.frozen:
+            lines.append(
+                f"The rows of `{source.name}` ({source.split}) are published as they are: copies and doubtful answers "
+                "among them stay."
+            )
+    if threshold < 1:
+        lines.append(f"Rows that say the same in other words (below {threshold:g} of common word 3-grams) count apart.")
+    else:
+        lines.append("Only exact duplicates were removed.")
+    if dataset.on_conflict is OnConflict.ANY_OF:
+        lines.append("One input can have several rows, each with another right answer (`on_conflict: any_of`).")
+    lines.append("Personal data and secrets are found by patterns, which miss some.")
+    return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)

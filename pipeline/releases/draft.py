@@ -1,0 +1,204 @@
+"""Draws up a release from the committed decisions: rows, splits and lineage; then publishes it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pyarrow as pa
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.prepare import partitions_of
+from pipeline.errors import ReleaseError
+from pipeline.releases.adoption import strange_versions
+from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
+from pipeline.releases.label_coverage import absent_labels
+from pipeline.releases.publish import Release, publish
+from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
+from pipeline.releases.split import SplitRow, divide
+from pipeline.releases.versions import list_versions, readable_versions
+from pipeline.state.decisions import from_frame
+from pipeline.state.store import Run, Snapshot, Store
+from pipeline.state.tables import SCHEMAS, Table, Verb
+from schemas.fate import Fate, ReasonCode
+from schemas.manifest import AbsentLabel, Funnel, Manifest
+from schemas.record import Decision
+from schemas.task import Kind
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A release that is not published yet."""
+
+    tables: Mapping[str, pa.Table]
+    """Rows by split."""
+    digest: str
+    splits: Mapping[str, str]
+    """Of every accepted record, and of the duplicates, which follow the record that is kept."""
+    groups: Mapping[str, str]
+    absent: list[AbsentLabel]
+    """Labels that are not in every split."""
+    known: frozenset[str]
+    """Records that have a split from before."""
+    unreviewed: int
+    """Accepted rows that are doubtful."""
+    funnel: Funnel
+    frozen: Sequence[FrozenSource]
+    """Of each frozen source, what is published of it."""
+    inputs: Mapping[str, int]
+    """Version of each table that was read."""
+
+
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
+    """Draw up what a release of the committed state would hold.
+
+    Raises:
+        ReleaseError: nothing is accepted, or two splits would share a group.
+    """
+    decisions = list(from_frame(snapshot.current_decisions().collect()))
+    accepted = [decision for decision in decisions if decision.fate is Fate.ACCEPTED]
+    if not accepted:
+        status = f"`goldleaf status {dataset.path}`"
+        raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see {status}")
+    sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
+    known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
+    rows = list(_split_rows(decisions, known, _in_common(snapshot, dataset.config.split.group_by), dataset))
+    division = divide(rows, dataset.config.split.fractions, salt=dataset.config.name)
+    splits = division.splits
+    by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
+    for decision in accepted:
+        by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
+    tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
+    # A copy keeps the split of the row that stands for it: should it ever take its place, it may not move.
+    copies = {
+        decision.record_id: splits[decision.duplicate_of]
+        for decision in decisions
+        if decision.fate is Fate.DUPLICATE and decision.duplicate_of in splits
+    }
+    return Draft(
+        tables=tables,
+        digest=content_digest(tables),
+        splits={**splits, **copies},
+        absent=absent_labels(division.lacks, dataset.config.split.group_by),
+        groups={decision.record_id: decision.group for decision in decisions},
+        known=frozenset(known),
+        unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
+        funnel=snapshot.settled_funnel(),
+        frozen=frozen_sources(snapshot, dataset.config.sources),
+        inputs={table.value: version for table, version in snapshot.versions.items()},
+    )
+
+
+def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, ...]]:
+    """By record, what it has in common with others of its group."""
+    if not group_by:
+        return {}
+    readable = snapshot.current_records().filter(pl.col("error") == "").select("record_id", "raw").collect()
+    return {record_id: tuple(partitions_of(orjson.loads(raw), group_by)) for record_id, raw in readable.iter_rows()}
+
+
+def _split_rows(
+    decisions: Iterable[Decision],
+    known: Mapping[str, str],
+    in_common: Mapping[str, tuple[str, ...]],
+    dataset: LoadedDataset,
+) -> Iterator[SplitRow]:
+    """The rows to publish; those of earlier versions that are left out now but still bind their group; and copies,
+    which have a part in what their group draws, whichever of them is kept.
+    """
+    label = dataset.task.task_targets()[0].name if dataset.task.task_kind() is Kind.CLASSIFICATION else None
+    for decision in decisions:
+        record_id = decision.record_id
+        published = decision.fate is Fate.ACCEPTED
+        binds = published or (record_id in known and decision.duplicate_of not in known)
+        if not binds and decision.fate is not Fate.DUPLICATE:
+            continue
+        yield SplitRow(
+            record_id=record_id,
+            group=decision.group,
+            label=str((decision.targets or {}).get(label)) if label else "",
+            split=(known.get(record_id) or decision.bound or None) if binds else None,
+            published=published,
+            content=in_common.get(record_id, ()),
+        )
+
+
+def _published(decision: Decision, source: str, dataset: LoadedDataset) -> PublishedRow:
+    licenses = {entry.name: entry.license for entry in dataset.config.sources}
+    return PublishedRow(
+        record_id=decision.record_id,
+        inputs=decision.inputs,
+        targets=decision.targets or {},
+        source=source,
+        license=licenses.get(source, "unknown"),
+        label_source=str(decision.label_source),
+        group=decision.group,
+        tokens=decision.tokens,
+    )
+
+
+def adopt_versions(store: Store, name: str) -> list[Path]:
+    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
+
+    Returns:
+        The folders of those whose splits the home does not know, which wait for the next curate to take them over.
+
+    Raises:
+        Damaged: a version that is not committed is not as it was published.
+    """
+    strange = strange_versions(store, name)
+    commit_versions(store, name, strange)
+    return strange
+
+
+def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> None:
+    """Commit those versions that no run has committed, but for the strange ones."""
+    passed = store.snapshot().published_versions().union(folder.name for folder in strange)
+    for manifest in readable_versions(store.releases)[0]:
+        if manifest.name == name and manifest.version not in passed:
+            commit_version(store, manifest)
+
+
+def commit_version(store: Store, manifest: Manifest) -> None:
+    """Commit the run that published a version."""
+    run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
+    summary = {"version": manifest.version, "digest": manifest.digest}
+    store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
+
+
+def keep_splits(store: Store, draft: Draft, run: str) -> None:
+    """Write down the new splits before they are published: a split that was seen never moves."""
+    rows = [
+        (record_id, draft.groups.get(record_id, ""), split, run)
+        for record_id, split in draft.splits.items()
+        if record_id not in draft.known
+    ]
+    store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
+
+
+def publish_draft(
+    store: Store, dataset: LoadedDataset, draft: Draft, run: Run, version: str, report: bytes
+) -> Manifest:
+    """Publish a draft as a version, with the report of its state.
+
+    Raises:
+        VersionExists: another process was faster.
+    """
+    published = list_versions(store.releases)
+    release = Release(
+        dataset=dataset.config,
+        task=dataset.task,
+        run=run.id,
+        goldleaf=run.goldleaf,
+        created_at=datetime.now(UTC),
+        funnel=draft.funnel,
+        inputs=draft.inputs,
+        previous=published[-1].version if published else None,
+        unreviewed=draft.unreviewed,
+        absent=draft.absent,
+        frozen=draft.frozen,
+    )
+    return publish(store.releases / version, draft.tables, release, {"report.html": report})

@@ -1,0 +1,76 @@
+"""Compares a version with the ``goldleaf.lock`` line that pins it in somebody else's repository."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import ReleaseError
+from pipeline.releases.versions import Problem, Verification
+
+_LINE = re.compile(r"(\S+@\S+) +(sha256:[0-9a-f]{64})")
+_SHORTENED = re.compile(r"(\S+@\S+) +sha256:[0-9a-f]{0,63}(?:…|\.{3})?")
+
+
+def against_lock(found: Verification, lock: str) -> Verification:
+    """What ``verify`` found, with one problem more where the version is not the one that a lock pins.
+
+    Args:
+        found: of a version's folder.
+        lock: a file with lines for one or several versions (``#`` begins a comment), or a line itself.
+
+    Raises:
+        ReleaseError: the lock cannot be read, or has no line for this version.
+    """
+    if "@" not in found.reference:
+        # The manifest is damaged: nobody knows which version this is.
+        return found
+    version, digest = found.reference.split()
+    pinned = list(_pins(lock))
+    digests = [pin for name, pin in pinned if name == version]
+    if not digests:
+        names = ", ".join(name for name, _ in pinned) or "nothing"
+        raise ReleaseError(f"{lock} has no line for {version}, it pins {names}; add the line {found.reference}")
+    if digest in digests:
+        return found
+    problem = Problem(
+        file=lock if Path(lock).is_file() else "lock", detail=f"pins {version} as {digests[0]}, not {digest}"
+    )
+    return found.model_copy(update={"problems": (*found.problems, problem)})
+
+
+def _pins(lock: str) -> Iterator[tuple[str, str]]:
+    """Every version that a lock pins, with its digest."""
+    for number, line in enumerate(_text(lock).splitlines(), start=1):
+        if not (text := line.partition("#")[0].strip()):
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            _refuse_shortened(f"{lock}:{number}", text)
+            raise ReleaseError(f"{lock}:{number} is no lock line; it reads name@1.0.0 sha256: and 64 hex digits")
+        yield match[1], match[2]
+
+
+def _refuse_shortened(shown: str, text: str) -> None:
+    """Say of a line as ``release`` and ``releases`` show it what it lacks.
+
+    Raises:
+        ReleaseError: its digest is shortened.
+    """
+    if match := _SHORTENED.fullmatch(text):
+        raise ReleaseError(
+            f"{shown} has a shortened digest; the full line stands in the version's README.md, and "
+            f"`goldleaf verify {match[1]}` prints it"
+        )
+
+
+def _text(lock: str) -> str:
+    if _LINE.fullmatch(lock.strip()):
+        return lock
+    _refuse_shortened(f"'{lock.strip()}'", lock.strip())
+    try:
+        return Path(lock).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ReleaseError(
+            f"{lock} cannot be read ({problem}); name a file such as goldleaf.lock, or pass its line"
+        ) from error

@@ -1,0 +1,213 @@
+"""Publishes a version as a plain folder that never changes.
+
+A version is written under a temporary name and renamed once all its bytes are on the disk, so that
+no half version can be seen. ``data/*.parquet`` carry their content's digest in their names, because
+``datasets`` would otherwise serve a cached version in the place of another.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import ReleaseError, VersionExists
+from pipeline.releases.card import dataset_card
+from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
+from pipeline.releases.versions import (
+    MANIFEST,
+    dump_json,
+    list_versions,
+    next_version,
+    parse_version,
+    sealed,
+    sha256_of,
+)
+from pipeline.state.atomic import flush, opened, writing
+from schemas.dataset import Dataset
+from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
+from schemas.task import Role, Task
+
+CARD = "README.md"
+SCHEMA = "schema.json"
+_STAGING = ".staging-"
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a manifest says beside the rows."""
+
+    dataset: Dataset
+    task: type[Task]
+    run: str
+    goldleaf: str
+    """The version of Goldleaf."""
+    created_at: datetime
+    funnel: Funnel
+    inputs: Mapping[str, int]
+    """Version of each table that was read."""
+    previous: str | None = None
+    unreviewed: int = 0
+    """Rows that were accepted though doubtful."""
+    absent: Sequence[AbsentLabel] = ()
+    """Labels that are not in every split."""
+    frozen: Sequence[FrozenSource] = ()
+    """Of each frozen source, what is published of it."""
+
+
+# --- publishing -------------------------------------------------------------------------------
+def publish(
+    version_dir: Path, tables: Mapping[str, pa.Table], release: Release, extras: Mapping[str, bytes] | None = None
+) -> Manifest:
+    """Publish a version: all of it is there afterwards, or nothing.
+
+    Args:
+        version_dir: the folder to be, ``<releases>/X.Y.Z``.
+        tables: rows by split, from ``rows_table``; splits without rows are left out.
+        release: where the rows come from.
+        extras: more files by name, such as ``report.html``.
+
+    Raises:
+        VersionExists: it was published before, or by another process just now.
+        ReleaseError: the folder's name is no version, or there are no rows.
+    """
+    parse_version(version_dir.name)
+    if version_dir.exists():
+        raise _exists(version_dir, release.dataset.name)
+    filled = {split: table for split, table in tables.items() if table.num_rows}
+    if not filled:
+        raise ReleaseError(f"'{release.dataset.name}' has no accepted rows to publish; see `goldleaf status`")
+    with _staging(version_dir.parent) as folder:
+        (folder / "data").mkdir()
+        splits = {split: _write_split(folder, split, table) for split, table in filled.items()}
+        manifest = _manifest(version_dir.name, release, filled, splits)
+        files = {
+            **(extras or {}),
+            SCHEMA: dump_json(release.task.model_json_schema()),
+            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.frozen).encode(),
+        }
+        for name, data in files.items():
+            _write(folder / name, data)
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+        manifest = sealed(manifest.model_copy(update={"files": hashes}))
+        _write(folder / MANIFEST, dump_json(manifest.model_dump(mode="json")))
+        _rename(folder, version_dir, release.dataset.name)
+    return manifest
+
+
+def _exists(version_dir: Path, name: str) -> VersionExists:
+    other = next_version([manifest.version for manifest in list_versions(version_dir.parent)])
+    return VersionExists(
+        f"Version {version_dir.name} of '{name}' exists already and never changes; pass --version {other}."
+    )
+
+
+def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
+    rows, digest = content(batches(table))
+    path = folder / "data" / f"{split}-00000-of-00001-{digest[:16]}.parquet"
+    with (
+        writing(path, lasting=True) as sink,
+        pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=3) as writer,
+    ):
+        for start in range(0, rows, ROWS_AT_ONCE):
+            # The bytes depend on how the rows lie in memory: each group is written from one piece.
+            writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
+    name = path.relative_to(folder).as_posix()
+    return SplitFile(file=name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path), content=digest)
+
+
+def _manifest(
+    version: str, release: Release, tables: Mapping[str, pa.Table], splits: Mapping[str, SplitFile]
+) -> Manifest:
+    columns = pa.concat_tables(
+        [table.select(["source", "license", "label_source", "tokens"]) for table in tables.values()]
+    )
+    licenses = dict(zip(columns["source"].to_pylist(), columns["license"].to_pylist(), strict=True))
+    return Manifest(
+        name=release.dataset.name,
+        version=version,
+        digest=version_digest({split: (file.rows, file.content) for split, file in splits.items()}),
+        created_at=release.created_at,
+        goldleaf=release.goldleaf,
+        run=release.run,
+        task=release.dataset.task,
+        task_digest=release.task.task_digest(),
+        kind=release.task.task_kind().value,
+        metric=release.task.task_metric().value,
+        input_fields=release.task.task_names(Role.INPUT),
+        target_fields=release.task.task_names(Role.TARGET),
+        splits=dict(splits),
+        funnel=release.funnel,
+        label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
+        unreviewed=release.unreviewed,
+        absent=list(release.absent),
+        licenses=dict(sorted(licenses.items())),
+        tokens=sum(count or 0 for count in columns["tokens"].to_pylist()),
+        encoding=release.dataset.measure.encoding,
+        inputs=dict(release.inputs),
+        previous=release.previous,
+        files={},
+        config=release.dataset.public().model_dump(mode="json"),
+    )
+
+
+# --- bytes on the disk ------------------------------------------------------------------------
+@contextmanager
+def _staging(releases: Path) -> Iterator[Path]:
+    """A folder to prepare a version in; removed afterwards unless it was renamed.
+
+    It is locked while its process lives, so that whoever publishes next can tell leftovers of the
+    dead from the work of the living. The lock on ``releases`` closes the gap between making and locking.
+    """
+    releases.mkdir(parents=True, exist_ok=True)
+    folder = releases / f"{_STAGING}{uuid.uuid4().hex}"
+    with opened(releases) as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        _remove_leftovers(releases)
+        folder.mkdir()
+        own = os.open(folder, os.O_RDONLY)
+        fcntl.flock(own, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(own)
+
+
+def _remove_leftovers(releases: Path) -> None:
+    for leftover in releases.glob(f"{_STAGING}*"):
+        try:
+            with opened(leftover) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # its process lives, or has just renamed or removed it
+
+
+def _write(path: Path, data: bytes) -> None:
+    with writing(path, lasting=True) as sink:
+        sink.write(data)
+
+
+def _rename(folder: Path, version_dir: Path, name: str) -> None:
+    """Publish: the name appears with everything behind it on the disk, also after a loss of power."""
+    for inner in (folder / "data", folder):
+        flush(inner)
+    try:
+        folder.rename(version_dir)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _exists(version_dir, name) from error
+        raise
+    flush(version_dir.parent)

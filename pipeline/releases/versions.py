@@ -1,0 +1,209 @@
+"""Finds, reads and verifies published versions: plain folders with a sealed manifest."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import Damaged, ReleaseError
+from pipeline.releases.published_rows import ROWS_AT_ONCE, content
+from schemas.manifest import Manifest
+
+MANIFEST = "manifest.json"
+FIRST_VERSION = "1.0.0"
+
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+
+
+class Problem(BaseModel):
+    """One file that is not as it was published."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    """Relative to the version's folder."""
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.detail}"
+
+
+class Verification(BaseModel):
+    """What ``verify`` found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reference: str
+    """The version's ``goldleaf.lock`` line; only the folder's name where the manifest is damaged."""
+    rows: int
+    """Rows whose content was read and is right."""
+    problems: tuple[Problem, ...]
+
+    def require_sound(self) -> None:
+        """Raise ``Damaged`` with every problem, if there is one."""
+        if self.problems:
+            found = "; ".join(map(str, self.problems))
+            raise Damaged(f"{self.reference} is damaged: {found}; restore the folder from a copy.")
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """Read ``X.Y.Z``; the result sorts as versions do.
+
+    Raises:
+        ReleaseError: it is something else.
+    """
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise ReleaseError(f"'{text}' is no version; write three numbers such as 1.2.0")
+    major, minor, patch = map(int, match.groups())
+    return major, minor, patch
+
+
+def next_version(versions: Sequence[str]) -> str:
+    """The next minor version after the highest one, or 1.0.0."""
+    if not versions:
+        return FIRST_VERSION
+    major, minor, _ = max(map(parse_version, versions))
+    return f"{major}.{minor + 1}.0"
+
+
+def list_versions(releases: Path) -> list[Manifest]:
+    """The manifests of all published versions, the lowest version first; what has another name is ignored.
+
+    Raises:
+        Damaged: a manifest cannot be read.
+    """
+    return [read_manifest(folder) for folder in version_folders(releases)]
+
+
+def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
+    """For those who only look: the manifests that can be read, and what is wrong with each of the others."""
+    sound, damaged = [], []
+    for folder in version_folders(releases):
+        try:
+            sound.append(read_manifest(folder))
+        except Damaged as error:
+            damaged.append(str(error))
+    return sound, damaged
+
+
+def in_order_of_publication(versions: Iterable[Manifest]) -> list[Manifest]:
+    """The oldest first, whatever their numbers; by their runs, which count up even if the clock was set back."""
+    return sorted(versions, key=lambda manifest: (manifest.run, parse_version(manifest.version)))
+
+
+def version_folders(releases: Path) -> list[Path]:
+    """The folders that have a version's name, the lowest first, whether they can be read or not."""
+    found = [folder for folder in releases.glob("*") if folder.is_dir() and _VERSION.fullmatch(folder.name)]
+    return sorted(found, key=lambda folder: parse_version(folder.name))
+
+
+def resolve(releases: Path, reference: str) -> Path:
+    """The folder of ``name@version`` or ``name@latest``, the highest one, damaged or not.
+
+    Raises:
+        ReleaseError: the reference is no such text, or there is no such version.
+    """
+    name, at, version = reference.partition("@")
+    if not (name and at and version):
+        raise ReleaseError(f"'{reference}' names no version; write {name or 'name'}@latest or {name or 'name'}@1.0.0")
+    folders = {folder.name: folder for folder in version_folders(releases)}
+    if not folders:
+        raise ReleaseError(f"'{name}' has no published version yet; run `goldleaf release`")
+    if version == "latest":
+        return list(folders.values())[-1]
+    parse_version(version)
+    if version not in folders:
+        raise ReleaseError(f"'{name}' has no version {version}; there are {', '.join(folders)}")
+    return folders[version]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a version's folder.
+
+    Raises:
+        ReleaseError: the folder is no published version.
+        Damaged: the manifest cannot be read, or is gone from a folder that has a version's name.
+    """
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        if folder.is_dir() and _VERSION.fullmatch(folder.name):
+            raise Damaged(f"{folder} has no {MANIFEST}; restore the folder from a copy") from error
+        raise ReleaseError(f"{folder} is no published version: it has no {MANIFEST}") from error
+    except ValidationError as error:
+        first = error.errors()[0]["msg"]
+        raise Damaged(f"{folder / MANIFEST} cannot be read ({first}); restore the folder from a copy") from error
+
+
+# --- bytes -----------------------------------------------------------------------------------
+def sha256_of(path: Path) -> str:
+    """64 hex digits over a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dump_json(document: object) -> bytes:
+    """The one form in which JSON files of a version are written."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+# --- verifying --------------------------------------------------------------------------------
+def sealed(manifest: Manifest) -> Manifest:
+    """Add the manifest's own hash to its ``files``, taken while that entry is empty."""
+    unsealed = manifest.model_copy(update={"files": {**manifest.files, MANIFEST: ""}})
+    seal = hashlib.sha256(dump_json(unsealed.model_dump(mode="json"))).hexdigest()
+    return manifest.model_copy(update={"files": {**manifest.files, MANIFEST: seal}})
+
+
+def _is_sealed(data: bytes) -> bool:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    match document:
+        case {"files": {"manifest.json": str(seal)}}:
+            # The bytes, not only their meaning: a changed space counts as damage, too.
+            untouched = dump_json(document) == data
+            document["files"][MANIFEST] = ""
+            return untouched and hashlib.sha256(dump_json(document)).hexdigest() == seal
+    return False
+
+
+def verify(folder: Path) -> Verification:
+    """Recompute every hash, content digest and row count of a version, and look for files that do not belong.
+
+    Raises:
+        ReleaseError: the folder is no published version.
+        Damaged: it has no manifest.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        read_manifest(folder)
+    if not _is_sealed(path.read_bytes()):
+        detail = "is not as it was published, so that nothing can be checked against it"
+        return Verification(reference=folder.name, rows=0, problems=(Problem(file=MANIFEST, detail=detail),))
+    manifest = read_manifest(folder)
+    hashes = {name: sha256 for name, sha256 in manifest.files.items() if name != MANIFEST}
+    hashes |= {split.file: split.sha256 for split in manifest.splits.values()}
+    damaged = {name: detail for name, sha256 in hashes.items() if (detail := _damage(folder / name, sha256))}
+    sound = [split for split in manifest.splits.values() if split.file not in damaged]
+    for split in sound:
+        with pq.ParquetFile(folder / split.file) as file:
+            if content(file.iter_batches(ROWS_AT_ONCE)) != (split.rows, split.content):
+                damaged[split.file] = "does not hold the rows that the manifest names"
+    found = {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if not entry.is_dir()}
+    damaged |= dict.fromkeys(found - {MANIFEST, *hashes}, "was not published with this version")
+    rows = sum(split.rows for split in sound if split.file not in damaged)
+    problems = tuple(Problem(file=name, detail=detail) for name, detail in sorted(damaged.items()))
+    return Verification(reference=manifest.reference, rows=rows, problems=problems)
+
+
+def _damage(path: Path, sha256: str) -> str:
+    if not path.is_file():
+        return "is missing"
+    return "" if sha256_of(path) == sha256 else "has other bytes than were published"

@@ -1,0 +1,353 @@
+"""Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.releases.versions import in_order_of_publication, readable_versions
+from pipeline.reporting.lookup import find_record, places_of
+from pipeline.review.consensus import said_about
+from pipeline.review.queue import is_open
+from pipeline.state.decisions import from_frame, named_records, question_key
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Table
+from schemas.annotation import Verdict
+from schemas.fate import ReasonCode
+from schemas.manifest import Manifest
+from schemas.record import Decision
+from schemas.task import Task
+
+_NOT_DECIDED = "not decided yet"
+_WITHDRAWN = "withdrawn"
+
+
+class Revision(BaseModel):
+    """One state of the raw row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: str
+    file: str
+    line: int
+    batch: str
+    ingested_at: datetime
+    withdrawn: bool
+    superseded: bool
+    """A later row took its place."""
+    raw: str
+    """The bytes as text; what is no UTF-8 is shown as escapes. Empty where the row is withdrawn."""
+
+
+class Decided(Decision):
+    """A decision with the verb of its run."""
+
+    verb: str
+    decided_at: datetime
+    evaluation: str = ""
+    """What the evaluation row says that a reason names."""
+
+
+class TaskState(StrEnum):
+    """What became of a task."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    TAKEN_BACK = "taken back"
+    """What it asked has changed or gone; `curate` deletes it in Label Studio, or has done so."""
+    OLDER_FORM = "asks an older form of the task"
+    """What people say to it does not count; it stays in its project in Label Studio."""
+    SENT_AGAIN = "sent again"
+    """It was deleted in Label Studio, and another task asks the same."""
+
+
+class Asked(BaseModel):
+    """A question that was sent to Label Studio."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: int
+    project: int
+    routed: str
+    revision: str
+    push_key: str
+    pushed_at: datetime
+    state: TaskState = TaskState.OPEN
+
+
+class Said(BaseModel):
+    """What a person said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    annotation_id: int
+    task_id: int
+    annotator: str
+    verdict: Verdict
+    targets: dict[str, object] | None
+    error: str
+    deleted: bool
+    edited: bool = False
+    """It was edited since: a later state of it follows."""
+    updated_at: datetime
+    push_key: str
+    stale: str = ""
+    """Why it does not count for the record as it is now; empty where it does, or was deleted."""
+
+
+class Published(BaseModel):
+    """A version that holds the record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    published_at: datetime
+
+
+class Moment(BaseModel):
+    """Where an entry of the story stands in time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    what: str
+    """The list that holds the entry: revisions, decisions, asked, said or published."""
+    number: int
+    """Its place in that list, from 0."""
+
+
+class Story(BaseModel):
+    """Everything known about one record, every list oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    source: str
+    key: str
+    place: str
+    """Where its row stands now, as ``file:line``; empty where it is withdrawn."""
+    now: str
+    """What it is at present: a fate, withdrawn, or not decided yet."""
+    note: str
+    """How the record was found, where that is not plain: the file may have been written anew."""
+    revisions: list[Revision]
+    decisions: list[Decided]
+    """Without those that say the same as the one before, such as of the curate that follows each collect."""
+    duplicates: list[str]
+    """Records that are copies of this one."""
+    places: dict[str, str]
+    """Where other records that the story names stand now, as ``file:line``."""
+    asked: list[Asked]
+    said: list[Said]
+    split: str | None
+    releases: list[str]
+    """Versions whose files hold it, in the order of publication."""
+    published: list[Published]
+    """The same with their times."""
+    timeline: list[Moment]
+    """All entries in one order of time."""
+    unsearched: list[str]
+    """What is wrong with each version that could not be searched."""
+
+
+def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedDataset | None = None) -> Story:
+    """Collect a record's story.
+
+    Args:
+        snapshot: the state to look at.
+        wanted: a record id, its beginning, ``file:line``, or the row's own key.
+        releases: the folder of the published versions.
+        dataset: where the files are; without it ``file:line`` is looked up as it was read.
+
+    Raises:
+        StoreError: see ``find_record``.
+    """
+    meant = find_record(snapshot, wanted, dataset)
+    published, unsearched = _releases_with(meant.record_id, releases)
+
+    def of(frame: pl.LazyFrame) -> pl.DataFrame:
+        return frame.filter(pl.col("record_id") == meant.record_id).collect()
+
+    rows = of(snapshot.scan(Table.RECORDS)).sort("batch", "position")
+    splits = of(snapshot.splits())
+    copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
+    duplicates = copies.collect().to_series().to_list()
+    decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
+    present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
+    said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset)
+    places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})
+    is_there = not rows["withdrawn"][-1]
+    lists: dict[str, list[Any]] = {
+        "revisions": list(_revisions(rows)),
+        "decisions": decisions,
+        "asked": _asked(of(snapshot.scan(Table.PUSHES)), present, said, dataset),
+        "said": said,
+        "published": [Published(version=one.version, published_at=one.created_at) for one in published],
+    }
+    return Story(
+        record_id=meant.record_id,
+        source=rows["source"][0],
+        key=rows["key"][0],
+        place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
+        now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
+        note=meant.note,
+        **lists,
+        duplicates=duplicates,
+        places={name: place for name, place in places.items() if name != meant.record_id},
+        split=splits["split"][0] if splits.height else None,
+        releases=[one.version for one in published],
+        timeline=_timeline(lists),
+        unsearched=unsearched,
+    )
+
+
+_TIMES = {
+    "revisions": "ingested_at",
+    "decisions": "decided_at",
+    "asked": "pushed_at",
+    "said": "updated_at",
+    "published": "published_at",
+}
+"""When an entry of each list was made; entries of one moment follow each other in this order."""
+
+
+def _timeline(lists: dict[str, list[Any]]) -> list[Moment]:
+    moments = [
+        Moment(at=getattr(entry, _TIMES[what]), what=what, number=number)
+        for what in _TIMES
+        for number, entry in enumerate(lists[what])
+    ]
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
+    last = rows.height - 1
+    for number, row in enumerate(rows.iter_rows(named=True)):
+        raw = row["raw"].decode("utf-8", "backslashreplace")
+        yield Revision(raw=raw, superseded=number < last and not row["withdrawn"], **_pick(row, Revision))
+
+
+def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
+    runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
+    told: Decision | None = None
+    for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
+        if told is not None and _says(told) == _says(decision):
+            continue
+        run, told = runs[decision.run], decision
+        yield Decided(
+            verb=run["verb"],
+            # Not its start: the rows that it read, and decided about, came in after that.
+            decided_at=run["finished_at"],
+            evaluation=_evaluation(snapshot, decision, run),
+            **decision.model_dump(),
+        )
+
+
+def _says(decision: Decision) -> dict[str, Any]:
+    """What people read of a decision."""
+    return decision.model_dump(
+        include={"revision", "fate", "reasons", "routed", "duplicate_of", "targets", "label_source"}
+    )
+
+
+def _asked(
+    pushes: pl.DataFrame, present: Decision | None, said: Iterable[Said], dataset: LoadedDataset | None
+) -> list[Asked]:
+    """Every task once, with what became of it as far as the tables know."""
+    same = ["server", "project", "task_id", "push_key"]
+    rows = list(pushes.sort("pushed_at").unique(same, keep="first", maintain_order=True).iter_rows(named=True))
+    latest = {row["push_key"]: row["task_id"] for row in rows}
+    answered = {(one.task_id, one.push_key) for one in said if not one.deleted and not one.edited}
+    is_asked = present is not None and dataset is not None and is_open(present)
+    asks_now = question_key(present, dataset.task) if present and dataset and is_asked else None
+    found = []
+    for row in rows:
+        if (row["task_id"], row["push_key"]) in answered:
+            state = TaskState.ANSWERED
+        elif latest[row["push_key"]] != row["task_id"]:
+            state = TaskState.SENT_AGAIN
+        elif dataset is not None and row["task_digest"] != dataset.task.task_digest():
+            state = TaskState.OLDER_FORM
+        else:
+            is_open_still = dataset is None or row["push_key"] == asks_now
+            state = TaskState.OPEN if is_open_still else TaskState.TAKEN_BACK
+        found.append(Asked(state=state, **_pick(row, Asked)))
+    return found
+
+
+def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None) -> list[Said]:
+    """Every annotation in all states that were seen; those that do not count for what the record asks now say why."""
+    task = dataset.task if dataset else None
+    about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
+    counting = {
+        (item.annotation.server, item.annotation.annotation_id): item.is_present
+        for items in about.values()
+        for item in items
+    }
+    asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].to_list())).collect()
+    digests = {row["push_key"]: row["task_digest"] for row in asked.iter_rows(named=True)}
+    found = []
+    for row in _states(rows).iter_rows(named=True):
+        is_past = row["deleted"] or row["edited"]
+        counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
+        stale = "" if counts else _why_stale(digests.get(row["push_key"]), task)
+        targets = orjson.loads(row["targets"]) if row["targets"] else None
+        found.append(Said(targets=targets, stale=stale, **_pick(row, Said)))
+    return found
+
+
+def _states(rows: pl.DataFrame) -> pl.DataFrame:
+    """The states of annotations in their order, each once, with ``edited`` where another one followed.
+
+    One that was deleted is the last state of its annotation, not one more.
+    """
+    same = ["server", "annotation_id", "push_key"]
+    seen = rows.sort("run", "updated_at", "deleted")
+    states = seen.unique([*same, "updated_at", "result"], keep="last", maintain_order=True)
+    is_last = pl.int_range(pl.len()) == pl.len() - 1
+    return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
+
+
+def _why_stale(digest: str | None, task: type[Task] | None) -> str:
+    if digest is not None and task is not None and digest != task.task_digest():
+        return "it answers an older form of the task"
+    return "it is about what the record said before"
+
+
+def _evaluation(snapshot: Snapshot, decision: Decision, run: dict[str, Any]) -> str:
+    details = [reason.detail for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
+    if not details:
+        return ""
+    # As that run saw the set; a name may end like another.
+    rows = evaluation_rows(snapshot, orjson.loads(run["summary"]).get("evaluation", ""))
+    named = rows.select("text", pl.format(" {} ({})", "place", "name").alias("named"))
+    meant = named.filter(pl.lit(details[0]).str.ends_with(pl.col("named"))).sort(pl.col("named").str.len_chars())
+    return str(meant["text"][-1]) if meant.height else ""
+
+
+def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    names = set(model.model_fields) - {"raw", "targets"}
+    return {name: row[name] for name in names if name in row}
+
+
+def _releases_with(record_id: str, releases: Path) -> tuple[list[Manifest], list[str]]:
+    versions, unsearched = readable_versions(releases)
+    found = []
+    for manifest in in_order_of_publication(versions):
+        files = [releases / manifest.version / split.file for split in manifest.splits.values()]
+        try:
+            ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
+            if ids.filter(pl.col("id") == record_id).collect().height:
+                found.append(manifest)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            problem = str(error).strip().split("\n")[0]
+            unsearched.append(f"{manifest.name}@{manifest.version} ({problem})")
+    return found, unsearched

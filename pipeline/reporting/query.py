@@ -1,0 +1,109 @@
+"""Answers SQL over a dataset's tables with DuckDB, in memory: nothing can be changed by a query."""
+
+import datetime
+from collections.abc import Iterator
+
+import duckdb
+import polars as pl
+from duckdb.sqltypes import DuckDBPyType
+
+from pipeline.errors import StoreError
+from pipeline.ingest.row_places import in_place
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Table
+from schemas.own_code import writable
+
+VIEWS = {
+    "current": "the decision that counts for every current record",
+    "latest": "the row of every current record, with its file, line and raw bytes",
+    "records": "every row ever ingested, with its raw bytes",
+    "decisions": "every committed decision, oldest first",
+    "splits": "the split of every record that was ever released",
+    "pushes": "every question sent to Label Studio",
+    "annotations": "what people said, newest state of each annotation",
+    "runs": "every committed run",
+}
+"""What a query can name in FROM."""
+_NOT_SHOWN = {"interval": "an interval", "union": "a union"}
+_NESTED = ("list", "array", "struct", "map")
+
+
+def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
+    """Run a query over the committed state.
+
+    Raises:
+        StoreError: the query is no single valid statement, or would read or write anything else; the
+            text is DuckDB's, with the tables there are. Or the answer holds an interval, a union, or a time beyond
+            Python's.
+    """
+    frames = {
+        "current": snapshot.current_decisions(),
+        "latest": in_place(snapshot),
+        "records": snapshot.scan(Table.RECORDS),
+        "decisions": snapshot.committed_decisions(),
+        "splits": snapshot.splits(),
+        "pushes": snapshot.scan(Table.PUSHES),
+        "annotations": snapshot.latest_annotations(),
+        "runs": snapshot.scan(Table.RUNS),
+    }
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+        try:
+            for name, frame in frames.items():
+                # Lazy: only what a query names is read.
+                connection.register(name, frame)
+            statements = connection.extract_statements(writable(sql))
+            if len(statements) != 1:
+                raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
+            relation = connection.sql(statements[0])
+            if relation is not None:
+                _require_shown(relation)
+            answer: pl.DataFrame = relation.pl() if relation is not None else pl.DataFrame()
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            problem = str(error).strip().split("\n")[0]
+            raise StoreError(f"the query failed: {problem}; tables: {', '.join(VIEWS)}") from error
+    for column in answer:
+        if not all(map(_has_values_in_python, _times(column))):
+            raise StoreError(
+                f"the column '{column.name}' of the answer holds a time outside the years 1 to 9999; cast its times to "
+                "text (::varchar)"
+            )
+    return answer
+
+
+def _require_shown(relation: duckdb.DuckDBPyRelation) -> None:
+    """Refuse an answer of which polars has no form; for some inside of others it panics.
+
+    Raises:
+        StoreError: a column holds such values; the text names it.
+    """
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if found := _not_shown(kind):
+            raise StoreError(f"the column '{name}' of the answer holds {found}; cast it to text (::varchar)")
+
+
+def _not_shown(kind: DuckDBPyType) -> str:
+    if kind.id in _NOT_SHOWN:
+        return _NOT_SHOWN[kind.id]
+    parts = [part for _, part in kind.children] if kind.id in _NESTED else []
+    return next((found for part in parts if isinstance(part, DuckDBPyType) and (found := _not_shown(part))), "")
+
+
+def _times(values: pl.Series) -> Iterator[pl.Series]:
+    """All dates and times in a column, those inside lists, objects and maps too."""
+    match values.dtype:
+        case pl.Date() | pl.Datetime(time_unit="us" | "ms"):
+            # Nanoseconds reach from 1677 to 2262 only.
+            yield values
+        case pl.List() | pl.Array():
+            yield from _times(values.explode())
+        case pl.Struct():
+            for name in values.struct.fields:
+                yield from _times(values.struct.field(name))
+        case pl.Map() as kind:
+            yield from _times(values.cast(pl.List(pl.Struct({"key": kind.key, "value": kind.value}))))
+
+
+def _has_values_in_python(times: pl.Series) -> bool:
+    """Whether Python has a form for all of them. For others polars panics: no exception, and a page on stderr."""
+    bounds = pl.Series([datetime.datetime.min, datetime.datetime.max]).cast(times.dtype).to_physical()
+    return bool(times.to_physical().is_between(bounds[0], bounds[1]).all())

@@ -1,0 +1,382 @@
+"""Show a dataset's state as one self-contained HTML page: what the page holds, and how it is drawn.
+
+The caller fills ``ReportData`` from the store; ``render_report`` is pure and reads nothing but its template.
+"""
+
+import base64
+import functools
+import hashlib
+import itertools
+import re
+from collections import Counter
+from datetime import UTC
+from typing import Annotated
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from pipeline.finetuning.evaluate import Estimate, wilson
+from pipeline.reporting.duplicates import Similarities
+from pipeline.text.word_diff import word_diff
+from schemas.dataset import Share
+from schemas.fate import EXPLANATIONS, Fate, ReasonCode
+from schemas.manifest import Funnel
+from schemas.task import Kind
+
+Count = Annotated[int, Field(ge=0)]
+TEXT_LIMIT = 2_000
+"""Characters of a text on the page; ``goldleaf explain`` shows all of it."""
+_DIFF_LIMIT = 6_000
+"""Characters of two texts that are compared; what they have in common is folded."""
+BINS = 25
+
+
+class Part(BaseModel):
+    """The base of everything on the page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Published(Part):
+    """The version that the page describes."""
+
+    name: str
+    version: str
+    digest: str
+    """``sha256:`` and 64 hex digits."""
+    splits: dict[str, Count] = {}
+    """Rows by split."""
+
+
+class Example(Part):
+    """A record as people see it: where it stands, and its input as text."""
+
+    record_id: str = ""
+    file: str
+    line: Count
+    text: str = ""
+    detail: str = ""
+    """What its section says about it: the reason's field and detail, or why it was shown to people."""
+    sensitive: bool = False
+    """It may hold what is nobody's business: the page, which travels further than the records, blots it out."""
+    withheld: bool = False
+    """It is not in the version that the page travels with: nothing but its place is here."""
+
+
+class ReasonCount(Part):
+    """How many current records have a fate for a reason; one with several reasons counts under each."""
+
+    fate: Fate
+    code: ReasonCode
+    records: Count
+    examples: list[Example] = []
+
+
+class ValueCount(Part):
+    """How many accepted records have a label, or a value of a field."""
+
+    value: str
+    records: Count
+    splits: dict[str, Count] = {}
+    """The same by split; empty where no version is published."""
+
+
+class FieldFill(Part):
+    """How often a target has a value among the accepted records, and which ones."""
+
+    name: str
+    filled: Count
+    records: Count
+    """All accepted records."""
+    distinct: Count
+    top: list[ValueCount] = []
+
+
+class Bin(Part):
+    """One bar of the histogram; both lengths are inclusive."""
+
+    low: Count
+    high: Count
+    records: Count
+    is_rest: bool = False
+    """It holds all that is longer than usual, so it is wider than the others."""
+
+
+class TokenLengths(Part):
+    """How long the accepted records are, prompt and answer together."""
+
+    encoding: str
+    records_by_length: Annotated[dict[Count, Annotated[int, Field(gt=0)]], Field(min_length=1)]
+    """Tokens -> records with exactly that many: a grouped count, small even for millions of records."""
+
+    def at(self, share: float) -> int:
+        """Return the least length that at least this share of the records does not exceed."""
+        lengths = sorted(self.records_by_length)
+        running = itertools.accumulate(self.records_by_length[length] for length in lengths)
+        # Rounding may put the wanted rank a hair above a count that it equals.
+        wanted = share * sum(self.records_by_length.values()) - 1e-6
+        return next(length for length, records in zip(lengths, running, strict=True) if records >= wanted)
+
+    @property
+    def tokens(self) -> int:
+        """Of all records."""
+        return sum(length * records for length, records in self.records_by_length.items())
+
+    @property
+    def bins(self) -> list[Bin]:
+        """About ``BINS`` bins of a round width; whatever is longer than 99% of the records shares the last."""
+        lowest, usual, highest = min(self.records_by_length), self.at(0.99), max(self.records_by_length)
+        widths = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+        width = next(width for width in widths if width * BINS > usual - lowest)
+        start = lowest // width * width
+        last = (usual - start) // width + 1
+        counts: Counter[int] = Counter()
+        for length, records in self.records_by_length.items():
+            counts[min((length - start) // width, last)] += records
+        lows = [start + number * width for number in range(max(counts) + 1)]
+        bins = [Bin(low=low, high=low + width - 1, records=counts[number]) for number, low in enumerate(lows)]
+        if highest > bins[-1].high:
+            bins[-1] = bins[-1].model_copy(update={"high": highest, "is_rest": True})
+        return bins
+
+
+class DuplicatePair(Part):
+    """A record that was dropped, beside the one that is kept."""
+
+    kept: Example
+    dropped: Example
+    exact: bool
+    similarity: Share
+    """Verified Jaccard similarity of the inputs."""
+    answer: str
+
+
+class NearMiss(Part):
+    """Two records near the threshold that are both kept."""
+
+    one: Example
+    other: Example
+    similarity: Share
+    reason: str
+    answers: tuple[str, str]
+
+
+class Answer(Part):
+    """One of the answers to an input."""
+
+    answer: str
+    records: Count
+    example: Example
+
+
+class Conflict(Part):
+    """One input with several answers."""
+
+    text: str
+    answers: list[Answer]
+
+
+class Change(Part):
+    """An answer that reviewers replaced by another."""
+
+    field: str = ""
+    """The target, where the task has several."""
+    before: str
+    after: str
+    """Both are empty where there is no value."""
+    records: Count
+    examples: list[Example] = []
+
+
+class Audit(Part):
+    """What people found in a random slice of the accepted records."""
+
+    audited: Annotated[int, Field(gt=0)]
+    errors: Count
+    population: Count
+    """The accepted records that the slice was drawn from."""
+
+    @property
+    def remaining(self) -> Estimate:
+        """The share that is wrong among all accepted records."""
+        return wilson(self.errors, self.audited)
+
+
+class Review(Part):
+    """What became of the records that were chosen for people; each is in exactly one of the counts."""
+
+    confirmed: Count = 0
+    changed: Count = 0
+    entered: Count = 0
+    """It had no answer before."""
+    unusable: Count = 0
+    unsure: Count = 0
+    disputed: Count = 0
+    """People contradict each other."""
+    skipped: Count = 0
+    invalid: Count = 0
+    """The answer breaks the task's schema and waits for a correction."""
+    waiting: Count = 0
+    sent: Count = 0
+    """Of all of them, those that people could see."""
+    changes: list[Change] = []
+    audit: Audit | None = None
+    audits_waiting: Count = 0
+    """Random checks of accepted records that nobody has answered."""
+
+    @property
+    def answered(self) -> int:
+        """Records that a person decided on."""
+        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure + self.disputed
+
+    @property
+    def routed(self) -> int:
+        """Records that were chosen for people."""
+        return self.answered + self.skipped + self.invalid + self.waiting
+
+
+class ClassScore(Part):
+    """Both models on one label or one field."""
+
+    name: str
+    records: Count
+    untuned: Share
+    tuned: Share
+
+
+class FieldAnswer(Part):
+    """One field of a test row: what it should be, and what each model made of it; empty where it has no value."""
+
+    name: str
+    expected: str
+    untuned: str | None = None
+    tuned: str | None = None
+    """None where nothing can be read from the model's answer."""
+
+
+class Mistake(Part):
+    """A test row that the tuned model gets wrong; the answers are whole, as they came."""
+
+    record: Example
+    expected: str
+    untuned: str
+    tuned: str
+    fields: list[FieldAnswer] = []
+    """The same field by field, where an answer has fields."""
+
+
+class FineTuning(Part):
+    """A fine-tuned adapter against its base model on the test rows."""
+
+    run: str
+    version: str = ""
+    """``name@version`` that it was trained on."""
+    base_model: str
+    metric: str
+    untuned: Estimate
+    tuned: Estimate
+    train_rows: Count
+    test_rows: Count
+    seconds: Annotated[float, Field(ge=0)]
+    """Of training."""
+    verdict: str = ""
+    class_metric: str = "recall"
+    classes: list[ClassScore] = []
+    mistakes: list[Mistake] = []
+    loss: dict[Count, float] = {}
+    """Training loss by step."""
+
+
+class Doubt(Part):
+    """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
+
+    record: Example
+    answer: str
+    suggestion: str = ""
+    """What the model would answer."""
+    doubt: Share | None
+    """None where only people spoke against the answer."""
+
+
+class ReportData(Part):
+    """Everything on the page; what is empty is shown as a line that says how to fill it.
+
+    Lists may be longer than what is shown: the page takes the first few and says so.
+    In plain texts (``next_steps``, ``verdict``) what stands between backticks is set as code.
+    """
+
+    dataset: str
+    config: str = "dataset.yaml"
+    """As the page's commands name it."""
+    task: str
+    kind: Kind
+    instruction: str
+    generated_at: AwareDatetime
+    of_version: bool = False
+    """The page is part of a version: other records are withheld, and nothing is said about this machine."""
+    funnel: Funnel
+    published: Published | None = None
+    splits: list[str] = []
+    """All of them, in the order of the configuration."""
+    absent: str = ""
+    """The labels that are not in every split, and why."""
+    next_steps: list[str] = []
+    reasons: list[ReasonCount] = []
+    labels: list[ValueCount] = []
+    fields: list[FieldFill] = []
+    tokens: TokenLengths | None = None
+    similarities: Similarities | None = None
+    duplicates: list[DuplicatePair] = []
+    misses: list[NearMiss] = []
+    conflicts: list[Conflict] = []
+    review: Review = Review()
+    finetuning: FineTuning | None = None
+    doubts: list[Doubt] = []
+
+
+def redacted(text: str) -> str:
+    """Blot out every word that may be personal or secret: all but short plain ones that follow no ``:`` or ``=``."""
+    plain = re.compile(r"[^\W\d_]{1,12}[.,;!?]?")
+    return re.sub(r"\S*[:=]\s*\S+|\S+", lambda match: match[0] if plain.fullmatch(match[0]) else "•••", text)
+
+
+def render_report(data: ReportData) -> str:
+    """Render the page: one HTML text that loads nothing, whatever the records' texts hold."""
+    return _environment().get_template("report.html.j2").render(data=data).lstrip()
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.reporting", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "redacted": redacted, "sha256": _sha256}
+    environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
+    environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT, "diff_limit": _DIFF_LIMIT}
+    return environment
+
+
+def _printable(value: object) -> object:
+    """Show control characters as their pictures; what HTML cannot hold or what reverses text, as U+FFFD."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), value)
+    return re.sub(r"[\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+
+
+def _percent(share: float) -> str:
+    """Never round something to nothing, nor almost all to all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def _sha256(text: str) -> str:
+    """The hash by which the page's security policy knows its own script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,405 @@
+"""Gathers from the store what the report shows."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.cases import standing
+from pipeline.curation.triage import Standing
+from pipeline.ingest.row_places import in_place
+from pipeline.releases.label_coverage import in_words
+from pipeline.reporting.duplicates import last_similarities, why_both
+from pipeline.reporting.report import (
+    Answer,
+    Audit,
+    Change,
+    Conflict,
+    Doubt,
+    DuplicatePair,
+    Example,
+    FieldFill,
+    FineTuning,
+    NearMiss,
+    Published,
+    ReasonCount,
+    ReportData,
+    Review,
+    TokenLengths,
+    ValueCount,
+)
+from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.review.consensus import Said, deciding, said_about
+from pipeline.review.queue import is_open
+from pipeline.state.decisions import from_frame, named_records
+from pipeline.state.store import Snapshot
+from pipeline.text.guards import question
+from pipeline.text.normalize import inputs_key, shown_inputs
+from pipeline.text.screening import screen
+from schemas.annotation import Verdict
+from schemas.dataset import public_place
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.manifest import AbsentLabel, Funnel, Manifest
+from schemas.record import Decision
+from schemas.task import Kind, Task
+
+_EXAMPLES = 2
+_PAIRS = 12
+_CONFLICTS = 10
+_DOUBTS = 12
+_TOP_VALUES = 8
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
+"""A person may have called a row unusable just because nobody should read it."""
+_KEPT = (Fate.ACCEPTED, Fate.REVIEW)
+_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
+"""Reasons that show the answers of other records."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """The committed state, read once."""
+
+    snapshot: Snapshot
+    dataset: LoadedDataset
+    of_version: bool
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        return list(from_frame(self.snapshot.current_decisions().collect()))
+
+    @cached_property
+    def by_id(self) -> dict[str, Decision]:
+        return {decision.record_id: decision for decision in self.decisions}
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, int, bytes]]:
+        rows = in_place(self.snapshot).select("record_id", "file", "line", "raw").collect()
+        return {row[0]: row[1:] for row in rows.iter_rows()}
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        return dict(self.snapshot.splits().select("record_id", "split").collect().iter_rows())
+
+    @property
+    def task(self) -> type[Task]:
+        return self.dataset.task
+
+    def answer(self, targets: dict[str, JsonValue] | None) -> str:
+        return self.task.task_answer(targets) if targets is not None else ""
+
+    def withholds(self, decision: Decision) -> bool:
+        """Whether the page, as part of a version, may show no more of a record than its place."""
+        return self.of_version and decision.fate is not Fate.ACCEPTED
+
+    def example(self, decision: Decision, detail: str = "") -> Example:
+        file, line, raw = self.places[decision.record_id]
+        if self.withholds(decision):
+            # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
+            return Example(file=public_place(file), line=line, withheld=True)
+        text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
+        return Example(
+            record_id=decision.record_id,
+            file=public_place(file) if self.of_version else file,
+            line=line,
+            text=text,
+            detail=detail,
+            sensitive=self._is_sensitive(decision, text),
+        )
+
+    def _is_sensitive(self, decision: Decision, text: str) -> bool:
+        if decision.fate is Fate.ACCEPTED:
+            return False
+        # A copy or an unreadable line has another reason, whatever it holds besides.
+        found = (finding.reason for finding in screen({"": text}, self.dataset.config.screen))
+        return any(reason.code in _SENSITIVE for reason in (*decision.reasons, *found))
+
+    def say(self, reason: Reason) -> Reason:
+        """A reason without what the page must not tell."""
+        return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
+
+
+def gather_report(
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    *,
+    funnel: Funnel,
+    published: Manifest | None = None,
+    absent: Sequence[AbsentLabel] = (),
+    models: Path | None = None,
+    next_steps: Iterable[str] = (),
+    of_version: bool = False,
+) -> ReportData:
+    """Collect everything that the report shows of a state.
+
+    Args:
+        snapshot: the committed state.
+        dataset: configuration and task.
+        funnel: of that state.
+        published: the version that the page describes.
+        absent: labels that are not in every split of it.
+        models: the folder of the adapters; the newest one is shown.
+        next_steps: commands that are due.
+        of_version: the page becomes part of a version that is made of this state, and goes wherever people copy it:
+            it shows no text of a record that is not accepted.
+    """
+    state = _State(snapshot, dataset, of_version)
+    accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
+    classification = dataset.task.task_kind() is Kind.CLASSIFICATION
+    return ReportData(
+        dataset=dataset.config.name,
+        config=dataset.path.name,
+        task=dataset.task.__name__,
+        kind=dataset.task.task_kind(),
+        instruction=dataset.task.task_instruction(),
+        generated_at=datetime.now(UTC),
+        of_version=of_version,
+        funnel=funnel,
+        published=_published(published),
+        splits=state.dataset.config.split.in_order(set(state.splits.values())),
+        next_steps=list(next_steps),
+        reasons=list(_reasons(state)),
+        absent=in_words(absent),
+        labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
+        fields=[] if classification else list(_fields(state, accepted)),
+        tokens=_tokens(accepted, dataset),
+        similarities=last_similarities(snapshot),
+        duplicates=list(_pairs(state)),
+        misses=list(_misses(state)),
+        conflicts=list(_conflicts(state)),
+        review=_review(state),
+        finetuning=_finetuning(state, models) if models else None,
+        doubts=list(_doubts(state, accepted)),
+    )
+
+
+def _finetuning(state: _State, models: Path) -> FineTuning | None:
+    tested = (d for d in state.decisions if d.record_id in state.splits and not state.withholds(d))
+    return latest_finetuning(models, state.task, {d.record_id: state.example(d) for d in tested})
+
+
+def _published(manifest: Manifest | None) -> Published | None:
+    if manifest is None:
+        return None
+    splits = {name: file.rows for name, file in manifest.splits.items()}
+    return Published(name=manifest.name, version=manifest.version, digest=manifest.digest, splits=splits)
+
+
+def _reasons(state: _State) -> Iterator[ReasonCount]:
+    found: defaultdict[tuple[Fate, ReasonCode], list[Decision]] = defaultdict(list)
+    for decision in state.decisions:
+        for code in {reason.code: None for reason in decision.reasons}:
+            found[decision.fate, code].append(decision)
+    for (fate, code), decisions in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
+        examples = [state.example(decision, _detail(state, decision, code)) for decision in decisions[:_EXAMPLES]]
+        yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
+
+
+def _detail(state: _State, decision: Decision, code: ReasonCode) -> str:
+    reason = state.say(next(reason for reason in decision.reasons if reason.code is code))
+    return ": ".join(part for part in (reason.field, reason.detail) if part)
+
+
+def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueCount]:
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for decision in decisions:
+        counts[str((decision.targets or {}).get(field))][state.splits.get(decision.record_id, "")] += 1
+    return [
+        ValueCount(
+            value=value,
+            records=splits.total(),
+            splits={s: splits[s] for s in state.dataset.config.split.in_order(splits) if s},
+        )
+        for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    ]
+
+
+def _fields(state: _State, accepted: list[Decision]) -> Iterator[FieldFill]:
+    for field in state.task.task_targets():
+        values = [(decision.targets or {}).get(field.name) for decision in accepted]
+        filled = Counter(str(value) for value in values if value not in (None, []))
+        top = [ValueCount(value=value, records=count) for value, count in filled.most_common(_TOP_VALUES)]
+        yield FieldFill(name=field.name, filled=filled.total(), records=len(accepted), distinct=len(filled), top=top)
+
+
+def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | None:
+    lengths = Counter(decision.tokens for decision in accepted if decision.tokens is not None)
+    if not lengths:
+        return None
+    return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=dict(lengths))
+
+
+def _pairs(state: _State) -> Iterator[DuplicatePair]:
+    """Near duplicates closest to the threshold first: there a person can trust or doubt it."""
+    copies = [decision for decision in state.decisions if decision.fate is Fate.DUPLICATE]
+    exact = {d.record_id for d in copies if any(r.code is ReasonCode.EXACT_DUPLICATE for r in d.reasons)}
+    near = sorted((d for d in copies if d.record_id not in exact), key=lambda d: d.similarity or 0.0)
+    shown = near[: _PAIRS - _EXAMPLES] + [d for d in copies if d.record_id in exact][:_EXAMPLES]
+    for decision in shown:
+        kept = state.by_id[decision.duplicate_of]
+        yield DuplicatePair(
+            kept=state.example(kept),
+            dropped=state.example(decision),
+            exact=decision.record_id in exact,
+            similarity=decision.similarity if decision.similarity is not None else 1.0,
+            answer="" if state.withholds(kept) else state.answer(kept.targets),
+        )
+
+
+def _misses(state: _State) -> Iterator[NearMiss]:
+    """Pairs near the threshold that are both kept, the most similar first."""
+    counted = last_similarities(state.snapshot)
+    for pair in reversed(counted.near) if counted else ():
+        pairs = [state.by_id.get(record_id) for record_id in (pair.one, pair.other)]
+        kept = [d for d in pairs if d is not None and d.fate in _KEPT and not state.withholds(d)]
+        if counted and len(kept) == len(pairs):
+            one, other = map(state.example, kept)
+            reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold, state.task)
+            answers = (state.answer(kept[0].targets), state.answer(kept[1].targets))
+            yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason, answers=answers)
+
+
+def _conflicts(state: _State) -> Iterator[Conflict]:
+    """Rows of one input, however it is written, with different answers; those that people overruled included."""
+    sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
+    for decision in state.decisions:
+        codes = {reason.code for reason in decision.reasons}
+        if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
+            rows = sets[question(inputs_key(state.task, decision.inputs))]
+            # The answer that people gave stands beside those that it overruled.
+            upheld = named_records(decision) if ReasonCode.OVERRULED in codes else ()
+            rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
+            rows[decision.record_id] = decision
+    for decisions in (list(rows.values()) for rows in itertools.islice(sets.values(), _CONFLICTS)):
+        text = shown_inputs(state.task, decisions[0].inputs)
+        answers: defaultdict[str, list[Decision]] = defaultdict(list)
+        for decision in decisions:
+            answers["" if state.withholds(decision) else state.answer(decision.targets)].append(decision)
+        yield Conflict(
+            text="" if any(map(state.withholds, decisions)) else text,
+            answers=[
+                Answer(answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0])))
+                for answer, rows in answers.items()
+            ],
+        )
+
+
+def _review(state: _State) -> Review:
+    said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
+    answers = {record_id: deciding(items) for record_id, items in said.items()}
+    counts: Counter[str] = Counter()
+    changed: list[tuple[Decision, Said]] = []
+    pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
+    sent, audited, errors, audits_waiting = 0, 0, 0, 0
+    for decision in state.decisions:
+        if decision.routed is None:
+            continue
+        answer = answers.get(decision.record_id)
+        outcome = _outcome(decision, answer, said.get(decision.record_id, []))
+        if outcome is None:
+            continue
+        counts[outcome] += 1
+        sent += decision.record_id in pushed
+        audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
+        if outcome == "changed" and answer is not None:
+            changed.append((decision, answer))
+        if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
+            audited += 1
+            errors += outcome != "confirmed"
+    machine = sum(map(_may_be_audited, state.decisions))
+    return Review(
+        **counts,
+        sent=sent,
+        changes=list(_changes(state, changed)),
+        audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
+        audits_waiting=audits_waiting,
+    )
+
+
+def _may_be_audited(decision: Decision) -> bool:
+    """Whether the audit is drawn from it: nobody is asked about rows that are published as they are."""
+    frozen = any(reason.code is ReasonCode.FROZEN for reason in decision.reasons)
+    return decision.fate is Fate.ACCEPTED and decision.label_source is not LabelSource.HUMAN and not frozen
+
+
+def _changes(state: _State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:
+    """What people replaced, the most frequent first."""
+    found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
+    for decision, answer in changed:
+        for field, old, new in _differences(answer.asked.targets, answer.annotation.targets):
+            found[field, old, new].append((decision, answer))
+    several = len(state.task.task_targets()) > 1
+    for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
+        shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]
+        yield Change(
+            field=field if several else "",
+            before=old,
+            after=new,
+            records=len(rows),
+            examples=[state.example(decision, "; ".join(map(str, why))) for decision, why in shown],
+        )
+
+
+def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str | None:
+    """Which count of ``Review`` a routed record belongs to; none where people need not see it any more.
+
+    What a person said counts whatever became of the record since: a corrected row that turned out a copy was wrong.
+    """
+    if standing(decision) is Standing.UNSURE:
+        return "unsure"
+    if decision.fate is Fate.REVIEW and decision.routed is Routed.ADJUDICATE:
+        return "disputed"
+    if is_open(decision):
+        return _open_outcome(said)
+    if answer is None:
+        return None
+    if answer.annotation.verdict is not Verdict.LABELED:
+        return answer.annotation.verdict.value
+    if answer.asked.targets is None:
+        return "entered"
+    return "confirmed" if answer.asked.targets == answer.annotation.targets else "changed"
+
+
+def _open_outcome(said: list[Said]) -> str:
+    """What the newest answer to a question amounts to that nobody has answered yet."""
+    given = [item.annotation for item in said if item.is_present and not item.annotation.deleted]
+    newest = max(given, key=lambda item: (item.updated_at, item.annotation_id), default=None)
+    return newest.verdict.value if newest and newest.verdict in (Verdict.SKIPPED, Verdict.INVALID) else "waiting"
+
+
+def _differences(
+    before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None
+) -> Iterator[tuple[str, str, str]]:
+    for field, old in (before or {}).items():
+        new = (after or {}).get(field)
+        if old != new:
+            yield field, _shown(old), _shown(new)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _doubts(state: _State, accepted: list[Decision]) -> Iterator[Doubt]:
+    """What a person said about a record's like comes before what a model thinks of it."""
+    corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
+    machine = [
+        decision
+        for decision in accepted
+        if decision.label_source is not LabelSource.HUMAN
+        and (decision.doubt is not None or decision.record_id in corrected)
+    ]
+    machine.sort(key=lambda decision: (decision.record_id not in corrected, -(decision.doubt or 0.0)))
+    for decision in machine[:_DOUBTS]:
+        reason = corrected.get(decision.record_id)
+        yield Doubt(
+            record=state.example(decision, str(state.say(reason)) if reason else ""),
+            answer=state.answer(decision.targets),
+            suggestion=state.answer(decision.suggestion),
+            doubt=decision.doubt,
+        )

@@ -1,0 +1,118 @@
+"""Gathers what the report shows of a fine-tuning: the newest adapter and the rows that it gets wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
+from pipeline.reporting.report import ClassScore, Example, FieldAnswer, FineTuning, Mistake
+from schemas.dataset import public_place
+from schemas.field import JsonValue
+from schemas.task import Kind, Task
+
+_MISTAKES = 12
+
+Targets = dict[str, JsonValue]
+
+
+def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Example]) -> FineTuning | None:
+    """Untuned against tuned of the newest adapter; None where there is none.
+
+    Args:
+        models: the folder of the adapters.
+        task: the dataset's task.
+        examples: the records as people see them, by id; a mistake about any other is not shown.
+    """
+    folder = find_adapter(models)
+    if folder is None:
+        return None
+    record = read_record(folder)
+    classification = task.task_kind() is Kind.CLASSIFICATION
+    return FineTuning(
+        run=record.run,
+        version=record.lineage.reference,
+        base_model=public_place(record.config.base_model),
+        metric=record.tuned.metric.value.replace("_", " "),
+        untuned=record.untuned.score,
+        tuned=record.tuned.score,
+        train_rows=record.train.rows,
+        test_rows=record.tuned.questions,
+        seconds=record.train.seconds,
+        verdict=record.comparison.verdict + _unreadable(record),
+        class_metric="recall" if classification else "F1",
+        classes=list(_classes(record, classification)),
+        mistakes=list(_mistakes(folder, task, examples)),
+        loss=dict(enumerate(record.train.losses, 1)),
+    )
+
+
+def _unreadable(record: FinetuneRecord) -> str:
+    """A sentence about the answers that count as wrong because of their form."""
+    untuned, tuned = record.untuned.unreadable, record.tuned.unreadable
+    if untuned and tuned:
+        return f" {untuned} of the untuned and {tuned} of the tuned model's answers are in no form that the task knows."
+    if untuned or tuned:
+        whose = "untuned" if untuned else "tuned"
+        return f" Of the {whose} model's answers, {untuned or tuned} are in no form that the task knows."
+    return ""
+
+
+def _classes(record: FinetuneRecord, classification: bool) -> Iterator[ClassScore]:
+    before = {part.name: part for part in record.untuned.parts}
+    for part in record.tuned.parts:
+        old = before.get(part.name)
+        untuned = 0.0 if old is None else (old.recall if classification else old.f1)
+        tuned = part.recall if classification else part.f1
+        yield ClassScore(name=part.name, records=part.support, untuned=untuned, tuned=tuned)
+
+
+def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, Example]) -> Iterator[Mistake]:
+    shown = 0
+    for row in pq.read_table(folder / PREDICTIONS).to_pylist():
+        if row["id"] not in examples or _is_right(task, row["tuned"], row["gold"]):
+            continue
+        yield Mistake(
+            record=examples[row["id"]],
+            expected=" or ".join(row["gold"]),
+            untuned=row["untuned"],
+            tuned=row["tuned"],
+            fields=list(_fields(task, row["gold"], row["untuned"], row["tuned"])),
+        )
+        shown += 1
+        if shown == _MISTAKES:
+            return
+
+
+def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
+    """As the scores have it: another spelling of the same JSON is no mistake."""
+    read = task.task_read_answer(answer)
+    return answer.strip() in golds or (read is not None and read in map(task.task_read_answer, golds))
+
+
+def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
+    """An extraction's answers field by field, against the right one that is nearest to the tuned model's."""
+    right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
+    if task.task_kind() is Kind.CLASSIFICATION or not right:
+        return
+    before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
+    expected = max(right, key=lambda gold: _alike(gold, after))
+    for name, value in expected.items():
+        yield FieldAnswer(
+            name=name,
+            expected=_text(value),
+            untuned=None if before is None else _text(before[name]),
+            tuned=None if after is None else _text(after[name]),
+        )
+
+
+def _alike(gold: Targets, answer: Targets | None) -> int:
+    """How many fields agree."""
+    return 0 if answer is None else sum(answer[name] == value for name, value in gold.items())
+
+
+def _text(value: JsonValue) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False) if value != [] else ""

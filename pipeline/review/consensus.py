@@ -1,0 +1,318 @@
+"""Turns what people said about one record into one answer: everybody's latest, and what most of them say.
+
+An answer is about a text. It goes with the record as long as the text and the set of answers stay, whatever else of the
+row is changed; a label that the source has changed since is for the caller to compare with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.review.labeling_tasks import read_result
+from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import Table, Verb
+from pipeline.text.normalize import inputs_key
+from schemas.annotation import Annotation, Verdict
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.record import Decision, what_is_asked
+from schemas.task import Task
+
+DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
+"""A skip is no answer, and an invalid one waits for its correction."""
+_OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
+"""What curate says after people, in whose decisions the row's own label stays the source's."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person said about a record's present text."""
+
+    annotation: Annotation
+    asked: Decision
+    """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
+    is_present: bool
+    """It was asked about the record's present revision; else about an earlier one with the same text."""
+    known_since: str = ""
+    """The run that pulled the annotation first, as it is now."""
+    sent_in: str = ""
+    """The run that sent its task; empty where the tables do not say."""
+    is_of_another: bool = False
+    """It was said about a record that is gone, whose source has the same text in another one now."""
+    against: Annotation | None = None
+    """What somebody else says to the same question, where people contradict each other and no answer has a majority."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the record is what it is by this answer; None of an answer that decides nothing."""
+        return self.reason_for(self.asked.targets)
+
+    def reason_for(self, own: Mapping[str, JsonValue] | None) -> Reason | None:
+        """The same of a record with an answer of its own, which need not be that of the one that was asked about."""
+        if self.against is not None:
+            both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
+            detail = " and ".join(f"user {one.annotator} says {_in_short(one)}" for one in both)
+            return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
+        match self.annotation.verdict:
+            case Verdict.LABELED:
+                detail = what_changed(own, self.annotation.targets)
+                detail += f", in record {self.asked.record_id}, which is gone" if self.is_of_another else ""
+                return Reason(code=ReasonCode.REVIEWED, detail=detail)
+            case Verdict.UNUSABLE:
+                return Reason(code=ReasonCode.REVIEWER)
+            case Verdict.UNSURE:
+                return Reason(code=ReasonCode.UNSURE)
+        return None
+
+
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
+    """All that people ever said about records' present texts, deleted annotations included.
+
+    Args:
+        snapshot: the committed state.
+        task: reads the answers; what was said under another set of answers is left out.
+        now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the records as they are now.
+    """
+    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
+    records = rows["record_id"].unique().to_list()
+    if not records:
+        return {}
+    present = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "inputs").collect()
+    texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
+    questions = _questions(snapshot, task, records)
+    same_text = {what_is_asked(key): decision for key, decision in questions.items()}
+    found: defaultdict[str, list[Said]] = defaultdict(list)
+    for row in rows.iter_rows(named=True):
+        key = row["push_key"]
+        # A home that was built anew does not know the revision that was asked about, but what it asked.
+        asked = questions.get(key) or same_text.get(what_is_asked(key))
+        if asked is None or asked.record_id not in texts:
+            continue
+        revision, text = texts[asked.record_id]
+        if inputs_key(task, asked.inputs) == text:
+            said = Said(
+                annotation=_annotation(row, asked, task),
+                asked=asked,
+                is_present=key in questions and asked.revision == revision,
+                known_since=row["known_since"],
+                sent_in=row["sent_in"] or "",
+            )
+            found[asked.record_id].append(said)
+    return found
+
+
+def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
+    """Annotations with the runs that pulled their present states first, and that sent their tasks."""
+    one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
+    known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
+    sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
+    return annotations.join(known, on=one, how="left").join(sent, on=task, how="left", maintain_order="left")
+
+
+def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
+    """What people said about records that are gone, by source and text.
+
+    Without a key, an edited row is a new record.
+    """
+    rows = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    gone = rows.join(snapshot.current_records().select("record_id"), on="record_id", how="anti").collect()
+    records = gone["record_id"].unique().to_list()
+    if not records:
+        return {}
+    latest_rows = snapshot.latest_records().filter(pl.col("record_id").is_in(records)).select("record_id", "source")
+    sources = dict(latest_rows.collect().iter_rows())
+    questions = _questions(snapshot, task, records)
+    found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
+    for row in gone.iter_rows(named=True):
+        if asked := questions.get(row["push_key"]):
+            said = Said(_annotation(row, asked, task), asked, is_present=False, is_of_another=True)
+            found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
+    return found
+
+
+def _text(task: type[Task], inputs: str | None) -> str:
+    return inputs_key(task, orjson.loads(inputs) if inputs is not None else {})
+
+
+def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict[str, Decision]:
+    """By push key: what was decided about some records in all the states in which they could be asked about."""
+    digest = pl.col("task_digest") == task.task_digest()
+    decided = snapshot.committed_decisions(Verb.CURATE).filter(digest, pl.col("record_id").is_in(records))
+    found: dict[str, Decision] = {}
+    for decision in from_frame(decided.collect()):
+        key = question_key(decision, task)
+        if key not in found or had_people(found[key]) or not had_people(decision):
+            found[key] = decision
+    return found
+
+
+def deciding(said: Iterable[Said]) -> Said | None:
+    """What decides; None where no valid answer stands.
+
+    Who answered about the present revision saw what was said about an earlier one, if that was known when the question
+    was sent; unless it was edited later. The latest answer of each person counts. Whoever is unsure leaves it to those
+    who answer later; where these contradict each other, more than half of them decide.
+    """
+    valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
+    present = [item for item in valid if item.is_present]
+    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
+    # The first user of every server is number 1.
+    by_person = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
+    answers = sorted(by_person.values(), key=_age)
+    if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
+        return answers[-1] if answers else None
+    votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
+    same: defaultdict[str, list[Said]] = defaultdict(list)
+    for item in votes:
+        same[_vote(item.annotation)].append(item)
+    most = max(same.values(), key=len)
+    if 2 * len(most) > len(votes):
+        return most[-1]
+    against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
+    return replace(votes[-1], against=against.annotation)
+
+
+def _saw(later: Said, said: Said) -> bool:
+    """Whether a person who answered knew what was said before."""
+    return _age(later) >= _age(said) and (not later.sent_in or said.known_since < later.sent_in)
+
+
+def _age(said: Said) -> tuple[datetime, int]:
+    return said.annotation.updated_at, said.annotation.annotation_id
+
+
+def _vote(annotation: Annotation) -> str:
+    """The same for equal answers; lists have no order."""
+    targets = {
+        name: sorted(value, key=str) if isinstance(value, list) else value
+        for name, value in (annotation.targets or {}).items()
+    }
+    return orjson.dumps([annotation.verdict, targets], option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _in_short(annotation: Annotation) -> str:
+    if annotation.targets is None:
+        return annotation.verdict.value
+    return ", ".join(f"{name} '{value}'" for name, value in annotation.targets.items())
+
+
+def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
+    """The decisions that follow from people's answers about present revisions and are not committed yet.
+
+    A record whose answer was taken back gets its last automatic decision again. Where all answers are about earlier
+    revisions with the same text, they are for ``curate`` to weigh, which knows what the source says now.
+    """
+    task, now = dataset.task, snapshot.current_decisions()
+    said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
+            if any(item.is_present for item in items)}  # fmt: skip
+    current = {d.record_id: d for d in from_frame(_of(now, said))}
+    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
+    told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
+    asked = {d.record_id: d for d in origins(snapshot, now, task, said)}
+    decisions = []
+    for record_id, items in said.items():
+        if record_id not in current or record_id not in asked:
+            continue
+        before = told.get(record_id)
+        answer = deciding(items) if deciding(item for item in items if item.is_present) else None
+        if answer is not None:
+            decision = _decided(asked[record_id], current[record_id], answer, run)
+        elif before is not None:
+            decision = asked[record_id].model_copy(update={"run": run})
+        else:
+            continue
+        if before is None or _meaning(before) != _meaning(decision):
+            decisions.append(decision)
+    return decisions
+
+
+def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: Iterable[str]) -> Iterator[Decision]:
+    """The last decision about each of some records, as it is now, that no person had a part in.
+
+    Args:
+        snapshot: the committed state.
+        asked: ``record_id`` and ``inputs`` of the records as they are now.
+        task: the dataset's task.
+        records: their ids.
+    """
+    automatic = snapshot.committed_decisions(Verb.CURATE).filter(
+        pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
+        ~pl.col("reasons").str.contains_any([f'"code":"{code}"' for code in _OF_PEOPLE]),
+    )
+    present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
+    yield from from_frame(_of(latest(present), records))
+
+
+def had_people(decision: Decision) -> bool:
+    """Whether people had a part in an automatic decision."""
+    return decision.label_source is LabelSource.HUMAN or any(r.code in _OF_PEOPLE for r in decision.reasons)
+
+
+def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
+    """Annotations that break the task's schema, where no valid one decides: people must correct them."""
+    said = said_about(snapshot, task, snapshot.current_decisions())
+    undecided = [item for items in said.values() if deciding(items) is None for item in items if item.is_present]
+    standing = [item.annotation for item in undecided if not item.annotation.deleted]
+    return [annotation for annotation in standing if annotation.verdict is Verdict.INVALID]
+
+
+def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
+    """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be mended."""
+    values = {name: value for name, value in row.items() if name in Annotation.model_fields}
+    values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
+    annotation = Annotation.model_validate(values)
+    if annotation.verdict is Verdict.SKIPPED:
+        return annotation
+    answer = read_result(task, annotation.result, was_cancelled=False, inputs=decision.inputs)
+    return annotation.model_copy(update=answer.model_dump())
+
+
+def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:
+    return decisions.filter(pl.col("record_id").is_in(list(records))).collect()
+
+
+def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Decision:
+    annotation = answer.annotation
+    changes: dict[str, object] = {
+        "run": run,
+        "routed": origin.routed or current.routed,
+        "duplicate_of": "",
+        "similarity": None,
+        "reasons": [answer.reason],
+    }
+    match annotation.verdict:
+        case _ if answer.against:
+            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
+        case Verdict.UNUSABLE:
+            changes |= {"fate": Fate.REJECTED}
+        case Verdict.UNSURE:
+            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
+        case _:
+            changes |= {
+                "fate": Fate.ACCEPTED,
+                "targets": annotation.targets,
+                "label_source": LabelSource.HUMAN,
+                "tokens": None if annotation.targets != origin.targets else origin.tokens,
+            }
+    return origin.model_copy(update=changes)
+
+
+def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
+    """Say in words how a person's answer differs from what stood there."""
+    if before is None or after is None:
+        return "answered"
+    changed = [name for name in after if before.get(name) != after[name]]
+    if not changed:
+        return "confirmed"
+    return "; ".join(f"{name}: '{before.get(name)}' became '{after[name]}'" for name in changed)
+
+
+def _meaning(decision: Decision) -> object:
+    return decision.fate, decision.routed, decision.reasons, decision.targets, decision.revision

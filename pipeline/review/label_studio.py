@@ -1,0 +1,357 @@
+"""Carry labeling tasks to a Label Studio server, and what people submitted back.
+
+The only module that knows what the server does. Every task carries a push key in its data, and before
+anything is sent, the server is asked which keys it has: so a push may break off anywhere and be repeated.
+"""
+
+import html
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Self, cast
+
+import httpx
+
+from pipeline.errors import LabelStudioError, Unreachable
+from pipeline.review.form import PUSH_KEY
+from pipeline.review.label_studio_models import (
+    AnsweredTask,
+    ListedTask,
+    Made,
+    OpenTask,
+    ProposedTask,
+    Pull,
+    PulledAnnotation,
+    PulledTask,
+    PushReport,
+    Tasks,
+    User,
+    WorkedTask,
+)
+from pipeline.review.label_studio_pages import by_filter, list_tasks
+from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
+from pipeline.review.label_studio_requests import Refused, Requests
+from pipeline.review.label_studio_transport import Limits
+
+__all__ = ["LabelStudio", "OpenTask", "Pull", "PulledAnnotation", "PulledTask", "PushReport"]
+
+BATCH = 500
+"""Tasks a request; larger ones are slower and are lost as a whole."""
+BATCH_BYTES = 8 * 2**20
+"""A batch is smaller where its texts are long, so that a slow line carries it in time."""
+LOOKUP = 150
+"""Push keys a query: they stand in the URL, and many a proxy takes no more than 8 kB of that."""
+ATTEMPTS = 3
+MAX_REFUSED = 50
+"""More refused tasks than this are not the tasks' fault."""
+OVERLAP = timedelta(minutes=5)
+"""How far a pull looks back beyond its watermark, for transactions that ended out of order."""
+
+_CLOCK_TOLERANCE = timedelta(seconds=2)
+"""The ``Date`` of an answer has whole seconds."""
+_PAUSE = 0.2
+_REFUSALS = (400, 413, 422)
+_NOT_FOUND = 404
+_LISTED = "id,data"
+_PROPOSED = "id,data,annotations,predictions,result"
+# The list filters the nested annotations too; without it a page takes six times as long.
+_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
+
+
+class _State(Enum):
+    """How a question stands on the server."""
+
+    GONE = "gone"
+    """Its task was deleted; the id may be another's by now."""
+    IDLE = "idle"
+    WORKED_ON = "worked_on"
+    """There are annotations or drafts."""
+
+
+class LabelStudio:
+    """One server, as one user; its connections close with ``close()``, a ``with``, or the object.
+
+    Args:
+        url: of the server.
+        api_key: an access token, of the older or the newer kind.
+        limits: how much of the server we put up with.
+        transport: carries the requests; the network, if there is none.
+
+    Raises:
+        LabelStudioError: the URL or the token cannot be one.
+    """
+
+    def __init__(
+        self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.requests = Requests(url, api_key, limits, transport)
+        self.url = self.requests.url
+        self.close = self.requests.close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self) -> str:
+        """Ask the server who we are, and return the user's e-mail address.
+
+        Raises:
+            Unreachable: nobody answers.
+            LabelStudioError: the server is no Label Studio, or refuses the token.
+        """
+        patience = self.requests.limits.login
+        return self.requests.ask("cannot log in", User, lambda sdk: sdk.users.whoami(), patience=patience).email
+
+    # --- projects -----------------------------------------------------------------------------
+    def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
+        """The id of the project with a marker as a line of its description; it is created if there is none.
+
+        Form and instruction are brought up to date; title and settings stay as people changed them.
+        """
+        shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog takes it for HTML
+        # A project too many would ask everything again, so that none is seen twice before one is made.
+        known = find_project(self.requests, marker) or find_project(self.requests, marker)
+        if known is None:
+            return create_project(self.requests, title, marker, config, shown)
+        update_project(self.requests, known, config, shown)
+        return known.project_id
+
+    def find_project(self, marker: str) -> int | None:
+        """The id of the project with a marker as a line of its description, the oldest of several."""
+        project = find_project(self.requests, marker)
+        return None if project is None else project.project_id
+
+    def identity(self, project: int) -> str:
+        """What tells this project from all others of all servers, also after the address has changed."""
+        return project_identity(self.requests, project)
+
+    # --- push ---------------------------------------------------------------------------------
+    def push(
+        self, project: int, tasks: Sequence[dict[str, Any]], on_batch: Callable[[dict[str, int]], None]
+    ) -> PushReport:
+        """Send the tasks that the server does not have yet, exactly once in effect.
+
+        Args:
+            project: id of the project.
+            tasks: as ``labeling_task`` makes them.
+            on_batch: called with the task ids by push key after each batch, to note them; a key may
+                come again with another id.
+
+        Raises:
+            Unreachable: the server went away; what was noted stays true, and another push goes on from there.
+            LabelStudioError: the server refuses us, or more than ``MAX_REFUSED`` tasks.
+        """
+        report, lost_answers = PushReport(), False
+        by_key = {task["data"][PUSH_KEY]: task for task in tasks}
+        for keys in _portions(by_key):
+            there = self._look_up(project, keys)
+            report.already_there += len(there)
+            report.task_ids |= there
+            lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report)
+            on_batch({key: report.task_ids[key] for key in keys if key in report.task_ids})
+        if lost_answers:
+            # The request behind a lost answer may have ended after its repetition, and then both count.
+            left = self.reconcile(self.asked(project))
+            kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
+            report.task_ids |= kept
+            on_batch(kept)
+        return report
+
+    def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport) -> bool:
+        """Import tasks until the server has them or refuses them one by one; whether an answer was lost."""
+        lost, fault = False, None
+        for attempt in range(ATTEMPTS):
+            if not tasks:
+                return lost
+            time.sleep(_PAUSE * attempt)
+            fault = self._import(project, list(tasks.values()))
+            if isinstance(fault, Refused) and fault.status in _REFUSALS:
+                break
+            lost |= fault is not None
+            there = self._look_up(project, list(tasks))
+            report.pushed += len(there)
+            report.task_ids |= there
+            tasks = {key: task for key, task in tasks.items() if key not in there}
+        if tasks and isinstance(fault, Unreachable):
+            raise fault
+        if len(tasks) == 1:
+            self._refuse(next(iter(tasks)), fault, report)
+        elif tasks:
+            for keys in _batches(list(tasks), -(-len(tasks) // 2)):
+                lost |= self._send(project, {key: tasks[key] for key in keys}, report)
+        return lost
+
+    def _import(self, project: int, tasks: list[dict[str, Any]]) -> Unreachable | Refused | None:
+        """Send tasks once. An error that may be the tasks' fault, or leaves them in doubt, is returned."""
+        patience = self.requests.limits.imports
+        try:
+            # What the answer says does not count: which tasks are there is looked up.
+            self.requests.tell(
+                "cannot push tasks",
+                lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks)),
+                patience=patience,
+            )
+        except Unreachable as error:
+            return error
+        except Refused as error:
+            if error.status in _REFUSALS or error.status >= 500:
+                return error
+            raise
+        return None
+
+    def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
+        reason = fault.detail if isinstance(fault, Refused) else "the server took it, but does not have it"
+        report.refused.append((key, reason))
+        if len(report.refused) > MAX_REFUSED:
+            raise LabelStudioError(
+                f"Label Studio refuses more than {MAX_REFUSED} tasks, the last one with: {reason}; see the server's log"
+            )
+
+    def _look_up(self, project: int, keys: Sequence[str]) -> dict[str, int]:
+        """The task ids of those push keys that the server has; the lowest of each."""
+        found: dict[str, int] = {}
+        for part in _batches(keys, LOOKUP):
+            ours = by_filter(f"data.{PUSH_KEY}", "in_list", "List", part)
+            for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, ours):
+                if task.push_key in part:
+                    found.setdefault(task.push_key, task.task_id)
+        return found
+
+    def asked(self, project: int) -> dict[int, str]:
+        """The push keys of all tasks of a project by their ids; empty where a task is somebody else's.
+
+        What was noted or pulled before and is not here was deleted. Only the two together name a task:
+        on SQLite, the server gives the id of a deleted newest task to the next one.
+        """
+        return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
+
+    def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
+        """Delete tasks that ask a question a second time, and return those that are left.
+
+        A task with annotations or drafts is never deleted; among the others the lowest id stays.
+
+        Args:
+            asked: push keys by task id, as ``asked`` tells them.
+        """
+        same: dict[str, list[int]] = {}
+        for task, key in sorted(asked.items()):
+            same.setdefault(key, []).append(task)
+        surplus: dict[int, str] = {}
+        for key, ids in same.items():
+            if key and len(ids) > 1:
+                states = {task: self._state(task, key) for task in ids}
+                idle = [task for task in ids if states[task] is _State.IDLE]
+                surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
+        self.withdraw(surplus)
+        return {task: key for task, key in asked.items() if task not in surplus}
+
+    def withdraw(self, tasks: dict[int, str]) -> int:
+        """Delete those tasks that carry their push key and have neither annotations nor drafts; count them."""
+        withdrawn = 0
+        for task, key in tasks.items():
+            if self._state(task, key) is _State.IDLE:
+                self._delete(task)
+                withdrawn += 1
+        return withdrawn
+
+    def _delete(self, task: int) -> None:
+        self.requests.tell("cannot take tasks back", lambda sdk: sdk.tasks.delete(id=str(task)))
+
+    def _state(self, task: int, key: str) -> _State:
+        try:
+            full = self.requests.ask("cannot take tasks back", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
+        except Refused as error:
+            if error.status == _NOT_FOUND:
+                return _State.GONE
+            raise
+        if full.task_id != task or full.push_key != key:
+            return _State.GONE
+        return _State.WORKED_ON if full.annotations or full.drafts else _State.IDLE
+
+    # --- pull ---------------------------------------------------------------------------------
+    def pull(self, project: int, since: datetime | None) -> Pull:
+        """Everything that changed since a watermark, and a little from before it; all without one.
+
+        All, too, where the watermark lies in the server's future.
+
+        Tasks without a push key are somebody else's and are left out. Deleted tasks are not seen here,
+        see ``asked``.
+        """
+        changed = []
+        now = self.requests.transport.clock
+        if since and now and since > now + _CLOCK_TOLERANCE:
+            # The server's clock was ahead when the mark was set, or was set back: what is new looks old.
+            since = None
+        if since is not None:
+            # The server fails without microseconds and without the Z.
+            start = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            changed.append(by_filter("updated_at", "greater_or_equal", "Datetime", start))
+        tasks, watermark = [], since
+        for task in list_tasks(self.requests, project, Tasks[AnsweredTask], _ANSWERED, *changed, fields="all"):
+            times = [task.updated_at, *(annotation.updated_at for annotation in task.annotations)]
+            watermark = max([*times, watermark] if watermark else times)
+            if key := task.push_key:
+                found = PulledTask(
+                    task_id=task.task_id, push_key=key, record_id=task.record_id, annotations=task.annotations
+                )
+                tasks.append(found)
+        # A single time in the future would hide all that comes until then.
+        return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
+
+    # --- answers by program -------------------------------------------------------------------
+    def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
+        """The id of a user; created if there is none (without a password: for answers by program)."""
+        what = f"cannot open the user {email}"
+        for user in self.requests.ask(what, list[User], lambda sdk: sdk.users.list()):
+            if user.email == email:
+                return user.user_id
+        return self.requests.ask(
+            what,
+            Made,
+            lambda sdk: sdk.users.create(email=email, username=email, first_name=first_name, last_name=last_name),
+        ).made_id
+
+    def unanswered(self, project: int) -> list[OpenTask]:
+        """The tasks that have no annotation, with what is proposed for them."""
+        return [
+            OpenTask(
+                task_id=task.task_id,
+                push_key=task.push_key,
+                record_id=task.record_id,
+                proposal=task.predictions[0].result or [] if task.predictions else [],
+            )
+            for task in list_tasks(self.requests, project, Tasks[ProposedTask], _PROPOSED, fields="all")
+            if not task.annotations
+        ]
+
+    def annotate(self, task_id: int, result: list[dict[str, Any]], user: int, skipped: bool = False) -> None:
+        """Submit an answer, or a skip, in a user's name."""
+        self.requests.tell(
+            f"cannot annotate task {task_id}",
+            lambda sdk: sdk.annotations.create(
+                id=task_id, result=result, completed_by=user, was_cancelled=skipped, ground_truth=False
+            ),
+        )
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    return (list(items[start : start + size]) for start in range(0, len(items), size))
+
+
+def _portions(tasks: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
+    """Their keys in batches that are neither too many nor too large."""
+    keys: list[str] = []
+    size = 0
+    for key, task in tasks.items():
+        weight = len(json.dumps(task))
+        if keys and (len(keys) == BATCH or size + weight > BATCH_BYTES):
+            yield keys
+            keys, size = [], 0
+        keys.append(key)
+        size += weight
+    if keys:
+        yield keys

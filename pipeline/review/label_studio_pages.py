@@ -1,0 +1,71 @@
+"""Lists the tasks of a Label Studio project page by page, and notices a list that is cut short."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pipeline.errors import LabelStudioError
+from pipeline.review.label_studio_models import ListedTask, Tasks
+from pipeline.review.label_studio_requests import Requests, TooLarge
+
+PAGE = 500
+_SMALLER = 8
+"""A page that is too large is asked for again with so many times fewer tasks."""
+_TRIES = 3
+_WHAT = "cannot list tasks"
+
+T = TypeVar("T", bound=ListedTask)
+
+
+def list_tasks(
+    requests: Requests,
+    project: int,
+    kind: type[Tasks[T]],
+    include: str,
+    *filters: dict[str, Any],
+    fields: str = "task_only",
+) -> Iterator[T]:
+    """All tasks of a project that pass the filters, in the order of their ids.
+
+    Each page starts behind the last id, so that tasks that come or go meanwhile shift none.
+    """
+    last, size = 0, PAGE
+    while True:
+        chosen = {"conjunction": "and", "items": [by_filter("id", "greater", "Number", last), *filters]}
+        query = json.dumps({"filters": chosen, "ordering": ["tasks:id"]}, separators=(",", ":"))
+        asked = {"project": project, "fields": fields, "include": include, "query": query, "page": 1}
+        try:
+            page = _page(requests, kind, asked | {"page_size": size}, last)
+        except TooLarge:
+            if size == 1:
+                raise
+            size = max(1, size // _SMALLER)
+            continue
+        yield from page.tasks
+        if len(page.tasks) == page.total:
+            return
+        last = page.tasks[-1].task_id
+
+
+def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last: int) -> Tasks[T]:
+    """The first tasks behind an id; one that is missing would seem deleted, with its answers."""
+    for _ in range(_TRIES):
+        page = requests.ask(_WHAT, kind, lambda sdk: sdk.tasks.list(**query))
+        ids = [last, *(task.task_id for task in page.tasks)]
+        if any(one >= other for one, other in itertools.pairwise(ids)):
+            raise LabelStudioError(f"{_WHAT}: {requests.url} sends others than it was asked for; see its log")
+        if len(page.tasks) == min(page.total, query["page_size"]):
+            return page
+        # Perhaps some were deleted while the server counted.
+    raise incomplete(_WHAT, requests.url, page.total, len(page.tasks))
+
+
+def by_filter(name: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
+    """A condition that tasks must meet, as the server takes it."""
+    return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
+
+
+def incomplete(what: str, url: str, total: int, sent: int) -> LabelStudioError:
+    """A list that lacks something."""
+    return LabelStudioError(f"{what}: {url} speaks of {total} and sends {sent}; try again, or see its log")

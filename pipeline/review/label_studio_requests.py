@@ -1,0 +1,249 @@
+"""Asks a Label Studio server through its SDK, and checks every answer against the model of what we expect.
+
+The one module that knows the SDK, and the one place where an answer is read: whatever else a server says, or does
+not say in time, is one clear line.
+"""
+
+import json
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import LabelStudioError, Unreachable
+from pipeline.review.label_studio_transport import LimitedTransport, Limits, Reply, TooMuch
+from pipeline.time_limits import Patience, TooSlow
+
+if TYPE_CHECKING:
+    from label_studio_sdk.base_client import LabelStudioBase
+
+T = TypeVar("T")
+Call = Callable[["LabelStudioBase"], object]
+"""Calls one method of the SDK, which sends one request; what the method returns does not count."""
+
+LIMITS = Limits()
+_LOGIN_FAILED = 401
+_START = "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
+_NO_TOKEN = "set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
+
+
+class Refused(LabelStudioError):
+    """The server answers with an error; nothing is said about whether it did what was asked."""
+
+    def __init__(self, line: str, status: int, detail: str) -> None:
+        super().__init__(line)
+        self.status = status
+        self.detail = detail
+        """What the server says went wrong."""
+
+
+class TooLarge(LabelStudioError):
+    """An answer is larger than we put up with; the same may be had in smaller parts."""
+
+
+def shown_address(url: str) -> str:
+    """An address as it is shown and kept: without the name and password that it may hold."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+class Requests:
+    """Connections to one server, as one user; they close with ``close()`` or with the object.
+
+    Raises:
+        LabelStudioError: the URL or the token cannot be one.
+    """
+
+    def __init__(
+        self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.url = shown_address(url.rstrip("/"))
+        """As people read it."""
+        if not re.match(r"https?://[^/\s]", url):
+            raise LabelStudioError(
+                f"'{self.url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port"
+            )
+        self._key = api_key.strip()
+        if not (self._key and self._key.isascii() and self._key.isprintable()):
+            raise LabelStudioError(f"there is no access token for Label Studio; {_NO_TOKEN}")
+        self._address = f"{url.rstrip('/')}/"
+        self.limits = limits or LIMITS
+        self.transport = LimitedTransport(self.limits, transport)
+        self._http = httpx.Client(transport=self.transport)
+        self.close = weakref.finalize(self, self._http.close)
+        self._sdk = self._new_sdk()
+
+    def _new_sdk(self) -> "LabelStudioBase":
+        # It takes a while to import: too long for commands that only might need it.
+        from label_studio_sdk.base_client import LabelStudioBase
+        from label_studio_sdk.core.api_error import ApiError
+
+        try:
+            # It would repeat a POST whose answer was lost, and so import twice; and without the slash it
+            # leaves out the end of the address where it exchanges a token.
+            return LabelStudioBase(base_url=self._address, api_key=self._key, httpx_client=self._http, max_retries=0)
+        except (ApiError, TypeError, ValueError, OverflowError, OSError) as error:
+            # It looks into a personal access token for the time until which that is good.
+            raise LabelStudioError(f"the access token for Label Studio has expired, or is none; {_NO_TOKEN}") from error
+
+    # --- what others ask ----------------------------------------------------------------------
+    def ask(self, what: str, kind: type[T], call: Call, *, patience: Patience | None = None) -> T:
+        """Send a request and return the answer as a model.
+
+        Args:
+            what: begins every error, such as "cannot log in".
+            kind: a model, or a list of them.
+            call: sends the request.
+            patience: with this request; the usual one otherwise.
+
+        Raises:
+            Unreachable: nobody answers, or not in time.
+            Refused: an error status.
+            TooLarge: the answer is.
+            LabelStudioError: the answer is none of a Label Studio, or the server took too long altogether.
+        """
+        content = self._accepted(what, call, patience, reads=True).content
+        try:
+            return _parsed(TypeAdapter(kind), content)
+        except ValidationError as error:
+            raise self._stranger(what, _problem(error)) from error
+
+    def tell(self, what: str, call: Call, *, patience: Patience | None = None) -> None:
+        """Send a request of which only the status counts; see ``ask``."""
+        self._accepted(what, call, patience, reads=False)
+
+    # --- one request --------------------------------------------------------------------------
+    def _accepted(self, what: str, call: Call, patience: Patience | None, reads: bool) -> Reply:
+        """The answer to a request that is not refused."""
+        self.transport.expect(patience or self.limits.usual, reads)
+        reply = self._reply(what, call)
+        if reply.status == _LOGIN_FAILED and self._key.count(".") == 2 and not reply.is_exchange:
+            # A personal access token is exchanged for one that is good for minutes only, by the server's clock.
+            self._sdk = self._new_sdk()
+            reply = self._reply(what, call)
+        if not reply.is_good:
+            raise self._refused(what, reply)
+        if reply.is_exchange:
+            raise self._stranger(what, "what it gives for the access token is no token")
+        return reply
+
+    def _reply(self, what: str, call: Call) -> Reply:
+        """Send a request once."""
+        from label_studio_sdk.core.api_error import ApiError
+
+        self.transport.replies.clear()
+        try:
+            with self._explained(what):
+                call(self._sdk)
+        except LabelStudioError:
+            raise
+        except ApiError as error:
+            if not self.transport.replies:
+                raise self._stranger(what, "its token does not say how long it is good") from error
+        except Exception:
+            # The SDK stumbles over odd answers in many ways: what counts is the reply.
+            if not self.transport.replies:
+                raise
+        return self.transport.replies.pop()
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong on the way into our errors."""
+        try:
+            yield
+        except httpx.InvalidURL as error:
+            # It quotes what it takes for the port, which may be half a password.
+            problem = f" ({error})" if self._address.startswith(self.url) else ""
+            raise LabelStudioError(f"{what}: '{self.url}' is no address{problem}; set LABEL_STUDIO_URL") from error
+        except TooSlow as error:
+            raise Unreachable(
+                f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
+            ) from error
+        except TooMuch as error:
+            raise TooLarge(f"{what}: {self.url} answers with {error}; check LABEL_STUDIO_URL") from error
+        except httpx.TransportError as error:
+            plain = f"http://{self.url.partition('://')[2]}"
+            advice = f"if it speaks plain http, set LABEL_STUDIO_URL to {plain}" if _is_no_tls(error) else _START
+            raise Unreachable(
+                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); {advice}"
+            ) from error
+        except httpx.HTTPError as error:
+            raise self._stranger(what, _line(error)) from error
+
+    # --- what goes wrong ----------------------------------------------------------------------
+    def _refused(self, what: str, reply: Reply) -> Refused:
+        detail = _detail(reply.content) or _line(reply.reason)
+        match reply.status:
+            case 401 | 403:
+                line = f"{self.url} refuses the token; {_NO_TOKEN}"
+            case 404:
+                line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
+                line += self._rootwards
+            case status if 300 <= status < 400:
+                target = _line(reply.headers.get("location", "elsewhere"))
+                line = f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
+            case status:
+                line = f"Label Studio answers {status}: {detail}"
+        return Refused(f"{what}: {line}", reply.status, detail)
+
+    def _stranger(self, what: str, problem: str) -> LabelStudioError:
+        return LabelStudioError(
+            f"{what}: {self.url} answers, but not like a Label Studio ({problem}); check LABEL_STUDIO_URL"
+            f"{self._rootwards}"
+        )
+
+    @property
+    def _rootwards(self) -> str:
+        """What to try where the address is perhaps that of a page, as the browser shows it; else empty."""
+        scheme, _, rest = self.url.partition("://")
+        host, _, path = rest.partition("/")
+        return f"; if /{path} is a page of it, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
+
+
+def _is_no_tls(error: httpx.TransportError) -> bool:
+    """Whether somebody answered https with something else; a certificate is a matter of its own."""
+    return "[SSL" in str(error) and "CERTIFICATE" not in str(error)
+
+
+def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:
+    """JSON as a model; half a surrogate pair in somebody's text becomes a question mark."""
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        if error.errors(include_input=False)[0]["type"] != "json_invalid":
+            raise
+        try:
+            mended = json.dumps(json.loads(content), ensure_ascii=False).encode("utf-8", "replace")
+        except (ValueError, RecursionError):
+            raise error from None
+        return adapter.validate_json(mended)
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return _line(f"{place}: {first['msg']}" if place else first["msg"])
+
+
+def _detail(content: bytes) -> str:
+    """What the server says went wrong."""
+    text = content.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return _line(text)
+    if isinstance(body, dict):
+        body = body.get("validation_errors") or body.get("detail") or body
+    return _line(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
+
+
+def _line(text: object) -> str:
+    """A text of others, fit for a terminal."""
+    whole = str(text) or (type(text).__name__ if isinstance(text, Exception) else "")
+    line = next((part.strip() for part in whole.splitlines() if part.strip()), "")
+    line = "".join(letter if letter.isprintable() else " " for letter in line)
+    return line if len(line) <= 300 else f"{line[:297]}..."

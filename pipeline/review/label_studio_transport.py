@@ -1,0 +1,136 @@
+"""Carries the SDK's requests to a Label Studio server within limits of time and size, and keeps what was answered.
+
+The SDK fills its models unchecked, so that what counts is the answer as it came.
+"""
+
+import contextlib
+import dataclasses
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from pipeline.time_limits import Answer, Patience, Patient, TooSlow
+
+_LOGIN, _USUAL, _IMPORTS = Patience(answer=30), Patience(answer=120), Patience(answer=300)
+_EXCHANGE = "/api/token/refresh/"
+_MOST_OF_A_PROBLEM = 65_536
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a server we put up with."""
+
+    login: Patience = _LOGIN
+    """The first request: whoever does not answer it would not answer any."""
+    usual: Patience = _USUAL
+    imports: Patience = _IMPORTS
+    """On SQLite, an import was seen to take 45 s while people label."""
+    whole: float = 900.0
+    """Seconds that all requests together may take, and for each that was answered:"""
+    each: float = 10.0
+    most: int = 256 * 2**20
+    """Bytes of one answer."""
+
+
+class TooMuch(httpx.TransportError):
+    """An answer has more bytes than we put up with."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came, decompressed."""
+
+    path: str
+    status: int
+    reason: str
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the server has done what it was asked."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether the SDK, by itself, asked for a token that requests may carry."""
+        return self.path.endswith(_EXCHANGE)
+
+
+class LimitedTransport(httpx.BaseTransport):
+    """Sends requests through the network, or through another transport, one at a time."""
+
+    def __init__(self, limits: Limits, transport: httpx.BaseTransport | None) -> None:
+        self.limits = limits
+        self.replies: list[Reply] = []
+        """The answers so far; whoever reads them clears the list."""
+        self.clock: datetime | None = None
+        """What time it was for the server when it answered last."""
+        self.answered, self.spent = 0, 0.0
+        self._patience, self._reads = limits.usual, True
+        # What a redirection leads to may be anything.
+        self._client = Patient(transport, follow_redirects=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def expect(self, patience: Patience, reads: bool) -> None:
+        """Say how long the next answer may take, and whether its content is read, or its status is enough."""
+        self._patience, self._reads = patience, reads
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request once, and keep its answer.
+
+        Raises:
+            TooSlow: no answer in time, or it comes too slowly, or all requests together took too long.
+            TooMuch: the answer is too large.
+            httpx.HTTPError, httpx.InvalidURL: as of ``Patient``.
+        """
+        began = time.monotonic()
+        try:
+            with self._client.stream(
+                request.method, request.url, self._within(), content=request.read(), headers=request.headers
+            ) as answer:
+                self._note_clock(answer.headers)
+                content = self._received(answer, self._most(request.url.path))
+        finally:
+            self.spent += time.monotonic() - began
+        self.answered += 1
+        self.replies.append(Reply(request.url.path, answer.status, answer.reason, answer.headers, content))
+        return httpx.Response(answer.status, content=content)
+
+    def _within(self) -> Patience:
+        """No longer than all requests together may take."""
+        left = self.limits.whole + self.limits.each * self.answered - self.spent
+        if left <= 0:
+            raise TooSlow(f"{self.answered} requests took {self.spent:,.0f} s")
+        return dataclasses.replace(self._patience, answer=min(self._patience.answer, left))
+
+    def _most(self, path: str) -> int | None:
+        """How many bytes a good answer may have; None where they do not matter and are not read."""
+        if path.endswith(_EXCHANGE):
+            return _MOST_OF_A_PROBLEM
+        return self.limits.most if self._reads else None
+
+    def _received(self, answer: Answer, most: int | None) -> bytes:
+        """As much of an answer as counts: of a refusal its beginning, of others all or nothing."""
+        received = bytearray()
+        if not 200 <= answer.status < 300:
+            for part in answer.parts():
+                received += part
+                if len(received) > _MOST_OF_A_PROBLEM:
+                    break
+        elif most is not None:
+            for part in answer.parts():
+                received += part
+                if len(received) > most:
+                    raise TooMuch(f"more than {most:,} bytes")
+        return bytes(received)
+
+    def _note_clock(self, headers: httpx.Headers) -> None:
+        with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
+            self.clock = parsedate_to_datetime(headers["date"]).astimezone(UTC)

@@ -1,0 +1,334 @@
+"""Puts questions to people and hears their answers: the review batch out, the annotations in.
+
+A push sends only committed decisions, and only what the server does not have yet, so it may be
+repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id. It
+only asks; what it brought is kept in a step of its own, which waits for no server.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import LabelStudioError
+from pipeline.review.label_studio import LabelStudio, PulledTask
+from pipeline.review.label_studio_requests import shown_address
+from pipeline.review.labeling_tasks import Question, labeling_config, labeling_task, read_result
+from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import SCHEMAS, Table
+from schemas.annotation import Annotation
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.record import Decision, stable_hash
+from schemas.task import Task
+
+_OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
+_OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
+_AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
+_SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
+
+
+_TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
+"""What names a task: an id may be given away again."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the questions of a dataset go."""
+
+    url: str
+    api_key: str
+
+    @property
+    def shown(self) -> str:
+        """Its address, as people read it."""
+        return shown_address(self.url)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What one push did."""
+
+    project: int
+    url: str
+    sent: int
+    """New tasks."""
+    already_there: int
+    withdrawn: int
+    """Tasks taken back, since their row has changed or gone, or the reason to ask has."""
+    refused: list[str]
+    """What the server would not take, and why."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What one pull brought."""
+
+    project: int | None = None
+    """None where the server has none of this dataset: nothing was ever pushed, or it was deleted."""
+    server: str = ""
+    tasks: Sequence[PulledTask] = ()
+    """What changed since the last pull, and a little from before it."""
+    there: Mapping[int, str] = field(default_factory=dict)
+    """The push keys of all tasks of the project by their ids."""
+    watermark: datetime | None = None
+
+
+def marker(dataset: LoadedDataset) -> str:
+    """What a dataset's project is recognised by; another set of answers gets a project of its own."""
+    return f"goldleaf:{dataset.config.name}:{dataset.task.task_digest()}"
+
+
+def open_questions(snapshot: Snapshot) -> list[Decision]:
+    """The current decisions that wait for a person's answer, the most urgent first, audits in between."""
+    waiting = list(from_frame(open_decisions(snapshot).collect()))
+    audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
+    others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
+    places = [(i / len(part), d) for part in (others, audits) for i, d in enumerate(part)]
+    return [decision for _, decision in sorted(places, key=lambda place: place[0])]
+
+
+def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
+    """Those decisions as rows of their table, in any order; to count them, none need be read as a decision."""
+    return snapshot.current_decisions().filter(
+        pl.col("routed").is_in([route.value for route in _OPEN_ROUTES]),
+        pl.col("fate").is_in([fate.value for fate in _OPEN_FATES]),
+        pl.col("label_source").ne_missing(LabelSource.HUMAN.value),
+    )
+
+
+def is_open(decision: Decision) -> bool:
+    """Whether a person was asked and has not answered."""
+    return (
+        decision.routed in _OPEN_ROUTES
+        and decision.fate in _OPEN_FATES
+        and decision.label_source is not LabelSource.HUMAN
+    )
+
+
+def _urgency(decision: Decision) -> tuple[bool, float, str]:
+    return (decision.routed is not Routed.CONFLICT, -(decision.doubt or 0.5), decision.record_id)
+
+
+def question(decision: Decision, task: type[Task]) -> Question:
+    """What a person is shown for a decision."""
+    is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
+    why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
+    if any(reason.code in _SENSITIVE for reason in decision.reasons):
+        why += _SENSITIVE_WHY
+    return Question(
+        push_key=question_key(decision, task),
+        record_id=decision.record_id,
+        inputs=dict(decision.inputs),
+        why=why[:1].upper() + why[1:],
+        proposal=decision.targets or decision.suggestion,
+        score=None if decision.doubt is None else 1 - decision.doubt,
+    )
+
+
+def push_questions(
+    store: Store,
+    dataset: LoadedDataset,
+    connection: Connection,
+    run: str,
+    on_tasks: Callable[[int], None] = lambda tasks: None,
+) -> Pushed:
+    """Send every open question that the server does not have yet, and take back those that are none any more.
+
+    Raises:
+        Unreachable: the server does not answer.
+        LabelStudioError: it refuses.
+    """
+    snapshot = store.snapshot().at_last_commit()
+    digest = dataset.task.task_digest()
+    # Another curate may have gone by a newer task since: its questions belong into another project.
+    decisions = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
+    by_key = {question_key(decision, dataset.task): decision for decision in decisions}
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        project = client.ensure_project(
+            title=dataset.config.release.title or dataset.config.name,
+            marker=marker(dataset),
+            config=labeling_config(dataset.task),
+            instruction=dataset.task.task_instruction(),
+        )
+        server = client.identity(project)
+        there = client.reconcile(client.asked(project))
+        standing = _standing(snapshot, server, there)
+        withdrawn = client.withdraw(_outdated(snapshot, standing, by_key.keys()))
+        known = set(standing["push_key"])
+        todo = {key: decision for key, decision in by_key.items() if key not in known}
+        on_tasks(len(by_key) - len(todo))
+
+        def keep(task_ids: dict[str, int]) -> None:
+            store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
+            on_tasks(len(task_ids))
+
+        tasks, unfit = _labeling_tasks(todo.values(), dataset)
+        report = client.push(project, tasks, on_batch=keep)
+    return Pushed(
+        project=project,
+        url=f"{client.url}/projects/{project}/data",
+        sent=report.pushed,
+        already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
+        withdrawn=withdrawn,
+        refused=unfit + [f"record {todo[key].record_id}: {reason}" for key, reason in report.refused],
+    )
+
+
+def _standing(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
+    """Task and push key of the questions that were sent and are still there; others are asked again.
+
+    Both must agree: the server may have given the id of a deleted task to another one.
+    """
+    found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
+    sent = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
+    return sent.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
+
+
+def _outdated(snapshot: Snapshot, standing: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
+    """The tasks whose question is none any more, as far as nobody has answered them, with their push keys.
+
+    Their row has changed or gone, or what spoke against it has. Should the question come back, it is sent again.
+    """
+    answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key").collect()
+    closed = standing.filter(~pl.col("push_key").is_in(list(open_keys)))
+    return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
+
+
+def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:
+    """The tasks to import, and what cannot be one: a single odd text must not hold up all the others."""
+    tasks, unfit = [], []
+    for decision in decisions:
+        try:
+            tasks.append(labeling_task(dataset.task, question(decision, dataset.task)))
+        except LabelStudioError as error:
+            unfit.append(f"record {decision.record_id}: {error}")
+    return tasks, unfit
+
+
+def _push_rows(
+    task_ids: dict[str, int], decisions: dict[str, Decision], server: str, project: int, run: str
+) -> pl.DataFrame:
+    now = datetime.now(UTC)
+    rows = [
+        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now)
+        for key, task_id in task_ids.items()
+        if (d := decisions.get(key))
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")
+
+
+def pull_annotations(
+    dataset: LoadedDataset,
+    connection: Connection,
+    since: dict[str, str],
+    on_tasks: Callable[[int], None] = lambda tasks: None,
+) -> Pulled:
+    """Fetch what changed since the last pull; nothing is written.
+
+    Args:
+        dataset: names the project.
+        connection: the server.
+        since: watermark (ISO time of the server) by server, from the last committed pull.
+        on_tasks: told how many more tasks were read.
+    """
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        project = client.find_project(marker(dataset))
+        if project is None:
+            return Pulled()
+        server = client.identity(project)
+        start = datetime.fromisoformat(since[server]) if server in since else None
+        pull = client.pull(project, start)
+        there = client.asked(project)
+    on_tasks(len(pull.tasks))
+    return Pulled(project, server, pull.tasks, there, pull.watermark or start)
+
+
+def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
+    """Append what a pull brought to the ``annotations`` table; the caller holds the lock of pulls since it began.
+
+    What the table has already is not written again.
+
+    Returns:
+        How many annotations are new, edited or deleted since the last pull.
+    """
+    if pulled.project is None:
+        return 0
+    snapshot = store.snapshot()
+    inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
+    seen = [
+        item
+        for task in pulled.tasks
+        for item in _annotations(task, dataset, pulled.server, pulled.project, inputs.get(task.push_key))
+    ]
+    known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
+    gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
+    same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
+    fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
+    store.append(Table.ANNOTATIONS, fresh)
+    return fresh.height
+
+
+def _inputs_by_question(
+    snapshot: Snapshot, task: type[Task], pulled: Sequence[PulledTask]
+) -> dict[str, dict[str, Any]]:
+    """What was asked about, of the questions that are still the records' present ones."""
+    records = {task.record_id for task in pulled}
+    decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
+    return {question_key(decision, task): dict(decision.inputs) for decision in from_frame(decisions)}
+
+
+def _annotations(
+    task: PulledTask, dataset: LoadedDataset, server: str, project: int, inputs: dict[str, Any] | None
+) -> Iterator[Annotation]:
+    for found in task.annotations:
+        answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
+        yield Annotation(
+            server=server,
+            project=project,
+            task_id=task.task_id,
+            annotation_id=found.annotation_id,
+            push_key=task.push_key,
+            record_id=task.record_id,
+            annotator=found.annotator,
+            verdict=answer.verdict,
+            targets=answer.targets,
+            error=answer.error,
+            result=found.result,
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+            lead_time=found.lead_time,
+        )
+
+
+def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
+    rows = [
+        item.model_dump(mode="python")
+        | {
+            "verdict": item.verdict.value,
+            "targets": orjson.dumps(item.targets).decode() if item.targets is not None else None,
+            "result": orjson.dumps(item.result).decode(),
+            "run": run,
+        }
+        for item in annotations
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
+
+
+def _tombstones(known: pl.DataFrame, pulled: Sequence[PulledTask], there: Mapping[int, str]) -> pl.DataFrame:
+    """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
+    standing = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
+    seen = pl.DataFrame(standing, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
+    looked_at = {task.task_id for task in pulled}
+    now = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
+    kept = known.filter(~pl.col("deleted"))
+    lost = kept.filter(pl.col("task_id").is_in(looked_at)).join(seen, on=seen.columns, how="anti")
+    vanished = kept.filter(~pl.col("task_id").is_in(looked_at)).join(now, on=list(_TASK), how="anti")
+    return pl.concat([lost, vanished]).with_columns(deleted=pl.lit(True))

@@ -1,0 +1,118 @@
+"""The near-duplicate index: signatures and verified pairs in the tables of a dataset.
+
+A search compares new texts with it and with each other, and then the index takes them in. Its rows are
+facts about texts, so it does not matter which run wrote them. Pairs are written before the signatures
+that mark their texts as compared: whoever is killed in between finds the same pairs again next time.
+"""
+
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.similarity.pairs import Pairs
+from pipeline.similarity.search import Found
+from pipeline.similarity.signatures import PERMUTATIONS, Identities, Keys, Scheme, Sketches
+from pipeline.state.store import Snapshot, Store
+from pipeline.state.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
+
+_ROWS_AT_ONCE = 250_000
+_IDENTITY = ["identity_one", "identity_other"]
+_BYTES = ["bytes_one", "bytes_other"]
+_LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
+
+
+class StoredIndex:
+    """The index as a snapshot holds it, for one scheme."""
+
+    def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
+        _require_pairs(snapshot)
+        self._all = snapshot.scan(Table.SIGNATURES)
+        self._name = scheme.name
+        self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
+
+    def identities(self) -> Identities:
+        """Texts x 2, in the order of ``keys`` and ``sketches``."""
+        return _identities(self._columns(*_IDENTITY), _IDENTITY)
+
+    def bytes_hashes(self) -> Identities:
+        """Texts x 2: of the bytes of one text with these words."""
+        return _identities(self._columns(*_BYTES), _BYTES)
+
+    def keys(self, band: int) -> Keys:
+        """One key a text."""
+        return self._columns(BAND_COLUMNS[band]).to_series().to_numpy().view(np.uint32)
+
+    def sketches(self) -> Sketches:
+        """Texts x PERMUTATIONS."""
+        column = self._columns("sketch").to_series().rechunk()
+        _, _, data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+        return np.frombuffer(data or b"", dtype=np.uint8).reshape(-1, PERMUTATIONS)
+
+    def _columns(self, *names: str) -> pl.DataFrame:
+        found = self._all.select(names).collect()
+        return found if self._mine is None else found.filter(self._mine)
+
+    @cached_property
+    def _mine(self) -> pl.Series | None:
+        """Which rows are of this scheme; None where all are, as long as nobody tries other thresholds."""
+        mine = self._all.select(pl.col("scheme") == self._name).collect().to_series()
+        return None if mine.all() else mine
+
+    def pairs(self) -> tuple[Identities, Identities, Pairs]:
+        """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""
+        frame = self._pairs.collect()
+        places = np.arange(frame.height)
+        pairs = Pairs(places, places, frame["similarity"].to_numpy(), frame["answers"].to_numpy())
+        return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
+
+
+def _require_pairs(snapshot: Snapshot) -> None:
+    """See that the pairs are there of texts that count as compared: nobody would look for them again.
+
+    Raises:
+        StoreError: some are lost.
+    """
+    committed = snapshot.committed_versions()
+    if snapshot.versions[Table.SIGNATURES] >= 0:
+        for table in INDEX:
+            snapshot.store.require_version(table, snapshot.versions[table], committed.get(table, -1))
+
+
+def take_in(store: Store, scheme: Scheme, found: Found) -> None:
+    """Add the new texts of a search, and the pairs that it found, to the index."""
+    identities = found.identities()
+    fresh = found.fresh
+    columns = {
+        **dict(zip(_LEFT, identities[fresh.left].view(np.int64).T, strict=True)),
+        **dict(zip(_RIGHT, identities[fresh.right].view(np.int64).T, strict=True)),
+        "similarity": fresh.similarity,
+        "answers": fresh.answers,
+    }
+    store.append(Table.SIMILARITIES, _frame(Table.SIMILARITIES, columns, scheme))
+    for start in range(found.known, found.count, _ROWS_AT_ONCE):
+        stop = min(start + _ROWS_AT_ONCE, found.count)
+        hashes, keys, sketches = found.signatures(start, stop)
+        columns = {
+            **dict(zip(_IDENTITY, identities[start:stop].view(np.int64).T, strict=True)),
+            **dict(zip(_BYTES, hashes.view(np.int64).T, strict=True)),
+            "sketch": _binary(sketches),
+            **dict(zip(BAND_COLUMNS, keys.view(np.int32), strict=True)),
+        }
+        store.append(Table.SIGNATURES, _frame(Table.SIGNATURES, columns, scheme))
+
+
+def _frame(table: Table, columns: dict[str, object], scheme: Scheme) -> pl.DataFrame:
+    return pl.DataFrame(columns).with_columns(scheme=pl.lit(scheme.name)).select(SCHEMAS[table].names())
+
+
+def _identities(frame: pl.DataFrame, columns: list[str]) -> Identities:
+    return frame.select(columns).to_numpy().view(np.uint64)
+
+
+def _binary(sketches: Sketches) -> pl.Series:
+    """Rows of bytes as a column, without a Python object for each."""
+    data = pa.py_buffer(np.ascontiguousarray(sketches))
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(sketches.shape[1]), len(sketches), [None, data])
+    return pl.Series(pl.from_arrow(fixed.cast(pa.large_binary())))

@@ -1,0 +1,335 @@
+"""The compiled loops over hashes: words to signatures, signatures to pairs, pairs to similarities, words in a row.
+
+They release Python's lock, and are compiled once a machine (numba keeps the result). All hashes are spelled out in
+64-bit arithmetic, so that they are the same in every process and version.
+"""
+
+import numpy as np
+
+from pipeline.compiled import compiled, inlined
+from pipeline.text.machine_words import (
+    FIRST_MIX,
+    HIGH_BITS,
+    LOW_SEVEN,
+    ONE,
+    OTHER_PLACE_MIX,
+    PLACE_MIX,
+    SECOND_MIX,
+    WORD_MIX,
+    finish,
+    gram_hash,
+    grams_of,
+    load,
+    ones,
+    prefetch,
+)
+from pipeline.text.words import SHINGLE_WORDS
+
+_STEP = 4
+"""N-grams that go through all permutations together: then the permutations are loaded that much less often."""
+_AHEAD = 48
+"""Places in a band for which memory is asked in advance."""
+# The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and so in their answers.
+_BOTH, _ANSWER, _BOTH_ANSWERS, _MARKS = np.uint64(0b0011), np.uint64(0b0100), np.uint64(0b1100), np.uint64(0b1111)
+_OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
+
+
+# --- words to signatures --------------------------------------------------------------------------
+@compiled
+def sign_words(words, starts, asked, first, multipliers, masks, bands, identities, sizes, keys, sketches):
+    """Write the identity and the signature of texts from row ``first`` on.
+
+    ``multipliers`` and ``masks`` define the permutations, ``bands`` the ones of each band (bands x width).
+    ``identities`` is rows x 2: equal bits, equal words; zeros where there are none. ``sizes`` is the number of
+    n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each least hash.
+    """
+    permutations = len(multipliers)
+    longest = 0
+    for number in range(len(asked)):
+        longest = max(longest, starts[number + 1] - starts[number])
+    grams = np.empty(longest + 2 * _STEP, dtype=np.uint32)
+    least = np.empty(permutations, dtype=np.uint32)
+    for number in range(len(asked)):
+        row, start = first + number, starts[number]
+        count = starts[number + 1] - start - 2
+        _identify(words, start, asked[number], count, identities, row)
+        found = grams_of(count)
+        sizes[row] = found
+        for at in range(found):
+            gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2])
+            grams[at] = np.uint32(gram >> np.uint64(32))
+        for at in range(found, found + _STEP):
+            grams[at] = grams[0]
+        least[:] = np.uint32(0xFFFFFFFF)
+        for at in range(0, found, _STEP):
+            one, two, three, four = grams[at], grams[at + 1], grams[at + 2], grams[at + 3]
+            for permutation in range(permutations):
+                multiplier, mask = multipliers[permutation], masks[permutation]
+                earlier = min(np.uint32((one ^ mask) * multiplier), np.uint32((two ^ mask) * multiplier))
+                later = min(np.uint32((three ^ mask) * multiplier), np.uint32((four ^ mask) * multiplier))
+                least[permutation] = min(least[permutation], min(earlier, later))
+        for permutation in range(permutations):
+            sketches[row, permutation] = np.uint8(least[permutation])
+        for band in range(len(bands)):
+            key = np.uint64(band)
+            for permutation in bands[band]:
+                key = (key ^ np.uint64(least[permutation])) * WORD_MIX
+                key ^= key >> np.uint64(32)
+            keys[band, row] = np.uint32(key)
+
+
+@inlined
+def _identify(words, start, asked, count, identities, row):
+    """Sum up what each word and its place are mixed to, in two ways."""
+    one, other = np.uint64(asked) * FIRST_MIX, np.uint64(asked) * SECOND_MIX
+    for at in range(count):
+        mixed = (words[start + at] ^ (np.uint64(at + 1) * SECOND_MIX)) * PLACE_MIX
+        mixed ^= mixed >> np.uint64(32)
+        one += mixed
+        mixed *= OTHER_PLACE_MIX
+        other += mixed ^ (mixed >> np.uint64(29))
+    identities[row, 0] = finish(one) if count else np.uint64(0)
+    identities[row, 1] = finish(other) if count else np.uint64(0)
+
+
+@inlined
+def _place_of(ordered, value):
+    """Where a value stands among sorted ones; -1 where it does not."""
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(ordered) and ordered[low] == value else -1
+
+
+# --- signatures to pairs --------------------------------------------------------------------------
+@compiled
+def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start, member, pairs):
+    """Pairs of rows in one bucket whose sketches agree in at least ``need`` bytes, as ``later << 32 | earlier``.
+
+    ``packed`` holds ``key << 32 | row``, sorted. In a bucket of up to ``full_bucket`` rows each is compared with
+    all earlier ones, in a larger one with the first and with the last few (``leaders``) before it. Rows before
+    ``first_new`` are not compared with each other. Returns where to go on (``start``, ``member``) once
+    ``pairs`` is full, and how many pairs it holds.
+    """
+    count, rows = 0, len(packed)
+    while start < rows:
+        key = packed[start] >> np.uint64(32)
+        end = start + 1
+        while end < rows and packed[end] >> np.uint64(32) == key:
+            end += 1
+        size = end - start
+        whole = size <= full_bucket
+        if whole:
+            _fetch_sketches(packed, sketches, start + _AHEAD, min(end + _AHEAD, rows - 1))
+        while member < size:
+            if len(pairs) - count < (size if whole else 2 * leaders):
+                return start, member, count
+            later = np.int64(packed[start + member] & np.uint64(0xFFFFFFFF))
+            if later >= first_new:
+                first_run = member if whole else min(member, leaders)
+                for other in range(first_run):
+                    count = _propose(packed, sketches, need, start + other, later, pairs, count)
+                for other in range(max(first_run, member - leaders), member):
+                    count = _propose(packed, sketches, need, start + other, later, pairs, count)
+            member += 1
+        start, member = end, 0
+    return start, member, count
+
+
+@inlined
+def _fetch_sketches(packed, sketches, start, stop):
+    """Have the sketches of rows at hand that share a bucket; they lie anywhere, and most rows are alone in theirs."""
+    for place in range(start, stop):
+        if packed[place] >> np.uint64(32) == packed[place + 1] >> np.uint64(32):
+            width = sketches.shape[1]
+            prefetch(sketches, np.int64(packed[place] & np.uint64(0xFFFFFFFF)) * width)
+            prefetch(sketches, np.int64(packed[place + 1] & np.uint64(0xFFFFFFFF)) * width)
+
+
+@inlined
+def _propose(packed, sketches, need, place, later, pairs, count):
+    earlier = np.int64(packed[place] & np.uint64(0xFFFFFFFF))
+    if _agreement(sketches, earlier, later) >= need:
+        pairs[count] = (np.uint64(later) << np.uint64(32)) | np.uint64(earlier)
+        count += 1
+    return count
+
+
+@inlined
+def _agreement(sketches, one, other):
+    """The number of equal bytes, eight compared at a time."""
+    equal, width = 0, sketches.shape[1]
+    for at in range(0, width, 8):
+        differ = load(sketches, one * width + at) ^ load(sketches, other * width + at)
+        differ |= (differ & LOW_SEVEN) + LOW_SEVEN
+        equal += ones(~differ & HIGH_BITS)
+    return equal
+
+
+@compiled
+def agreements(sketches, left, right, equal):
+    """Write the number of equal bytes in the sketches of pairs."""
+    for pair in range(len(left)):
+        equal[pair] = _agreement(sketches, left[pair], right[pair])
+
+
+@compiled
+def seen_keys(keys, seen, shift, places):
+    """Write the places of the keys whose high bits are ``seen``; returns their number."""
+    count = 0
+    for place in range(len(keys)):
+        places[count] = place
+        count += seen[keys[place] >> shift]
+    return count
+
+
+# --- pairs to similarities ------------------------------------------------------------------------
+@compiled
+def similarities(words, starts, asked, left, right, whole, answers):
+    """Write the exact Jaccard similarity of pairs of texts, of the whole ones and of their answers.
+
+    Pairs come as two columns. Those with the same right text should come in a row: it is read once for all of them.
+    Where both texts have no words in their answers these are alike (1); a whole text without words resembles
+    nothing (0).
+    """
+    longest = 0
+    for number in range(len(asked)):
+        longest = max(longest, starts[number + 1] - starts[number])
+    table = np.zeros(_capacity(2 * longest), dtype=np.uint64)
+    slots = np.empty(2 * longest, dtype=np.int64)
+    pair = 0
+    while pair < len(right):
+        last, longest = pair, 0
+        while last < len(right) and right[last] == right[pair]:
+            longest = max(longest, starts[left[last] + 1] - starts[left[last]])
+            last += 1
+        # Only a small part of the table for short texts, so that it stays in the processor's cache.
+        capacity = _capacity(longest + starts[right[pair] + 1] - starts[right[pair]])
+        first, size, answer = 0, 0, 0
+        for text in range(pair - 1, last):
+            side = 0 if text < pair else 1
+            number = left[text] if side else right[pair]
+            start, count = starts[number], starts[number + 1] - starts[number] - 2
+            used = _enter(table, capacity, slots, words, start, asked[number], count, np.uint64(side), first)
+            alone, common, answer_alone, answer_common = _tally(table, slots, first, used, np.uint64(side))
+            if side:
+                _leave(table, slots, first, used)
+                whole[text] = common / max(size + alone, 1)
+                answers[text] = answer_common / (answer + answer_alone) if answer + answer_alone else 1.0
+            else:
+                first, size, answer = used, alone, answer_alone
+        table[slots[:first]] = 0
+        pair = last
+
+
+@inlined
+def _capacity(entries):
+    """The size of a hash table that so many entries fill by half at most; a power of two."""
+    capacity = 16
+    while capacity < 2 * entries:
+        capacity *= 2
+    return capacity
+
+
+@inlined
+def _enter(table, capacity, slots, words, start, asked, count, side, used):
+    """Enter the n-grams of a text, those within its answer marked; lists their slots from ``used`` on.
+
+    An entry is an n-gram but for its lowest bits, which say what holds it. An answer of fewer words than an
+    n-gram has one of its own. Returns the end of the list.
+    """
+    answered, grams = count - asked, grams_of(count)
+    last, own = np.uint64(capacity - 1), _OWN << side
+    for number in range(grams + (1 if 0 < answered < SHINGLE_WORDS else 0)):
+        at = number if number < grams else asked
+        mark = ONE << side if number < grams else np.uint64(0)
+        if at >= asked and (answered >= SHINGLE_WORDS or number == grams):
+            mark |= _ANSWER << side
+        gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2])
+        slot = (gram >> np.uint64(8)) & last
+        while table[slot] != 0 and (table[slot] ^ gram) & ~_MARKS:
+            slot = (slot + ONE) & last
+        entry = table[slot]
+        if not entry & own:
+            slots[used] = slot
+            used += 1
+        table[slot] = entry | (gram & ~_MARKS) | mark
+    return used
+
+
+@inlined
+def _tally(table, slots, first, used, side):
+    """Count the n-grams in some slots, of which this side holds each: those that it alone holds and the common ones,
+    and so in answers."""
+    alone, common, answer_alone, answer_common = 0, 0, 0, 0
+    for at in range(first, used):
+        mark = table[slots[at]]
+        alone += mark & _BOTH == ONE << side
+        common += mark & _BOTH == _BOTH
+        answer_alone += mark & _BOTH_ANSWERS == _ANSWER << side
+        answer_common += mark & _BOTH_ANSWERS == _BOTH_ANSWERS
+    return alone, common, answer_alone, answer_common
+
+
+@inlined
+def _leave(table, slots, first, used):
+    """Take the second text's marks out of some slots, and n-grams that only it holds."""
+    for at in range(first, used):
+        entry = table[slots[at]] & ~_SECOND_TEXT
+        table[slots[at]] = entry if entry & _MARKS else np.uint64(0)
+
+
+# --- words in a row -------------------------------------------------------------------------------
+@inlined
+def _power(width):
+    power = ONE
+    for _ in range(width - 1):
+        power *= WORD_MIX
+    return power
+
+
+@compiled
+def runs(words, starts, width, hashes, texts):
+    """Write the hash and the text of every run of ``width`` words; returns their number."""
+    count, power = 0, _power(width)
+    for number in range(len(starts) - 1):
+        value = np.uint64(0)
+        for at in range(starts[number], starts[number + 1] - 2):
+            if at >= starts[number] + width:
+                value -= words[at - width] * power
+            value = value * WORD_MIX + words[at]
+            if at >= starts[number] + width - 1:
+                hashes[count] = finish(value)
+                texts[count] = number
+                count += 1
+    return count
+
+
+@compiled
+def shared_runs(words, starts, width, known, maybe, found):
+    """Write which of the ``known`` runs, sorted, stands first in each text; -1 where none does.
+
+    ``maybe`` is true wherever the high bits of a known run point to: most runs need no search.
+    """
+    power, shift = _power(width), np.uint64(64)
+    size = len(maybe)
+    while size > 1:
+        size //= 2
+        shift -= ONE
+    for number in range(len(starts) - 1):
+        value = np.uint64(0)
+        found[number] = -1
+        for at in range(starts[number], starts[number + 1] - 2):
+            if at >= starts[number] + width:
+                value -= words[at - width] * power
+            value = value * WORD_MIX + words[at]
+            if at >= starts[number] + width - 1:
+                run = finish(value)
+                if maybe[run >> shift]:
+                    found[number] = _place_of(known, run)
+                    if found[number] >= 0:
+                        break

@@ -1,0 +1,89 @@
+"""Finds long runs of words that texts share with the rows of an evaluation set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.similarity import kernels
+from pipeline.similarity.signatures import Identities, in_threads
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.arrays import mapped, save
+
+LEAST_WORDS = 8
+"""Shorter texts hold phrases that anybody may write; they are compared as a whole only."""
+_FILTER_BITS = 20
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of so many words in some texts."""
+
+    width: int
+    hashes: Identities
+    """Sorted, each once."""
+    texts: Rows
+    """The first text of each."""
+
+    @cached_property
+    def maybe(self) -> npt.NDArray[np.bool_]:
+        """A table by the high bits of a hash; false where no run is."""
+        table = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
+        table[self.hashes >> np.uint64(64 - _FILTER_BITS)] = True
+        return table
+
+
+def runs_of(texts: Texts, width: int) -> list[Runs]:
+    """All runs of ``width`` words; of shorter texts, from ``LEAST_WORDS`` words on, the one run of all their words."""
+    words = texts.words(np.arange(len(texts), dtype=np.int64))
+    counts = np.diff(words.starts) - 2
+    found = []
+    for length in range(min(LEAST_WORDS, width), width + 1):
+        rows = np.flatnonzero(counts == length if length < width else counts >= length)
+        if len(rows):
+            part = texts.words(rows)
+            hashes = np.empty(len(part.hashes), dtype=np.uint64)
+            owners = np.empty(len(part.hashes), dtype=np.int64)
+            count = kernels.runs(part.hashes, part.starts, length, hashes, owners)
+            unique, first = np.unique(hashes[:count], return_index=True)
+            found.append(Runs(length, unique, rows[owners[first]]))
+    return found
+
+
+def save_runs(folder: Path, runs: Sequence[Runs]) -> list[tuple[int, Path]]:
+    """Write runs, for many to read; returns the width and the file of each."""
+    for part in runs:
+        save(folder / f"runs-{part.width}", np.concatenate([part.hashes, part.texts.astype(np.uint64)]))
+    return [(part.width, folder / f"runs-{part.width}") for part in runs]
+
+
+def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
+    """Map what ``save_runs`` has written."""
+    found = []
+    for width, path in files:
+        hashes, texts = mapped(path, np.uint64, 2, -1)
+        found.append(Runs(width, hashes, texts.astype(np.int64)))
+    return found
+
+
+def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
+    """For each text, one that has a run in common with it; -1 where there is none."""
+    owners = np.full(len(texts), -1, dtype=np.int64)
+
+    all_rows = np.arange(len(texts), dtype=np.int64)
+
+    def work(block: slice) -> None:
+        rows = all_rows[block]
+        words = texts.words(rows)
+        found = np.empty(len(rows), dtype=np.int64)
+        # The longest last, so that its text is the one that is named.
+        for part in runs:
+            kernels.shared_runs(words.hashes, words.starts, part.width, part.hashes, part.maybe, found)
+            hit = found >= 0
+            owners[rows[hit]] = part.texts[found[hit]]
+
+    in_threads(work, list(texts.blocks(all_rows)))
+    return owners

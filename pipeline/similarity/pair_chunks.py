@@ -1,0 +1,81 @@
+"""Chunks of pairs, whose texts are read together to verify them: the last step of a search, over its files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.similarity.dense_clusters import fitting, in_crowds
+from pipeline.similarity.pairs import Pairs, verify
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.arrays import load, mapped, save
+
+_CHUNK_BYTES = 256 * 2**20
+"""Text that is read at once to verify pairs."""
+_CHUNK_PAIRS = 500_000
+_CROWD_PAIRS = 2_000_000
+"""More of them, since their texts are fewer; to hold a pair takes 150 bytes."""
+
+
+def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
+    """Pairs whose texts fit into memory together; those of crowds by themselves."""
+    sizes, crowded = mapped(folder / "bytes", np.int64), in_crowds(right)
+    few, many = np.flatnonzero(~crowded), np.flatnonzero(crowded)
+    many = many[np.argsort(right[many], kind="stable")]
+    chunks = [
+        part
+        for piece in fitting(sizes, left, right, many)
+        for part in np.array_split(piece, -(-len(piece) // _CROWD_PAIRS))
+    ]
+    read, start = np.cumsum(sizes[left[few]] + sizes[right[few]]), 0
+    while start < len(few):
+        done = read[start - 1] if start else 0
+        stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
+        stop = min(stop, start + _CHUNK_PAIRS)
+        chunks.append(few[start:stop])
+        start = stop
+    return chunks
+
+
+def save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
+    """Write the two entries of each chunk's pairs, for whoever verifies it."""
+    paths = [folder / f"chunk-{number:05}" for number in range(len(chunks))]
+    for path, chunk in zip(paths, chunks, strict=True):
+        save(path, np.stack(chunk))
+    return paths
+
+
+def verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
+    """Write those pairs of a chunk that are similar enough."""
+    left, right = load(chunk, np.int64, 2, -1)
+    pairs = verify_entries(folder, shards, left, right)
+    pairs = pairs.where(pairs.similarity >= least)
+    path = chunk.with_name(chunk.name.replace("chunk-", "verified-"))
+    save(path, np.stack([pairs.left, pairs.right, pairs.similarity.view(np.int64), pairs.answers.view(np.int64)]))
+    return path
+
+
+def load_pairs(path: Path) -> Pairs:
+    """Read what ``verify_chunk`` has written."""
+    left, right, similarity, answers = load(path, np.int64, 4, -1)
+    return Pairs(left, right, similarity.view(np.float64), answers.view(np.float64))
+
+
+def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
+    """The exact similarities of pairs of entries, whose texts are read together."""
+    homes = mapped(folder / "homes", np.int64, -1, 2)
+    entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    # Read in the order in which they lie on the disk, and left so.
+    order = np.lexsort((homes[entries, 1], homes[entries, 0]))
+    lies = np.empty(len(order), dtype=np.int64)
+    lies[order] = np.arange(len(order))
+    one, other = np.split(lies[places], 2)
+    found = verify(_texts(shards, homes[entries[order]]), one, other)
+    return Pairs(left, right, found.similarity, found.answers)
+
+
+def _texts(shards: list[Path], homes: Rows) -> Texts:
+    """A copy of the texts that stand at some shards and rows, which are sorted."""
+    # A mapped file is let go at once: only what was taken stays in memory.
+    return Texts.concat(
+        [Texts.read(shards[shard]).take(homes[homes[:, 0] == shard, 1]) for shard in np.unique(homes[:, 0]).tolist()]
+    )

@@ -1,0 +1,346 @@
+"""Finds similar pairs among texts on disk, step by step: sign, gather, propose, verify.
+
+Each step reads and writes files in one folder and can run wherever that folder is seen: shards are signed
+side by side, then bands are searched side by side, then chunks of pairs are verified. No step holds more
+text than a shard or a chunk of pairs; what grows with the number of texts are their signatures.
+
+Texts are known by what their words are (their identity), so that an index from earlier runs serves whatever
+rows they stand in now. An *entry* is such a text; rows of equal words share it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.similarity.known_texts import Known, met_keys
+from pipeline.similarity.pair_chunks import in_chunks, load_pairs, save_chunks, verify_chunk, verify_entries
+from pipeline.similarity.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted
+from pipeline.similarity.signatures import (
+    NEAR_MISS,
+    NO_IDENTITIES,
+    PERMUTATIONS,
+    Identities,
+    Keys,
+    Scheme,
+    Sketches,
+    in_threads,
+    sign,
+)
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.arrays import Scalar, add, load, mapped, save
+from pipeline.state.atomic import replacing
+from pipeline.state.tables import BANDS
+
+T = TypeVar("T")
+R = TypeVar("R")
+_BANDS_AT_ONCE = 4
+_MOST_PROPOSED = 2**26
+"""Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
+NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
+Codes = npt.NDArray[np.uint64]
+
+
+class Map(Protocol):
+    """Calls a step for every item, side by side where it can; results in the items' order."""
+
+    def __call__(self, step: Callable[[T], R], items: Sequence[T], /) -> list[R]:
+        """Run them all."""
+
+
+class Index(Protocol):
+    """Signatures and verified pairs that earlier searches have left."""
+
+    def identities(self) -> Identities:
+        """Texts x 2, in the order of ``keys`` and ``sketches``."""
+
+    def bytes_hashes(self) -> Identities:
+        """Texts x 2: of the bytes of one text with these words."""
+
+    def keys(self, band: int) -> Keys:
+        """One key a text."""
+
+    def sketches(self) -> Sketches:
+        """Texts x PERMUTATIONS."""
+
+    def pairs(self) -> tuple[Identities, Identities, Pairs]:
+        """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The entries of a search and the pairs among them."""
+
+    folder: Path
+    shards: list[Path]
+    known: int
+    """Entries before this one were compared with each other by earlier searches."""
+    count: int
+    pairs: Pairs
+    """Similar ones, and some that miss the threshold by no more than ``NEAR_MISS``; ``left < right`` are entries."""
+    fresh: Pairs
+    """Those of them that this search has found."""
+
+    def entries(self, shard: int) -> Rows:
+        """The entry of each row of a shard; -1 for a text without words."""
+        return load(_entries_file(self.folder, shard), np.int64)
+
+    def identities(self) -> Identities:
+        """Entries x 2."""
+        return mapped(self.folder / "identities", np.uint64, -1, 2)
+
+    def signatures(self, start: int, stop: int) -> tuple[Identities, Keys, Sketches]:
+        """Of new entries, from ``known`` on: the hashes of their bytes (entries x 2), their keys (BANDS x entries) and
+        sketches (entries x PERMUTATIONS).
+        """
+        part = slice(start - self.count, stop - self.count or None)
+        hashes = _new_hashes(self.folder, len(self.shards))[part]
+        keys = np.stack([_new_keys(self.folder, len(self.shards), band)[part] for band in range(BANDS)])
+        return hashes, keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs of entries, which need not be similar."""
+        similarity, answers = np.empty(len(left)), np.empty(len(left))
+        for part in in_chunks(self.folder, left, right):
+            found = verify_entries(self.folder, self.shards, left[part], right[part])
+            similarity[part], answers[part] = found.similarity, found.answers
+        return Pairs(left, right, similarity, answers)
+
+
+def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> Found:
+    """Find the similar pairs among the texts of some shards.
+
+    Args:
+        shards: files written by ``Texts.write``, all with answers or all without.
+        folder: an empty one for the files of the search, on a disk that all workers share.
+        scheme: the threshold and what follows from it.
+        index: what earlier searches under the same scheme left; their texts are not signed, and not compared
+            with each other, again.
+        each: runs a step for every item.
+    """
+    shards = list(shards)
+    _save_known(folder, index)
+    each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
+    count, known = _gather(folder, shards, index)
+    groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
+    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
+    left, right = _entries_of(folder, proposed, known, count)
+    chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
+    least = scheme.threshold - NEAR_MISS
+    verified = each(partial(verify_chunk, folder=folder, shards=shards, least=least), save_chunks(folder, chunks))
+    fresh = Pairs.concat(load_pairs(path) for path in verified)
+    before = _known_pairs(folder, index) if index else Pairs.none()
+    return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
+
+
+# --- sign -----------------------------------------------------------------------------------------
+def _save_known(folder: Path, index: Index | None) -> None:
+    """Write what tells known texts, by their words and by their bytes, and where they stand in the index."""
+    identities = index.identities() if index else NO_IDENTITIES
+    by_words = Known.of(identities, np.arange(len(identities)))
+    by_words.write(folder / "known-words")
+    # What was killed may have left a text twice.
+    places = np.arange(len(identities)) if by_words.differ else by_words.find(identities)
+    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, places).write(folder / "known-bytes")
+
+
+def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
+    """Write where a shard's rows stand in the index, -1 for the others; and the identities of all new rows, and the
+    signatures of their texts, one row each.
+    """
+    texts = Texts.read(shards[shard])
+    hashes = texts.hashes()
+    places = Known.read(folder / "known-bytes").find(hashes)
+    # Of most rows the words need not be looked at.
+    rows = np.flatnonzero(places < 0)
+    signed = sign(texts, scheme, rows)
+    places[rows] = Known.read(folder / "known-words").find(signed.identities)
+    save(folder / f"places-{shard:05}", places)
+    new = np.flatnonzero((places[rows] < 0) & (signed.sizes > 0))
+    save(folder / f"new-rows-{shard:05}", rows[new])
+    save(folder / f"new-identities-{shard:05}", signed.identities[new])
+    first, _ = distinct(signed.identities[new], signed.sizes[new])
+    chosen = signed.take(new[first])
+    save(folder / f"signed-rows-{shard:05}", rows[new[first]])
+    save(folder / f"signed-hashes-{shard:05}", hashes[rows[new[first]]])
+    save(folder / f"signed-keys-{shard:05}", chosen.keys)
+    save(folder / f"signed-sketches-{shard:05}", chosen.sketches)
+
+
+# --- gather ---------------------------------------------------------------------------------------
+def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int, int]:
+    """Number the distinct texts, the known ones first, and lay out what the bands need of their signatures.
+
+    Returns how many there are, and how many of them are known.
+    """
+    places, homes = _number(folder, len(shards), index.identities() if index else NO_IDENTITIES)
+    save(folder / "homes", homes)
+    save(folder / "bytes", _bytes(shards, homes))
+    for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
+        rows = homes[len(places) + mine, 1]
+        save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"signed-rows-{shard:05}", np.int64), rows))
+    _lay_out(folder, places, len(shards), index)
+    return len(homes), len(places)
+
+
+def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
+    """Number the distinct texts: those of the index in its order, then the others as they come.
+
+    Writes the identity of every entry, and the entry of every row. Returns the places in the index of those that it
+    knows, and the shard and row where each entry comes first.
+    """
+    homes = np.full((len(before), 2), -1, dtype=np.int64)
+    for shard in reversed(range(shards)):
+        places = load(folder / f"places-{shard:05}", np.int64)
+        # The first row is written last, and so it stays.
+        rows = np.flatnonzero(places >= 0)[::-1]
+        homes[places[rows]] = np.stack([np.full(len(rows), shard), rows], axis=1)
+    known = np.flatnonzero(homes[:, 0] >= 0)
+    entry_of_place = np.full(len(before), -1, dtype=np.int64)
+    entry_of_place[known] = np.arange(len(known))
+    save(folder / "entry-of-place", entry_of_place)
+    new = [load(folder / f"new-rows-{shard:05}", np.int64) for shard in range(shards)]
+    parts = [load(folder / f"new-identities-{shard:05}", np.uint64, -1, 2) for shard in range(shards)]
+    identities = np.concatenate([NO_IDENTITIES, *parts])
+    first = _firsts(identities)
+    named = np.flatnonzero(first == np.arange(len(first)))
+    entry = np.searchsorted(named, first) + len(known)
+    starts = np.cumsum([0, *map(len, new)])
+    for shard in range(shards):
+        places = load(folder / f"places-{shard:05}", np.int64)
+        entries = np.where(places >= 0, entry_of_place[places], -1) if len(known) else np.full_like(places, -1)
+        entries[new[shard]] = entry[starts[shard] : starts[shard + 1]]
+        save(_entries_file(folder, shard), entries)
+    save(folder / "identities", np.concatenate([before[known], identities[named]]))
+    shard_of = np.searchsorted(starts, named, side="right") - 1
+    rows = np.concatenate([np.empty(0, dtype=np.int64), *new])[named]
+    return known, np.concatenate([homes[known], np.stack([shard_of, rows], axis=1)])
+
+
+def _firsts(identities: Identities) -> Rows:
+    """For each text, where an equal one comes first."""
+    order, new = grouped(identities)
+    first = np.empty_like(order)
+    if len(order):
+        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
+    return first
+
+
+def _by_shard(shard: Rows, shards: int) -> list[Rows]:
+    """The places of each shard's number, in ascending order."""
+    order = np.argsort(shard, kind="stable")
+    return np.split(order, np.searchsorted(shard[order], np.arange(1, shards))) if shards else []
+
+
+def _bytes(shards: list[Path], homes: Rows) -> Rows:
+    """The length of every entry's text."""
+    found = np.empty(len(homes), dtype=np.int64)
+    for path, mine in zip(shards, _by_shard(homes[:, 0], len(shards)), strict=True):
+        found[mine] = Texts.read(path).sizes[homes[mine, 1]]
+    return found
+
+
+def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> None:
+    """Write what the search of each band reads beside the signatures of the new texts: known keys, and all sketches.
+
+    Of known texts only those are laid out that share a key with a new one, or a small batch would cost as much as the
+    whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
+    """
+    met: list[Rows] = []
+    with replacing(folder / "known-keys", sealed=True) as sink:
+        for band in range(BANDS):
+            keys = _chosen(index.keys(band), places) if index else NO_KEYS
+            met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
+            add(sink, keys[met[band]])
+    save(folder / "met-starts", np.cumsum([0, *map(len, met)]))
+    laid_out = np.unique(np.concatenate(met))
+    with replacing(folder / "met", sealed=True) as sink:
+        for places_met in met:
+            add(sink, np.searchsorted(laid_out, places_met))
+    save(folder / "laid-out", laid_out)
+    with replacing(folder / "sketches", sealed=True) as sink:
+        if index:
+            add(sink, index.sketches()[places[laid_out]])
+        for shard in range(shards):
+            signed = mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS)
+            add(sink, _chosen(signed, load(folder / f"new-{shard:05}", np.int64)))
+
+
+def _new_keys(folder: Path, shards: int, band: int) -> Keys:
+    """The keys of the new texts in one band, in their order."""
+    found = [NO_KEYS]
+    for shard in range(shards):
+        keys = mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1)[band]
+        found.append(_chosen(keys, load(folder / f"new-{shard:05}", np.int64)))
+    return np.concatenate(found)
+
+
+def _new_hashes(folder: Path, shards: int) -> Identities:
+    """The hashes of the new texts' bytes, in their order."""
+    found = [NO_IDENTITIES]
+    for shard in range(shards):
+        hashes = load(folder / f"signed-hashes-{shard:05}", np.uint64, -1, 2)
+        found.append(_chosen(hashes, load(folder / f"new-{shard:05}", np.int64)))
+    return np.concatenate(found)
+
+
+def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
+    """The rows at some places, which ascend; mostly all of them, which need no copy."""
+    return rows if len(places) == len(rows) else rows[places]
+
+
+def _entries_file(folder: Path, shard: int) -> Path:
+    return folder / f"entries-{shard:05}"
+
+
+# --- propose --------------------------------------------------------------------------------------
+def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path:
+    """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
+    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
+    known, starts = len(mapped(folder / "laid-out", np.int64)), load(folder / "met-starts", np.int64)
+
+    def of_band(band: int) -> npt.NDArray[np.uint64]:
+        met = slice(starts[band], starts[band + 1])
+        keys = np.concatenate([mapped(folder / "known-keys", np.uint32)[met], _new_keys(folder, shards, band)])
+        owners = np.concatenate([mapped(folder / "met", np.int64)[met], np.arange(known, len(sketches))])
+        return band_pairs(keys, owners, sketches, need, known)
+
+    path = folder / f"proposed-{bands[0]:02}"
+    save(path, most_alike(in_threads(of_band, bands), sketches))
+    return path
+
+
+def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
+    """The entries of all proposed pairs."""
+    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
+    parts: list[Codes] = []
+    for path in proposed:
+        parts.append(load(path, np.uint64))
+        # The bands propose the same pairs again and again.
+        if sum(map(len, parts)) > _MOST_PROPOSED:
+            parts = [most_alike(parts, sketches)]
+    left, right = parted(most_alike(parts, sketches))
+    entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
+    return entries[left], entries[right]
+
+
+# --- the index's pairs -----------------------------------------------------------------------------
+def _known_pairs(folder: Path, index: Index) -> Pairs:
+    """The pairs of the index whose texts are both among the known entries.
+
+    A killed search may have left pairs of texts that it did not come to take in: these are found anew.
+    """
+    left, right, pairs = index.pairs()
+    by_words, entry_of_place = Known.read(folder / "known-words"), load(folder / "entry-of-place", np.int64)
+    places = [by_words.find(side) for side in (left, right)]
+    one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
+    present = np.flatnonzero((one >= 0) & (other >= 0))
+    # Entries are numbered anew, so either may be the first now; and what was killed may stand there twice.
+    lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
+    _, once = np.unique((lower << 32) | upper, return_index=True)
+    kept = present[once]
+    return Pairs(lower[once], upper[once], pairs.similarity[kept], pairs.answers[kept])

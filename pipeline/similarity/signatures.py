@@ -1,0 +1,152 @@
+"""Signatures: what is kept of a text, so that its likes can be found without reading it again.
+
+Sixty-four permutations of the word n-grams give as many least hashes (MinHash). Bands of some of them
+make the keys by which similar texts meet; a byte of each makes the sketch by which most strangers are
+told apart. Every least hash serves in more than one band: at a threshold of 0.7, 32 bands find 999
+of 1,000 pairs that just reach it, where 16 that have nothing in common find 988.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.similarity import kernels
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.tables import BANDS
+from pipeline.text.words import SHINGLE_WORDS
+
+Identities = npt.NDArray[np.uint64]
+Keys = npt.NDArray[np.uint32]
+Sketches = npt.NDArray[np.uint8]
+T = TypeVar("T")
+R = TypeVar("R")
+PERMUTATIONS = 64
+FULL_BUCKET = 64
+"""In buckets of up to so many texts all are compared with each other."""
+LEADERS = 2
+"""In larger ones each is compared with the first and with the last few before it, so that the cost stays linear."""
+MOST_LIKES = 64
+"""Earlier texts that one is compared with at most, all bands together: those whose sketches are most like its own."""
+NEAR_MISS = 0.1
+"""Pairs that miss the threshold by no more than this are kept for people to see; not all of them are found."""
+_DEVIATIONS = 3.5
+"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 4 pairs in 10,000
+that are just at the threshold, at most."""
+_MISSED = 0.001
+_SEED = 0x5DEECE66D
+_VERSION = 2
+"""To be raised with any change to what words are, how they are hashed, or which pairs are looked at; or if pairs were
+lost, as by the first version on a full disk."""
+NO_IDENTITIES: Identities = np.empty((0, 2), dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How texts are signed for a threshold (Jaccard similarity, above 0, up to 1)."""
+
+    threshold: float
+    view: str = "texts"
+    """What the texts are; texts of different views are never compared."""
+
+    @cached_property
+    def width(self) -> int:
+        """Least hashes a band: as many as still find the pairs at the threshold. 4 from 0.672 up, 3 from 0.588, 2 from
+        0.451."""
+        # Bands that share hashes find a little less than independent ones.
+        found = (width for width in (4, 3, 2) if (1 - self.threshold**width) ** BANDS <= _MISSED * 0.7)
+        return next(found, 1)
+
+    @property
+    def name(self) -> str:
+        """Names everything that signatures and verified pairs depend on: what has another name starts anew."""
+        return (
+            f"{self.view}-v{_VERSION}-words{SHINGLE_WORDS}-minhash{PERMUTATIONS}-{BANDS}x{self.width}-at{self.threshold:g}"
+            f"-unicode{unicodedata.unidata_version}"
+        )
+
+    @property
+    def need(self) -> int:
+        """Equal bytes of two sketches without which the texts are no pair."""
+        spread = np.sqrt(self.threshold * (1 - self.threshold) / PERMUTATIONS)
+        return int((self.threshold - _DEVIATIONS * spread) * PERMUTATIONS)
+
+    @cached_property
+    def bands(self) -> npt.NDArray[np.int64]:
+        """The permutations of each band, BANDS x width: the columns of a table, then its diagonals."""
+        columns = PERMUTATIONS // self.width
+        table = np.arange(columns * self.width).reshape(self.width, columns)
+        rows = np.arange(self.width)
+        found = [table[rows, (band % columns + band // columns * rows) % columns] for band in range(BANDS)]
+        return np.array(found, dtype=np.int64)
+
+    @cached_property
+    def permutations(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """An odd multiplier and a mask for each."""
+        numbers = np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64) + np.uint64(_SEED)
+        mixed = (_mixed(numbers) >> np.uint64(32)).astype(np.uint32)
+        return mixed[:PERMUTATIONS] | np.uint32(1), mixed[PERMUTATIONS:]
+
+
+def _mixed(values: Identities) -> Identities:
+    """SplitMix64's finaliser: every input bit moves every output bit."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """Signatures of a number of texts."""
+
+    identities: Identities
+    """Texts x 2. Equal identities, equal words in equal order; zeros where there are no words."""
+    sizes: Rows
+    """Number of word n-grams, repeated ones counted; 0 without words."""
+    keys: Keys
+    """BANDS x texts."""
+    sketches: Sketches
+    """Texts x PERMUTATIONS."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def take(self, rows: Rows) -> "Signatures":
+        """The signatures of some of the texts."""
+        return Signatures(self.identities[rows], self.sizes[rows], self.keys[:, rows], self.sketches[rows])
+
+
+def sign(texts: Texts, scheme: Scheme, rows: Rows | None = None) -> Signatures:
+    """Sign texts, or those in some rows."""
+    rows = np.arange(len(texts), dtype=np.int64) if rows is None else rows
+    signed = Signatures(
+        identities=np.empty((len(rows), 2), dtype=np.uint64),
+        sizes=np.empty(len(rows), dtype=np.int64),
+        keys=np.empty((BANDS, len(rows)), dtype=np.uint32),
+        sketches=np.empty((len(rows), PERMUTATIONS), dtype=np.uint8),
+    )
+    multipliers, masks = scheme.permutations
+
+    def work(part: slice) -> None:
+        words = texts.words(rows[part])
+        kernels.sign_words(
+            *(words.hashes, words.starts, words.asked, part.start, multipliers, masks, scheme.bands),
+            *(signed.identities, signed.sizes, signed.keys, signed.sketches),
+        )
+
+    in_threads(work, list(texts.blocks(rows)))
+    return signed
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Call a kernel, which releases the GIL, for each item on all cores; the results in the items' order."""
+    if len(items) <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, items))

@@ -1,0 +1,136 @@
+"""Decisions as rows of their table, and back."""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import TypeAdapter
+
+from pipeline.state.store import Snapshot
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.text.normalize import inputs_key
+from schemas.fate import Reason, ReasonCode
+from schemas.record import ID_BYTES, Decision, push_key
+from schemas.task import Task
+
+_REASONS = TypeAdapter(list[Reason])
+_RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
+
+MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
+           "label_source", "group", "bound", "tokens")  # fmt: skip
+"""The columns that make two decisions different; a doubt that moved by a hair is not news."""
+
+
+def to_frame(decisions: Iterable[Decision]) -> pl.DataFrame:
+    """Decisions as rows of the ``decisions`` table."""
+    schema = SCHEMAS[Table.DECISIONS]
+    # By columns: row by row, polars takes several times as long.
+    columns = list(zip(*map(_row, decisions), strict=True)) or [()] * len(schema)
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
+
+
+def from_frame(frame: pl.DataFrame) -> Iterator[Decision]:
+    """Rows of the ``decisions`` table as decisions."""
+    for row in frame.iter_rows(named=True):
+        yield from_row(row)
+
+
+def from_row(row: dict[str, Any]) -> Decision:
+    """One row of the ``decisions`` table as a decision."""
+    return Decision.model_validate(
+        row
+        | {
+            "reasons": _REASONS.validate_json(row["reasons"]),
+            "inputs": orjson.loads(row["inputs"]),
+            "targets": orjson.loads(row["targets"]) if row["targets"] is not None else None,
+            "suggestion": orjson.loads(row["suggestion"]) if row["suggestion"] is not None else None,
+        }
+    )
+
+
+def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -> pl.LazyFrame:
+    """Those of some decisions, oldest first, that were made about what is current: the revision and the task.
+
+    A row may be changed and changed back; what was decided about its present revision counts again then.
+    """
+    current = snapshot.current_records().select("record_id", "revision")
+    same_task = decisions.filter(pl.col("task_digest") == task_digest)
+    return same_task.join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+
+
+def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.LazyFrame:
+    """Those of some decisions that were made about what their records ask now; another field map asks another thing.
+
+    Args:
+        decisions: in any order, which is kept.
+        asked: ``record_id`` and the present ``inputs`` as JSON.
+        task: says which inputs ask the same.
+    """
+    # A row that breaks the schema has no inputs.
+    now = asked.select("record_id", now=pl.col("inputs").fill_null("{}"))
+    joined = decisions.join(now, on="record_id", how="inner", maintain_order="left")
+    differ = joined.filter(pl.col("inputs") != pl.col("now")).select("inputs", "now").unique().collect()
+    # Other spaces or another case make no other question.
+    alike = [pair for pair in differ.iter_rows() if len({inputs_key(task, orjson.loads(text)) for text in pair}) == 1]
+    same = pl.LazyFrame(alike, schema={"inputs": pl.String, "now": pl.String}, orient="row").with_columns(same=True)
+    found = joined.join(same, on=["inputs", "now"], how="left", maintain_order="left")
+    return found.filter((pl.col("inputs") == pl.col("now")) | pl.col("same").fill_null(value=False)).drop("now", "same")
+
+
+def question_key(decision: Decision, task: type[Task]) -> str:
+    """The push key of the question that a decision's record asks people."""
+    return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))
+
+
+def named_records(decision: Decision) -> Iterator[str]:
+    """The ids of other records that a decision names."""
+    yield decision.duplicate_of
+    for reason in decision.reasons:
+        yield from _RECORD_ID.findall(reason.detail)
+
+
+def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
+    """The newest decision of every record, of decisions that come oldest first."""
+    return decisions.unique("record_id", keep="last", maintain_order=True)
+
+
+def news(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """The decisions that differ in meaning from those that count already."""
+    return decisions.join(before, on=list(MEANING), how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _row(decision: Decision) -> tuple[Any, ...]:
+    return (
+        decision.run,
+        decision.record_id,
+        decision.revision,
+        decision.task_digest,
+        decision.fate.value,
+        _reasons(decision.reasons),
+        decision.duplicate_of,
+        decision.similarity,
+        decision.routed.value if decision.routed else None,
+        orjson.dumps(decision.inputs).decode(),
+        orjson.dumps(decision.targets).decode() if decision.targets is not None else None,
+        orjson.dumps(decision.suggestion).decode() if decision.suggestion is not None else None,
+        decision.label_source.value if decision.label_source else None,
+        decision.doubt,
+        decision.group,
+        decision.bound,
+        decision.tokens,
+    )
+
+
+def _reasons(reasons: list[Reason]) -> str:
+    # Nearly all rows have one of a few reasons with nothing more to say.
+    if len(reasons) == 1 and not reasons[0].detail and not reasons[0].field:
+        return _plain(reasons[0].code)
+    return _REASONS.dump_json(reasons).decode()
+
+
+@functools.cache
+def _plain(code: ReasonCode) -> str:
+    return _REASONS.dump_json([Reason(code=code)]).decode()

@@ -1,0 +1,493 @@
+"""Where everything lies: the Delta tables of a dataset, its folders and its lock.
+
+No other module knows a table's or a file's location. Tables are append-only. The row in ``runs`` is
+written last and is the commit point: decisions of a run without one are never read. A reader pins the
+state that the latest committed run saw.
+"""
+
+import functools
+import itertools
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from pipeline.errors import StoreError
+from pipeline.state.atomic import remove_unfinished
+from pipeline.state.locks import Waiting, held
+from pipeline.state.table_files import add_file, create_table, scan_files
+from pipeline.state.tables import INDEX, SCHEMAS, Table, Verb
+from schemas.fate import Fate
+from schemas.manifest import Funnel
+
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
+_OWN_ENDINGS = (".lock", "report.html")
+_OWN_SERVERS = {".prefect", ".label-studio"}
+_A_DAY = 24 * 60 * 60
+_CAS_TRIES = 20
+_END_OF_TIME = "9"
+"""Sorts behind every run."""
+_RUN_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+
+
+class Store:
+    """The state of one dataset below a home folder."""
+
+    def __init__(self, home: Path, dataset: str) -> None:
+        self.dataset = dataset
+        self.root = home / dataset
+
+    def sibling(self, dataset: str) -> "Store":
+        """The state of another dataset in the same home."""
+        return Store(self.root.parent, dataset)
+
+    # --- places -------------------------------------------------------------------------------
+    @property
+    def releases(self) -> Path:
+        """The folder of the published versions."""
+        return self.root / "releases"
+
+    @property
+    def models(self) -> Path:
+        """The folder of the trained adapters."""
+        return self.root / "models"
+
+    @property
+    def report(self) -> Path:
+        """The report over the current state."""
+        return self.root / "report.html"
+
+    @property
+    def moved(self) -> Path:
+        """Where rows stand that have moved since they were read first; it need not be there."""
+        return self.root / "tables" / "moved.parquet"
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever committed.
+
+        Raises:
+            StoreError: the table that says so is gone.
+        """
+        return self._version_of_runs() > 0
+
+    def work(self, run: str) -> Path:
+        """The folder for a run's intermediate files; it goes when the run ends."""
+        folder = self.root / "work" / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def clear_work(self) -> None:
+        """Remove intermediate files, those of killed runs too; call it while holding the lock.
+
+        A file that nobody has finished in a day is of a killed run; a younger one may be of another verb at work.
+        """
+        shutil.rmtree(self.root / "work", ignore_errors=True)
+        remove_unfinished(self.root, before=time.time() - _A_DAY)
+
+    @property
+    def downloads(self) -> Path:
+        """The folder for what is fetched, which ``clear_work`` leaves alone."""
+        return self.root / "downloads"
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Let one curate at a time fill the folder of downloads and read it; it is empty before, and gone at the end.
+
+        Two would read an older download after a newer one. It is not the lock of the state, so that nobody else has
+        to wait for a server; it ends with ``Busy``.
+        """
+        advice = "run curate again when it has finished"
+        with held(self.root / "fetch.lock", self.dataset, "goldleaf curate (fetching sources)", advice):
+            shutil.rmtree(self.downloads, ignore_errors=True)
+            self.downloads.mkdir(exist_ok=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.downloads, ignore_errors=True)
+
+    @contextmanager
+    def scratch(self, run: str) -> Iterator[Path]:
+        """An empty folder for a fine-tuning, which may go on while others curate; it goes at the end.
+
+        What killed fine-tunings left behind goes too: the caller holds their lock.
+        """
+        parent = self.root / "finetuning"
+        shutil.rmtree(parent, ignore_errors=True)
+        folder = parent / run
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(parent, ignore_errors=True)
+
+    def _path(self, table: Table) -> Path:
+        return self.root / "tables" / table
+
+    def drop_index(self) -> None:
+        """Forget which texts are alike, so that all are compared anew; call it while holding the lock."""
+        # First what says that texts were compared: whoever is killed in between compares them again.
+        for table in INDEX:
+            if self._path(table).exists():
+                shutil.rmtree(self._path(table))
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one of this home's own, of whichever dataset, so that it is nobody's source.
+
+        The home may as well be a folder with data: what Goldleaf itself puts there counts.
+        """
+        home, path = self.root.parent.resolve(), path.resolve()
+        if path == home or not path.is_relative_to(home):
+            return False
+        dataset, *rest = path.relative_to(home).parts
+        if dataset in _OWN_SERVERS:
+            return True
+        is_state = any((home / dataset / name).exists() for name in ("tables", "state.lock"))
+        in_it = rest[:1] and (rest[0] in _OWN_FOLDERS or (len(rest) == 1 and rest[0].endswith(_OWN_ENDINGS)))
+        return bool(is_state and in_it)
+
+    # --- locking ------------------------------------------------------------------------------
+    def lock(self, verb: Verb, patience: float = 0.0, waiting: Waiting = nullcontext) -> AbstractContextManager[None]:
+        """Keep a second writer out; it ends with ``Busy``, or waits some seconds for the first and shows for whom.
+
+        Curate, collect and release share one lock, since each reads what the others decide.
+        """
+        file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
+        advice = f"run {verb} again when it has finished"
+        return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
+
+    def push_lock(self) -> AbstractContextManager[None]:
+        """Let one process at a time send questions: two would ask each of them twice.
+
+        It is not the lock of the state, so that nobody has to wait for Label Studio.
+        """
+        advice = "the next curate sends the rest"
+        return held(self.root / "push.lock", self.dataset, "goldleaf curate (sending questions)", advice)
+
+    def pull_lock(self) -> AbstractContextManager[None]:
+        """Let one process at a time pull answers and keep them: an older state of one must not follow a newer one.
+
+        Nor is this the lock of the state.
+        """
+        advice = "run collect again when it has finished"
+        return held(self.root / "pull.lock", self.dataset, "goldleaf collect (pulling annotations)", advice)
+
+    # --- reading ------------------------------------------------------------------------------
+    def version(self, table: Table) -> int:
+        """The table's newest version; -1 where the table does not exist yet."""
+        delta = self._open(table)
+        return -1 if delta is None else delta.version()
+
+    def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
+        """The table's rows at a version (the newest where None), lazily."""
+        version = self.version(table) if version is None else version
+        if version < 0:
+            return pl.LazyFrame(schema=SCHEMAS[table])
+        path = self._path(table)
+        try:
+            return scan_files(DeltaTable(path, version=version), path, SCHEMAS[table])
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
+
+    def snapshot(self) -> "Snapshot":
+        """Pin the newest state of every table.
+
+        The runs are pinned first: what a run wrote was there before the run, so that no run is seen
+        without its rows, even if it commits meanwhile.
+        """
+        runs = self._version_of_runs()
+        others = {table: self.version(table) for table in Table if table != Table.RUNS}
+        found = Snapshot(self, {Table.RUNS: runs} | others)
+        for table, version in found.committed_versions().items():
+            # The index is looked at by who uses it: it can be made anew.
+            if table not in INDEX:
+                self.require_version(table, found.versions[table], version)
+        return found
+
+    def _version_of_runs(self) -> int:
+        if (version := self.version(Table.RUNS)) >= 0:
+            return version
+        others = [table for table in Table if table is not Table.RUNS and self.version(table) >= 0]
+        # No other table is made before this one, so that a home that has lost it is not taken for a new one. Looked
+        # at once more: another process may be making them just now.
+        if (version := self.version(Table.RUNS)) < 0 and others:
+            lost = self._damaged(Table.RUNS, f"it is not there, and '{others[0]}' is")
+            raise StoreError(
+                f"{lost}, or move {self.root / 'tables'} away and curate anew: the splits of the versions that are in "
+                "the home are taken over"
+            )
+        return version
+
+    def _open(self, table: Table) -> DeltaTable | None:
+        path = self._path(table)
+        if not (path / "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(path)
+        except TableNotFoundError:
+            # A writer died between creating the folder and the first commit.
+            return None
+        except DeltaError as error:
+            raise self._damaged(table, error) from error
+
+    def require_version(self, table: Table, version: int, committed: int) -> None:
+        """See that a table is not older than a run that was committed found it.
+
+        Raises:
+            StoreError: it is.
+        """
+        if version < committed:
+            lost = f"it is at version {version:,}, and was at {committed:,} when the latest run was committed"
+            raise self._damaged(table, lost)
+
+    def _damaged(self, table: Table, problem: Exception | str) -> StoreError:
+        found = str(problem).strip().split("\n")[0]
+        path = self._path(table)
+        remedy = f"restore {path} from a backup"
+        if table in INDEX:
+            remedy += ", or let `goldleaf curate --reindex` make it anew"
+        return StoreError(f"table '{table}' of '{self.dataset}' is damaged ({found}); {remedy}")
+
+    # --- writing ------------------------------------------------------------------------------
+    def append(self, table: Table, rows: pl.DataFrame) -> None:
+        """Append rows in one atomic commit; rows of another writer in between do not matter."""
+        if rows.height:
+            self._add(self._create(table), table, [rows], CommitProperties())
+
+    def append_if_unseen(
+        self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]
+    ) -> int:
+        """Append what ``build`` makes of the table's present rows, or nothing if ``batch`` was appended before.
+
+        A compare-and-swap: where another writer commits first, ``build`` is called again with what
+        is there then. Returns the number of rows.
+        """
+        for _ in range(_CAS_TRIES):
+            delta = self._create(table)
+            if delta.transaction_version(batch) is not None:
+                return 0
+            frames = iter(build(self.scan(table, delta.version())))
+            first = next(frames, None)
+            if first is None:
+                return 0
+            once = CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)])
+            try:
+                return self._add(delta, table, itertools.chain([first], frames), once)
+            except CommitFailedError:
+                time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (jitter, no secret)
+        raise StoreError(f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times meanwhile; run it again")
+
+    def _add(self, delta: DeltaTable, table: Table, frames: Iterable[pl.DataFrame], how: CommitProperties) -> int:
+        # A search reads all signatures, most of which are random bytes.
+        compressed = table is not Table.SIGNATURES
+        return add_file(delta, self._path(table), frames, SCHEMAS[table], how, compressed=compressed)
+
+    def _create(self, table: Table) -> DeltaTable:
+        if (found := self._open(table)) is not None:
+            return found
+        if self._open(Table.RUNS) is None:
+            create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
+        return create_table(self._path(table), SCHEMAS[table])
+
+    def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: dict[str, Any]) -> None:
+        """Write the ``runs`` row: from now on the run counts."""
+        row = {
+            "run": run.id,
+            "verb": run.verb,
+            "config_digest": run.config_digest,
+            "inputs": json.dumps(inputs, sort_keys=True),
+            "funnel": funnel.model_dump_json() if funnel else None,
+            "summary": json.dumps(summary, sort_keys=True),
+            "tables": json.dumps({table.value: self.version(table) for table in Table if table is not Table.RUNS}),
+            "started_at": run.started_at,
+            "finished_at": datetime.now(UTC),
+            "goldleaf": run.goldleaf,
+        }
+        self.append(Table.RUNS, pl.DataFrame([row], schema=SCHEMAS[Table.RUNS]))
+
+    def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
+        """A run whose id sorts after every earlier one, even if the clock was set back.
+
+        What killed runs wrote before their commit counts too: records and annotations are ordered by it.
+        """
+        now = datetime.now(UTC)
+        for table, column in ((Table.RUNS, "run"), (Table.RECORDS, "batch"), (Table.ANNOTATIONS, "run")):
+            last = self.scan(table).select(pl.col(column).max()).collect().item()
+            if last is not None:
+                now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
+        return Run(
+            id=now.strftime(_RUN_FORMAT), verb=verb, config_digest=config_digest, started_at=now, goldleaf=goldleaf
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a verb; it counts once it is committed."""
+
+    id: str
+    verb: Verb
+    config_digest: str
+    started_at: datetime
+    goldleaf: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The committed state at one moment; every table is read at a pinned version."""
+
+    store: Store
+    versions: dict[Table, int]
+    _frames: dict[Table, pl.LazyFrame] = field(default_factory=dict)
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        """The table's rows at the pinned version, uncommitted runs' rows included."""
+        if table not in self._frames:
+            self._frames[table] = self.store.scan(table, self.versions[table])
+        return self._frames[table]
+
+    @functools.cached_property
+    def runs(self) -> pl.DataFrame:
+        """The committed runs, oldest first."""
+        return self.scan(Table.RUNS).sort("run").collect()
+
+    def last_run(self, verb: Verb) -> dict[str, Any] | None:
+        """The latest committed run of a verb, with its JSON columns read."""
+        rows = self.runs.filter(pl.col("verb") == verb.value)
+        if not rows.height:
+            return None
+        row = rows.row(-1, named=True)
+        return row | {name: json.loads(row[name]) for name in ("inputs", "funnel", "summary") if row[name]}
+
+    def at_last_commit(self) -> "Snapshot":
+        """The same, with the records that the latest committed curate run decided about.
+
+        Rows that a killed run ingested stay out of sight until a run has decided about them.
+        """
+        last = self.last_run(Verb.CURATE)
+        seen = last["inputs"][Table.RECORDS.value] if last else -1
+        return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
+
+    def committed_versions(self) -> dict[Table, int]:
+        """The version of each table when the latest run was committed; nothing where no run has noted it."""
+        noted = self.runs["tables"].drop_nulls()
+        found: dict[str, int] = json.loads(noted[-1]) if noted.len() else {}
+        return {Table(name): version for name, version in found.items()}
+
+    def latest_records(self) -> pl.LazyFrame:
+        """The newest row of every record, withdrawn ones included, in order of ingestion."""
+        return self.scan(Table.RECORDS).sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
+
+    def current_records(self) -> pl.LazyFrame:
+        """The newest revision of every record that was not withdrawn, in order of ingestion."""
+        return self.latest_records().filter(~pl.col("withdrawn"))
+
+    def by_age(self) -> pl.LazyFrame:
+        """The same, those that came first at the front: by the batch that a record first came with, then by source as
+        dataset.yaml named them. Where a line stands in its source makes no difference.
+        """
+        ever = self.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
+        age = ever.group_by("record_id").agg(pl.col("batch").min().alias("since"))
+        turn = ever.group_by("source", pl.col("batch").alias("since")).agg(pl.col("position").min().alias("turn"))
+        aged = self.current_records().join(age, on="record_id").join(turn, on=["source", "since"])
+        return aged.sort("since", "turn", "record_id").drop("since", "turn")
+
+    def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
+        """All decisions of committed runs (of a verb), oldest first."""
+        runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
+        return self.scan(Table.DECISIONS).join(runs.lazy().select("run"), on="run", how="semi").sort("run")
+
+    def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
+        """The newest committed decision (of a verb's runs) of every record ever decided."""
+        return self.committed_decisions(verb).unique("record_id", keep="last", maintain_order=True)
+
+    def current_decisions(self) -> pl.LazyFrame:
+        """The decision that counts for every current record."""
+        current = self.current_records().select("record_id", "revision")
+        return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+
+    def released(self) -> pl.LazyFrame:
+        """The decision behind every row of every version, the last one about each revision."""
+        releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)["run"]
+        if not releases.len():
+            return pl.LazyFrame(schema=SCHEMAS[Table.DECISIONS])
+        return (
+            self.committed_decisions()
+            .with_columns(until=pl.col("run").shift(-1).over("record_id", order_by="run").fill_null(_END_OF_TIME))
+            .filter(pl.col("fate") == Fate.ACCEPTED.value)
+            # It counted while a release began.
+            .filter(_count_upto(releases, "run") < _count_upto(releases, "until"))
+            .drop("until")
+            .unique(["record_id", "revision"], keep="last", maintain_order=True)
+        )
+
+    def latest_annotations(self) -> pl.LazyFrame:
+        """The state of every annotation as it was seen last, deleted ones included.
+
+        By the runs that saw it, not by the server's times: a server may be restored from a backup.
+        """
+        return (
+            self.scan(Table.ANNOTATIONS)
+            .sort("run", "updated_at", "deleted")
+            .unique(["server", "annotation_id", "push_key"], keep="last", maintain_order=True)
+        )
+
+    def tasks(self) -> pl.LazyFrame:
+        """The last question that was noted under every task id: on SQLite, Label Studio gives ids away again."""
+        return self.scan(Table.PUSHES).sort("pushed_at").unique(["server", "task_id"], keep="last", maintain_order=True)
+
+    def splits(self) -> pl.LazyFrame:
+        """The split of every record that ever had one: the first that was written stays."""
+        return self.scan(Table.SPLITS).sort("run").unique("record_id", keep="first", maintain_order=True)
+
+    def published_versions(self) -> set[str]:
+        """Versions whose release run is committed."""
+        releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)
+        return {json.loads(summary)["version"] for summary in releases["summary"]}
+
+    def adopted_versions(self) -> set[str]:
+        """Versions of this dataset, published from another home, whose splits were taken over."""
+        curates = self.runs.filter(pl.col("verb") == Verb.CURATE.value)
+        return {version for summary in curates["summary"] for version in json.loads(summary).get("adopted", ())}
+
+    def settled_funnel(self) -> Funnel:
+        """The funnel of a committed state, in which every current record has one fate.
+
+        Raises:
+            StoreError: it does not add up, so that no number can be believed.
+        """
+        funnel = self.funnel()
+        if not funnel.adds_up():
+            raise StoreError(
+                f"the numbers of '{self.store.dataset}' do not add up ({funnel}): its tables records, decisions and "
+                f"runs do not belong together; restore {self.store.root / 'tables'} from a backup"
+            )
+        return funnel
+
+    def funnel(self) -> Funnel:
+        """Count every record ever ingested by what became of it."""
+        records = self.scan(Table.RECORDS)
+        raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
+        latest = self.latest_records().select("withdrawn").collect()
+        withdrawn = int(latest["withdrawn"].sum())
+        fates = dict(self.current_decisions().group_by("fate").len().collect().iter_rows())
+        return Funnel(
+            raw=raw,
+            superseded=raw - latest.height,
+            withdrawn=withdrawn,
+            **{fate.value: fates.get(fate.value, 0) for fate in Fate},
+        )
+
+
+def _count_upto(runs: pl.Series, column: str) -> pl.Expr:
+    """How many of some runs, the oldest first, are not later than the one in a column."""
+    return pl.lit(runs).search_sorted(pl.col(column), side="right")

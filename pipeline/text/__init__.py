@@ -1,0 +1,1 @@
+"""Text: how it is cleaned, cut into words, counted in tokens, screened, and where two texts differ."""

@@ -1,0 +1,237 @@
+"""The compiled loops over bytes: texts to the hashes of their words, and of their bytes.
+
+Texts come as bytes and offsets of two columns: what is asked (``a``) and what is answered (``b``, empty where answers
+are no texts). A text's words are those of ``a``, then those of ``b``.
+"""
+
+import numpy as np
+
+from pipeline.compiled import called, compiled, inlined
+from pipeline.text.machine_words import (
+    FIRST_MIX,
+    HIGH_BITS,
+    LOW_SEVEN,
+    ONE,
+    OTHER_PLACE_MIX,
+    PLACE_MIX,
+    SECOND_MIX,
+    WORD_MIX,
+    finish,
+    load,
+    save,
+    trailing_zeros,
+)
+from pipeline.text.words import SIGN_SHIFT, TABLE_SIZE, Sign
+
+_SLACK = 144
+"""Bytes behind a folded text that are read as well: up to two blocks of 64, and a number."""
+_ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+_GATHER = np.uint64(0x0102040810204080)
+"""Times this, the lowest bits of eight bytes become the highest eight bits."""
+_CASE_BITS = np.uint64(0x2020202020202020)
+# Added to seven bits, they set the eighth from "a", behind "z", from "0" and behind "9" on.
+_FROM_A, _BEHIND_Z = np.uint64(0x1F1F1F1F1F1F1F1F), np.uint64(0x0505050505050505)
+_FROM_0, _BEHIND_9 = np.uint64(0x5050505050505050), np.uint64(0x4646464646464646)
+_SEPARATOR, _LETTER, _LONE, _MARK, _NOTHING = (
+    np.uint32(sign) for sign in (Sign.SEPARATOR, Sign.LETTER, Sign.LONE, Sign.MARK, Sign.NOTHING)
+)
+_SHIFT = np.uint32(SIGN_SHIFT)
+_RUN = np.uint32((1 << SIGN_SHIFT) - 1)
+
+
+# --- text to words --------------------------------------------------------------------------------
+@inlined
+def _fold(data, start, end, codes, letters, out):
+    """Write the folded words of a text with zeros between them; returns the length.
+
+    ASCII eight bytes at a time, as vectors of such numbers where nothing else is in the text.
+    """
+    parts = (end - start) // 8
+    every = np.uint64(0)
+    for part in range(parts):
+        every |= load(data, start + 8 * part)
+    size = 0
+    if not every & HIGH_BITS:
+        size = 8 * parts
+        for part in range(parts):
+            save(out, 8 * part, _fold_ascii(load(data, start + 8 * part)))
+    size = _fold_slowly(data, start + size, end, codes, letters, out, size)
+    for slack in range(size, size + _SLACK - 8, 8):
+        save(out, slack, np.uint64(0))
+    return size
+
+
+@inlined
+def _fold_ascii(raw):
+    """Letters in lower case, digits, and zeros for the rest of eight ASCII characters."""
+    lower = raw | _CASE_BITS
+    seven = lower & LOW_SEVEN
+    alpha = ((seven + _FROM_A) ^ (seven + _BEHIND_Z)) & HIGH_BITS
+    digit = ((raw + _FROM_0) ^ (raw + _BEHIND_9)) & HIGH_BITS
+    return (lower & _whole_bytes(alpha)) | (raw & _whole_bytes(digit))
+
+
+@inlined
+def _whole_bytes(high):
+    """All bits of each byte whose highest one is set."""
+    return (high << ONE) - (high >> np.uint64(7))
+
+
+@called
+def _fold_slowly(data, at, end, codes, letters, out, size):
+    """Go on folding, character by character where there is more than ASCII; a byte that is no UTF-8 parts words."""
+    before = _LETTER if size and out[size - 1] else _SEPARATOR
+    while at < end:
+        if at + 8 <= end and not load(data, at) & HIGH_BITS:
+            if before == _LONE:
+                out[size] = 0
+                size += 1
+            save(out, size, _fold_ascii(load(data, at)))
+            at += 8
+            size += 8
+            before = _LETTER if out[size - 1] else _SEPARATOR
+            continue
+        byte = data[at]
+        if byte < 128:
+            code, length = np.int64(byte), 1
+        else:
+            code, length = _decode(data, at, end)
+        entry = codes[code] if code < TABLE_SIZE else np.uint32(0)
+        kind, run = entry >> _SHIFT, entry & _RUN
+        if kind == _SEPARATOR:
+            out[size] = 0
+            size += 1
+            before = _SEPARATOR
+        elif kind != _NOTHING:
+            if before != _SEPARATOR and (kind == _LONE or (kind == _LETTER and before == _LONE)):
+                out[size] = 0
+                size += 1
+            if run:
+                for letter in range(letters[run]):
+                    out[size] = letters[run + 1 + letter]
+                    size += 1
+            else:
+                for more in range(length):
+                    out[size] = data[at + more]
+                    size += 1
+            if kind != _MARK or before == _SEPARATOR:
+                before = kind
+        at += length
+    return size
+
+
+@inlined
+def _decode(data, at, end):
+    """The code point that begins at a byte above 127, and its length; a separator's where it is no UTF-8."""
+    first = np.int64(data[at])
+    if first >= 0xF0:
+        length, code = 4, first & 0x07
+    elif first >= 0xE0:
+        length, code = 3, first & 0x0F
+    else:
+        length, code = 2, first & 0x1F
+    if first < 0xC2 or first > 0xF4 or at + length > end:
+        return np.int64(0x20), 1
+    for more in range(1, length):
+        byte = np.int64(data[at + more])
+        if byte & 0xC0 != 0x80:
+            return np.int64(0x20), 1
+        code = (code << 6) | (byte & 0x3F)
+    return code, length
+
+
+@inlined
+def _hash_words(folded, size, words, count):
+    """Append the hashes of the words to ``words`` from ``count`` on; returns the new count.
+
+    Of 64 bytes at a time it is a bit each whether a byte belongs to a word. Where the bits change, a word begins or
+    ends: so the next word is found without waiting for the hash of the last one.
+    """
+    begin, inside, last = 0, False, np.uint64(0)
+    for base in range(0, size + 1, 64):
+        bits = np.uint64(0)
+        for part in range(8):
+            chunk = load(folded, base + 8 * part)
+            chunk = (((chunk & LOW_SEVEN) + LOW_SEVEN) | chunk) & HIGH_BITS
+            bits |= (((chunk >> np.uint64(7)) * _GATHER) >> np.uint64(56)) << np.uint64(8 * part)
+        edges = bits ^ ((bits << ONE) | last)
+        last = bits >> np.uint64(63)
+        while edges:
+            at = base + np.int64(trailing_zeros(edges))
+            edges &= edges - ONE
+            if inside:
+                words[count] = _hash_word(folded, begin, at - begin)
+                count += 1
+            begin, inside = at, not inside
+    return count
+
+
+@inlined
+def _hash_word(folded, begin, length):
+    value = np.uint64(0)
+    while length > 15:
+        value = (value ^ load(folded, begin)) * WORD_MIX
+        value ^= value >> np.uint64(29)
+        begin += 8
+        length -= 8
+    # Two steps for all other words: to tell short from long ones would cost more, as nobody can foresee it.
+    first, second = min(length, 8), max(length - 8, 0)
+    value = (value ^ (load(folded, begin) & (_ALL_BITS >> np.uint64(64 - 8 * first)))) * WORD_MIX
+    value ^= value >> np.uint64(29)
+    value = (value ^ (load(folded, begin + 8) & ((ONE << np.uint64(8 * second)) - ONE))) * WORD_MIX
+    return value ^ (value >> np.uint64(32))
+
+
+@compiled
+def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
+    """Write the hashes of the words of some rows one after the other.
+
+    Row ``rows[i]`` has ``words[starts[i] : starts[i + 1] - 2]``, the first ``asked[i]`` of them from ``a``; two
+    zeros follow, so that a text of one or two words is one n-gram.
+    """
+    longest = 0
+    for row in rows:
+        longest = max(longest, a_at[row + 1] - a_at[row], b_at[row + 1] - b_at[row])
+    # A character may become twice as long, and a byte parts it from the last one: seven bytes for three at worst.
+    folded = np.empty(3 * longest + 2 * _SLACK, dtype=np.uint8)
+    count = 0
+    for number in range(len(rows)):
+        row = rows[number]
+        starts[number] = count
+        # One call of each function: they are copied into their caller, and compiled as often.
+        for part in range(2):
+            if part == 0:
+                data, start, end = a, a_at[row], a_at[row + 1]
+            else:
+                data, start, end = b, b_at[row], b_at[row + 1]
+                asked[number] = count - starts[number]
+            size = _fold(data, start, end, codes, letters, folded)
+            count = _hash_words(folded, size, words, count)
+        words[count] = 0
+        words[count + 1] = 0
+        count += 2
+    starts[len(rows)] = count
+
+
+@compiled
+def hash_bytes(a, a_at, b, b_at, hashes):
+    """Write 128 bits over the bytes of each text, rows x 2: other bytes, other bits, whatever their words are."""
+    for row in range(len(hashes)):
+        one, other = FIRST_MIX, SECOND_MIX
+        for part in range(2):
+            data, at, end = (b, b_at[row], b_at[row + 1]) if part else (a, a_at[row], a_at[row + 1])
+            rest = at + (end - at) // 8 * 8
+            for place in range(at, rest, 8):
+                value = load(data, place)
+                one = (one ^ value) * WORD_MIX
+                one ^= one >> np.uint64(32)
+                other = (other ^ value) * PLACE_MIX
+                other ^= other >> np.uint64(29)
+            value = np.uint64(0)
+            for place in range(rest, end):
+                value = (value << np.uint64(8)) | np.uint64(data[place])
+            # The length as well, or zeros at the end of a part would not count.
+            one = ((one ^ value) * WORD_MIX ^ np.uint64(end - at)) * PLACE_MIX
+            other = ((other ^ value) * PLACE_MIX ^ np.uint64(end - at)) * OTHER_PLACE_MIX
+        hashes[row, 0] = finish(one)
+        hashes[row, 1] = finish(other)
