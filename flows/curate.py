@@ -395,7 +395,8 @@ def _take_splits_over(
         return Adopted()
     store = context.store
     with engine.progress.step("taking splits over"):
-        adopted = engine.run(adopt_splits, prepared, store.snapshot(), context.dataset, run.id, strange)
+        paths = [part.path for part in prepared]
+        adopted = engine.run(adopt_splits, paths, store.snapshot(), context.dataset, run.id, strange)
         for manifest in reversed(adopted.own):
             commit_version(store, manifest)
     return adopted

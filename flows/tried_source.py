@@ -17,10 +17,11 @@ from flows.context import Context
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
 from pipeline.ingest.formats import RawRow, read_rows
-from pipeline.ingest.row_fields import Seen, field_value, has_field, misspelt, names_of, see, unmapped
+from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
 from pipeline.reporting.attention import Rejection, by_reason, is_optional
+from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
 from schemas.dataset import Source
 from schemas.fate import Reason

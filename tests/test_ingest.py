@@ -11,9 +11,9 @@ from ingest_home import Home
 import pipeline.ingest.records
 from pipeline.errors import SourceError
 from pipeline.ingest.records import Ingested, source_files
-from pipeline.ingest.row_fields import field_value
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
+from pipeline.text.field_paths import field_value
 from schemas.dataset import Mode, Source
 
 

@@ -11,7 +11,7 @@ from support import row, write_rows
 from terminal import Terminal
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.row_fields import field_value, has_field
+from pipeline.text.field_paths import field_value, has_field
 
 ROWS = [{"id": n, "question": f"Where is parcel {n}?", "label": "delivery"} for n in range(3)]
 CHATS = [

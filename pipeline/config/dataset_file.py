@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
-from pipeline.ingest.source_files import is_file
+from pipeline.state.atomic import is_file
 from pipeline.text.normalize import normalise_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown

@@ -7,7 +7,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.cases import in_words, is_candidate
-from pipeline.curation.prepare import Prepared, partitions_of
+from pipeline.curation.prepare import Prepared
 from pipeline.curation.similar_texts import Alike
 from pipeline.curation.triage import SHOWN_ANSWERS, Case, Standing
 from pipeline.dedupe.neighbors import Likeness
@@ -18,6 +18,7 @@ from pipeline.state.store import Snapshot
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
+from pipeline.text.field_paths import group_keys
 from pipeline.text.normalize import inputs_key
 from schemas.fate import Reason, ReasonCode
 from schemas.task import Kind, Task
@@ -141,7 +142,7 @@ def _past_partitions(
     rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
     found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
     return {
-        (record_id, revision): tuple(partitions_of(orjson.loads(raw), group_by))
+        (record_id, revision): tuple(group_keys(orjson.loads(raw), group_by))
         for record_id, revision, raw in found.iter_rows()
     }
 

@@ -13,12 +13,12 @@ from pipeline.errors import ConfigError, SourceError, TaskCodeError
 from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.records import shown_file
-from pipeline.ingest.row_fields import field_value
 from pipeline.ingest.source_files import source_files
 from pipeline.releases.versions import read_manifest, resolve
 from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.answer_keys import Answers
+from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import input_texts, normalise_row
 from schemas.dataset import Dataset, EvaluationSet, Source
 from schemas.own_code import described, own

@@ -1,6 +1,5 @@
 """Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +11,12 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.ingest.row_fields import Seen, field_value, see, see_groups, together
+from pipeline.ingest.row_fields import Seen, see, see_groups, together
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers
-from pipeline.text.normalize import input_texts, match_key, normalise_row, texts_key
+from pipeline.text.field_paths import field_value, group_keys
+from pipeline.text.normalize import input_texts, normalise_row, texts_key
 from pipeline.text.screening import screen, suspects
 from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Source
@@ -133,7 +133,7 @@ def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset
     group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
     rows = [
         (
-            orjson.dumps(partitions_of(raw, group_by)).decode() if group_by and raw is not None else "[]",
+            orjson.dumps(group_keys(raw, group_by)).decode() if group_by and raw is not None else "[]",
             place.split if place else None,
             place.frozen if place else False,
             *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset.task, answers)),
@@ -226,29 +226,6 @@ def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDatas
     names = source.fields if source else {}
     row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
     return normalise_row(row, row.keys(), dataset.config.normalise)
-
-
-def partitions_of(raw: dict[str, Any], group_by: list[str]) -> list[str]:
-    """What the row of some fields shares with others of its group: a field with its value, for every one it has."""
-    values = {name: _group_value(field_value(raw, name)) for name in group_by}
-    return [_any_json(pair) for pair in values.items() if pair[1]]
-
-
-def _group_value(value: Any) -> str:
-    """The same for 7, 7.0 and "7 ", and for an empty cell and none: one source says it so, another otherwise."""
-    if value is None or isinstance(value, str):
-        return match_key(value or "")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return _any_json(value)
-
-
-def _any_json(value: Any) -> str:
-    """JSON of a value that no task has checked: it may be a number of many digits, or hold half a surrogate pair."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        return json.dumps(value, sort_keys=True)
 
 
 def _json(reasons: list[Reason]) -> str:

@@ -19,13 +19,14 @@ import polars as pl
 from pipeline.errors import ConfigError, SourceError
 from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import RawRow, read_rows
-from pipeline.ingest.row_fields import Seen, field_value, has_field, names_of
+from pipeline.ingest.row_fields import Seen, names_of
 from pipeline.ingest.row_keys import BY_CONTENT, content_key, typed_key
 from pipeline.ingest.row_places import moved, note_moved
 from pipeline.ingest.source_files import source_files
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work, write_work
+from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Mode, Source
 from schemas.record import ID_BYTES, stable_hash
 

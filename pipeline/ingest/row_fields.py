@@ -1,61 +1,23 @@
-"""Finds a row's fields by name or path, and says which fields of the task the rows of a source do not have.
+"""Says which fields of the task the rows of a source do not have.
 
 A misspelt name would otherwise leave a label out silently, and send blank questions to people.
 """
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ingest.formats import separated_otherwise
+from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Source
 from schemas.field import admits_none
 from schemas.task import Role, Task
 
-_INDEX = re.compile(r"-?[0-9]{1,9}")
-_ABSENT = object()
 _DEPTH = 3
 """Objects in objects whose fields are listed."""
 _NAMED_ROWS = 100
 _NAMED = 20
-
-
-def field_value(row: dict[str, Any], path: str) -> Any:
-    """A field by its name, or by a dotted path into nested objects and lists; None where it is absent.
-
-    A number counts a list's items from 0, and from its end where it is negative.
-    """
-    found = _find(row, path)
-    return None if found is _ABSENT else found
-
-
-def has_field(row: dict[str, Any], path: str) -> bool:
-    """Whether a row has a field, be it empty; what lies in an empty object or list is not known to be misspelt."""
-    return _find(row, path) is not _ABSENT
-
-
-def _find(row: dict[str, Any], path: str) -> Any:
-    if path in row:
-        return row[path]
-    value: Any = row
-    for depth, part in enumerate(path.split(".")):
-        if depth and value in (None, [], {}):
-            return None
-        value = _step(value, part)
-        if value is _ABSENT:
-            return _ABSENT
-    return value
-
-
-def _step(value: Any, part: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(part, _ABSENT)
-    if isinstance(value, list) and _INDEX.fullmatch(part):
-        index = int(part)
-        return value[index] if -len(value) <= index < len(value) else _ABSENT
-    return _ABSENT
 
 
 @dataclass(frozen=True)

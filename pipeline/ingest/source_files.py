@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import SourceError
 from pipeline.ingest.download import fetch, is_url
+from pipeline.state.atomic import is_file
 from pipeline.state.store import Store
 from schemas.dataset import Source
 from schemas.own_code import no_json, writable
@@ -34,11 +35,6 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
             "can hold; rename it"
         )
     return outside
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file of this name, which may be one that no file can have."""
-    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error for a name of 300 characters)
 
 
 def _matching(source: Source, path: Path, folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.prepare import Prepared
 from pipeline.errors import ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE, is_as_json
 from pipeline.releases.versions import read_manifest, verify, version_folders
@@ -101,7 +100,7 @@ def _is_strange(folder: Path, name: str, placed: Container[str]) -> bool:
 
 
 def adopt_splits(
-    prepared: Sequence[Prepared], snapshot: Snapshot, dataset: LoadedDataset, run: str, strange: Sequence[Path] = ()
+    prepared: Sequence[Path], snapshot: Snapshot, dataset: LoadedDataset, run: str, strange: Sequence[Path] = ()
 ) -> Adopted:
     """Give the records that have no split the one that they have in a version of this home that it does not know, or in
     one that ``split.adopt`` names.
@@ -111,7 +110,7 @@ def adopt_splits(
     its end or not: another one finds it. Rows that are not there now keep theirs, too, for the day when they come back.
 
     Args:
-        prepared: all current records.
+        prepared: files with all current records, of which the columns ``record_id`` and ``key`` are read.
         snapshot: knows which have a split; take a new one afterwards.
         dataset: names the folders.
         run: goes with the splits.
@@ -140,9 +139,9 @@ def adopt_splits(
     return Adopted("\n".join(notes), tuple(numbers), tuple(one.manifest for one in own))
 
 
-def _keys(prepared: Sequence[Prepared]) -> dict[str, str]:
+def _keys(prepared: Sequence[Path]) -> dict[str, str]:
     """What every current record asks."""
-    frames = [read_work(part.path, ["record_id", "key"]) for part in prepared]
+    frames = [read_work(path, ["record_id", "key"]) for path in prepared]
     return {record_id: key for frame in frames for record_id, key in frame.iter_rows()}
 
 

@@ -11,7 +11,6 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.prepare import partitions_of
 from pipeline.errors import ReleaseError
 from pipeline.releases.adoption import strange_versions
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
@@ -23,6 +22,7 @@ from pipeline.releases.versions import list_versions, readable_versions
 from pipeline.state.decisions import from_frame
 from pipeline.state.store import Run, Snapshot, Store
 from pipeline.state.tables import SCHEMAS, Table, Verb
+from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
@@ -97,7 +97,7 @@ def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, 
     if not group_by:
         return {}
     readable = snapshot.current_records().filter(pl.col("error") == "").select("record_id", "raw").collect()
-    return {record_id: tuple(partitions_of(orjson.loads(raw), group_by)) for record_id, raw in readable.iter_rows()}
+    return {record_id: tuple(group_keys(orjson.loads(raw), group_by)) for record_id, raw in readable.iter_rows()}
 
 
 def _split_rows(

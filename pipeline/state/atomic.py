@@ -194,3 +194,8 @@ def checksum_of(file: BinaryIO, size: int) -> int:
         checksum = zlib.crc32(block, checksum)
         size -= len(block)
     return checksum
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of this name, which may be one that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error for a name of 300 characters)
