@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.cli.console import counted
 from flows.context import Context
 from flows.tried_source import TRIED, Finding, TriedSource
 from pipeline.curation.assess import stale_answers
@@ -20,6 +19,7 @@ from pipeline.releases.adoption import count_known, named_version
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import labeling_config
 from pipeline.text.tokens import count_tokens
+from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
 from schemas.message import Speaker
 from schemas.own_code import described, own

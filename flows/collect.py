@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import LOCK_PATIENCE, let_others_follow
 from flows.engines.engine import Engine
+from pipeline.curation.case import Standing
 from pipeline.curation.cases import standing
-from pipeline.curation.triage import Standing
 from pipeline.errors import ConfigError
 from pipeline.releases.draft import adopt_versions
-from pipeline.reporting.attention import Attention, attention, count_waiting
+from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations
 from pipeline.review.queue import Connection, Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame

@@ -15,19 +15,20 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Advance, Engine
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
-from pipeline.curation.assess import FEW_ROWS, Assessed, assess, open_cases, prepare, warm_up, write_shards
+from pipeline.curation.assess import Assessed, assess, open_cases
+from pipeline.curation.case import Case
 from pipeline.curation.contamination import reject_contaminated
 from pipeline.curation.evaluation_sets import evaluation_rows, read_evaluation_sets, to_fetch
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.shards import FEW_ROWS, prepare, warm_up, write_shards
 from pipeline.curation.similar_texts import Alike, find_alike
-from pipeline.curation.triage import Case
+from pipeline.curation.similarities import similarities
 from pipeline.errors import Busy, ConfigError, LabelStudioError, StoreError, Unreachable
 from pipeline.ingest.download import fetch, host
 from pipeline.ingest.records import Ingested, ingest
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.draft import adopt_versions, commit_version
-from pipeline.reporting.attention import Rejection, count_waiting, in_review, rejections, unkeyed
-from pipeline.reporting.duplicates import similarities
+from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.review.queue import push_questions
 from pipeline.state.decisions import news
 from pipeline.state.store import Run, Snapshot

@@ -6,12 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.cli.console import counted
 from flows.context import Context
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
-from pipeline.reporting.attention import Attention, Rejection, attention, count_waiting, in_review, rejections
+from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections
 from pipeline.state.tables import Verb
+from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 

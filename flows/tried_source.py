@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from flows.cli.console import counted, rejection_lines
+from flows.cli.console import rejection_lines
 from flows.context import Context
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
@@ -20,9 +20,10 @@ from pipeline.ingest.formats import RawRow, read_rows
 from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
-from pipeline.reporting.attention import Rejection, by_reason, is_optional
+from pipeline.reporting.overview import Rejection, by_reason, is_optional
 from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
+from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Reason
 from schemas.field import shown

@@ -16,7 +16,8 @@ from terminal import Terminal
 
 from flows.collect import Collected
 from flows.local.studio_server import LocalStudio
-from pipeline.reporting.attention import Need, Waiting, attention, count_waiting, rejections, unkeyed
+from pipeline.reporting.attention import Need, attention
+from pipeline.reporting.overview import Waiting, count_waiting, rejections, unkeyed
 from pipeline.review.queue import is_open, open_decisions
 from pipeline.state.decisions import question_key, to_frame
 from pipeline.state.store import Snapshot, Store

@@ -10,7 +10,8 @@ from odd import QUESTION, Odd
 from support import row, write_rows
 from terminal import Terminal
 
-from pipeline.reporting.duplicates import BIN, last_similarities, read_duplicates
+from pipeline.curation.similarities import BIN, last_similarities
+from pipeline.reporting.duplicates import read_duplicates
 from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode
 from schemas.record import stable_hash

@@ -17,7 +17,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.curation.assess import doubt_labels, screen_answers
-from pipeline.curation.triage import Case, Standing
+from pipeline.curation.case import Case, Standing
 from pipeline.errors import ConfigError
 from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode

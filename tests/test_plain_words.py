@@ -11,8 +11,8 @@ from terminal import Terminal
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.curation.assess import doubt_labels
-from pipeline.curation.triage import Case
-from pipeline.reporting.attention import Rejection
+from pipeline.curation.case import Case
+from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue

@@ -10,7 +10,7 @@ from fake_studio import fake_studio
 from support import row
 
 from flows.local.studio_server import LocalStudio
-from pipeline.reporting.attention import count_waiting
+from pipeline.reporting.overview import count_waiting
 from pipeline.review.label_studio import LabelStudio
 from pipeline.state.tables import Table
 from schemas.fate import LabelSource

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.curation.triage import SHOWN_ANSWERS, Case, Standing, Triage, triage
+from pipeline.curation.case import SHOWN_ANSWERS, Case, Standing
+from pipeline.curation.triage import Triage, triage
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation import label_errors as uncertainty
-from pipeline.curation.label_errors import LabelDoubt, label_doubt, ungrounded
+from pipeline.label_errors import classifier as uncertainty
+from pipeline.label_errors.classifier import LabelDoubt, label_doubt
+from pipeline.label_errors.grounding import ungrounded
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
 

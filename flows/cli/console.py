@@ -11,12 +11,14 @@ from rich.table import Table as RichTable
 
 from flows.cli.results import results
 from flows.engines.engine import Advance
+from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.own_code import in_a_line
 
 if TYPE_CHECKING:
-    from pipeline.reporting.attention import Attention, Rejection
+    from pipeline.reporting.attention import Attention
+    from pipeline.reporting.overview import Rejection
 
 
 class _Results(Console):
@@ -100,16 +102,6 @@ def show_funnel(funnel: Funnel, title: str) -> None:
         width = round(30 * count / funnel.current) if funnel.current else 0
         table.add_row(f"  [{style}]{fate}", f"{count:,}", f"[{style}]{'█' * width}")
     out.print(table, soft_wrap=False)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 file, 2 files."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def questions_wait(count: int) -> str:
-    """How many questions people have not answered yet."""
-    return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for people"
 
 
 def show_attention(items: "Sequence[Attention]") -> None:

@@ -10,9 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import (
-    counted,
     out,
-    questions_wait,
     show_answer,
     show_attention,
     show_beyond,
@@ -33,6 +31,7 @@ from flows.cli.frame import (
     require_published,
 )
 from pipeline.errors import Damaged, ReleaseError
+from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest

@@ -8,10 +8,8 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import (
-    counted,
     err,
     out,
-    questions_wait,
     show_attention,
     show_beyond,
     show_funnel,
@@ -31,6 +29,7 @@ from flows.cli.frame import (
     require_published,
     run_verb,
 )
+from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
     from flows.collect import Collected

@@ -10,7 +10,7 @@ from flows.local.simulated_annotators import annotate, read_truth
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings, use_label_studio
 from pipeline.errors import ConfigError
-from pipeline.reporting.attention import count_waiting
+from pipeline.reporting.overview import count_waiting
 from pipeline.review.queue import Connection
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"

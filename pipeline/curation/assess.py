@@ -1,22 +1,22 @@
 """Compares, measures and doubts prepared records, and brings all that is known to triage."""
 
-import math
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.cases import as_chat, build_cases, is_kept, pasts, standing
+from pipeline.curation.case import Case, Standing, as_chat, is_kept
+from pipeline.curation.cases import build_cases, pasts, standing
 from pipeline.curation.compare import compare
-from pipeline.curation.label_errors import label_doubt, ungrounded
-from pipeline.curation.prepare import RECORD_COLUMNS, Prepared, prepare_shard, target_texts
+from pipeline.curation.prepare import Prepared, target_texts
 from pipeline.curation.similar_texts import Alike
-from pipeline.curation.triage import Case, Standing, triage
+from pipeline.curation.triage import triage
 from pipeline.errors import ConfigError
 from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
+from pipeline.label_errors.classifier import label_doubt
+from pipeline.label_errors.grounding import ungrounded
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
 from pipeline.state.store import Snapshot
@@ -33,44 +33,8 @@ from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.task import Kind, Task
 
-SHARD_ROWS = 50_000
-"""What one worker prepares at a time at most; people see how far a run is by the shards that are done."""
-FEW_ROWS = 10_000
-"""Fewer are not worth another worker."""
-_SHARDS_A_WORKER = 4
-"""Of a corpus that fits: then no worker waits long for the last one."""
 _SEED = 17
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
-
-
-def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
-    """Write the current records, by age and with it as ``order``, to Parquet shards for so many workers."""
-    records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
-    current = records.select(RECORD_COLUMNS).collect()
-    even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
-    size = min(max(even, FEW_ROWS), SHARD_ROWS)
-    shards: list[Path] = []
-    for start in range(0, current.height, size):
-        shards.append(folder / f"records-{len(shards):05}.parquet")
-        write_work(current.slice(start, size), shards[-1])
-    return shards
-
-
-def prepared_path(shard: Path) -> Path:
-    """Where the prepared rows of a shard of records go."""
-    return shard.with_name(shard.name.replace("records-", "prepared-"))
-
-
-def warm_up(dataset: LoadedDataset) -> None:
-    """Load what a worker needs to prepare shards, before there are any."""
-    # Whoever prepares one says what is wrong.
-    with suppress(ConfigError):
-        count_tokens(["a word"], dataset.config.measure.encoding)
-
-
-def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
-    """Prepare one shard of records."""
-    return prepare_shard(shard, prepared_path(shard), dataset)
 
 
 def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:

@@ -8,9 +8,8 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.curation.prepare import Prepared, rendered
-from pipeline.curation.triage import Case, Standing
-from pipeline.errors import ConfigError, TaskCodeError
+from pipeline.curation.case import Case, Standing, in_words
+from pipeline.curation.prepare import Prepared
 from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.store import Snapshot
@@ -18,8 +17,6 @@ from pipeline.state.tables import Verb
 from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.field import JsonValue
-from schemas.own_code import described, own
 from schemas.record import Decision
 from schemas.task import Task
 
@@ -230,42 +227,3 @@ def _remember(case: Case, past: Decision) -> None:
     case.doubt = past.doubt
     case.suggestion = past.suggestion
     case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
-
-
-def is_candidate(case: Case) -> bool:
-    """Whether a case is compared with others: neither its form nor a person speaks against it."""
-    return case.human is not Standing.UNUSABLE and not case.rejects
-
-
-def is_kept(case: Case) -> bool:
-    """Whether a case may end in a release: neither rejected nor a copy of another."""
-    return is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
-
-
-def as_chat(case: Case, task: type[Task]) -> str:
-    """The prompt, and the answer if there is one, whose tokens count.
-
-    Raises:
-        ConfigError: the task's own code fails.
-    """
-    try:
-        return rendered(task, case.inputs, case.targets)
-    except BaseException as error:
-        raise _no_chat(case, task, own(error)) from error
-
-
-def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
-    """An answer as the model would write it.
-
-    Raises:
-        ConfigError: the task's own code fails.
-    """
-    try:
-        return task.task_answer(targets)
-    except BaseException as error:
-        raise _no_chat(case, task, own(error)) from error
-
-
-def _no_chat(case: Case, task: type[Task], error: BaseException) -> ConfigError:
-    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; mend its task_prompt"
-    return ConfigError(f"{task.__name__} cannot write record {case.record_id} as a chat: {theirs}")

@@ -6,10 +6,9 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.cases import in_words, is_candidate
+from pipeline.curation.case import SHOWN_ANSWERS, Case, Standing, in_words, is_candidate
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.similar_texts import Alike
-from pipeline.curation.triage import SHOWN_ANSWERS, Case, Standing
 from pipeline.dedupe.neighbors import Likeness
 from pipeline.dedupe.resolve import resolve
 from pipeline.dedupe.rows import Candidate, Resolution

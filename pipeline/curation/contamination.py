@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.curation.case import Case
 from pipeline.curation.similar_texts import Alike
-from pipeline.curation.triage import Case
 from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
 from pipeline.similarity.search import Map
 from pipeline.similarity.text_columns import Texts

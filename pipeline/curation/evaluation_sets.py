@@ -12,8 +12,8 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, SourceError, TaskCodeError
 from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
-from pipeline.ingest.records import shown_file
 from pipeline.ingest.source_files import source_files
+from pipeline.ingest.sources import shown_file
 from pipeline.releases.versions import read_manifest, resolve
 from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import SCHEMAS, Table

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.curation.case import Case, Standing
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.triage import Case, Standing
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.search import Found, Map, search
 from pipeline.similarity.signatures import Scheme

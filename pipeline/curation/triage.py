@@ -9,14 +9,12 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
+from pipeline.curation.case import Case, Standing
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue
 from schemas.record import Decision
 
 _BUDGET = 0.1
@@ -31,73 +29,8 @@ _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
-_NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
-SHOWN_ANSWERS = 3
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
-
-
-class Standing(IntEnum):
-    """What a person said about a record."""
-
-    NOTHING = 0
-    LABELED = 1
-    UNUSABLE = 2
-    UNSURE = 3
-    DISPUTED = 4
-    """People contradict each other about this very record."""
-
-
-@dataclass(slots=True)
-class Case:
-    """All that is known about one current record."""
-
-    record_id: str
-    revision: str
-    order: int
-    fixed_split: str | None = None
-    """The split that its source belongs to."""
-    frozen: bool = False
-    """Its source is published as it is."""
-    text_key: str = ""
-    inputs: dict[str, Any] = field(default_factory=dict)
-    targets: dict[str, JsonValue] | None = None
-    rejects: list[Reason] = field(default_factory=list)
-    holds: list[Reason] = field(default_factory=list)
-    replaced: dict[str, JsonValue] | None = None
-    """The row's own targets, where a person gave others."""
-    contradicted: bool = False
-    """A person gave another answer than the source has now, and before it had that."""
-    doubts: list[Reason] = field(default_factory=list)
-    """Failed grounding and doubted labels: a person should look, but need not."""
-    judged: bool = False
-    """An earlier run had the chance to doubt it; it may have had too little to go by."""
-    doubt: float | None = None
-    suggestion: dict[str, JsonValue] | None = None
-    tokens: int | None = None
-    human: Standing = Standing.NOTHING
-    human_reasons: list[Reason] = field(default_factory=list)
-    past_route: Routed | None = None
-    """How this revision was routed before; a question that was asked stays asked."""
-    duplicate_of: str | None = None
-    exact: bool = False
-    similarity: float | None = None
-    rivals: int = 0
-    """How many other answers the same inputs have."""
-    conflict_answers: Sequence[str] = ()
-    """The first ``SHOWN_ANSWERS`` of them, as people read them."""
-    overruled_by: str | None = None
-    bridges: tuple[str, str] | None = None
-    group: str = ""
-    bound: str | None = None
-    """The split that the group must go to, where the record has none of its own yet."""
-
-    @property
-    def stands(self) -> bool:
-        """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
-        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
-        agreed = self.human is Standing.LABELED or (self.human is Standing.NOTHING and seen)
-        return self.frozen and self.targets is not None and not self.rejects and agreed
 
 
 @dataclass(frozen=True)

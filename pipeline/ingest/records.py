@@ -5,38 +5,23 @@ nothing, a changed row is a new revision, and in a snapshot source a vanished ro
 A snapshot source that is empty or damaged is refused: its rows may only seem to be gone.
 """
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from pipeline.errors import ConfigError, SourceError
-from pipeline.ingest.download import is_url
-from pipeline.ingest.formats import RawRow, read_rows
 from pipeline.ingest.row_fields import Seen, names_of
-from pipeline.ingest.row_keys import BY_CONTENT, content_key, typed_key
+from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import moved, note_moved
 from pipeline.ingest.source_files import source_files
+from pipeline.ingest.sources import FoundInSource, row_frames
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work, write_work
-from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Mode, Source
-from schemas.record import ID_BYTES, stable_hash
-
-_CHUNK_ROWS = 50_000
-_CHUNK_BYTES = 64 * 2**20
-"""Raw bytes that are held in memory at once, apart from the longest row's."""
-_NAMED_ROWS = 100
-"""Rows whose fields are named where none has the key."""
-_EXACT_BELOW = 2**53
-"""Smaller whole numbers are the same as floats."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ def ingest(
             source came back empty or damaged.
         ConfigError: no row of a source has its key, nor had one before.
     """
-    found = {source.name: _Found(source.key) for source in sources}
+    found = {source.name: FoundInSource(source.key) for source in sources}
     chunks = _read_all(store, sources, folder, run, found, on_rows)
     added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
     index = _index(chunks)
@@ -120,14 +105,14 @@ def _read_all(
     sources: list[Source],
     folder: Path,
     run: str,
-    found: "dict[str, _Found]",
+    found: "dict[str, FoundInSource]",
     on_rows: Callable[[int], None],
 ) -> list[Path]:
     """Write all rows to intermediate files, and note what is found in each source."""
     work, chunks, lines = store.work(run), list[Path](), 0
     for source in sources:
         files = source_files(source, folder, store.downloads, store)
-        for frame in _frames(source, files, folder, found[source.name], run, start=lines):
+        for frame in row_frames(source, files, folder, found[source.name], run, start=lines):
             chunks.append(work / f"read-{len(chunks):05}.parquet")
             write_work(frame, chunks[-1])
             lines += frame.height
@@ -135,124 +120,12 @@ def _read_all(
     return chunks
 
 
-@dataclass
-class _Found:
-    """What was found in a source: it says whether the absence of a row can be believed, and whether a key is one."""
-
-    key: str | None = None
-    """The field that identifies a row."""
-    keyed: bool = False
-    """Some row has it, be it empty."""
-    unkeyed: list[dict[str, Any]] = field(default_factory=list)
-    """The first rows that do not have it."""
-    readable: bool = False
-    """There is a row that can be read."""
-    unreadable: str = ""
-    """The first row that cannot be: its place, and why."""
-    swallowing: str = ""
-    """The first of these that may have swallowed others."""
-
-    def note(self, file: str, row: RawRow) -> None:
-        """Take one more row into account."""
-        if row.error is None:
-            self.readable = True
-            if self.key is not None and not self.keyed:
-                self._note_key(self.key, row.row or {})
-            return
-        problem = f"{file}:{row.line} ({row.error.detail})"
-        self.unreadable = self.unreadable or problem
-        if row.holds_others:
-            self.swallowing = self.swallowing or problem
-
-    def _note_key(self, key: str, row: dict[str, Any]) -> None:
-        self.keyed = has_field(row, key)
-        if len(self.unkeyed) < _NAMED_ROWS:
-            self.unkeyed.append(row)
-
-    def damage(self) -> str:
-        """Why rows may only seem to be gone; empty where they are."""
-        if not self.readable and self.unreadable:
-            return f"has no row that can be read, from {self.unreadable} on"
-        if self.swallowing:
-            return f"cannot be read at {self.swallowing}, nor can the rows that this one may have swallowed"
-        return ""
-
-
 _KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "file", "line")
-_READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
 
 
-def _frames(
-    source: Source, files: list[Path], folder: Path, found: _Found, run: str, start: int
-) -> Iterator[pl.DataFrame]:
-    """The rows of a source as frames in the shape of the ``records`` table."""
-    schema = SCHEMAS[Table.RECORDS]
-    now = datetime.now(UTC)
-    for rows in _chunks(source, files, folder, found):
-        # By columns: row by row, polars takes several times as long.
-        columns = dict(zip(_READ_COLUMNS, zip(*rows, strict=True), strict=True))
-        frame = pl.DataFrame(columns, schema={name: schema[name] for name in _READ_COLUMNS}).with_columns(
-            source=pl.lit(source.name),
-            withdrawn=pl.lit(False),
-            batch=pl.lit(run),
-            position=pl.int_range(start, start + len(rows), dtype=pl.Int64),
-            ingested_at=pl.lit(now).cast(schema["ingested_at"]),
-        )
-        yield frame.select(schema.names())
-        start += len(rows)
-
-
-def _chunks(source: Source, files: list[Path], folder: Path, found: _Found) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a source, as many at a time as memory should hold."""
-    occurrences: Counter[bytes] = Counter()
-    rows: list[tuple[Any, ...]] = []
-    size = 0
-    for file in files:
-        shown = shown_file(file, folder, source)
-        for raw in _read(source, file):
-            found.note(shown, raw)
-            revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
-            key = _key(source, raw, revision, occurrences)
-            error = raw.error.model_dump_json() if raw.error else ""
-            rows.append((stable_hash(source.name, key), revision.hexdigest(), key, shown, raw.line, raw.raw, error))
-            size += len(raw.raw)
-            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
-                yield rows
-                rows, size = [], 0
-    if rows:
-        yield rows
-
-
-def _read(source: Source, file: Path) -> Iterator[RawRow]:
-    try:
-        yield from read_rows(file, source.format)
-    except SourceError as error:
-        # A download has a name that nobody knows.
-        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if is_url(source) else error
-        raise SourceError(f"source '{source.name}': {problem}") from error
-
-
-def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
-    """The user's id of a row, or its content and occurrence number where it has none."""
-    value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
-    if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
-        # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
-        value = field_value(json.loads(raw.raw), str(source.key))
-    if value is not None and value != "":
-        return typed_key(value)
-    digest = revision.digest()
-    occurrences[digest] += 1
-    return content_key(revision.hexdigest(), occurrences[digest])
-
-
-def shown_file(file: Path, folder: Path, source: Source) -> str:
-    """How people call a file of a source: below the dataset.yaml, or by its URL."""
-    if is_url(source):
-        return source.path
-    return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
-
-
-def _require_keys(sources: list[Source], found: dict[str, _Found], index: pl.DataFrame, present: pl.LazyFrame) -> None:
+def _require_keys(
+    sources: list[Source], found: dict[str, FoundInSource], index: pl.DataFrame, present: pl.LazyFrame
+) -> None:
     """Refuse a misspelt key: all rows would be known by their content, and once it is corrected be there twice."""
     for source in sources:
         one = found[source.name]
@@ -311,7 +184,7 @@ def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFram
 
 
 def _withdrawals(
-    index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, _Found], run: str
+    index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, FoundInSource], run: str
 ) -> pl.DataFrame:
     """Marker rows for records of snapshot sources that were not read this time, and of sources that are gone.
 
@@ -340,7 +213,7 @@ def _withdrawals(
     ).select(SCHEMAS[Table.RECORDS].names())
 
 
-def _require_sound(name: str, found: _Found, known: pl.DataFrame, lost: pl.DataFrame) -> None:
+def _require_sound(name: str, found: FoundInSource, known: pl.DataFrame, lost: pl.DataFrame) -> None:
     """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end."""
     if lost.height and not (found.readable or found.unreadable):
         raise SourceError(

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.curation.similar_texts import Alike
+from pipeline.curation.similarities import _NEAREST_TO_ONE, NearPair, last_similarities
 from pipeline.ingest.row_places import current_places
-from pipeline.similarity.pairs import Pairs, verify
-from pipeline.similarity.signatures import NEAR_MISS
+from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Verb
 from pipeline.text.answer_keys import Answers
 from pipeline.text.guards import same_signs
 from pipeline.text.normalize import input_texts, inputs_key, match_key, shown_inputs
@@ -27,134 +24,7 @@ from schemas.field import JsonValue
 from schemas.record import Decision
 from schemas.task import Role, Task
 
-BIN = 0.02
-"""Width of the bins of similarities."""
-_NEAREST = 50
-"""Pairs of kept records that are remembered, those above the threshold and those below it."""
-_NEAREST_TO_ONE = 5
-"""Kept records that are shown beside one, the most similar ones."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
-
-
-class NearPair(BaseModel):
-    """Two records whose similarity is near the threshold."""
-
-    model_config = ConfigDict(frozen=True)
-
-    one: str
-    other: str
-    similarity: float
-
-
-class Similarities(BaseModel):
-    """How similar the records are, of those that are similar at all."""
-
-    model_config = ConfigDict(frozen=True)
-
-    threshold: float
-    start: float
-    """Where the first bin begins, below the threshold: there only some of the pairs are found."""
-    counts: list[int]
-    """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
-    near: list[NearPair]
-    """Pairs of kept records that just miss the threshold, and the most similar ones that do not; the least similar
-    first. Of each template one comes before a second of any."""
-    below: int = 0
-    """How many pairs of kept records miss the threshold by ``NEAR_MISS`` at most, as far as they were found."""
-    above: int = 0
-    """How many do not."""
-
-    @property
-    def bins(self) -> list[tuple[float, int]]:
-        """Where each bin begins, and its pairs."""
-        return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]
-
-
-def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
-    """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
-
-    Of records with equal words only one counts.
-    """
-    record_ids, kept = decisions["record_id"], decisions["fate"].is_in([fate.value for fate in _KEPT]).to_numpy()
-    views = [(alike.inputs.pairs, alike.texts)]
-    if alike.whole is not None:
-        views.append((alike.whole.pairs, alike.written))
-    found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
-    best = _most_similar(found)
-    start = round(max(threshold - NEAR_MISS, 0), 4)
-    bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
-    places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
-    both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
-    both = _most_similar(pl.concat([both, _of_equal_words(alike.texts, kept)]))
-    both = both.with_columns(crowd=_crowds(both, decisions.height))
-    # From the most similar on: those just below the threshold, and likes with other answers.
-    both = both.reverse()
-    below, above = both.filter(pl.col("similarity") < threshold), both.filter(pl.col("similarity") >= threshold)
-    near = pl.concat([_telling(above), _telling(below)]).reverse()
-    return Similarities(
-        threshold=threshold,
-        start=start,
-        counts=np.bincount(places, minlength=bins).tolist(),
-        near=[
-            NearPair(one=record_ids[one], other=record_ids[other], similarity=similarity)
-            for one, other, similarity in near.iter_rows()
-        ],
-        below=below.height,
-        above=above.height,
-    )
-
-
-def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Each pair once, the least similar first: two records may be similar by their inputs and as a whole."""
-    return pairs.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
-
-
-def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
-    """Kept rows of equal words, whose answers or signs differ: the first of each text with the others."""
-    rows = pl.DataFrame({"other": np.arange(len(texts)), "text": np.array(texts, dtype=np.int64), "kept": kept})
-    same = rows.filter(pl.col("kept"), pl.col("text") >= 0).with_columns(one=pl.col("other").first().over("text"))
-    pairs = same.filter(pl.col("one") != pl.col("other")).with_columns(similarity=pl.lit(1.0))
-    return pairs.select("one", "other", "similarity")
-
-
-def _crowds(pairs: pl.DataFrame, rows: int) -> pl.Series:
-    """For each pair the rows that are connected by pairs: those of one template, say."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    ones = np.ones(pairs.height, dtype=np.bool_)
-    _, crowds = connected_components(coo_array((ones, (pairs["one"], pairs["other"])), shape=(rows, rows)), False)
-    return pl.Series(crowds)[pairs["one"]]
-
-
-def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Of pairs, the most telling first, those to remember; one of every crowd before a second of any."""
-    order = pl.int_range(pl.len())
-    chosen = pairs.with_columns(order=order, turn=order.over("crowd")).sort("turn", "order").head(_NEAREST)
-    return chosen.sort("order").select("one", "other", "similarity")
-
-
-def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
-    """The pairs of texts as pairs of rows that have them: of each the first that is kept, else the first."""
-    schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
-    numbers = np.array(texts, dtype=np.int64)
-    rows = np.full(max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1))) + 1, -1, dtype=np.int64)
-    worded = np.flatnonzero(numbers >= 0)[::-1]
-    rows[numbers[worded]] = worded
-    still = worded[kept[worded]]
-    rows[numbers[still]] = still
-    left, right = rows[pairs.left], rows[pairs.right]
-    # Texts of evaluation rows and of earlier versions are no records.
-    present = (left >= 0) & (right >= 0)
-    one, other = np.minimum(left, right)[present], np.maximum(left, right)[present]
-    return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)
-
-
-def last_similarities(snapshot: Snapshot) -> Similarities | None:
-    """What the latest committed curate run counted; None before the first one."""
-    last = snapshot.last_run(Verb.CURATE)
-    counted = last["summary"].get("similarities") if last else None
-    return Similarities.model_validate(counted) if counted else None
 
 
 # --- groups ---------------------------------------------------------------------------------------

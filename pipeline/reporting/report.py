@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from pipeline.curation.similarities import Similarities
 from pipeline.finetuning.evaluate import Estimate, wilson
-from pipeline.reporting.duplicates import Similarities
 from pipeline.text.word_diff import word_diff
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.case import Standing
 from pipeline.curation.cases import standing
-from pipeline.curation.triage import Standing
+from pipeline.curation.similarities import last_similarities
 from pipeline.ingest.row_places import in_place
 from pipeline.releases.label_coverage import in_words
-from pipeline.reporting.duplicates import last_similarities, why_both
+from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report import (
     Answer,
     Audit,

@@ -1,0 +1,118 @@
+"""All that is known about one current record, from its prepared row to what was found when it was compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from pipeline.curation.prepare import rendered
+from pipeline.errors import ConfigError, TaskCodeError
+from schemas.fate import Reason, ReasonCode, Routed
+from schemas.field import JsonValue
+from schemas.own_code import described, own
+from schemas.task import Task
+
+_NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
+SHOWN_ANSWERS = 3
+
+
+class Standing(IntEnum):
+    """What a person said about a record."""
+
+    NOTHING = 0
+    LABELED = 1
+    UNUSABLE = 2
+    UNSURE = 3
+    DISPUTED = 4
+    """People contradict each other about this very record."""
+
+
+@dataclass(slots=True)
+class Case:
+    """All that is known about one current record."""
+
+    record_id: str
+    revision: str
+    order: int
+    fixed_split: str | None = None
+    """The split that its source belongs to."""
+    frozen: bool = False
+    """Its source is published as it is."""
+    text_key: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, JsonValue] | None = None
+    rejects: list[Reason] = field(default_factory=list)
+    holds: list[Reason] = field(default_factory=list)
+    replaced: dict[str, JsonValue] | None = None
+    """The row's own targets, where a person gave others."""
+    contradicted: bool = False
+    """A person gave another answer than the source has now, and before it had that."""
+    doubts: list[Reason] = field(default_factory=list)
+    """Failed grounding and doubted labels: a person should look, but need not."""
+    judged: bool = False
+    """An earlier run had the chance to doubt it; it may have had too little to go by."""
+    doubt: float | None = None
+    suggestion: dict[str, JsonValue] | None = None
+    tokens: int | None = None
+    human: Standing = Standing.NOTHING
+    human_reasons: list[Reason] = field(default_factory=list)
+    past_route: Routed | None = None
+    """How this revision was routed before; a question that was asked stays asked."""
+    duplicate_of: str | None = None
+    exact: bool = False
+    similarity: float | None = None
+    rivals: int = 0
+    """How many other answers the same inputs have."""
+    conflict_answers: Sequence[str] = ()
+    """The first ``SHOWN_ANSWERS`` of them, as people read them."""
+    overruled_by: str | None = None
+    bridges: tuple[str, str] | None = None
+    group: str = ""
+    bound: str | None = None
+    """The split that the group must go to, where the record has none of its own yet."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
+        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
+        agreed = self.human is Standing.LABELED or (self.human is Standing.NOTHING and seen)
+        return self.frozen and self.targets is not None and not self.rejects and agreed
+
+
+def is_candidate(case: Case) -> bool:
+    """Whether a case is compared with others: neither its form nor a person speaks against it."""
+    return case.human is not Standing.UNUSABLE and not case.rejects
+
+
+def is_kept(case: Case) -> bool:
+    """Whether a case may end in a release: neither rejected nor a copy of another."""
+    return is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
+
+
+def as_chat(case: Case, task: type[Task]) -> str:
+    """The prompt, and the answer if there is one, whose tokens count.
+
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    try:
+        return rendered(task, case.inputs, case.targets)
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
+
+
+def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
+    """An answer as the model would write it.
+
+    Raises:
+        ConfigError: the task's own code fails.
+    """
+    try:
+        return task.task_answer(targets)
+    except BaseException as error:
+        raise _no_chat(case, task, own(error)) from error
+
+
+def _no_chat(case: Case, task: type[Task], error: BaseException) -> ConfigError:
+    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; mend its task_prompt"
+    return ConfigError(f"{task.__name__} cannot write record {case.record_id} as a chat: {theirs}")

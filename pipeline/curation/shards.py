@@ -1,0 +1,51 @@
+"""Cuts the current records into shards, and prepares one after the other or side by side."""
+
+import math
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.prepare import RECORD_COLUMNS, Prepared, prepare_shard
+from pipeline.errors import ConfigError
+from pipeline.state.store import Snapshot
+from pipeline.state.work_files import write_work
+from pipeline.text.tokens import count_tokens
+
+SHARD_ROWS = 50_000
+"""What one worker prepares at a time at most; people see how far a run is by the shards that are done."""
+FEW_ROWS = 10_000
+"""Fewer are not worth another worker."""
+_SHARDS_A_WORKER = 4
+"""Of a corpus that fits: then no worker waits long for the last one."""
+
+
+def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
+    """Write the current records, by age and with it as ``order``, to Parquet shards for so many workers."""
+    records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
+    current = records.select(RECORD_COLUMNS).collect()
+    even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
+    size = min(max(even, FEW_ROWS), SHARD_ROWS)
+    shards: list[Path] = []
+    for start in range(0, current.height, size):
+        shards.append(folder / f"records-{len(shards):05}.parquet")
+        write_work(current.slice(start, size), shards[-1])
+    return shards
+
+
+def prepared_path(shard: Path) -> Path:
+    """Where the prepared rows of a shard of records go."""
+    return shard.with_name(shard.name.replace("records-", "prepared-"))
+
+
+def warm_up(dataset: LoadedDataset) -> None:
+    """Load what a worker needs to prepare shards, before there are any."""
+    # Whoever prepares one says what is wrong.
+    with suppress(ConfigError):
+        count_tokens(["a word"], dataset.config.measure.encoding)
+
+
+def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
+    """Prepare one shard of records."""
+    return prepare_shard(shard, prepared_path(shard), dataset)
