@@ -62,14 +62,19 @@ def test_the_import_contracts_catch_what_breaks_them(tmp_path: Path) -> None:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "schemas" / "planted.py").write_text("import polars\n", encoding="utf-8")
-    (tmp_path / "pipeline" / "planted_up.py").write_text("import flows.settings\n", encoding="utf-8")
-    (tmp_path / "pipeline" / "planted_out.py").write_text("import prefect\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "text" / "planted_up.py").write_text("import flows.settings\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "text" / "planted_out.py").write_text("import prefect\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "text" / "planted_above.py").write_text("import pipeline.state.store\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "review" / "planted_beside.py").write_text("import pipeline.ingest\n", encoding="utf-8")
+    (tmp_path / "pipeline" / "no_room.py").touch()
     done = lint_imports(tmp_path)
     assert done.returncode == 1, done.stdout
-    assert " kept, 3 broken." in done.stdout
+    assert " kept, 4 broken." in done.stdout
     for line in (
-        "pipeline.planted_up -> flows.settings",
-        "pipeline.planted_out -> prefect",
+        "pipeline.text.planted_up -> flows.settings",
+        "pipeline.text.planted_out -> prefect",
+        "pipeline.text.planted_above -> pipeline.state.store",
+        "pipeline.review.planted_beside -> pipeline.ingest",
         "schemas.planted -> polars",
     ):
         assert line in done.stdout

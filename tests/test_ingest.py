@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from ingest_home import Home
 
-import pipeline.ingest.records
+import pipeline.ingest.sources
 from pipeline.errors import SourceError
 from pipeline.ingest.records import Ingested, source_files
 from pipeline.state.tables import Table
@@ -397,7 +397,7 @@ def test_a_source_that_is_taken_out_of_the_file_takes_its_records_along_and_brin
 
 # --- atomicity and size -----------------------------------------------------------------------------
 def test_twenty_thousand_rows_go_in_with_one_commit(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.ingest.records, "_CHUNK_ROWS", 3_000)
+    monkeypatch.setattr(pipeline.ingest.sources, "_CHUNK_ROWS", 3_000)
     home.write("data.jsonl", [{"id": number} for number in range(20_000)])
     home.write("first.jsonl", [{"id": -1}])
     first = Source(name="first", path="first.jsonl")
@@ -410,7 +410,7 @@ def test_twenty_thousand_rows_go_in_with_one_commit(home: Home, monkeypatch: pyt
 
 
 def test_long_rows_are_written_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.ingest.records, "_CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(pipeline.ingest.sources, "_CHUNK_BYTES", 1_000)
     home.write("data.jsonl", [{"text": "x" * 400, "id": number} for number in range(7)])
     home.ingest(KEYED, run="20260101T000000.000000Z")
     parts = sorted(home.store.work("20260101T000000.000000Z").glob("read-*.parquet"))

@@ -1,7 +1,6 @@
-"""Doubt labels and extracted values: which rows would a person most likely correct?
+"""Finds label errors of a classification: a linear model, trained on the other rows, predicts each row's label.
 
-Classification: a linear model, trained on the other rows, predicts each row's label; where it disagrees
-with confidence, the label is doubtful. Extraction: a value that does not occur in the text is doubtful.
+Where it disagrees with confidence, the label may be wrong.
 """
 
 import contextlib

@@ -1,10 +1,10 @@
-"""Which extracted values do not occur in the text?"""
+"""Grounding: which extracted texts, numbers and dates do not occur in the text that they were extracted from?"""
 
 import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+import datetime
 from functools import cached_property
 
 from schemas.fate import Reason, ReasonCode
