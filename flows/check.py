@@ -15,6 +15,7 @@ from pipeline.curation.assess import stale_answers
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.row_fields import see_groups, ungrouped
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import labeling_config
@@ -34,11 +35,18 @@ _LARGE_SHARE = 0.5
 def check_dataset(context: Context) -> list[Finding]:
     """Try everything that a first curate would need, on the first rows of every source."""
     config, task = context.dataset.config, context.dataset.task
+    kind = kind_of(task)
     targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
     findings = [
-        Finding(what=f"task {task.__name__}", ok=True, detail=f"{task.task_kind()}; targets: {targets}"),
+        Finding(
+            what=f"task {task.__name__}",
+            ok=True,
+            detail=f"{kind.name}, scored by {kind.metric_title}; targets: {targets}",
+        ),
         _check_form(task),
     ]
+    if kind.limits:
+        findings.append(Finding(what=f"kind {kind.name}", ok=True, detail=kind.limits))
     tried = [TriedSource(context, source) for source in config.sources]
     for source in tried:
         findings += source.findings()

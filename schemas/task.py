@@ -72,20 +72,6 @@ Input = Annotated[T, Role.INPUT]
 Target = Annotated[T, Role.TARGET]
 
 
-class Kind(StrEnum):
-    """What sort of task it is; it follows from the targets."""
-
-    CLASSIFICATION = "classification"
-    EXTRACTION = "structured extraction"
-
-
-class Metric(StrEnum):
-    """The name of the measure that a task is judged by; ``pipeline.finetuning.evaluate`` computes it."""
-
-    ACCURACY = "accuracy"
-    FIELD_F1 = "field_f1"
-
-
 class TaskDefinitionError(TypeError):
     """A task class that Goldleaf cannot use; the message says what to change."""
 
@@ -140,16 +126,9 @@ class Task(BaseModel):
         return _fields_of(cls)
 
     @classmethod
-    def task_kind(cls) -> Kind:
-        """Classification for a single enum or Literal, structured extraction for anything else."""
-        fields = cls.task_targets()
-        single = len(fields) == 1 and fields[0].type is ValueType.CHOICE
-        return Kind.CLASSIFICATION if single else Kind.EXTRACTION
-
-    @classmethod
-    def task_metric(cls) -> Metric:
-        """Accuracy for classification, F1 over the fields' values for extraction."""
-        return Metric.ACCURACY if cls.task_kind() is Kind.CLASSIFICATION else Metric.FIELD_F1
+    def task_kind(cls) -> str:
+        """Override to name another kind of ``pipeline.kinds`` than the one that follows from the targets."""
+        return ""
 
     @classmethod
     def task_instruction(cls) -> str:

@@ -14,7 +14,7 @@ from pipeline.errors import TrainingError
 from pipeline.finetuning import adapters as adapter
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, find_adapter, read_record, save_adapter
 from pipeline.finetuning.base_model import BUNDLED
-from pipeline.finetuning.evaluate import Question, compare, evaluate
+from pipeline.finetuning.evaluate import Question, compare_models, evaluate
 from pipeline.finetuning.train import LeftOut, TrainReport
 from pipeline.reporting.report import Example
 from pipeline.reporting.report_finetuning import latest_finetuning
@@ -80,7 +80,7 @@ def a_record(run: str = "r1", *, config: Finetune | None = None, hours: int = 0,
         max_new_tokens=4,
         untuned=untuned,
         tuned=tuned,
-        comparison=compare(untuned, tuned),
+        comparison=compare_models(Fruit, untuned, tuned),
     )
 
 
@@ -241,7 +241,9 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
     """A record over as many questions, all about apples."""
     asked = [question(f"q{number}", "apple") for number in range(len(untuned))]
     before, after = evaluate(Fruit, asked, untuned), evaluate(Fruit, asked, tuned)
-    return a_record().model_copy(update={"untuned": before, "tuned": after, "comparison": compare(before, after)})
+    return a_record().model_copy(
+        update={"untuned": before, "tuned": after, "comparison": compare_models(Fruit, before, after)}
+    )
 
 
 @pytest.mark.parametrize(

@@ -363,10 +363,10 @@ def test_a_folder_s_name_becomes_the_dataset_s(tmp_path: Path, folder: str, name
     assert f'name: "{name}"' in (tmp_path / folder / "dataset.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [[], ["--extraction"]], ids=["classification", "extraction"])
-def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: Path, kind: list[str]) -> None:
+@pytest.mark.parametrize("kind", ["classification", "extraction", "rewriting"])
+def test_what_init_writes_can_be_checked_curated_and_released_at_once(tmp_path: Path, kind: str) -> None:
     terminal = Terminal(tmp_path)
-    shown = terminal.goldleaf("init", "My Data", *kind).stdout
+    shown = terminal.goldleaf("init", "My Data", "--kind", kind).stdout
     assert [Path(line).name for line in shown.splitlines()[:3]] == ["dataset.yaml", "task.py", "data.jsonl"]
     [file] = shlex.split(shown.splitlines()[-1].removeprefix("next: goldleaf check "))
     terminal.goldleaf("check", file)

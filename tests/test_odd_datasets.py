@@ -16,8 +16,9 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation.assess import doubt_labels, screen_answers
+from pipeline.curation.assess import screen_answers
 from pipeline.curation.case import Case, Standing
+from pipeline.curation.score_labels import score_labels
 from pipeline.errors import ConfigError
 from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode
@@ -248,7 +249,7 @@ def test_that_people_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Pa
         case(f"r{n}", f"{text} {n} times", {"topic": topic}) for n, (topic, text) in enumerate([*texts.items()] * 20)
     ]
     cases += [case("r40", "good morning to you", {"topic": "billing"}), case("r41", "good morning to all of you", None)]
-    doubt_labels(cases, task, OnConflict.REVIEW)
+    score_labels(cases, task, OnConflict.REVIEW)
     assert [one.suggestion for one in cases[-2:]] == [{"topic": None}, {"topic": None}]
 
 
@@ -264,10 +265,10 @@ def test_a_label_is_judged_once_unless_all_are_judged_anew(tmp_path: Path) -> No
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     wrong = case("r40", "the parcel did not come at all", {"topic": "billing"})
     wrong.judged, wrong.doubt = True, 0.2
-    doubt_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
+    score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
     assert (wrong.doubt, wrong.doubts) == (0.2, [])
     wrong.judged, wrong.doubt = False, None
-    doubt_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
+    score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
     assert [reason.detail for reason in wrong.doubts] == ["'delivery', not 'billing'"]
 
 
@@ -277,7 +278,7 @@ def test_where_any_answer_is_right_the_other_one_is_no_doubt(tmp_path: Path) -> 
     both = [case("r40", text, {"topic": "billing"}), case("r41", text, {"topic": "delivery"})]
     for one in both:
         one.text_key = text
-    doubt_labels([*two_kinds(), *both], task, OnConflict.ANY_OF)
+    score_labels([*two_kinds(), *both], task, OnConflict.ANY_OF)
     assert [one.doubts for one in both] == [[], []]
 
 

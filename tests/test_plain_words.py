@@ -10,8 +10,8 @@ from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation.assess import doubt_labels
 from pipeline.curation.case import Case
+from pipeline.curation.score_labels import score_labels
 from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
@@ -195,10 +195,10 @@ def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, othe
     text = "the parcel did not come at all"
     rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]
     cases = [case(f"r{n}", str(item["question"]), str(item["topic"])) for n, item in enumerate(rows)]
-    doubt_labels(cases, task, OnConflict.ANY_OF)
+    score_labels(cases, task, OnConflict.ANY_OF)
     assert [one.doubts for one in cases[-2:]] == [[], []]
     alone = cases[:-1]
     for one in alone:
         one.doubt = None
-    doubt_labels(alone, task, OnConflict.ANY_OF)
+    score_labels(alone, task, OnConflict.ANY_OF)
     assert [reason.code for reason in alone[-1].doubts] == [ReasonCode.LABEL_DOUBT], "nothing else has its words"

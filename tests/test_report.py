@@ -26,13 +26,14 @@ from flows.engines.engine import Inline
 from flows.release import release
 from flows.reporting import write_report
 from pipeline.errors import StoreError
+from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import WEIGHTS, save_adapter
-from pipeline.finetuning.evaluate import Estimate, Question, compare, evaluate
+from pipeline.finetuning.evaluate import Question, compare_models, evaluate
+from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.report import (
     Answer,
     Audit,
     Change,
-    ClassScore,
     Conflict,
     Doubt,
     DuplicatePair,
@@ -41,6 +42,7 @@ from pipeline.reporting.report import (
     FieldFill,
     FineTuning,
     Mistake,
+    PartScore,
     Published,
     ReasonCount,
     ReportData,
@@ -60,7 +62,7 @@ from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.manifest import Funnel
 from schemas.record import Decision, stable_hash
-from schemas.task import Input, Kind, Target, Task
+from schemas.task import Input, Target, Task
 
 CLAUSE = "This Agreement is governed by the laws of the State of Delaware, without regard to conflict of laws rules."
 DIGEST = "sha256:" + "3f" * 32
@@ -84,7 +86,7 @@ def empty_report(**parts: object) -> ReportData:
     nothing = Funnel(raw=0, superseded=0, withdrawn=0, accepted=0, rejected=0, duplicate=0, review=0)
     names = {"dataset": "contract-clauses", "task": "ContractClause", "instruction": "Name the kind of this clause."}
     now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
-    fixed = {"kind": Kind.CLASSIFICATION, "generated_at": now, "funnel": nothing}
+    fixed = {"kind": "classification", "breakdown": Breakdown.LABEL, "generated_at": now, "funnel": nothing}
     return ReportData.model_validate({**names, **fixed, **parts})
 
 
@@ -125,7 +127,7 @@ def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
         test_rows=241,
         seconds=1502.4,
         verdict="The adapter beats its base model; pull it with `goldleaf pull contract-clauses@1.2.0 DEST`.",
-        classes=[ClassScore(name=c, records=20 - i % 7, untuned=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)],
+        parts=[PartScore(name=c, records=20 - i % 7, untuned=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)],
         mistakes=list(mistakes),
         loss={step: 3.5 * 0.985**step + 0.1 * (step % 3) for step in range(1, 242)},
     )
@@ -207,7 +209,8 @@ def extraction_report() -> ReportData:
     """One single record of an extraction task."""
     vendor = FieldFill(name="vendor", filled=1, records=1, distinct=1, top=[ValueCount(value="ACME GmbH", records=1)])
     return empty_report(
-        kind=Kind.EXTRACTION,
+        kind="extraction",
+        breakdown=Breakdown.FIELD,
         funnel=Funnel(raw=1, superseded=0, withdrawn=0, accepted=1, rejected=0, duplicate=0, review=0),
         fields=[vendor, FieldFill(name="purchase_order", filled=0, records=1, distinct=0)],
         finetuning=tuning(["vendor", "purchase_order"], *extraction_mistakes()),
@@ -772,7 +775,7 @@ def tuned_on(folder: Path, untuned: list[str], tuned: list[str]) -> FineTuning:
     (folder / "trained" / WEIGHTS).write_bytes(b"weights")
     asked = [Question(id=f"q{n}", prompt=(), golds=(SLIP,)) for n in range(len(untuned))]
     before, after = evaluate(Slip, asked, untuned), evaluate(Slip, asked, tuned)
-    changes = {"untuned": before, "tuned": after, "comparison": compare(before, after)}
+    changes = {"untuned": before, "tuned": after, "comparison": compare_models(Slip, before, after)}
     save_adapter(
         folder / "trained",
         folder / "models",

@@ -19,7 +19,9 @@ FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 def row(record_id: str, group: str = "", label: str = "", split: str | None = None, published: bool = True) -> SplitRow:
-    return SplitRow(record_id=record_id, group=group, label=label, split=split, published=published)
+    return SplitRow(
+        record_id=record_id, group=group, labels=(label,) if label else (), split=split, published=published
+    )
 
 
 def assign_splits(rows: Sequence[SplitRow], fractions: Mapping[str, float], salt: str = "") -> Mapping[str, str]:
@@ -98,7 +100,7 @@ def test_every_label_is_shared_out_by_the_fractions() -> None:
     rows = [row(f"r{i}", label=rng.choice("aaaaaaabbc")) for i in range(1000)]
     splits = assign_splits(rows, FRACTIONS)
     for label in "abc":
-        found = Counter(splits[row.record_id] for row in rows if row.label == label)
+        found = Counter(splits[row.record_id] for row in rows if row.labels == (label,))
         for split, share in FRACTIONS.items():
             wanted = share * found.total()
             assert found[split] == pytest.approx(wanted, abs=math.sqrt(wanted) + 1)
@@ -200,8 +202,8 @@ def test_every_label_of_enough_rows_is_in_every_split(
     rows = [row(f"r{at}", label=label) for at, (_, label) in enumerate(drawn)]
     splits = assign_splits(rows, fractions)
     wanted = {split for split, share in fractions.items() if share > 0}
-    for label, count in Counter(one.label for one in rows).items():
-        found = {splits[one.record_id] for one in rows if one.label == label}
+    for label, count in Counter(one.labels for one in rows).items():
+        found = {splits[one.record_id] for one in rows if one.labels == label}
         assert found == wanted if count >= len(wanted) else len(found) <= count
 
 
@@ -215,16 +217,16 @@ def test_contracts_with_many_kinds_bring_every_kind_into_every_split() -> None:
     ]
     rows = list({one.record_id: one for one in rows}.values())
     splits = assign_splits(rows, FRACTIONS)
-    for kind, contracts in Counter(kind for kind, _ in {(one.label, one.group) for one in rows}).items():
-        found = {splits[one.record_id] for one in rows if one.label == kind}
+    for kind, contracts in Counter(kind for kind, _ in {(one.labels, one.group) for one in rows}).items():
+        found = {splits[one.record_id] for one in rows if one.labels == kind}
         assert found == set(FRACTIONS) or contracts < 3
     sizes = Counter(splits.values())
     assert all(sizes[split] == pytest.approx(share * len(rows), rel=0.1) for split, share in FRACTIONS.items())
 
 
 def in_every_split(rows: Sequence[SplitRow], splits: Mapping[str, str]) -> bool:
-    places = {(one.label, splits[one.record_id]) for one in rows}
-    return len(places) == len({one.label for one in rows}) * len(set(splits.values()))
+    places = {(one.labels, splits[one.record_id]) for one in rows}
+    return len(places) == len({one.labels for one in rows}) * len(set(splits.values()))
 
 
 def planted(seed: int, groups: int, labels: int, shares: Mapping[str, float]) -> list[SplitRow]:
@@ -261,8 +263,8 @@ def test_six_contracts_bring_each_of_three_kinds_into_every_split() -> None:
 
 def missing(rows: Sequence[SplitRow], places: Iterable[str]) -> int:
     """How many labels are missing from how many of three splits, by the split of each row."""
-    labels = {one.label for one in rows}
-    return len(labels) * 3 - len({(one.label, place) for one, place in zip(rows, places, strict=True)})
+    labels = {one.labels for one in rows}
+    return len(labels) * 3 - len({(one.labels, place) for one, place in zip(rows, places, strict=True)})
 
 
 def test_where_no_division_has_every_label_the_best_that_there_is_stays() -> None:

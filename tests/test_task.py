@@ -20,10 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.kinds.registry import kind_of
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, ValueType
 from schemas.message import Message
-from schemas.task import Input, Kind, Metric, Target, Task, TaskDefinitionError, soft_check
+from schemas.task import Input, Target, Task, TaskDefinitionError, soft_check
 from schemas.tasks.contract_clause import ContractClause
 from schemas.tasks.invoice import Invoice
 
@@ -227,7 +228,7 @@ def test_field_names_that_others_use_too_are_free() -> None:
     Named.task_check()
     row = dict.fromkeys(Named.model_fields, "a")
     assert Named.task_parse(row).targets == {"kind": "a", "required": "a", "model": "a", "type": "a"}
-    assert Named.task_kind() is Kind.EXTRACTION
+    assert kind_of(Named).name == "extraction"
 
 
 # --- validators of the task's author ----------------------------------------------------------------
@@ -299,12 +300,12 @@ def test_a_validator_over_several_fields_never_meets_a_missing_target() -> None:
 
 # --- what the class says ----------------------------------------------------------------------------
 def test_the_kind_and_the_metric_follow_from_the_targets() -> None:
-    assert ContractClause.task_kind() is Kind.CLASSIFICATION
-    assert ContractClause.task_metric() is Metric.ACCURACY
-    assert Invoice.task_kind() is Kind.EXTRACTION
-    assert Invoice.task_metric() is Metric.FIELD_F1
-    assert task_with(Target[Literal["a"] | None]).task_kind() is Kind.CLASSIFICATION
-    assert task_with(Target[bool]).task_kind() is Kind.EXTRACTION
+    assert kind_of(ContractClause).name == "classification"
+    assert kind_of(ContractClause).metric == "accuracy"
+    assert kind_of(Invoice).name == "extraction"
+    assert kind_of(Invoice).metric == "field_f1"
+    assert kind_of(task_with(Target[Literal["a"] | None])).name == "classification"
+    assert kind_of(task_with(Target[bool])).name == "extraction"
 
 
 def test_the_instruction_is_the_docstring_without_its_indentation() -> None:

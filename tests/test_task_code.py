@@ -16,9 +16,9 @@ from support import row
 from terminal import Terminal
 
 from pipeline.errors import TaskCodeError
+from pipeline.kinds.registry import kind_of
 from schemas.fate import Fate, ReasonCode
 from schemas.own_code import described, in_a_line, no_json, own
-from schemas.task import Metric
 
 ROWS = [row(1, "Where is my parcel?", "delivery"), row(2, "Why was I charged twice?", "billing")]
 ENDINGS = {
@@ -136,8 +136,7 @@ def test_a_task_that_ends_the_program_while_it_is_imported_is_one_line(tmp_path:
 NONSENSE = {
     "task_names": ("cls, role", ["None", "['nothing']"]),
     "task_targets": ("cls", ["None", "()", "['topic']"]),
-    "task_kind": ("cls", ["None", "'classification'"]),
-    "task_metric": ("cls", ["None", "7"]),
+    "task_kind": ("cls", ["None", "'sorting'"]),
     "task_instruction": ("cls", ["None", "'\\ud800'"]),
     "task_answer_form": ("cls", ["None", "['a']"]),
     "task_digest": ("cls", ["None", "''"]),
@@ -193,12 +192,12 @@ def test_a_method_that_is_no_classmethod_is_named(tmp_path: Path) -> None:
 
 def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: Path) -> None:
     more = method("task_prompt", "cls, inputs", "inputs['question']; return super().task_prompt(inputs)[1:]")
-    more += method("task_metric", "", "return __import__('schemas.task').task.Metric.FIELD_F1", "@staticmethod")
+    more += method("task_kind", "", "return 'extraction'", "@staticmethod")
     odd = Odd(tmp_path, QUESTION + more, ROWS)
     task = odd.context.dataset.task
     assert [message.content for message in task.task_prompt({"question": "Why?"})] == ["Why?"]
     assert odd.context.dataset.task is task, "guarded once"
-    assert task.task_metric() is Metric.FIELD_F1
+    assert kind_of(task).name == "extraction"
     with pytest.raises(TaskCodeError, match=r"^Question\.task_prompt failed: KeyError: 'question' .*; mend it$"):
         task.task_prompt({})
 

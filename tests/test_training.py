@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, save_adapter
 from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
-from pipeline.finetuning.evaluate import compare, evaluate, questions
+from pipeline.finetuning.evaluate import compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example, draw, read_examples
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import LeftOut, StepReport, TrainReport, train
@@ -187,7 +187,7 @@ def a_record(report: TrainReport, answers: list[str]) -> FinetuneRecord:
         max_new_tokens=4,
         untuned=result,
         tuned=result,
-        comparison=compare(result, result),
+        comparison=compare_models(Paint, result, result),
     )
 
 

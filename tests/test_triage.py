@@ -15,6 +15,7 @@ from pipeline.curation.triage import Triage, triage
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
+from schemas.tasks.contract_clause import ContractClause
 
 ALL = Review(budget=1.0, audit=0.0)
 NONE = Review(budget=0, audit=0.0)
@@ -58,7 +59,7 @@ def conflict(key: str, *names: str) -> list[Case]:
 
 
 def run(cases: Sequence[Case], review: Review = ALL) -> Triage:
-    return triage(cases, review, run="run", task_digest="t")
+    return triage(cases, review, run="run", task=ContractClause)
 
 
 def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
@@ -231,8 +232,8 @@ def test_questions_of_many_sorts_are_mixed() -> None:
 
 
 def test_a_sort_for_every_row_is_no_burden() -> None:
-    """As with a single text target, where each answer is a sort of its own."""
-    cases = [doubted(f"r{number}", 0.9 - number / 1e6, targets={"text": f"t{number}"}) for number in range(30_000)]
+    """As with many labels that are rare."""
+    cases = [doubted(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
     routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]
     assert routed == [f"r{number}" for number in range(15_000)]
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,12 @@ from flows.cli.frame import AsJson, app, explained, print_json, run_verb
 from flows.cli.results import results
 from flows.cli.verbs import SHOW
 from pipeline.errors import ConfigError
+from pipeline.kinds.starter_files import starter_names
 from schemas.dataset import Runner
-from schemas.task import Kind
+
+Starter = StrEnum("Starter", starter_names())  # type: ignore[misc]
+"""The kinds of task that a dataset can be started from."""
+DEFAULT_STARTER = next(iter(Starter))
 
 if TYPE_CHECKING:
     from flows.local.studio_server import LocalStudio
@@ -25,9 +30,7 @@ if TYPE_CHECKING:
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
-    extraction: Annotated[
-        bool, typer.Option("--extraction", help="Start from extraction, not classification.")
-    ] = False,
+    kind: Annotated[Starter, typer.Option(help="The kind of task to start from.")] = DEFAULT_STARTER,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset.yaml, a task file and a few example rows that run at once.
@@ -35,9 +38,9 @@ def init(
     Then replace data.jsonl by your data, and describe your inputs and targets in task.py.
     """
     from pipeline.config.scaffold import name_for, scaffold
+    from pipeline.kinds.registry import kind_named
 
-    kind = Kind.EXTRACTION if extraction else Kind.CLASSIFICATION
-    written = scaffold(folder, name or name_for(folder), kind)
+    written = scaffold(folder, name or name_for(folder), kind_named(kind.value))
     if as_json:
         print_json([str(path) for path in written])
         return

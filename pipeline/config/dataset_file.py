@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
+from pipeline.kinds.registry import kind_of
 from pipeline.state.atomic import is_file
 from pipeline.text.normalize import normalise_text
 from schemas.dataset import Dataset, Misfit
@@ -161,8 +162,8 @@ def load_task(reference: str, folder: Path) -> type[Task]:
         with _explained(f"{location}: {name} cannot be used", module.__name__):
             task.task_check()
             # What needs no row: an error in them must not come in the middle of a run.
-            for ask in (task.task_kind, task.task_metric, task.task_answer_form):
-                ask()
+            kind_of(task)
+            task.task_answer_form()
     except TaskDefinitionError as error:
         raise ConfigError(f"{location}: {error}") from error
     return task

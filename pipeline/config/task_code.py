@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, GoldleafError, TaskCodeError
+from pipeline.kinds.registry import KIND_NAMES
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType, shown
 from schemas.message import Message
 from schemas.own_code import described, no_json, own, place_of
-from schemas.task import Kind, Metric, Parsed, Role, Task, TaskDefinitionError
+from schemas.task import Parsed, Role, Task, TaskDefinitionError
 
 
 def guard(task: type[Task]) -> None:
@@ -103,6 +104,10 @@ def _is_text(task: type[Task], value: Any) -> bool:
     return isinstance(value, str) and not no_json(value)
 
 
+def _is_kind(task: type[Task], value: Any) -> bool:
+    return isinstance(value, str) and value in ("", *KIND_NAMES)
+
+
 def _are_names(task: type[Task], value: Any) -> bool:
     return isinstance(value, list | tuple) and all(name in task.model_fields for name in value)
 
@@ -165,8 +170,10 @@ _REASONS = _Return("list of Reason", _are_reasons)
 _RETURNS = {
     "task_names": _Return("list of the class's fields", _are_names),
     "task_targets": _Return("tuple of TargetField", _are_targets),
-    "task_kind": _Return("Kind", lambda _, value: isinstance(value, Kind)),
-    "task_metric": _Return("Metric", lambda _, value: isinstance(value, Metric)),
+    "task_kind": _Return(
+        f"name of a kind ({', '.join(KIND_NAMES)})",
+        _is_kind,
+    ),
     "task_instruction": _TEXT,
     "task_answer_form": _TEXT,
     "task_digest": _Return("text", lambda task, value: bool(value) and _is_text(task, value)),

@@ -1,6 +1,5 @@
-"""Compares, measures and doubts prepared records, and brings all that is known to triage."""
+"""Compares, measures and scores prepared records, and brings all that is known to triage."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,98 +10,21 @@ from pipeline.curation.case import Case, Standing, as_chat, is_kept
 from pipeline.curation.cases import build_cases, pasts, standing
 from pipeline.curation.compare import compare
 from pipeline.curation.prepare import Prepared, target_texts
+from pipeline.curation.score_labels import score_labels
 from pipeline.curation.similar_texts import Alike
 from pipeline.curation.triage import triage
 from pipeline.errors import ConfigError
 from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
-from pipeline.label_errors.classifier import label_doubt
-from pipeline.label_errors.grounding import ungrounded
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
 from pipeline.state.store import Snapshot
 from pipeline.state.tables import Verb
 from pipeline.state.work_files import write_work
-from pipeline.text.answer_keys import Answers
-from pipeline.text.guards import signs
-from pipeline.text.normalize import key_fields
 from pipeline.text.screening import screen
 from pipeline.text.tokens import count_tokens
-from pipeline.text.words import words
-from schemas.dataset import Action, Dataset, OnConflict, Screen
+from schemas.dataset import Action, Dataset, Screen
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue
-from schemas.task import Kind, Task
-
-_SEED = 17
-_Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
-
-
-def doubt_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
-    """Doubt the labels of the kept cases that no run has judged yet; returns a note for people.
-
-    The model learns from all kept cases, but an old verdict is not reopened: otherwise every
-    answer of a person would move other rows in and out of review.
-    """
-    if task.task_kind() is not Kind.CLASSIFICATION:
-        return _doubt_grounding(cases, task)
-    # In an order of their own: neither that of the lines nor the batches they came in move a doubt.
-    kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
-    if all(case.judged for case in kept):
-        return ""
-    field = task.task_targets()[0].name
-    rivals = _answers_by_words(kept, field) if on_conflict is OnConflict.ANY_OF else {}
-    found = label_doubt(
-        [_text(case) for case in kept],
-        [_label(case.targets[field]) if case.targets else None for case in kept],
-        [case.group for case in kept],
-        seed=_SEED,
-    )
-    for index, case in enumerate(kept):
-        if case.doubt is not None or (doubt := found.doubt[index]) is None:
-            continue
-        case.doubt = round(doubt, 4)
-        predicted = found.predicted[index]
-        case.suggestion = {field: predicted or None} if predicted is not None else None
-        # Where any answer of an input is right, the model may well name another of them.
-        agrees = found.issue[index] and rivals and predicted in rivals[_in_words(case)]
-        if found.issue[index] and not agrees and case.human is Standing.NOTHING and case.targets:
-            detail = f"'{predicted}', not '{_label(case.targets[field])}'"
-            case.doubts.append(Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail))
-    note: str = found.note
-    return note
-
-
-def _label(choice: JsonValue) -> str:
-    """A choice as a class of its own; of an optional one, no choice is a class, too."""
-    return "" if choice is None else str(choice)
-
-
-def _answers_by_words(cases: list[Case], field: str) -> dict[_Words, set[str]]:
-    answers: defaultdict[_Words, set[str]] = defaultdict(set)
-    for case in cases:
-        if case.targets:
-            answers[_in_words(case)].add(_label(case.targets[field]))
-    return answers
-
-
-def _in_words(case: Case) -> _Words:
-    """What is the same of inputs that people take for one: their words, and the signs that turn them over."""
-    return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
-
-
-def _doubt_grounding(cases: list[Case], task: type[Task]) -> str:
-    fields, answers = task.task_targets(), Answers(task)
-    for case in cases:
-        if case.targets is None or case.human is not Standing.NOTHING or not is_kept(case):
-            continue
-        # Written answers are not copied from the text.
-        if copied := answers.chosen(case.targets):
-            case.doubts += ungrounded(_text(case), copied, fields)
-    return ""
-
-
-def _text(case: Case) -> str:
-    return "\n".join(value for value in case.inputs.values() if isinstance(value, str))
+from schemas.task import Task
 
 
 def screen_answers(cases: list[Case], config: Screen) -> None:
@@ -205,9 +127,9 @@ def assess(
     """
     config, task = dataset.config, dataset.task
     compare(cases, prepared, alike, snapshot, dataset)
-    notes = [doubt_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
+    notes = [score_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
     measure(cases, task, config)
-    result = triage(cases, config.review, run=run, task_digest=task.task_digest())
+    result = triage(cases, config.review, run=run, task=task)
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)

@@ -12,6 +12,7 @@ from pipeline.curation.similar_texts import Alike
 from pipeline.dedupe.neighbors import Likeness
 from pipeline.dedupe.resolve import resolve
 from pipeline.dedupe.rows import Candidate, Resolution
+from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import from_frame
 from pipeline.state.store import Snapshot
 from pipeline.state.tables import Table
@@ -20,7 +21,7 @@ from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import group_keys
 from pipeline.text.normalize import inputs_key
 from schemas.fate import Reason, ReasonCode
-from schemas.task import Kind, Task
+from schemas.task import Task
 
 
 def compare(
@@ -37,10 +38,9 @@ def compare(
         *_candidates(cases, prepared, alike, splits, untold, task),
         *_past_candidates(cases, alike, snapshot, splits, dataset),
     ]
-    classified = task.task_kind() is Kind.CLASSIFICATION
     rule = config.duplicates
     likeness = Likeness(rule.threshold, alike.inputs, rule.answers, alike.whole)
-    resolved = resolve(candidates, likeness, config.on_conflict, answers_repeat=classified)
+    resolved = resolve(candidates, likeness, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
     by_id = {case.record_id: case for case in cases}
     for case in cases:
         if row := resolved.get(case.record_id):

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case, Standing
+from pipeline.kinds.registry import kind_of
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
+from schemas.task import Task
 
 _BUDGET = 0.1
 _MOST_ASKED = 500
@@ -30,7 +32,7 @@ _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
 _DIVERSITY = 0.9
-"""Each pick makes the next one of the same sort (same label, same reason) this much less urgent."""
+"""Each pick makes the next one of the same sort this much less urgent."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,20 @@ class _Outcome:
     score: float | None = None
     """Urgency of a look, for those that may be routed; None for all others."""
     route: Routed = Routed.UNCERTAIN
+    sort: str = ""
+    """Of the question: the same label and the same reason are one sort."""
     may_pass: bool = False
     """Follows ``review.unreviewed`` beyond the budget; the others wait for a person."""
 
 
-def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str) -> Triage:
+def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
     """Decide about every case.
 
     Args:
         cases: one per current record.
         review: budget, audit rate, and what happens beyond the budget.
         run: the deciding run.
-        task_digest: of the task that the cases were seen through.
+        task: the one that the cases were seen through.
     """
     verdicts = _verdicts(cases)
     askers = _conflict_representatives(cases)
@@ -75,6 +79,8 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
+    for case in candidates:
+        outcomes[case.record_id].sort = _sort_of(case, outcomes[case.record_id], task)
     chosen = _choose(candidates, outcomes, max(0, budget - len(asked)), Counter(case.group for case in asked))
     still_asked = {case.record_id for case in asked}
     for case in cases:
@@ -84,7 +90,8 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task_digest: str)
         else:
             _settle(outcome, case.record_id in chosen, review)
     _audit(cases, outcomes, review)
-    decisions = [_decision(case, outcomes[case.record_id], run, task_digest) for case in cases]
+    digest = task.task_digest()
+    decisions = [_decision(case, outcomes[case.record_id], run, digest) for case in cases]
     waiting = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
     return Triage(decisions, budget, len(asked) + len(chosen), waiting.total(), dict(waiting.most_common()))
 
@@ -261,7 +268,7 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: 
     """Pick greedily; ``sorts`` counts the picks of each sort so far. ``tier`` is sorted by score."""
     queues: defaultdict[str, list[Case]] = defaultdict(list)
     for case in reversed(tier):
-        queues[_sort_of(case, outcomes[case.record_id])].append(case)
+        queues[outcomes[case.record_id].sort].append(case)
 
     def urgency(name: str) -> tuple[float, str]:
         return -_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name
@@ -279,12 +286,11 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: 
     return picks
 
 
-def _sort_of(case: Case, outcome: _Outcome) -> str:
+def _sort_of(case: Case, outcome: _Outcome, task: type[Task]) -> str:
     reason = outcome.reasons[0]
-    targets = case.targets or case.suggestion or {}
-    # Of a classification, each label is a sort; an extraction's values are nearly all different.
-    label = next(iter(targets.values())) if len(targets) == 1 else ""
-    return f"{reason.code}/{reason.field}/{label}"
+    targets = case.targets or case.suggestion
+    strata = kind_of(task).strata(task, targets) if targets else ()
+    return "/".join([reason.code, reason.field, *strata])
 
 
 def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:

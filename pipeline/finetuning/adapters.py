@@ -22,7 +22,6 @@ from pipeline.state.atomic import flush, replacing
 from schemas.dataset import Finetune
 from schemas.manifest import Manifest
 from schemas.record import stable_hash
-from schemas.task import Metric
 
 WEIGHTS = "adapter_model.safetensors"
 RECORD = "finetune.json"
@@ -259,7 +258,7 @@ def _card(record: FinetuneRecord) -> str:
         base_revision=record.train.base_revision,
         questions=record.tuned.questions,
         max_new_tokens=record.max_new_tokens,
-        metric="accuracy" if record.tuned.metric is Metric.ACCURACY else "F1 over fields",
+        metric=record.tuned.metric_title,
         untuned=record.untuned,
         tuned=record.tuned,
         comparison=record.comparison,

@@ -5,29 +5,26 @@ rightly holds several answers to it, any of them counts, and the question counts
 """
 
 import json
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Estimate, bootstrap
+from pipeline.evaluation.scores import (
+    Confusion,
+    Outcome,
+    Part,
+    accuracy,
+    f1,
+    macro_f1,
+    value_pairs,
+)
 from pipeline.finetuning.examples import Example
+from pipeline.kinds.registry import kind_of
 from schemas.field import JsonValue
 from schemas.message import Message
-from schemas.task import Metric, Role, Task
-
-CONFUSIONS = 10
-"""How many of the most common confusions are kept."""
-
-_Z = 1.959964
-"""Standard normal quantile of a two-sided 95% interval."""
-_RESAMPLES = 1000
-_SEED = 17
-
-Pairs = Counter[tuple[str, JsonValue]]
+from schemas.task import Role, Task
 
 
 class Question(BaseModel):
@@ -42,89 +39,25 @@ class Question(BaseModel):
     """Canonical targets, at least one."""
 
 
-class Estimate(BaseModel):
-    """A value with its 95% interval."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%})"
-
-
-class Part(BaseModel):
-    """The scores of one class (classification) or one field (extraction)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    """Gold answers of this class, or gold values of this field."""
-
-
-class Confusion(BaseModel):
-    """How often one class was taken for another."""
-
-    model_config = ConfigDict(frozen=True)
-
-    gold: str
-    answered: str
-    count: int
-
-
-class Outcome(BaseModel):
-    """What one answer was worth."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    answer: str
-    golds: tuple[str, ...]
-    """The texts of the right answers."""
-    gold: dict[str, JsonValue]
-    """The right answer that is nearest to the given one."""
-    read: dict[str, JsonValue] | None
-    """The answer's targets; None where it cannot be read."""
-    hits: int
-    """Values that are in both."""
-    answered: int
-    """Values in the answer."""
-    expected: int
-    """Values in the gold."""
-
-    @property
-    def right(self) -> bool:
-        """Whether all targets are as in the gold."""
-        return self.read == self.gold
-
-    @property
-    def f1(self) -> float:
-        """Of this answer's values."""
-        return _f1(self.hits, self.answered, self.expected)
-
-
 class Evaluation(BaseModel):
     """How well one model answers."""
 
     model_config = ConfigDict(frozen=True)
 
-    metric: Metric
+    metric: str
+    """The name that the manifest has for it."""
+    metric_title: str
+    """The same for people."""
     questions: int
     score: Estimate
-    """Accuracy (Wilson interval), or micro-averaged F1 over (field, value) pairs (bootstrap)."""
+    """By the metric of the task's kind."""
     exact: Estimate
     """Share of the answers with all targets right; equals ``score`` for accuracy (Wilson)."""
     macro_f1: float
     """Unweighted mean over the ``parts`` that occur in an answer or in the gold."""
     parts: tuple[Part, ...]
     confusions: tuple[Confusion, ...]
-    """Classification only; the most common ones."""
+    """The most common ones; none where answers are no labels."""
     unreadable: int
     """Answers that are no valid answer of the task; they count as wrong."""
     unreadable_ids: tuple[str, ...]
@@ -187,26 +120,25 @@ def evaluate(task: type[Task], asked: Sequence[Question], answers: Sequence[str]
     if not asked:
         raise TrainingError("There are no rows to evaluate on: the split is empty; give it a share in split.fractions")
     outcomes = tuple(_outcome(task, question, text) for question, text in zip(asked, answers, strict=True))
-    metric = task.task_metric()
-    exact = wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
-    classes = metric is Metric.ACCURACY
-    parts = _class_scores(task, outcomes) if classes else _field_scores(task, outcomes)
+    kind = kind_of(task)
+    parts = kind.parts(task, outcomes)
     unreadable = tuple(outcome.id for outcome in outcomes if outcome.read is None)
     return Evaluation(
-        metric=metric,
+        metric=kind.metric,
+        metric_title=kind.metric_title,
         questions=len(outcomes),
-        score=exact if classes else _bootstrap(_ratios(metric, outcomes)),
-        exact=exact,
-        macro_f1=_macro_f1(parts),
+        score=kind.score(outcomes),
+        exact=accuracy(outcomes),
+        macro_f1=macro_f1(parts),
         parts=parts,
-        confusions=_confusions(task, outcomes) if classes else (),
+        confusions=kind.confusions(task, outcomes),
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
         outcomes=outcomes,
     )
 
 
-def compare(before: Evaluation, after: Evaluation) -> Comparison:
+def compare_models(task: type[Task], before: Evaluation, after: Evaluation) -> Comparison:
     """Compare two evaluations of the same questions, pair by pair.
 
     Raises:
@@ -217,9 +149,10 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
         raise TrainingError(
             f"Evaluations of {len(ids[0])} and {len(ids[1])} questions cannot be compared; evaluate both on the same"
         )
+    kind = kind_of(task)
     changes = [_sign(b.f1 - a.f1) for a, b in zip(before.outcomes, after.outcomes, strict=True)]
     return Comparison(
-        difference=_bootstrap(_ratios(after.metric, after.outcomes), minus=_ratios(before.metric, before.outcomes)),
+        difference=bootstrap(kind.ratios(after.outcomes), minus=kind.ratios(before.outcomes)),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
@@ -229,11 +162,12 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(task: type[Task], question: Question, text: str) -> Outcome:
     read = task.task_read_answer(text)
-    given = _pairs(read or {})
+    given = value_pairs(read or {})
     gold = max(
-        question.golds, key=lambda gold: _f1((given & _pairs(gold)).total(), given.total(), _pairs(gold).total())
+        question.golds,
+        key=lambda gold: f1((given & value_pairs(gold)).total(), given.total(), value_pairs(gold).total()),
     )
-    expected = _pairs(gold)
+    expected = value_pairs(gold)
     return Outcome(
         id=question.id,
         answer=text,
@@ -246,122 +180,5 @@ def _outcome(task: type[Task], question: Question, text: str) -> Outcome:
     )
 
 
-def _pairs(targets: Mapping[str, JsonValue]) -> Pairs:
-    """Every value with its field; a list gives one pair an element, an absent value none."""
-    pairs: Pairs = Counter()
-    for name, value in targets.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        pairs.update((name, one) for one in values)
-    return pairs
-
-
-# --- classes and fields -----------------------------------------------------------------------
-def _class_scores(task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    name = task.task_targets()[0].name
-    hits = Counter(str(outcome.gold[name]) for outcome in outcomes if outcome.right)
-    expected = Counter(str(outcome.gold[name]) for outcome in outcomes)
-    answered = Counter(str(outcome.read[name]) for outcome in outcomes if outcome.read is not None)
-    return tuple(
-        _part(label, hits[label], answered[label], expected[label])
-        for label in sorted(expected.keys() | answered.keys())
-    )
-
-
-def _field_scores(task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    hits: Counter[str] = Counter()
-    answered: Counter[str] = Counter()
-    expected: Counter[str] = Counter()
-    for outcome in outcomes:
-        given, gold = _pairs(outcome.read or {}), _pairs(outcome.gold)
-        for counter, pairs in ((hits, given & gold), (answered, given), (expected, gold)):
-            counter.update(name for name, _ in pairs.elements())
-    names = [field.name for field in task.task_targets()]
-    return tuple(_part(name, hits[name], answered[name], expected[name]) for name in names)
-
-
-def _part(name: str, hits: int, answered: int, expected: int) -> Part:
-    return Part(
-        name=name,
-        precision=_share(hits, answered, empty=not expected),
-        recall=_share(hits, expected, empty=not answered),
-        f1=_f1(hits, answered, expected),
-        support=expected,
-    )
-
-
-def _macro_f1(parts: Sequence[Part]) -> float:
-    """Over the parts that occur: a field that is never expected nor answered would count as perfect."""
-    found = [part.f1 for part in parts if part.support or part.f1 < 1]
-    return sum(found) / len(found) if found else 1.0
-
-
-def _confusions(task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
-    name = task.task_targets()[0].name
-    wrong = Counter(
-        (str(outcome.gold[name]), str(outcome.read[name]))
-        for outcome in outcomes
-        if outcome.read is not None and not outcome.right
-    )
-    common = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS]
-    return tuple(Confusion(gold=gold, answered=answered, count=count) for (gold, answered), count in common)
-
-
-# --- numbers ----------------------------------------------------------------------------------
-def _share(part: int, whole: int, *, empty: bool) -> float:
-    """``part / whole``; of nothing it is 1 if nothing was the right amount (``empty``), else 0."""
-    return part / whole if whole else float(empty)
-
-
-def _f1(hits: int, answered: int, expected: int) -> float:
-    """Harmonic mean of precision and recall; 1 where nothing was expected and nothing answered."""
-    return _share(2 * hits, answered + expected, empty=True)
-
-
 def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
-
-
-def wilson(successes: int, trials: int) -> Estimate:
-    """A share with its Wilson score interval, which holds near 0 and 1 as well."""
-    share = successes / trials
-    scale = 1 + _Z**2 / trials
-    center = (share + _Z**2 / (2 * trials)) / scale
-    half = _Z / scale * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
-    # At 0 and 1 the ends meet the share, but for rounding.
-    return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
-
-
-def _ratios(metric: Metric, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Numerator and denominator of each question; the score is the ratio of their sums. Shape (n, 2)."""
-    if metric is Metric.ACCURACY:
-        rows = [(float(outcome.right), 1.0) for outcome in outcomes]
-    else:
-        rows = [(2.0 * outcome.hits, float(outcome.answered + outcome.expected)) for outcome in outcomes]
-    return np.array(rows)
-
-
-def _bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
-    """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
-
-    Where all questions are alike, every sample gives the same value, which is no certainty: then the interval
-    reaches as far as that of a share of which all trials succeeded.
-    """
-    chance = np.random.default_rng(_SEED)
-
-    def value(chosen: NDArray[np.int64]) -> float:
-        score = _ratio(ratios[chosen])
-        return score if minus is None else score - _ratio(minus[chosen])
-
-    count = len(ratios)
-    samples = [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
-    whole = value(np.arange(count))
-    low, high = map(float, np.percentile(samples, [2.5, 97.5]))
-    if min(samples) == max(samples):
-        reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
-        low, high = max(least, whole - reach), min(1.0, whole + reach)
-    return Estimate(value=whole, low=low, high=high)
-
-
-def _ratio(rows: NDArray[np.float64]) -> float:
-    numerator, denominator = rows.sum(axis=0)
-    return float(numerator / denominator) if denominator else 1.0

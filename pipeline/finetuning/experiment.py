@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
-from pipeline.finetuning.evaluate import Evaluation, Question, compare, evaluate, questions
+from pipeline.finetuning.evaluate import Evaluation, Question, compare_models, evaluate, questions
 from pipeline.finetuning.examples import draw, read_examples
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import check_examples, check_lengths, train
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.versions import read_manifest
 from schemas.dataset import Finetune
 from schemas.task import Task
@@ -55,7 +56,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         questions(task, read_examples(training.version, TEST)),
         config.eval_rows,
         config.seed,
-        stratum=lambda question: task.task_answer(question.golds[0]),
+        stratum=lambda question: "\n".join(kind_of(task).strata(task, question.golds[0])),
     )
     with show(f"loading {config.base_model}", None):
         base = load_base(config.base_model)
@@ -79,7 +80,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         max_new_tokens=longest,
         untuned=untuned,
         tuned=tuned,
-        comparison=compare(untuned, tuned),
+        comparison=compare_models(task, untuned, tuned),
     )
     return save_adapter(output, training.models, record)
 

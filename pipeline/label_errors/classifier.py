@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class LabelDoubt:
+class LabelErrors:
     """The doubt about every row's label, in the order of the rows.
 
     All lists have one entry a row; an entry is None where the row could not be judged: there are too few
@@ -46,9 +46,9 @@ class LabelDoubt:
     """What limits the judgement, for people; empty where nothing does."""
 
 
-def label_doubt(
+def score_labels(
     texts: Sequence[str], labels: Sequence[str | None], groups: Sequence[str], seed: int = 17
-) -> LabelDoubt:
+) -> LabelErrors:
     """Doubt the labels of a classification task.
 
     Args:
@@ -110,8 +110,8 @@ class _Sheet:
     def _predict(self, rows: Ints, probabilities: Floats) -> None:
         self._predicted[rows] = probabilities.argmax(axis=1)
 
-    def result(self, note: str) -> LabelDoubt:
-        return LabelDoubt(
+    def result(self, note: str) -> LabelErrors:
+        return LabelErrors(
             doubt=[None if math.isnan(value) else value for value in self._doubt.tolist()],
             issue=self._issue.tolist(),
             predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],

@@ -1,10 +1,10 @@
 """Grounding: which extracted texts, numbers and dates do not occur in the text that they were extracted from?"""
 
+import datetime
 import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-import datetime
 from functools import cached_property
 
 from schemas.fate import Reason, ReasonCode

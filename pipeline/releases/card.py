@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.label_coverage import in_words
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest
-from schemas.task import Kind, Role, Task
+from schemas.task import Role, Task
 
 _EXAMPLE_CHARACTERS = 600
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
@@ -22,10 +23,6 @@ _CREATORS = {LabelSource.SOURCE: "found", LabelSource.HUMAN: "expert-generated"}
 _LABELS = {
     LabelSource.SOURCE: "came with the raw row",
     LabelSource.HUMAN: "a person entered or confirmed it",
-}
-_TASKS = {
-    Kind.CLASSIFICATION: ["text-classification", "text-generation"],
-    Kind.EXTRACTION: ["text-generation"],
 }
 _HUB_LICENSE = re.compile(
     r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
@@ -50,7 +47,7 @@ def dataset_card(
         tables: the published rows by split, those of empty splits included.
         frozen: of each frozen source, what is published of it.
     """
-    head = yaml.safe_dump(_metadata(manifest, dataset, tables), sort_keys=False, allow_unicode=True, width=120)
+    head = yaml.safe_dump(_metadata(manifest, dataset, task, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
         _introduction(manifest, dataset),
         _splits(manifest, dataset, tables),
@@ -65,7 +62,7 @@ def dataset_card(
 
 
 # --- for the tools ----------------------------------------------------------------------------
-def _metadata(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     rows = _rows(manifest)
     files = [{"split": split, "path": file.file} for split, file in manifest.splits.items()]
     return {
@@ -73,7 +70,7 @@ def _metadata(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Tabl
         **_license(manifest, dataset),
         "language": dataset.release.language,
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>10M")],
-        "task_categories": _TASKS[Kind(manifest.kind)],
+        "task_categories": list(kind_of(task).hub_categories),
         "annotations_creators": [_CREATORS[LabelSource(source)] for source in manifest.label_sources],
         # Named one by one: a glob would hide from the tools' caches that the files are others.
         "configs": [{"config_name": "default", "default": True, "data_files": files}],

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import strange_versions
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.label_coverage import absent_labels
@@ -26,7 +27,6 @@ from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
-from schemas.task import Kind
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _split_rows(
     """The rows to publish; those of earlier versions that are left out now but still bind their group; and copies,
     which have a part in what their group draws, whichever of them is kept.
     """
-    label = dataset.task.task_targets()[0].name if dataset.task.task_kind() is Kind.CLASSIFICATION else None
+    kind = kind_of(dataset.task)
     for decision in decisions:
         record_id = decision.record_id
         published = decision.fate is Fate.ACCEPTED
@@ -119,7 +119,7 @@ def _split_rows(
         yield SplitRow(
             record_id=record_id,
             group=decision.group,
-            label=str((decision.targets or {}).get(label)) if label else "",
+            labels=kind.strata(dataset.task, decision.targets or {}),
             split=(known.get(record_id) or decision.bound or None) if binds else None,
             published=published,
             content=in_common.get(record_id, ()),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from pipeline.releases.balance import Lack
+from pipeline.text.wording import shown_label
 from schemas.manifest import Absence, AbsentLabel
 
 _SHOWN = 5
@@ -51,5 +52,5 @@ def in_words(absent: Iterable[AbsentLabel]) -> str:
 
 
 def _named(labels: Sequence[str]) -> str:
-    first = ", ".join(labels[:_SHOWN])
+    first = ", ".join(map(shown_label, labels[:_SHOWN]))
     return f"{first} and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else first

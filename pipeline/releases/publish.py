@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ReleaseError, VersionExists
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
@@ -143,8 +144,8 @@ def _manifest(
         run=release.run,
         task=release.dataset.task,
         task_digest=release.task.task_digest(),
-        kind=release.task.task_kind().value,
-        metric=release.task.task_metric().value,
+        kind=kind_of(release.task).name,
+        metric=kind_of(release.task).metric,
         input_fields=release.task.task_names(Role.INPUT),
         target_fields=release.task.task_names(Role.TARGET),
         splits=dict(splits),

@@ -19,8 +19,8 @@ class SplitRow:
     record_id: str
     group: str
     """Rows of one group go to one split; an empty text is a group of its own."""
-    label: str = ""
-    """What the splits should hold in equal shares, such as the class; empty: nothing."""
+    labels: tuple[str, ...] = ()
+    """What the splits should hold in equal shares; an absent label is ``""``."""
     split: str | None = None
     """Where the row lies already (an earlier release, or its source says so); None for a new row."""
     published: bool = True
@@ -83,7 +83,7 @@ def _units(rows: Iterable[SplitRow], salt: str) -> list[Unit]:
         own = min(stable_hash(salt, content) for content in row.content or (row.record_id,))
         least[row.unit] = min(own, least.get(row.unit, own))
         if row.published:
-            labels[row.unit][row.label] += 1
+            labels[row.unit].update(row.labels or [""])
     # Hashed again, since least hashes are small numbers.
     return [Unit(name, _draw(stable_hash("draw", least[name])), found) for name, found in labels.items()]
 

@@ -17,12 +17,13 @@ from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.curation.similarities import Similarities
-from pipeline.finetuning.evaluate import Estimate, wilson
+from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.evaluation.scores import PartMetric
+from pipeline.kinds.interface import Breakdown
 from pipeline.text.word_diff import word_diff
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.task import Kind
 
 Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000
@@ -236,7 +237,7 @@ class Review(Part):
         return self.answered + self.skipped + self.invalid + self.waiting
 
 
-class ClassScore(Part):
+class PartScore(Part):
     """Both models on one label or one field."""
 
     name: str
@@ -281,8 +282,8 @@ class FineTuning(Part):
     seconds: Annotated[float, Field(ge=0)]
     """Of training."""
     verdict: str = ""
-    class_metric: str = "recall"
-    classes: list[ClassScore] = []
+    part_metric: PartMetric = PartMetric.RECALL
+    parts: list[PartScore] = []
     mistakes: list[Mistake] = []
     loss: dict[Count, float] = {}
     """Training loss by step."""
@@ -310,7 +311,9 @@ class ReportData(Part):
     config: str = "dataset.yaml"
     """As the page's commands name it."""
     task: str
-    kind: Kind
+    kind: str
+    breakdown: Breakdown
+    """Whether ``labels`` or ``fields`` are shown."""
     instruction: str
     generated_at: AwareDatetime
     of_version: bool = False

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Standing
 from pipeline.curation.cases import standing
 from pipeline.curation.similarities import last_similarities
 from pipeline.ingest.row_places import in_place
+from pipeline.kinds.interface import Breakdown
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.label_coverage import in_words
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report import (
@@ -42,13 +44,14 @@ from pipeline.state.store import Snapshot
 from pipeline.text.guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.screening import screen
+from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
 from schemas.dataset import public_place
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
-from schemas.task import Kind, Task
+from schemas.task import Task
 
 _EXAMPLES = 2
 _PAIRS = 12
@@ -151,12 +154,13 @@ def gather_report(
     """
     state = _State(snapshot, dataset, of_version)
     accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
-    classification = dataset.task.task_kind() is Kind.CLASSIFICATION
+    kind = kind_of(dataset.task)
     return ReportData(
         dataset=dataset.config.name,
         config=dataset.path.name,
         task=dataset.task.__name__,
-        kind=dataset.task.task_kind(),
+        kind=kind.name,
+        breakdown=kind.breakdown,
         instruction=dataset.task.task_instruction(),
         generated_at=datetime.now(UTC),
         of_version=of_version,
@@ -166,8 +170,7 @@ def gather_report(
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
         absent=in_words(absent),
-        labels=_values(state, accepted, dataset.task.task_targets()[0].name) if classification else [],
-        fields=[] if classification else list(_fields(state, accepted)),
+        **_broken_down(state, accepted, kind.breakdown),
         tokens=_tokens(accepted, dataset),
         similarities=last_similarities(snapshot),
         duplicates=list(_pairs(state)),
@@ -206,13 +209,30 @@ def _detail(state: _State, decision: Decision, code: ReasonCode) -> str:
     return ": ".join(part for part in (reason.field, reason.detail) if part)
 
 
-def _values(state: _State, decisions: list[Decision], field: str) -> list[ValueCount]:
+class _BrokenDown(TypedDict, total=False):
+    labels: list[ValueCount]
+    fields: list[FieldFill]
+
+
+def _broken_down(state: _State, accepted: list[Decision], breakdown: Breakdown) -> _BrokenDown:
+    match breakdown:
+        case Breakdown.LABEL:
+            return {"labels": _labels(state, accepted)}
+        case Breakdown.FIELD:
+            return {"fields": list(_fields(state, accepted))}
+        case _:
+            assert_never(breakdown)
+
+
+def _labels(state: _State, decisions: list[Decision]) -> list[ValueCount]:
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    kind = kind_of(state.task)
     for decision in decisions:
-        counts[str((decision.targets or {}).get(field))][state.splits.get(decision.record_id, "")] += 1
+        for label in kind.strata(state.task, decision.targets or {}):
+            counts[label][state.splits.get(decision.record_id, "")] += 1
     return [
         ValueCount(
-            value=value,
+            value=shown_label(value),
             records=splits.total(),
             splits={s: splits[s] for s in state.dataset.config.split.in_order(splits) if s},
         )

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
-from pipeline.reporting.report import ClassScore, Example, FieldAnswer, FineTuning, Mistake
+from pipeline.kinds.interface import Breakdown
+from pipeline.kinds.registry import kind_of
+from pipeline.reporting.report import Example, FieldAnswer, FineTuning, Mistake, PartScore
+from pipeline.text.wording import shown_label
 from schemas.dataset import public_place
 from schemas.field import JsonValue
-from schemas.task import Kind, Task
+from schemas.task import Task
 
 _MISTAKES = 12
 
@@ -29,20 +33,20 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Exa
     if folder is None:
         return None
     record = read_record(folder)
-    classification = task.task_kind() is Kind.CLASSIFICATION
+    kind = kind_of(task)
     return FineTuning(
         run=record.run,
         version=record.lineage.reference,
         base_model=public_place(record.config.base_model),
-        metric=record.tuned.metric.value.replace("_", " "),
+        metric=record.tuned.metric_title,
         untuned=record.untuned.score,
         tuned=record.tuned.score,
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
         verdict=record.comparison.verdict + _unreadable(record),
-        class_metric="recall" if classification else "F1",
-        classes=list(_classes(record, classification)),
+        part_metric=kind.part_metric,
+        parts=list(_parts(record, kind.part_metric)),
         mistakes=list(_mistakes(folder, task, examples)),
         loss=dict(enumerate(record.train.losses, 1)),
     )
@@ -59,13 +63,12 @@ def _unreadable(record: FinetuneRecord) -> str:
     return ""
 
 
-def _classes(record: FinetuneRecord, classification: bool) -> Iterator[ClassScore]:
+def _parts(record: FinetuneRecord, metric: PartMetric) -> Iterator[PartScore]:
     before = {part.name: part for part in record.untuned.parts}
     for part in record.tuned.parts:
         old = before.get(part.name)
-        untuned = 0.0 if old is None else (old.recall if classification else old.f1)
-        tuned = part.recall if classification else part.f1
-        yield ClassScore(name=part.name, records=part.support, untuned=untuned, tuned=tuned)
+        untuned = 0.0 if old is None else metric.of(old)
+        yield PartScore(name=shown_label(part.name), records=part.support, untuned=untuned, tuned=metric.of(part))
 
 
 def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, Example]) -> Iterator[Mistake]:
@@ -92,9 +95,9 @@ def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
 
 
 def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
-    """An extraction's answers field by field, against the right one that is nearest to the tuned model's."""
+    """The answers field by field, against the right one that is nearest to the tuned model's; none for labels."""
     right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
-    if task.task_kind() is Kind.CLASSIFICATION or not right:
+    if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return
     before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
     expected = max(right, key=lambda gold: _alike(gold, after))

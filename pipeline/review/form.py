@@ -14,9 +14,10 @@ from xml.sax.saxutils import escape, quoteattr
 from pydantic import BaseModel
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.registry import kind_of
 from schemas.annotation import Verdict
 from schemas.field import TargetField, ValueType
-from schemas.task import Kind, Role, Task
+from schemas.task import Role, Task
 
 REVIEW = "goldleaf-review"
 """The control for *unusable* and *unsure*; no target can have this name, a hyphen is no part of a Python name."""
@@ -201,7 +202,7 @@ def _fields(task: type[Task], to_name: str) -> list[str]:
     """One labelled control per target; choices share the hotkeys in the order of the fields."""
     # Beside text fields a digit is soon typed astray (and the number pad's digits reach the hotkeys even
     # from inside), so there they need Shift.
-    plain = list(_DIGITS) if task.task_kind() is Kind.CLASSIFICATION else []
+    plain = list(_DIGITS) if kind_of(task).digits_answer else []
     keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
     filter_keys = iter([f"shift+{letter}" for letter in _FILTER_LETTERS])
     return [

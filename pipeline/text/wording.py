@@ -9,3 +9,8 @@ def counted(number: int, noun: str) -> str:
 def questions_wait(count: int) -> str:
     """How many questions people have not answered yet."""
     return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for people"
+
+
+def shown_label(label: str) -> str:
+    """A label as people read it; the absent one of an optional target is the empty text."""
+    return label or "(none)"

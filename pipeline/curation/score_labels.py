@@ -1,0 +1,67 @@
+"""Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
+
+from collections import defaultdict
+
+from pipeline.curation.case import Case, Standing, is_kept
+from pipeline.kinds.interface import LabeledText, LabelScore, Targets
+from pipeline.kinds.registry import kind_of
+from pipeline.text.guards import signs
+from pipeline.text.normalize import key_fields
+from pipeline.text.words import words
+from schemas.dataset import OnConflict
+from schemas.task import Task
+
+_SEED = 17
+_Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
+_Answer = tuple[tuple[str, object], ...]
+
+
+def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
+    """Score the labels of the kept cases; returns a note for people.
+
+    Where a model learns from all of them, an old score stands: otherwise every answer of an annotator would move other
+    rows in and out of review.
+    """
+    kind = kind_of(task)
+    # In an order of their own: neither that of the lines nor the batches they came in move a score.
+    kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
+    if kind.learns_labels and all(case.judged for case in kept):
+        return ""
+    rows = [LabeledText(_text(case), case.targets, case.group) for case in kept]
+    found = kind.score_labels(task, rows, _SEED)
+    rivals = _answers_by_words(kept) if on_conflict is OnConflict.ANY_OF else {}
+    for case, score in zip(kept, found.rows, strict=True):
+        if case.doubt is None:
+            _take_over(case, score, rivals)
+    return found.note
+
+
+def _take_over(case: Case, score: LabelScore, rivals: dict[_Words, set[_Answer]]) -> None:
+    if score.score is not None:
+        case.doubt = round(score.score, 4)
+        case.suggestion = score.suggestion
+    # Where any answer of an input is right, the model may well name another of them.
+    agrees = rivals and score.suggestion is not None and _answer(score.suggestion) in rivals[_in_words(case)]
+    if case.human is Standing.NOTHING and case.targets and not agrees:
+        case.doubts += score.reasons
+
+
+def _answers_by_words(cases: list[Case]) -> dict[_Words, set[_Answer]]:
+    answers: defaultdict[_Words, set[_Answer]] = defaultdict(set)
+    for case in cases:
+        if case.targets:
+            answers[_in_words(case)].add(_answer(case.targets))
+    return answers
+
+
+def _answer(targets: Targets) -> _Answer:
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(targets.items()))
+
+
+def _in_words(case: Case) -> _Words:
+    """What is the same of inputs that people take for one: their words, and the signs that turn them over."""
+    return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
+
+
+def _text(case: Case) -> str:
+    return "\n".join(value for value in case.inputs.values() if isinstance(value, str))

@@ -1,0 +1,62 @@
+"""Estimates: shares and ratios with their 95% intervals."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+_Z = 1.959964
+"""Standard normal quantile of a two-sided 95% interval."""
+_RESAMPLES = 1000
+_SEED = 17
+
+
+class Estimate(BaseModel):
+    """A value with its 95% interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%})"
+
+
+def wilson(successes: int, trials: int) -> Estimate:
+    """A share with its Wilson score interval, which holds near 0 and 1 as well."""
+    share = successes / trials
+    scale = 1 + _Z**2 / trials
+    center = (share + _Z**2 / (2 * trials)) / scale
+    half = _Z / scale * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
+    # At 0 and 1 the ends meet the share, but for rounding.
+    return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
+
+
+def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
+    """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
+
+    Where all questions are alike, every sample gives the same value, which is no certainty: then the interval
+    reaches as far as that of a share of which all trials succeeded.
+    """
+    chance = np.random.default_rng(_SEED)
+
+    def value(chosen: NDArray[np.int64]) -> float:
+        score = _ratio(ratios[chosen])
+        return score if minus is None else score - _ratio(minus[chosen])
+
+    count = len(ratios)
+    samples = [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
+    whole = value(np.arange(count))
+    low, high = map(float, np.percentile(samples, [2.5, 97.5]))
+    if min(samples) == max(samples):
+        reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
+        low, high = max(least, whole - reach), min(1.0, whole + reach)
+    return Estimate(value=whole, low=low, high=high)
+
+
+def _ratio(rows: NDArray[np.float64]) -> float:
+    numerator, denominator = rows.sum(axis=0)
+    return float(numerator / denominator) if denominator else 1.0

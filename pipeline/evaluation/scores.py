@@ -1,0 +1,177 @@
+"""Scores of answers against gold ones: by exact match, by label, and by field and value."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.estimates import Estimate, wilson
+from schemas.field import JsonValue
+
+CONFUSIONS = 10
+"""How many of the most common confusions are kept."""
+Pairs = Counter[tuple[str, JsonValue]]
+
+
+class Part(BaseModel):
+    """The scores of one label or one field."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Gold answers with this label, or gold values of this field."""
+
+
+class PartMetric(StrEnum):
+    """Which score of a part is shown."""
+
+    RECALL = "recall"
+    F1 = "F1"
+
+    def of(self, part: Part) -> float:
+        """The score."""
+        match self:
+            case PartMetric.RECALL:
+                return part.recall
+            case PartMetric.F1:
+                return part.f1
+
+
+class Confusion(BaseModel):
+    """How often one label was taken for another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gold: str
+    answered: str
+    count: int
+
+
+class Outcome(BaseModel):
+    """What one answer was worth."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    answer: str
+    golds: tuple[str, ...]
+    """The texts of the right answers."""
+    gold: dict[str, JsonValue]
+    """The right answer that is nearest to the given one."""
+    read: dict[str, JsonValue] | None
+    """The answer's targets; None where it cannot be read."""
+    hits: int
+    """Values that are in both."""
+    answered: int
+    """Values in the answer."""
+    expected: int
+    """Values in the gold."""
+
+    @property
+    def right(self) -> bool:
+        """Whether all targets are as in the gold."""
+        return self.read == self.gold
+
+    @property
+    def f1(self) -> float:
+        """Of this answer's values."""
+        return f1(self.hits, self.answered, self.expected)
+
+
+def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
+    """Every value with its field; a list gives one pair an element, an absent value none."""
+    pairs: Pairs = Counter()
+    for name, value in targets.items():
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        pairs.update((name, one) for one in values)
+    return pairs
+
+
+# --- the whole --------------------------------------------------------------------------------
+def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
+    """The share of right answers, with its Wilson interval."""
+    return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
+
+
+def exact_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """1 of 1 for every right answer, 0 of 1 for the others. Shape (n, 2)."""
+    return np.array([(float(outcome.right), 1.0) for outcome in outcomes])
+
+
+def pair_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """Of every answer: twice the pairs of field and value that are in both, of those in either. Shape (n, 2)."""
+    return np.array([(2.0 * outcome.hits, float(outcome.answered + outcome.expected)) for outcome in outcomes])
+
+
+# --- labels and fields ------------------------------------------------------------------------
+def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+    """Precision, recall and F1 of every label that was expected or answered."""
+    hits = Counter(_label(outcome.gold[field]) for outcome in outcomes if outcome.right)
+    expected = Counter(_label(outcome.gold[field]) for outcome in outcomes)
+    answered = Counter(_label(outcome.read[field]) for outcome in outcomes if outcome.read is not None)
+    return tuple(
+        _part(label, hits[label], answered[label], expected[label])
+        for label in sorted(expected.keys() | answered.keys())
+    )
+
+
+def scores_by_field(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+    """Precision, recall and F1 over the values of every field."""
+    hits: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
+    for outcome in outcomes:
+        given, gold = value_pairs(outcome.read or {}), value_pairs(outcome.gold)
+        for counter, pairs in ((hits, given & gold), (answered, given), (expected, gold)):
+            counter.update(name for name, _ in pairs.elements())
+    return tuple(_part(name, hits[name], answered[name], expected[name]) for name in names)
+
+
+def _part(name: str, hits: int, answered: int, expected: int) -> Part:
+    return Part(
+        name=name,
+        precision=_share(hits, answered, empty=not expected),
+        recall=_share(hits, expected, empty=not answered),
+        f1=f1(hits, answered, expected),
+        support=expected,
+    )
+
+
+def macro_f1(parts: Sequence[Part]) -> float:
+    """Over the parts that occur: a field that is never expected nor answered would count as perfect."""
+    found = [part.f1 for part in parts if part.support or part.f1 < 1]
+    return sum(found) / len(found) if found else 1.0
+
+
+def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
+    """The most common ones."""
+    wrong = Counter(
+        (_label(outcome.gold[field]), _label(outcome.read[field]))
+        for outcome in outcomes
+        if outcome.read is not None and not outcome.right
+    )
+    common = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS]
+    return tuple(Confusion(gold=gold, answered=answered, count=count) for (gold, answered), count in common)
+
+
+# --- numbers ----------------------------------------------------------------------------------
+def _share(part: int, whole: int, *, empty: bool) -> float:
+    """``part / whole``; of nothing it is 1 if nothing was the right amount (``empty``), else 0."""
+    return part / whole if whole else float(empty)
+
+
+def f1(hits: int, answered: int, expected: int) -> float:
+    """Harmonic mean of precision and recall; 1 where nothing was expected and nothing answered."""
+    return _share(2 * hits, answered + expected, empty=True)
+
+
+def _label(value: JsonValue) -> str:
+    """A label; ``""`` where an optional one is absent."""
+    return "" if value is None else str(value)

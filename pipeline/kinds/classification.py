@@ -1,0 +1,90 @@
+"""Classification: one enum or Literal is the answer."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.scores import (
+    Confusion,
+    Outcome,
+    Part,
+    PartMetric,
+    accuracy,
+    exact_ratios,
+    label_confusions,
+    scores_by_label,
+)
+from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.label_errors.classifier import score_labels
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, TargetField, ValueType
+from schemas.task import Task
+
+
+class Classification(Kind):
+    """A single label; a model of the other rows finds label errors."""
+
+    name: ClassVar[str] = "classification"
+    hub_categories: ClassVar[tuple[str, ...]] = ("text-classification", "text-generation")
+    answers_repeat: ClassVar[bool] = True
+    digits_answer: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
+    breakdown: ClassVar[Breakdown] = Breakdown.LABEL
+    part_metric: ClassVar[PartMetric] = PartMetric.RECALL
+    metric: ClassVar[str] = "accuracy"
+    metric_title: ClassVar[str] = "accuracy"
+
+    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+        """For a single enum or Literal."""
+        return len(targets) == 1 and targets[0].type is ValueType.CHOICE
+
+    def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
+        """The label."""
+        return (_label(targets.get(_field(task))),)
+
+    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+        """By a linear model that was trained on the rows of other groups."""
+        name = _field(task)
+        given = [None if row.targets is None else _label(row.targets.get(name)) for row in rows]
+        found = score_labels([row.text for row in rows], given, [row.group for row in rows], seed=seed)
+        return LabelScores(
+            [_scored(name, *scored) for scored in zip(found.doubt, found.predicted, found.issue, given, strict=True)],
+            found.note,
+        )
+
+    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
+        """The share of right answers (Wilson interval)."""
+        return accuracy(outcomes)
+
+    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+        """1 or 0, of 1."""
+        return exact_ratios(outcomes)
+
+    def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+        """By label."""
+        return scores_by_label(_field(task), outcomes)
+
+    def confusions(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
+        """The most common ones."""
+        return label_confusions(_field(task), outcomes)
+
+
+def _field(task: type[Task]) -> str:
+    return task.task_targets()[0].name
+
+
+def _label(value: JsonValue) -> str:
+    """A choice as a label; of an optional one, no choice is a label, too."""
+    return "" if value is None else str(value)
+
+
+def _scored(field: str, score: float | None, predicted: str | None, is_issue: bool, given: str | None) -> LabelScore:
+    if score is None:
+        return LabelScore()
+    detail = f"'{predicted}', not '{given}'"
+    reasons = (Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail),) if is_issue else ()
+    suggestion: dict[str, JsonValue] | None = {field: predicted or None} if predicted is not None else None
+    return LabelScore(score, suggestion, reasons)

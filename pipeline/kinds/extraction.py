@@ -1,0 +1,59 @@
+"""Structured extraction: several fields, or one number, date, yes-or-no or list, are read out of the inputs."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.estimates import Estimate, bootstrap
+from pipeline.evaluation.scores import Outcome, Part, PartMetric, pair_ratios, scores_by_field
+from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.label_errors.grounding import ungrounded
+from pipeline.text.answer_keys import Answers
+from schemas.field import TargetField
+from schemas.task import Task
+
+
+class Extraction(Kind):
+    """Typed fields; a value that does not occur in the inputs may be wrong."""
+
+    name: ClassVar[str] = "extraction"
+    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
+    answers_repeat: ClassVar[bool] = False
+    digits_answer: ClassVar[bool] = False
+    learns_labels: ClassVar[bool] = False
+    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
+    part_metric: ClassVar[PartMetric] = PartMetric.F1
+    metric: ClassVar[str] = "field_f1"
+    metric_title: ClassVar[str] = "F1 over fields"
+
+    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+        """For any targets: it is asked last."""
+        return True
+
+    def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
+        """None: nearly every row has values of its own."""
+        return ()
+
+    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+        """By what the inputs say; free texts are not copied from them, and so are not looked for."""
+        fields, answers = task.task_targets(), Answers(task)
+        return LabelScores([_scored(row, fields, answers) for row in rows])
+
+    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
+        """F1 over pairs of field and value, micro-averaged (bootstrap)."""
+        return bootstrap(pair_ratios(outcomes))
+
+    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+        """Twice the pairs that are in both, of the pairs in either."""
+        return pair_ratios(outcomes)
+
+    def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+        """By field."""
+        return scores_by_field([field.name for field in task.task_targets()], outcomes)
+
+
+def _scored(row: LabeledText, fields: Sequence[TargetField], answers: Answers) -> LabelScore:
+    copied = answers.chosen(row.targets) if row.targets is not None else None
+    return LabelScore(reasons=tuple(ungrounded(row.text, copied, fields))) if copied else LabelScore()

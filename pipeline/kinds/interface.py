@@ -1,0 +1,122 @@
+"""What differs between kinds of task: one interface, which every file of this room fills in."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.scores import Confusion, Outcome, Part, PartMetric
+from pipeline.kinds.starter_files import starter_files
+from schemas.fate import Reason
+from schemas.field import JsonValue, TargetField
+from schemas.task import Task
+
+Targets = Mapping[str, JsonValue]
+
+
+class Breakdown(StrEnum):
+    """What values, scores and mistakes are broken down by."""
+
+    LABEL = "label"
+    FIELD = "field"
+
+    @property
+    def values_title(self) -> str:
+        """What the accepted answers are called together."""
+        match self:
+            case Breakdown.LABEL:
+                return "Labels of the accepted records"
+            case Breakdown.FIELD:
+                return "Values of the accepted records"
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledText:
+    """A row as far as its label can be scored."""
+
+    text: str
+    """All its inputs that are texts."""
+    targets: Targets | None
+    """None for an unlabeled row."""
+    group: str
+    """Rows of one group are never used to judge each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """What speaks against the label of one row, and what might be right instead."""
+
+    score: float | None = None
+    """From 0 to 1, how likely an annotator would correct it; None where nobody can say."""
+    suggestion: dict[str, JsonValue] | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScores:
+    """The scores of some rows, in their order."""
+
+    rows: Sequence[LabelScore]
+    note: str = ""
+    """What limits them, for people; empty where nothing does."""
+
+
+class Kind(ABC):
+    """One kind of task. Whoever needs to know how kinds differ asks it, and nobody asks which kind it is."""
+
+    name: ClassVar[str]
+    """One word: as the command line, the manifest, the card and the report call it."""
+    hub_categories: ClassVar[tuple[str, ...]]
+    """The ``task_categories`` of a dataset card."""
+    answers_repeat: ClassVar[bool]
+    """Whether similar rows mostly have the same answer, so that another one is worth a look."""
+    digits_answer: ClassVar[bool]
+    """Whether a digit alone is an answer in the labeling form; beside text fields it is soon typed by mistake."""
+    learns_labels: ClassVar[bool]
+    """Whether label scores come from a model of the other rows: then a score stands until it is asked for anew."""
+    breakdown: ClassVar[Breakdown]
+    part_metric: ClassVar[PartMetric]
+    """What the report shows of each part."""
+    metric: ClassVar[str]
+    """The name of the measure that models are judged by, as the manifest has it."""
+    metric_title: ClassVar[str]
+    """The same for people."""
+    limits: ClassVar[str] = ""
+    """What Goldleaf does not do for the kind yet, for people; empty where it does everything."""
+
+    @abstractmethod
+    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+        """Whether a task with these targets is of this kind, unless an earlier one takes it."""
+
+    @abstractmethod
+    def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
+        """The labels that splits, samples and questions should have in equal shares; an absent one is ``""``."""
+
+    @abstractmethod
+    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+        """Score how likely an annotator would correct the label of each row; equal arguments, equal scores."""
+
+    @abstractmethod
+    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
+        """The metric over some answers, at least one."""
+
+    @abstractmethod
+    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+        """Numerator and denominator of each answer, shape (n, 2); the metric is the ratio of their sums."""
+
+    @abstractmethod
+    def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+        """The scores of each label or field."""
+
+    def starter(self) -> dict[str, str]:
+        """The kind's own files of a new dataset, ``task.py`` and ``data.jsonl``, by name."""
+        return starter_files(self.name)
+
+    def confusions(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
+        """Which labels are most often taken for which others; none where answers are no labels."""
+        return ()

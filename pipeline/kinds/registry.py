@@ -1,0 +1,39 @@
+"""The kinds that there are, and which of them a task is of."""
+
+import functools
+
+from pipeline.errors import ConfigError
+from pipeline.kinds.classification import Classification
+from pipeline.kinds.extraction import Extraction
+from pipeline.kinds.interface import Kind
+from pipeline.kinds.rewriting import Rewriting
+from schemas.task import Task
+
+KINDS: tuple[Kind, ...] = (Classification(), Rewriting(), Extraction())
+"""In the order in which they are asked whether a task is theirs."""
+KIND_NAMES = tuple(kind.name for kind in KINDS)
+
+
+@functools.cache
+def kind_of(task: type[Task]) -> Kind:
+    """The kind that the task names, else the one that follows from its targets.
+
+    Raises:
+        ConfigError: there is no kind of that name.
+    """
+    if name := task.task_kind():
+        return kind_named(name)
+    targets = task.task_targets()
+    return next(kind for kind in KINDS if kind.follows_from(targets))
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    raise ConfigError(f"there is no kind of task called '{name}'; use {', '.join(KIND_NAMES)}")

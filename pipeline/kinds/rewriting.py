@@ -1,0 +1,55 @@
+"""Rewriting: a free text is the answer, such as a summary, a simpler wording or a translation."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.scores import Outcome, Part, PartMetric, accuracy, exact_ratios, scores_by_field
+from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from schemas.field import TargetField, ValueType
+from schemas.task import Task
+
+
+class Rewriting(Kind):
+    """A text in the model's own words."""
+
+    name: ClassVar[str] = "rewriting"
+    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
+    answers_repeat: ClassVar[bool] = False
+    digits_answer: ClassVar[bool] = False
+    learns_labels: ClassVar[bool] = False
+    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
+    part_metric: ClassVar[PartMetric] = PartMetric.F1
+    metric: ClassVar[str] = "exact_match"
+    metric_title: ClassVar[str] = "exact match"
+    limits: ClassVar[str] = (
+        "no free text is scored for label errors, as it need not repeat what the inputs say; a model's answer counts "
+        "as right only where it is the gold one, character by character"
+    )
+
+    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+        """For a single free text."""
+        return len(targets) == 1 and targets[0].type is ValueType.TEXT and not targets[0].many
+
+    def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
+        """None: every row has a text of its own."""
+        return ()
+
+    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+        """None: see ``limits``."""
+        return LabelScores([LabelScore()] * len(rows))
+
+    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
+        """The share of answers that are the gold text (Wilson interval)."""
+        return accuracy(outcomes)
+
+    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+        """1 or 0, of 1."""
+        return exact_ratios(outcomes)
+
+    def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+        """The one field."""
+        return scores_by_field([field.name for field in task.task_targets()], outcomes)

@@ -1,0 +1,16 @@
+"""The files that a new dataset of each kind starts from, one folder a kind; the command line looks at them quickly."""
+
+from importlib.resources import files
+
+_FOLDER = files("pipeline.kinds").joinpath("starters")
+_NAMES = ("task.py", "data.jsonl")
+
+
+def starter_names() -> list[str]:
+    """The kinds that a dataset can be started from, without loading what the kinds need."""
+    return sorted(folder.name for folder in _FOLDER.iterdir() if folder.joinpath(_NAMES[0]).is_file())
+
+
+def starter_files(kind: str) -> dict[str, str]:
+    """The task file and the first rows of a kind, by name."""
+    return {name: _FOLDER.joinpath(kind, name).read_text(encoding="utf-8") for name in _NAMES}
