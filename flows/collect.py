@@ -18,8 +18,9 @@ from pipeline.review.consensus import human_decisions, invalid_annotations
 from pipeline.review.queue import Connection, Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from schemas.manifest import Funnel
+from schemas.run import CollectSummary, CurateSummary, Verb
 
 
 class Collected(BaseModel):
@@ -71,8 +72,8 @@ def collect(context: Context, engine: Engine) -> Collected:
             if not (curated := context.last_curate()):
                 name, file = context.dataset.config.name, context.dataset.path
                 raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
-        last = store.snapshot().last_run(Verb.COLLECT)
-        marks = last["summary"]["watermarks"] if last else {}
+        last = store.snapshot().last_run(CollectSummary)
+        marks = last.summary.watermarks if last else {}
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
             pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
@@ -88,8 +89,8 @@ def _require_same_task(context: Context, before: str) -> None:
     Raises:
         ConfigError: one has.
     """
-    curated = context.store.snapshot().last_run(Verb.CURATE)
-    if curated and curated["run"] != before and context.has_changed_since(curated):
+    curated = context.store.snapshot().last_run(CurateSummary)
+    if curated and curated.id != before and context.has_changed_since(curated):
         raise ConfigError(
             f"{context.dataset.path} or its task was changed and curated while annotations were pulled; nothing was "
             "kept, run collect again"
@@ -110,7 +111,7 @@ def _decide(
     store.append(Table.DECISIONS, to_frame(decisions))
     if pulled.watermark:
         marks = marks | {pulled.server: pulled.watermark.isoformat()}
-    summary = {"watermarks": marks, "annotations": changed, "decided": len(decisions)}
+    summary = CollectSummary(watermarks=marks, annotations=changed, decided=len(decisions))
     store.commit(run, inputs={}, funnel=None, summary=summary)
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     notes.append(let_others_follow(context, engine))

@@ -9,8 +9,8 @@ from flows.settings import Settings
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.errors import ConfigError
 from pipeline.review.queue import Connection
-from pipeline.state.store import Run, Store
-from pipeline.state.tables import Verb
+from pipeline.state.store import CommittedRun, Run, Store
+from schemas.run import CurateSummary, Verb
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Context:
         Raises:
             ConfigError: the state belongs to another file that is there, too, and says something else.
         """
-        last = self.store.snapshot().last_run(Verb.CURATE)
+        last = self.store.snapshot().last_run(CurateSummary)
         file = self.dataset.path
-        owner = Path(last["summary"]["file"]) if last else file
+        owner = Path(last.summary.file) if last else file
         if owner != file and owner.is_file() and owner.read_bytes() != file.read_bytes():
             raise ConfigError(
                 f"{self.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
@@ -55,12 +55,12 @@ class Context:
 
     def last_curate(self) -> str:
         """The id of the last committed curate run; empty where nothing was ever curated."""
-        last = self.store.snapshot().last_run(Verb.CURATE)
-        return str(last["run"]) if last else ""
+        last = self.store.snapshot().last_run(CurateSummary)
+        return last.id if last else ""
 
-    def has_changed_since(self, curated: dict[str, Any]) -> bool:
+    def has_changed_since(self, curated: CommittedRun[CurateSummary]) -> bool:
         """Whether the file or its task says something else by now than a curate run (``Snapshot.last_run``) went by."""
-        return bool(curated["summary"]["curation"] != self.dataset.curation_digest)
+        return curated.summary.curation != self.dataset.curation_digest
 
     def new_run(self, verb: Verb) -> Run:
         """A run of this dataset under its present configuration."""

@@ -1,7 +1,6 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to people."""
 
 import gc
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,11 +31,12 @@ from pipeline.reporting.overview import Rejection, count_waiting, in_review, rej
 from pipeline.review.queue import push_questions
 from pipeline.state.decisions import news
 from pipeline.state.store import Run, Snapshot
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
+from schemas.run import CollectSummary, CurateSummary, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others once it has brought from a server what may have taken long."""
@@ -256,10 +256,10 @@ def let_others_follow(context: Context, engine: Engine) -> str:
         Why the others must wait; empty where they need not.
     """
     snapshot = context.store.snapshot()
-    curated = snapshot.last_run(Verb.CURATE)
-    answered = [row["run"] for row in snapshot.runs.iter_rows(named=True) if _brought_answers(row)]
+    curated = snapshot.last_run(CurateSummary)
+    answered = [run.id for run in snapshot.committed_runs(CollectSummary) if run.summary.decided]
     pulled = snapshot.scan(Table.ANNOTATIONS).select(pl.col("run").max()).collect().item()
-    if curated is None or max([*answered, pulled or ""], default="") < curated["run"]:
+    if curated is None or max([*answered, pulled or ""], default="") < curated.id:
         return ""
     if context.has_changed_since(curated):
         # Its sources were not read as they are described now.
@@ -267,12 +267,8 @@ def let_others_follow(context: Context, engine: Engine) -> str:
             f"{context.dataset.path} or its task was changed since the last curate: copies and rivals of what people "
             "answered follow with the next one"
         )
-    decide(context, engine, context.new_run(Verb.CURATE), curated["summary"].get("evaluation", ""))
+    decide(context, engine, context.new_run(Verb.CURATE), curated.summary.evaluation)
     return ""
-
-
-def _brought_answers(row: dict[str, Any]) -> bool:
-    return bool(row["verb"] == Verb.COLLECT.value and json.loads(row["summary"])["decided"])
 
 
 @dataclass(frozen=True)
@@ -334,20 +330,20 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary={
-            "file": str(dataset.path),
-            "curation": dataset.curation_digest,
-            "evaluation": evaluation,
-            "similarities": found.model_dump(),
-            "lines": read.lines if read else 0,
-            "added": added,
-            "withdrawn": read.withdrawn if read else 0,
-            "budget": assessed.budget,
-            "budget_used": assessed.used,
-            "beyond_budget": assessed.beyond_budget,
-            "note": assessed.note,
-            "adopted": adopted.versions,
-        },
+        summary=CurateSummary(
+            file=str(dataset.path),
+            curation=dataset.curation_digest,
+            evaluation=evaluation,
+            similarities=found,
+            lines=read.lines if read else 0,
+            added=added,
+            withdrawn=read.withdrawn if read else 0,
+            budget=assessed.budget,
+            budget_used=assessed.used,
+            beyond_budget=assessed.beyond_budget,
+            note=assessed.note,
+            adopted=adopted.versions,
+        ),
     )
     near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()
     return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
@@ -428,8 +424,8 @@ def _added(snapshot: Snapshot, read: Ingested | None) -> int:
     """The records that nobody has decided about before, those among them that a killed run has left."""
     if read is None:
         return 0
-    last = snapshot.last_run(Verb.CURATE)
-    records = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch") > (last["run"] if last else ""))
+    last = snapshot.last_run(CurateSummary)
+    records = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch") > (last.id if last else ""))
     return min(int(records.select(pl.len()).collect().item()), read.lines)
 
 

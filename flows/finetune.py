@@ -1,9 +1,7 @@
 """Finetune: a published version becomes a LoRA adapter, judged against the untuned model."""
 
-import json
 from pathlib import Path
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
@@ -14,7 +12,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.experiment import Training, finetune_version
 from pipeline.releases.versions import resolve, verify
-from pipeline.state.tables import Verb
+from schemas.run import FinetuneSummary, Verb
 
 
 class Finetuned(BaseModel):
@@ -74,7 +72,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
         # A run that was killed after it kept its adapter owes its commit.
         is_news = path.name not in _committed(context)
         if is_news:
-            summary = {"version": result.version, "path": str(path), "tuned": result.tuned.value}
+            summary = FinetuneSummary(version=result.version, path=str(path), tuned=result.tuned.value)
             store.commit(run, inputs={}, funnel=None, summary=summary)
     if is_news:
         write_report(context)
@@ -85,8 +83,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
 
 def _committed(context: Context) -> set[str]:
     """The folders of the adapters whose run is committed."""
-    runs = context.store.snapshot().runs.filter(pl.col("verb") == Verb.FINETUNE.value)
-    return {Path(json.loads(summary)["path"]).name for summary in runs["summary"]}
+    return {Path(run.summary.path).name for run in context.store.snapshot().committed_runs(FinetuneSummary)}
 
 
 def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:

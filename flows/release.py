@@ -11,8 +11,8 @@ from pipeline.releases.adoption import strange_versions
 from pipeline.releases.draft import Draft, commit_versions, draft_release, keep_splits, publish_draft
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.versions import list_versions, next_version, parse_version
-from pipeline.state.tables import Verb
 from schemas.manifest import AbsentLabel, Manifest
+from schemas.run import CurateSummary, ReleaseSummary, Verb
 
 
 class Released(BaseModel):
@@ -75,7 +75,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         else:
             created = found.version not in store.snapshot().published_versions()
         if created:
-            summary = {"version": found.version, "digest": found.digest}
+            summary = ReleaseSummary(version=found.version, digest=found.digest)
             store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
     write_report(context)
     if created:
@@ -99,7 +99,7 @@ def _require_curated(context: Context) -> None:
         ReleaseError: there was none, the dataset was changed since, or versions have splits that no table knows.
     """
     store, name, curate = context.store, context.dataset.config.name, f"`goldleaf curate {context.dataset.path}`"
-    last = store.snapshot().at_last_commit().last_run(Verb.CURATE)
+    last = store.snapshot().at_last_commit().last_run(CurateSummary)
     if last is None:
         raise ReleaseError(f"'{name}' was never curated; run {curate} first")
     if context.has_changed_since(last):

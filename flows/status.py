@@ -2,7 +2,6 @@
 
 import shlex
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,10 +10,11 @@ from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections
-from pipeline.state.tables import Verb
+from pipeline.state.store import CommittedRun
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
+from schemas.run import CurateSummary
 
 _LAST_RUNS = 5
 
@@ -78,11 +78,10 @@ def read_status(context: Context) -> Status:
     connection = context.connection
     needed = attention(snapshot, context.dataset.task, connection.shown if connection else "")
     funnel = snapshot.settled_funnel()
-    curated = snapshot.last_run(Verb.CURATE)
+    curated = snapshot.last_run(CurateSummary)
     is_present = curated is not None and not context.has_changed_since(curated)
     frozen = frozen_sources(snapshot, context.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(context.store.releases)
-    budget = curated["summary"] if curated else {}
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(
         dataset=context.dataset.config.name,
@@ -93,7 +92,9 @@ def read_status(context: Context) -> Status:
         attention=needed,
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        **{name: budget.get(name, 0) for name in ("budget", "budget_used", "beyond_budget")},
+        budget=curated.summary.budget if curated else 0,
+        budget_used=curated.summary.budget_used if curated else 0,
+        beyond_budget=curated.summary.beyond_budget if curated else 0,
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
@@ -114,7 +115,7 @@ def _next_step(
     context: Context,
     funnel: Funnel,
     *,
-    curated: dict[str, Any] | None,
+    curated: CommittedRun[CurateSummary] | None,
     needed: int,
     waiting: int,
     unsent: int,

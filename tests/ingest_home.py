@@ -9,8 +9,8 @@ import polars as pl
 
 from pipeline.ingest.records import Ingested, ingest
 from pipeline.state.store import Store
-from pipeline.state.tables import Verb
 from schemas.dataset import Source
+from schemas.run import Verb
 
 
 class Home:

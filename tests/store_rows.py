@@ -10,6 +10,7 @@ from pipeline.state.store import Run, Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.record import Decision
+from schemas.run import CollectSummary, CurateSummary, FinetuneSummary, ReleaseSummary, RunSummary, Verb
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 B0, B1, B2, B3, B4 = (f"20260101T00000{number}.000000Z" for number in range(5))
@@ -31,5 +32,13 @@ def decision(run: str, record_id: str, fate: Fate = Fate.ACCEPTED, revision: str
     )
 
 
+SUMMARIES: dict[Verb, RunSummary] = {
+    Verb.CURATE: CurateSummary(file="dataset.yaml", curation="c"),
+    Verb.COLLECT: CollectSummary(),
+    Verb.RELEASE: ReleaseSummary(version="1.0.0"),
+    Verb.FINETUNE: FinetuneSummary(version="1.0.0", path="models/a", tuned=0.5),
+}
+
+
 def commit(store: Store, run: Run, **inputs: int) -> None:
-    store.commit(run, inputs=inputs, funnel=None, summary={"version": "1.0.0"})
+    store.commit(run, inputs=inputs, funnel=None, summary=SUMMARIES[run.verb])

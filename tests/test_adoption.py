@@ -15,8 +15,9 @@ from flows import curate as curating
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Damaged, GoldleafError, ReleaseError
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from schemas.fate import Fate, ReasonCode
+from schemas.run import CurateSummary
 
 TOPICS = ("billing", "delivery", "returns")
 Row = dict[str, object]
@@ -181,7 +182,7 @@ def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: 
         new.curate()
     with pytest.raises(ReleaseError, match=r"is no published version: it has no manifest.json"):
         built_anew(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
-    assert new.context.store.snapshot().last_run(Verb.CURATE) is None
+    assert new.context.store.snapshot().last_run(CurateSummary) is None
 
 
 def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
@@ -225,7 +226,7 @@ def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_pa
         "split.adopt: no row of questions@1.0.0 is among the records, neither by its id nor by its inputs, so none "
         "would keep its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
     )
-    assert new.context.store.snapshot().last_run(Verb.CURATE) is None
+    assert new.context.store.snapshot().last_run(CurateSummary) is None
     write_rows(new.folder, [*others, *rows_of(0, 1)])
     assert "1 records have the split now" in new.curate().note
 
@@ -344,7 +345,7 @@ def test_a_home_that_lost_its_tables_and_whose_sources_are_others_is_an_error(tm
         ReleaseError, match=r"no row of the versions in it, up to questions@1\.2\.0, is among the records"
     ):
         odd.curate()
-    assert odd.context.store.snapshot().last_run(Verb.CURATE) is None
+    assert odd.context.store.snapshot().last_run(CurateSummary) is None
     (odd.home / "questions" / "releases").rename(tmp_path / "elsewhere")
     odd.curate()
     assert release(odd.context, Inline()).version == "1.0.0"
@@ -393,7 +394,7 @@ def test_a_damaged_version_in_a_home_without_tables_is_an_error(tmp_path: Path) 
     next((odd.home / "questions" / "releases" / "1.1.0" / "data").glob("train*")).write_bytes(b"cut off")
     with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* has other bytes"):
         odd.curate()
-    assert odd.context.store.snapshot().last_run(Verb.CURATE) is None
+    assert odd.context.store.snapshot().last_run(CurateSummary) is None
 
 
 def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,12 @@ from pipeline.reporting.overview import Waiting, count_waiting, rejections, unke
 from pipeline.review.queue import is_open, open_decisions
 from pipeline.state.decisions import question_key, to_frame
 from pipeline.state.store import Snapshot, Store
-from pipeline.state.tables import SCHEMAS, Table, Verb
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
+from schemas.run import Verb
 from schemas.tasks.contract_clause import ContractClause
 
 INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5

@@ -24,8 +24,8 @@ from flows.cli.main import app
 from flows.context import Context
 from flows.run import run_all
 from pipeline.errors import ReleaseError
-from pipeline.state.tables import Verb
 from schemas.manifest import Funnel
+from schemas.run import Verb
 
 LAMP = "May I have my money back for the lamp?"
 ROWS: list[dict[str, object]] = [

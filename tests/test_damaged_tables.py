@@ -17,7 +17,8 @@ from terminal import Terminal
 from flows.context import Context
 from pipeline.errors import StoreError
 from pipeline.state.store import Store
-from pipeline.state.tables import INDEX, Table, Verb
+from pipeline.state.tables import INDEX, Table
+from schemas.run import CurateSummary, Verb
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +153,12 @@ def test_tables_that_do_not_belong_together_are_neither_shown_nor_published(
     home = whole.copy(tmp_path / "home")
     versions = sorted((home.terminal.home / "questions" / "releases").iterdir())
     store = Context.load(home.folder / "dataset.yaml", offline(home.terminal.home)).store
-    last = store.snapshot().last_run(Verb.CURATE)
+    last = store.snapshot().last_run(CurateSummary)
     assert last is not None
-    run = store.new_run(Verb.CURATE, last["config_digest"], last["goldleaf"])
+    run = store.new_run(Verb.CURATE, "c", "0.1")
     store.append(Table.RECORDS, records(run.id, ["nobody's"]))
-    inputs = last["inputs"] | {Table.RECORDS.value: store.version(Table.RECORDS)}
-    store.commit(run, inputs=inputs, funnel=None, summary=last["summary"])
+    inputs = last.inputs | {Table.RECORDS.value: store.version(Table.RECORDS)}
+    store.commit(run, inputs=inputs, funnel=None, summary=last.summary)
     line = home.terminal.error(reader)
     assert line.startswith("the numbers of 'questions' do not add up (")
     assert line.endswith(

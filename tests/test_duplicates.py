@@ -10,11 +10,12 @@ from odd import QUESTION, Odd
 from support import row, write_rows
 from terminal import Terminal
 
-from pipeline.curation.similarities import BIN, last_similarities
+from pipeline.curation.similarities import last_similarities
 from pipeline.reporting.duplicates import read_duplicates
 from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode
 from schemas.record import stable_hash
+from schemas.similarities import BIN
 
 CLOSE = CLAUSE.replace("each party submits to the courts of that state", "the parties submit to courts of that state")
 """0.61 similar to CLAUSE."""

@@ -14,8 +14,9 @@ from pipeline.errors import GoldleafError, StoreError
 from pipeline.reporting.query import VIEWS, query
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot, Store
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from schemas.fate import Fate
+from schemas.run import Verb
 
 
 @pytest.fixture(scope="module")

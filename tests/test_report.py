@@ -56,12 +56,13 @@ from pipeline.reporting.report import (
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.state.decisions import to_frame
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from schemas.dataset import Finetune
 from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.manifest import Funnel
 from schemas.record import Decision, stable_hash
+from schemas.run import CollectSummary, Verb
 from schemas.task import Input, Target, Task
 
 CLAUSE = "This Agreement is governed by the laws of the State of Delaware, without regard to conflict of laws rules."
@@ -593,7 +594,7 @@ class Shop:
         before = current(self.context)[stable_hash("examples", f"int:{key}")]
         decision = before.model_copy(update=changes | {"run": run.id})
         self.context.store.append(Table.DECISIONS, to_frame([decision]))
-        self.context.store.commit(run, inputs={}, funnel=None, summary={"decided": 0})
+        self.context.store.commit(run, inputs={}, funnel=None, summary=CollectSummary())
         return decision
 
     def state(self) -> str:

@@ -17,7 +17,8 @@ from flows.collect import collect
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
+from schemas.run import CollectSummary, Verb
 
 FIRST, SECOND, THIRD = (
     row(1, "Where is my parcel?", None),
@@ -201,7 +202,7 @@ def test_a_task_that_was_changed_and_curated_while_answers_were_pulled_is_not_go
         server.afterwards = others
         with pytest.raises(ConfigError, match=r"its task was changed and curated while annotations were pulled; noth"):
             desk.collect()
-        assert desk.context.store.snapshot().last_run(Verb.COLLECT) is None
+        assert desk.context.store.snapshot().last_run(CollectSummary) is None
         assert desk.collect().funnel.adds_up()
 
 

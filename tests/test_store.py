@@ -26,8 +26,9 @@ from flows.cli.faults import outside_fault
 from pipeline.errors import Busy, StoreError
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Store
-from pipeline.state.tables import SCHEMAS, Table, Verb
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
+from schemas.run import CollectSummary, CurateSummary, ReleaseSummary, Verb
 
 
 def only_unseen(batch: str, ids: Iterable[str]) -> Callable[[pl.LazyFrame], Iterator[pl.DataFrame]]:
@@ -53,7 +54,7 @@ def test_a_new_home_is_empty_and_not_an_error(store: Store) -> None:
     assert set(snapshot.versions.values()) == {-1}
     assert snapshot.funnel().raw == 0
     assert snapshot.at_last_commit().current_decisions().collect().height == 0
-    assert snapshot.last_run(Verb.CURATE) is None
+    assert snapshot.last_run(CurateSummary) is None
     assert list(store.root.parent.iterdir()) == []
 
 
@@ -135,12 +136,19 @@ def test_a_snapshot_never_shows_a_run_without_its_decisions(store: Store, monkey
         assert set(snapshot.runs["run"]) <= decided
 
 
+def test_a_run_whose_summary_is_another_verb_s_is_a_clear_error(store: Store) -> None:
+    run = store.new_run(Verb.RELEASE, "c", "0.1")
+    store.commit(run, inputs={}, funnel=None, summary=CollectSummary())
+    with pytest.raises(StoreError, match=f"says of run {run.id} what no release says; restore .*tables from a backup$"):
+        store.snapshot().last_run(ReleaseSummary)
+
+
 def test_a_run_is_read_back_with_its_inputs_and_summary(store: Store) -> None:
     run = store.new_run(Verb.RELEASE, "c", "0.1")
     commit(store, run, records=4)
-    last = store.snapshot().last_run(Verb.RELEASE)
+    last = store.snapshot().last_run(ReleaseSummary)
     assert last is not None
-    assert (last["run"], last["inputs"], last["summary"]) == (run.id, {"records": 4}, {"version": "1.0.0"})
+    assert (last.id, last.inputs, last.summary) == (run.id, {"records": 4}, ReleaseSummary(version="1.0.0"))
     assert store.snapshot().published_versions() == {"1.0.0"}
 
 
@@ -329,7 +337,7 @@ def test_a_writer_that_is_killed_halfway_leaves_no_part_of_its_batch(tmp_path: P
 LOCKED = """
 from pathlib import Path
 from pipeline.state.store import Store
-from pipeline.state.tables import Verb
+from schemas.run import Verb
 
 with Store(Path(sys.argv[1]), "toy").lock(Verb.CURATE):
     print("reached", flush=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from flows.cli.console import out
 from flows.cli.frame import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from pipeline.text.wording import counted
+from schemas.run import CurateSummary
 
 if TYPE_CHECKING:
     from pipeline.reporting.duplicates import Duplicates, Group, Miss, Row
@@ -43,7 +44,6 @@ def duplicates(
     """
     from pipeline.reporting.duplicates import read_duplicates
     from pipeline.reporting.lookup import find_record
-    from pipeline.state.tables import Verb
 
     context = load_context(dataset)
     require_curated(context)
@@ -53,7 +53,7 @@ def duplicates(
     if as_json:
         print_json(found)
         return
-    curated = snapshot.last_run(Verb.CURATE)
+    curated = snapshot.last_run(CurateSummary)
     if curated and context.has_changed_since(curated):
         out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
     if meant and meant.note:

@@ -18,12 +18,12 @@ from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unma
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Verb
 from pipeline.state.work_files import write_work
 from pipeline.text.screening import screen
 from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Dataset, Screen
 from schemas.fate import Reason, ReasonCode
+from schemas.run import Verb
 from schemas.task import Task
 
 

@@ -13,11 +13,11 @@ from pipeline.curation.prepare import Prepared
 from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Verb
 from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.record import Decision
+from schemas.run import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])

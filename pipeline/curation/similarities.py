@@ -5,55 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.curation.similar_texts import Alike
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import NEAR_MISS
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Verb
 from schemas.fate import Fate
+from schemas.run import CurateSummary
+from schemas.similarities import BIN, NearPair, Similarities
 
-BIN = 0.02
-"""Width of the bins of similarities."""
 _NEAREST = 50
 """Pairs of kept records that are remembered, those above the threshold and those below it."""
 _NEAREST_TO_ONE = 5
 """Kept records that are shown beside one, the most similar ones."""
-
-
-class NearPair(BaseModel):
-    """Two records whose similarity is near the threshold."""
-
-    model_config = ConfigDict(frozen=True)
-
-    one: str
-    other: str
-    similarity: float
-
-
-class Similarities(BaseModel):
-    """How similar the records are, of those that are similar at all."""
-
-    model_config = ConfigDict(frozen=True)
-
-    threshold: float
-    start: float
-    """Where the first bin begins, below the threshold: there only some of the pairs are found."""
-    counts: list[int]
-    """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
-    near: list[NearPair]
-    """Pairs of kept records that just miss the threshold, and the most similar ones that do not; the least similar
-    first. Of each template one comes before a second of any."""
-    below: int = 0
-    """How many pairs of kept records miss the threshold by ``NEAR_MISS`` at most, as far as they were found."""
-    above: int = 0
-    """How many do not."""
-
-    @property
-    def bins(self) -> list[tuple[float, int]]:
-        """Where each bin begins, and its pairs."""
-        return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]
 
 
 def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
@@ -141,6 +105,5 @@ def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) ->
 
 def last_similarities(snapshot: Snapshot) -> Similarities | None:
     """What the latest committed curate run counted; None before the first one."""
-    last = snapshot.last_run(Verb.CURATE)
-    counted = last["summary"].get("similarities") if last else None
-    return Similarities.model_validate(counted) if counted else None
+    last = snapshot.last_run(CurateSummary)
+    return last.summary.similarities if last else None

@@ -22,11 +22,12 @@ from pipeline.releases.split import SplitRow, divide
 from pipeline.releases.versions import list_versions, readable_versions
 from pipeline.state.decisions import from_frame
 from pipeline.state.store import Run, Snapshot, Store
-from pipeline.state.tables import SCHEMAS, Table, Verb
+from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
+from schemas.run import ReleaseSummary, Verb
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> No
 def commit_version(store: Store, manifest: Manifest) -> None:
     """Commit the run that published a version."""
     run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
-    summary = {"version": manifest.version, "digest": manifest.digest}
+    summary = ReleaseSummary(version=manifest.version, digest=manifest.digest)
     store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
 
 

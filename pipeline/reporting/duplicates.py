@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.curation.similarities import _NEAREST_TO_ONE, NearPair, last_similarities
+from pipeline.curation.similarities import _NEAREST_TO_ONE, last_similarities
 from pipeline.ingest.row_places import current_places
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
@@ -22,6 +22,7 @@ from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue
 from schemas.record import Decision
+from schemas.similarities import NearPair
 from schemas.task import Role, Task
 
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)

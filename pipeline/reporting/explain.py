@@ -24,6 +24,7 @@ from schemas.annotation import Verdict
 from schemas.fate import ReasonCode
 from schemas.manifest import Manifest
 from schemas.record import Decision
+from schemas.run import CurateSummary
 from schemas.task import Task
 
 _NOT_DECIDED = "not decided yet"
@@ -237,6 +238,7 @@ def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
 
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
+    evaluations = {run.id: run.summary.evaluation for run in snapshot.committed_runs(CurateSummary)}
     told: Decision | None = None
     for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
         if told is not None and _says(told) == _says(decision):
@@ -246,7 +248,7 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
             verb=run["verb"],
             # Not its start: the rows that it read, and decided about, came in after that.
             decided_at=run["finished_at"],
-            evaluation=_evaluation(snapshot, decision, run),
+            evaluation=_evaluation(snapshot, decision, evaluations.get(decision.run, "")),
             **decision.model_dump(),
         )
 
@@ -322,12 +324,13 @@ def _why_stale(digest: str | None, task: type[Task] | None) -> str:
     return "it is about what the record said before"
 
 
-def _evaluation(snapshot: Snapshot, decision: Decision, run: dict[str, Any]) -> str:
+def _evaluation(snapshot: Snapshot, decision: Decision, kept: str) -> str:
+    """The evaluation row that a record resembles, as the run saw it that kept the rows under this."""
     details = [reason.detail for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
     if not details:
         return ""
     # As that run saw the set; a name may end like another.
-    rows = evaluation_rows(snapshot, orjson.loads(run["summary"]).get("evaluation", ""))
+    rows = evaluation_rows(snapshot, kept)
     named = rows.select("text", pl.format(" {} ({})", "place", "name").alias("named"))
     meant = named.filter(pl.lit(details[0]).str.ends_with(pl.col("named"))).sort(pl.col("named").str.len_chars())
     return str(meant["text"][-1]) if meant.height else ""

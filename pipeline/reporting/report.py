@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipeline.curation.similarities import Similarities
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
@@ -24,6 +23,7 @@ from pipeline.text.word_diff import word_diff
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
+from schemas.similarities import Similarities
 
 Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000

@@ -17,12 +17,13 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.labeling_tasks import read_result
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid
 from pipeline.state.store import Snapshot
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.record import Decision, what_is_asked
+from schemas.run import Verb
 from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})

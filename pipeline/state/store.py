@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -26,9 +26,10 @@ from pipeline.errors import StoreError
 from pipeline.state.atomic import remove_unfinished
 from pipeline.state.locks import Waiting, held
 from pipeline.state.table_files import add_file, create_table, scan_files
-from pipeline.state.tables import INDEX, SCHEMAS, Table, Verb
+from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.fate import Fate
 from schemas.manifest import Funnel
+from schemas.run import CurateSummary, ReleaseSummary, RunSummary, Verb
 
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
 _OWN_ENDINGS = (".lock", "report.html")
@@ -299,7 +300,7 @@ class Store:
             create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
         return create_table(self._path(table), SCHEMAS[table])
 
-    def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: dict[str, Any]) -> None:
+    def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: RunSummary) -> None:
         """Write the ``runs`` row: from now on the run counts."""
         row = {
             "run": run.id,
@@ -307,7 +308,7 @@ class Store:
             "config_digest": run.config_digest,
             "inputs": json.dumps(inputs, sort_keys=True),
             "funnel": funnel.model_dump_json() if funnel else None,
-            "summary": json.dumps(summary, sort_keys=True),
+            "summary": json.dumps(summary.model_dump(mode="json"), sort_keys=True),
             "tables": json.dumps({table.value: self.version(table) for table in Table if table is not Table.RUNS}),
             "started_at": run.started_at,
             "finished_at": datetime.now(UTC),
@@ -330,6 +331,9 @@ class Store:
         )
 
 
+Summary = TypeVar("Summary", bound=RunSummary)
+
+
 @dataclass(frozen=True)
 class Run:
     """One execution of a verb; it counts once it is committed."""
@@ -339,6 +343,16 @@ class Run:
     config_digest: str
     started_at: datetime
     goldleaf: str
+
+
+@dataclass(frozen=True)
+class CommittedRun(Generic[Summary]):
+    """A run that counts."""
+
+    id: str
+    inputs: dict[str, int]
+    """Version of each table that it read."""
+    summary: Summary
 
 
 @dataclass(frozen=True)
@@ -360,21 +374,42 @@ class Snapshot:
         """The committed runs, oldest first."""
         return self.scan(Table.RUNS).sort("run").collect()
 
-    def last_run(self, verb: Verb) -> dict[str, Any] | None:
-        """The latest committed run of a verb, with its JSON columns read."""
-        rows = self.runs.filter(pl.col("verb") == verb.value)
-        if not rows.height:
-            return None
-        row = rows.row(-1, named=True)
-        return row | {name: json.loads(row[name]) for name in ("inputs", "funnel", "summary") if row[name]}
+    def committed_runs(self, kind: type[Summary]) -> list[CommittedRun[Summary]]:
+        """The committed runs of the verb that has such summaries, oldest first.
+
+        Raises:
+            StoreError: what one says about itself cannot be read.
+        """
+        return [self._read_run(row, kind) for row in self._runs_of(kind).iter_rows(named=True)]
+
+    def last_run(self, kind: type[Summary]) -> CommittedRun[Summary] | None:
+        """The latest of them.
+
+        Raises:
+            StoreError: what it says about itself cannot be read.
+        """
+        rows = self._runs_of(kind)
+        return self._read_run(rows.row(-1, named=True), kind) if rows.height else None
+
+    def _runs_of(self, kind: type[RunSummary]) -> pl.DataFrame:
+        return self.runs.filter(pl.col("verb") == kind.verb.value)
+
+    def _read_run(self, row: dict[str, Any], kind: type[Summary]) -> CommittedRun[Summary]:
+        try:
+            return CommittedRun(row["run"], json.loads(row["inputs"]), kind.model_validate_json(row["summary"]))
+        except ValueError as error:
+            raise StoreError(
+                f"table 'runs' of '{self.store.dataset}' says of run {row['run']} what no {kind.verb} says; restore "
+                f"{self.store.root / 'tables'} from a backup"
+            ) from error
 
     def at_last_commit(self) -> "Snapshot":
         """The same, with the records that the latest committed curate run decided about.
 
         Rows that a killed run ingested stay out of sight until a run has decided about them.
         """
-        last = self.last_run(Verb.CURATE)
-        seen = last["inputs"][Table.RECORDS.value] if last else -1
+        last = self.last_run(CurateSummary)
+        seen = last.inputs[Table.RECORDS.value] if last else -1
         return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
 
     def committed_versions(self) -> dict[Table, int]:
@@ -451,13 +486,11 @@ class Snapshot:
 
     def published_versions(self) -> set[str]:
         """Versions whose release run is committed."""
-        releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)
-        return {json.loads(summary)["version"] for summary in releases["summary"]}
+        return {run.summary.version for run in self.committed_runs(ReleaseSummary)}
 
     def adopted_versions(self) -> set[str]:
         """Versions of this dataset, published from another home, whose splits were taken over."""
-        curates = self.runs.filter(pl.col("verb") == Verb.CURATE.value)
-        return {version for summary in curates["summary"] for version in json.loads(summary).get("adopted", ())}
+        return {version for run in self.committed_runs(CurateSummary) for version in run.summary.adopted}
 
     def settled_funnel(self) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.

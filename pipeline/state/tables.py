@@ -21,15 +21,6 @@ class Table(StrEnum):
     RUNS = "runs"
 
 
-class Verb(StrEnum):
-    """What a run does."""
-
-    CURATE = "curate"
-    COLLECT = "collect"
-    RELEASE = "release"
-    FINETUNE = "finetune"
-
-
 INDEX = (Table.SIGNATURES, Table.SIMILARITIES)
 """What is known about texts, and can be found out again; the first one says which texts were compared."""
 BANDS = 32

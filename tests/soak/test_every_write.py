@@ -17,7 +17,8 @@ from faults_of_disks import Commands, Fault, commands
 from support import offline
 
 from flows.context import Context
-from pipeline.state.tables import Table, Verb
+from pipeline.state.tables import Table
+from schemas.run import FinetuneSummary, Verb
 
 Begin = Callable[[Commands, Path], Series]
 SEED = os.environ.get("SOAK_SEED", "")
@@ -88,7 +89,12 @@ def test_no_fault_at_any_change_of_a_later_curate_loses_anything(begin: Begin, s
 def test_no_fault_loses_anything_where_the_log_is_summed_up(curate: Series, shop: Commands, dataset: Path) -> None:
     store = Context.load(dataset, offline(curate.after)).store
     while store.version(Table.RUNS) < _BEFORE_A_CHECKPOINT:
-        store.commit(store.new_run(Verb.FINETUNE, "c", "0"), inputs={}, funnel=None, summary={})
+        store.commit(
+            store.new_run(Verb.FINETUNE, "c", "0"),
+            inputs={},
+            funnel=None,
+            summary=FinetuneSummary(version="1.0.0", path="a", tuned=0.0),
+        )
     release = Series(shop, dataset, curate.after, "release")
     places = [at for at, change in enumerate(release.changes, 1) if "checkpoint" in change]
     assert places

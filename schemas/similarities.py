@@ -1,0 +1,40 @@
+"""How similar the records of a dataset are to each other."""
+
+from pydantic import BaseModel, ConfigDict
+
+BIN = 0.02
+"""Width of the bins of similarities."""
+
+
+class NearPair(BaseModel):
+    """Two records whose similarity is near the threshold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    one: str
+    other: str
+    similarity: float
+
+
+class Similarities(BaseModel):
+    """How similar the records are, of those that are similar at all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threshold: float
+    start: float
+    """Where the first bin begins, below the threshold: there only some of the pairs are found."""
+    counts: list[int]
+    """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
+    near: list[NearPair]
+    """Pairs of kept records that just miss the threshold, and the most similar ones that do not; the least similar
+    first. Of each template one comes before a second of any."""
+    below: int = 0
+    """How many pairs of kept records miss the threshold by ``NEAR_MISS`` at most, as far as they were found."""
+    above: int = 0
+    """How many do not."""
+
+    @property
+    def bins(self) -> list[tuple[float, int]]:
+        """Where each bin begins, and its pairs."""
+        return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]
