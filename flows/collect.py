@@ -6,16 +6,18 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.curate import LOCK_PATIENCE, let_others_follow
+from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
+from pipeline.config.workspace import Connection
 from pipeline.curation.case import Standing
 from pipeline.curation.cases import standing
+from pipeline.curation.decide import follow_answers
 from pipeline.errors import ConfigError
 from pipeline.releases.draft import adopt_versions
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations
-from pipeline.review.queue import Connection, Pulled, keep_annotations, pull_annotations
+from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot
 from pipeline.state.tables import Table
@@ -75,7 +77,7 @@ def collect(context: Context, engine: Engine) -> Collected:
         last = store.snapshot().last_run(CollectSummary)
         marks = last.summary.watermarks if last else {}
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
-            pulled = engine.call(pull_annotations, context.dataset, connection, marks, advance)
+            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, marks, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
             result = _decide(context, engine, connection, pulled, marks)
@@ -90,7 +92,7 @@ def _require_same_task(context: Context, before: str) -> None:
         ConfigError: one has.
     """
     curated = context.store.snapshot().last_run(CurateSummary)
-    if curated and curated.id != before and context.has_changed_since(curated):
+    if curated and curated.id != before and context.dataset.has_changed_since(curated.summary):
         raise ConfigError(
             f"{context.dataset.path} or its task was changed and curated while annotations were pulled; nothing was "
             "kept, run collect again"
@@ -114,7 +116,7 @@ def _decide(
     summary = CollectSummary(watermarks=marks, annotations=changed, decided=len(decisions))
     store.commit(run, inputs={}, funnel=None, summary=summary)
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
-    notes.append(let_others_follow(context, engine))
+    notes.append(follow_answers(context, engine))
     after = store.snapshot().at_last_commit()
     said = Counter(standing(decision) for decision in decisions)
     store.clear_work()

@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
-from flows.reporting import write_report
 from flows.settings import prepare_training
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.experiment import Training, finetune_version
 from pipeline.releases.versions import resolve, verify
+from pipeline.reporting.write_report import write_report
 from schemas.run import FinetuneSummary, Verb
 
 

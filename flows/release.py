@@ -3,14 +3,14 @@
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
-from flows.curate import let_others_follow
 from flows.engines.engine import Engine
-from flows.reporting import report_html, write_report
+from pipeline.curation.decide import follow_answers
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.releases.adoption import strange_versions
 from pipeline.releases.draft import Draft, commit_versions, draft_release, keep_splits, publish_draft
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.versions import list_versions, next_version, parse_version
+from pipeline.reporting.write_report import report_html, write_report
 from schemas.manifest import AbsentLabel, Manifest
 from schemas.run import CurateSummary, ReleaseSummary, Verb
 
@@ -55,7 +55,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     with store.lock(Verb.RELEASE):
         context.require_owner()
         _require_curated(context)
-        let_others_follow(context, engine)
+        follow_answers(context, engine)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
@@ -102,7 +102,7 @@ def _require_curated(context: Context) -> None:
     last = store.snapshot().at_last_commit().last_run(CurateSummary)
     if last is None:
         raise ReleaseError(f"'{name}' was never curated; run {curate} first")
-    if context.has_changed_since(last):
+    if context.dataset.has_changed_since(last.summary):
         raise ReleaseError(
             f"{context.dataset.path} or its task was changed since the last curate, and the version would not be what "
             f"they say; run {curate} first"

@@ -290,7 +290,7 @@ def _import_everything() -> None:
     import flows.cli.main
     import flows.curate
     import flows.release
-    import flows.status
+    import pipeline.reporting.status
     from pipeline.reporting import query
     from pipeline.similarity.pairs import similar_pairs
     from pipeline.similarity.text_columns import Texts
@@ -298,7 +298,15 @@ def _import_everything() -> None:
     from schemas.dataset import Measure
 
     assert all(
-        (cleanlab.filter, sklearn.linear_model, flows.cli.main, flows.curate, flows.release, flows.status, query)
+        (
+            cleanlab.filter,
+            sklearn.linear_model,
+            flows.cli.main,
+            flows.curate,
+            flows.release,
+            pipeline.reporting.status,
+            query,
+        )
     )
     similar_pairs(Texts.of(["a question of words", "a question of words too"]), 0.5)
     count_tokens(["a question"], Measure().encoding)

@@ -23,11 +23,11 @@ from flows.collect import collect
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
 from flows.release import Released, release
-from flows.reporting import write_report
-from flows.status import read_status
 from pipeline.errors import ReleaseError
 from pipeline.releases.versions import list_versions, verify
 from pipeline.reporting.explain import explain
+from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import DECISIVE
 from pipeline.review.labeling_tasks import Answer, read_result, verdict_result
 from pipeline.review.queue import marker

@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 
 from flows.context import Context
-from flows.engines.engine import Advance
 from flows.settings import Settings
 from pipeline.state.decisions import from_frame
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
+from pipeline.steps import Advance
 from schemas.record import Decision
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"

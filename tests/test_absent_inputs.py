@@ -12,9 +12,9 @@ from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.release import release
-from flows.reporting import report_html
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.examples import read_examples
+from pipeline.reporting.write_report import report_html
 from pipeline.text.tokens import count_tokens
 from schemas.task import Input, Target, Task
 

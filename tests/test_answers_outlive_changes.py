@@ -165,7 +165,7 @@ def test_a_release_lets_the_rivals_follow_where_collect_was_killed_before_it_did
         desk.curate()
         desk.label(1, "returns")
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr("flows.collect.let_others_follow", killed)
+            patch.setattr("flows.collect.follow_answers", killed)
             desk.collect()
         assert desk.decision(2).fate is Fate.REVIEW
         released = release(desk.context, Inline())

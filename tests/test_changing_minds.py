@@ -15,10 +15,10 @@ from terminal import Terminal
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from flows.reporting import write_report
-from flows.status import read_status
 from pipeline.reporting.report import Review
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import Said, deciding
 from pipeline.review.labeling_tasks import verdict_result
 from schemas.annotation import Annotation, Verdict

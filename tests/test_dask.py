@@ -14,7 +14,7 @@ from flows.curate import curate
 from flows.deploy import prefect_flows
 from flows.engines import prefect_engine
 from flows.engines.engine import Inline
-from pipeline.curation import assess
+from pipeline.curation import shards
 from pipeline.errors import ConfigError, Unreachable
 
 CLAUSE = "the parcel of order {} was left with the neighbour at number {} who says that it went back on day {} of {}"
@@ -42,8 +42,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows += [row(900, texts[0], "returns"), row(901, texts[0], "billing")]
     write_dataset(tmp_path, rows, "decontaminate: {against: [{name: exam, path: exam.jsonl}]}\n")
     (tmp_path / "exam.jsonl").write_text(f'{{"question": "{texts[-1]} then"}}\n', encoding="utf-8")
-    monkeypatch.setattr(assess, "SHARD_ROWS", 15)
-    monkeypatch.setattr(assess, "FEW_ROWS", 15)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 15)
+    monkeypatch.setattr(shards, "FEW_ROWS", 15)
     monkeypatch.chdir(tmp_path)
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "PREFECT_API_URL"):
         monkeypatch.setenv(name, "")

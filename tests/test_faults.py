@@ -11,8 +11,8 @@ import pytest
 from support import row, write_dataset
 from terminal import Terminal
 
-from flows import status
 from flows.cli.faults import outside_fault
+from pipeline.reporting import status
 
 ELSEWHERE = ", or set GOLDLEAF_HOME to another folder"
 

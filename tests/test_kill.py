@@ -18,8 +18,9 @@ from flows.context import Context
 from flows.local.simulated_annotators import Truth, annotate
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
+from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.queue import Connection, marker
+from pipeline.review.queue import marker
 
 _DEADLY = """
 import importlib, os, signal, sys

@@ -33,8 +33,8 @@ from flows.engines.engine import Inline
 from flows.local.simulated_annotators import Truth, annotate
 from flows.local.studio_server import LocalStudio
 from flows.release import release
+from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
-from pipeline.review.queue import Connection
 
 ROOT = Path(__file__).parent.parent
 ROWS: list[dict[str, object]] = [

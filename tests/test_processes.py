@@ -16,7 +16,7 @@ from flows import curate as story
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
-from pipeline.curation import assess
+from pipeline.curation import shards
 
 
 def pid_of(number: int) -> tuple[int, int]:
@@ -38,7 +38,7 @@ def die_elsewhere(parent: int) -> int:
 
 def test_results_come_in_order_from_both_processes() -> None:
     told: list[tuple[int, int]] = []
-    found = Inline(workers=2).spread(pid_of, range(40), told.append)
+    found = Inline(workers=2).map_in_processes(pid_of, range(40), told.append)
     assert [number for number, _ in found] == list(range(40))
     assert told == found
     pids = {pid for _, pid in found}
@@ -47,11 +47,11 @@ def test_results_come_in_order_from_both_processes() -> None:
 
 
 def test_one_worker_or_one_item_needs_no_other_process() -> None:
-    assert {pid for _, pid in Inline(workers=1).spread(pid_of, range(3))} == {os.getpid()}
-    assert {pid for _, pid in Inline(workers=2).spread(pid_of, [1])} == {os.getpid()}
+    assert {pid for _, pid in Inline(workers=1).map_in_processes(pid_of, range(3))} == {os.getpid()}
+    assert {pid for _, pid in Inline(workers=2).map_in_processes(pid_of, [1])} == {os.getpid()}
     engine = Inline(workers=2)
-    engine.expect(int)
-    assert engine.spread(pid_of, []) == []
+    engine.warm_up_processes(int)
+    assert engine.map_in_processes(pid_of, []) == []
     assert engine._processes._pool is None, "what was started in vain has ended"
 
 
@@ -61,7 +61,7 @@ def test_an_error_is_raised_wherever_it_happens_and_nothing_else_is_said(
 ) -> None:
     before = set(threading.enumerate())
     with pytest.raises(ValueError, match="three"):
-        Inline(workers=workers).spread(fail_at_three, range(200))
+        Inline(workers=workers).map_in_processes(fail_at_three, range(200))
     # The threads of the pool may have had something to say.
     while threads := set(threading.enumerate()) - before:
         for thread in threads:
@@ -72,14 +72,14 @@ def test_an_error_is_raised_wherever_it_happens_and_nothing_else_is_said(
 
 
 def test_what_a_killed_worker_leaves_is_done_here() -> None:
-    assert Inline(workers=3).spread(die_elsewhere, [os.getpid()] * 5) == [os.getpid()] * 5
+    assert Inline(workers=3).map_in_processes(die_elsewhere, [os.getpid()] * 5) == [os.getpid()] * 5
 
 
 def test_an_engine_spreads_more_than_once() -> None:
     engine = Inline(workers=2)
-    engine.expect(int)
+    engine.warm_up_processes(int)
     for _ in range(2):
-        assert [number for number, _ in engine.spread(pid_of, range(5))] == list(range(5))
+        assert [number for number, _ in engine.map_in_processes(pid_of, range(5))] == list(range(5))
 
 
 def test_curate_decides_the_same_in_three_processes_as_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_curate_decides_the_same_in_three_processes_as_in_one(tmp_path: Path, mo
     texts = [f"{text.format(n, 7 * n, 3 * n, 11 * n)}{' ok' * copy}" for n in range(30) for copy in range(n % 4 + 1)]
     topics = ("billing", "delivery", "returns", "", None, "no such topic")
     write_dataset(tmp_path, [row(number, text, topics[number % 6]) for number, text in enumerate(texts)])
-    monkeypatch.setattr(assess, "FEW_ROWS", 7)
+    monkeypatch.setattr(shards, "FEW_ROWS", 7)
     monkeypatch.setattr(story, "FEW_ROWS", 7)
     states = []
     for workers in (1, 3):
@@ -104,7 +104,7 @@ SCRIPT = """
     print("script", flush=True)
     from flows.engines.engine import Inline
     from test_processes import {step}
-    print([number for number, _ in Inline(workers=2).spread({step}, range(9))], flush=True)
+    print([number for number, _ in Inline(workers=2).map_in_processes({step}, range(9))], flush=True)
 """
 
 

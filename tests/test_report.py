@@ -19,17 +19,16 @@ from support import current, offline, row, write_dataset
 from terminal import Terminal
 from test_adapter import a_record
 
-from flows import reporting
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from flows.reporting import write_report
 from pipeline.errors import StoreError
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import WEIGHTS, save_adapter
 from pipeline.finetuning.evaluate import Question, compare_models, evaluate
 from pipeline.kinds.interface import Breakdown
+from pipeline.reporting import write_report as reporting
 from pipeline.reporting.report import (
     Answer,
     Audit,
@@ -55,6 +54,7 @@ from pipeline.reporting.report import (
 )
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.write_report import write_report
 from pipeline.state.decisions import to_frame
 from pipeline.state.tables import Table
 from schemas.dataset import Finetune

@@ -11,11 +11,11 @@ from loopback import serving
 from support import current, offline, row, write_dataset
 from terminal import Terminal
 
-from flows.check import check_dataset
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
+from pipeline.reporting.check import check_dataset
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.record import stable_hash

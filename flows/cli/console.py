@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as RichTable
 
 from flows.cli.results import results
-from flows.engines.engine import Advance
+from pipeline.reporting.overview import rejection_lines
+from pipeline.steps import Advance
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -38,7 +39,6 @@ out = _Results(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 _SHOWN = 10
-_SHOWN_REASONS = 3
 _READABLE = 12
 """Characters that a column of a table needs, if not all cells fit."""
 _ANY_WIDTH = 1_000_000
@@ -125,17 +125,6 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
     for line in rejection_lines(groups, "; all with status --json"):
         out.print(f"  {line}", markup=False)
-
-
-def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
-    """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
-    for group in groups[:_SHOWN_REASONS]:
-        yield f"{group.count:,}  {group}"
-        if group.hint:
-            yield f"  {group.hint}"
-    if rest := groups[_SHOWN_REASONS:]:
-        rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
-        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
 
 
 def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:

@@ -18,8 +18,9 @@ from rich.markup import escape
 
 from flows.cli.console import TerminalProgress, err, out
 from flows.cli.results import known_interrupts, results, results_alone
-from flows.engines.engine import Engine, Inline, Silent
+from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
+from pipeline.steps import Silent
 from schemas.dataset import Runner
 from schemas.own_code import described
 

@@ -45,7 +45,7 @@ _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 @explained
 def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Show the funnel, what waits for people, the versions and the last runs."""
-    from flows.status import read_status
+    from pipeline.reporting.status import read_status
 
     result = read_status(load_context(dataset))
     if as_json:
@@ -200,7 +200,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of the present state as one HTML file, and print its path."""
-    from flows.reporting import write_report
+    from pipeline.reporting.write_report import write_report
 
     path = write_report(load_context(dataset), to=to)
     if as_json:
@@ -264,7 +264,7 @@ def _plain(value: Any) -> Any:
 @explained
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""
-    from flows.check import check_dataset
+    from pipeline.reporting.check import check_dataset
 
     context = load_context(dataset)
     findings = check_dataset(context)

@@ -102,7 +102,7 @@ def demo() -> None:
     """
     from flows.local.demo import demo as play
     from flows.settings import Settings
-    from flows.status import read_status
+    from pipeline.reporting.status import read_status
 
     def verb(context: Any, name: str) -> Any:
         return run_verb(context, Runner.PREFECT, False, name)

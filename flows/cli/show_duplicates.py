@@ -54,7 +54,7 @@ def duplicates(
         print_json(found)
         return
     curated = snapshot.last_run(CurateSummary)
-    if curated and context.has_changed_since(curated):
+    if curated and context.dataset.has_changed_since(curated.summary):
         out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
     if meant and meant.note:
         out.print(f"[yellow]note:[/] {escape(meant.note)}")

@@ -18,10 +18,10 @@ from flows import release as release_story
 from flows.collect import Collected
 from flows.context import Context
 from flows.curate import Curated
-from flows.engines.engine import Progress, Silent
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released
+from pipeline.steps import Progress, Silent
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
 """Where the flows of this process report to; a deployed run has nobody at a terminal."""

@@ -25,8 +25,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.callables import get_call_parameters
 
-from flows.engines.engine import Progress, Silent
 from pipeline.errors import ConfigError, GoldleafError, Unreachable
+from pipeline.steps import Progress, Silent
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
@@ -66,7 +66,7 @@ class PrefectEngine:
         """Run the step as a task; it is local work, so an error would only come again."""
         return _task(step)(*args, **kwargs)
 
-    def call(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def run_with_retries(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step as a task that is tried again when its server does not answer."""
         patient = _task(step).with_options(
             retries=len(_RETRY_DELAYS_S), retry_delay_seconds=_RETRY_DELAYS_S, retry_condition_fn=_may_pass
@@ -85,13 +85,13 @@ class PrefectEngine:
             done(results[-1])
         return results
 
-    def spread(
+    def map_in_processes(
         self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
     ) -> list[R]:
         """The same as ``map``: on threads, if there is no Dask."""
         return self.map(step, items, done)
 
-    def expect(self, first: Callable[[], object]) -> None:
+    def warm_up_processes(self, first: Callable[[], object]) -> None:
         """Nothing to start: the first task does."""
 
     @cached_property

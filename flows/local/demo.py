@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.context import Context
-from flows.engines.engine import Progress
 from flows.local.simulated_annotators import annotate, read_truth
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings, use_label_studio
+from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
 from pipeline.reporting.overview import count_waiting
-from pipeline.review.queue import Connection
+from pipeline.steps import Progress
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 

@@ -27,6 +27,7 @@ from pipeline.text.normalize import normalise_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.own_code import described, in_a_line, no_json, own, writable
+from schemas.run import CurateSummary
 from schemas.task import Task, TaskDefinitionError
 
 _SHOWN_MISTAKES = 10
@@ -50,6 +51,10 @@ class LoadedDataset:
         """16 hex digits over the whole configuration and the task's shape."""
         text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def has_changed_since(self, curated: CurateSummary) -> bool:
+        """Whether the file or its task says something else by now than a curate run went by."""
+        return curated.curation != self.curation_digest
 
     @property
     def curation_digest(self) -> str:

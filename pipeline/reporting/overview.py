@@ -1,6 +1,6 @@
 """Counts what a dataset's state comes to: what waits for people, why rows are rejected, which keys no row has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import in_place
+from pipeline.reporting.overview import _SHOWN_REASONS
 from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot
 from pipeline.state.tables import Table
+from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.task import MISSING, Role, Task
@@ -168,3 +170,17 @@ def _keys_lost(source: Source) -> str:
         f"no row of source '{source.name}' that came in last has a value in its key '{source.key}', though earlier "
         "ones do, so these rows are known by their content; deliver them with it, or an edited one is a new row"
     )
+
+
+def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
+    """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
+    for group in groups[:_SHOWN_REASONS]:
+        yield f"{group.count:,}  {group}"
+        if group.hint:
+            yield f"  {group.hint}"
+    if rest := groups[_SHOWN_REASONS:]:
+        rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
+        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
+
+
+_SHOWN_REASONS = 3

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.config.workspace import shown_address
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.label_studio_transport import LimitedTransport, Limits, Reply, TooMuch
 from pipeline.time_limits import Patience, TooSlow
@@ -43,12 +44,6 @@ class Refused(LabelStudioError):
 
 class TooLarge(LabelStudioError):
     """An answer is larger than we put up with; the same may be had in smaller parts."""
-
-
-def shown_address(url: str) -> str:
-    """An address as it is shown and kept: without the name and password that it may hold."""
-    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 class Requests:

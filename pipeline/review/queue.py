@@ -14,9 +14,9 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
 from pipeline.review.label_studio import LabelStudio, PulledTask
-from pipeline.review.label_studio_requests import shown_address
 from pipeline.review.labeling_tasks import Question, labeling_config, labeling_task, read_result
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot, Store
@@ -35,19 +35,6 @@ _SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unu
 
 _TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
 """What names a task: an id may be given away again."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where the questions of a dataset go."""
-
-    url: str
-    api_key: str
-
-    @property
-    def shown(self) -> str:
-        """Its address, as people read it."""
-        return shown_address(self.url)
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,14 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from flows.cli.console import rejection_lines
-from flows.context import Context
+from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
 from pipeline.ingest.formats import RawRow, read_rows
 from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
-from pipeline.reporting.overview import Rejection, by_reason, is_optional
+from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
 from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
@@ -49,7 +48,7 @@ class Finding(BaseModel):
 class TriedSource:
     """The first rows of a source, seen through the task."""
 
-    context: Context
+    workspace: Workspace
     source: Source
     raw: list[dict[str, Any]] = field(default_factory=list)
     """The rows that are objects with fields."""
@@ -101,8 +100,8 @@ class TriedSource:
             yield Finding(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
-        folder = self.context.dataset.folder
-        files = source_files(self.source, folder, work, self.context.store)
+        folder = self.workspace.dataset.folder
+        files = source_files(self.source, folder, work, self.workspace.store)
         self._files = len(files)
         for file in files:
             name = file.relative_to(folder) if file.is_relative_to(folder) else file
@@ -118,12 +117,12 @@ class TriedSource:
         place = f"{file}:{row.line}"
         self.raw.append(row.row)
         self._note_key(place, row)
-        fields = task_fields(row.row, self.source, self.context.dataset)
-        parsed = self.context.dataset.task.task_parse(fields)
+        fields = task_fields(row.row, self.source, self.workspace.dataset)
+        parsed = self.workspace.dataset.task.task_parse(fields)
         self._valid += not parsed.problems
         self._unlabeled += not parsed.problems and parsed.targets is None
         if not parsed.problems:
-            self.asked.append((self._record_id(row.row), inputs_key(self.context.dataset.task, parsed.inputs)))
+            self.asked.append((self._record_id(row.row), inputs_key(self.workspace.dataset.task, parsed.inputs)))
         if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
             self.example = (place, parsed)
         self.faults += [f"{place}: {reason}" for reason in parsed.faults[:1]]
@@ -132,7 +131,7 @@ class TriedSource:
             name = reason.field.split(".")[0]
             self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
             self._lacking[name] += reason.detail == MISSING
-            if choice := respelt_choice(self.context.dataset.task, name, fields.get(name)):
+            if choice := respelt_choice(self.workspace.dataset.task, name, fields.get(name)):
                 self._respelt.setdefault(name, []).append((fields[name], choice))
 
     def _record_id(self, row: dict[str, Any]) -> str:
@@ -141,7 +140,7 @@ class TriedSource:
 
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
         """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
-        lacking = set(self.source.fields) - see(self.raw, self.source, self.context.dataset.task).fields
+        lacking = set(self.source.fields) - see(self.raw, self.source, self.workspace.dataset.task).fields
         for file, row in rows:
             if not lacking and (self._keys or not self.source.key):
                 return
@@ -189,7 +188,7 @@ class TriedSource:
             return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        if note := unmapped(self.source, self._seen, self.context.dataset.task, TRIED) if self.raw else "":
+        if note := unmapped(self.source, self._seen, self.workspace.dataset.task, TRIED) if self.raw else "":
             yield note
         elif self._lacks_field:
             yield self._columns()
@@ -208,7 +207,7 @@ class TriedSource:
     def _rejections(self) -> Iterator[Rejection]:
         """Why rows are not valid, as ``curate`` says it."""
         columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
-        task, rows = self.context.dataset.task, len(self.raw)
+        task, rows = self.workspace.dataset.task, len(self.raw)
         for group in by_reason(pl.DataFrame(self._refused, schema=columns, orient="row")):
             share = self._lacking[group.field] / rows if rows else 0
             # What no row has is said of the names of the rows.
@@ -218,7 +217,7 @@ class TriedSource:
     @functools.cached_property
     def _seen(self) -> Seen:
         """Once all rows were tried."""
-        return see(self.raw, self.source, self.context.dataset.task) | Seen(frozenset(self._later))
+        return see(self.raw, self.source, self.workspace.dataset.task) | Seen(frozenset(self._later))
 
     def _columns(self) -> str:
         return Seen(names=names_of(self.raw)).shown_names

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.context import Context
+from pipeline.config.workspace import Workspace
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
@@ -71,26 +71,26 @@ class Status(BaseModel):
         return Funnel.model_validate({name: getattr(self, name) for name in Funnel.model_fields})
 
 
-def read_status(context: Context) -> Status:
+def read_status(workspace: Workspace) -> Status:
     """Read the committed state; a dataset that was never curated has zeros."""
-    snapshot = context.store.snapshot().at_last_commit()
-    asked = count_waiting(snapshot, context.dataset.task)
-    connection = context.connection
-    needed = attention(snapshot, context.dataset.task, connection.shown if connection else "")
+    snapshot = workspace.store.snapshot().at_last_commit()
+    asked = count_waiting(snapshot, workspace.dataset.task)
+    connection = workspace.connection
+    needed = attention(snapshot, workspace.dataset.task, connection.shown if connection else "")
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
-    is_present = curated is not None and not context.has_changed_since(curated)
-    frozen = frozen_sources(snapshot, context.dataset.config.sources) if is_present else []
-    versions, damaged = readable_versions(context.store.releases)
+    is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
+    frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
+    versions, damaged = readable_versions(workspace.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     return Status(
-        dataset=context.dataset.config.name,
-        home=str(context.store.root),
+        dataset=workspace.dataset.config.name,
+        home=str(workspace.store.root),
         **funnel.model_dump(),
         waiting=asked.questions,
         unsent=asked.unsent,
         attention=needed,
-        rejections=rejections(snapshot, context.dataset.task),
+        rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),
         budget=curated.summary.budget if curated else 0,
         budget_used=curated.summary.budget_used if curated else 0,
@@ -100,7 +100,7 @@ def read_status(context: Context) -> Status:
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=_next_step(
-            context,
+            workspace,
             funnel,
             curated=curated,
             needed=len(needed),
@@ -112,7 +112,7 @@ def read_status(context: Context) -> Status:
 
 
 def _next_step(
-    context: Context,
+    workspace: Workspace,
     funnel: Funnel,
     *,
     curated: CommittedRun[CurateSummary] | None,
@@ -121,13 +121,13 @@ def _next_step(
     unsent: int,
     released: bool,
 ) -> str:
-    file = shlex.quote(str(context.dataset.path))
+    file = shlex.quote(str(workspace.dataset.path))
     if curated is None:
         return f"goldleaf curate {file}"
-    if context.has_changed_since(curated):
+    if workspace.dataset.has_changed_since(curated.summary):
         return f"goldleaf curate {file}, as the file or its task was changed since the last time"
     if unsent:
-        connection = context.connection
+        connection = workspace.connection
         set_up = "" if connection and connection.api_key else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
         return f"{set_up}goldleaf curate {file}, which sends {counted(unsent, 'question')}"
     if needed:

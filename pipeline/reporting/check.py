@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.context import Context
-from flows.tried_source import TRIED, Finding, TriedSource
+from pipeline.config.workspace import Workspace
 from pipeline.curation.assess import stale_answers
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.row_fields import see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
+from pipeline.reporting.tried_source import TRIED, Finding, TriedSource
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import labeling_config
 from pipeline.text.tokens import count_tokens
@@ -32,9 +32,9 @@ _LONG_FORM = 100
 _LARGE_SHARE = 0.5
 
 
-def check_dataset(context: Context) -> list[Finding]:
+def check_dataset(workspace: Workspace) -> list[Finding]:
     """Try everything that a first curate would need, on the first rows of every source."""
-    config, task = context.dataset.config, context.dataset.task
+    config, task = workspace.dataset.config, workspace.dataset.task
     kind = kind_of(task)
     targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
     findings = [
@@ -47,13 +47,15 @@ def check_dataset(context: Context) -> list[Finding]:
     ]
     if kind.limits:
         findings.append(Finding(what=f"kind {kind.name}", ok=True, detail=kind.limits))
-    tried = [TriedSource(context, source) for source in config.sources]
+    tried = [TriedSource(workspace, source) for source in config.sources]
     for source in tried:
         findings += source.findings()
-    findings += [_check_evaluation_set(context, one) for one in config.decontaminate.against]
-    findings += [_check_adopted(context, folder, tried) for folder in config.split.adopt]
+    findings += [_check_evaluation_set(workspace, one) for one in config.decontaminate.against]
+    findings += [_check_adopted(workspace, folder, tried) for folder in config.split.adopt]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
-    findings += _check_length(context, [parsed for source in tried if source.example for _, parsed in [source.example]])
+    findings += _check_length(
+        workspace, [parsed for source in tried if source.example for _, parsed in [source.example]]
+    )
     findings += _check_code(task, tried)
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
@@ -61,25 +63,25 @@ def check_dataset(context: Context) -> list[Finding]:
         findings.append(Finding(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(Finding(what="token counts", ok=False, detail=str(error)))
-    findings += _check_what_is_there(context)
-    findings += [_check_home(context.store.root), _check_label_studio(context)]
+    findings += _check_what_is_there(workspace)
+    findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
     return findings
 
 
-def _check_what_is_there(context: Context) -> Iterator[Finding]:
+def _check_what_is_there(workspace: Workspace) -> Iterator[Finding]:
     """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
     try:
-        if not context.store.exists:
+        if not workspace.store.exists:
             return
-        snapshot = context.store.snapshot().at_last_commit()
-        answers = stale_answers(snapshot, context.dataset.task)
+        snapshot = workspace.store.snapshot().at_last_commit()
+        answers = stale_answers(snapshot, workspace.dataset.task)
         known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
     except GoldleafError as error:
         yield Finding(what="what was curated", ok=False, detail=str(error))
         return
     if answers:
         yield Finding(what="answers of people", ok=True, detail=f"{answers}; undo it to keep them, or label anew")
-    named = {source.name for source in context.dataset.config.sources}
+    named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
             detail = f"not in the file any more: curate would withdraw its {counted(records, 'record')}"
@@ -93,23 +95,23 @@ def _check_form(task: type[Task]) -> Finding:
         return Finding(what="labeling form", ok=False, detail=str(error))
 
 
-def _check_evaluation_set(context: Context, one: EvaluationSet) -> Finding:
+def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> Finding:
     what = f"evaluation set {one.name}"
     try:
         with tempfile.TemporaryDirectory() as work:
-            texts = [text for _, text, _ in evaluation_texts(one, context.store, context.dataset, Path(work))]
+            texts = [text for _, text, _ in evaluation_texts(one, workspace.store, workspace.dataset, Path(work))]
     except GoldleafError as error:
         return Finding(what=what, ok=False, detail=str(error))
-    names = context.dataset.task.task_names(Role.INPUT)
+    names = workspace.dataset.task.task_names(Role.INPUT)
     several = "; all inputs count together, so map each that it has" if len(names) > 1 else ""
     detail = f"{counted(len(texts), 'row')}; rows that resemble one are rejected{several}"
     return Finding(what=what, ok=True, detail=detail)
 
 
 # --- what was tried -------------------------------------------------------------------------------
-def _check_adopted(context: Context, folder: str, tried: list[TriedSource]) -> Finding:
+def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) -> Finding:
     what = f"split.adopt {folder}".replace("\0", "\\0")
-    path, dataset = context.dataset.folder / folder, context.dataset
+    path, dataset = workspace.dataset.folder / folder, workspace.dataset
     try:
         version = named_version(path)
     except GoldleafError as error:
@@ -154,9 +156,9 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
     return Finding(what=what, ok=True, detail="\n  ".join(lines))
 
 
-def _check_length(context: Context, examples: list[Parsed]) -> Iterator[Finding]:
+def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Finding]:
     """Say where most of every prompt is a list of choices: every row pays for it, whenever the model reads it."""
-    task, encoding = context.dataset.task, context.dataset.config.measure.encoding
+    task, encoding = workspace.dataset.task, workspace.dataset.config.measure.encoding
     # What the task's own code or the encoding does not let through has a finding of its own.
     with contextlib.suppress(Exception):
         prompts = ["\n".join(message.content for message in task.task_prompt(one.inputs)) for one in examples]
@@ -197,8 +199,8 @@ def _check_home(root: Path) -> Finding:
     return Finding(what="home", ok=True, detail=f"{root} can be written, {free / 1e9:.1f} GB are free")
 
 
-def _check_label_studio(context: Context) -> Finding:
-    connection = context.connection
+def _check_label_studio(workspace: Workspace) -> Finding:
+    connection = workspace.connection
     if connection is None:
         hint = "not set: review items will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
         return Finding(what="Label Studio", ok=True, detail=hint)

@@ -3,33 +3,33 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.context import Context
-from flows.status import read_status
+from pipeline.config.workspace import Workspace
 from pipeline.errors import StoreError
 from pipeline.releases.versions import list_versions
 from pipeline.reporting.report import render_report
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.status import read_status
 from pipeline.state.atomic import replacing
 from schemas.manifest import AbsentLabel
 
 
-def write_report(context: Context, *, to: Path | None = None) -> Path:
+def write_report(workspace: Workspace, *, to: Path | None = None) -> Path:
     """Write the report of the committed state; the old file stays until the new one is whole.
 
     Args:
-        context: the dataset.
+        workspace: the dataset.
         to: the file, or a folder for ``report.html``; without it, the home.
 
     Raises:
         StoreError: it cannot be written there.
     """
-    html = _state_html(context)
-    path = to or context.store.report
+    html = _state_html(workspace)
+    path = to or workspace.store.report
     try:
         if to is None:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif path.is_dir():
-            path /= context.store.report.name
+            path /= workspace.store.report.name
         _replace(path, html)
     except OSError as error:
         other = "pass another file or folder" if to else "pass a file or folder that you may write to with --to"
@@ -50,18 +50,18 @@ def _replace(path: Path, text: str) -> None:
         sink.write(text.encode())
 
 
-def report_html(context: Context, absent: Sequence[AbsentLabel] = ()) -> str:
+def report_html(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> str:
     """The page for a version that is being made of the committed state: people may copy it anywhere.
 
     Args:
-        context: the dataset.
+        workspace: the dataset.
         absent: labels that are not in every split of the version.
     """
-    snapshot = context.store.snapshot().at_last_commit()
-    models = context.store.models
+    snapshot = workspace.store.snapshot().at_last_commit()
+    models = workspace.store.models
     data = gather_report(
         snapshot,
-        context.dataset,
+        workspace.dataset,
         funnel=snapshot.settled_funnel(),
         absent=absent,
         models=models,
@@ -70,17 +70,17 @@ def report_html(context: Context, absent: Sequence[AbsentLabel] = ()) -> str:
     return render_report(data)
 
 
-def _state_html(context: Context) -> str:
+def _state_html(workspace: Workspace) -> str:
     """The page about the committed state, for those who work on it."""
-    snapshot = context.store.snapshot().at_last_commit()
-    versions = list_versions(context.store.releases)
+    snapshot = workspace.store.snapshot().at_last_commit()
+    versions = list_versions(workspace.store.releases)
     data = gather_report(
         snapshot,
-        context.dataset,
+        workspace.dataset,
         funnel=snapshot.settled_funnel(),
         published=versions[-1] if versions else None,
         absent=versions[-1].absent if versions else (),
-        models=context.store.models,
-        next_steps=[f"`{read_status(context).next_step}`"],
+        models=workspace.store.models,
+        next_steps=[f"`{read_status(workspace).next_step}`"],
     )
     return render_report(data)

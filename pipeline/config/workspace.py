@@ -1,0 +1,63 @@
+"""A dataset on this machine: what it is made of, where its state lies, and where its annotators are asked."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import ConfigError
+from pipeline.state.store import Run, Store
+from schemas.run import CurateSummary, Verb
+
+
+def shown_address(url: str) -> str:
+    """An address as it is shown and kept: without the name and password that it may hold."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the questions of a dataset go."""
+
+    url: str
+    api_key: str
+
+    @property
+    def shown(self) -> str:
+        """Its address, as people read it."""
+        return shown_address(self.url)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What every verb needs."""
+
+    dataset: LoadedDataset
+    store: Store
+    connection: Connection | None
+    """None where no Label Studio is named."""
+
+    def require_owner(self) -> None:
+        """Refuse to mix two datasets that have one name; a file that was moved, or copied as it is, is the same one.
+
+        Raises:
+            ConfigError: the state belongs to another file that is there, too, and says something else.
+        """
+        last = self.store.snapshot().last_run(CurateSummary)
+        file = self.dataset.path
+        owner = Path(last.summary.file) if last else file
+        if owner != file and owner.is_file() and owner.read_bytes() != file.read_bytes():
+            raise ConfigError(
+                f"{self.store.root} holds the dataset of {owner}; give this one another `name:`, set GOLDLEAF_HOME, "
+                "or remove that file if this one replaces it"
+            )
+
+    def last_curate(self) -> str:
+        """The id of the last committed curate run; empty where nothing was ever curated."""
+        last = self.store.snapshot().last_run(CurateSummary)
+        return last.id if last else ""
+
+    def new_run(self, verb: Verb) -> Run:
+        """A run of this dataset under its present configuration."""
+        return self.store.new_run(verb, self.dataset.config_digest, version("goldleaf"))

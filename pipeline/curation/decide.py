@@ -1,0 +1,212 @@
+"""Gives every current record its fate and commits: what curate does once the sources are read."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Workspace
+from pipeline.curation.assess import Assessed, assess, open_cases
+from pipeline.curation.case import Case
+from pipeline.curation.contamination import reject_contaminated
+from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.curation.prepare import Prepared
+from pipeline.curation.shards import prepare, write_shards
+from pipeline.curation.similar_texts import Alike, find_alike
+from pipeline.curation.similarities import similarities
+from pipeline.errors import StoreError
+from pipeline.ingest.records import Ingested
+from pipeline.releases.adoption import Adopted, adopt_splits
+from pipeline.releases.draft import commit_version
+from pipeline.state.decisions import news
+from pipeline.state.store import Run, Snapshot
+from pipeline.state.tables import Table
+from pipeline.state.work_files import read_work
+from pipeline.steps import Steps
+from schemas.fate import Fate, ReasonCode
+from schemas.manifest import Funnel
+from schemas.run import CollectSummary, CurateSummary, Verb
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Millions of small objects are made for rows, none of them in a circle: to look for some again and again takes a
+    sixth of a run."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def follow_answers(workspace: Workspace, steps: Steps) -> str:
+    """An answer also decides about copies and rivals of its record: decide anew where answers came in.
+
+    It looks at the committed runs, not at this one: a run that was killed in between is made up for. The caller holds
+    the lock.
+
+    Args:
+        workspace: the dataset.
+        steps: carries them out.
+
+    Returns:
+        Why the others must wait; empty where they need not.
+    """
+    dataset, snapshot = workspace.dataset, workspace.store.snapshot()
+    curated = snapshot.last_run(CurateSummary)
+    answered = [run.id for run in snapshot.committed_runs(CollectSummary) if run.summary.decided]
+    pulled = snapshot.scan(Table.ANNOTATIONS).select(pl.col("run").max()).collect().item()
+    if curated is None or max([*answered, pulled or ""], default="") < curated.id:
+        return ""
+    if dataset.has_changed_since(curated.summary):
+        # Its sources were not read as they are described now.
+        return (
+            f"{dataset.path} or its task was changed since the last curate: copies and rivals of what people "
+            "answered follow with the next one"
+        )
+    decide(workspace, steps, workspace.new_run(Verb.CURATE), curated.summary.evaluation)
+    return ""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a run has decided and committed."""
+
+    changed: int
+    """Decisions that differ from those that counted before."""
+    added: int
+    """Records that nobody had decided about before."""
+    near: int
+    """Near duplicates."""
+    assessed: Assessed
+    funnel: Funnel
+    adopted: Adopted
+
+
+@without_garbage_collection()
+def decide(
+    workspace: Workspace,
+    steps: Steps,
+    run: Run,
+    evaluation: str,
+    *,
+    rejudge: bool = False,
+    read: Ingested | None = None,
+    strange: Sequence[Path] = (),
+) -> Decided:
+    """Give every current record its fate and commit; the caller holds the lock.
+
+    Args:
+        workspace: the dataset.
+        steps: carries them out.
+        run: the deciding one.
+        evaluation: what ``read_evaluation_sets`` has kept the evaluation rows under.
+        rejudge: doubt all labels anew.
+        read: what was read for it; without it no splits are taken over, since those of rows to come would be missed.
+        strange: the versions in this home whose splits it does not know.
+    """
+    store, dataset = workspace.store, workspace.dataset
+    snapshot = store.snapshot()
+    folder = store.work(run.id)
+    shards = steps.run(write_shards, snapshot, folder, dataset.config.engine.workers)
+    with steps.progress.step("checking rows") as advance:
+        prepared = steps.map_in_processes(partial(prepare, dataset=dataset), shards, lambda part: advance(part.rows))
+    adopted = _take_splits_over(workspace, steps, run, prepared, strange) if read is not None else Adopted()
+    snapshot = store.snapshot()
+    cases = steps.run(open_cases, prepared, snapshot, dataset, rejudge)
+    alike = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
+    with steps.progress.step("comparing rows, doubting, choosing"):
+        assessed = steps.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
+    decisions = read_work(assessed.path)
+    found = steps.run(similarities, alike, decisions, dataset.config.duplicates.threshold)
+    fresh = news(decisions, snapshot.latest_decisions().collect())
+    funnel = _funnel(snapshot, decisions)
+    added = _added(snapshot, read)
+    store.append(Table.DECISIONS, fresh)
+    store.commit(
+        run,
+        inputs={table.value: version for table, version in snapshot.versions.items()},
+        funnel=funnel,
+        summary=CurateSummary(
+            file=str(dataset.path),
+            curation=dataset.curation_digest,
+            evaluation=evaluation,
+            similarities=found,
+            lines=read.lines if read else 0,
+            added=added,
+            withdrawn=read.withdrawn if read else 0,
+            budget=assessed.budget,
+            budget_used=assessed.used,
+            beyond_budget=assessed.beyond_budget,
+            note=assessed.note,
+            adopted=adopted.versions,
+        ),
+    )
+    near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()
+    return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
+
+
+def _compare_texts(
+    dataset: LoadedDataset,
+    steps: Steps,
+    snapshot: Snapshot,
+    cases: list[Case],
+    prepared: list[Prepared],
+    evaluation: str,
+    folder: Path,
+) -> Alike:
+    """Find similar texts, and reject what resembles the rows that a model is judged by."""
+    task, config = dataset.task, dataset.config
+    with steps.progress.step("comparing texts"):
+        judging = evaluation_rows(snapshot, evaluation)
+        texts, threshold = judging["text"].to_list(), config.duplicates.threshold
+        alike = find_alike(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
+        reject_contaminated(cases, alike, judging, config, task, folder, steps.map)
+    return alike
+
+
+def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:
+    """The numbers of records once some decisions count.
+
+    Raises:
+        StoreError: they do not add up.
+    """
+    counts = dict(decisions.group_by("fate").len().iter_rows())
+    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    if not funnel.adds_up():
+        raise StoreError(
+            f"the fates of '{snapshot.store.dataset}' do not add up: {funnel}; nothing was committed, please report "
+            "this"
+        )
+    return funnel
+
+
+def _take_splits_over(
+    workspace: Workspace, steps: Steps, run: Run, prepared: Sequence[Prepared], strange: Sequence[Path]
+) -> Adopted:
+    """Take splits over from versions that the home does not know, and commit those that are its own."""
+    store, dataset = workspace.store, workspace.dataset
+    if not (strange or dataset.config.split.adopt):
+        return Adopted()
+    with steps.progress.step("taking splits over"):
+        paths = [part.path for part in prepared]
+        adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, strange)
+        for manifest in reversed(adopted.own):
+            commit_version(store, manifest)
+    return adopted
+
+
+def _added(snapshot: Snapshot, read: Ingested | None) -> int:
+    """The records that nobody has decided about before, those among them that a killed run has left."""
+    if read is None:
+        return 0
+    last = snapshot.last_run(CurateSummary)
+    records = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch") > (last.id if last else ""))
+    return min(int(records.select(pl.len()).collect().item()), read.lines)
