@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import in_place
-from pipeline.reporting.overview import _SHOWN_REASONS
 from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot
