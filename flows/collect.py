@@ -19,7 +19,7 @@ from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations
 from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.manifest import Funnel
 from schemas.run import CollectSummary, CurateSummary, Verb

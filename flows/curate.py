@@ -20,7 +20,7 @@ from pipeline.releases.draft import adopt_versions
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.review.queue import push_questions
-from pipeline.state.store import Run
+from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel

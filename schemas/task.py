@@ -13,14 +13,12 @@ answers and the metric's name. Everything that Goldleaf asks a task is a classme
 ``task_`` (fields may have any other name), and each can be overridden.
 """
 
-import dataclasses
-import difflib
 import functools
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -38,18 +36,21 @@ from schemas.field import (
     JsonValue,
     TargetField,
     UnsupportedType,
-    ValueType,
     admits_none,
     canonical,
-    choices_of,
     is_beyond_64_bits,
     is_blank,
-    shown,
     target_field,
 )
 from schemas.message import Message, Speaker
-from schemas.own_code import described, no_json, own
+from schemas.own_code import own
+from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
+from schemas.row_problems import NO_INPUT, problems_of
+from schemas.soft_checks import run_soft_checks
+from schemas.soft_checks import soft_check as soft_check
+from schemas.task_faults import Unwritten, own_fault, written
+from schemas.task_shape import shape_of, value_form
 
 
 class Role(StrEnum):
@@ -59,14 +60,6 @@ class Role(StrEnum):
     TARGET = "target"
 
 
-MISSING = "missing or empty"
-"""What is said of a required field that a row does not have."""
-NO_INPUT = "no input: all of it is missing or empty"
-"""What is said of a row that asks nothing."""
-_FEW_CHOICES = 8
-"""All of so many are named to those who used another."""
-_NEAREST = 3
-
 T = TypeVar("T")
 Input = Annotated[T, Role.INPUT]
 Target = Annotated[T, Role.TARGET]
@@ -74,31 +67,6 @@ Target = Annotated[T, Role.TARGET]
 
 class TaskDefinitionError(TypeError):
     """A task class that Goldleaf cannot use; the message says what to change."""
-
-
-Check = TypeVar("Check", bound=Callable[..., str | None])
-
-
-def soft_check(method: Check) -> Check:
-    """Mark a method whose text, if it returns one, sends the record to review instead of rejecting it."""
-    vars(method)["is_soft_check"] = True
-    return method
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Parsed:
-    """A row seen through its task.
-
-    ``inputs`` and ``targets`` are in JSON form and empty where ``problems`` has hard errors;
-    ``targets`` is None for an unlabeled row; ``doubts`` are failed soft checks; ``faults`` are those of both where the
-    task's own code failed itself, instead of finding something.
-    """
-
-    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    targets: dict[str, JsonValue] | None = None
-    problems: list[Reason] = dataclasses.field(default_factory=list)
-    doubts: list[Reason] = dataclasses.field(default_factory=list)
-    faults: list[Reason] = dataclasses.field(default_factory=list)
 
 
 class Task(BaseModel):
@@ -144,10 +112,10 @@ class Task(BaseModel):
         """
         fields = cls.task_targets()
         if len(fields) == 1 and not fields[0].many:
-            form = _value_form(fields[0])
+            form = value_form(fields[0])
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
             return f"Answer with {form}{nothing}." if form else ""
-        notes = {field.name: "; ".join(filter(None, [_value_form(field), field.description])) for field in fields}
+        notes = {field.name: "; ".join(filter(None, [value_form(field), field.description])) for field in fields}
         named = (f"{name} ({note})" if note else name for name, note in notes.items())
         absent = any(field.optional or field.many for field in fields)
         without = " Leave out what the input does not say." if absent else ""
@@ -160,7 +128,7 @@ class Task(BaseModel):
         Texts (the docstring, descriptions, titles) and the order of fields and choices are left out:
         rewording an instruction does not make people's labels stale; another set of answers does.
         """
-        schema = _shape(cls.model_json_schema())
+        schema = shape_of(cls.model_json_schema())
         roles = {role: sorted(cls.task_names(role)) for role in Role}
         text = json.dumps([cls.__name__, schema, roles], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -212,7 +180,7 @@ class Task(BaseModel):
             return cls._parse_unlabeled(given)
         try:
             task = _instance(cls, given)
-            values = _written(task, fields)
+            values = written(task, fields)
             targets = cls.task_canonical(values)
         except BaseException as error:
             return _invalid(cls, own(error))
@@ -220,7 +188,7 @@ class Task(BaseModel):
         if _asks_nothing(inputs):
             return _blank()
         parsed = Parsed(inputs=inputs, targets=targets)
-        _run_soft_checks(task, parsed)
+        run_soft_checks(task, parsed)
         return parsed
 
     @classmethod
@@ -228,7 +196,7 @@ class Task(BaseModel):
         names = cls.task_names(Role.INPUT)
         try:
             model = _inputs_model(cls).model_validate({name: given[name] for name in names if name in given})
-            inputs = _written(model, names)
+            inputs = written(model, names)
         except BaseException as error:
             return _invalid(cls, own(error))
         return _blank() if _asks_nothing(inputs) else Parsed(inputs=inputs)
@@ -307,8 +275,8 @@ class Task(BaseModel):
         except ValidationError:
             raise
         except BaseException as error:
-            raise ValueError(_own_fault(cls, "a validator", own(error))) from error
-        return cls.task_canonical(_written(model, cls.task_names(Role.TARGET)))
+            raise ValueError(own_fault(cls, "a validator", own(error))) from error
+        return cls.task_canonical(written(model, cls.task_names(Role.TARGET)))
 
     @classmethod
     def task_problems(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue]) -> list[Reason]:
@@ -404,157 +372,10 @@ def _instance(task: type[Task], row: Mapping[str, Any]) -> Task:
     return found
 
 
-class _Unwritten(ValueError):
-    """A serializer of the task loses or breaks values; the text says which."""
-
-
-def _written(model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    """The fields of a validated model in JSON form.
-
-    Raises:
-        _Unwritten: the task's own code does not write all of them; a value must not get lost silently.
-    """
-    try:
-        values: Any = model.model_dump(mode="json")
-    except BaseException as error:
-        # pydantic wraps whatever a serializer raises, Ctrl-C too.
-        raise _Unwritten(_own_fault(type(model), "a serializer", own(error.__cause__ or error))) from error
-    written = values if isinstance(values, dict) else {}
-    if lost := [name for name in names if name not in written]:
-        raise _Unwritten(
-            f"a serializer, an alias or exclude_if leaves out '{lost[0]}'; write every field under its name"
-        )
-    for name in names:
-        if problem := no_json(written[name]):
-            raise _Unwritten(f"a validator or serializer makes of '{name}' {problem}")
-    return written
-
-
 def _invalid(task: type[Task], error: BaseException) -> Parsed:
     """A row that is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
     if isinstance(error, ValidationError):
-        return Parsed(problems=_problems(task, error))
-    said = str(error) if isinstance(error, _Unwritten) else _own_fault(task, "a validator", error)
+        return Parsed(problems=problems_of(task, error))
+    said = str(error) if isinstance(error, Unwritten) else own_fault(task, "a validator", error)
     fault = Reason(code=ReasonCode.INVALID, detail=said)
     return Parsed(problems=[fault], faults=[fault])
-
-
-def _problems(task: type[Task], error: ValidationError) -> list[Reason]:
-    return [
-        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item, task))
-        for item in error.errors(include_url=False, include_context=False)
-    ]
-
-
-def _detail(item: Mapping[str, Any], task: type[Task]) -> str:
-    if item["type"] == "missing":
-        return MISSING
-    text = (
-        _among_many(item, task)
-        if item["type"] in ("enum", "literal_error")
-        else item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    )
-    # Of a validator over several fields the value is the whole row.
-    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
-
-
-def _among_many(item: Mapping[str, Any], task: type[Task]) -> str:
-    """What is wrong with a value that is none of the choices; of many only the nearest are named."""
-    info = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-    choices = choices_of(info.annotation) if info else ()
-    if len(choices) <= _FEW_CHOICES:
-        return str(item["msg"])
-    nearest = _nearest(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
-    return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
-
-
-def respelt_choice(task: type[Task], name: str, value: Any) -> str:
-    """The choice of a field that a value is but for case or white space; empty where there is none, or it is equal."""
-    info = task.model_fields.get(name)
-    choices = choices_of(info.annotation) if info else ()
-    if not isinstance(value, str) or value in choices:
-        return ""
-    return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
-
-
-def _bare(text: str) -> str:
-    return "".join(text.casefold().split())
-
-
-@functools.lru_cache(maxsize=2**14)
-def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
-    if len(value) > 2 * max(map(len, choices)):
-        # A text in the place of a label is near to none, and would be compared for long.
-        return choices[:_NEAREST]
-    folded = {choice.casefold(): choice for choice in reversed(choices)}
-    near = difflib.get_close_matches(value.casefold(), folded, _NEAREST)
-    return tuple(folded[name] for name in near) or choices[:_NEAREST]
-
-
-def _own_fault(task: type[BaseModel], what: str, error: BaseException, author: Any = None) -> str:
-    theirs = {base.__module__ for base in task.__mro__ if base not in Task.__mro__}
-    return f"{what} itself failed: {described(error, *theirs, author=author or _author(task, error))}"
-
-
-def _author(task: type[BaseModel], error: BaseException) -> Any:
-    """The function that the error names, as one does that was called with other arguments; else the class."""
-    said = described(error)
-    methods = (value for base in task.__mro__ if base not in Task.__mro__ for value in vars(base).values())
-    return next((method for method in methods if f"{getattr(method, '__qualname__', None)}()" in said), task)
-
-
-def _run_soft_checks(task: Task, parsed: Parsed) -> None:
-    """Add what the soft checks say to what is known of a valid row."""
-    for name in _soft_checks(type(task)):
-        try:
-            said = _said(getattr(task, name)(), name)
-        except BaseException as error:
-            said = _own_fault(type(task), "the check", own(error), inspect.getattr_static(type(task), name))
-            parsed.faults.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
-        if said:
-            parsed.doubts.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
-
-
-def _said(found: Any, name: str) -> str:
-    if found is None or isinstance(found, str):
-        return str(found or "")
-    raise TypeError(f"{name}() returned {shown(found)}; return a text that says what is wrong, or None")
-
-
-@functools.cache
-def _soft_checks(task: type[Task]) -> tuple[str, ...]:
-    named = {name: value for base in reversed(task.__mro__) for name, value in vars(base).items()}
-    return tuple(name for name, value in named.items() if getattr(value, "is_soft_check", False))
-
-
-def _shape(schema: Any) -> Any:
-    """A JSON schema without its texts, and with what is a set in one order."""
-    if isinstance(schema, list):
-        return [_shape(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    shape = {}
-    for key, value in schema.items():
-        # A property may itself be called "title" or "required": then its value is a schema.
-        if key in ("title", "description") and isinstance(value, str):
-            continue
-        shape[key] = (
-            sorted(value, key=repr) if key in ("enum", "required") and isinstance(value, list) else _shape(value)
-        )
-    return shape
-
-
-def _value_form(field: TargetField) -> str:
-    """How a model must write a value; empty for texts, which are written as they are."""
-    if field.many:
-        return "a list of texts"
-    # A comma in a choice would look like the end of it.
-    comma = "; " if any("," in choice for choice in field.choices) else ", "
-    return {
-        ValueType.CHOICE: f"one of: {comma.join(field.choices)}",
-        ValueType.BOOLEAN: "true or false",
-        ValueType.INTEGER: "a whole number",
-        ValueType.NUMBER: "a number",
-        ValueType.DATE: "a date as YYYY-MM-DD",
-        ValueType.TEXT: "",
-    }[field.type]

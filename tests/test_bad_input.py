@@ -12,7 +12,7 @@ from support import row
 from terminal import Terminal
 
 from pipeline.errors import SourceError
-from pipeline.ingest import formats
+from pipeline.ingest import formats, unpacking
 from pipeline.ingest.formats import read_rows
 from schemas.run import Verb
 
@@ -226,7 +226,7 @@ def test_a_few_bytes_that_unpack_to_very_many_are_refused(tmp_path: Path, name: 
 def test_a_parquet_file_of_a_few_bytes_with_very_many_rows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "UNPACKED_FLOOR", 2**20)
+    monkeypatch.setattr(unpacking, "UNPACKED_FLOOR", 2**20)
     pl.DataFrame({"a": ["x" * 1_000]}).select(pl.col("a").repeat_by(10_000).explode()).write_parquet(
         tmp_path / "a.parquet"
     )

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
-from pipeline.ingest.formats import MAX_DEPTH, RawRow, read_rows
+from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.json_rows import MAX_DEPTH
 from schemas.dataset import Format
 from schemas.fate import ReasonCode
 

@@ -16,7 +16,8 @@ from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue
-from schemas.task import Task, _nearest
+from schemas.row_problems import _nearest
+from schemas.task import Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 
 TWO_KINDS = [

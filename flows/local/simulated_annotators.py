@@ -15,7 +15,7 @@ from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Verdict
 from schemas.field import JsonValue
 

@@ -16,7 +16,8 @@ from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType, shown
 from schemas.message import Message
 from schemas.own_code import described, no_json, own, place_of
-from schemas.task import Parsed, Role, Task, TaskDefinitionError
+from schemas.parsed import Parsed
+from schemas.task import Role, Task, TaskDefinitionError
 
 
 def guard(task: type[Task]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError
-from pipeline.state.store import Run, Store
+from pipeline.state.runs import Run
+from pipeline.state.store import Store
 from schemas.run import CurateSummary, Verb
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import write_work
 from pipeline.text.screening import screen
 from pipeline.text.tokens import count_tokens

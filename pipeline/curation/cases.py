@@ -12,7 +12,7 @@ from pipeline.curation.case import Case, Standing, in_words
 from pipeline.curation.prepare import Prepared
 from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed

@@ -14,7 +14,7 @@ from pipeline.dedupe.resolve import resolve
 from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import from_frame
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers

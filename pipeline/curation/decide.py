@@ -24,7 +24,8 @@ from pipeline.ingest.records import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.draft import commit_version
 from pipeline.state.decisions import news
-from pipeline.state.store import Run, Snapshot
+from pipeline.state.runs import Run
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
 from pipeline.steps import Steps

@@ -15,7 +15,8 @@ from pipeline.ingest.formats import read_rows
 from pipeline.ingest.source_files import source_files
 from pipeline.ingest.sources import shown_file
 from pipeline.releases.versions import read_manifest, resolve
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import field_value

@@ -22,7 +22,8 @@ from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Source
 from schemas.fate import Reason
 from schemas.field import JsonValue
-from schemas.task import Parsed, Task
+from schemas.parsed import Parsed
+from schemas.task import Task
 
 RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
 """What is needed of a record, and its place among the others as ``order``."""

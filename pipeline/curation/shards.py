@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import RECORD_COLUMNS, Prepared, prepare_shard
 from pipeline.errors import ConfigError
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import write_work
 from pipeline.text.tokens import count_tokens
 

@@ -17,7 +17,7 @@ from pipeline.similarity.search import Found, Map, search
 from pipeline.similarity.signatures import Scheme
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import input_texts

@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.curation.similar_texts import Alike
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import NEAR_MISS
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate
 from schemas.run import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.ingest.formats import separated_otherwise
+from pipeline.ingest.csv_rows import separated_otherwise
 from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Source
 from schemas.field import admits_none

@@ -7,7 +7,8 @@ whenever a file is written anew: what has moved since is kept in a file beside t
 import polars as pl
 
 from pipeline.errors import StoreError
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work, write_work
 

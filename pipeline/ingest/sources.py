@@ -13,7 +13,8 @@ import polars as pl
 
 from pipeline.errors import SourceError
 from pipeline.ingest.download import is_url
-from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.formats import read_rows
+from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import content_key, typed_key
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value, has_field

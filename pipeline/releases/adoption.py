@@ -15,7 +15,8 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE, is_as_json
 from pipeline.releases.versions import read_manifest, verify, version_folders
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from pipeline.text.normalize import inputs_key

@@ -21,7 +21,9 @@ from pipeline.releases.published_rows import PublishedRow, content_digest, rows_
 from pipeline.releases.split import SplitRow, divide
 from pipeline.releases.versions import list_versions, readable_versions
 from pipeline.state.decisions import from_frame
-from pipeline.state.store import Run, Snapshot, Store
+from pipeline.state.runs import Run
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode

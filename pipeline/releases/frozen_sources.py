@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 

@@ -11,7 +11,7 @@ from pipeline.reporting.lookup import places_of
 from pipeline.review.consensus import invalid_annotations
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, Routed
 from schemas.record import Decision
 from schemas.task import Task

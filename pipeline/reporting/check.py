@@ -24,7 +24,8 @@ from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
 from schemas.message import Speaker
 from schemas.own_code import described, own
-from schemas.task import Parsed, Role, Task
+from schemas.parsed import Parsed
+from schemas.task import Role, Task
 
 _SHOWN_CHARACTERS = 400
 _LONG_FORM = 100

@@ -14,7 +14,7 @@ from pipeline.ingest.row_places import current_places
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.guards import same_signs
 from pipeline.text.normalize import input_texts, inputs_key, match_key, shown_inputs

@@ -18,7 +18,7 @@ from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.fate import ReasonCode

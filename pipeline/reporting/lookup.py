@@ -9,10 +9,11 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import SourceError, StoreError
-from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.formats import read_rows
+from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import keys_written_so
 from pipeline.ingest.row_places import current_places
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.dataset import Format
 from schemas.own_code import writable

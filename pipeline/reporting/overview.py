@@ -10,12 +10,13 @@ from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import in_place
 from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import from_frame, question_key
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.task import MISSING, Role, Task
+from schemas.row_problems import MISSING
+from schemas.task import Role, Task
 
 _STRAY = 0.01
 """Share of a source's rows below which those without a field are slips, and no reason to change the task."""

@@ -9,7 +9,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from pipeline.errors import StoreError
 from pipeline.ingest.row_places import in_place
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.own_code import writable
 

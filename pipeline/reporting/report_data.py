@@ -40,7 +40,7 @@ from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.text.guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.screening import screen

@@ -10,7 +10,7 @@ from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections
-from pipeline.state.store import CommittedRun
+from pipeline.state.runs import CommittedRun
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.ingest.formats import RawRow, read_rows
+from pipeline.ingest.formats import read_rows
+from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
@@ -26,8 +27,9 @@ from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Reason
 from schemas.field import shown
+from schemas.parsed import Parsed
 from schemas.record import stable_hash
-from schemas.task import MISSING, Parsed, respelt_choice
+from schemas.row_problems import MISSING, respelt_choice
 
 _TRIED_ROWS = 200
 TRIED = "row that was tried"

@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.labeling_tasks import read_result
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict

@@ -19,7 +19,8 @@ from pipeline.errors import LabelStudioError
 from pipeline.review.label_studio import LabelStudio, PulledTask
 from pipeline.review.labeling_tasks import Question, labeling_config, labeling_task, read_result
 from pipeline.state.decisions import from_frame, question_key
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.annotation import Annotation
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Found
 from pipeline.similarity.signatures import PERMUTATIONS, Identities, Keys, Scheme, Sketches
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000

@@ -9,7 +9,7 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.state.store import Snapshot
+from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.normalize import inputs_key
 from schemas.fate import Reason, ReasonCode

@@ -1,0 +1,141 @@
+"""Reads CSV: the first line names the columns, every later one is a row."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from pipeline.errors import SourceError
+from pipeline.ingest.json_rows import _MANY, utf8_problem
+from pipeline.ingest.raw_rows import BOM, RawRow, skip_blank, unreadable
+
+MAX_CELL = 64 * 1024 * 1024
+"""Characters of a CSV cell; a quote that is never closed ends here instead of in memory."""
+_EMPTY = (b"\n", b"\r\n")
+_SEPARATORS = {";": "export it with commas", "|": "export it with commas", "\t": "name it .tsv", ",": "name it .csv"}
+"""What may separate a table that was read as one column, and what helps; a comma in a .tsv."""
+
+
+class _Lines:
+    """Physical lines as text for the csv module; it keeps the bytes that the current row took."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._taken: list[bytes] = []
+        self._number = self._empty = 0
+        self._ended = False
+        self.first = 1
+        """Number of the current row's first line."""
+        self.problem = ""
+        """Why a line of the current row is no text."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline()
+        if not line:
+            self._ended = True
+            raise StopIteration
+        self._number += 1
+        if line in _EMPTY and not self._taken:
+            # Between two rows, not inside a quoted cell.
+            self._empty += 1
+            if self._empty % _MANY == 0:
+                self._number += skip_blank(self._stream)
+        if self._number == 1:
+            line = line.removeprefix(BOM)
+        self._taken.append(line)
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            self.problem = self.problem or f"line {self._number}: {utf8_problem(line)}"
+            return line.decode(errors="replace")
+
+    def start_row(self) -> None:
+        """Forget the lines of the last row."""
+        self._taken.clear()
+        self.first = self._number + 1
+        self.problem = ""
+
+    def raw(self) -> bytes:
+        """The current row's lines, without the last line's end."""
+        return b"".join(self._taken).rstrip(b"\r\n")
+
+    def span(self) -> str:
+        """The current row's lines in words."""
+        return f"line {self.first}" if self._number == self.first else f"lines {self.first} to {self._number}"
+
+    def may_hold_others(self) -> bool:
+        """Whether the current row, which is broken, ran over the next lines or into the end of the file."""
+        return self._ended or self._number > self.first
+
+
+def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[RawRow]:
+    """Rows under a header; blank lines are skipped, empty cells are None, cells may hold line breaks.
+
+    A quote that is not closed takes all lines up to the next quote, or to the end, into one unreadable row:
+    guessing where the row was meant to end could turn the inside of a text into rows.
+    """
+    csv.field_size_limit(MAX_CELL)
+    lines = _Lines(stream)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    names = _csv_header(path, reader, lines)
+    while True:
+        lines.start_row()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            problem = unreadable(f"{error} in {lines.span()}")
+            yield RawRow(lines.first, lines.raw(), error=problem, holds_others=lines.may_hold_others())
+            continue
+        if cells is None:
+            return
+        if cells:
+            yield _csv_row(names, cells, lines)
+
+
+def _csv_row(names: list[str], cells: list[str], lines: _Lines) -> RawRow:
+    if lines.problem:
+        return RawRow(lines.first, lines.raw(), error=unreadable(lines.problem))
+    if len(cells) != len(names):
+        detail = f"{len(cells)} cells, but the header has {len(names)}"
+        detail = "; ".join(filter(None, [detail, separated_otherwise(names)]))
+        return RawRow(lines.first, lines.raw(), error=unreadable(detail))
+    row = {name: cell or None for name, cell in zip(names, cells, strict=True)}
+    return RawRow(lines.first, orjson.dumps(row), row)
+
+
+def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[str]:
+    try:
+        cells: list[str] | None = []
+        while cells == []:
+            lines.start_row()
+            cells = next(reader, None)
+    except csv.Error as error:
+        raise SourceError(f"'{path}' has a header that cannot be read: {error}; repair the first line") from error
+    if cells is None:
+        raise SourceError(f"'{path}' is empty; a CSV starts with a line of column names")
+    if lines.problem:
+        raise SourceError(f"'{path}' has a header that is no text: {lines.problem}; save the file as UTF-8")
+    names = [cell.strip() for cell in cells]
+    _refuse_doubled(path, names)
+    return names
+
+
+def _refuse_doubled(path: Path, names: list[str]) -> None:
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"'{path}' has two columns called '{doubled[0]}'; rename one, so that no cell is lost")
+
+
+def separated_otherwise(names: Sequence[str]) -> str:
+    """What to do about a table whose header came out as one field; empty where it did not."""
+    if len(names) != 1:
+        return ""
+    for separator, help in _SEPARATORS.items():
+        if separator in names[0]:
+            shown = "tabs" if separator == "\t" else f"'{separator}'"
+            return f"the file seems to be separated by {shown}, and Goldleaf reads commas (tabs in .tsv): {help}"
+    return ""

@@ -1,0 +1,135 @@
+"""Reads JSONL and JSON: every line, or every item of the list that a file is, is a row."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from pipeline.ingest.raw_rows import BOM, RawRow, not_an_object, skip_blank, unreadable
+
+MAX_DEPTH = 254
+"""Levels of nesting that orjson can write again; a deeper row could be read but never published."""
+_MANY = 1_000
+"""Blank lines after which more are looked for at once, which takes as long as reading some hundred."""
+_LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
+
+
+def read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
+    """One row a line; blank lines hold nothing and are skipped."""
+    number = empty = 0
+    for line in stream:
+        number += 1
+        raw = line.rstrip(b"\r\n")
+        if number == 1:
+            raw = raw.removeprefix(BOM)
+        if not raw or raw.isspace():
+            empty += 1
+            if empty % _MANY == 0:
+                number += skip_blank(stream)
+            continue
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            yield RawRow(number, raw, error=unreadable(_json_problem(raw, error)))
+            continue
+        yield _json_row(number, raw, value)
+
+
+def read_json(data: bytes) -> Iterator[RawRow]:
+    """A list of objects, or one object; anything else is one unusable row that holds the whole file."""
+    data = data.removeprefix(BOM)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        problem = _json_problem(data, error) + _jsonl_hint(data)
+        yield RawRow(1, data, error=unreadable(problem), holds_others=True)
+        return
+    if _LONG_INTEGER.search(data):
+        # The rows are written anew, so digits that a float drops would be gone for good, ids among them.
+        with suppress(RecursionError):
+            value = json.loads(data, parse_int=_exact)
+    if isinstance(value, list):
+        for number, element in enumerate(value, start=1):
+            yield _json_row(number, compact_json(element), element)
+    elif isinstance(value, dict):
+        yield _json_row(1, compact_json(value), value)
+    else:
+        yield RawRow(1, data, error=not_an_object(value), holds_others=True)
+
+
+def _exact(digits: str) -> int | str:
+    """An integer, or its digits as text where it has more than 64 bits."""
+    # No integer of 64 bits is longer, and Python refuses to read those of thousands of digits.
+    if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**64:
+        return digits
+    return number
+
+
+def _json_row(number: int, raw: bytes, value: Any) -> RawRow:
+    if not isinstance(value, dict):
+        return RawRow(number, raw, error=not_an_object(value))
+    # A value of that depth takes at least so many bytes, so that most rows are not looked at twice.
+    if len(raw) >= 2 * MAX_DEPTH and is_too_deep(value):
+        return RawRow(number, raw, error=unreadable(f"its values nest deeper than {MAX_DEPTH} levels"))
+    return RawRow(number, raw, value)
+
+
+def compact_json(value: Any) -> bytes:
+    """Compact JSON; what lies too deep to be written is left out."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_pruned(value, MAX_DEPTH))
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a value has so many levels that it could be read but never written."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return False
+
+
+def _pruned(value: Any, depth: int) -> Any:
+    if depth == 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _pruned(inner, depth - 1) for key, inner in value.items()}
+    return [_pruned(inner, depth - 1) for inner in value] if isinstance(value, list) else value
+
+
+def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
+    if not data.strip():
+        return "the file is empty"
+    if problem := utf8_problem(data):
+        return problem
+    where = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
+    return f"{error.msg} at {where}"
+
+
+def utf8_problem(data: bytes) -> str:
+    """Where bytes stop being UTF-8; empty where they are."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        hint = "it looks like UTF-16, save the file as UTF-8"
+        if not utf16:
+            hint = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
+        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8; {hint}"
+    return ""
+
+
+def _jsonl_hint(data: bytes) -> str:
+    """Many a file called .json holds one object per line."""
+    first, _, rest = data.partition(b"\n")
+    try:
+        is_row = isinstance(orjson.loads(first), dict)
+    except orjson.JSONDecodeError:
+        return ""
+    return "; its first line is a whole object, so set `format: jsonl`" if is_row and rest.strip() else ""

@@ -1,0 +1,78 @@
+"""Reads Parquet, a batch of rows at a time."""
+
+import base64
+import datetime
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.ingest.csv_rows import _refuse_doubled
+from pipeline.ingest.raw_rows import RawRow, first_line, unreadable
+from pipeline.ingest.unpacking import most_unpacked, too_much
+
+PARQUET_BATCH = 4096
+"""Rows that are held in memory at once."""
+_NO_VALUE = (ValueError, OverflowError, KeyError)
+"""What pyarrow raises for text that is not UTF-8, for dates beyond Python's and for unknown time zones."""
+
+
+def read_parquet(path: Path) -> Iterator[RawRow]:
+    """Every row of a Parquet file."""
+    with pq.ParquetFile(path) as file:
+        _refuse_doubled(path, file.schema_arrow.names)
+        number, left = 1, most_unpacked(path)
+        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
+            for row in _parquet_rows(batch, number):
+                left -= len(row.raw)
+                if left < 0:
+                    raise too_much(path)
+                yield row
+            number += batch.num_rows
+
+
+def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
+    try:
+        rows = batch.to_pylist()
+    except _NO_VALUE:
+        # One cell that Python has no value for fails the batch: look for it cell by cell.
+        for index in range(batch.num_rows):
+            yield _parquet_row(batch, index, first + index)
+        return
+    for number, row in enumerate(rows, start=first):
+        yield _plain_row(number, row)
+
+
+def _plain_row(number: int, row: Mapping[str, Any]) -> RawRow:
+    """The row that its own compact JSON says: reading that back gives plain values and NaN as None."""
+    raw = orjson.dumps(row, default=_as_json)
+    return RawRow(number, raw, orjson.loads(raw))
+
+
+def _parquet_row(batch: pa.RecordBatch, index: int, number: int) -> RawRow:
+    row: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        cell = column[index]
+        try:
+            row[name] = cell.as_py()
+        except _NO_VALUE as error:
+            row[name] = cell.as_buffer().to_pybytes() if isinstance(cell, pa.BinaryScalar) else None
+            problems.append(f"column '{name}': {first_line(error)}")
+    plain = _plain_row(number, row)
+    return RawRow(number, plain.raw, error=unreadable("; ".join(problems))) if problems else plain
+
+
+def _as_json(value: Any) -> str:
+    """What orjson cannot write: decimals as digits, bytes as text (or base64), times as ISO text."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)

@@ -1,0 +1,70 @@
+"""A raw row as it stands in a file, readable or not, and what is said of one that is not."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.fate import Reason, ReasonCode
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True)
+class RawRow:
+    """One row as it stands in a file; it has either ``row`` or ``error``.
+
+    Not frozen: a frozen dataclass takes twice as long to make, and one is made for every row.
+    """
+
+    line: int
+    """First physical line (JSONL, CSV) or 1-based row number (JSON, Parquet)."""
+    raw: bytes
+    """JSONL: the line without its end. CSV, JSON and Parquet: the row as compact JSON, so that a row keeps
+    its revision when the file is written anew with other quotes or compression. Unreadable: the bytes that
+    were read."""
+    row: dict[str, Any] | None = None
+    error: Reason | None = None
+    holds_others: bool = False
+    """Whether an unreadable row may have swallowed others: it is a whole JSON file, or a quote was not closed."""
+
+
+def skip_blank(stream: io.BufferedReader) -> int:
+    """Pass over the empty lines that follow, however many: one by one they would take a minute for 300 MB.
+
+    Returns how many there were.
+    """
+    lines = 0
+    while True:
+        ahead = stream.peek()
+        ends = ahead[: len(ahead) - len(ahead.lstrip(b"\r\n"))]
+        # A carriage return may belong to the line that follows.
+        ends = ends[: ends.rfind(b"\n") + 1]
+        if not ends:
+            return lines
+        lines += ends.count(b"\n")
+        stream.read(len(ends))
+
+
+def unreadable(detail: str) -> Reason:
+    """The reason of a row that cannot be read."""
+    return Reason(code=ReasonCode.UNREADABLE, detail=detail)
+
+
+_JSON_NAMES: dict[type, str] = {
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def not_an_object(value: Any) -> Reason:
+    """The reason of a row that is a value without fields."""
+    return Reason(code=ReasonCode.NOT_AN_OBJECT, detail=f"it is {_JSON_NAMES[type(value)]}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,57 @@
+"""Opens files of rows; a compressed one is unpacked while it is read, up to a limit."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import SourceError
+
+UNPACKED_TIMES = 1_000
+"""Times its size that a compressed file may hold."""
+UNPACKED_FLOOR = 64 * 2**20
+"""Bytes that it may hold in any case."""
+
+
+def opened_file(path: Path, compression: str | None) -> io.BufferedReader:
+    """A file open for reading, unpacked while it is read."""
+    if compression is None:
+        return io.BufferedReader(io.FileIO(path), buffer_size=1 << 20)
+    return io.BufferedReader(_Unpacked(path, compression), buffer_size=1 << 20)
+
+
+class _Unpacked(io.RawIOBase):
+    """A compressed file's content, as long as it is not out of all proportion to the file."""
+
+    def __init__(self, path: Path, compression: str) -> None:
+        self._path = path
+        self._stream = pa.input_stream(path, compression=compression)
+        self._left = most_unpacked(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self._stream.readinto(buffer))
+        self._left -= count
+        if self._left < 0:
+            raise too_much(self._path)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def most_unpacked(path: Path) -> int:
+    """How many bytes a compressed file may hold: a few kilobytes can hold gigabytes of nothing, and take hours."""
+    return max(UNPACKED_FLOOR, UNPACKED_TIMES * path.stat().st_size)
+
+
+def too_much(path: Path) -> SourceError:
+    """What is said of a file that holds more."""
+    return SourceError(
+        f"'{path}' holds more than {UNPACKED_TIMES:,} times its size; if its rows are meant, unpack it and name "
+        "what comes out"
+    )

@@ -1,0 +1,30 @@
+"""Runs: one execution of a verb each, which counts once it is committed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from schemas.run import RunSummary, Verb
+
+Summary = TypeVar("Summary", bound=RunSummary)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a verb; it counts once it is committed."""
+
+    id: str
+    verb: Verb
+    config_digest: str
+    started_at: datetime
+    goldleaf: str
+
+
+@dataclass(frozen=True)
+class CommittedRun(Generic[Summary]):
+    """A run that counts."""
+
+    id: str
+    inputs: dict[str, int]
+    """Version of each table that it read."""
+    summary: Summary

@@ -1,0 +1,72 @@
+"""How the problems of a row are put into words, so that whoever brought it knows what to change."""
+
+import difflib
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.fate import Reason, ReasonCode
+from schemas.field import choices_of, shown
+
+MISSING = "missing or empty"
+"""What is said of a required field that a row does not have."""
+NO_INPUT = "no input: all of it is missing or empty"
+"""What is said of a row that asks nothing."""
+_FEW_CHOICES = 8
+"""All of so many are named to those who used another."""
+_NEAREST = 3
+
+
+def problems_of(task: type[BaseModel], error: ValidationError) -> list[Reason]:
+    """The problems that validation found, each with its field."""
+    return [
+        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item, task))
+        for item in error.errors(include_url=False, include_context=False)
+    ]
+
+
+def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
+    if item["type"] == "missing":
+        return MISSING
+    text = (
+        _among_many(item, task)
+        if item["type"] in ("enum", "literal_error")
+        else item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    )
+    # Of a validator over several fields the value is the whole row.
+    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
+
+
+def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
+    """What is wrong with a value that is none of the choices; of many only the nearest are named."""
+    info = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+    choices = choices_of(info.annotation) if info else ()
+    if len(choices) <= _FEW_CHOICES:
+        return str(item["msg"])
+    nearest = _nearest(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
+    return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
+
+
+def respelt_choice(task: type[BaseModel], name: str, value: Any) -> str:
+    """The choice of a field that a value is but for case or white space; empty where there is none, or it is equal."""
+    info = task.model_fields.get(name)
+    choices = choices_of(info.annotation) if info else ()
+    if not isinstance(value, str) or value in choices:
+        return ""
+    return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
+
+
+def _bare(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+@functools.lru_cache(maxsize=2**14)
+def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > 2 * max(map(len, choices)):
+        # A text in the place of a label is near to none, and would be compared for long.
+        return choices[:_NEAREST]
+    folded = {choice.casefold(): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(value.casefold(), folded, _NEAREST)
+    return tuple(folded[name] for name in near) or choices[:_NEAREST]

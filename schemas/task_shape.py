@@ -1,0 +1,38 @@
+"""What a task's class comes to: its names, roles and types without the texts, and how a model must write a value."""
+
+from typing import Any
+
+from schemas.field import TargetField, ValueType
+
+
+def shape_of(schema: Any) -> Any:
+    """A JSON schema without its texts, and with what is a set in one order."""
+    if isinstance(schema, list):
+        return [shape_of(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shape = {}
+    for key, value in schema.items():
+        # A property may itself be called "title" or "required": then its value is a schema.
+        if key in ("title", "description") and isinstance(value, str):
+            continue
+        shape[key] = (
+            sorted(value, key=repr) if key in ("enum", "required") and isinstance(value, list) else shape_of(value)
+        )
+    return shape
+
+
+def value_form(field: TargetField) -> str:
+    """How a model must write a value; empty for texts, which are written as they are."""
+    if field.many:
+        return "a list of texts"
+    # A comma in a choice would look like the end of it.
+    comma = "; " if any("," in choice for choice in field.choices) else ", "
+    return {
+        ValueType.CHOICE: f"one of: {comma.join(field.choices)}",
+        ValueType.BOOLEAN: "true or false",
+        ValueType.INTEGER: "a whole number",
+        ValueType.NUMBER: "a number",
+        ValueType.DATE: "a date as YYYY-MM-DD",
+        ValueType.TEXT: "",
+    }[field.type]
