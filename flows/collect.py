@@ -22,7 +22,7 @@ from pipeline.state.decisions import to_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.manifest import Funnel
-from schemas.run import CollectSummary, CurateSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, Verb
 
 
 class Collected(BaseModel):

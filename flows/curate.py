@@ -24,7 +24,7 @@ from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others once it has brought from a server what may have taken long."""

@@ -12,7 +12,7 @@ from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.experiment import Training, finetune_version
 from pipeline.releases.versions import resolve, verify
 from pipeline.reporting.write_report import write_report
-from schemas.run import FinetuneSummary, Verb
+from schemas.run_summary import FinetuneSummary, Verb
 
 
 class Finetuned(BaseModel):

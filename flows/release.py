@@ -12,7 +12,7 @@ from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.versions import list_versions, next_version, parse_version
 from pipeline.reporting.write_report import report_html, write_report
 from schemas.manifest import AbsentLabel, Manifest
-from schemas.run import CurateSummary, ReleaseSummary, Verb
+from schemas.run_summary import CurateSummary, ReleaseSummary, Verb
 
 
 class Released(BaseModel):

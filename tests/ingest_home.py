@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.ingest.records import Ingested, ingest
 from pipeline.state.store import Store
 from schemas.dataset import Source
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 
 class Home:

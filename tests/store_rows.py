@@ -10,7 +10,7 @@ from pipeline.state.store import Run, Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.record import Decision
-from schemas.run import CollectSummary, CurateSummary, FinetuneSummary, ReleaseSummary, RunSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, FinetuneSummary, ReleaseSummary, RunSummary, Verb
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 B0, B1, B2, B3, B4 = (f"20260101T00000{number}.000000Z" for number in range(5))

@@ -16,7 +16,7 @@ from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, f
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Question, compare_models, evaluate
 from pipeline.finetuning.train import LeftOut, TrainReport
-from pipeline.reporting.report import Example
+from pipeline.reporting.report import ShownRecord
 from pipeline.reporting.report_finetuning import latest_finetuning
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
@@ -284,7 +284,7 @@ def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path
     save_adapter(trained, models, a_record("r1", hours=1))
     wrong = judged(["apple", "apple"], ["apple", "pear"]).model_copy(update={"run": "r2"})
     save_adapter(trained, models, wrong.model_copy(update={"created_at": a_record(hours=2).created_at}))
-    examples = {f"q{n}": Example(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
+    examples = {f"q{n}": ShownRecord(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
     shown = latest_finetuning(models, Fruit, examples)
     assert shown is not None and shown.run == "r2"
     assert [(mistake.record.record_id, mistake.expected, mistake.tuned) for mistake in shown.mistakes] == [

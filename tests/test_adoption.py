@@ -17,7 +17,7 @@ from flows.release import release
 from pipeline.errors import Damaged, GoldleafError, ReleaseError
 from pipeline.state.tables import Table
 from schemas.fate import Fate, ReasonCode
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 
 TOPICS = ("billing", "delivery", "returns")
 Row = dict[str, object]

@@ -1,6 +1,8 @@
 """The two laws of the code's shape: imports go one way, and each outside world is known to one place only."""
 
 import ast
+import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -92,18 +94,48 @@ def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
             assert set(imports(parsed(module))) <= known, module
 
 
-def test_pipeline_modules_import_store_and_errors_without_a_cycle() -> None:
-    """They are at the bottom, on the tables' columns: none knows a verb."""
-    for name in ("tables", "atomic", "locks", "table_files", "store"):
-        tree = parsed(Path("pipeline") / "state" / f"{name}.py")
-        ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert {module for module in ours if module and module.startswith("pipeline.")} <= {
-            "pipeline.errors",
-            "pipeline.state.tables",
-            "pipeline.state.atomic",
-            "pipeline.state.locks",
-            "pipeline.state.table_files",
-        }
+# --- rooms ------------------------------------------------------------------------------------------
+def across_rooms() -> Iterator[tuple[Path, str, str]]:
+    """Who imports which module of which other room."""
+    for module in MODULES:
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
+                _, room, *inner = str(node.module).split(".")
+                if (ROOT / "pipeline" / room).is_dir() and module.parts[:2] != ("pipeline", room):
+                    yield from ((module, room, name) for name in (inner or [alias.name for alias in node.names]))
+
+
+def test_a_room_s_inner_modules_are_its_own() -> None:
+    for module, room, name in across_rooms():
+        assert name in importlib.import_module(f"pipeline.{room}").__all__, f"{module} imports {room}/{name}.py"
+
+
+def test_what_a_room_shows_is_there_and_used() -> None:
+    used = {(room, name) for _, room, name in across_rooms()}
+    for folder in sorted((ROOT / "pipeline").iterdir()):
+        if (folder / "__init__.py").exists():
+            shown = importlib.import_module(f"pipeline.{folder.name}").__all__
+            assert {name for room, name in used if room == folder.name} == set(shown)
+            assert all((folder / f"{name}.py").exists() for name in shown)
+
+
+def test_every_room_says_what_comes_in_and_what_goes_out() -> None:
+    for folder in (ROOT / "pipeline").iterdir():
+        if (folder / "__init__.py").exists():
+            said = ast.get_docstring(parsed(folder.relative_to(ROOT) / "__init__.py")) or ""
+            assert re.search(r"^In: .*[.] Out: .*[.]$", " ".join(said.split("\n")[2:])), folder
+
+
+@pytest.mark.parametrize(("what", "most"), [("file", 400), ("function", 60)])
+def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
+    for module in MODULES:
+        tree = parsed(module)
+        if what == "file":
+            assert len((ROOT / module).read_text(encoding="utf-8").splitlines()) <= most, module
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < most, f"{module}:{node.lineno} {node.name}"
 
 
 # --- one place --------------------------------------------------------------------------------------

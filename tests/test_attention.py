@@ -26,7 +26,7 @@ from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
-from schemas.run import Verb
+from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
 
 INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5

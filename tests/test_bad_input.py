@@ -14,7 +14,7 @@ from terminal import Terminal
 from pipeline.errors import SourceError
 from pipeline.ingest import formats, unpacking
 from pipeline.ingest.formats import read_rows
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 ROWS = [row(1, "Where is my parcel?", "delivery"), row(2, "Why was I charged twice?", "billing")]
 

@@ -25,7 +25,7 @@ from flows.context import Context
 from flows.run import run_all
 from pipeline.errors import ReleaseError
 from schemas.manifest import Funnel
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 LAMP = "May I have my money back for the lamp?"
 ROWS: list[dict[str, object]] = [

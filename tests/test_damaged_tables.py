@@ -18,7 +18,7 @@ from flows.context import Context
 from pipeline.errors import StoreError
 from pipeline.state.store import Store
 from pipeline.state.tables import INDEX, Table
-from schemas.run import CurateSummary, Verb
+from schemas.run_summary import CurateSummary, Verb
 
 
 @pytest.fixture(scope="module")

@@ -216,31 +216,42 @@ def test_commands_that_only_a_reader_runs_exist(page: str) -> None:
 
 
 # --- what is compared -------------------------------------------------------------------------------
-def modules_in_tree(page: str) -> dict[str, str]:
-    """The modules of the page's annotated tree, with what is said about each."""
-    [tree] = [block.body for block in blocks(page, "text") if block.body.startswith("schemas/\n")]
+def modules_in_rooms() -> dict[str, str]:
+    """The modules that the page of a room lists, with what is said about each; the room is the heading."""
     found: dict[str, str] = {}
-    folders: list[str] = []
-    for line in tree.splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        name, _, about = line.strip().partition(" ")
-        folders[depth:] = [name] if name.endswith("/") else []
-        if not name.endswith("/"):
-            found["".join(folders) + name] = about.strip()
+    for room, body in re.findall(r"^### `([a-z_/]+)`$(.*?)(?=^##|\Z)", text("docs/architecture.md"), re.M | re.S):
+        for line in re.findall(r"^[a-z_]+\.py .*$", body, re.M):
+            name, about = line.split(maxsplit=1)
+            folder = "schemas/tasks" if (ROOT / "schemas" / "tasks" / name).exists() else room
+            found[f"{folder}/{name}"] = about
     return found
 
 
-@pytest.mark.parametrize("page", [README, "docs/architecture.md"])
-def test_every_module_stands_in_the_tree_with_what_it_is_for(page: str) -> None:
-    tree = modules_in_tree(page)
+def test_every_module_stands_on_the_page_of_its_room_with_what_it_is_for() -> None:
     real = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py" and "starters" not in path.parts
     }
-    assert tree.keys() == real
-    assert [module for module, about in tree.items() if not about] == []
+    assert modules_in_rooms().keys() == real
+
+
+def test_the_readme_shows_every_room_with_what_it_is_for() -> None:
+    [tree] = [block.body for block in blocks(README, "text") if block.body.startswith("schemas/ ")]
+    shown, package = set(), ""
+    for line in tree.splitlines():
+        name, _, about = line.strip().partition(" ")
+        package = package if line.startswith(" ") else name
+        shown.add(name if name == package else package + name)
+        assert about.strip() or name == "pipeline/", line
+    rooms = {
+        f"{folder.relative_to(ROOT).as_posix()}/"
+        for package in ("pipeline", "flows")
+        for folder in (ROOT / package).iterdir()
+        if (folder / "__init__.py").exists()
+    }
+    assert shown == rooms | {f"{package}/" for package in PACKAGES}
 
 
 def options_of(command: str) -> set[str]:

@@ -10,7 +10,7 @@ from odd import QUESTION, Odd
 from support import row, write_rows
 from terminal import Terminal
 
-from pipeline.curation.similarities import last_similarities
+from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.reporting.duplicates import read_duplicates
 from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode

@@ -17,7 +17,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError, SourceError
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 FIRST, SECOND, EXAM = (
     row(1, "Where is my parcel?", "delivery"),

@@ -14,7 +14,7 @@ from flows.finetune import Finetuned, finetune
 from flows.release import Released, release
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.finetuning.adapters import read_record
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"

@@ -14,7 +14,7 @@ from pipeline.errors import StoreError
 from pipeline.ingest.row_places import current_places, in_place
 from pipeline.state.tables import Table
 from schemas.dataset import Mode, Source
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 GOOD = [row(key, f"Question {key}?", "delivery") for key in range(1, 5)]
 BAD = row(9, "Where is my parcel?", "nonsense")

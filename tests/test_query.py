@@ -16,7 +16,7 @@ from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import Table
 from schemas.fate import Fate
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,6 @@ from pipeline.reporting.report import (
     Conflict,
     Doubt,
     DuplicatePair,
-    Example,
     FieldAnswer,
     FieldFill,
     FineTuning,
@@ -46,6 +45,7 @@ from pipeline.reporting.report import (
     ReasonCount,
     ReportData,
     Review,
+    ShownRecord,
     TokenLengths,
     ValueCount,
     redacted,
@@ -62,7 +62,7 @@ from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.manifest import Funnel
 from schemas.record import Decision, stable_hash
-from schemas.run import CollectSummary, Verb
+from schemas.run_summary import CollectSummary, Verb
 from schemas.task import Input, Target, Task
 
 CLAUSE = "This Agreement is governed by the laws of the State of Delaware, without regard to conflict of laws rules."
@@ -78,8 +78,8 @@ FATES = {
 }
 
 
-def example(number: int = 1, text: str = CLAUSE, **more: Any) -> Example:
-    return Example(record_id=f"{number:032x}", file="data/clauses.jsonl", line=number, text=text, **more)
+def example(number: int = 1, text: str = CLAUSE, **more: Any) -> ShownRecord:
+    return ShownRecord(record_id=f"{number:032x}", file="data/clauses.jsonl", line=number, text=text, **more)
 
 
 def empty_report(**parts: object) -> ReportData:
@@ -91,7 +91,7 @@ def empty_report(**parts: object) -> ReportData:
     return ReportData.model_validate({**names, **fixed, **parts})
 
 
-def reasons(*examples: Example) -> list[ReasonCount]:
+def reasons(*examples: ShownRecord) -> list[ReasonCount]:
     """Reasons whose counts sum to the funnel of the full report."""
     rows = [(Fate(fate), ReasonCode(code), n) for fate, counts in FATES.items() for code, n in counts.items()]
     return [ReasonCount(fate=fate, code=code, records=n, examples=list(examples)) for fate, code, n in rows]
@@ -108,11 +108,11 @@ def review_of(after: str = "governing_law") -> Review:
     return Review(**counts, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
 
 
-def pair(kept: Example, dropped: Example, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:
+def pair(kept: ShownRecord, dropped: ShownRecord, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:
     return DuplicatePair(kept=kept, dropped=dropped, exact=similarity == 1, similarity=similarity, answer=answer)
 
 
-def conflict(record: Example, *answers: str) -> Conflict:
+def conflict(record: ShownRecord, *answers: str) -> Conflict:
     return Conflict(text=record.text, answers=[Answer(answer=text, records=3, example=record) for text in answers])
 
 
@@ -220,7 +220,7 @@ def extraction_report() -> ReportData:
     )
 
 
-def page_about(record: Example, **more: object) -> str:
+def page_about(record: ShownRecord, **more: object) -> str:
     """A page on which the record's text stands in every section, also as an answer."""
     text = record.text
     parts = {
@@ -345,7 +345,7 @@ def test_sensitive_texts_are_masked_wherever_they_stand() -> None:
 
 
 def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
-    gone = Example(file="data/clauses.jsonl", line=7, withheld=True)
+    gone = ShownRecord(file="data/clauses.jsonl", line=7, withheld=True)
     pairs = [
         DuplicatePair(kept=example(1), dropped=gone, exact=False, similarity=0.8, answer="term"),
         DuplicatePair(kept=gone, dropped=gone, exact=False, similarity=0.8, answer=""),

@@ -18,7 +18,7 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import Busy, ConfigError
 from pipeline.state.tables import Table
-from schemas.run import CollectSummary, Verb
+from schemas.run_summary import CollectSummary, Verb
 
 FIRST, SECOND, THIRD = (
     row(1, "Where is my parcel?", None),

@@ -28,7 +28,7 @@ from pipeline.state.decisions import to_frame
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
-from schemas.run import CollectSummary, CurateSummary, ReleaseSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, ReleaseSummary, Verb
 
 
 def only_unseen(batch: str, ids: Iterable[str]) -> Callable[[pl.LazyFrame], Iterator[pl.DataFrame]]:
@@ -337,7 +337,7 @@ def test_a_writer_that_is_killed_halfway_leaves_no_part_of_its_batch(tmp_path: P
 LOCKED = """
 from pathlib import Path
 from pipeline.state.store import Store
-from schemas.run import Verb
+from schemas.run_summary import Verb
 
 with Store(Path(sys.argv[1]), "toy").lock(Verb.CURATE):
     print("reached", flush=True)

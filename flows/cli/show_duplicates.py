@@ -12,7 +12,7 @@ from rich.text import Text
 from flows.cli.console import out
 from flows.cli.frame import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from pipeline.text.wording import counted
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 
 if TYPE_CHECKING:
     from pipeline.reporting.duplicates import Duplicates, Group, Miss, Row

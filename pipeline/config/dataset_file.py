@@ -27,7 +27,7 @@ from pipeline.text.normalize import normalise_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.own_code import described, in_a_line, no_json, own, writable
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
 
 _SHOWN_MISTAKES = 10

@@ -8,7 +8,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError
 from pipeline.state.runs import Run
 from pipeline.state.store import Store
-from schemas.run import CurateSummary, Verb
+from schemas.run_summary import CurateSummary, Verb
 
 
 def shown_address(url: str) -> str:

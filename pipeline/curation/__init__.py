@@ -1,1 +1,6 @@
-"""Curation: every current record is prepared, compared, measured and scored, and gets its fate."""
+"""Every current record is prepared, compared, measured and scored, and gets its fate.
+
+In: current records and all that is known from before. Out: rows of ``decisions``, committed with a run.
+"""
+
+__all__ = ["assess", "case", "cases", "decide", "evaluation_sets", "notes", "prepare", "shards", "similarity_histogram"]

@@ -23,7 +23,7 @@ from pipeline.text.screening import screen
 from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Dataset, Screen
 from schemas.fate import Reason, ReasonCode
-from schemas.run import Verb
+from schemas.run_summary import Verb
 from schemas.task import Task
 
 

@@ -17,7 +17,7 @@ from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.record import Decision
-from schemas.run import Verb
+from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])

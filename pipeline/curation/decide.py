@@ -18,7 +18,7 @@ from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import Alike, find_alike
-from pipeline.curation.similarities import similarities
+from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.errors import StoreError
 from pipeline.ingest.records import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
@@ -31,7 +31,7 @@ from pipeline.state.work_files import read_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run import CollectSummary, CurateSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, Verb
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def decide(
     with steps.progress.step("comparing rows, doubting, choosing"):
         assessed = steps.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
     decisions = read_work(assessed.path)
-    found = steps.run(similarities, alike, decisions, dataset.config.duplicates.threshold)
+    found = steps.run(count_similarities, alike, decisions, dataset.config.duplicates.threshold)
     fresh = news(decisions, snapshot.latest_decisions().collect())
     funnel = _funnel(snapshot, decisions)
     added = _added(snapshot, read)
@@ -139,7 +139,7 @@ def decide(
             file=str(dataset.path),
             curation=dataset.curation_digest,
             evaluation=evaluation,
-            similarities=found,
+            count_similarities=found,
             lines=read.lines if read else 0,
             added=added,
             withdrawn=read.withdrawn if read else 0,

@@ -1,1 +1,7 @@
-"""Which rows are the same, which resemble each other, and which of them is kept."""
+"""What becomes of rows that resemble each other: which is kept, what is in conflict, what moves as one.
+
+In: rows with their neighbors, answers and splits. Out: for each row: kept, a duplicate, overridden, in conflict, or
+a bridge between splits.
+"""
+
+__all__ = ["neighbors", "resolve", "rows"]

@@ -1,1 +1,7 @@
-"""Label errors: which rows would an annotator most likely correct, by a classifier or by what the text says?"""
+"""Which labels would an annotator most likely correct?
+
+In: texts with their labels or extracted values. Out: a score a row, a better label, or the values that the text
+does not hold.
+"""
+
+__all__ = ["classifier", "grounding"]

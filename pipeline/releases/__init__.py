@@ -1,1 +1,6 @@
-"""Releases: accepted records become an immutable version whose splits never leak and never move."""
+"""Accepted records become an immutable version, whose splits never leak and never move.
+
+In: committed decisions. Out: rows of ``splits``, and a folder with Parquet files, card, manifest and report.
+"""
+
+__all__ = ["adoption", "draft", "frozen_sources", "label_coverage", "lock_lines", "versions"]

@@ -29,7 +29,7 @@ from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
-from schemas.run import ReleaseSummary, Verb
+from schemas.run_summary import ReleaseSummary, Verb
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,17 @@
-"""Reporting: what people read about a dataset, from the report to the story of one record."""
+"""What people read about a dataset: status, report, duplicates, a record's story, SQL, checks before a first run.
+
+In: the committed state. Out: models that the command line shows, and the HTML page.
+"""
+
+__all__ = [
+    "attention",
+    "check",
+    "duplicates",
+    "explain",
+    "funnel_page",
+    "lookup",
+    "overview",
+    "query",
+    "status",
+    "write_report",
+]

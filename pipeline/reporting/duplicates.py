@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.curation.similarities import _NEAREST_TO_ONE, last_similarities
+from pipeline.curation.similarity_histogram import _NEAREST_TO_ONE, last_similarities
 from pipeline.ingest.row_places import current_places
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts

@@ -24,7 +24,7 @@ from schemas.annotation import Verdict
 from schemas.fate import ReasonCode
 from schemas.manifest import Manifest
 from schemas.record import Decision
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 from schemas.task import Task
 
 _NOT_DECIDED = "not decided yet"

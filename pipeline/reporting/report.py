@@ -50,7 +50,7 @@ class Published(Part):
     """Rows by split."""
 
 
-class Example(Part):
+class ShownRecord(Part):
     """A record as people see it: where it stands, and its input as text."""
 
     record_id: str = ""
@@ -71,7 +71,7 @@ class ReasonCount(Part):
     fate: Fate
     code: ReasonCode
     records: Count
-    examples: list[Example] = []
+    examples: list[ShownRecord] = []
 
 
 class ValueCount(Part):
@@ -145,8 +145,8 @@ class TokenLengths(Part):
 class DuplicatePair(Part):
     """A record that was dropped, beside the one that is kept."""
 
-    kept: Example
-    dropped: Example
+    kept: ShownRecord
+    dropped: ShownRecord
     exact: bool
     similarity: Share
     """Verified Jaccard similarity of the inputs."""
@@ -156,8 +156,8 @@ class DuplicatePair(Part):
 class NearMiss(Part):
     """Two records near the threshold that are both kept."""
 
-    one: Example
-    other: Example
+    one: ShownRecord
+    other: ShownRecord
     similarity: Share
     reason: str
     answers: tuple[str, str]
@@ -168,7 +168,7 @@ class Answer(Part):
 
     answer: str
     records: Count
-    example: Example
+    example: ShownRecord
 
 
 class Conflict(Part):
@@ -187,7 +187,7 @@ class Change(Part):
     after: str
     """Both are empty where there is no value."""
     records: Count
-    examples: list[Example] = []
+    examples: list[ShownRecord] = []
 
 
 class Audit(Part):
@@ -259,7 +259,7 @@ class FieldAnswer(Part):
 class Mistake(Part):
     """A test row that the tuned model gets wrong; the answers are whole, as they came."""
 
-    record: Example
+    record: ShownRecord
     expected: str
     untuned: str
     tuned: str
@@ -292,7 +292,7 @@ class FineTuning(Part):
 class Doubt(Part):
     """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
 
-    record: Example
+    record: ShownRecord
     answer: str
     suggestion: str = ""
     """What the model would answer."""

@@ -3,17 +3,14 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Standing
 from pipeline.curation.cases import standing
-from pipeline.curation.similarities import last_similarities
-from pipeline.ingest.row_places import in_place
+from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.label_coverage import in_words
@@ -25,7 +22,6 @@ from pipeline.reporting.report import (
     Conflict,
     Doubt,
     DuplicatePair,
-    Example,
     FieldFill,
     FineTuning,
     NearMiss,
@@ -37,95 +33,26 @@ from pipeline.reporting.report import (
     ValueCount,
 )
 from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_state import State
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
-from pipeline.state.decisions import from_frame, named_records
+from pipeline.state.decisions import named_records
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
-from pipeline.text.screening import screen
 from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
-from schemas.dataset import public_place
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
-from schemas.task import Task
 
 _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
 _DOUBTS = 12
 _TOP_VALUES = 8
-_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
-"""A person may have called a row unusable just because nobody should read it."""
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
-_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
-"""Reasons that show the answers of other records."""
-
-
-@dataclass(frozen=True)
-class _State:
-    """The committed state, read once."""
-
-    snapshot: Snapshot
-    dataset: LoadedDataset
-    of_version: bool
-
-    @cached_property
-    def decisions(self) -> list[Decision]:
-        return list(from_frame(self.snapshot.current_decisions().collect()))
-
-    @cached_property
-    def by_id(self) -> dict[str, Decision]:
-        return {decision.record_id: decision for decision in self.decisions}
-
-    @cached_property
-    def places(self) -> dict[str, tuple[str, int, bytes]]:
-        rows = in_place(self.snapshot).select("record_id", "file", "line", "raw").collect()
-        return {row[0]: row[1:] for row in rows.iter_rows()}
-
-    @cached_property
-    def splits(self) -> dict[str, str]:
-        return dict(self.snapshot.splits().select("record_id", "split").collect().iter_rows())
-
-    @property
-    def task(self) -> type[Task]:
-        return self.dataset.task
-
-    def answer(self, targets: dict[str, JsonValue] | None) -> str:
-        return self.task.task_answer(targets) if targets is not None else ""
-
-    def withholds(self, decision: Decision) -> bool:
-        """Whether the page, as part of a version, may show no more of a record than its place."""
-        return self.of_version and decision.fate is not Fate.ACCEPTED
-
-    def example(self, decision: Decision, detail: str = "") -> Example:
-        file, line, raw = self.places[decision.record_id]
-        if self.withholds(decision):
-            # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
-            return Example(file=public_place(file), line=line, withheld=True)
-        text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
-        return Example(
-            record_id=decision.record_id,
-            file=public_place(file) if self.of_version else file,
-            line=line,
-            text=text,
-            detail=detail,
-            sensitive=self._is_sensitive(decision, text),
-        )
-
-    def _is_sensitive(self, decision: Decision, text: str) -> bool:
-        if decision.fate is Fate.ACCEPTED:
-            return False
-        # A copy or an unreadable line has another reason, whatever it holds besides.
-        found = (finding.reason for finding in screen({"": text}, self.dataset.config.screen))
-        return any(reason.code in _SENSITIVE for reason in (*decision.reasons, *found))
-
-    def say(self, reason: Reason) -> Reason:
-        """A reason without what the page must not tell."""
-        return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
 
 
 def gather_report(
@@ -152,7 +79,7 @@ def gather_report(
         of_version: the page becomes part of a version that is made of this state, and goes wherever people copy it:
             it shows no text of a record that is not accepted.
     """
-    state = _State(snapshot, dataset, of_version)
+    state = State(snapshot, dataset, of_version)
     accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
     kind = kind_of(dataset.task)
     return ReportData(
@@ -182,7 +109,7 @@ def gather_report(
     )
 
 
-def _finetuning(state: _State, models: Path) -> FineTuning | None:
+def _finetuning(state: State, models: Path) -> FineTuning | None:
     tested = (d for d in state.decisions if d.record_id in state.splits and not state.withholds(d))
     return latest_finetuning(models, state.task, {d.record_id: state.example(d) for d in tested})
 
@@ -194,7 +121,7 @@ def _published(manifest: Manifest | None) -> Published | None:
     return Published(name=manifest.name, version=manifest.version, digest=manifest.digest, splits=splits)
 
 
-def _reasons(state: _State) -> Iterator[ReasonCount]:
+def _reasons(state: State) -> Iterator[ReasonCount]:
     found: defaultdict[tuple[Fate, ReasonCode], list[Decision]] = defaultdict(list)
     for decision in state.decisions:
         for code in {reason.code: None for reason in decision.reasons}:
@@ -204,7 +131,7 @@ def _reasons(state: _State) -> Iterator[ReasonCount]:
         yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
 
 
-def _detail(state: _State, decision: Decision, code: ReasonCode) -> str:
+def _detail(state: State, decision: Decision, code: ReasonCode) -> str:
     reason = state.say(next(reason for reason in decision.reasons if reason.code is code))
     return ": ".join(part for part in (reason.field, reason.detail) if part)
 
@@ -214,7 +141,7 @@ class _BrokenDown(TypedDict, total=False):
     fields: list[FieldFill]
 
 
-def _broken_down(state: _State, accepted: list[Decision], breakdown: Breakdown) -> _BrokenDown:
+def _broken_down(state: State, accepted: list[Decision], breakdown: Breakdown) -> _BrokenDown:
     match breakdown:
         case Breakdown.LABEL:
             return {"labels": _labels(state, accepted)}
@@ -224,7 +151,7 @@ def _broken_down(state: _State, accepted: list[Decision], breakdown: Breakdown) 
             assert_never(breakdown)
 
 
-def _labels(state: _State, decisions: list[Decision]) -> list[ValueCount]:
+def _labels(state: State, decisions: list[Decision]) -> list[ValueCount]:
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     kind = kind_of(state.task)
     for decision in decisions:
@@ -240,7 +167,7 @@ def _labels(state: _State, decisions: list[Decision]) -> list[ValueCount]:
     ]
 
 
-def _fields(state: _State, accepted: list[Decision]) -> Iterator[FieldFill]:
+def _fields(state: State, accepted: list[Decision]) -> Iterator[FieldFill]:
     for field in state.task.task_targets():
         values = [(decision.targets or {}).get(field.name) for decision in accepted]
         filled = Counter(str(value) for value in values if value not in (None, []))
@@ -255,7 +182,7 @@ def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | 
     return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=dict(lengths))
 
 
-def _pairs(state: _State) -> Iterator[DuplicatePair]:
+def _pairs(state: State) -> Iterator[DuplicatePair]:
     """Near duplicates closest to the threshold first: there a person can trust or doubt it."""
     copies = [decision for decision in state.decisions if decision.fate is Fate.DUPLICATE]
     exact = {d.record_id for d in copies if any(r.code is ReasonCode.EXACT_DUPLICATE for r in d.reasons)}
@@ -272,7 +199,7 @@ def _pairs(state: _State) -> Iterator[DuplicatePair]:
         )
 
 
-def _misses(state: _State) -> Iterator[NearMiss]:
+def _misses(state: State) -> Iterator[NearMiss]:
     """Pairs near the threshold that are both kept, the most similar first."""
     counted = last_similarities(state.snapshot)
     for pair in reversed(counted.near) if counted else ():
@@ -285,7 +212,7 @@ def _misses(state: _State) -> Iterator[NearMiss]:
             yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason, answers=answers)
 
 
-def _conflicts(state: _State) -> Iterator[Conflict]:
+def _conflicts(state: State) -> Iterator[Conflict]:
     """Rows of one input, however it is written, with different answers; those that people overruled included."""
     sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
     for decision in state.decisions:
@@ -310,7 +237,7 @@ def _conflicts(state: _State) -> Iterator[Conflict]:
         )
 
 
-def _review(state: _State) -> Review:
+def _review(state: State) -> Review:
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
@@ -348,7 +275,7 @@ def _may_be_audited(decision: Decision) -> bool:
     return decision.fate is Fate.ACCEPTED and decision.label_source is not LabelSource.HUMAN and not frozen
 
 
-def _changes(state: _State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:
+def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:
     """What people replaced, the most frequent first."""
     found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
     for decision, answer in changed:
@@ -406,7 +333,7 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _doubts(state: _State, accepted: list[Decision]) -> Iterator[Doubt]:
+def _doubts(state: State, accepted: list[Decision]) -> Iterator[Doubt]:
     """What a person said about a record's like comes before what a model thinks of it."""
     corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
     machine = [

@@ -10,7 +10,7 @@ from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.reporting.report import Example, FieldAnswer, FineTuning, Mistake, PartScore
+from pipeline.reporting.report import FieldAnswer, FineTuning, Mistake, PartScore, ShownRecord
 from pipeline.text.wording import shown_label
 from schemas.dataset import public_place
 from schemas.field import JsonValue
@@ -21,7 +21,7 @@ _MISTAKES = 12
 Targets = dict[str, JsonValue]
 
 
-def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Example]) -> FineTuning | None:
+def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> FineTuning | None:
     """Untuned against tuned of the newest adapter; None where there is none.
 
     Args:
@@ -71,7 +71,7 @@ def _parts(record: FinetuneRecord, metric: PartMetric) -> Iterator[PartScore]:
         yield PartScore(name=shown_label(part.name), records=part.support, untuned=untuned, tuned=metric.of(part))
 
 
-def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, Example]) -> Iterator[Mistake]:
+def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> Iterator[Mistake]:
     shown = 0
     for row in pq.read_table(folder / PREDICTIONS).to_pylist():
         if row["id"] not in examples or _is_right(task, row["tuned"], row["gold"]):

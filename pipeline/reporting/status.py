@@ -14,7 +14,7 @@ from pipeline.state.runs import CommittedRun
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 
 _LAST_RUNS = 5
 

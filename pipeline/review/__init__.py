@@ -1,1 +1,6 @@
-"""Review: what annotators are asked in Label Studio, what they answer, and what the answers come to."""
+"""What annotators are asked in Label Studio, what they answer, and what the answers come to.
+
+In: committed decisions. Out: tasks on the server, rows of ``annotations``, and one human decision a record.
+"""
+
+__all__ = ["consensus", "label_studio", "labeling_tasks", "queue"]

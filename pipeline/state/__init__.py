@@ -1,1 +1,6 @@
-"""State: the Delta tables of a dataset, its folders and its locks; files are there as a whole or not at all."""
+"""The Delta tables of a dataset, its folders and its locks; every file is there as a whole or not at all.
+
+In: frames and models of ``schemas``. Out: a store that commits runs, and snapshots of what is committed.
+"""
+
+__all__ = ["arrays", "atomic", "decisions", "runs", "snapshot", "store", "tables", "work_files"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from schemas.run import RunSummary, Verb
+from schemas.run_summary import RunSummary, Verb
 
 Summary = TypeVar("Summary", bound=RunSummary)
 

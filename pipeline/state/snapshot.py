@@ -12,7 +12,7 @@ from pipeline.state.runs import CommittedRun, Summary
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
 from schemas.manifest import Funnel
-from schemas.run import CurateSummary, ReleaseSummary, RunSummary, Verb
+from schemas.run_summary import CurateSummary, ReleaseSummary, RunSummary, Verb
 
 if TYPE_CHECKING:
     # A store gives snapshots.

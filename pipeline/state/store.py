@@ -27,7 +27,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import add_file, create_table, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.manifest import Funnel
-from schemas.run import RunSummary, Verb
+from schemas.run_summary import RunSummary, Verb
 
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
 _OWN_ENDINGS = (".lock", "report.html")

@@ -1,1 +1,19 @@
-"""Text: how it is cleaned, cut into words, counted in tokens, screened, and where two texts differ."""
+"""How texts are cleaned, cut into words, counted in tokens and screened, and where two of them differ.
+
+In: values of raw rows. Out: normalized texts and the keys under which equal inputs meet, words and their hashes,
+token counts, findings.
+"""
+
+__all__ = [
+    "answer_keys",
+    "field_paths",
+    "guards",
+    "machine_words",
+    "normalize",
+    "screening",
+    "tokens",
+    "word_diff",
+    "word_kernels",
+    "wording",
+    "words",
+]

@@ -18,7 +18,7 @@ from support import offline
 
 from flows.context import Context
 from pipeline.state.tables import Table
-from schemas.run import FinetuneSummary, Verb
+from schemas.run_summary import FinetuneSummary, Verb
 
 Begin = Callable[[Commands, Path], Series]
 SEED = os.environ.get("SOAK_SEED", "")

@@ -11,7 +11,7 @@ from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import NEAR_MISS
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate
-from schemas.run import CurateSummary
+from schemas.run_summary import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities
 
 _NEAREST = 50
@@ -20,7 +20,7 @@ _NEAREST_TO_ONE = 5
 """Kept records that are shown beside one, the most similar ones."""
 
 
-def similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
+def count_similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
     """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
 
     Of records with equal words only one counts.

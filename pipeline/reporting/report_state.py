@@ -1,0 +1,93 @@
+"""The committed state as the report reads it: once, and with no more than the page may tell."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.ingest.row_places import in_place
+from pipeline.reporting.report import ShownRecord
+from pipeline.state.decisions import from_frame
+from pipeline.state.snapshot import Snapshot
+from pipeline.text.normalize import shown_inputs
+from pipeline.text.screening import screen
+from schemas.dataset import public_place
+from schemas.fate import Fate, Reason, ReasonCode
+from schemas.field import JsonValue
+from schemas.record import Decision
+from schemas.task import Task
+
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
+"""A person may have called a row unusable just because nobody should read it."""
+_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
+"""Reasons that show the answers of other records."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The committed state, read once."""
+
+    snapshot: Snapshot
+    dataset: LoadedDataset
+    of_version: bool
+    """Whether the page becomes part of a version, and goes wherever people copy it."""
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        """The decision that counts for every current record."""
+        return list(from_frame(self.snapshot.current_decisions().collect()))
+
+    @cached_property
+    def by_id(self) -> dict[str, Decision]:
+        """The same by record."""
+        return {decision.record_id: decision for decision in self.decisions}
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, int, bytes]]:
+        """File, line and raw bytes of every current record."""
+        rows = in_place(self.snapshot).select("record_id", "file", "line", "raw").collect()
+        return {row[0]: row[1:] for row in rows.iter_rows()}
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """The split of every record that has one."""
+        return dict(self.snapshot.splits().select("record_id", "split").collect().iter_rows())
+
+    @property
+    def task(self) -> type[Task]:
+        """Of the dataset."""
+        return self.dataset.task
+
+    def answer(self, targets: dict[str, JsonValue] | None) -> str:
+        """Targets as people read them; empty where there are none."""
+        return self.task.task_answer(targets) if targets is not None else ""
+
+    def withholds(self, decision: Decision) -> bool:
+        """Whether the page, as part of a version, may show no more of a record than its place."""
+        return self.of_version and decision.fate is not Fate.ACCEPTED
+
+    def example(self, decision: Decision, detail: str = "") -> ShownRecord:
+        """A record as the page may show it."""
+        file, line, raw = self.places[decision.record_id]
+        if self.withholds(decision):
+            # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
+            return ShownRecord(file=public_place(file), line=line, withheld=True)
+        text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
+        return ShownRecord(
+            record_id=decision.record_id,
+            file=public_place(file) if self.of_version else file,
+            line=line,
+            text=text,
+            detail=detail,
+            sensitive=self._is_sensitive(decision, text),
+        )
+
+    def _is_sensitive(self, decision: Decision, text: str) -> bool:
+        if decision.fate is Fate.ACCEPTED:
+            return False
+        # A copy or an unreadable line has another reason, whatever it holds besides.
+        found = (finding.reason for finding in screen({"": text}, self.dataset.config.screen))
+        return any(reason.code in _SENSITIVE for reason in (*decision.reasons, *found))
+
+    def say(self, reason: Reason) -> Reason:
+        """A reason without what the page must not tell."""
+        return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
