@@ -139,7 +139,7 @@ def decide(
             file=str(dataset.path),
             curation=dataset.curation_digest,
             evaluation=evaluation,
-            count_similarities=found,
+            similarities=found,
             lines=read.lines if read else 0,
             added=added,
             withdrawn=read.withdrawn if read else 0,
