@@ -9,11 +9,10 @@ from flows.context import Context
 from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
 from pipeline.config.workspace import Connection
-from pipeline.curation.case import Standing
-from pipeline.curation.cases import standing
 from pipeline.curation.decide import follow_answers
+from pipeline.curation.history import verdict_of
 from pipeline.errors import ConfigError
-from pipeline.releases.draft import adopt_versions
+from pipeline.releases.draft import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations
@@ -21,6 +20,7 @@ from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
+from schemas.annotation import Verdict
 from schemas.manifest import Funnel
 from schemas.run_summary import CollectSummary, CurateSummary, Verb
 
@@ -104,7 +104,7 @@ def _decide(
 ) -> Collected:
     """Keep what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
-    adopt_versions(store, context.dataset.config.name)
+    recover_unrecorded_releases(store, context.dataset.config.name)
     store.clear_work()
     before = store.snapshot().at_last_commit()
     run = context.new_run(Verb.COLLECT)
@@ -118,16 +118,16 @@ def _decide(
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     notes.append(follow_answers(context, engine))
     after = store.snapshot().at_last_commit()
-    said = Counter(standing(decision) for decision in decisions)
+    said = Counter(verdict_of(decision) for decision in decisions)
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
         run=run.id,
         annotations=changed,
-        decided=said[Standing.LABELED] + said[Standing.UNUSABLE],
-        unsure=said[Standing.UNSURE],
-        disputed=said[Standing.DISPUTED],
-        taken_back=said[Standing.NOTHING],
+        decided=said[Verdict.LABELED] + said[Verdict.UNUSABLE],
+        unsure=said[Verdict.UNSURE],
+        disputed=said[Verdict.DISPUTED],
+        taken_back=said[None],
         waiting=count_waiting(after, context.dataset.task).questions,
         invalid=len(invalid_annotations(after, context.dataset.task)),
         attention=attention(after, context.dataset.task, connection.shown),

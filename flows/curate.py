@@ -16,7 +16,7 @@ from pipeline.curation.shards import FEW_ROWS, warm_up
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.download import fetch, host
 from pipeline.ingest.records import Ingested, ingest
-from pipeline.releases.draft import adopt_versions
+from pipeline.releases.draft import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.review.queue import push_questions
@@ -83,7 +83,7 @@ class Curated(BaseModel):
 
 @without_garbage_collection()
 def curate(
-    context: Context, engine: Engine, *, rejudge: bool = False, reindex: bool = False, push: bool = True
+    context: Context, engine: Engine, *, rescore: bool = False, reindex: bool = False, push: bool = True
 ) -> Curated:
     """Ingest, decide, commit, then send the review batch; never waits for a person.
 
@@ -105,11 +105,11 @@ def curate(
         _require_same_file(context, curated)
         if reindex:
             store.drop_index()
-        strange = adopt_versions(store, config.name)
+        strange = recover_unrecorded_releases(store, config.name)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
         read, evaluation = _read(context, engine, run)
-        decided = decide(context, engine, run, evaluation, rejudge=rejudge, read=read, strange=strange)
+        decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, strange=strange)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)

@@ -70,11 +70,11 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
             path = found or engine.run(finetune_version, training, context.dataset.task, engine.progress.step)
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after it kept its adapter owes its commit.
-        is_news = path.name not in _committed(context)
-        if is_news:
+        is_new = path.name not in _committed(context)
+        if is_new:
             summary = FinetuneSummary(version=result.version, path=str(path), tuned=result.tuned.value)
             store.commit(run, inputs={}, funnel=None, summary=summary)
-    if is_news:
+    if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=result.tuned.value))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / "README.md").read_text(encoding="utf-8"))

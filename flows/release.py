@@ -128,7 +128,7 @@ def _found(
         return same[-1] if same and same[-1] == published[-1] else None
     there = next((manifest for manifest in published if manifest.version == version), None)
     if there is None:
-        _require_news(published, version, earlier, same)
+        _require_something_new(published, version, earlier, same)
         return None
     if there.version not in committed and there in same:
         return there
@@ -139,7 +139,7 @@ def _found(
     raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
 
 
-def _require_news(published: list[Manifest], version: str, earlier: list[str], same: list[Manifest]) -> None:
+def _require_something_new(published: list[Manifest], version: str, earlier: list[str], same: list[Manifest]) -> None:
     """Versions count up and differ, or `latest` would not be what was published last.
 
     Raises:

@@ -10,12 +10,14 @@ from schemas.field import JsonValue
 
 
 class Verdict(StrEnum):
-    """What an annotation amounts to."""
+    """What an annotation amounts to, or all that annotators said about a record."""
 
     LABELED = "labeled"
     UNUSABLE = "unusable"
     UNSURE = "unsure"
     SKIPPED = "skipped"
+    DISPUTED = "disputed"
+    """Annotators contradict each other about a record; no single annotation amounts to it."""
     INVALID = "invalid"
     """The answer breaks the task's schema; it waits for a correction."""
 

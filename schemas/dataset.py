@@ -101,7 +101,7 @@ class Source(Part):
         return self
 
 
-class Normalise(Part):
+class Normalize(Part):
     """How texts are cleaned before anything looks at them; the raw bytes are kept."""
 
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"
@@ -315,7 +315,7 @@ class Dataset(Part):
     """``path/to/file.py:Class`` (relative to this file) or ``module:Class``."""
     sources: Annotated[list[Source], Field(min_length=1)]
     on_conflict: OnConflict = OnConflict.REVIEW
-    normalise: Normalise = Normalise()
+    normalize: Normalize = Normalize()
     duplicates: Duplicates = Duplicates()
     decontaminate: Decontaminate = Decontaminate()
     screen: Screen = Screen()

@@ -47,7 +47,7 @@ class ReasonCode(StrEnum):
     TEMPLATE_TOKEN = "template_token"
     TOO_LONG = "too_long"
     CONTAMINATED = "contaminated"
-    OVERRULED = "overruled"
+    OVERRIDDEN = "overridden"
     BRIDGES_SPLITS = "bridges_splits"
     REVIEWER = "reviewer"
     EXACT_DUPLICATE = "exact_duplicate"
@@ -57,7 +57,7 @@ class ReasonCode(StrEnum):
     SOFT_CHECK = "soft_check"
     PERSONAL_DATA = "personal_data"
     SECRET = "secret"
-    LABEL_DOUBT = "label_doubt"
+    LABEL_ERROR = "label_error"
     CORRECTED = "corrected"
     UNGROUNDED = "ungrounded"
     UNSURE = "unsure"
@@ -75,7 +75,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.TEMPLATE_TOKEN: "the text holds a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it resembles an evaluation row, which a model must not have seen",
-    ReasonCode.OVERRULED: "a person gave the same input another answer",
+    ReasonCode.OVERRIDDEN: "a person gave the same input another answer",
     ReasonCode.BRIDGES_SPLITS: "it resembles rows of two splits, so it could leak",
     ReasonCode.REVIEWER: "a reviewer marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
@@ -85,7 +85,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.SOFT_CHECK: "a soft check of the task failed",
     ReasonCode.PERSONAL_DATA: "the text seems to hold personal data",
     ReasonCode.SECRET: "the text seems to hold a secret",
-    ReasonCode.LABEL_DOUBT: "a model trained on the other rows would answer differently",
+    ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
     ReasonCode.CORRECTED: "a person corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
     ReasonCode.UNSURE: "a reviewer was not sure",

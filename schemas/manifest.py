@@ -54,7 +54,7 @@ class Absence(StrEnum):
 
     TOO_FEW_GROUPS = "too_few_groups"
     """A group goes to one split, and there are more splits than groups with the label."""
-    BOUND = "bound"
+    PINNED = "pinned"
     """Too many of its groups are in other splits since an earlier version, or as their source says."""
     FULL = "full"
     """Rows that are bound to the split have all of its share, so that it takes no new ones."""

@@ -60,11 +60,11 @@ class Decision(BaseModel):
     suggestion: dict[str, JsonValue] | None = None
     """What the model proposes; annotators see it where there are no targets."""
     label_source: LabelSource | None = None
-    doubt: float | None = None
+    label_error_score: float | None = None
     """0 (sure) to 1 (surely wrong), by out-of-fold prediction or grounding."""
     group: str = ""
     """Records of one group are never in two splits."""
-    bound: str = ""
+    pinned_split: str = ""
     """The split that the group must go to, where the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""

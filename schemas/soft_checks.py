@@ -31,7 +31,7 @@ def run_soft_checks(task: BaseModel, parsed: Parsed) -> None:
             said = own_fault(type(task), "the check", own(error), inspect.getattr_static(type(task), name))
             parsed.faults.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
         if said:
-            parsed.doubts.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
+            parsed.warnings.append(Reason(code=ReasonCode.SOFT_CHECK, field=name, detail=said))
 
 
 def _said(found: Any, name: str) -> str:

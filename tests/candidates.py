@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pipeline.dedupe.neighbors import Likeness
+from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.resolve import resolve as resolve_compared
 from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.similarity.pairs import Pairs, distinct, propose, verify
@@ -94,4 +94,4 @@ def resolve(
     if rng is not None:
         compared = compared.shuffled(rng)
     numbered = [replace(one, text=number) for one, number in zip(rows, compared.entries.tolist(), strict=True)]
-    return resolve_compared(numbered, Likeness(threshold, compared), on_conflict, answers_repeat=answers_repeat)
+    return resolve_compared(numbered, SimilarRows(threshold, compared), on_conflict, answers_repeat=answers_repeat)

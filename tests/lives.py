@@ -210,8 +210,8 @@ class Life:
         self.write()
 
     # --- verbs ------------------------------------------------------------------------------------
-    def curate(self, *, rejudge: bool = False) -> Curated:
-        result = curate(self.desk.context, Inline(), rejudge=rejudge)
+    def curate(self, *, rescore: bool = False) -> Curated:
+        result = curate(self.desk.context, Inline(), rescore=rescore)
         self.read, self.edited = self.rows(), False
         self._runs += 1
         for number, task in self.studio.tasks.items():
@@ -401,9 +401,9 @@ class Lives(RuleBasedStateMachine):
         self.life.say(Chance(seed).sayings(8))
 
     # --- the verbs --------------------------------------------------------------------------------
-    @rule(rejudge=st.booleans())
-    def curate(self, rejudge: bool) -> None:
-        self.life.curate(rejudge=rejudge)
+    @rule(rescore=st.booleans())
+    def curate(self, rescore: bool) -> None:
+        self.life.curate(rescore=rescore)
 
     @rule()
     @precondition(lambda self: self.life.read is not None)

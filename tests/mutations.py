@@ -55,7 +55,7 @@ duplicates: {threshold: 0.7, answers: 0.5}
 split:
   fractions: {train: 0.8, test: 0.2}
   group_by: [id]
-normalise: {unicode: NFC, whitespace: clean}
+normalize: {unicode: NFC, whitespace: clean}
 screen: {personal_data: review, phone_regions: [US]}
 measure: {max_tokens: 500}
 release: {title: Questions, description: Some, license: MIT, language: [en]}

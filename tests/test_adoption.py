@@ -11,9 +11,9 @@ from odd import QUESTION, Odd
 from support import row, state, write_rows
 from terminal import Terminal
 
-from flows import curate as curating
 from flows.engines.engine import Inline
 from flows.release import release
+from pipeline.curation import decide as curating
 from pipeline.errors import Damaged, GoldleafError, ReleaseError
 from pipeline.state.tables import Table
 from schemas.fate import Fate, ReasonCode

@@ -98,7 +98,7 @@ def test_other_spaces_and_case_make_no_other_question(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")
     desk.collect()
-    edit(desk, "dataset.yaml", "review:", "normalise: {unicode: NFKC, whitespace: keep}\nreview:")
+    edit(desk, "dataset.yaml", "review:", "normalize: {unicode: NFKC, whitespace: keep}\nreview:")
     again = desk.curate().review
     assert (again.sent, again.withdrawn) == (0, 0)
     assert human(desk.decision(1))
@@ -150,7 +150,7 @@ def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
         with pytest.raises(ReleaseError, match="was changed since the last curate"):
             release(desk.context, Inline())
         desk.curate()
-        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRULED]
+        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRIDDEN]
         assert desk.collect().note == ""
 
 
@@ -170,7 +170,7 @@ def test_a_release_lets_the_rivals_follow_where_collect_was_killed_before_it_did
         assert desk.decision(2).fate is Fate.REVIEW
         released = release(desk.context, Inline())
         assert sum(released.splits.values()) == 11
-        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRULED]
+        assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRIDDEN]
 
 
 # --- a source that goes -----------------------------------------------------------------------------

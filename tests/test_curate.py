@@ -111,8 +111,8 @@ def test_a_conflict_asks_one_question_not_two(by_plant: dict[str, list[Decision]
 
 def test_most_wrong_labels_are_doubted(by_plant: dict[str, list[Decision]]) -> None:
     wrong = [decision for decision in by_plant["wrong_label"] if decision.fate is not Fate.DUPLICATE]
-    doubted = [decision for decision in wrong if codes([decision])[ReasonCode.LABEL_DOUBT]]
-    assert len(doubted) >= 0.7 * len(wrong)
+    suspected = [decision for decision in wrong if codes([decision])[ReasonCode.LABEL_ERROR]]
+    assert len(suspected) >= 0.7 * len(wrong)
 
 
 def test_unlabeled_rows_wait_with_a_suggestion(by_plant: dict[str, list[Decision]]) -> None:

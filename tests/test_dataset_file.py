@@ -74,7 +74,7 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
 
 
 KEYS = (
-    "decontaminate, duplicates, engine, finetune, measure, name, normalise, "
+    "decontaminate, duplicates, engine, finetune, measure, name, normalize, "
     "on_conflict, release, review, screen, sources, split, task"
 )
 REQUIRED = "is missing; it is required"
@@ -300,9 +300,9 @@ def test_a_choice_that_no_normalised_row_could_have_is_named_with_its_spelling(t
     assert line == (
         "dataset.yaml:2: target 'kind' has the choice 'cafe\u0301' ('cafe\\u0301'), "
         "which rows spell 'café' ('caf\\xe9') "
-        "after normalise.unicode: NFC; spell it so"
+        "after normalize.unicode: NFC; spell it so"
     )
-    load_dataset_file(write(tmp_path, GOOD + "normalise: {unicode: none}\n", TASK.replace('"a"', f'"{decomposed}"')))
+    load_dataset_file(write(tmp_path, GOOD + "normalize: {unicode: none}\n", TASK.replace('"a"', f'"{decomposed}"')))
 
 
 def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_rows import decision
 
-from pipeline.state.decisions import from_frame, news, to_frame
+from pipeline.state.decisions import changed_decisions, from_frame, to_frame
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import LabelSource, Reason, ReasonCode, Routed
 from schemas.record import ID_BYTES, Decision, push_key, stable_hash, what_is_asked
@@ -24,7 +24,7 @@ DECISIONS = st.builds(
     routed=st.none() | st.sampled_from(Routed),
     label_source=st.none() | st.sampled_from(LabelSource),
     similarity=st.none() | st.floats(0, 1),
-    doubt=st.none() | st.floats(0, 1),
+    label_error_score=st.none() | st.floats(0, 1),
     tokens=st.none() | st.integers(0, 2**40),
 )
 
@@ -34,19 +34,19 @@ def test_decisions_are_read_back_as_they_were_written(decisions: list[Decision])
     frame = to_frame(decisions)
     assert frame.schema == SCHEMAS[Table.DECISIONS]
     assert list(from_frame(frame)) == decisions
-    assert news(frame, frame).height == 0
+    assert changed_decisions(frame, frame).height == 0
 
 
 def test_a_doubt_that_moved_is_no_news_but_a_changed_answer_is() -> None:
-    before = decision("run1", "r1", targets={"kind": "a"}, doubt=0.1)
-    moved = before.model_copy(update={"run": "run2", "doubt": 0.2})
+    before = decision("run1", "r1", targets={"kind": "a"}, label_error_score=0.1)
+    moved = before.model_copy(update={"run": "run2", "label_error_score": 0.2})
     changed = replace_targets(moved, {"kind": "b"})
     unlabeled = replace_targets(moved, None)
     old = to_frame([before])
-    assert news(to_frame([moved]), old).height == 0
-    assert news(to_frame([changed]), old).height == 1
-    assert news(to_frame([unlabeled]), old).height == 1
-    assert news(to_frame([unlabeled]), to_frame([unlabeled])).height == 0
+    assert changed_decisions(to_frame([moved]), old).height == 0
+    assert changed_decisions(to_frame([changed]), old).height == 1
+    assert changed_decisions(to_frame([unlabeled]), old).height == 1
+    assert changed_decisions(to_frame([unlabeled]), to_frame([unlabeled])).height == 0
 
 
 def replace_targets(one: Decision, targets: dict[str, Any] | None) -> Decision:

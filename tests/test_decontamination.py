@@ -84,8 +84,8 @@ def test_a_written_answer_must_not_quote_an_evaluation_row(tmp_path: Path) -> No
 
 
 def test_everybody_in_a_crowd_of_near_copies_is_found_out(tmp_path: Path) -> None:
-    crowd = [row(number, f"{EXAM} {number}", "delivery") for number in range(1, 200)]
-    odd = decontaminated(tmp_path, crowd, [], "")
+    cluster = [row(number, f"{EXAM} {number}", "delivery") for number in range(1, 200)]
+    odd = decontaminated(tmp_path, cluster, [], "")
     # The crowd is in the index already, when the evaluation row comes as the last of all.
     odd.edit("review:", f"{AGAINST.replace('against', 'overlap: null, against')}review:")
     write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")

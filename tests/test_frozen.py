@@ -259,6 +259,6 @@ def test_a_frozen_row_is_kept_as_it_is_or_would_be_a_leak(
         found = result[one.record_id]
         if one.frozen:
             assert found.duplicate_of is None
-            assert found.overruled_by is None
-            assert not found.rivals
+            assert found.overridden_by is None
+            assert not found.conflicting_answers
             assert found.bridges is not None or found.split == one.split

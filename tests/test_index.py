@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
 
-from pipeline.similarity import dense_clusters as crowds
+from pipeline.similarity import dense_clusters as dense_clusters
 from pipeline.similarity import index
 from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
@@ -141,8 +141,8 @@ def test_in_many_chunks_of_crowds_and_others_every_pair_gets_its_own_similarity(
     limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_CROWD_PAIRS": 7}
     for name, value in limits.items():
         monkeypatch.setattr(chunks, name, value)
-    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", 3_000)
-    monkeypatch.setattr(crowds, "_WORTHWHILE", 1)
+    monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 3_000)
+    monkeypatch.setattr(dense_clusters, "_WORTHWHILE", 1)
     texts, rng = corpus(30), random.Random(8)
     found = compare(Store(tmp_path, "texts"), [texts[:11], texts[11:]])
     text_of = dict(zip(np.concatenate([found.entries(0), found.entries(1)]).tolist(), texts, strict=True))
@@ -186,10 +186,10 @@ def test_another_threshold_has_an_index_of_its_own(tmp_path: Path) -> None:
 def test_a_crowd_that_grows_batch_by_batch_stays_one_group(tmp_path: Path) -> None:
     store = Store(tmp_path, "texts")
     base = " ".join(str(number) for number in range(60))
-    crowd = [f"{base} {number}" for number in range(4 * FULL_BUCKET)]
-    for stop in range(FULL_BUCKET, len(crowd) + 1, FULL_BUCKET):
-        found = compare(store, [crowd[:stop]])
-    assert groups(found, [crowd]) == {frozenset(crowd)}
+    cluster = [f"{base} {number}" for number in range(4 * FULL_BUCKET)]
+    for stop in range(FULL_BUCKET, len(cluster) + 1, FULL_BUCKET):
+        found = compare(store, [cluster[:stop]])
+    assert groups(found, [cluster]) == {frozenset(cluster)}
 
 
 _WRITES = 6

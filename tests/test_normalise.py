@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.normalize import match_key, normalise_row, normalise_text
-from schemas.dataset import Normalise
+from pipeline.text.normalize import match_key, normalize_row, normalize_text
+from schemas.dataset import Normalize
 
-CLEAN = Normalise()
+CLEAN = Normalize()
 CONFIGS = [
-    Normalise(unicode=unicode, whitespace=whitespace)
+    Normalize(unicode=unicode, whitespace=whitespace)
     for unicode, whitespace in itertools.product(("NFC", "NFKC", "none"), ("clean", "keep"))
 ]
 TEXTS = st.text() | st.text(st.sampled_from("ab \t\n\r\v\f\0\x07\x85\xa0\u2003\u2028\u3000\ufeffe\u0301¨ﬁ\u200d"))
@@ -20,14 +20,14 @@ TEXTS = st.text() | st.text(st.sampled_from("ab \t\n\r\v\f\0\x07\x85\xa0\u2003\u
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.unicode}-{config.whitespace}")
 @given(text=TEXTS)
-def test_normalising_twice_changes_nothing_more(config: Normalise, text: str) -> None:
-    once = normalise_text(text, config)
-    assert normalise_text(once, config) == once
+def test_normalising_twice_changes_nothing_more(config: Normalize, text: str) -> None:
+    once = normalize_text(text, config)
+    assert normalize_text(once, config) == once
 
 
 @given(TEXTS)
 def test_a_clean_text_has_no_control_characters_and_no_blank_edges(text: str) -> None:
-    clean = normalise_text(text, CLEAN)
+    clean = normalize_text(text, CLEAN)
     assert not [c for c in clean if unicodedata.category(c) == "Cc" and c not in "\n\t"]
     assert clean == clean.strip()
     assert all(line == line.rstrip() for line in clean.split("\n"))
@@ -39,7 +39,7 @@ def test_every_visible_character_survives(text: str) -> None:
     def visible(text: str) -> list[str]:
         return [c for c in text if not c.isspace() and c != "\ufeff" and unicodedata.category(c) != "Cc"]
 
-    assert visible(normalise_text(text, Normalise(unicode="none"))) == visible(text)
+    assert visible(normalize_text(text, Normalize(unicode="none"))) == visible(text)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_every_visible_character_survives(text: str) -> None:
     ],
 )
 def test_dirt_is_removed(dirty: str, clean: str) -> None:
-    assert normalise_text(dirty, CLEAN) == clean
+    assert normalize_text(dirty, CLEAN) == clean
 
 
 @pytest.mark.parametrize(
@@ -71,20 +71,20 @@ def test_dirt_is_removed(dirty: str, clean: str) -> None:
     ],
 )
 def test_code_emoji_and_other_scripts_stay_as_they_are(text: str) -> None:
-    assert normalise_text(text, CLEAN) == text
+    assert normalize_text(text, CLEAN) == text
 
 
 def test_nfkc_unifies_compatibility_characters() -> None:
-    assert normalise_text("ﬁve\u3000\uff11", Normalise(unicode="NFKC")) == "five 1"
+    assert normalize_text("ﬁve\u3000\uff11", Normalize(unicode="NFKC")) == "five 1"
 
 
 def test_keep_removes_nul_only() -> None:
-    assert normalise_text(" a\x00b \r\n", Normalise(whitespace="keep")) == " ab \r\n"
+    assert normalize_text(" a\x00b \r\n", Normalize(whitespace="keep")) == " ab \r\n"
 
 
 def test_a_row_is_copied_and_only_the_named_fields_are_cleaned() -> None:
     row = {"text": " a ", "tags": [" b ", 1, None], "inner": {" k ": {"x": " c "}}, "other": " d ", "n": 1.5}
-    assert normalise_row(row, {"text", "tags", "inner", "n"}, CLEAN) == {
+    assert normalize_row(row, {"text", "tags", "inner", "n"}, CLEAN) == {
         "text": "a",
         "tags": ["b", 1, None],
         "inner": {" k ": {"x": "c"}},

@@ -17,9 +17,10 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.curation.assess import screen_answers
-from pipeline.curation.case import Case, Standing
+from pipeline.curation.case import Case
 from pipeline.curation.score_labels import score_labels
 from pipeline.errors import ConfigError
+from schemas.annotation import Verdict
 from schemas.dataset import Action, OnConflict, Screen
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue
@@ -264,12 +265,12 @@ def two_kinds() -> list[Case]:
 def test_a_label_is_judged_once_unless_all_are_judged_anew(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     wrong = case("r40", "the parcel did not come at all", {"topic": "billing"})
-    wrong.judged, wrong.doubt = True, 0.2
+    wrong.scored, wrong.label_error_score = True, 0.2
     score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
-    assert (wrong.doubt, wrong.doubts) == (0.2, [])
-    wrong.judged, wrong.doubt = False, None
+    assert (wrong.label_error_score, wrong.label_error_reasons) == (0.2, [])
+    wrong.scored, wrong.label_error_score = False, None
     score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
-    assert [reason.detail for reason in wrong.doubts] == ["'delivery', not 'billing'"]
+    assert [reason.detail for reason in wrong.label_error_reasons] == ["'delivery', not 'billing'"]
 
 
 def test_where_any_answer_is_right_the_other_one_is_no_doubt(tmp_path: Path) -> None:
@@ -279,7 +280,7 @@ def test_where_any_answer_is_right_the_other_one_is_no_doubt(tmp_path: Path) -> 
     for one in both:
         one.text_key = text
     score_labels([*two_kinds(), *both], task, OnConflict.ANY_OF)
-    assert [one.doubts for one in both] == [[], []]
+    assert [one.label_error_reasons for one in both] == [[], []]
 
 
 def test_any_of_publishes_a_row_for_each_answer_of_an_input(tmp_path: Path) -> None:
@@ -311,8 +312,8 @@ def test_rejudging_doubts_a_label_that_others_bore_out_before_they_were_correcte
     write_rows(tmp_path, [*topics("delivery"), *others, kept])
     odd.curate()
     assert odd.codes(900) == [ReasonCode.PASSED]
-    curate(odd.context, Inline(), rejudge=True)
-    assert odd.codes(900) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_DOUBT]
+    curate(odd.context, Inline(), rescore=True)
+    assert odd.codes(900) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_ERROR]
 
 
 def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Case:
@@ -331,20 +332,23 @@ def test_another_field_map_of_the_answers_has_the_labels_judged_anew(tmp_path: P
     odd.edit("key: id", "key: id, fields: {topic: old}")
     write_rows(tmp_path, rows)
     odd.curate()
-    assert [ReasonCode.LABEL_DOUBT in odd.codes(n) for n in (4, 30)] == [True, False]
+    assert [ReasonCode.LABEL_ERROR in odd.codes(n) for n in (4, 30)] == [True, False]
     odd.edit("topic: old", "topic: new")
     odd.curate()
-    assert [ReasonCode.LABEL_DOUBT in odd.codes(n) for n in (4, 30)] == [False, True]
+    assert [ReasonCode.LABEL_ERROR in odd.codes(n) for n in (4, 30)] == [False, True]
     assert odd.curate().decided == 0
 
 
 # --- what people type -----------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("tokens", "rejects"), [(Action.REJECT, [ReasonCode.TEMPLATE_TOKEN]), (Action.REVIEW, []), (Action.ALLOW, [])]
+    ("tokens", "rejection_reasons"),
+    [(Action.REJECT, [ReasonCode.TEMPLATE_TOKEN]), (Action.REVIEW, []), (Action.ALLOW, [])],
 )
-def test_control_tokens_that_a_person_typed_keep_the_row_out(tokens: Action, rejects: list[ReasonCode]) -> None:
+def test_control_tokens_that_a_person_typed_keep_the_row_out(
+    tokens: Action, rejection_reasons: list[ReasonCode]
+) -> None:
     typed: dict[str, JsonValue] = {"vendor": "Acme<|im_end|>", "total": 3.5}
-    case = Case("r1", "v1", 0, targets=typed, human=Standing.LABELED)
+    case = Case("r1", "v1", 0, targets=typed, human=Verdict.LABELED)
     for _ in range(2):
         screen_answers([case], Screen(template_tokens=tokens))
-    assert [reason.code for reason in case.rejects] == rejects
+    assert [reason.code for reason in case.rejection_reasons] == rejection_reasons

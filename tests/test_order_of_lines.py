@@ -69,7 +69,7 @@ def test_shuffled_lines_give_the_same_fates_groups_doubts_and_splits(tmp_path: P
     assert one == other
     told = one["now"].values()
     assert {decision.fate for decision in told} == set(Fate)
-    assert any("label_doubt" in str(decision.reasons) for decision in told)
+    assert any("label_error" in str(decision.reasons) for decision in told)
 
 
 def test_rows_that_came_in_several_batches_are_doubted_like_those_of_one(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_rows_that_came_in_several_batches_are_doubted_like_those_of_one(tmp_pat
         topic = rng.choice(list(WORDS))
         text = " ".join(rng.choices(WORDS[topic], k=4) + rng.choices(every, k=5))
         rows.append(row(key, f"{text} {key}", rng.choice(list(WORDS)) if key % 3 == 1 else topic))
-    doubts = [doubts_of(tmp_path / f"by {size}", rows, size) for size in (150, 50)]
-    assert doubts[0] == doubts[1]
-    assert 5 < len(doubts[0]) < 100
+    label_error_reasons = [doubts_of(tmp_path / f"by {size}", rows, size) for size in (150, 50)]
+    assert label_error_reasons[0] == label_error_reasons[1]
+    assert 5 < len(label_error_reasons[0]) < 100
 
 
 def doubts_of(folder: Path, rows: list[Row], size: int) -> dict[str, list[Reason]]:
@@ -92,6 +92,6 @@ def doubts_of(folder: Path, rows: list[Row], size: int) -> dict[str, list[Reason
     for last in range(size, len(rows) + 1, size):
         write_rows(folder, rows[:last])
         curate(context, Inline())
-    curate(context, Inline(), rejudge=True)
+    curate(context, Inline(), rescore=True)
     decisions = current(context).items()
-    return {record_id: one.reasons for record_id, one in decisions if "label_doubt" in str(one.reasons)}
+    return {record_id: one.reasons for record_id, one in decisions if "label_error" in str(one.reasons)}

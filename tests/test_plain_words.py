@@ -162,7 +162,7 @@ def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> N
 def test_a_doubt_that_was_passed_beyond_the_budget_is_called_by_its_name(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
-    assert odd.curate().beyond == {ReasonCode.LABEL_DOUBT: 1}
+    assert odd.curate().beyond == {ReasonCode.LABEL_ERROR: 1}
 
 
 # --- check ----------------------------------------------------------------------------------------
@@ -197,9 +197,11 @@ def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, othe
     rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]
     cases = [case(f"r{n}", str(item["question"]), str(item["topic"])) for n, item in enumerate(rows)]
     score_labels(cases, task, OnConflict.ANY_OF)
-    assert [one.doubts for one in cases[-2:]] == [[], []]
+    assert [one.label_error_reasons for one in cases[-2:]] == [[], []]
     alone = cases[:-1]
     for one in alone:
-        one.doubt = None
+        one.label_error_score = None
     score_labels(alone, task, OnConflict.ANY_OF)
-    assert [reason.code for reason in alone[-1].doubts] == [ReasonCode.LABEL_DOUBT], "nothing else has its words"
+    assert [reason.code for reason in alone[-1].label_error_reasons] == [ReasonCode.LABEL_ERROR], (
+        "nothing else has its words"
+    )

@@ -21,9 +21,9 @@ from flows.engines.engine import Inline
 from flows.release import Released, release
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.releases.versions import verify
-from pipeline.text.normalize import match_key, normalise_text
+from pipeline.text.normalize import match_key, normalize_text
 from pipeline.text.words import jaccard
-from schemas.dataset import Normalise
+from schemas.dataset import Normalize
 from schemas.fate import Fate, ReasonCode
 from schemas.record import Decision, stable_hash
 
@@ -544,8 +544,8 @@ TEXTS = [
 
 @pytest.mark.parametrize("gentle", [True, False], ids=["as they are", "normalised"])
 def test_odd_texts_are_published_as_they_are_or_as_normalised(tmp_path: Path, gentle: bool) -> None:
-    keep = Normalise(unicode="none", whitespace="keep") if gentle else Normalise()
-    config = f"normalise: {json.dumps(keep.model_dump())}\n" if gentle else ""
+    keep = Normalize(unicode="none", whitespace="keep") if gentle else Normalize()
+    config = f"normalize: {json.dumps(keep.model_dump())}\n" if gentle else ""
     write_dataset(tmp_path, [row(n, text, TOPICS[n % 3]) for n, text in enumerate(TEXTS)], NO_REVIEW + config)
     context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
     result = curate(context, Inline())
@@ -554,7 +554,7 @@ def test_odd_texts_are_published_as_they_are_or_as_normalised(tmp_path: Path, ge
         entry["id"]: entry for rows in load(release(context, Inline()).path).values() for entry in rows
     }
     for key, text in enumerate(TEXTS):
-        expected = text.replace("\x00", "") if gentle else normalise_text(text, keep)
+        expected = text.replace("\x00", "") if gentle else normalize_text(text, keep)
         assert found[record(key)]["fields"]["question"] == expected
         assert found[record(key)]["prompt"][1]["content"] == expected
 

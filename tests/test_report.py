@@ -34,7 +34,6 @@ from pipeline.reporting.report import (
     Audit,
     Change,
     Conflict,
-    Doubt,
     DuplicatePair,
     FieldAnswer,
     FieldFill,
@@ -46,6 +45,7 @@ from pipeline.reporting.report import (
     ReportData,
     Review,
     ShownRecord,
+    SuspectLabel,
     TokenLengths,
     ValueCount,
     redacted,
@@ -72,7 +72,7 @@ NAUGHTY = (
 )
 FATES = {
     "accepted": {"passed": 2251, "reviewed": 118, "unreviewed": 43},
-    "review": {"label_doubt": 171, "unlabeled": 60, "conflict": 58, "secret": 12},
+    "review": {"label_error": 171, "unlabeled": 60, "conflict": 58, "secret": 12},
     "duplicate": {"near_duplicate": 187, "exact_duplicate": 63},
     "rejected": {"invalid": 44, "template_token": 31, "unreadable": 30},
 }
@@ -154,8 +154,9 @@ def full_report() -> ReportData:
         conflicts=[conflict(example(11), "governing_law", "dispute_resolution")],
         review=review_of(),
         finetuning=tuning(kinds, *[mistake] * 8),
-        doubts=[
-            Doubt(record=example(i, CLAUSE * 3), answer="term", suggestion="term", doubt=i / 14) for i in range(14)
+        suspect_labels=[
+            SuspectLabel(record=example(i, CLAUSE * 3), answer="term", suggestion="term", label_error_score=i / 14)
+            for i in range(14)
         ],
     )
 
@@ -178,7 +179,7 @@ def extreme_report() -> ReportData:
         conflicts=[conflict(path, *names)],
         review=review_of(names[3]),
         finetuning=tuning(names),
-        doubts=[Doubt(record=path, answer=long, suggestion="שלום مرحبا", doubt=1)],
+        suspect_labels=[SuspectLabel(record=path, answer=long, suggestion="שלום مرحبا", label_error_score=1)],
     )
 
 
@@ -229,7 +230,7 @@ def page_about(record: ShownRecord, **more: object) -> str:
         "conflicts": [conflict(record, text)],
         "review": Review(changed=1, changes=[Change(before=text, after=text, records=1, examples=[record])]),
         "finetuning": tuning([], Mistake(record=record, expected=text, untuned=text, tuned=text)),
-        "doubts": [Doubt(record=record, answer=text, suggestion=text, doubt=1)],
+        "suspect_labels": [SuspectLabel(record=record, answer=text, suggestion=text, label_error_score=1)],
     }
     return render_report(empty_report(**parts, **more))
 
@@ -324,7 +325,7 @@ EMPTY = {
     "conflicts": "No input has two answers.",
     "review": "Nobody has been asked yet: name a Label Studio server",
     "finetuning": "No version has been fine-tuned yet: run goldleaf finetune dataset.yaml",
-    "doubts": "No accepted record is in doubt.",
+    "suspect-labels": "No accepted record is in doubt.",
 }
 
 
@@ -350,8 +351,8 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
         DuplicatePair(kept=example(1), dropped=gone, exact=False, similarity=0.8, answer="term"),
         DuplicatePair(kept=gone, dropped=gone, exact=False, similarity=0.8, answer=""),
     ]
-    rival = Conflict(text="", answers=[Answer(answer="", records=2, example=gone)])
-    html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[rival]))
+    other = Conflict(text="", answers=[Answer(answer="", records=2, example=gone)])
+    html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[other]))
     assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 a person" in section(html, "reasons")
     text = section(html, "duplicates")
     assert f"near similarity 80.0% , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
@@ -379,7 +380,7 @@ def test_what_is_left_out_is_said() -> None:
     assert "1 more duplicate is not shown." in section(html, "duplicates")
     assert "34 more answers are not shown." in section(html, "conflicts")
     assert "247 more duplicates are not shown." in section(render_report(full_report()), "duplicates")
-    assert "Only 12 examples are shown." in section(render_report(full_report()), "doubts")
+    assert "Only 12 examples are shown." in section(render_report(full_report()), "suspect-labels")
 
 
 def test_tuned_and_untuned_stand_side_by_side_with_their_intervals() -> None:
@@ -688,14 +689,14 @@ def test_what_a_person_corrected_in_a_like_row_is_told_first_and_cites_no_other_
     detail = "'billing', not 'delivery', in record 0123"
     why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
     shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
-    shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, doubt=0.9)
+    shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, label_error_score=0.9)
     told = "a person corrected the same answer to nearly the same input"
     state, version = shop.state(), shop.version()
     assert f"{told} corrected 1" in section(state, "reasons")
-    doubts = section(state, "doubts")
-    assert doubts.index(f"{told}: {detail}") < doubts.index("doubt 90.0%")
-    assert told in section(version, "doubts")
-    assert detail not in section(version, "doubts") + section(version, "reasons")
+    suspect_labels = section(state, "suspect-labels")
+    assert suspect_labels.index(f"{told}: {detail}") < suspect_labels.index("label-error score 90.0%")
+    assert told in section(version, "suspect-labels")
+    assert detail not in section(version, "suspect-labels") + section(version, "reasons")
 
 
 def test_splits_are_counted_in_the_order_of_the_configuration(shop: Shop) -> None:

@@ -11,8 +11,8 @@ from candidates import CLAUSE, LEASE, NEAR, NEAR_BOTH, resolve, row, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.neighbors import Likeness
-from pipeline.dedupe.rows import MOST_RIVALS, Candidate, Resolution
+from pipeline.dedupe.neighbors import SimilarRows
+from pipeline.dedupe.rows import MOST_CONFLICTING_ANSWERS, Candidate, Resolution
 from pipeline.text.guards import question
 from pipeline.text.words import jaccard, words
 from schemas.dataset import OnConflict
@@ -115,7 +115,7 @@ def test_a_person_s_answer_overrules_other_answers_to_the_same_input() -> None:
     rows = [row("r1", answer="term"), row("r2"), row("r3", human=True), row("r4", answer=None)]
     result = resolve(rows, threshold=0.7)
     assert result["r3"] == Resolution(group="r1")
-    assert result["r1"] == Resolution(overruled_by="r3", group="r1")
+    assert result["r1"] == Resolution(overridden_by="r3", group="r1")
     assert not result["r1"].is_kept
     assert result["r2"].duplicate_of == result["r4"].duplicate_of == "r3"
 
@@ -125,7 +125,7 @@ def test_two_people_who_disagree_are_in_conflict_and_still_overrule_the_others()
     result = resolve(rows, threshold=0.7)
     assert result["r1"].conflict == ("r2",)
     assert result["r2"].conflict == ("r1",)
-    assert result["r3"].overruled_by == "r1"
+    assert result["r3"].overridden_by == "r1"
 
 
 QUESTION, SHOUT = "refund my order?", "refund my order!"
@@ -135,7 +135,7 @@ def test_equal_words_with_another_answer_are_a_conflict_too() -> None:
     one, other = row("r1", QUESTION, key=QUESTION), row("r2", SHOUT, "rent", key=SHOUT)
     result = resolve([one, other], threshold=0.7)
     assert (result["r1"].conflict, result["r2"].conflict) == (("r2",), ("r1",))
-    assert (result["r1"].rivals, result["r2"].rivals) == (1, 1)
+    assert (result["r1"].conflicting_answers, result["r2"].conflicting_answers) == (1, 1)
     assert not any(found.conflict for found in resolve([one, other], 0.7, OnConflict.ANY_OF).values())
     assert not any(found.conflict for found in resolve([one, other], threshold=1).values())
 
@@ -157,7 +157,7 @@ def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None
     human, other = row("r1", QUESTION, key=QUESTION, human=True), row("r2", SHOUT, "rent", key=SHOUT)
     result = resolve([human, other, row("r3", SHOUT, key=SHOUT, order=9)], threshold=0.7)
     assert result["r1"] == Resolution(group="r1")
-    assert result["r2"] == Resolution(conflict=("r1",), rivals=1, group="r1")
+    assert result["r2"] == Resolution(conflict=("r1",), conflicting_answers=1, group="r1")
     assert result["r3"].conflict == ("r2",)
     both = resolve([human, replace(other, human=True)], threshold=0.7)
     assert all(found.is_kept and not found.conflict for found in both.values())
@@ -222,7 +222,7 @@ def test_what_people_replaced_once_is_asked_about_everywhere_at_once() -> None:
 def test_many_answers_to_one_question_are_compared_with_the_first_few() -> None:
     rows = [row(f"r{n}", f"joke{'.' * (n % 2)}", f"law {n}", key=f"joke{'.' * (n % 2)}") for n in range(60)]
     result = resolve(rows, threshold=0.7)
-    assert {found.rivals for found in result.values()} == {59}
+    assert {found.conflicting_answers for found in result.values()} == {59}
 
 
 def test_of_many_that_ask_the_same_one_asks_for_each_answer() -> None:
@@ -234,7 +234,7 @@ def test_of_many_that_ask_the_same_one_asks_for_each_answer() -> None:
     assert len(kept) == 2
     assert "r8" in kept
     assert {result[name].conflict for name in kept} == {("r8",), tuple(set(kept) - {"r8"})}
-    assert {result[name].rivals for name in kept} == {1}
+    assert {result[name].conflicting_answers for name in kept} == {1}
     # As soon as people confirmed one of them, all of them are right; about the other they are still asked.
     result = resolve([replace(rows[0], human=True), *rows[1:], quoted], 0.7)
     assert {name for name, found in result.items() if found.is_kept} == {"r0", "r8"}
@@ -248,9 +248,9 @@ def test_a_row_whose_like_in_conflict_must_be_left_out_is_in_conflict_itself() -
     left, _, right = between("a", "b")
     rows = [
         *(row("r1", left, "x", split="train"), row("r2", right, "x", split="test")),
-        row("r3", first, key=first, partitions=("p", "q")),
+        row("r3", first, key=first, group_keys=("p", "q")),
         *(row("r4", second, key=second), row("r5", third, "rent", key=third)),
-        *(row("r6", CLAUSE, split="train", partitions=("p",)), row("r7", LEASE, split="test", partitions=("q",))),
+        *(row("r6", CLAUSE, split="train", group_keys=("p",)), row("r7", LEASE, split="test", group_keys=("q",))),
     ]
     result = resolve(rows, 0.7)
     assert result["r3"].bridges
@@ -321,7 +321,7 @@ def test_a_row_with_the_answer_that_a_person_corrected_in_its_like_is_named() ->
 
 def test_a_conflict_names_a_few_rows_and_counts_all() -> None:
     result = resolve([row(f"r{number}", answer=f"a{number:02}") for number in range(30)], threshold=0.7)
-    assert {(len(one.conflict), one.rivals) for one in result.values()} == {(MOST_RIVALS, 29)}
+    assert {(len(one.conflict), one.conflicting_answers) for one in result.values()} == {(MOST_CONFLICTING_ANSWERS, 29)}
     assert all(name not in one.conflict for name, one in result.items())
 
 
@@ -405,30 +405,30 @@ def test_threshold_1_finds_exact_duplicates_only() -> None:
 
 # --- groups and splits ------------------------------------------------------------------------
 def test_rows_of_one_partition_move_together() -> None:
-    rows = [row("r1", partitions=("A",)), row("r2", text=LEASE, partitions=("A",)), row("r3", text=NEAR_BOTH)]
+    rows = [row("r1", group_keys=("A",)), row("r2", text=LEASE, group_keys=("A",)), row("r3", text=NEAR_BOTH)]
     result = resolve(rows, threshold=0.7)
     assert [result[name].group for name in ("r1", "r2", "r3")] == ["r1", "r1", "r3"]
 
 
 def test_to_share_one_of_several_partitions_is_enough_to_move_together() -> None:
     rows = [
-        row("r1", partitions=("contract 1", "author 1")),
-        row("r2", text=LEASE, partitions=("contract 1", "author 2")),
-        row("r3", text=NEAR_BOTH, partitions=("contract 3", "author 2")),
+        row("r1", group_keys=("contract 1", "author 1")),
+        row("r2", text=LEASE, group_keys=("contract 1", "author 2")),
+        row("r3", text=NEAR_BOTH, group_keys=("contract 3", "author 2")),
     ]
     assert {one.group for one in resolve(rows, threshold=0.7).values()} == {"r1"}
 
 
 def test_a_past_row_binds_its_partition() -> None:
-    past = row("r1", past=True, split="test", partitions=("A",))
-    result = resolve([past, row("r2", text=LEASE, partitions=("A",))], threshold=0.7)
+    past = row("r1", past=True, split="test", group_keys=("A",))
+    result = resolve([past, row("r2", text=LEASE, group_keys=("A",))], threshold=0.7)
     assert result["r2"].split == "test"
 
 
 def test_any_of_drops_an_answer_that_a_person_replaced_unless_another_confirmed_it() -> None:
     rows = [row("r1", answer="term", human=True, replaced="law"), row("r2"), row("r3", answer="rent")]
     result = resolve(rows, 0.7, OnConflict.ANY_OF)
-    assert result["r2"].overruled_by == "r1"
+    assert result["r2"].overridden_by == "r1"
     assert result["r1"].is_kept and result["r3"].is_kept
     again = resolve([*rows, row("r4", human=True)], 0.7, OnConflict.ANY_OF)
     assert (again["r2"].duplicate_of, again["r4"].is_kept) == ("r4", True)
@@ -495,12 +495,12 @@ def test_a_preferred_new_row_does_not_swallow_published_rows_of_two_splits() -> 
     assert result["r2"].is_kept
 
 
-@pytest.mark.parametrize("copy", [row("r9", human=True, partitions=("B",)), row("r0", partitions=("B",))])
+@pytest.mark.parametrize("copy", [row("r9", human=True, group_keys=("B",)), row("r0", group_keys=("B",))])
 def test_a_copy_that_cannot_lie_beside_a_published_row_is_left_out_without_it(copy: Candidate) -> None:
     """The copy would stand for the published row: a person confirmed it, or it came first in a home built anew."""
     published = [
-        row("r1", split="validation", partitions=("A",)),
-        row("r2", text=LEASE, split="train", partitions=("B",)),
+        row("r1", split="validation", group_keys=("A",)),
+        row("r2", text=LEASE, split="train", group_keys=("B",)),
     ]
     result = resolve([*published, copy], threshold=0.7)
     assert result[copy.record_id].bridges == ("train", "validation")
@@ -510,11 +510,11 @@ def test_a_copy_that_cannot_lie_beside_a_published_row_is_left_out_without_it(co
 
 def test_a_chain_of_new_rows_between_two_splits_breaks_at_its_last_row() -> None:
     rows = [
-        row("r1", split="train", partitions=("A",)),
-        row("r2", text=LEASE, split="test", partitions=("B",)),
+        row("r1", split="train", group_keys=("A",)),
+        row("r2", text=LEASE, split="test", group_keys=("B",)),
         row("r3", text=NEAR, answer="term"),
-        row("r4", text=f"{LEASE} now", answer="term", partitions=("C",)),
-        row("r5", text=f"{NEAR} so", answer="rent", partitions=("C",)),
+        row("r4", text=f"{LEASE} now", answer="term", group_keys=("C",)),
+        row("r5", text=f"{NEAR} so", answer="rent", group_keys=("C",)),
     ]
     result = resolve(rows, threshold=0.7)
     assert result["r3"].split == "train"
@@ -537,7 +537,7 @@ def test_a_row_that_replaces_a_published_one_inherits_its_split(text: str) -> No
 
 def test_a_row_that_overrules_a_published_one_inherits_its_split() -> None:
     result = resolve([row("r1", answer="term", split="test"), row("r2", human=True)], threshold=0.7)
-    assert result["r1"].overruled_by == "r2"
+    assert result["r1"].overridden_by == "r2"
     assert result["r2"] == Resolution(group="r1", split="test")
 
 
@@ -579,7 +579,7 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
             order=order,
             held=draw(st.booleans()),
             disputed=draw(st.integers(0, 4)) == 0,
-            partitions=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
+            group_keys=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
             split=(split := draw(SPLITS)),
             published=split is not None and draw(st.booleans()),
             frozen=split is not None and answer is not None and draw(st.integers(0, 3)) == 0,
@@ -605,7 +605,7 @@ def test_the_order_in_which_rows_are_given_does_not_matter(
 def test_rows_without_likes_are_resolved_as_they_are_among_others(
     rows: list[Candidate], config: tuple[float, OnConflict]
 ) -> None:
-    with patch.object(Likeness, "alone", lambda _, texts, __: np.zeros(len(texts), dtype=np.bool_)):
+    with patch.object(SimilarRows, "alone", lambda _, texts, __: np.zeros(len(texts), dtype=np.bool_)):
         together = resolve(rows, *config)
     assert resolve(rows, *config) == together
 
@@ -620,7 +620,7 @@ def test_a_decision_overrules_though_its_own_row_must_be_left_out() -> None:
     result = resolve(rows, 0.7)
     assert result["r1"].is_kept
     assert result["r2"].bridges == ("test", "train")
-    assert result["r3"].overruled_by == "r2"
+    assert result["r3"].overridden_by == "r2"
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -640,7 +640,7 @@ def test_the_order_in_which_pairs_are_found_does_not_decide_about_a_split(seed: 
 def test_a_bridge_concerns_only_what_it_is_connected_with(
     rows: list[Candidate], config: tuple[float, OnConflict]
 ) -> None:
-    with patch("pipeline.dedupe.resolve.connected", lambda heads, neighbours, numbers, start: set(numbers)):
+    with patch("pipeline.dedupe.resolve.connected", lambda heads, neighbors, numbers, start: set(numbers)):
         all_anew = resolve(rows, *config)
     assert resolve(rows, *config) == all_anew
 
@@ -650,10 +650,10 @@ def test_every_row_is_resolved_once_and_in_one_way(rows: Sequence[Candidate], co
     result = resolve(rows, *config)
     assert result.keys() == {row.record_id for row in rows}
     for one in result.values():
-        assert [one.is_kept, *(x is not None for x in (one.duplicate_of, one.overruled_by, one.bridges))].count(
+        assert [one.is_kept, *(x is not None for x in (one.duplicate_of, one.overridden_by, one.bridges))].count(
             True
         ) == 1
-        assert bool(one.group) or one.overruled_by or one.bridges
+        assert bool(one.group) or one.overridden_by or one.bridges
 
 
 @given(candidate_lists(), CONFIGS)
@@ -709,13 +709,13 @@ def test_an_overruled_row_differs_from_a_person_s_answer_to_the_same_input(
 ) -> None:
     by_id = {row.record_id: row for row in rows}
     for name, one in resolve(rows, *config).items():
-        if one.overruled_by is not None:
-            ruler = by_id[one.overruled_by]
-            assert ruler.human
-            assert ruler.key == by_id[name].key
-            assert None not in (ruler.answer, by_id[name].answer)
-            assert ruler.answer != by_id[name].answer
-            replaced = {row.replaced for row in rows if row.human and row.key == ruler.key}
+        if one.overridden_by is not None:
+            human_labeled = by_id[one.overridden_by]
+            assert human_labeled.human
+            assert human_labeled.key == by_id[name].key
+            assert None not in (human_labeled.answer, by_id[name].answer)
+            assert human_labeled.answer != by_id[name].answer
+            replaced = {row.replaced for row in rows if row.human and row.key == human_labeled.key}
             assert config[1] is OnConflict.REVIEW or by_id[name].answer in replaced
 
 
@@ -733,6 +733,6 @@ def test_groups_never_span_two_splits_and_hold_what_belongs_together(
     for one in kept:
         assert one.split in (None, result[one.record_id].split)
         for other in kept:
-            together = one.key == other.key or set(one.partitions) & set(other.partitions)
+            together = one.key == other.key or set(one.group_keys) & set(other.group_keys)
             if together:
                 assert result[one.record_id].group == result[other.record_id].group

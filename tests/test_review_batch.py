@@ -303,7 +303,7 @@ def test_a_doubtful_label_beyond_the_budget_is_accepted_or_held_as_the_file_says
     write_dataset(tmp_path, rows, f"review: {{budget: 0, audit: 0.0, unreviewed: {wish}}}\n")
     context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
     result = curate(context, Inline())
-    doubted = current(context)[stable_hash("examples", "int:4")]
-    assert (result.beyond_budget, doubted.fate, doubted.routed) == (1, fate, None)
-    codes = [reason.code for reason in doubted.reasons]
-    assert codes == [ReasonCode.UNREVIEWED] * (wish == "accept") + [ReasonCode.LABEL_DOUBT]
+    suspected = current(context)[stable_hash("examples", "int:4")]
+    assert (result.beyond_budget, suspected.fate, suspected.routed) == (1, fate, None)
+    codes = [reason.code for reason in suspected.reasons]
+    assert codes == [ReasonCode.UNREVIEWED] * (wish == "accept") + [ReasonCode.LABEL_ERROR]

@@ -74,7 +74,7 @@ def trigrams(text: str) -> set[tuple[str, ...]]:
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
-def likeness(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
+def similar_rows(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
     return len(a & b) / len(a | b)
 
 
@@ -156,7 +156,7 @@ def test_unplanted_texts_are_never_alike() -> None:
     }
     for several in texts.values():
         grams = [trigrams(text) for text in several]
-        assert max(likeness(a, b) for a, b in itertools.combinations(grams, 2)) < 0.6
+        assert max(similar_rows(a, b) for a, b in itertools.combinations(grams, 2)) < 0.6
 
 
 def test_duplicates_are_as_near_as_they_claim_and_come_after_their_original() -> None:
@@ -165,7 +165,7 @@ def test_duplicates_are_as_near_as_they_claim_and_come_after_their_original() ->
         if not COPIES & set(true["planted"]) or true["original_line"] is None:
             continue
         original = by_line[true["original_line"]]
-        near = likeness(trigrams(raw["clause"]), trigrams(original["clause"]))
+        near = similar_rows(trigrams(raw["clause"]), trigrams(original["clause"]))
         if true["planted"] == ["conflict"]:
             assert raw["clause"] == original["clause"]
             assert raw["kind"] != original["kind"]

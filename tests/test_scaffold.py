@@ -21,7 +21,7 @@ def test_the_files_fit_together(tmp_path: Path, kind: Kind) -> None:
     assert dataset.config.name == "toy"
     assert kind_of(dataset.task) is kind
     parsed = [dataset.task.task_parse(orjson.loads(line)) for line in paths[2].read_bytes().splitlines()]
-    assert [row.problems + row.doubts for row in parsed] == [[]] * len(parsed)
+    assert [row.problems + row.warnings for row in parsed] == [[]] * len(parsed)
     assert [row.targets is None for row in parsed] == [False] * (len(parsed) - 1) + [True]
 
 

@@ -11,10 +11,10 @@ from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.similarity import dense_clusters as crowds
-from pipeline.similarity.dense_clusters import crowd_similarities, in_crowds
+from pipeline.similarity import dense_clusters as dense_clusters
+from pipeline.similarity.dense_clusters import dense_cluster_similarities, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, similar_pairs, verify
-from pipeline.similarity.signatures import MOST_LIKES, PERMUTATIONS, Scheme, sign
+from pipeline.similarity.signatures import MOST_NEIGHBORS, PERMUTATIONS, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.text.words import TABLE_SIZE, jaccard, words
 
@@ -103,7 +103,7 @@ def test_a_crowd_of_equal_or_similar_texts_stays_linear(tail: int) -> None:
     texts = [" ".join([CLAUSE, CLAUSE, *(str(rng.randrange(10**9)) for _ in range(tail))]) for _ in range(3000)]
     pairs = pairs_at(texts, threshold=0.7)
     assert {0, *pairs.left.tolist(), *pairs.right.tolist()} == set(range(3000))
-    assert len(pairs) <= MOST_LIKES * len(texts)
+    assert len(pairs) <= MOST_NEIGHBORS * len(texts)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.4, 0.55, 0.59, 0.65, 0.68, 0.7, 0.8, 0.95])
@@ -267,7 +267,7 @@ def by_definition(asked: Sequence[str], answered: Sequence[str]) -> npt.NDArray[
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=2, max_size=9))
 def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]) -> None:
     asked, answered = zip(*rows, strict=True)
-    found = crowd_similarities(Texts.of(asked, answered), *every_pair(len(rows)))
+    found = dense_cluster_similarities(Texts.of(asked, answered), *every_pair(len(rows)))
     np.testing.assert_allclose(found, by_definition(asked, answered))
 
 
@@ -278,7 +278,7 @@ def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]
 )
 def test_a_crowd_in_pieces_gets_the_same_similarities(limits: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (limits | {"_WORTHWHILE": 1}).items():
-        monkeypatch.setattr(crowds, name, value)
+        monkeypatch.setattr(dense_clusters, name, value)
     rng = random.Random(4)
     asked = [" ".join([CLAUSE, *(str(rng.randrange(10**9)) for _ in range(rng.randrange(20)))]) for _ in range(12)]
     answered = [" ".join(rng.choices(["yes", "no", "maybe"], k=rng.randrange(6))) for _ in asked]
@@ -289,10 +289,10 @@ def test_a_crowd_in_pieces_gets_the_same_similarities(limits: dict[str, int], mo
 
 
 def test_pieces_of_a_crowd_hold_every_pair_once_and_no_more_text_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowds, "_BYTES_AT_ONCE", 2_000)
+    monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 2_000)
     left, right = every_pair(20)
     sizes = np.array([*range(100, 290, 10), 5_000])
-    pieces = list(crowds.fitting(sizes, left, right, np.arange(len(left))))
+    pieces = list(dense_clusters.fitting(sizes, left, right, np.arange(len(left))))
     assert sorted(np.concatenate(pieces).tolist()) == list(range(len(left)))
     texts = [np.unique(np.concatenate([left[piece], right[piece]])) for piece in pieces]
     assert all(sizes[rows].sum() <= 2_000 or len(piece) == 1 for rows, piece in zip(texts, pieces, strict=True))
@@ -300,20 +300,20 @@ def test_pieces_of_a_crowd_hold_every_pair_once_and_no_more_text_than_memory(mon
 
 
 def test_texts_with_little_in_common_are_numbered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowds, "_FIRST_TABLE", 16)
+    monkeypatch.setattr(dense_clusters, "_FIRST_TABLE", 16)
     texts = Texts.of([f"{CLAUSE} {number}" for number in range(9)] + ["a b c d e"])
     rows = np.arange(len(texts))
-    assert crowds._number(texts, rows, 128) is not None
-    assert crowds._number(texts, rows, 64) is None
-    assert crowds._number(texts, rows, None) is not None
+    assert dense_clusters._number(texts, rows, 128) is not None
+    assert dense_clusters._number(texts, rows, 64) is None
+    assert dense_clusters._number(texts, rows, None) is not None
 
 
 def test_few_pairs_are_no_crowd() -> None:
-    crowd = np.repeat(np.arange(5_000), 3)
-    assert in_crowds(crowd).all()
-    assert not in_crowds(crowd[:300]).any()
-    assert not in_crowds(np.arange(20_000)).any()
-    assert len(in_crowds(crowd[:0])) == 0
+    cluster = np.repeat(np.arange(5_000), 3)
+    assert in_dense_clusters(cluster).all()
+    assert not in_dense_clusters(cluster[:300]).any()
+    assert not in_dense_clusters(np.arange(20_000)).any()
+    assert len(in_dense_clusters(cluster[:0])) == 0
 
 
 def test_the_table_of_a_crowd_grows_with_its_n_grams() -> None:
@@ -322,7 +322,7 @@ def test_the_table_of_a_crowd_grows_with_its_n_grams() -> None:
     texts = [long, "short", f"{long} and more", "and more", long[: len(long) // 2]]
     left, right = every_pair(len(texts))
     expected = [jaccard(texts[one], texts[other]) for one, other in zip(left, right, strict=True)]
-    np.testing.assert_allclose(crowd_similarities(Texts.of(texts), left, right)[0], expected)
+    np.testing.assert_allclose(dense_cluster_similarities(Texts.of(texts), left, right)[0], expected)
 
 
 # --- bad input --------------------------------------------------------------------------------

@@ -317,13 +317,13 @@ def test_two_groups_of_a_label_reach_both_splits_that_take_rows() -> None:
 
 def test_groups_are_said_to_be_bound_only_where_they_are() -> None:
     often = [row(f"r{at}", label="often") for at in range(60)]
-    bound = [row(f"s{at}", label="old", split="train") for at in range(3)]
-    assert lacks([*often, *bound]) == [
-        ("old", "validation", 3, Absence.BOUND),
-        ("old", "test", 3, Absence.BOUND),
+    pinned = [row(f"s{at}", label="old", split="train") for at in range(3)]
+    assert lacks([*often, *pinned]) == [
+        ("old", "validation", 3, Absence.PINNED),
+        ("old", "test", 3, Absence.PINNED),
     ]
-    assert len(lacks([*often, *bound, row("s4", label="old")])) == 1
-    assert lacks([*often, *bound, row("s4", label="old"), row("s5", label="old")]) == []
+    assert len(lacks([*often, *pinned, row("s4", label="old")])) == 1
+    assert lacks([*often, *pinned, row("s4", label="old"), row("s5", label="old")]) == []
 
 
 def test_where_no_division_has_every_label_everywhere_that_is_said() -> None:

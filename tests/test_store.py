@@ -237,8 +237,8 @@ def test_a_writer_that_was_overtaken_looks_again(store: Store) -> None:
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         if not tries:
-            rival = Store(store.root.parent, "toy")
-            rival.append_if_unseen(Table.RECORDS, "rival", only_unseen("rival", ["r1"]))
+            other = Store(store.root.parent, "toy")
+            other.append_if_unseen(Table.RECORDS, "rival", only_unseen("rival", ["r1"]))
         tries.append(1)
         yield from only_unseen(B1, ["r1", "r2"])(present)
 

@@ -49,7 +49,7 @@ def problems(task: type[Task], **row: Any) -> list[str]:
 # --- rows -------------------------------------------------------------------------------------------
 def test_a_good_row_comes_back_as_canonical_inputs_and_targets() -> None:
     parsed = Invoice.task_parse(INVOICE | {"due_date": "2026-03-01", "unknown": 1, "vendor": " Acme\r\nLtd "})
-    assert parsed.problems == parsed.doubts == []
+    assert parsed.problems == parsed.warnings == []
     assert parsed.inputs == {"text": INVOICE["text"]}
     assert parsed.targets == {
         "vendor": "Acme\nLtd",
@@ -82,7 +82,7 @@ def test_a_failed_soft_check_is_a_doubt_and_no_error() -> None:
     parsed = Invoice.task_parse(INVOICE | {"total": -3})
     assert parsed.problems == []
     assert parsed.targets is not None
-    assert [(r.code, r.field, r.detail) for r in parsed.doubts] == [
+    assert [(r.code, r.field, r.detail) for r in parsed.warnings] == [
         (ReasonCode.SOFT_CHECK, "total_is_positive", "the total is -3")
     ]
 
@@ -101,8 +101,8 @@ def test_a_subclass_can_replace_or_drop_a_soft_check() -> None:
         def total_is_positive(self) -> str | None:
             return "never asked"
 
-    assert [doubt.detail for doubt in Strict.task_parse(INVOICE).doubts] == ["always odd"]
-    assert Lax.task_parse(INVOICE | {"total": -3}).doubts == []
+    assert [doubt.detail for doubt in Strict.task_parse(INVOICE).warnings] == ["always odd"]
+    assert Lax.task_parse(INVOICE | {"total": -3}).warnings == []
 
 
 @pytest.mark.parametrize(
@@ -551,7 +551,7 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() 
             return Array()
 
     parsed = Odd.task_parse({"text": "a", "answer": "b"})
-    [doubt] = parsed.doubts
+    [doubt] = parsed.warnings
     assert parsed.faults == [doubt] and doubt.field == "is_odd"
     assert re.fullmatch(
         r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is wrong, "

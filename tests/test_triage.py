@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.curation.case import SHOWN_ANSWERS, Case, Standing
+from pipeline.curation.case import SHOWN_ANSWERS, Case
 from pipeline.curation.triage import Triage, triage
+from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
@@ -19,15 +20,16 @@ from schemas.tasks.contract_clause import ContractClause
 
 ALL = Review(budget=1.0, audit=0.0)
 NONE = Review(budget=0, audit=0.0)
-DOUBT = [Reason(code=ReasonCode.LABEL_DOUBT, field="kind", detail="says 'b', not 'a'")]
+DOUBT = [Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="says 'b', not 'a'")]
 HOLD = [Reason(code=ReasonCode.PERSONAL_DATA, field="text", detail="an e-mail address")]
 REJECT = [Reason(code=ReasonCode.INVALID, field="kind", detail="missing or empty")]
+VERDICTS = [None, Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE, Verdict.DISPUTED]
 PERSON = {
-    Standing.NOTHING: [],
-    Standing.LABELED: [Reason(code=ReasonCode.REVIEWED, detail="confirmed")],
-    Standing.UNUSABLE: [Reason(code=ReasonCode.REVIEWER)],
-    Standing.UNSURE: [Reason(code=ReasonCode.UNSURE)],
-    Standing.DISPUTED: [Reason(code=ReasonCode.DISAGREEMENT)],
+    None: [],
+    Verdict.LABELED: [Reason(code=ReasonCode.REVIEWED, detail="confirmed")],
+    Verdict.UNUSABLE: [Reason(code=ReasonCode.REVIEWER)],
+    Verdict.UNSURE: [Reason(code=ReasonCode.UNSURE)],
+    Verdict.DISPUTED: [Reason(code=ReasonCode.DISAGREEMENT)],
 }
 
 
@@ -40,19 +42,19 @@ def case(name: str, **values: Any) -> Case:
     )  # fmt: skip
 
 
-def doubted(name: str, doubt: float = 0.9, **values: Any) -> Case:
-    return case(name, doubts=DOUBT, doubt=doubt, **values)
+def suspected(name: str, label_error_score: float = 0.9, **values: Any) -> Case:
+    return case(name, label_error_reasons=DOUBT, label_error_score=label_error_score, **values)
 
 
-def asked(name: str, standing: Standing, **values: Any) -> Case:
+def asked(name: str, verdict: Verdict | None, **values: Any) -> Case:
     """A case that a person has spoken about."""
-    return case(name, human=standing, human_reasons=PERSON[standing], past_route=Routed.UNCERTAIN, **values)
+    return case(name, human=verdict, human_reasons=PERSON[verdict], past_route=Routed.UNCERTAIN, **values)
 
 
 def conflict(key: str, *names: str) -> list[Case]:
     """Rows of the same input with different answers."""
     return [
-        case(name, text_key=key, targets={"kind": name}, rivals=len(names) - 1,
+        case(name, text_key=key, targets={"kind": name}, conflicting_answers=len(names) - 1,
              conflict_answers=[other for other in names if other != name][:SHOWN_ANSWERS], group=key)
         for name in names
     ]  # fmt: skip
@@ -78,13 +80,13 @@ def test_what_nothing_speaks_against_is_accepted() -> None:
 
 
 def test_a_hard_error_rejects_whatever_else_is_true() -> None:
-    decision = decide([doubted("r1", rejects=REJECT, holds=HOLD)])["r1"]
+    decision = decide([suspected("r1", rejection_reasons=REJECT, review_reasons=HOLD)])["r1"]
     assert (decision.fate, decision.reasons, decision.routed) == (Fate.REJECTED, REJECT, None)
 
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
-    decision = decide([case("r1"), doubted("r2", duplicate_of="r1", exact=exact, similarity=0.875)])["r2"]
+    decision = decide([case("r1"), suspected("r2", duplicate_of="r1", exact=exact, similarity=0.875)])["r2"]
     assert (decision.fate, decision.duplicate_of, decision.similarity) == (Fate.DUPLICATE, "r1", 0.875)
     detail = "" if exact else "similarity 0.88"
     code = ReasonCode.EXACT_DUPLICATE if exact else ReasonCode.NEAR_DUPLICATE
@@ -92,7 +94,7 @@ def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
 
 
 def test_bridges_and_overruled_rows_are_rejected_with_what_they_touch() -> None:
-    decisions = decide([case("r1", bridges=("test", "train")), case("r2", overruled_by="r9")])
+    decisions = decide([case("r1", bridges=("test", "train")), case("r2", overridden_by="r9")])
     assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
         "it resembles rows of two splits, so it could leak: test and train",
         "a person gave the same input another answer: record r9",
@@ -116,31 +118,31 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
 
 
 # --- people -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("against", [{"holds": HOLD}, {"doubts": DOUBT}])
+@pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"label_error_reasons": DOUBT}])
 @pytest.mark.parametrize(
-    ("standing", "fate", "routed"),
+    ("verdict", "fate", "routed"),
     [
-        (Standing.LABELED, Fate.ACCEPTED, Routed.UNCERTAIN),
-        (Standing.UNUSABLE, Fate.REJECTED, Routed.UNCERTAIN),
-        (Standing.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
+        (Verdict.LABELED, Fate.ACCEPTED, Routed.UNCERTAIN),
+        (Verdict.UNUSABLE, Fate.REJECTED, Routed.UNCERTAIN),
+        (Verdict.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
     ],
 )
 def test_a_person_s_answer_outranks_every_automatic_doubt(
-    against: dict[str, Any], standing: Standing, fate: Fate, routed: Routed
+    against: dict[str, Any], verdict: Verdict | None, fate: Fate, routed: Routed
 ) -> None:
-    decision = decide([asked("r1", standing, **against)], Review(budget=0, audit=1.0))["r1"]
-    assert (decision.fate, decision.routed, decision.reasons) == (fate, routed, PERSON[standing])
-    assert (decision.label_source is LabelSource.HUMAN) == (standing is Standing.LABELED)
+    decision = decide([asked("r1", verdict, **against)], Review(budget=0, audit=1.0))["r1"]
+    assert (decision.fate, decision.routed, decision.reasons) == (fate, routed, PERSON[verdict])
+    assert (decision.label_source is LabelSource.HUMAN) == (verdict is Verdict.LABELED)
 
 
-@pytest.mark.parametrize("standing", [Standing.LABELED, Standing.UNSURE])
-def test_what_no_row_may_hold_is_rejected_whatever_a_person_says(standing: Standing) -> None:
-    decision = decide([asked("r1", standing, rejects=REJECT)], Review(budget=0, audit=1.0))["r1"]
+@pytest.mark.parametrize("verdict", [Verdict.LABELED, Verdict.UNSURE])
+def test_what_no_row_may_hold_is_rejected_whatever_a_person_says(verdict: Verdict | None) -> None:
+    decision = decide([asked("r1", verdict, rejection_reasons=REJECT)], Review(budget=0, audit=1.0))["r1"]
     assert (decision.fate, decision.reasons) == (Fate.REJECTED, REJECT)
 
 
 def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:
-    decisions = decide([asked("r1", Standing.UNUSABLE, text_key="k"), doubted("r2", text_key="k"), case("r3")])
+    decisions = decide([asked("r1", Verdict.UNUSABLE, text_key="k"), suspected("r2", text_key="k"), case("r3")])
     assert decisions["r2"].fate is Fate.REJECTED
     assert str(decisions["r2"].reasons[0]) == (
         "a reviewer marked it unusable: a person marked a row with the same input"
@@ -149,14 +151,14 @@ def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:
 
 
 def test_unreadable_rows_are_not_equal_to_each_other() -> None:
-    decisions = decide([asked("r1", Standing.UNUSABLE, text_key=""), case("r2", text_key="")])
+    decisions = decide([asked("r1", Verdict.UNUSABLE, text_key=""), case("r2", text_key="")])
     assert decisions["r2"].fate is Fate.ACCEPTED
 
 
 def test_two_people_who_disagree_are_adjudicated() -> None:
     one, other = conflict("k", "r1", "r2")
     for row in (one, other):
-        row.human, row.human_reasons = Standing.LABELED, PERSON[Standing.LABELED]
+        row.human, row.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
     for decision in decide([one, other]).values():
         assert (decision.fate, decision.routed, codes(decision)) == (
             Fate.REVIEW,
@@ -171,19 +173,19 @@ def test_two_people_who_disagree_are_adjudicated() -> None:
     [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 5), (1.0, 9, 9), (0.07, 100, 7), (0.1, 3, 1)],
 )
 def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
-    result = run([doubted(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
+    result = run([suspected(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
     assert result.used == used == sum(decision.routed is not None for decision in result.decisions)
     assert result.waiting == rows - used
     assert result.budget == (budget if isinstance(budget, int) else used)
 
 
 def test_doubts_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
-    cases = [doubted("r1"), case("r2", holds=HOLD), case("r3", targets=None), *conflict("k", "r4", "r5")]
+    cases = [suspected("r1"), case("r2", review_reasons=HOLD), case("r3", targets=None), *conflict("k", "r4", "r5")]
     accepting = decide(cases, NONE)
     assert accepting["r1"].fate is Fate.ACCEPTED
-    assert codes(accepting["r1"]) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_DOUBT]
+    assert codes(accepting["r1"]) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_ERROR]
     holding = decide(cases, NONE.model_copy(update={"unreviewed": Unreviewed.HOLD}))
-    assert codes(holding["r1"]) == [ReasonCode.LABEL_DOUBT]
+    assert codes(holding["r1"]) == [ReasonCode.LABEL_ERROR]
     for decisions in (accepting, holding):
         for name in ("r2", "r3", "r4", "r5"):
             assert (decisions[name].fate, decisions[name].routed) == (Fate.REVIEW, None)
@@ -191,7 +193,7 @@ def test_doubts_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() 
 
 
 def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> None:
-    cases = [doubted(f"r{number}", past_route=Routed.UNCERTAIN) for number in range(3)] + [doubted("r9", 1.0)]
+    cases = [suspected(f"r{number}", past_route=Routed.UNCERTAIN) for number in range(3)] + [suspected("r9", 1.0)]
     for budget in (3, 1):
         result = run(cases, Review(budget=budget, audit=0.0))
         assert {d.record_id for d in result.decisions if d.routed} == {"r0", "r1", "r2"}
@@ -205,15 +207,15 @@ def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> N
 
 
 def test_the_most_doubtful_rows_go_first() -> None:
-    cases = [doubted("r1", 0.61), doubted("r2", 0.99), doubted("r3", 0.8)]
+    cases = [suspected("r1", 0.61), suspected("r2", 0.99), suspected("r3", 0.8)]
     routed = [name for name, decision in decide(cases, Review(budget=2, audit=0.0)).items() if decision.routed]
     assert routed == ["r2", "r3"]
 
 
 def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
-    cases = [doubted(f"r{number}", 0.99, group="big") for number in range(8)] + [
-        doubted("r8", 0.61),
-        doubted("r9", 0.61),
+    cases = [suspected(f"r{number}", 0.99, group="big") for number in range(8)] + [
+        suspected("r8", 0.61),
+        suspected("r9", 0.61),
     ]
     routed = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
     assert routed == ["r0", "r8", "r9"]
@@ -224,8 +226,8 @@ def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
 
 def test_questions_of_many_sorts_are_mixed() -> None:
     """The same doubt over and over teaches less than several."""
-    cases = [doubted(f"r{number}", 0.9, targets={"kind": "a"}) for number in range(20)]
-    cases += [doubted(f"r{number}", 0.8, targets={"kind": "b"}) for number in range(20, 40)]
+    cases = [suspected(f"r{number}", 0.9, targets={"kind": "a"}) for number in range(20)]
+    cases += [suspected(f"r{number}", 0.8, targets={"kind": "b"}) for number in range(20, 40)]
     routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
     labels = Counter(str(decision.targets["kind"]) for decision in routed if decision.targets)
     assert labels["a"] > labels["b"] >= 3
@@ -233,7 +235,7 @@ def test_questions_of_many_sorts_are_mixed() -> None:
 
 def test_a_sort_for_every_row_is_no_burden() -> None:
     """As with many labels that are rare."""
-    cases = [doubted(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
+    cases = [suspected(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
     routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]
     assert routed == [f"r{number}" for number in range(15_000)]
 
@@ -256,7 +258,7 @@ def test_a_conflict_is_left_to_the_question_that_people_have_already(past: Route
 
 # --- the audit --------------------------------------------------------------------------------------
 def test_the_audit_slice_keeps_its_fate_and_costs_no_budget() -> None:
-    result = run([case("r1"), doubted("r2"), case("r3", holds=HOLD)], Review(budget=0, audit=1.0))
+    result = run([case("r1"), suspected("r2"), case("r3", review_reasons=HOLD)], Review(budget=0, audit=1.0))
     decisions = {decision.record_id: decision for decision in result.decisions}
     assert {name: (d.fate, d.routed) for name, d in decisions.items()} == {
         "r1": (Fate.ACCEPTED, Routed.AUDIT),
@@ -282,7 +284,7 @@ def audited(cases: Sequence[Case], review: Review) -> set[str]:
 
 
 def test_by_default_at_most_500_are_asked_about_and_300_audited() -> None:
-    cases = [doubted(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
     result = run(cases, Review())
     routes = Counter(decision.routed for decision in result.decisions)
     assert (result.budget, result.used) == (500, 500)
@@ -295,7 +297,7 @@ def test_by_default_a_tenth_of_few_rows_may_be_asked_about(rows: int, budget: in
 
 
 def test_what_is_written_down_has_no_cap() -> None:
-    cases = [doubted(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
     result = run(cases, Review(budget=0.1, audit=0.02))
     assert result.used == 4_000
     assert sum(decision.routed is Routed.AUDIT for decision in result.decisions) > 600
@@ -309,12 +311,12 @@ def test_the_capped_audit_is_the_same_in_any_order_and_the_smallest_of_the_uncap
     assert audited(cases[:5_000], Review(budget=0)) == audited(cases[:5_000], Review(budget=0, audit=0.02))
 
 
-@pytest.mark.parametrize("standing", [Standing.NOTHING, Standing.LABELED, Standing.UNUSABLE])
-def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(standing: Standing) -> None:
+@pytest.mark.parametrize("verdict", [None, Verdict.LABELED, Verdict.UNUSABLE])
+def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Verdict | None) -> None:
     cases = [case(f"r{number}") for number in range(20_000)]
     first = audited(cases, Review(budget=0))
     past = [
-        replace(one, past_route=Routed.AUDIT, human=standing, human_reasons=PERSON[standing])
+        replace(one, past_route=Routed.AUDIT, human=verdict, human_reasons=PERSON[verdict])
         if one.record_id in first
         else one
         for one in cases
@@ -324,7 +326,7 @@ def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(standing: St
     second = audited([*past, *more], Review(budget=0))
     fresh = {one.record_id for one in more} & second
     assert 100 < len(fresh) < 200, "of the 300 smallest hashes about half are those of the new rows"
-    if standing is Standing.NOTHING:
+    if verdict is None:
         assert second - fresh < first and len(second) == 300, "never more than 300 wait"
     else:
         assert second - fresh == first, "what was answered counts"
@@ -333,9 +335,9 @@ def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(standing: St
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
     """Its question is at people's: whatever they answer settles the new trouble too."""
     review = Review(budget=0, audit=0.0)
-    held = decide([case("r1", holds=HOLD, past_route=Routed.AUDIT)], review)["r1"]
+    held = decide([case("r1", review_reasons=HOLD, past_route=Routed.AUDIT)], review)["r1"]
     assert (held.fate, held.routed) == (Fate.REVIEW, Routed.AUDIT)
-    questioned = decide([doubted("r1", past_route=Routed.AUDIT)], review)["r1"]
+    questioned = decide([suspected("r1", past_route=Routed.AUDIT)], review)["r1"]
     assert (questioned.fate, questioned.routed) == (Fate.ACCEPTED, Routed.AUDIT)
     gone = decide([case("r0"), case("r1", duplicate_of="r0", past_route=Routed.AUDIT)], review)["r1"]
     assert gone.fate is Fate.DUPLICATE
@@ -343,12 +345,12 @@ def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() 
 
 # --- past questions ---------------------------------------------------------------------------------
 def test_a_question_that_was_asked_stays_asked_beyond_the_budget() -> None:
-    decision = decide([doubted("r1", past_route=Routed.UNCERTAIN)], NONE)["r1"]
+    decision = decide([suspected("r1", past_route=Routed.UNCERTAIN)], NONE)["r1"]
     assert (decision.fate, decision.routed) == (Fate.REVIEW, Routed.UNCERTAIN)
 
 
 def test_a_question_whose_reason_has_gone_is_none_any_more_and_gives_its_budget_back() -> None:
-    cases = [case("r1", past_route=Routed.UNCERTAIN), doubted("r2"), doubted("r3")]
+    cases = [case("r1", past_route=Routed.UNCERTAIN), suspected("r2"), suspected("r3")]
     decisions = decide(cases, Review(budget=1, audit=0.0))
     assert (decisions["r1"].fate, decisions["r1"].routed) == (Fate.ACCEPTED, None)
     assert [decisions[name].routed for name in ("r2", "r3")].count(Routed.UNCERTAIN) == 1
@@ -368,43 +370,43 @@ def case_lists(draw: st.DrawFn) -> list[Case]:
     """Cases as the other verbs make them: rivals of a conflict are told to each other."""
     cases = []
     for number in range(draw(st.integers(1, 10))):
-        standing = draw(st.sampled_from([Standing.NOTHING] * 4 + list(Standing)))
-        labeled = standing is Standing.LABELED or draw(st.integers(0, 4)) > 0
+        verdict = draw(st.sampled_from([None] * 4 + VERDICTS))
+        labeled = verdict is Verdict.LABELED or draw(st.integers(0, 4)) > 0
         one = case(
             f"r{number}",
             text_key=draw(st.sampled_from(["", "k", "l", f"r{number}"])),
             group=draw(st.sampled_from(["g", f"r{number}"])),
             targets={"kind": draw(LABELS)} if labeled else None,
             suggestion=draw(st.none() | st.builds(lambda label: {"kind": label}, LABELS)),
-            doubt=draw(st.none() | st.floats(0, 1)),
-            human=standing,
-            human_reasons=PERSON[standing],
+            label_error_score=draw(st.none() | st.floats(0, 1)),
+            human=verdict,
+            human_reasons=PERSON[verdict],
             past_route=draw(st.sampled_from([None, None, *Routed][:5])),
         )
         one.frozen = draw(st.integers(0, 4)) == 0
-        one.rejects = REJECT if draw(st.integers(0, 8)) == 0 else []
-        one.holds = HOLD if draw(st.integers(0, 4)) == 0 else []
-        one.doubts = DOUBT if labeled and draw(st.booleans()) else []
+        one.rejection_reasons = REJECT if draw(st.integers(0, 8)) == 0 else []
+        one.review_reasons = HOLD if draw(st.integers(0, 4)) == 0 else []
+        one.label_error_reasons = DOUBT if labeled and draw(st.booleans()) else []
         kind = draw(st.integers(0, 12))
         if kind == 0 and number:
             one.duplicate_of, one.exact = "r0", draw(st.booleans())
         elif kind == 1:
-            one.overruled_by = "r0"
+            one.overridden_by = "r0"
         elif kind == 2:
             one.bridges = ("test", "train")
         cases.append(one)
     for one in cases:
-        rivals = [other for other in cases if other.text_key == one.text_key and _compares(other)]
+        conflicting_answers = [other for other in cases if other.text_key == one.text_key and _compares(other)]
         if one.text_key and _compares(one):
-            others = [other for other in rivals if other.targets != one.targets]
-            one.rivals = len(others)
+            others = [other for other in conflicting_answers if other.targets != one.targets]
+            one.conflicting_answers = len(others)
             one.conflict_answers = [str(other.targets) for other in others[:SHOWN_ANSWERS]]
     return cases
 
 
 def _compares(one: Case) -> bool:
-    gone = one.duplicate_of or one.overruled_by or one.bridges or one.human is Standing.UNUSABLE
-    return not gone and one.targets is not None and not (one.rejects and one.human is Standing.NOTHING)
+    gone = one.duplicate_of or one.overridden_by or one.bridges or one.human is Verdict.UNUSABLE
+    return not gone and one.targets is not None and not (one.rejection_reasons and one.human is None)
 
 
 REVIEWS = st.builds(
@@ -418,10 +420,15 @@ REVIEWS = st.builds(
 def remembered(one: Case, decision: Decision) -> Case:
     """The same case in the next run, as ``pipeline.curation.assess`` brings it: a label is judged once."""
     asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
-    doubts = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_DOUBT]
-    if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not Standing.NOTHING:
-        doubts = one.doubts
-    return replace(one, past_route=one.past_route or asked_as, doubt=decision.doubt, doubts=doubts)
+    label_error_reasons = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_ERROR]
+    if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not None:
+        label_error_reasons = one.label_error_reasons
+    return replace(
+        one,
+        past_route=one.past_route or asked_as,
+        label_error_score=decision.label_error_score,
+        label_error_reasons=label_error_reasons,
+    )
 
 
 @settings(max_examples=60)
@@ -453,7 +460,7 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
     routed = [d for d in result.decisions if d.routed in (Routed.UNCERTAIN, Routed.CONFLICT)]
     asking = {decision.record_id for decision in routed if decision.fate is Fate.REVIEW}
     before = [one for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
-    old = {one.record_id for one in before if one.human is not Standing.NOTHING or one.record_id in asking}
+    old = {one.record_id for one in before if one.human is not None or one.record_id in asking}
     new = asking - {one.record_id for one in before}
     assert len(new) <= max(0, result.budget - len(old))
     assert result.used == len(old) + len(new)
@@ -463,10 +470,10 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
 @given(case_lists(), REVIEWS)
 def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
-        held = one.targets is None or ((one.holds or one.rivals) and not one.stands)
-        if held and one.human is not Standing.LABELED:
+        held = one.targets is None or ((one.review_reasons or one.conflicting_answers) and not one.stands)
+        if held and one.human is not Verdict.LABELED:
             assert decision.fate is not Fate.ACCEPTED
-        if one.doubts and review.unreviewed is Unreviewed.HOLD and one.human is Standing.NOTHING and not one.stands:
+        if one.label_error_reasons and review.unreviewed is Unreviewed.HOLD and one.human is None and not one.stands:
             assert decision.fate is not Fate.ACCEPTED
 
 

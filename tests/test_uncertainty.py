@@ -36,7 +36,7 @@ def own_groups(texts: list[str]) -> list[str]:
 
 
 def judged(result: LabelErrors) -> list[bool]:
-    return [doubt is not None for doubt in result.doubt]
+    return [score is not None for score in result.score]
 
 
 # --- labels -----------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer
     for row, wrong in ((3, "law"), (40, "money"), (70, "term")):
         labels[row] = wrong
     result = score_labels(texts, labels, own_groups(texts))
-    doubts = [doubt for doubt in result.doubt if doubt is not None]
+    doubts = [score for score in result.score if score is not None]
     assert len(doubts) == len(texts)
     assert set(sorted(range(len(texts)), key=lambda row: -doubts[row])[:3]) == {3, 40, 70}
     assert [row for row, issue in enumerate(result.issue) if issue] == [3, 40, 70]
@@ -58,7 +58,7 @@ def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer
 
 def test_labels_that_the_words_bear_out_are_hardly_doubted() -> None:
     texts, labels = rows()
-    doubts = [doubt for doubt in score_labels(texts, labels, own_groups(texts)).doubt if doubt is not None]
+    doubts = [score for score in score_labels(texts, labels, own_groups(texts)).score if score is not None]
     assert sum(doubts) / len(doubts) < 0.1, "scores that were no probabilities would be nearer to chance"
 
 
@@ -75,7 +75,7 @@ def test_doubts_lie_between_0_and_1() -> None:
     texts, labels = rows()
     labels[::7] = [None] * len(labels[::7])
     result = score_labels(texts, labels, own_groups(texts))
-    for value in result.doubt:
+    for value in result.score:
         assert value is not None
         assert 0 <= value <= 1
 
@@ -88,9 +88,9 @@ def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
     result = score_labels([*texts, "something else entirely"], [*labels, None], [*own_groups(texts), "new"])
     assert {row: result.predicted[row] for row in hidden} == hidden
     assert not any(result.issue[row] for row in hidden)
-    unsure = result.doubt[-1]
+    unsure = result.score[-1]
     assert unsure is not None
-    assert all(unsure > doubt for row in hidden if (doubt := result.doubt[row]) is not None)
+    assert all(unsure > score for row in hidden if (score := result.score[row]) is not None)
 
 
 def test_the_same_rows_and_seed_give_the_same_doubts() -> None:
@@ -159,7 +159,7 @@ def test_two_labels_are_enough() -> None:
 def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: list[str | None], said: str) -> None:
     texts = rows()[0][:count]
     result = score_labels(texts, labels, own_groups(texts))
-    assert result.doubt == result.predicted == [None] * count
+    assert result.score == result.predicted == [None] * count
     assert result.issue == [False] * count
     assert result.note.startswith(said)
 

@@ -253,8 +253,8 @@ class Planter:
                 names = self.contracts[row.contract].words
                 other = self.rng.choice(list(self.contracts.values())).words["A"]
                 text = re.sub(rf"\b{re.escape(names['A'])}\b", other, row.clause)
-        likeness = jaccard(trigrams(text), trigrams(row.clause))
-        return text if LEAST_NEAR <= likeness < 1 else None
+        similar_rows = jaccard(trigrams(text), trigrams(row.clause))
+        return text if LEAST_NEAR <= similar_rows < 1 else None
 
     def conflicts(self) -> Iterator[Row]:
         """Repeat honest rows under another kind; both halves are marked."""

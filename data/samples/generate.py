@@ -48,7 +48,7 @@ def too_alike(rows: Rows) -> list[str]:
     texts = [row_text(row) for row in rows if row.original is None]
     grams = [(text, trigrams(text)) for text in texts if text]
     pairs = ((jaccard(a, b), s, t) for (s, a), (t, b) in combinations(grams, 2))
-    return [f"{likeness:.2f} alike: {s!r} {t!r}" for likeness, s, t in pairs if likeness >= ALIKE]
+    return [f"{similar_rows:.2f} alike: {s!r} {t!r}" for similar_rows, s, t in pairs if similar_rows >= ALIKE]
 
 
 def counts(sets: Mapping[str, Rows]) -> str:

@@ -45,7 +45,9 @@ Again = Annotated[bool, typer.Option("--again", help="Train even if an adapter f
 def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
-    rejudge: Annotated[bool, typer.Option("--rejudge", help="Doubt all labels anew, not only new ones.")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Score all labels for errors anew, not only new ones.")
+    ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts anew, not only new ones.")] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
@@ -54,7 +56,7 @@ def curate(
 
     The same files again add nothing. Never waits for a person: `goldleaf collect` hears the answers.
     """
-    again = {"rejudge": rejudge, "reindex": reindex}
+    again = {"rescore": rescore, "reindex": reindex}
     result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
     if as_json:
         print_json(result)
@@ -155,8 +157,8 @@ def show_released(result: "Released") -> None:
     """Which version there is now, for people."""
     from pipeline.releases.label_coverage import in_words
 
-    news = "published" if result.created else "nothing new since"
-    out.print(f"{news} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
+    changed_decisions = "published" if result.created else "nothing new since"
+    out.print(f"{changed_decisions} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)

@@ -42,10 +42,10 @@ def _run_name() -> str:
 
 
 @flow(name="curate", flow_run_name=_run_name)
-def curate(dataset: str, rejudge: bool = False, reindex: bool = False, push: bool = True) -> Curated:
+def curate(dataset: str, rescore: bool = False, reindex: bool = False, push: bool = True) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
     with _stage(dataset) as stage:
-        return curate_story.curate(*stage, rejudge=rejudge, reindex=reindex, push=push)
+        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, push=push)
 
 
 @flow(name="collect", flow_run_name=_run_name)

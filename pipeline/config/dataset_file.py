@@ -23,7 +23,7 @@ from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
 from pipeline.state.atomic import is_file
-from pipeline.text.normalize import normalise_text
+from pipeline.text.normalize import normalize_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.own_code import described, in_a_line, no_json, own, writable
@@ -178,10 +178,10 @@ def _check_choices(task: type[Task], config: Dataset) -> None:
     """Rows are normalised before they are compared with the choices, so a choice must be in that form too."""
     for field in task.task_targets():
         for choice in field.choices:
-            if (clean := normalise_text(choice, config.normalise)) != choice:
+            if (clean := normalize_text(choice, config.normalize)) != choice:
                 raise ConfigError(
                     f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
-                    f"({clean!a}) after normalise.unicode: {config.normalise.unicode}; spell it so"
+                    f"({clean!a}) after normalize.unicode: {config.normalize.unicode}; spell it so"
                 )
 
 

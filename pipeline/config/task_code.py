@@ -156,7 +156,7 @@ def _suits(field: TargetField, value: Any) -> bool:
 def _is_parsed(task: type[Task], value: Any) -> bool:
     if not isinstance(value, Parsed):
         return False
-    if not all(_are_reasons(task, reasons) for reasons in (value.problems, value.doubts, value.faults)):
+    if not all(_are_reasons(task, reasons) for reasons in (value.problems, value.warnings, value.faults)):
         return False
     if value.problems:
         return True

@@ -3,4 +3,13 @@
 In: current records and all that is known from before. Out: rows of ``decisions``, committed with a run.
 """
 
-__all__ = ["assess", "case", "cases", "decide", "evaluation_sets", "notes", "prepare", "shards", "similarity_histogram"]
+__all__ = [
+    "assess",
+    "decide",
+    "evaluation_sets",
+    "history",
+    "notes",
+    "prepare",
+    "shards",
+    "similarity_histogram",
+]

@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case, Standing, as_chat, is_kept
-from pipeline.curation.cases import build_cases, pasts, standing
+from pipeline.curation.case import Case, as_chat, is_kept
 from pipeline.curation.compare import compare
+from pipeline.curation.history import build_cases, read_histories, verdict_of
 from pipeline.curation.prepare import Prepared, target_texts
 from pipeline.curation.score_labels import score_labels
-from pipeline.curation.similar_texts import Alike
+from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.curation.triage import triage
 from pipeline.errors import ConfigError
 from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
@@ -21,6 +21,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import write_work
 from pipeline.text.screening import screen
 from pipeline.text.tokens import count_tokens
+from schemas.annotation import Verdict
 from schemas.dataset import Action, Dataset, Screen
 from schemas.fate import Reason, ReasonCode
 from schemas.run_summary import Verb
@@ -30,10 +31,10 @@ from schemas.task import Task
 def screen_answers(cases: list[Case], config: Screen) -> None:
     """Reject what people typed and no row may hold, such as a chat template's control tokens."""
     for case in cases:
-        if case.human is Standing.LABELED and case.targets:
+        if case.human is Verdict.LABELED and case.targets:
             findings = screen(target_texts(case.targets), config)
             new = [finding.reason for finding in findings if finding.action is Action.REJECT]
-            case.rejects += [reason for reason in new if reason not in case.rejects]
+            case.rejection_reasons += [reason for reason in new if reason not in case.rejection_reasons]
 
 
 def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
@@ -41,17 +42,17 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
     limit = config.measure.max_tokens
     if limit is None:
         return
-    _count([case for case in cases if case.human is Standing.LABELED and not case.rejects], task, config)
+    _count([case for case in cases if case.human is Verdict.LABELED and not case.rejection_reasons], task, config)
     for case in cases:
-        if not case.rejects and case.tokens is not None and case.tokens > limit:
-            case.rejects.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
+        if not case.rejection_reasons and case.tokens is not None and case.tokens > limit:
+            case.rejection_reasons.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
 
 
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
     """See that the kept cases have their tokens of prompt and answer; others have none, but for those too long."""
     _count([case for case in cases if is_kept(case)], task, config)
     for case in cases:
-        if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejects):
+        if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejection_reasons):
             case.tokens = None
 
 
@@ -81,7 +82,7 @@ class Assessed:
     """The same by their first reasons."""
 
 
-def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rejudge: bool) -> list[Case]:
+def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
     """All current records with what is known about them, in the order of ``prepared``.
 
     Args:
@@ -96,10 +97,10 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
     config, task = dataset.config, dataset.task
     _check_grouping(prepared, config)
     _check_mapping(prepared, config)
-    cases = build_cases(prepared, pasts(snapshot, prepared, task), task)
-    if rejudge:
+    cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
+    if rescore:
         for case in cases:
-            case.judged, case.doubt, case.doubts = False, None, []
+            case.scored, case.label_error_score, case.label_error_reasons = False, None, []
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
     return cases
@@ -108,7 +109,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
 def assess(
     cases: list[Case],
     prepared: list[Prepared],
-    alike: Alike,
+    similar: SimilarTexts,
     snapshot: Snapshot,
     dataset: LoadedDataset,
     run: str,
@@ -126,7 +127,7 @@ def assess(
         folder: for the file.
     """
     config, task = dataset.config, dataset.task
-    compare(cases, prepared, alike, snapshot, dataset)
+    compare(cases, prepared, similar, snapshot, dataset)
     notes = [score_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task=task)
@@ -152,7 +153,7 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     current = snapshot.current_records().select("record_id", "revision")
     said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
     stale = said.filter(is_another).collect()
-    count = sum(standing(decision) is not Standing.NOTHING for decision in from_frame(stale))
+    count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
     return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"

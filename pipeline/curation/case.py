@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any
 
 from pipeline.curation.prepare import rendered
 from pipeline.errors import ConfigError, TaskCodeError
+from schemas.annotation import Verdict
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.own_code import described, own
@@ -14,17 +14,6 @@ from schemas.task import Task
 
 _NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
 SHOWN_ANSWERS = 3
-
-
-class Standing(IntEnum):
-    """What a person said about a record."""
-
-    NOTHING = 0
-    LABELED = 1
-    UNUSABLE = 2
-    UNSURE = 3
-    DISPUTED = 4
-    """People contradict each other about this very record."""
 
 
 @dataclass(slots=True)
@@ -41,52 +30,53 @@ class Case:
     text_key: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
-    rejects: list[Reason] = field(default_factory=list)
-    holds: list[Reason] = field(default_factory=list)
+    rejection_reasons: list[Reason] = field(default_factory=list)
+    review_reasons: list[Reason] = field(default_factory=list)
     replaced: dict[str, JsonValue] | None = None
     """The row's own targets, where a person gave others."""
     contradicted: bool = False
     """A person gave another answer than the source has now, and before it had that."""
-    doubts: list[Reason] = field(default_factory=list)
+    label_error_reasons: list[Reason] = field(default_factory=list)
     """Failed grounding and doubted labels: a person should look, but need not."""
-    judged: bool = False
+    scored: bool = False
     """An earlier run had the chance to doubt it; it may have had too little to go by."""
-    doubt: float | None = None
+    label_error_score: float | None = None
     suggestion: dict[str, JsonValue] | None = None
     tokens: int | None = None
-    human: Standing = Standing.NOTHING
+    human: Verdict | None = None
+    """What annotators said about it, taken together; None where nobody said anything that counts."""
     human_reasons: list[Reason] = field(default_factory=list)
     past_route: Routed | None = None
     """How this revision was routed before; a question that was asked stays asked."""
     duplicate_of: str | None = None
     exact: bool = False
     similarity: float | None = None
-    rivals: int = 0
+    conflicting_answers: int = 0
     """How many other answers the same inputs have."""
     conflict_answers: Sequence[str] = ()
     """The first ``SHOWN_ANSWERS`` of them, as people read them."""
-    overruled_by: str | None = None
+    overridden_by: str | None = None
     bridges: tuple[str, str] | None = None
     group: str = ""
-    bound: str | None = None
+    pinned_split: str | None = None
     """The split that the group must go to, where the record has none of its own yet."""
 
     @property
     def stands(self) -> bool:
         """Whether it is published as it is: valid, labeled, and nothing in it that must not be handed on unseen."""
-        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.holds)
-        agreed = self.human is Standing.LABELED or (self.human is Standing.NOTHING and seen)
-        return self.frozen and self.targets is not None and not self.rejects and agreed
+        seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.review_reasons)
+        agreed = self.human is Verdict.LABELED or (self.human is None and seen)
+        return self.frozen and self.targets is not None and not self.rejection_reasons and agreed
 
 
 def is_candidate(case: Case) -> bool:
     """Whether a case is compared with others: neither its form nor a person speaks against it."""
-    return case.human is not Standing.UNUSABLE and not case.rejects
+    return case.human is not Verdict.UNUSABLE and not case.rejection_reasons
 
 
 def is_kept(case: Case) -> bool:
     """Whether a case may end in a release: neither rejected nor a copy of another."""
-    return is_candidate(case) and not (case.duplicate_of or case.overruled_by or case.bridges)
+    return is_candidate(case) and not (case.duplicate_of or case.overridden_by or case.bridges)
 
 
 def as_chat(case: Case, task: type[Task]) -> str:

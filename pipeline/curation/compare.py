@@ -6,10 +6,10 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import SHOWN_ANSWERS, Case, Standing, in_words, is_candidate
+from pipeline.curation.case import SHOWN_ANSWERS, Case, in_words, is_candidate
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.similar_texts import Alike
-from pipeline.dedupe.neighbors import Likeness
+from pipeline.curation.similar_texts import SimilarTexts
+from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.resolve import resolve
 from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.kinds.registry import kind_of
@@ -20,12 +20,13 @@ from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import group_keys
 from pipeline.text.normalize import inputs_key
+from schemas.annotation import Verdict
 from schemas.fate import Reason, ReasonCode
 from schemas.task import Task
 
 
 def compare(
-    cases: list[Case], prepared: list[Prepared], alike: Alike, snapshot: Snapshot, dataset: LoadedDataset
+    cases: list[Case], prepared: list[Prepared], similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset
 ) -> None:
     """Find duplicates, conflicts and groups among the cases that are not rejected.
 
@@ -35,37 +36,39 @@ def compare(
     config, task = dataset.config, dataset.task
     untold = _untold(cases, splits, snapshot)
     candidates = [
-        *_candidates(cases, prepared, alike, splits, untold, task),
-        *_past_candidates(cases, alike, snapshot, splits, dataset),
+        *_candidates(cases, prepared, similar, splits, untold, task),
+        *_past_candidates(cases, similar, snapshot, splits, dataset),
     ]
     rule = config.duplicates
-    likeness = Likeness(rule.threshold, alike.inputs, rule.answers, alike.whole)
-    resolved = resolve(candidates, likeness, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
+    similar_rows = SimilarRows(rule.threshold, similar.inputs, rule.answers, similar.whole)
+    resolved = resolve(candidates, similar_rows, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
     by_id = {case.record_id: case for case in cases}
     for case in cases:
         if row := resolved.get(case.record_id):
             _take_over(case, row, splits.get(case.record_id))
             if row.corrected:
-                case.doubts.append(_corrected(by_id[row.corrected], task))
-            rivals = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
-            case.conflict_answers = [in_words(case, targets, task) for targets in rivals if targets is not None]
+                case.label_error_reasons.append(_corrected(by_id[row.corrected], task))
+            conflicting_answers = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
+            case.conflict_answers = [
+                in_words(case, targets, task) for targets in conflicting_answers if targets is not None
+            ]
 
 
 def _candidates(
     cases: list[Case],
     prepared: list[Prepared],
-    alike: Alike,
+    similar: SimilarTexts,
     splits: dict[str, str],
     untold: set[str],
     task: type[Task],
 ) -> Iterator[Candidate]:
-    columns = ["partitions", "answer", "chosen"]
+    columns = ["group_keys", "answer", "chosen"]
     rows = [row for part in prepared for row in read_work(part.path, columns).iter_rows()]
     answers = Answers(task)
-    for case, (shared, answer, chosen), text, written in zip(cases, rows, alike.texts, alike.written, strict=True):
+    for case, (shared, answer, chosen), text, written in zip(cases, rows, similar.texts, similar.written, strict=True):
         if not is_candidate(case):
             continue
-        if case.human is Standing.LABELED:
+        if case.human is Verdict.LABELED:
             answer, chosen = answers.key(case.targets), answers.chosen_key(case.targets)
         yield Candidate(
             record_id=case.record_id,
@@ -74,13 +77,13 @@ def _candidates(
             answer=answer,
             written=written,
             chosen=chosen if written >= 0 else "",
-            human=case.human is Standing.LABELED,
+            human=case.human is Verdict.LABELED,
             replaced=answers.key(case.replaced),
             order=case.order,
-            disputed=case.contradicted or case.human in (Standing.UNSURE, Standing.DISPUTED),
+            disputed=case.contradicted or case.human in (Verdict.UNSURE, Verdict.DISPUTED),
             contradicted=case.contradicted,
-            held=bool(case.holds) and case.human is Standing.NOTHING,
-            partitions=tuple(orjson.loads(shared)) if shared != "[]" else (),
+            held=bool(case.review_reasons) and case.human is None,
+            group_keys=tuple(orjson.loads(shared)) if shared != "[]" else (),
             split=splits.get(case.record_id, case.fixed_split),
             published=case.record_id in splits,
             told=case.record_id in splits and case.record_id not in untold,
@@ -99,7 +102,7 @@ def _untold(cases: list[Case], splits: dict[str, str], snapshot: Snapshot) -> se
 
 
 def _past_candidates(
-    cases: list[Case], alike: Alike, snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
+    cases: list[Case], similar: SimilarTexts, snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
 ) -> list[Candidate]:
     """What versions hold and no case stands for any more, withdrawn, changed or refused since.
 
@@ -108,10 +111,12 @@ def _past_candidates(
     task = dataset.task
     present = [(case.record_id, case.revision) for case in cases if is_candidate(case)]
     # A row may be current, and nothing but the reason to leave it out new.
-    texts = {(case.record_id, case.revision): text for case, text in zip(cases, alike.texts, strict=True)} | alike.past
+    texts = {
+        (case.record_id, case.revision): text for case, text in zip(cases, similar.texts, strict=True)
+    } | similar.past
     frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
     gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
-    partitions = _past_partitions(gone, snapshot, dataset.config.split.group_by)
+    group_keys = _past_group_keys(gone, snapshot, dataset.config.split.group_by)
     return [
         Candidate(
             record_id=f"{decision.record_id}@{decision.revision}",
@@ -120,7 +125,7 @@ def _past_candidates(
             answer=None,
             human=False,
             order=order,
-            partitions=partitions.get((decision.record_id, decision.revision), ()),
+            group_keys=group_keys.get((decision.record_id, decision.revision), ()),
             split=splits[decision.record_id],
             published=True,
             told=True,
@@ -131,7 +136,7 @@ def _past_candidates(
     ]
 
 
-def _past_partitions(
+def _past_group_keys(
     decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """What published rows share with others of their groups, by record and revision."""
@@ -155,9 +160,9 @@ def _take_over(case: Case, row: Resolution, known: str | None) -> None:
     case.duplicate_of = row.duplicate_of
     case.exact = row.exact
     case.similarity = row.similarity
-    case.rivals = row.rivals
+    case.conflicting_answers = row.conflicting_answers
     # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
-    case.bound = row.split if known in (None, case.fixed_split) else None
-    case.overruled_by = row.overruled_by
+    case.pinned_split = row.split if known in (None, case.fixed_split) else None
+    case.overridden_by = row.overridden_by
     case.bridges = row.bridges
     case.group = row.group or case.record_id

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.curation.case import Case
-from pipeline.curation.similar_texts import Alike
+from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
 from pipeline.similarity.search import Map
 from pipeline.similarity.text_columns import Texts
@@ -29,7 +29,7 @@ _SEARCHED_CHARACTERS = 200_000
 
 def reject_contaminated(
     cases: Sequence[Case],
-    alike: Alike,
+    similar: SimilarTexts,
     evaluation: pl.DataFrame,
     config: Dataset,
     task: type[Task],
@@ -49,16 +49,16 @@ def reject_contaminated(
     """
     if evaluation.is_empty():
         return
-    near = _near(alike, config.duplicates.threshold)
-    for case, text in zip(cases, alike.texts, strict=True):
+    near = _near(similar, config.duplicates.threshold)
+    for case, text in zip(cases, similar.texts, strict=True):
         if text in near:
             similarity, row = near[text]
             _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
     if config.decontaminate.overlap is not None:
         texts = [*evaluation["text"], *evaluation["answer"]]
         met: dict[int, int] = {}
-        for number, place in _overlaps(alike, texts, config.decontaminate.overlap, folder, each):
-            if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejects):
+        for number, place in _overlaps(similar, texts, config.decontaminate.overlap, folder, each):
+            if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejection_reasons):
                 met.setdefault(number, place)
         # Cases that met the same text one after the other: its words take a hundred times as much memory.
         for place, numbers in itertools.groupby(sorted(met, key=met.__getitem__), key=met.__getitem__):
@@ -72,21 +72,21 @@ def _reject(case: Case, detail: str) -> None:
     if case.frozen and case.fixed_split != "train":
         # Nothing is trained on it.
         return
-    case.rejects.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail))
+    case.rejection_reasons.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail))
 
 
 def _named(evaluation: pl.DataFrame, row: int) -> str:
     return f"{evaluation['place'][row]} ({evaluation['name'][row]})"
 
 
-def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
+def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:
     """By text: the similarity with the most similar evaluation row that was met, and this row.
 
     In a crowd of similar texts the search compares each with a few others only, so whatever resembles a text that is
     found out is compared with the same evaluation row.
     """
-    rows = {text: row for row, text in reversed(list(enumerate(alike.evaluation))) if text >= 0}
-    pairs = alike.inputs.pairs.where(alike.inputs.pairs.similarity >= threshold)
+    rows = {text: row for row, text in reversed(list(enumerate(similar.evaluation))) if text >= 0}
+    pairs = similar.inputs.pairs.where(similar.inputs.pairs.similarity >= threshold)
     likes: defaultdict[int, list[int]] = defaultdict(list)
     found = {text: (1.0, row) for text, row in rows.items()}
     new: set[int] = set()
@@ -99,8 +99,8 @@ def _near(alike: Alike, threshold: float) -> dict[int, tuple[float, int]]:
                 found[text] = similarity, rows[like]
                 new.add(text)
     while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
-        suspects = np.array([(like, alike.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
-        similarities = alike.inputs.verify(*suspects.T).similarity.tolist()
+        suspects = np.array([(like, similar.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
+        similarities = similar.inputs.verify(*suspects.T).similarity.tolist()
         new = set()
         for (like, text), similarity in zip(asked, similarities, strict=True):
             if similarity >= threshold and _is_closer(found, like, similarity, found[text][1]):
@@ -115,12 +115,14 @@ def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: fl
     return (similarity, -row) > (before, -other)
 
 
-def _overlaps(alike: Alike, texts: Sequence[str], width: int, folder: Path, each: Map) -> Iterator[tuple[int, int]]:
+def _overlaps(
+    similar: SimilarTexts, texts: Sequence[str], width: int, folder: Path, each: Map
+) -> Iterator[tuple[int, int]]:
     """The cases that share words in a row with a text of the evaluation rows, and which text."""
     runs = save_runs(folder, runs_of(Texts.of(texts), width))
-    shards = [*alike.input_shards, *alike.whole_shards]
+    shards = [*similar.input_shards, *similar.whole_shards]
     found = each(partial(_shared_with, runs=runs), shards)
-    numbers = iter([*range(len(alike.texts)), *alike.whole_cases])
+    numbers = iter([*range(len(similar.texts)), *similar.whole_cases])
     for path in found:
         # One of the texts for each text, or -1.
         yield from (

@@ -17,13 +17,13 @@ from pipeline.curation.contamination import reject_contaminated
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.shards import prepare, write_shards
-from pipeline.curation.similar_texts import Alike, find_alike
+from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.errors import StoreError
 from pipeline.ingest.records import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.draft import commit_version
-from pipeline.state.decisions import news
+from pipeline.state.decisions import changed_decisions
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -98,7 +98,7 @@ def decide(
     run: Run,
     evaluation: str,
     *,
-    rejudge: bool = False,
+    rescore: bool = False,
     read: Ingested | None = None,
     strange: Sequence[Path] = (),
 ) -> Decided:
@@ -121,13 +121,13 @@ def decide(
         prepared = steps.map_in_processes(partial(prepare, dataset=dataset), shards, lambda part: advance(part.rows))
     adopted = _take_splits_over(workspace, steps, run, prepared, strange) if read is not None else Adopted()
     snapshot = store.snapshot()
-    cases = steps.run(open_cases, prepared, snapshot, dataset, rejudge)
-    alike = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
+    cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
+    similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
     with steps.progress.step("comparing rows, doubting, choosing"):
-        assessed = steps.run(assess, cases, prepared, alike, snapshot, dataset, run.id, folder)
+        assessed = steps.run(assess, cases, prepared, similar, snapshot, dataset, run.id, folder)
     decisions = read_work(assessed.path)
-    found = steps.run(count_similarities, alike, decisions, dataset.config.duplicates.threshold)
-    fresh = news(decisions, snapshot.latest_decisions().collect())
+    found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)
+    fresh = changed_decisions(decisions, snapshot.latest_decisions().collect())
     funnel = _funnel(snapshot, decisions)
     added = _added(snapshot, read)
     store.append(Table.DECISIONS, fresh)
@@ -162,15 +162,15 @@ def _compare_texts(
     prepared: list[Prepared],
     evaluation: str,
     folder: Path,
-) -> Alike:
+) -> SimilarTexts:
     """Find similar texts, and reject what resembles the rows that a model is judged by."""
     task, config = dataset.task, dataset.config
     with steps.progress.step("comparing texts"):
         judging = evaluation_rows(snapshot, evaluation)
         texts, threshold = judging["text"].to_list(), config.duplicates.threshold
-        alike = find_alike(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
-        reject_contaminated(cases, alike, judging, config, task, folder, steps.map)
-    return alike
+        similar = find_similar_texts(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
+        reject_contaminated(cases, similar, judging, config, task, folder, steps.map)
+    return similar
 
 
 def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:

@@ -20,7 +20,7 @@ from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import field_value
-from pipeline.text.normalize import input_texts, normalise_row
+from pipeline.text.normalize import input_texts, normalize_row
 from schemas.dataset import Dataset, EvaluationSet, Source
 from schemas.own_code import described, own
 from schemas.record import stable_hash
@@ -93,7 +93,7 @@ def evaluation_texts(
                 f"evaluation set '{one.name}' has none of the inputs ({wanted}) at {place}, whose fields are "
                 f"{', '.join(sorted(row))}; map them with `fields:`, or take the row out"
             )
-        clean = normalise_row(present, present.keys(), dataset.config.normalise)
+        clean = normalize_row(present, present.keys(), dataset.config.normalize)
         # As the rows of the dataset are read: what is absent is what the task takes it for.
         yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.written(clean)
     if not read:

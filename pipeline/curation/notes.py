@@ -30,7 +30,7 @@ def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
     ]
 
 
-def _mostly_alike(decided: Decided) -> str:
+def _mostly_similar(decided: Decided) -> str:
     """Say if most rows resemble others: in a template, a few words may be all that counts."""
     near, current = decided.near, decided.funnel.current
     if near <= current * _MOST:
@@ -47,6 +47,6 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
         *_left(read),
         decided.adopted.note,
         decided.assessed.note,
-        _mostly_alike(decided),
+        _mostly_similar(decided),
         *_doubled(read, sources),
     ]

@@ -16,7 +16,7 @@ from pipeline.similarity.text_columns import Texts
 from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import field_value, group_keys
-from pipeline.text.normalize import input_texts, normalise_row, texts_key
+from pipeline.text.normalize import input_texts, normalize_row, texts_key
 from pipeline.text.screening import screen, suspects
 from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Source
@@ -33,7 +33,7 @@ PREPARED = pl.Schema(
         "revision": pl.String(),
         "order": pl.Int64(),
         # What it shares with others of its group, as a JSON list with an entry a field of split.group_by.
-        "partitions": pl.String(),
+        "group_keys": pl.String(),
         "fixed_split": pl.String(),
         "frozen": pl.Boolean(),
         # The form in which equal inputs are equal.
@@ -47,14 +47,14 @@ PREPARED = pl.Schema(
         # Of prompt and answer; none where the task's own code fails.
         "tokens": pl.Int64(),
         # JSON lists of reasons: why it is rejected, why a person must look.
-        "rejects": pl.String(),
-        "holds": pl.String(),
+        "rejection_reasons": pl.String(),
+        "review_reasons": pl.String(),
     }
 )
 _WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "written": pl.String()})
 _FOUND = [
     *(
-        "partitions",
+        "group_keys",
         "fixed_split",
         "frozen",
         "key",
@@ -63,8 +63,8 @@ _FOUND = [
         "answer",
         "chosen",
         "writes",
-        "rejects",
-        "holds",
+        "rejection_reasons",
+        "review_reasons",
     ),
     *("text", "written"),
 ]
@@ -148,8 +148,8 @@ def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset
     return block.select("record_id", "revision", "order").hstack(found).select(_WITH_TEXTS.names())
 
 
-def _nothing(rejects: str) -> tuple[str | bool | None, ...]:
-    return ("", None, None, None, "", False, rejects, "[]", "", "")
+def _nothing(rejection_reasons: str) -> tuple[str | bool | None, ...]:
+    return ("", None, None, None, "", False, rejection_reasons, "[]", "", "")
 
 
 def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
@@ -166,7 +166,7 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
         answers.chosen_key(parsed.targets) if written else "",
         bool(written),
         "[]",
-        _json(parsed.doubts),
+        _json(parsed.warnings),
         "\n".join(texts),
         written,
     )
@@ -193,15 +193,18 @@ def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
     """The same rows, with reasons for what screening finds in them."""
-    rejects, holds = found["rejects"].to_list(), found["holds"].to_list()
+    rejection_reasons, review_reasons = found["rejection_reasons"].to_list(), found["review_reasons"].to_list()
     for row in (suspects(found["text"]) | suspects(found["targets"].fill_null(""))).arg_true():
         if parsed := seen[row]:
             texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
             findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
-            rejects[row] = _json([finding.reason for finding in findings if finding.action is Action.REJECT])
+            rejection_reasons[row] = _json([finding.reason for finding in findings if finding.action is Action.REJECT])
             held = [finding.reason for finding in findings if finding.action is Action.REVIEW]
-            holds[row] = _json([*parsed.doubts, *held])
-    return found.with_columns(rejects=pl.Series(rejects, dtype=pl.String), holds=pl.Series(holds, dtype=pl.String))
+            review_reasons[row] = _json([*parsed.warnings, *held])
+    return found.with_columns(
+        rejection_reasons=pl.Series(rejection_reasons, dtype=pl.String),
+        review_reasons=pl.Series(review_reasons, dtype=pl.String),
+    )
 
 
 def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -226,7 +229,7 @@ def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDatas
     """The task's fields of a raw row, found by the source's field map and with their texts normalised."""
     names = source.fields if source else {}
     row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
-    return normalise_row(row, row.keys(), dataset.config.normalise)
+    return normalize_row(row, row.keys(), dataset.config.normalize)
 
 
 def _json(reasons: list[Reason]) -> str:

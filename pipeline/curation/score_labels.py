@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from pipeline.curation.case import Case, Standing, is_kept
+from pipeline.curation.case import Case, is_kept
 from pipeline.kinds.interface import LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
 from pipeline.text.guards import signs
@@ -25,25 +25,29 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     kind = kind_of(task)
     # In an order of their own: neither that of the lines nor the batches they came in move a score.
     kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
-    if kind.learns_labels and all(case.judged for case in kept):
+    if kind.learns_labels and all(case.scored for case in kept):
         return ""
     rows = [LabeledText(_text(case), case.targets, case.group) for case in kept]
     found = kind.score_labels(task, rows, _SEED)
-    rivals = _answers_by_words(kept) if on_conflict is OnConflict.ANY_OF else {}
+    conflicting_answers = _answers_by_words(kept) if on_conflict is OnConflict.ANY_OF else {}
     for case, score in zip(kept, found.rows, strict=True):
-        if case.doubt is None:
-            _take_over(case, score, rivals)
+        if case.label_error_score is None:
+            _take_over(case, score, conflicting_answers)
     return found.note
 
 
-def _take_over(case: Case, score: LabelScore, rivals: dict[_Words, set[_Answer]]) -> None:
+def _take_over(case: Case, score: LabelScore, conflicting_answers: dict[_Words, set[_Answer]]) -> None:
     if score.score is not None:
-        case.doubt = round(score.score, 4)
+        case.label_error_score = round(score.score, 4)
         case.suggestion = score.suggestion
     # Where any answer of an input is right, the model may well name another of them.
-    agrees = rivals and score.suggestion is not None and _answer(score.suggestion) in rivals[_in_words(case)]
-    if case.human is Standing.NOTHING and case.targets and not agrees:
-        case.doubts += score.reasons
+    agrees = (
+        conflicting_answers
+        and score.suggestion is not None
+        and _answer(score.suggestion) in conflicting_answers[_in_words(case)]
+    )
+    if case.human is None and case.targets and not agrees:
+        case.label_error_reasons += score.reasons
 
 
 def _answers_by_words(cases: list[Case]) -> dict[_Words, set[_Answer]]:

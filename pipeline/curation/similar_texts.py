@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.curation.case import Case, Standing
+from pipeline.curation.case import Case
 from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.search import Found, Map, search
@@ -21,6 +21,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import input_texts
+from schemas.annotation import Verdict
 from schemas.record import Decision
 from schemas.task import Task
 
@@ -28,7 +29,7 @@ _TEXTS_A_SHARD = 100_000
 
 
 @dataclass(frozen=True)
-class Alike:
+class SimilarTexts:
     """The texts that were compared, by number."""
 
     inputs: Found
@@ -54,7 +55,7 @@ class Alike:
         return self.whole.shards if self.whole is not None else []
 
 
-def find_alike(
+def find_similar_texts(
     cases: Sequence[Case],
     prepared: Sequence[Prepared],
     evaluation: Sequence[str],
@@ -63,7 +64,7 @@ def find_alike(
     threshold: float,
     folder: Path,
     each: Map,
-) -> Alike:
+) -> SimilarTexts:
     """Compare all texts, those of published rows that are gone among them.
 
     Args:
@@ -85,7 +86,7 @@ def find_alike(
     behind = len(cases) + len(gone)
     revisions = [(decision.record_id, decision.revision) for decision in gone]
     whole, rows = _find_whole(cases, prepared, snapshot, task, threshold, folder, each)
-    return Alike(
+    return SimilarTexts(
         inputs=inputs,
         texts=numbers[: len(cases)],
         past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
@@ -119,7 +120,7 @@ def _find_whole(
     answers, start = Answers(task), 0
     for number, part in enumerate(prepared):
         mine = cases[start : start + part.rows]
-        if any(case.human is Standing.LABELED for case in mine):
+        if any(case.human is Verdict.LABELED for case in mine):
             # People's answers stand in the place of the rows' own.
             texts = {row: written for row, case in enumerate(mine) if (written := answers.written(case.targets))}
             asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.curation.similar_texts import Alike
+from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import NEAR_MISS
 from pipeline.state.snapshot import Snapshot
@@ -20,7 +20,7 @@ _NEAREST_TO_ONE = 5
 """Kept records that are shown beside one, the most similar ones."""
 
 
-def count_similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) -> Similarities:
+def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold: float) -> Similarities:
     """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
 
     Of records with equal words only one counts.
@@ -29,17 +29,17 @@ def count_similarities(alike: Alike, decisions: pl.DataFrame, threshold: float) 
         decisions["record_id"],
         decisions["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy(),
     )
-    views = [(alike.inputs.pairs, alike.texts)]
-    if alike.whole is not None:
-        views.append((alike.whole.pairs, alike.written))
+    views = [(similar.inputs.pairs, similar.texts)]
+    if similar.whole is not None:
+        views.append((similar.whole.pairs, similar.written))
     found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
     best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
-    both = _most_similar(pl.concat([both, _of_equal_words(alike.texts, kept)]))
-    both = both.with_columns(crowd=_crowds(both, decisions.height))
+    both = _most_similar(pl.concat([both, _of_equal_words(similar.texts, kept)]))
+    both = both.with_columns(cluster=_clusters(both, decisions.height))
     # From the most similar on: those just below the threshold, and likes with other answers.
     both = both.reverse()
     below, above = both.filter(pl.col("similarity") < threshold), both.filter(pl.col("similarity") >= threshold)
@@ -70,20 +70,22 @@ def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.Dat
     return pairs.select("one", "other", "similarity")
 
 
-def _crowds(pairs: pl.DataFrame, rows: int) -> pl.Series:
+def _clusters(pairs: pl.DataFrame, rows: int) -> pl.Series:
     """For each pair the rows that are connected by pairs: those of one template, say."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     ones = np.ones(pairs.height, dtype=np.bool_)
-    _, crowds = connected_components(coo_array((ones, (pairs["one"], pairs["other"])), shape=(rows, rows)), False)
-    return pl.Series(crowds)[pairs["one"]]
+    _, dense_clusters = connected_components(
+        coo_array((ones, (pairs["one"], pairs["other"])), shape=(rows, rows)), False
+    )
+    return pl.Series(dense_clusters)[pairs["one"]]
 
 
 def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
     """Of pairs, the most telling first, those to remember; one of every crowd before a second of any."""
     order = pl.int_range(pl.len())
-    chosen = pairs.with_columns(order=order, turn=order.over("crowd")).sort("turn", "order").head(_NEAREST)
+    chosen = pairs.with_columns(order=order, turn=order.over("cluster")).sort("turn", "order").head(_NEAREST)
     return chosen.sort("order").select("one", "other", "similarity")
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
-from pipeline.curation.case import Case, Standing
+from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
+from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.record import Decision
@@ -114,11 +115,11 @@ def _verdicts(cases: Sequence[Case]) -> dict[str, _Verdict]:
     """By input: the verdicts that concern all of its rows."""
     unusable: dict[str, Case] = {}
     for case in cases:
-        if case.human is Standing.UNUSABLE and case.text_key:
+        if case.human is Verdict.UNUSABLE and case.text_key:
             unusable.setdefault(case.text_key, case)
     confirmed: dict[str, Case] = {}
     for case in cases:
-        if case.human is Standing.LABELED and case.text_key in unusable and not case.rejects:
+        if case.human is Verdict.LABELED and case.text_key in unusable and not case.rejection_reasons:
             confirmed.setdefault(case.text_key, case)
     return {key: _Verdict(case, confirmed.get(key)) for key, case in unusable.items()}
 
@@ -138,7 +139,7 @@ def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
     It is the one whose question people have already, or else the first.
     """
     chosen: dict[str, Case] = {}
-    for case in sorted((case for case in cases if case.rivals), key=_asking_rank):
+    for case in sorted((case for case in cases if case.conflicting_answers), key=_asking_rank):
         chosen.setdefault(case.text_key, case)
     return {case.record_id for case in chosen.values()}
 
@@ -149,25 +150,25 @@ def _asking_rank(case: Case) -> tuple[bool, bool, int]:
 
 def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome:
     """The fate, as far as it does not depend on the budget."""
-    if case.human is Standing.UNUSABLE and not (verdict and verdict.confirmed):
+    if case.human is Verdict.UNUSABLE and not (verdict and verdict.confirmed):
         return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
-    if case.rejects:
+    if case.rejection_reasons:
         # Whatever a person said: such a row would spoil the training, or must not be handed on.
-        return _Outcome(Fate.REJECTED, case.rejects, case.past_route if case.human else None)
+        return _Outcome(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
     if case.stands:
-        reasons = case.human_reasons if case.human is Standing.LABELED else [Reason(code=ReasonCode.FROZEN)]
+        reasons = case.human_reasons if case.human is Verdict.LABELED else [Reason(code=ReasonCode.FROZEN)]
         return _by_comparison(case) or _Outcome(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
     if verdict:
         return _by_verdict(case, verdict)
     if decided := _by_comparison(case):
         return decided
-    if case.rivals and case.human is Standing.LABELED:
+    if case.conflicting_answers and case.human is Verdict.LABELED:
         return _Outcome(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
-    if case.human is Standing.LABELED:
+    if case.human is Verdict.LABELED:
         return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
-    if case.human in (Standing.UNSURE, Standing.DISPUTED):
+    if case.human in (Verdict.UNSURE, Verdict.DISPUTED):
         return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
-    return _by_doubt(case, askers)
+    return _by_label_error_score(case, askers)
 
 
 def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
@@ -179,7 +180,7 @@ def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
         return copied
     detail = f"record {verdict.confirmed.record_id} is confirmed, record {verdict.unusable.record_id} unusable"
     # Only those who have spoken can settle it.
-    route = Routed.ADJUDICATE if case.human is not Standing.NOTHING else None
+    route = Routed.ADJUDICATE if case.human is not None else None
     return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)], route)
 
 
@@ -188,8 +189,8 @@ def _by_comparison(case: Case) -> _Outcome | None:
         detail = "" if case.similarity is None else f"similarity {case.similarity:.2f}"
         reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
         return _Outcome(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
-    if case.overruled_by:
-        reason = Reason(code=ReasonCode.OVERRULED, detail=f"record {case.overruled_by}")
+    if case.overridden_by:
+        reason = Reason(code=ReasonCode.OVERRIDDEN, detail=f"record {case.overridden_by}")
         return _Outcome(Fate.REJECTED, [reason], case.past_route)
     if case.bridges:
         reason = Reason(code=ReasonCode.BRIDGES_SPLITS, detail=" and ".join(case.bridges))
@@ -197,28 +198,32 @@ def _by_comparison(case: Case) -> _Outcome | None:
     return None
 
 
-def _by_doubt(case: Case, askers: set[str]) -> _Outcome:
-    waits = list(case.holds)
+def _by_label_error_score(case: Case, askers: set[str]) -> _Outcome:
+    waits = list(case.review_reasons)
     if case.targets is None:
         waits.append(_UNLABELED)
-    if case.rivals:
+    if case.conflicting_answers:
         asks = case.record_id in askers
-        reasons = [_conflict_reason(case), *waits, *case.doubts]
+        reasons = [_conflict_reason(case), *waits, *case.label_error_reasons]
         return _Outcome(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
     if waits:
-        unlabeled_only = case.targets is None and not case.holds
-        score = 0.5 + 0.5 * (case.doubt if case.doubt is not None else 0.5) if unlabeled_only else _HELD_SCORE
+        unlabeled_only = case.targets is None and not case.review_reasons
+        score = (
+            0.5 + 0.5 * (case.label_error_score if case.label_error_score is not None else 0.5)
+            if unlabeled_only
+            else _HELD_SCORE
+        )
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
-        return _Outcome(Fate.REVIEW, waits + case.doubts, score=score, route=route)
-    if case.doubts:
-        score = max(_UNGROUNDED_SCORE, case.doubt or 0.0)
-        return _Outcome(Fate.REVIEW, case.doubts, score=score, may_pass=True)
+        return _Outcome(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
+    if case.label_error_reasons:
+        score = max(_UNGROUNDED_SCORE, case.label_error_score or 0.0)
+        return _Outcome(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
     return _Outcome(Fate.ACCEPTED, [_PASSED])
 
 
 def _conflict_reason(case: Case) -> Reason:
     answers = [f"'{answer}'" for answer in case.conflict_answers]
-    more = f" and {case.rivals - len(answers)} more" if case.rivals > len(answers) else ""
+    more = f" and {case.conflicting_answers - len(answers)} more" if case.conflicting_answers > len(answers) else ""
     return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more)
 
 
@@ -227,12 +232,12 @@ def _stays_asked(case: Case, outcome: _Outcome) -> bool:
 
     Its reason may have gone: a screen was turned off, a rival was withdrawn, a source mended.
     """
-    return case.human is not Standing.NOTHING or outcome.score is not None
+    return case.human is not None or outcome.score is not None
 
 
 def _keep_asking(case: Case, outcome: _Outcome) -> None:
     """A question that was asked and not answered stays asked, whatever the budget is by now."""
-    if case.human is Standing.NOTHING:
+    if case.human is None:
         outcome.fate = Fate.REVIEW
         outcome.routed = case.past_route
 
@@ -312,7 +317,7 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Revi
     answered, held, accepted = [], set(), []
     for case in cases:
         outcome = outcomes[case.record_id]
-        if case.human is not Standing.NOTHING:
+        if case.human is not None:
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
         elif not (outcome.routed or case.stands) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
@@ -327,7 +332,7 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Revi
 def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Decision:
     source: LabelSource | None = None
     if case.targets is not None:
-        source = LabelSource.HUMAN if case.human is Standing.LABELED else LabelSource.SOURCE
+        source = LabelSource.HUMAN if case.human is Verdict.LABELED else LabelSource.SOURCE
     return Decision(
         run=run,
         record_id=case.record_id,
@@ -342,8 +347,8 @@ def _decision(case: Case, outcome: _Outcome, run: str, task_digest: str) -> Deci
         targets=case.targets,
         suggestion=case.suggestion,
         label_source=source,
-        doubt=case.doubt,
+        label_error_score=case.label_error_score,
         group=case.group,
-        bound=case.bound or "",
+        pinned_split=case.pinned_split or "",
         tokens=case.tokens,
     )

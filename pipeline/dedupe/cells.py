@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.dedupe.merge_policy import Judge
-from pipeline.dedupe.rows import MOST_RIVALS, Candidate
+from pipeline.dedupe.merge_policy import MergePolicy
+from pipeline.dedupe.rows import MOST_CONFLICTING_ANSWERS, Candidate
 from pipeline.text.guards import plain_answer, question
 from schemas.dataset import OnConflict
 
@@ -16,7 +16,7 @@ class Cell:
     """The rows of one key and one answer, the most preferred first; unlabeled ones are among them."""
 
     members: list[Candidate]
-    overruled: list[Candidate] = field(default_factory=list)
+    overridden: list[Candidate] = field(default_factory=list)
     """Rows of the key whose answer lost against the head's."""
     standing: Sequence[str] = ()
     """The rows that stand for the answers to what is asked, this cell's among them; none where nobody disagrees."""
@@ -31,21 +31,21 @@ class Cell:
         return self.members[0]
 
     @property
-    def ruler(self) -> Candidate:
+    def human_labeled(self) -> Candidate:
         """The row whose answer a person gave or confirmed, if there is one."""
         return next((row for row in self.members if row.human), self.head)
 
     @property
-    def rivals(self) -> int:
+    def conflicting_answers(self) -> int:
         """How many other answers there are to what is asked."""
         return max(len(self.standing) - 1, 0)
 
-    def first_rivals(self) -> tuple[str, ...]:
+    def first_conflicting_answers(self) -> tuple[str, ...]:
         """The rows that stand for the first of them."""
-        return tuple(itertools.islice((head for head in self.standing if head != self.own), MOST_RIVALS))
+        return tuple(itertools.islice((head for head in self.standing if head != self.own), MOST_CONFLICTING_ANSWERS))
 
 
-def cells_of(candidates: Iterable[Candidate], judge: Judge, on_conflict: OnConflict) -> list[Cell]:
+def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: OnConflict) -> list[Cell]:
     """The cells of some rows, in the order in which they may stand for others; past rows have one each.
 
     With ``ANY_OF`` every answer of a key is right, and nothing conflicts.
@@ -59,11 +59,13 @@ def cells_of(candidates: Iterable[Candidate], judge: Judge, on_conflict: OnConfl
         else:
             by_key[row.key].append(row)
     cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
-    if on_conflict is not OnConflict.ANY_OF and judge.likeness.threshold < 1:
-        _oppose_across_keys(cells, judge)
+    if on_conflict is not OnConflict.ANY_OF and policy.similar_rows.threshold < 1:
+        _oppose_across_keys(cells, policy)
     rank = {row.record_id: place for place, row in enumerate(preferred)}
     # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
-    return sorted(past + cells, key=lambda cell: (cell.head.merits, not cell.rivals, rank[cell.head.record_id]))
+    return sorted(
+        past + cells, key=lambda cell: (cell.head.merits, not cell.conflicting_answers, rank[cell.head.record_id])
+    )
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:
@@ -92,7 +94,7 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
     ]
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
         # What a person said counts, whether that very row can be published or not.
-        next(cell for cell in (*cells, *left_out) if cell.ruler.human).overruled.extend(lost)
+        next(cell for cell in (*cells, *left_out) if cell.human_labeled.human).overridden.extend(lost)
     return cells + left_out
 
 
@@ -148,16 +150,16 @@ def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict)
 
 
 # --- other keys -------------------------------------------------------------------------------
-def _oppose_across_keys(cells: Iterable[Cell], judge: Judge) -> None:
+def _oppose_across_keys(cells: Iterable[Cell], policy: MergePolicy) -> None:
     """Mark the cells that are in conflict though their keys differ, which is in harmless punctuation only.
 
     What people said about one of them says nothing about another, which may mean something else after all. So theirs
     stand, and people are asked about other answers.
     """
     asked = [same for same in _of_equal_questions(cells) if len({cell.head.answer for cell in same}) > 1]
-    judge.expect((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
+    policy.expect((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
     for same in asked:
-        _oppose(_by_answer(same, judge), judge)
+        _oppose(_by_answer(same, policy), policy)
 
 
 def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
@@ -181,10 +183,10 @@ def _first_answers(same: Sequence[Cell]) -> list[Candidate]:
     heads: dict[str | None, Candidate] = {}
     for cell in same:
         heads.setdefault(cell.head.answer, cell.head)
-    return list(itertools.islice(heads.values(), MOST_RIVALS))
+    return list(itertools.islice(heads.values(), MOST_CONFLICTING_ANSWERS))
 
 
-def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
+def _by_answer(same: Sequence[Cell], policy: MergePolicy) -> list[list[Cell]]:
     """Cells that ask the same, by answers that are as good as the same."""
     found: dict[str, list[Cell]] = {}
     names: dict[str, str] = {}
@@ -194,7 +196,9 @@ def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
         name = plain_answer(str(cell.head.answer))
         if name not in found:
             likes = (
-                names[first.record_id] for first in firsts if first.record_id in names and judge.alike(cell.head, first)
+                names[first.record_id]
+                for first in firsts
+                if first.record_id in names and policy.answer_similarity(cell.head, first)
             )
             name = next(likes, name)
         found.setdefault(name, []).append(cell)
@@ -202,7 +206,7 @@ def _by_answer(same: Sequence[Cell], judge: Judge) -> list[list[Cell]]:
     return list(found.values())
 
 
-def _oppose(answers: Sequence[Sequence[Cell]], judge: Judge) -> None:
+def _oppose(answers: Sequence[Sequence[Cell]], policy: MergePolicy) -> None:
     if len(answers) == 1:
         return
     heads = [cells[0].head.record_id for cells in answers]
@@ -213,7 +217,7 @@ def _oppose(answers: Sequence[Sequence[Cell]], judge: Judge) -> None:
         first = cells[0].head
         for cell in cells[1:]:
             # One asks for all that have its very answer, or one like it; unless people replaced that once already.
-            same = cell.head.answer == first.answer or judge.alike(cell.head, first)
+            same = cell.head.answer == first.answer or policy.answer_similarity(cell.head, first)
             if same and cell.head.answer not in replaced:
                 cell.follows = own
         for cell in cells:

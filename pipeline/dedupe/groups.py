@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.dedupe.neighbors import Neighbours
+from pipeline.dedupe.neighbors import Neighbors
 from pipeline.dedupe.rows import Candidate, Kept
 
 
@@ -28,20 +28,26 @@ class Groups:
         """The split that the number's group is bound to."""
         return self._split[self.root(number)]
 
-    def place(self, number: int, head: Candidate, bound: list[str], similar: Iterable[int]) -> tuple[str, str] | None:
+    def place(
+        self, number: int, head: Candidate, pinned_splits: list[str], similar: Iterable[int]
+    ) -> tuple[str, str] | None:
         """Add a cell to the groups around it, unless they, or it, are bound to two splits: return those.
 
-        ``bound`` has the cell's own splits, each once and in order.
+        ``pinned_splits`` has the cell's own splits, each once and in order.
         """
         related = [other for other in similar if other in self._parent]
         if head.key in self._first_of_key:
             related.append(self._first_of_key[head.key])
-        for value in head.partitions:
+        for value in head.group_keys:
             if value in self._first_of_partition:
                 related.append(self._first_of_partition[value])
         around = {self.root(other) for other in related}
         # Around most cells there is nothing.
-        splits = sorted({split for root in around if (split := self._split[root])}.union(bound)) if around else bound
+        splits = (
+            sorted({split for root in around if (split := self._split[root])}.union(pinned_splits))
+            if around
+            else pinned_splits
+        )
         if len(splits) > 1:
             return splits[0], splits[1]
         self._parent[number] = number
@@ -49,7 +55,7 @@ class Groups:
             self._parent[root] = number
         self._split[number] = splits[0] if splits else None
         self._first_of_key.setdefault(head.key, number)
-        for value in head.partitions:
+        for value in head.group_keys:
             self._first_of_partition.setdefault(value, number)
         return None
 
@@ -62,7 +68,7 @@ class Groups:
             self._split[roots[0]] = splits.pop() if splits else None
 
 
-def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dict[int, tuple[str, str]]]:
+def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[int, tuple[str, str]]]:
     """Place the cells one by one: those bound by themselves (by a release that has their text, by one that has their
     record, as an evaluation set, by their source), then by their duplicates, then by nothing.
 
@@ -70,13 +76,13 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
         The groups, and the two splits of each cell that is a bridge and therefore in none of them.
     """
 
-    bound = {number: one.bound() for number, one in kept.items()}
+    pinned_splits = {number: one.pinned_splits() for number, one in kept.items()}
 
     def turn(number: int) -> tuple[bool, bool, bool, bool, bool, bool, int, str]:
         head = kept[number].head
         return (
             *(not head.split, not head.published, not head.told),
-            *(not head.frozen, not head.evaluates, not bound[number]),
+            *(not head.frozen, not head.evaluates, not pinned_splits[number]),
             *(head.order, head.record_id),
         )
 
@@ -84,16 +90,16 @@ def place(kept: Mapping[int, Kept], neighbours: Neighbours) -> tuple[Groups, dic
     bridges: dict[int, tuple[str, str]] = {}
     turns = sorted(kept, key=turn)
     for number in turns:
-        splits = groups.place(number, kept[number].head, bound[number], neighbours.get(number, ()))
+        splits = groups.place(number, kept[number].head, pinned_splits[number], neighbors.get(number, ()))
         if splits is not None:
             bridges[number] = splits
     if not bridges:
-        _link_through_duplicates(kept, turns, neighbours, groups)
+        _link_through_duplicates(kept, turns, neighbors, groups)
     return groups, bridges
 
 
 def connected(
-    rows: Sequence[Sequence[Candidate]], neighbours: Neighbours, numbers: Iterable[int], start: Iterable[int]
+    rows: Sequence[Sequence[Candidate]], neighbors: Neighbors, numbers: Iterable[int], start: Iterable[int]
 ) -> set[int]:
     """Those of some cells that have to do with others through whatever may tie groups: likes, keys, partitions.
 
@@ -108,7 +114,7 @@ def connected(
     new = set(start)
     while new:
         found |= new
-        likes = {like for number in new for like in neighbours.get(number, ())}
+        likes = {like for number in new for like in neighbors.get(number, ())}
         names = {name for number in new for name in _ties(rows[number])}
         for name in names:
             likes.update(ties.pop(name, ()))
@@ -117,12 +123,12 @@ def connected(
 
 
 def _ties(rows: Sequence[Candidate]) -> set[str]:
-    partitions = {f"partition {value}" for row in rows for value in row.partitions}
-    return {f"key {rows[0].key}"} | partitions
+    group_keys = {f"partition {value}" for row in rows for value in row.group_keys}
+    return {f"key {rows[0].key}"} | group_keys
 
 
 def _link_through_duplicates(
-    kept: Mapping[int, Kept], turns: Iterable[int], neighbours: Neighbours, groups: Groups
+    kept: Mapping[int, Kept], turns: Iterable[int], neighbors: Neighbors, groups: Groups
 ) -> None:
     """Rows that resemble each other's duplicates only move together too, where no split forbids it.
 
@@ -132,6 +138,6 @@ def _link_through_duplicates(
     for number in turns:
         for cell in kept[number].joined:
             # Whichever comes first may decide about the split.
-            for other in sorted(neighbours[cell]):
+            for other in sorted(neighbors[cell]):
                 if other in keeper:
                     groups.link(number, keeper[other])

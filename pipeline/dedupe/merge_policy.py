@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.dedupe.neighbors import Likeness
+from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.rows import Candidate
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
@@ -18,10 +18,10 @@ _PAIRS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
-class Judge:
+class MergePolicy:
     """Says which rows may be duplicates of each other."""
 
-    likeness: Likeness
+    similar_rows: SimilarRows
     answers_repeat: bool
     _answers: dict[tuple[str, str], float] = field(default_factory=dict)
     _inputs: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Judge:
                 written.append((one.written, other.written))
             if has_several_fields(one.key) and _may_agree(one, other) and _of(one, other) not in self._inputs:
                 several[_of(one, other)] = one, other
-        self.likeness.compare_answers(written)
+        self.similar_rows.compare_answers(written)
         fresh = list(several.values())
         for start in range(0, len(fresh), _PAIRS_AT_ONCE):
             self._compare_inputs(fresh[start : start + _PAIRS_AT_ONCE])
@@ -47,15 +47,15 @@ class Judge:
         if one.text == keeper.text and not same_signs(one.key, keeper.key):
             # Of equal words; no threshold could tell them apart.
             return False
-        return self._answers_agree(one, keeper) and self._inputs_alike(one, keeper)
+        return self._answers_agree(one, keeper) and self._inputs_similar(one, keeper)
 
-    def alike(self, one: Candidate, other: Candidate) -> float:
+    def answer_similarity(self, one: Candidate, other: Candidate) -> float:
         """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
         if not _both_written(one, other):
             return 0.0
         pair = (one.record_id, other.record_id)
         if pair not in self._answers:
-            similarity = self.likeness.as_a_whole(one.written, other.written)
+            similarity = self.similar_rows.as_a_whole(one.written, other.written)
             agree = similarity > 0 and same_facts(str(one.answer), str(other.answer))
             self._answers[pair] = similarity if agree else 0.0
         return self._answers[pair]
@@ -66,9 +66,9 @@ class Judge:
             return self.answers_repeat and same_negations(one.key, keeper.key)
         if keeper.answer is None:
             return False
-        return one.answer == keeper.answer or self.alike(one, keeper) > 0
+        return one.answer == keeper.answer or self.answer_similarity(one, keeper) > 0
 
-    def _inputs_alike(self, one: Candidate, other: Candidate) -> bool:
+    def _inputs_similar(self, one: Candidate, other: Candidate) -> bool:
         """Whether, of several inputs, each is similar: a long passage must not decide about the question beside it."""
         if not has_several_fields(one.key):
             return True
@@ -93,7 +93,7 @@ class Judge:
         found = verify(Texts.of([*left, *right]), places, places + len(owners)).similarity.tolist()
         for pair, texts, similarity in zip(owners, inputs, found, strict=True):
             # Of equal words, signs tell them apart, as they do where there is one input only.
-            if similarity < self.likeness.threshold or (similarity == 1 and not same_signs(*texts)):
+            if similarity < self.similar_rows.threshold or (similarity == 1 and not same_signs(*texts)):
                 self._inputs[pair] = False
 
 

@@ -12,7 +12,7 @@ from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import FULL_BUCKET, LEADERS
 from pipeline.similarity.text_columns import Rows
 
-Neighbours = dict[int, dict[int, float]]
+Neighbors = dict[int, dict[int, float]]
 """By row: the similar rows with the similarity, 0 to 1."""
 
 
@@ -28,7 +28,7 @@ class Compared(Protocol):
 
 
 @dataclass(frozen=True)
-class Likeness:
+class SimilarRows:
     """Which texts are similar, and which answers alike."""
 
     threshold: float
@@ -42,9 +42,9 @@ class Likeness:
     _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
     """Of two whole texts: the similarity, and that of their answers."""
 
-    def neighbours(self, texts: Sequence[int], written: Sequence[int]) -> Neighbours:
+    def neighbors(self, texts: Sequence[int], written: Sequence[int]) -> Neighbors:
         """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
-        found: Neighbours = defaultdict(dict)
+        found: Neighbors = defaultdict(dict)
         if self.threshold < 1:
             _link(found, texts, self.inputs.pairs, self.threshold)
             if self.whole is not None:
@@ -52,7 +52,7 @@ class Likeness:
         return found
 
     def alone(self, texts: Sequence[int], written: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Which of some rows have no neighbours, as ``neighbours`` would say."""
+        """Which of some rows have no neighbours, as ``neighbors`` would say."""
         found = np.ones(len(texts), dtype=np.bool_)
         if self.threshold < 1:
             found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
@@ -95,21 +95,21 @@ class Likeness:
         return similarity if similarity >= self.threshold and answers >= self.answers else 0.0
 
 
-def _link(found: Neighbours, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
+def _link(found: Neighbors, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
     """Link rows of similar texts, and rows of one text; of a crowd with one text only the first few with the others."""
     rows: defaultdict[int, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
         if text >= 0:
             rows[text].append(row)
-    for crowd in rows.values():
-        if len(crowd) > 1:
-            _link_crowds(found, crowd, crowd, 1.0)
+    for cluster in rows.values():
+        if len(cluster) > 1:
+            _link_clusters(found, cluster, cluster, 1.0)
     similar = pairs.where(pairs.similarity >= threshold)
     for left, right, similarity in zip(
         similar.left.tolist(), similar.right.tolist(), similar.similarity.tolist(), strict=True
     ):
         if left in rows and right in rows:
-            _link_crowds(found, rows[left], rows[right], similarity)
+            _link_clusters(found, rows[left], rows[right], similarity)
 
 
 def _is_linked(texts: Sequence[int], pairs: Pairs, threshold: float) -> npt.NDArray[np.bool_]:
@@ -126,10 +126,10 @@ def _is_linked(texts: Sequence[int], pairs: Pairs, threshold: float) -> npt.NDAr
     return found
 
 
-def _link_crowds(found: Neighbours, left: list[int], right: list[int], similarity: float) -> None:
+def _link_clusters(found: Neighbors, left: list[int], right: list[int], similarity: float) -> None:
     """The same limits as in a bucket of a band keep the cost linear."""
-    for one, crowd in ((left, right), (right, left)):
-        compared = crowd if len(crowd) <= FULL_BUCKET else crowd[:LEADERS]
+    for one, cluster in ((left, right), (right, left)):
+        compared = cluster if len(cluster) <= FULL_BUCKET else cluster[:LEADERS]
         for row in one:
             for other in compared:
                 if row != other and similarity > found[row].get(other, 0):

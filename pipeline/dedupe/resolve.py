@@ -16,15 +16,15 @@ from dataclasses import replace
 
 from pipeline.dedupe.cells import Cell, cells_of
 from pipeline.dedupe.groups import Groups, connected, place
-from pipeline.dedupe.merge_policy import Judge
-from pipeline.dedupe.neighbors import Likeness, Neighbours
+from pipeline.dedupe.merge_policy import MergePolicy
+from pipeline.dedupe.neighbors import Neighbors, SimilarRows
 from pipeline.dedupe.rows import Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
 
 def resolve(
     candidates: Iterable[Candidate],
-    likeness: Likeness,
+    similar_rows: SimilarRows,
     on_conflict: OnConflict = OnConflict.REVIEW,
     *,
     answers_repeat: bool = True,
@@ -43,31 +43,31 @@ def resolve(
     Returns:
         The resolution by record_id.
     """
-    resolved, others = _without_loners(candidates, likeness)
-    judge = Judge(likeness, answers_repeat)
-    cells = cells_of(others, judge, on_conflict)
-    neighbours = _neighbours(cells, judge)
-    settled, bridges = _settle(cells, neighbours, judge)
+    resolved, others = _without_loners(candidates, similar_rows)
+    policy = MergePolicy(similar_rows, answers_repeat)
+    cells = cells_of(others, policy, on_conflict)
+    neighbors = _neighbors(cells, policy)
+    settled, bridges = _settle(cells, neighbors, policy)
     for kept, groups in settled:
         resolved |= dict(_resolutions(cells, kept, groups, on_conflict))
-        resolved |= dict(_corrected(resolved, kept, neighbours))
+        resolved |= dict(_corrected(resolved, kept, neighbors))
     resolved |= {record_id: Resolution(bridges=splits) for record_id, splits in bridges.items()}
-    resolved |= dict(_overruled_by_bridges(cells, bridges))
+    resolved |= dict(_overridden_by_bridges(cells, bridges))
     past = {cell.head.record_id for cell in cells if cell.head.past}
     return {record_id: row for record_id, row in resolved.items() if record_id not in past}
 
 
 def _without_loners(
-    candidates: Iterable[Candidate], likeness: Likeness
+    candidates: Iterable[Candidate], similar_rows: SimilarRows
 ) -> tuple[dict[str, Resolution], list[Candidate]]:
     """Keep the rows that have nothing to do with any other, which most rows have not; and the rest."""
     rows = list(candidates)
     keys = Counter(row.key for row in rows)
-    alone = likeness.alone([row.text for row in rows], [row.written for row in rows]).tolist()
+    alone = similar_rows.alone([row.text for row in rows], [row.written for row in rows]).tolist()
     kept: dict[str, Resolution] = {}
     others: list[Candidate] = []
     for row, is_alone in zip(rows, alone, strict=True):
-        if is_alone and not row.partitions and not row.past and keys[row.key] == 1:
+        if is_alone and not row.group_keys and not row.past and keys[row.key] == 1:
             kept[row.record_id] = Resolution(group=row.record_id, split=row.split)
         else:
             others.append(row)
@@ -75,48 +75,48 @@ def _without_loners(
 
 
 # --- 2 and 3: near duplicates, bridges --------------------------------------------------------
-def _neighbours(cells: Sequence[Cell], judge: Judge) -> Neighbours:
+def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
     """By cell: the similar cells with their similarity.
 
     A cell whose like became the duplicate of another is compared with that one, too: in a crowd the search compares
     each text with a few others only, and the one that is kept need not be among them.
     """
-    likeness = judge.likeness
-    neighbours = likeness.neighbours([cell.head.text for cell in cells], [cell.head.written for cell in cells])
+    similar_rows = policy.similar_rows
+    neighbors = similar_rows.neighbors([cell.head.text for cell in cells], [cell.head.written for cell in cells])
     heads = [cell.head for cell in cells]
     places = {head.record_id: number for number, head in enumerate(heads)}
     for number, cell in enumerate(cells):
         if cell.follows:
             # Of rows of equal words only the first few are linked with the others.
             leader = places[cell.follows]
-            neighbours[number][leader] = neighbours[leader][number] = 1.0
-    judge.expect((heads[one], heads[other]) for one, others in neighbours.items() for other in others)
+            neighbors[number][leader] = neighbors[leader][number] = 1.0
+    policy.expect((heads[one], heads[other]) for one, others in neighbors.items() for other in others)
     tried: set[tuple[int, int]] = set()
     while True:
-        kept = _absorb(cells, neighbours, judge, sorted(neighbours))
+        kept = _absorb(cells, neighbors, policy, sorted(neighbors))
         keeper = {cell: number for number, one in kept.items() for cell in one.joined}
         proposed = {
             (number, keeper[other])
             for number in kept
-            for other in neighbours.get(number, ())
-            if other in keeper and keeper[other] != number and keeper[other] not in neighbours[number]
+            for other in neighbors.get(number, ())
+            if other in keeper and keeper[other] != number and keeper[other] not in neighbors[number]
         }
-        judge.expect((heads[one], heads[other]) for one, other in proposed - tried)
-        new = sorted(pair for pair in proposed - tried if _may_join(cells[max(pair)], cells[min(pair)].head, judge))
+        policy.expect((heads[one], heads[other]) for one, other in proposed - tried)
+        new = sorted(pair for pair in proposed - tried if _may_join(cells[max(pair)], cells[min(pair)].head, policy))
         if not new:
-            return neighbours
+            return neighbors
         tried.update(new)
-        found = likeness.similarities([(cells[one].head.text, cells[other].head.text) for one, other in new])
+        found = similar_rows.similarities([(cells[one].head.text, cells[other].head.text) for one, other in new])
         for (one, other), similarity in zip(new, found, strict=True):
-            if similarity >= likeness.threshold:
-                neighbours[one][other] = neighbours[other][one] = similarity
+            if similarity >= similar_rows.threshold:
+                neighbors[one][other] = neighbors[other][one] = similarity
 
 
 _Settled = tuple[dict[int, Kept], Groups]
 
 
 def _settle(
-    cells: Sequence[Cell], neighbours: Neighbours, judge: Judge
+    cells: Sequence[Cell], neighbors: Neighbors, policy: MergePolicy
 ) -> tuple[list[_Settled], dict[str, tuple[str, str]]]:
     """Decide which cells are kept, in which groups, and which rows are bridges.
 
@@ -128,13 +128,13 @@ def _settle(
     bridges: dict[str, tuple[str, str]] = {}
     numbers: Sequence[int] = range(len(cells))
     while True:
-        kept = _absorb(cells, neighbours, judge, numbers)
-        groups, found = place(kept, neighbours)
+        kept = _absorb(cells, neighbors, policy, numbers)
+        groups, found = place(kept, neighbors)
         if not found:
             return [*settled, (kept, groups)], bridges
-        around = connected([cell.members for cell in cells], neighbours, numbers, found)
+        around = connected([cell.members for cell in cells], neighbors, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
-        settled.append((apart, place(apart, neighbours)[0]))
+        settled.append((apart, place(apart, neighbors)[0]))
         for number, splits in found.items():
             bridge = kept[number].head
             bridges[bridge.record_id] = splits
@@ -146,24 +146,26 @@ def _settle(
         numbers = sorted(around)
 
 
-def _absorb(cells: Sequence[Cell], neighbours: Neighbours, judge: Judge, numbers: Iterable[int]) -> dict[int, Kept]:
+def _absorb(
+    cells: Sequence[Cell], neighbors: Neighbors, policy: MergePolicy, numbers: Iterable[int]
+) -> dict[int, Kept]:
     """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, Kept] = {}
     for number in numbers:
         cell = cells[number]
         members = cell.members
-        for other in sorted(neighbours.get(number, ())):
-            if other in kept and _may_join(cell, kept[other].head, judge):
-                similarity = judge.alike(cell.head, kept[other].head) or neighbours[number][other]
-                members = _join(kept[other], cell, similarity, judge.likeness)
+        for other in sorted(neighbors.get(number, ())):
+            if other in kept and _may_join(cell, kept[other].head, policy):
+                similarity = policy.answer_similarity(cell.head, kept[other].head) or neighbors[number][other]
+                members = _join(kept[other], cell, similarity, policy.similar_rows)
                 kept[other].joined.append(number)
                 break
         if members:
-            kept[number] = Kept(head=members[0], exact=members[1:], overruled=list(cell.overruled))
+            kept[number] = Kept(head=members[0], exact=members[1:], overridden=list(cell.overridden))
     return kept
 
 
-def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
+def _may_join(cell: Cell, keeper: Candidate, policy: MergePolicy) -> bool:
     """Whether a cell may be a near duplicate of a similar row.
 
     One in conflict is nobody's duplicate: people need all answers; but each of them once. Nor is one that is
@@ -172,23 +174,23 @@ def _may_join(cell: Cell, keeper: Candidate, judge: Judge) -> bool:
     """
     if cell.head.frozen or cell.head.contradicted or (cell.head.disputed and not keeper.human):
         return False
-    disputed = cell.rivals and cell.head.answer is not None and cell.follows != keeper.record_id
-    return not disputed and judge.may_join(cell.head, keeper)
+    disputed = cell.conflicting_answers and cell.head.answer is not None and cell.follows != keeper.record_id
+    return not disputed and policy.may_join(cell.head, keeper)
 
 
-def _join(keeper: Kept, cell: Cell, similarity: float, likeness: Likeness) -> list[Candidate]:
+def _join(keeper: Kept, cell: Cell, similarity: float, similar_rows: SimilarRows) -> list[Candidate]:
     """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
     known = {cell.head.text: similarity}
     others: list[Candidate] = []
     for row in cell.members:
         if row.text not in known:
-            known[row.text] = likeness.similarities([(row.text, keeper.head.text)])[0]
-        if known[row.text] >= likeness.threshold:
+            known[row.text] = similar_rows.similarities([(row.text, keeper.head.text)])[0]
+        if known[row.text] >= similar_rows.threshold:
             keeper.near.append((row, known[row.text]))
         else:
             others.append(row)
     if not others:
-        keeper.overruled.extend(cell.overruled)
+        keeper.overridden.extend(cell.overridden)
     return others
 
 
@@ -197,14 +199,14 @@ def _resolutions(
     cells: Sequence[Cell], kept: Mapping[int, Kept], groups: Groups, on_conflict: OnConflict
 ) -> Iterator[tuple[str, Resolution]]:
     """The resolution of every kept row and of the rows that it stands for."""
-    overruled_by = {row.record_id: cell.ruler.record_id for cell in cells for row in cell.overruled}
+    overridden_by = {row.record_id: cell.human_labeled.record_id for cell in cells for row in cell.overridden}
     names = _names(kept, groups)
     for number, one in kept.items():
         root, keeper, cell = groups.root(number), one.head.record_id, cells[number]
         group, split = names[root], groups.split(root)
         kept_row = Resolution(group=group, split=split)
-        if on_conflict is OnConflict.REVIEW and cell.rivals and not one.head.frozen:
-            kept_row.conflict, kept_row.rivals = cell.first_rivals(), cell.rivals
+        if on_conflict is OnConflict.REVIEW and cell.conflicting_answers and not one.head.frozen:
+            kept_row.conflict, kept_row.conflicting_answers = cell.first_conflicting_answers(), cell.conflicting_answers
         yield keeper, kept_row
         if one.alone:
             continue
@@ -212,19 +214,19 @@ def _resolutions(
             yield row.record_id, Resolution(duplicate_of=keeper, exact=True, similarity=1.0, group=group, split=split)
         for row, similarity in one.near:
             yield row.record_id, Resolution(duplicate_of=keeper, similarity=similarity, group=group, split=split)
-        for row in one.overruled:
-            yield row.record_id, Resolution(overruled_by=overruled_by[row.record_id], group=group, split=split)
+        for row in one.overridden:
+            yield row.record_id, Resolution(overridden_by=overridden_by[row.record_id], group=group, split=split)
 
 
 def _corrected(
-    resolved: Mapping[str, Resolution], kept: Mapping[int, Kept], neighbours: Neighbours
+    resolved: Mapping[str, Resolution], kept: Mapping[int, Kept], neighbors: Neighbors
 ) -> Iterator[tuple[str, Resolution]]:
     """The kept rows that still have the answer which a person replaced in a similar one.
 
     Until then they were its duplicates; now their answer is probably as wrong as that one was.
     """
     for number, one in kept.items():
-        for other in sorted(neighbours.get(number, ())):
+        for other in sorted(neighbors.get(number, ())):
             like = kept[other].head if other in kept else None
             if like and like.human and like.replaced is not None and like.replaced == one.head.answer:
                 head = one.head.record_id
@@ -243,11 +245,11 @@ def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
     return {root: record_id for root, (_, _, record_id) in earliest.items()}
 
 
-def _overruled_by_bridges(
+def _overridden_by_bridges(
     cells: Sequence[Cell], bridges: Mapping[str, tuple[str, str]]
 ) -> Iterator[tuple[str, Resolution]]:
     """What a person overruled stays so where all rows with the person's answer are left out: the decision counts."""
     for cell in cells:
-        if cell.overruled and all(row.record_id in bridges for row in cell.members):
-            for row in cell.overruled:
-                yield row.record_id, Resolution(overruled_by=cell.ruler.record_id)
+        if cell.overridden and all(row.record_id in bridges for row in cell.members):
+            for row in cell.overridden:
+                yield row.record_id, Resolution(overridden_by=cell.human_labeled.record_id)

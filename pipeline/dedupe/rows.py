@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 _TRAIN = "train"
-MOST_RIVALS = 10
+MOST_CONFLICTING_ANSWERS = 10
 """Rows that are named in a conflict; an input may have thousands of answers."""
 
 
@@ -30,7 +30,7 @@ class Candidate:
     its duplicates and wait, too."""
     contradicted: bool = False
     """The source contradicts a person: it is no row's near duplicate, or nobody would learn of it."""
-    partitions: tuple[str, ...] = ()
+    group_keys: tuple[str, ...] = ()
     """Rows that have one of these in common stay in one split."""
     split: str | None = None
     """The split that this very row is bound to, from an earlier release or by its source."""
@@ -77,7 +77,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class Resolution:
-    """What one row is. A row with none of ``duplicate_of``, ``overruled_by`` and ``bridges`` is kept."""
+    """What one row is. A row with none of ``duplicate_of``, ``overridden_by`` and ``bridges`` is kept."""
 
     duplicate_of: str | None = None
     """The kept row that has the same answer; any answer, where this row has none."""
@@ -88,10 +88,10 @@ class Resolution:
     written answers that are alike, that of the inputs with their answers."""
     conflict: tuple[str, ...] = ()
     """Rows with the same key and another answer, the preferred ones first; one row for each answer, at most
-    ``MOST_RIVALS``."""
-    rivals: int = 0
+    ``MOST_CONFLICTING_ANSWERS``."""
+    conflicting_answers: int = 0
     """How many other answers the key has."""
-    overruled_by: str | None = None
+    overridden_by: str | None = None
     """The row of the same key that a person gave another answer."""
     corrected: str | None = None
     """A similar row that had this one's answer until a person gave it another."""
@@ -107,7 +107,7 @@ class Resolution:
     @property
     def is_kept(self) -> bool:
         """Whether the row can be published, as far as duplicates are concerned."""
-        return self.duplicate_of is None and self.overruled_by is None and self.bridges is None
+        return self.duplicate_of is None and self.overridden_by is None and self.bridges is None
 
 
 @dataclass(slots=True)
@@ -117,12 +117,12 @@ class Kept:
     head: Candidate
     exact: list[Candidate]
     near: list[tuple[Candidate, float]] = field(default_factory=list)
-    overruled: list[Candidate] = field(default_factory=list)
+    overridden: list[Candidate] = field(default_factory=list)
     """Of its own key, and of its near duplicates' keys."""
     joined: list[int] = field(default_factory=list)
     """The cells of the near duplicates."""
 
-    def bound(self) -> list[str]:
+    def pinned_splits(self) -> list[str]:
         """The splits that it must go to: its own, else that of its key, else those of the near duplicates.
 
         A text that was published elsewhere keeps a row out that was not, or not with this text: a text never moves.
@@ -135,14 +135,14 @@ class Kept:
         told = {row.split for row in self.rows() if row.told and row.split}
         if told and not self.head.told:
             return sorted({*told, self.head.split} if self.head.split else told)
-        same = [row.split for row in (self.head, *self.exact, *self.overruled) if row.split]
+        same = [row.split for row in (self.head, *self.exact, *self.overridden) if row.split]
         return same[:1] or sorted({row.split for row, _ in self.near if row.split})
 
     @property
     def alone(self) -> bool:
         """Whether it stands for no other row; most do not."""
-        return not (self.exact or self.near or self.overruled)
+        return not (self.exact or self.near or self.overridden)
 
     def rows(self) -> list[Candidate]:
         """The head and all rows that it stands for."""
-        return [self.head, *self.exact, *(row for row, _ in self.near), *self.overruled]
+        return [self.head, *self.exact, *(row for row, _ in self.near), *self.overridden]

@@ -51,7 +51,7 @@ class Classification(Kind):
         given = [None if row.targets is None else _label(row.targets.get(name)) for row in rows]
         found = score_labels([row.text for row in rows], given, [row.group for row in rows], seed=seed)
         return LabelScores(
-            [_scored(name, *scored) for scored in zip(found.doubt, found.predicted, found.issue, given, strict=True)],
+            [_scored(name, *scored) for scored in zip(found.score, found.predicted, found.issue, given, strict=True)],
             found.note,
         )
 
@@ -85,6 +85,6 @@ def _scored(field: str, score: float | None, predicted: str | None, is_issue: bo
     if score is None:
         return LabelScore()
     detail = f"'{predicted}', not '{given}'"
-    reasons = (Reason(code=ReasonCode.LABEL_DOUBT, field=field, detail=detail),) if is_issue else ()
+    reasons = (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail=detail),) if is_issue else ()
     suggestion: dict[str, JsonValue] | None = {field: predicted or None} if predicted is not None else None
     return LabelScore(score, suggestion, reasons)

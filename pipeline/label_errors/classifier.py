@@ -35,7 +35,7 @@ class LabelErrors:
     rows, or no row of another group has its label.
     """
 
-    doubt: list[float | None]
+    score: list[float | None]
     """Labeled: 1 minus the probability of the given label, by a model that saw neither the row nor its group.
     Unlabeled: 1 minus the lead of the likeliest label over the second."""
     issue: list[bool]
@@ -112,7 +112,7 @@ class _Sheet:
 
     def result(self, note: str) -> LabelErrors:
         return LabelErrors(
-            doubt=[None if math.isnan(value) else value for value in self._doubt.tolist()],
+            score=[None if math.isnan(value) else value for value in self._doubt.tolist()],
             issue=self._issue.tolist(),
             predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],
             note=note,

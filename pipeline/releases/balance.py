@@ -71,7 +71,7 @@ class Spread:
     """In the order of the labels."""
 
 
-def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
+def spread(units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
     """Give every unit that has none a split.
 
     Args:
@@ -79,8 +79,8 @@ def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[s
         bound: the split by unit, of those that have one.
         fractions: shares of all rows by split, which sum to 1.
     """
-    division = _Division(units, bound, fractions)
-    new = sorted((unit for unit in units if unit.name not in bound), key=lambda unit: (unit.draw, unit.name))
+    division = _Division(units, pinned, fractions)
+    new = sorted((unit for unit in units if unit.name not in pinned), key=lambda unit: (unit.draw, unit.name))
     large = sorted((unit for unit in new if division.is_large(unit)), key=lambda unit: -unit.size)
     small = [unit for unit in new if not division.is_large(unit)]
     for unit in large:
@@ -96,8 +96,8 @@ def spread(units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[s
 class _Division:
     """Which unit lies in which split, and what each split still lacks."""
 
-    def __init__(self, units: Sequence[Unit], bound: Mapping[str, str], fractions: Mapping[str, float]) -> None:
-        self.split_of = dict(bound)
+    def __init__(self, units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> None:
+        self.split_of = dict(pinned)
         self._fractions = fractions
         self._rows, taken = Counter[str](), defaultdict[str, Counter[str]](Counter)
         self._holders = Counter[str]()
@@ -107,13 +107,13 @@ class _Division:
         for unit in units:
             self._rows.update(unit.labels)
             self._holders.update(unit.has())
-            if unit.name in bound:
-                self._present.update((label, bound[unit.name]) for label in unit.has())
+            if unit.name in pinned:
+                self._present.update((label, pinned[unit.name]) for label in unit.has())
                 for label, rows in unit.labels.items():
-                    taken[label][bound[unit.name]] += rows
+                    taken[label][pinned[unit.name]] += rows
         self._fixed = frozenset(self._present)
         """Labels that units which may not move bring into a split."""
-        self._free = Counter(label for unit in units if unit.name not in bound for label in unit.has())
+        self._free = Counter(label for unit in units if unit.name not in pinned for label in unit.has())
         """By label: the units that may move."""
         in_all = sum(taken.values(), Counter[str]())
         self._lacks = lacking(self._rows.total(), in_all, fractions)
@@ -254,7 +254,7 @@ class _Division:
             return Absence.NO_DIVISION
         reachable = [place for place in self._fractions if place in self._open or (label, place) in self._fixed]
         few = self._holders[label] < len(reachable)
-        return Absence.TOO_FEW_GROUPS if few else Absence.BOUND
+        return Absence.TOO_FEW_GROUPS if few else Absence.PINNED
 
     # --- sizes --------------------------------------------------------------------------------
     def balance(self, units: Sequence[Unit]) -> None:

@@ -185,7 +185,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
     ]
     first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
     example = json.dumps(_shortened(first), ensure_ascii=False, indent=2)
-    return f"## A row\n\n{_table(('column', 'what it holds'), columns)}\n\n```json\n{example}\n```"
+    return f"## A row\n\n{_table(('column', 'what it review_reasons'), columns)}\n\n```json\n{example}\n```"
 
 
 def _fields(task: type[Task]) -> str:

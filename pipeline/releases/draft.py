@@ -123,7 +123,7 @@ def _split_rows(
             record_id=record_id,
             group=decision.group,
             labels=kind.strata(dataset.task, decision.targets or {}),
-            split=(known.get(record_id) or decision.bound or None) if binds else None,
+            split=(known.get(record_id) or decision.pinned_split or None) if binds else None,
             published=published,
             content=in_common.get(record_id, ()),
         )
@@ -143,7 +143,7 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
     )
 
 
-def adopt_versions(store: Store, name: str) -> list[Path]:
+def recover_unrecorded_releases(store: Store, name: str) -> list[Path]:
     """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
 
     Returns:

@@ -32,7 +32,7 @@ def _why(reason: Absence, groups: int, by: str, splits: Sequence[str]) -> str:
     match reason:
         case Absence.TOO_FEW_GROUPS:
             return f"only 1 group{by} has the label" if groups == 1 else f"only {groups} groups{by} have the label"
-        case Absence.BOUND:
+        case Absence.PINNED:
             return "too many groups with the label are bound to other splits, by an earlier version or their source"
         case Absence.FULL if len(splits) == 1:
             return "the split is full with rows that are bound to it"

@@ -63,13 +63,13 @@ def divide(rows: Iterable[SplitRow], fractions: Mapping[str, float], salt: str =
     """
     rows = sorted(rows, key=lambda row: row.record_id)
     published = [row for row in rows if row.published]
-    split_of = _bound_units(published, {row.record_id: row.split for row in published})
+    split_of = _pinned_units(published, {row.record_id: row.split for row in published})
     for row in rows:
         if row.split is not None:
             split_of.setdefault(row.unit, row.split)
     units = _units(rows, salt)
-    bound = {unit.name: split_of[unit.name] for unit in units if unit.name in split_of}
-    found = spread(units, bound, fractions)
+    pinned = {unit.name: split_of[unit.name] for unit in units if unit.name in split_of}
+    found = spread(units, pinned, fractions)
     split_of |= found.split_of
     return Division({row.record_id: split_of[row.unit] for row in published}, found.lacks)
 
@@ -92,7 +92,7 @@ def _draw(digest: str) -> float:
     return float(int(digest[:_DRAW_DIGITS], 16) / 16**_DRAW_DIGITS)
 
 
-def _bound_units(rows: Iterable[SplitRow], splits: Mapping[str, str | None]) -> dict[str, str]:
+def _pinned_units(rows: Iterable[SplitRow], splits: Mapping[str, str | None]) -> dict[str, str]:
     """The split of every unit that has one; the same error for the same rows, in whatever order they come."""
     first: dict[str, tuple[str, str]] = {}
     for row in sorted(rows, key=lambda row: row.record_id):

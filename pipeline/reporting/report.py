@@ -289,14 +289,14 @@ class FineTuning(Part):
     """Training loss by step."""
 
 
-class Doubt(Part):
+class SuspectLabel(Part):
     """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
 
     record: ShownRecord
     answer: str
     suggestion: str = ""
     """What the model would answer."""
-    doubt: Share | None
+    label_error_score: Share | None
     """None where only people spoke against the answer."""
 
 
@@ -335,7 +335,7 @@ class ReportData(Part):
     conflicts: list[Conflict] = []
     review: Review = Review()
     finetuning: FineTuning | None = None
-    doubts: list[Doubt] = []
+    suspect_labels: list[SuspectLabel] = []
 
 
 def redacted(text: str) -> str:

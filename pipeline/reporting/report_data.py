@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Standing
-from pipeline.curation.cases import standing
+from pipeline.curation.history import verdict_of
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
@@ -20,7 +19,6 @@ from pipeline.reporting.report import (
     Audit,
     Change,
     Conflict,
-    Doubt,
     DuplicatePair,
     FieldFill,
     FineTuning,
@@ -29,6 +27,7 @@ from pipeline.reporting.report import (
     ReasonCount,
     ReportData,
     Review,
+    SuspectLabel,
     TokenLengths,
     ValueCount,
 )
@@ -105,7 +104,7 @@ def gather_report(
         conflicts=list(_conflicts(state)),
         review=_review(state),
         finetuning=_finetuning(state, models) if models else None,
-        doubts=list(_doubts(state, accepted)),
+        suspect_labels=list(_suspect_labels(state, accepted)),
     )
 
 
@@ -217,10 +216,10 @@ def _conflicts(state: State) -> Iterator[Conflict]:
     sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
-        if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRULED}:
+        if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRIDDEN}:
             rows = sets[question(inputs_key(state.task, decision.inputs))]
             # The answer that people gave stands beside those that it overruled.
-            upheld = named_records(decision) if ReasonCode.OVERRULED in codes else ()
+            upheld = named_records(decision) if ReasonCode.OVERRIDDEN in codes else ()
             rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
             rows[decision.record_id] = decision
     for decisions in (list(rows.values()) for rows in itertools.islice(sets.values(), _CONFLICTS)):
@@ -298,7 +297,7 @@ def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str |
 
     What a person said counts whatever became of the record since: a corrected row that turned out a copy was wrong.
     """
-    if standing(decision) is Standing.UNSURE:
+    if verdict_of(decision) is Verdict.UNSURE:
         return "unsure"
     if decision.fate is Fate.REVIEW and decision.routed is Routed.ADJUDICATE:
         return "disputed"
@@ -333,21 +332,21 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _doubts(state: State, accepted: list[Decision]) -> Iterator[Doubt]:
+def _suspect_labels(state: State, accepted: list[Decision]) -> Iterator[SuspectLabel]:
     """What a person said about a record's like comes before what a model thinks of it."""
     corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
     machine = [
         decision
         for decision in accepted
         if decision.label_source is not LabelSource.HUMAN
-        and (decision.doubt is not None or decision.record_id in corrected)
+        and (decision.label_error_score is not None or decision.record_id in corrected)
     ]
-    machine.sort(key=lambda decision: (decision.record_id not in corrected, -(decision.doubt or 0.0)))
+    machine.sort(key=lambda decision: (decision.record_id not in corrected, -(decision.label_error_score or 0.0)))
     for decision in machine[:_DOUBTS]:
         reason = corrected.get(decision.record_id)
-        yield Doubt(
+        yield SuspectLabel(
             record=state.example(decision, str(state.say(reason)) if reason else ""),
             answer=state.answer(decision.targets),
             suggestion=state.answer(decision.suggestion),
-            doubt=decision.doubt,
+            label_error_score=decision.label_error_score,
         )

@@ -100,7 +100,7 @@ def is_open(decision: Decision) -> bool:
 
 
 def _urgency(decision: Decision) -> tuple[bool, float, str]:
-    return (decision.routed is not Routed.CONFLICT, -(decision.doubt or 0.5), decision.record_id)
+    return (decision.routed is not Routed.CONFLICT, -(decision.label_error_score or 0.5), decision.record_id)
 
 
 def question(decision: Decision, task: type[Task]) -> Question:
@@ -115,7 +115,7 @@ def question(decision: Decision, task: type[Task]) -> Question:
         inputs=dict(decision.inputs),
         why=why[:1].upper() + why[1:],
         proposal=decision.targets or decision.suggestion,
-        score=None if decision.doubt is None else 1 - decision.doubt,
+        score=None if decision.label_error_score is None else 1 - decision.label_error_score,
     )
 
 

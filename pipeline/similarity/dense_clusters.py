@@ -25,7 +25,7 @@ _MOST_THREADS = 8
 _FIRST_TABLE = 2**16
 
 
-def in_crowds(right: Rows) -> npt.NDArray[np.bool_]:
+def in_dense_clusters(right: Rows) -> npt.NDArray[np.bool_]:
     """Which pairs, by their later texts, are worth the numbering."""
     none = np.zeros(len(right), dtype=np.bool_)
     if len(right) < _WORTHWHILE:
@@ -61,7 +61,7 @@ def _members(count: int, left: Rows, right: Rows) -> Rows:
     return np.flatnonzero(among)
 
 
-def crowd_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
+def dense_cluster_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
     """The exact Jaccard similarities of pairs of texts: 2 x pairs, of the whole ones and of their answers.
 
     Args:
@@ -73,7 +73,7 @@ def crowd_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.
     numbered = _number(texts, rows, _LARGEST_TABLE if len(left) > 1 else None)
     if numbered is None:
         halves = np.array_split(np.arange(len(left)), 2)
-        return np.concatenate([crowd_similarities(texts, left[half], right[half]) for half in halves], axis=1)
+        return np.concatenate([dense_cluster_similarities(texts, left[half], right[half]) for half in halves], axis=1)
     place = np.empty(len(texts), dtype=np.int64)
     place[rows] = np.arange(len(rows))
     one, other = place[left], place[right]

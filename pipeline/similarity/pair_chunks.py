@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.similarity.dense_clusters import fitting, in_crowds
+from pipeline.similarity.dense_clusters import fitting, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, verify
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, mapped, save
@@ -18,8 +18,8 @@ _CROWD_PAIRS = 2_000_000
 
 def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
     """Pairs whose texts fit into memory together; those of crowds by themselves."""
-    sizes, crowded = mapped(folder / "bytes", np.int64), in_crowds(right)
-    few, many = np.flatnonzero(~crowded), np.flatnonzero(crowded)
+    sizes, dense = mapped(folder / "bytes", np.int64), in_dense_clusters(right)
+    few, many = np.flatnonzero(~dense), np.flatnonzero(dense)
     many = many[np.argsort(right[many], kind="stable")]
     chunks = [
         part

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.similarity import kernels
-from pipeline.similarity.dense_clusters import crowd_similarities, fitting, in_crowds
+from pipeline.similarity.dense_clusters import dense_cluster_similarities, fitting, in_dense_clusters
 from pipeline.similarity.signatures import (
     FULL_BUCKET,
     LEADERS,
-    MOST_LIKES,
+    MOST_NEIGHBORS,
     NEAR_MISS,
     Scheme,
     Signatures,
@@ -69,7 +69,7 @@ def similar_pairs(texts: Texts, threshold: float) -> Pairs:
     No pair is listed with a wrong similarity. Of the pairs just at a threshold of 0.7 999 in 1,000 are found, at others
     from 0.2 up at least 997, of closer ones more; of those below it, some. Texts of equal words are paired with the
     first of them only, and in a crowd of more than ``FULL_BUCKET`` similar texts each is paired with a few others, not
-    with everyone, and with ``MOST_LIKES`` earlier ones at most.
+    with everyone, and with ``MOST_NEIGHBORS`` earlier ones at most.
     """
     scheme = Scheme(threshold)
     signed = sign(texts, scheme)
@@ -112,7 +112,7 @@ def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) 
     def of_band(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
         return band_pairs(keys[rows], rows, signed.sketches, scheme.need, first_new)
 
-    return parted(most_alike(in_threads(of_band, list(signed.keys)), signed.sketches))
+    return parted(most_similar(in_threads(of_band, list(signed.keys)), signed.sketches))
 
 
 def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
@@ -120,9 +120,10 @@ def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
     return (codes & _LOW).astype(np.int64), (codes >> _HALF).astype(np.int64)
 
 
-def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The pairs of several bands, each once and in order; of a row with more than ``MOST_LIKES`` earlier ones the most
-    promising.
+def most_similar(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The pairs of several bands, each once and in order.
+
+    Of a row with more than ``MOST_NEIGHBORS`` earlier ones, the most promising.
     """
     codes = np.concatenate(parts)
     codes.sort()
@@ -130,16 +131,16 @@ def most_alike(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uin
     np.not_equal(codes[1:], codes[:-1], out=once[1:])
     codes = codes[once]
     left, right = parted(codes)
-    crowded = np.flatnonzero((np.bincount(right) > MOST_LIKES)[right])
-    if not len(crowded):
+    dense = np.flatnonzero((np.bincount(right) > MOST_NEIGHBORS)[right])
+    if not len(dense):
         return codes
-    left, right = left[crowded], right[crowded]
+    left, right = left[dense], right[dense]
     equal = np.empty(len(left), dtype=np.int64)
     kernels.agreements(sketches, left, right, equal)
     order = np.lexsort((left, -equal, right))
     starts = np.flatnonzero(np.diff(right[order], prepend=-1))
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return np.delete(codes, crowded[order[rank >= MOST_LIKES]])
+    return np.delete(codes, dense[order[rank >= MOST_NEIGHBORS]])
 
 
 def band_pairs(
@@ -164,8 +165,8 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     whole, answers = np.empty(len(left)), np.empty(len(left))
     # Those of one right text lie together.
     order = np.argsort(right, kind="stable")
-    crowded = in_crowds(right)[order]
-    few = order[~crowded]
+    dense = in_dense_clusters(right)[order]
+    few = order[~dense]
 
     def work(part: Rows) -> None:
         rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
@@ -176,6 +177,6 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
         whole[part], answers[part] = found
 
     in_threads(work, np.array_split(few, -(-len(few) // _PAIRS_AT_ONCE) or 1))
-    for part in fitting(texts.sizes, left, right, order[crowded]):
-        whole[part], answers[part] = crowd_similarities(texts, left[part], right[part])
+    for part in fitting(texts.sizes, left, right, order[dense]):
+        whole[part], answers[part] = dense_cluster_similarities(texts, left[part], right[part])
     return Pairs(left, right, whole, answers)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pipeline.similarity.known_texts import Known, met_keys
 from pipeline.similarity.pair_chunks import in_chunks, load_pairs, save_chunks, verify_chunk, verify_entries
-from pipeline.similarity.pairs import Pairs, band_pairs, distinct, grouped, most_alike, parted
+from pipeline.similarity.pairs import Pairs, band_pairs, distinct, grouped, most_similar, parted
 from pipeline.similarity.signatures import (
     NEAR_MISS,
     NO_IDENTITIES,
@@ -310,7 +310,7 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
         return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
-    save(path, most_alike(in_threads(of_band, bands), sketches))
+    save(path, most_similar(in_threads(of_band, bands), sketches))
     return path
 
 
@@ -322,8 +322,8 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
         parts.append(load(path, np.uint64))
         # The bands propose the same pairs again and again.
         if sum(map(len, parts)) > _MOST_PROPOSED:
-            parts = [most_alike(parts, sketches)]
-    left, right = parted(most_alike(parts, sketches))
+            parts = [most_similar(parts, sketches)]
+    left, right = parted(most_similar(parts, sketches))
     entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
     return entries[left], entries[right]
 

@@ -32,7 +32,7 @@ FULL_BUCKET = 64
 """In buckets of up to so many texts all are compared with each other."""
 LEADERS = 2
 """In larger ones each is compared with the first and with the last few before it, so that the cost stays linear."""
-MOST_LIKES = 64
+MOST_NEIGHBORS = 64
 """Earlier texts that one is compared with at most, all bands together: those whose sketches are most like its own."""
 NEAR_MISS = 0.1
 """Pairs that miss the threshold by no more than this are kept for people to see; not all of them are found."""

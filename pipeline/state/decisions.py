@@ -20,7 +20,7 @@ _REASONS = TypeAdapter(list[Reason])
 _RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "bound", "tokens")  # fmt: skip
+           "label_source", "group", "pinned_split", "tokens")  # fmt: skip
 """The columns that make two decisions different; a doubt that moved by a hair is not news."""
 
 
@@ -97,7 +97,7 @@ def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
     return decisions.unique("record_id", keep="last", maintain_order=True)
 
 
-def news(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+def changed_decisions(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """The decisions that differ in meaning from those that count already."""
     return decisions.join(before, on=list(MEANING), how="anti", nulls_equal=True, maintain_order="left")
 
@@ -117,9 +117,9 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         orjson.dumps(decision.targets).decode() if decision.targets is not None else None,
         orjson.dumps(decision.suggestion).decode() if decision.suggestion is not None else None,
         decision.label_source.value if decision.label_source else None,
-        decision.doubt,
+        decision.label_error_score,
         decision.group,
-        decision.bound,
+        decision.pinned_split,
         decision.tokens,
     )
 

@@ -59,9 +59,9 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "targets": pl.String(),
             "suggestion": pl.String(),
             "label_source": pl.String(),
-            "doubt": pl.Float64(),
+            "label_error_score": pl.Float64(),
             "group": pl.String(),
-            "bound": pl.String(),
+            "pinned_split": pl.String(),
             "tokens": pl.Int64(),
         }
     ),

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from schemas.dataset import Normalise
+from schemas.dataset import Normalize
 from schemas.task import Role, Task
 
 _LINE_ENDS = "\v\f\x85\u2028\u2029"
@@ -31,7 +31,7 @@ _TRAILING = (" \n", "\t\n", "\u3000\n")
 """The blanks that are left after cleaning, at the end of a line."""
 
 
-def normalise_text(text: str, config: Normalise) -> str:
+def normalize_text(text: str, config: Normalize) -> str:
     """Clean one text; doing it twice changes nothing more."""
     if config.whitespace == "keep":
         return _to_form(text.replace("\x00", ""), config)
@@ -46,11 +46,11 @@ def normalise_text(text: str, config: Normalise) -> str:
     return text.strip()
 
 
-def _to_form(text: str, config: Normalise) -> str:
+def _to_form(text: str, config: Normalize) -> str:
     return text if config.unicode == "none" else unicodedata.normalize(config.unicode, text)
 
 
-def normalise_row(row: Mapping[str, Any], fields: Collection[str], config: Normalise) -> dict[str, Any]:
+def normalize_row(row: Mapping[str, Any], fields: Collection[str], config: Normalize) -> dict[str, Any]:
     """Return a copy of a row in which the texts of the given fields are clean, inside lists and objects too.
 
     Other fields, and the keys of objects, stay as they are.
@@ -58,9 +58,9 @@ def normalise_row(row: Mapping[str, Any], fields: Collection[str], config: Norma
     return {name: _normalise_value(value, config) if name in fields else value for name, value in row.items()}
 
 
-def _normalise_value(value: Any, config: Normalise) -> Any:
+def _normalise_value(value: Any, config: Normalize) -> Any:
     if isinstance(value, str):
-        return normalise_text(value, config)
+        return normalize_text(value, config)
     if isinstance(value, list):
         return [_normalise_value(item, config) for item in value]
     if isinstance(value, dict):

@@ -23,7 +23,7 @@ from measuring import Contestant, Failed, Labels, Measured, folder, interpreter,
 from rich.console import Console
 from scale import scale
 from tables import Results, ratio
-from truth import RULE, Truth, judge, truth_of
+from truth import RULE, Truth, policy, truth_of
 from whole_run import INSTALL, NEEDS, whole_run
 
 import pipeline
@@ -232,7 +232,7 @@ def _comparison(entries: list[Entry], rows: Corpus, truth: Truth, tools: Tools) 
         times = (ratio(entry.cpu, base.cpu), ratio(entry.memory, base.memory)) if base else ("", "")
         found: tuple[str, ...] = ("",) * 5
         if entry.labels is not None:
-            how = judge(entry.labels, truth, plants)
+            how = policy(entry.labels, truth, plants)
             shares = tuple(f"{share:.4f}" for share in (how.recall, how.precision, how.precision_text))
             found = (*shares, f"{how.lost:,}", f"{how.conflicts:,}")
         lines.append((entry.contestant.title, *took, times[0], f"{entry.memory:,}", times[1], *found))
@@ -255,7 +255,7 @@ def _operating_points(rows: Corpus, warm: Path, truth: Truth) -> Results:
     lines = []
     for name, rule in ours.RULES.items():
         _, labels = ours.run_ours(name, warm, rows.parts)
-        how = judge(labels, truth, rows.plants(), rule)
+        how = policy(labels, truth, rows.plants(), rule)
         shares = [f"{100 * how.found[kind]:.1f}%" for kind in COPIES]
         title = f"{rule.whole} and {rule.response}"
         lines.append((title, f"{how.recall:.4f}", f"{how.precision:.4f}", *shares, f"{how.conflicts:,}"))

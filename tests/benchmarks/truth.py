@@ -73,7 +73,7 @@ class Judgement:
     """By kind of planted copy, the share that lies in one cluster with its original."""
 
 
-def judge(labels: Numbers, truth: Truth, plants: pl.DataFrame, rule: Rule = RULE) -> Judgement:
+def policy(labels: Numbers, truth: Truth, plants: pl.DataFrame, rule: Rule = RULE) -> Judgement:
     """Judge clusters, given as a label of each row."""
     left, right = truth.pairs(rule)
     alike = components(truth.rows, *truth.pairs(Rule(rule.whole, 0)))

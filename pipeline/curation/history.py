@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.curation.case import Case, Standing, in_words
+from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
 from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
@@ -21,15 +21,10 @@ from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
-_STANDINGS = {
-    Verdict.LABELED: Standing.LABELED,
-    Verdict.UNUSABLE: Standing.UNUSABLE,
-    Verdict.UNSURE: Standing.UNSURE,
-}
 
 
 @dataclass(frozen=True)
-class Past:
+class History:
     """What committed runs decided and people said about one record."""
 
     origin: Decision | None = None
@@ -44,7 +39,7 @@ class Past:
     """When the present revision came in, where they answered about an earlier one."""
 
 
-def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, Past]:
+def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, History]:
     """What committed runs decided and people said, for every current record whose inputs and task are unchanged."""
     if not prepared or snapshot.runs.is_empty():
         return {}
@@ -62,7 +57,7 @@ def pasts(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dic
     before = [decision.record_id for decision in automatic.values() if had_people(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     return {
-        record_id: Past(
+        record_id: History(
             origin=untouched.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
@@ -118,25 +113,25 @@ def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, da
     return dict(rows.collect().iter_rows())
 
 
-def standing(decision: Decision | None) -> Standing:
+def verdict_of(decision: Decision | None) -> Verdict | None:
     """What people said, by a decision of a collect run."""
     if decision is None:
-        return Standing.NOTHING
+        return None
     codes = {reason.code for reason in decision.reasons}
     if ReasonCode.REVIEWER in codes:
-        return Standing.UNUSABLE
+        return Verdict.UNUSABLE
     if ReasonCode.UNSURE in codes:
-        return Standing.UNSURE
+        return Verdict.UNSURE
     if ReasonCode.DISAGREEMENT in codes:
-        return Standing.DISPUTED
-    return Standing.LABELED if ReasonCode.REVIEWED in codes else Standing.NOTHING
+        return Verdict.DISPUTED
+    return Verdict.LABELED if ReasonCode.REVIEWED in codes else None
 
 
-def build_cases(prepared: list[Prepared], past: dict[str, Past], task: type[Task]) -> list[Case]:
+def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[Task]) -> list[Case]:
     """The prepared rows as cases, with people's answers in the place of the rows' own."""
     columns = [
         *("record_id", "revision", "order", "fixed_split", "frozen"),
-        *("key", "inputs", "targets", "rejects", "holds", "tokens"),
+        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "tokens"),
     ]
     cases = []
     for part in prepared:
@@ -157,8 +152,8 @@ def _case(
     key: str,
     inputs: str | None,
     targets: str | None,
-    rejects: str,
-    holds: str,
+    rejection_reasons: str,
+    review_reasons: str,
     tokens: int | None,
 ) -> Case:
     return Case(
@@ -170,14 +165,14 @@ def _case(
         text_key=key,
         inputs=orjson.loads(inputs) if inputs is not None else {},
         targets=orjson.loads(targets) if targets is not None else None,
-        rejects=_reasons(rejects),
-        holds=_reasons(holds),
+        rejection_reasons=_reasons(rejection_reasons),
+        review_reasons=_reasons(review_reasons),
         tokens=tokens,
         group=record_id,
     )
 
 
-def _look_back(case: Case, past: Past, task: type[Task]) -> None:
+def _look_back(case: Case, past: History, task: type[Task]) -> None:
     """Take over what runs decided and people said about a row."""
     case.past_route = past.route
     own = case.targets
@@ -197,17 +192,17 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     if reason is None:
         return False
     if said.against is not None:
-        case.human, case.human_reasons = Standing.DISPUTED, [reason]
+        case.human, case.human_reasons = Verdict.DISPUTED, [reason]
         return True
     agreed = (None, said.asked.targets, answer.targets)
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and case.targets not in agreed:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
         detail = f"a person answered '{of_people}', and since then the source says '{of_source}'"
-        case.holds.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
+        case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
         case.contradicted = True
         return False
-    case.human = _STANDINGS[answer.verdict]
+    case.human = answer.verdict
     case.human_reasons = [reason]
     if answer.verdict is Verdict.LABELED:
         if answer.targets != case.targets:
@@ -223,7 +218,7 @@ def _reasons(text: str) -> list[Reason]:
 
 def _remember(case: Case, past: Decision) -> None:
     """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
-    case.judged = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
-    case.doubt = past.doubt
+    case.scored = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
+    case.label_error_score = past.label_error_score
     case.suggestion = past.suggestion
-    case.doubts = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_DOUBT]
+    case.label_error_reasons = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_ERROR]
