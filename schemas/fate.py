@@ -101,6 +101,8 @@ class Reason(BaseModel):
     code: ReasonCode
     field: str = ""
     detail: str = ""
+    refs: tuple[str, ...] = ()
+    """What ``detail`` speaks of: ids of other records, or of an evaluation row the name of its set and its place."""
 
     @field_validator("field", "detail")
     @classmethod

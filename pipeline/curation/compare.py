@@ -153,7 +153,11 @@ def _past_group_keys(
 
 def _corrected(like: Case, task: type[Task]) -> Reason:
     before, after = (in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
-    return Reason(code=ReasonCode.CORRECTED, detail=f"'{after}', not '{before}', in record {like.record_id}")
+    return Reason(
+        code=ReasonCode.CORRECTED,
+        detail=f"'{after}', not '{before}', in record {like.record_id}",
+        refs=(like.record_id,),
+    )
 
 
 def _take_over(case: Case, row: Resolution, known: str | None) -> None:

@@ -53,7 +53,7 @@ def reject_contaminated(
     for case, text in zip(cases, similar.texts, strict=True):
         if text in near:
             similarity, row = near[text]
-            _reject(case, f"{similarity:.2f} similar to {_named(evaluation, row)}")
+            _reject(case, f"{similarity:.2f} similar to", evaluation, row)
     if config.decontaminate.overlap is not None:
         texts = [*evaluation["text"], *evaluation["answer"]]
         met: dict[int, int] = {}
@@ -65,18 +65,16 @@ def reject_contaminated(
             width, runs = _runs(texts[place], config.decontaminate.overlap)
             for number in numbers:
                 common = _common_words(cases[number], width, runs, task)
-                _reject(cases[number], f"{common} as in {_named(evaluation, place % evaluation.height)}")
+                _reject(cases[number], f"{common} as in", evaluation, place % evaluation.height)
 
 
-def _reject(case: Case, detail: str) -> None:
+def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
     if case.frozen and case.fixed_split != "train":
         # Nothing is trained on it.
         return
-    case.rejection_reasons.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail))
-
-
-def _named(evaluation: pl.DataFrame, row: int) -> str:
-    return f"{evaluation['place'][row]} ({evaluation['name'][row]})"
+    name, place = evaluation["name"][row], evaluation["place"][row]
+    detail = f"{how} {place} ({name})"
+    case.rejection_reasons.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail, refs=(name, place)))
 
 
 def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:

@@ -23,7 +23,7 @@ from pipeline.errors import StoreError
 from pipeline.ingest.records import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.draft import commit_version
-from pipeline.state.decisions import changed_decisions
+from pipeline.state.decisions import changed_decisions, with_reason
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -150,8 +150,10 @@ def decide(
             adopted=adopted.versions,
         ),
     )
-    near = decisions.filter(fate=Fate.DUPLICATE.value)["reasons"].str.contains(ReasonCode.NEAR_DUPLICATE.value).sum()
-    return Decided(fresh.height, added, int(near), assessed, funnel, adopted)
+    near = (
+        decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
+    )
+    return Decided(fresh.height, added, near, assessed, funnel, adopted)
 
 
 def _compare_texts(

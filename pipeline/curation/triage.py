@@ -178,10 +178,11 @@ def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
         return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
     if case.duplicate_of and (copied := _by_comparison(case)):
         return copied
-    detail = f"record {verdict.confirmed.record_id} is confirmed, record {verdict.unusable.record_id} unusable"
+    refs = (verdict.confirmed.record_id, verdict.unusable.record_id)
+    detail = f"record {refs[0]} is confirmed, record {refs[1]} unusable"
     # Only those who have spoken can settle it.
     route = Routed.ADJUDICATE if case.human is not None else None
-    return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)], route)
+    return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail, refs=refs)], route)
 
 
 def _by_comparison(case: Case) -> _Outcome | None:
@@ -190,7 +191,8 @@ def _by_comparison(case: Case) -> _Outcome | None:
         reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
         return _Outcome(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
     if case.overridden_by:
-        reason = Reason(code=ReasonCode.OVERRIDDEN, detail=f"record {case.overridden_by}")
+        refs = (case.overridden_by,)
+        reason = Reason(code=ReasonCode.OVERRIDDEN, detail=f"record {case.overridden_by}", refs=refs)
         return _Outcome(Fate.REJECTED, [reason], case.past_route)
     if case.bridges:
         reason = Reason(code=ReasonCode.BRIDGES_SPLITS, detail=" and ".join(case.bridges))

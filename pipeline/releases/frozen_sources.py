@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.state.decisions import first_reason
 from pipeline.state.snapshot import Snapshot
 from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
@@ -55,7 +56,7 @@ def frozen_sources(
         return []
     decided = snapshot.current_decisions() if decisions is None else decisions
     mine = snapshot.current_records().filter(pl.col("source").is_in(list(frozen))).select("record_id", "source")
-    first = pl.when(pl.col("fate") != Fate.ACCEPTED.value).then(pl.col("reasons").str.json_path_match("$[0].code"))
+    first = pl.when(pl.col("fate") != Fate.ACCEPTED.value).then(first_reason("code"))
     found = decided.join(mine, on="record_id").select("record_id", "source", first.alias("code"))
     placed = found.join(snapshot.splits().select("record_id", "split"), on="record_id", how="left")
     is_out = pl.col("code").is_not_null()

@@ -326,14 +326,12 @@ def _why_stale(digest: str | None, task: type[Task] | None) -> str:
 
 def _evaluation(snapshot: Snapshot, decision: Decision, kept: str) -> str:
     """The evaluation row that a record resembles, as the run saw it that kept the rows under this."""
-    details = [reason.detail for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
-    if not details:
+    refs = [reason.refs for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
+    if not refs:
         return ""
-    # As that run saw the set; a name may end like another.
-    rows = evaluation_rows(snapshot, kept)
-    named = rows.select("text", pl.format(" {} ({})", "place", "name").alias("named"))
-    meant = named.filter(pl.lit(details[0]).str.ends_with(pl.col("named"))).sort(pl.col("named").str.len_chars())
-    return str(meant["text"][-1]) if meant.height else ""
+    name, place = refs[0]
+    meant = evaluation_rows(snapshot, kept).filter(pl.col("name") == name, pl.col("place") == place)
+    return str(meant["text"][0]) if meant.height else ""
 
 
 def _pick(row: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import in_place
 from pipeline.review.queue import open_decisions
-from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -86,7 +86,7 @@ class Rejection(BaseModel):
 def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     """Why the current records that are rejected are, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
-    first = [pl.col("reasons").str.json_path_match(f"$[0].{name}").alias(name) for name in ("code", "field", "detail")]
+    first = [first_reason(name) for name in ("code", "field", "detail")]
     places = in_place(snapshot).select("record_id", "source", "file", "line")
     reasons = rejected.select("record_id", "reasons", *first)
     rows = places.join(reasons, on="record_id", maintain_order="left").collect()
@@ -125,8 +125,7 @@ def is_optional(task: type[Task], field: str, lacking: float) -> bool:
 
 def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[float]:
     """For each source that has a row without a required field: the share of its readable rows that lack it."""
-    said = Reason(code=ReasonCode.INVALID, field=field, detail=MISSING).model_dump_json()
-    lacking = rejected.filter(pl.col("reasons").str.contains(said, literal=True)).group_by("source").len()
+    lacking = rejected.filter(with_reason(ReasonCode.INVALID, field=field, detail=MISSING)).group_by("source").len()
     readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
     return lacking.join(readable, on="source").select(pl.col("len") / pl.col("all")).to_series().to_list()
 
@@ -134,7 +133,7 @@ def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[flo
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
     """How many of the current records are in review for which first reason, the most frequent one first."""
     rows = snapshot.current_decisions().filter(pl.col("fate") == Fate.REVIEW.value)
-    codes = rows.select(pl.col("reasons").str.json_path_match("$[0].code").alias("code")).collect()
+    codes = rows.select(first_reason("code")).collect()
     counts = codes.group_by("code", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
     return {ReasonCode(code): count for code, count in counts.iter_rows()}
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.labeling_tasks import read_result
-from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid
+from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
@@ -64,8 +64,9 @@ class Said:
         match self.annotation.verdict:
             case Verdict.LABELED:
                 detail = what_changed(own, self.annotation.targets)
-                detail += f", in record {self.asked.record_id}, which is gone" if self.is_of_another else ""
-                return Reason(code=ReasonCode.REVIEWED, detail=detail)
+                refs = (self.asked.record_id,) if self.is_of_another else ()
+                detail += f", in record {refs[0]}, which is gone" if refs else ""
+                return Reason(code=ReasonCode.REVIEWED, detail=detail, refs=refs)
             case Verdict.UNUSABLE:
                 return Reason(code=ReasonCode.REVIEWER)
             case Verdict.UNSURE:
@@ -245,7 +246,7 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
     """
     automatic = snapshot.committed_decisions(Verb.CURATE).filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
-        ~pl.col("reasons").str.contains_any([f'"code":"{code}"' for code in _OF_PEOPLE]),
+        ~with_reason(*_OF_PEOPLE),
     )
     present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
     yield from from_frame(_of(latest(present), records))

@@ -1,7 +1,6 @@
 """Decisions as rows of their table, and back."""
 
 import functools
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,11 +12,11 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.normalize import inputs_key
 from schemas.fate import Reason, ReasonCode
-from schemas.record import ID_BYTES, Decision, push_key
+from schemas.record import Decision, push_key
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
-_RECORD_ID = re.compile(rf"\b[0-9a-f]{{{2 * ID_BYTES}}}\b")
+_REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail": pl.String}))
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
            "label_source", "group", "pinned_split", "tokens")  # fmt: skip
@@ -89,7 +88,22 @@ def named_records(decision: Decision) -> Iterator[str]:
     """The ids of other records that a decision names."""
     yield decision.duplicate_of
     for reason in decision.reasons:
-        yield from _RECORD_ID.findall(reason.detail)
+        if reason.code is not ReasonCode.CONTAMINATED:
+            yield from reason.refs
+
+
+def with_reason(*codes: ReasonCode, **values: str) -> pl.Expr:
+    """Whether any reason of a decision has one of these codes, and these values: over the column ``reasons``."""
+    reason = pl.element().struct
+    fits = reason.field("code").is_in([code.value for code in codes])
+    for name, value in values.items():
+        fits &= reason.field(name).fill_null("") == value
+    return pl.col("reasons").str.json_decode(_REASON_TYPE).list.eval(fits).list.any()
+
+
+def first_reason(name: str) -> pl.Expr:
+    """The code, field or detail of a decision's first reason: over the column ``reasons``."""
+    return pl.col("reasons").str.json_path_match(f"$[0].{name}").fill_null("").alias(name)
 
 
 def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
@@ -126,11 +140,11 @@ def _row(decision: Decision) -> tuple[Any, ...]:
 
 def _reasons(reasons: list[Reason]) -> str:
     # Nearly all rows have one of a few reasons with nothing more to say.
-    if len(reasons) == 1 and not reasons[0].detail and not reasons[0].field:
+    if len(reasons) == 1 and not (reasons[0].detail or reasons[0].field or reasons[0].refs):
         return _plain(reasons[0].code)
-    return _REASONS.dump_json(reasons).decode()
+    return _REASONS.dump_json(reasons, exclude_defaults=True).decode()
 
 
 @functools.cache
 def _plain(code: ReasonCode) -> str:
-    return _REASONS.dump_json([Reason(code=code)]).decode()
+    return _REASONS.dump_json([Reason(code=code)], exclude_defaults=True).decode()
