@@ -136,6 +136,18 @@ def test_a_snapshot_never_shows_a_run_without_its_decisions(store: Store, monkey
         assert set(snapshot.runs["run"]) <= decided
 
 
+def test_a_table_with_columns_of_older_days_is_a_clear_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = pl.Schema(dict(SCHEMAS[Table.DECISIONS]) | {"doubt": pl.Float64()})
+    with monkeypatch.context() as patch:
+        patch.setitem(SCHEMAS, Table.DECISIONS, older)
+        store.append(Table.DECISIONS, pl.DataFrame(schema=older).clear(n=1))
+    with pytest.raises(
+        StoreError,
+        match=r"table 'decisions' of '.*' was written by an older Goldleaf: it has the column 'doubt'; move ",
+    ):
+        store.snapshot().scan(Table.DECISIONS)
+
+
 def test_a_run_whose_summary_is_another_verb_s_is_a_clear_error(store: Store) -> None:
     run = store.new_run(Verb.RELEASE, "c", "0.1")
     store.commit(run, inputs={}, funnel=None, summary=CollectSummary())

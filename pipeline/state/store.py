@@ -192,9 +192,20 @@ class Store:
             return pl.LazyFrame(schema=SCHEMAS[table])
         path = self._path(table)
         try:
-            return scan_files(DeltaTable(path, version=version), path, SCHEMAS[table])
+            delta = DeltaTable(path, version=version)
+            self._require_known_columns(delta, table)
+            return scan_files(delta, path, SCHEMAS[table])
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
+
+    def _require_known_columns(self, delta: DeltaTable, table: Table) -> None:
+        """Refuse a table of the days when it had other columns, before its rows are taken for what they are not."""
+        if other := {column.name for column in delta.schema().fields} - set(SCHEMAS[table].names()):
+            raise StoreError(
+                f"table '{table}' of '{self.dataset}' was written by an older Goldleaf: it has the column "
+                f"'{min(other)}'; move {self.root / 'tables'} away and curate anew, and the versions in "
+                f"{self.releases} keep their splits"
+            )
 
     def snapshot(self) -> "Snapshot":
         """Pin the newest state of every table.
