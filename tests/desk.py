@@ -17,7 +17,7 @@ from flows.curate import Curated, curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from pipeline.review.label_studio import LabelStudio
+from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.labeling_tasks import prediction_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.tables import Table
@@ -47,7 +47,7 @@ class Desk:
         )
         header = {"Authorization": f"Token {token}"}
         self.api = httpx.Client(base_url=url, headers=header, timeout=60)
-        self.client = LabelStudio(url, token)
+        self.client = AnnotatingClient(url, token)
 
     # --- the dataset --------------------------------------------------------------------------
     @property

@@ -11,12 +11,12 @@ from test_label_studio import clauses, new_project, nothing
 
 from pipeline.errors import ConfigError, LabelStudioError, SourceError
 from pipeline.ingest import download
-from pipeline.review.label_studio import LabelStudio
+from pipeline.review.annotating_client import AnnotatingClient
 from schemas.dataset import Mode, Source
 from schemas.tasks.contract_clause import ContractClause
 
 
-def everything(client: LabelStudio) -> None:
+def everything(client: AnnotatingClient) -> None:
     """What a push and a pull ask of a server, all of it once."""
     client.check()
     project = new_project(client, ContractClause, "ill")
@@ -37,7 +37,7 @@ def test_every_answer_to_every_request_is_understood_or_is_one_line(at: str) -> 
             server.damages, server.at = [damage], at
             server.fake.projects.clear()
             server.fake.tasks.clear()
-            with LabelStudio(server.fake.url, server.fake.token, HASTY) as client:
+            with AnnotatingClient(server.fake.url, server.fake.token, HASTY) as client:
                 try:
                     everything(client)
                 except LabelStudioError as error:

@@ -12,7 +12,7 @@ from loopback import LATE, LOST, Proxy, Reply, plan, serving, through_a_proxy
 
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.label_studio import LabelStudio
+from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import (
     Question,
@@ -28,8 +28,8 @@ from schemas.tasks.contract_clause import ContractClause
 
 
 @pytest.fixture
-def client(label_studio: LocalStudio) -> Iterator[LabelStudio]:
-    with LabelStudio(label_studio.url, label_studio.token) as client:
+def client(label_studio: LocalStudio) -> Iterator[AnnotatingClient]:
+    with AnnotatingClient(label_studio.url, label_studio.token) as client:
         yield client
 
 
@@ -42,11 +42,11 @@ def api(label_studio: LocalStudio) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def project(client: LabelStudio, request: pytest.FixtureRequest) -> int:
+def project(client: AnnotatingClient, request: pytest.FixtureRequest) -> int:
     return new_project(client, ContractClause, request.node.name)
 
 
-def new_project(client: LabelStudio, task: type[Task], name: str) -> int:
+def new_project(client: AnnotatingClient, task: type[Task], name: str) -> int:
     return client.ensure_project(name, f"goldleaf:{name}", labeling_config(task), task.task_instruction())
 
 
@@ -64,11 +64,11 @@ def nothing(task_ids: dict[str, int]) -> None:
     """No notes."""
 
 
-def keys_on_server(client: LabelStudio, project: int) -> list[str]:
+def keys_on_server(client: AnnotatingClient, project: int) -> list[str]:
     return sorted(task.push_key for task in client.pull(project, None).tasks)
 
 
-def pulled(client: LabelStudio, project: int, since: datetime.datetime | None = None) -> dict[str, PulledTask]:
+def pulled(client: AnnotatingClient, project: int, since: datetime.datetime | None = None) -> dict[str, PulledTask]:
     return {task.push_key: task for task in client.pull(project, since).tasks}
 
 
@@ -77,7 +77,7 @@ def kinds(*values: str) -> list[list[dict[str, Any]]]:
 
 
 # --- getting in -----------------------------------------------------------------------------------
-def test_check_says_who_we_are(client: LabelStudio, label_studio: LocalStudio) -> None:
+def test_check_says_who_we_are(client: AnnotatingClient, label_studio: LocalStudio) -> None:
     assert client.check() == label_studio.username
 
 
@@ -86,19 +86,19 @@ def test_a_wrong_token_is_refused_and_named(label_studio: LocalStudio, token: st
     with pytest.raises(
         LabelStudioError, match=rf"cannot log in: {label_studio.url} refuses the token; set LABEL_STUDIO_API_KEY"
     ):
-        LabelStudio(label_studio.url, token).check()
+        AnnotatingClient(label_studio.url, token).check()
 
 
 @pytest.mark.parametrize("token", ["", "  ", "tökén", "two\nlines"])
 def test_what_cannot_be_a_token_is_refused_at_once(token: str) -> None:
     with pytest.raises(LabelStudioError, match="there is no access token for Label Studio; set LABEL_STUDIO_API_KEY"):
-        LabelStudio("http://127.0.0.1:1", token)
+        AnnotatingClient("http://127.0.0.1:1", token)
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://localhost", "http://", "http:// x"])
 def test_what_cannot_be_an_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(LabelStudioError, match="is no address of a server; set LABEL_STUDIO_URL to http"):
-        LabelStudio(url, "token")
+        AnnotatingClient(url, "token")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://no-such-host.invalid"])
@@ -106,7 +106,7 @@ def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
     with pytest.raises(
         Unreachable, match=r"does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
     ):
-        LabelStudio(url, "token").check()
+        AnnotatingClient(url, "token").check()
 
 
 @pytest.mark.parametrize(
@@ -137,16 +137,16 @@ def test_another_server_is_told_from_a_label_studio(
         serving(lambda *_: (status, headers, content)) as server,
         pytest.raises(LabelStudioError, match=f"cannot log in: .*{message}"),
     ):
-        LabelStudio(server.url, "token").check()
+        AnnotatingClient(server.url, "token").check()
 
 
 def test_a_path_beside_label_studio_is_noticed(label_studio: LocalStudio) -> None:
     with pytest.raises(LabelStudioError, match=r"/nowhere has no such page; it is no Label Studio"):
-        LabelStudio(f"{label_studio.url}/nowhere", label_studio.token).check()
+        AnnotatingClient(f"{label_studio.url}/nowhere", label_studio.token).check()
 
 
 # --- projects -------------------------------------------------------------------------------------
-def test_a_project_is_made_once_and_its_texts_follow(client: LabelStudio) -> None:
+def test_a_project_is_made_once_and_its_texts_follow(client: AnnotatingClient) -> None:
     marker, config = "goldleaf:once", labeling_config(ContractClause)
     first = client.ensure_project("Once", marker, config, "Name it.")
     assert client.ensure_project("Another title", marker, config, "Name it.") == first
@@ -157,7 +157,7 @@ def test_a_project_is_made_once_and_its_texts_follow(client: LabelStudio) -> Non
 
 
 @pytest.mark.parametrize("title", ["x", "A title that is much longer than the fifty characters that are allowed"])
-def test_titles_of_any_length_are_taken(client: LabelStudio, title: str) -> None:
+def test_titles_of_any_length_are_taken(client: AnnotatingClient, title: str) -> None:
     assert client.ensure_project(title, f"goldleaf:{len(title)}", labeling_config(ContractClause), "…") > 0
 
 
@@ -172,12 +172,12 @@ def test_a_project_whose_creation_was_not_confirmed_is_found_and_not_made_again(
             return LOST, {}, b""
         return result
 
-    with proxy.upstream, serving(answer) as server, LabelStudio(server.url, label_studio.token) as client:
+    with proxy.upstream, serving(answer) as server, AnnotatingClient(server.url, label_studio.token) as client:
         assert [new_project(client, ContractClause, "unconfirmed")] == created
 
 
 def test_projects_have_identities_that_do_not_depend_on_the_address(
-    label_studio: LocalStudio, client: LabelStudio
+    label_studio: LocalStudio, client: AnnotatingClient
 ) -> None:
     one, two = (new_project(client, ContractClause, f"identity {n}") for n in (1, 2))
     with through_a_proxy(label_studio, plan()) as (other_address, _):
@@ -185,7 +185,7 @@ def test_projects_have_identities_that_do_not_depend_on_the_address(
 
 
 # --- push -----------------------------------------------------------------------------------------
-def test_a_push_sends_what_is_missing_and_reports_every_task(client: LabelStudio, project: int) -> None:
+def test_a_push_sends_what_is_missing_and_reports_every_task(client: AnnotatingClient, project: int) -> None:
     first = client.push(project, clauses("a", "b"), nothing)
     assert (first.pushed, first.already_there, first.refused) == (2, 0, [])
     noted: list[dict[str, int]] = []
@@ -197,7 +197,7 @@ def test_a_push_sends_what_is_missing_and_reports_every_task(client: LabelStudio
     assert keys_on_server(client, project) == ["a", "b", "c"]
 
 
-def test_large_pushes_go_in_batches_and_are_noted_after_each(client: LabelStudio, project: int) -> None:
+def test_large_pushes_go_in_batches_and_are_noted_after_each(client: AnnotatingClient, project: int) -> None:
     keys = [f"{number:032x}" for number in range(620)]
     noted: list[dict[str, int]] = []
     report = client.push(project, clauses(*keys), noted.append)
@@ -231,7 +231,7 @@ def test_a_passing_fault_is_sat_out(label_studio: LocalStudio, project: int) -> 
         assert keys_on_server(client, project) == ["a"]
 
 
-def test_a_task_that_the_server_refuses_does_not_hold_up_the_others(client: LabelStudio, project: int) -> None:
+def test_a_task_that_the_server_refuses_does_not_hold_up_the_others(client: AnnotatingClient, project: int) -> None:
     tasks = clauses("a", "b", "c", "d", "e")
     tasks[3]["data"]["clause"] = None
     report = client.push(project, tasks, nothing)
@@ -259,7 +259,7 @@ def test_a_server_that_refuses_everything_ends_the_push(label_studio: LocalStudi
 
 
 def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
-    label_studio: LocalStudio, client: LabelStudio, project: int
+    label_studio: LocalStudio, client: AnnotatingClient, project: int
 ) -> None:
     keys = [str(number) for number in range(510)]
     noted: dict[str, int] = {}
@@ -274,13 +274,13 @@ def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
     assert sorted(noted) == keys_on_server(client, project)
 
 
-def test_a_lost_project_is_named(client: LabelStudio) -> None:
+def test_a_lost_project_is_named(client: AnnotatingClient) -> None:
     with pytest.raises(LabelStudioError, match="has no such page; it is no Label Studio, or the project was deleted"):
         client.push(999_999, clauses("a"), nothing)
 
 
 def test_reconciling_deletes_repeated_questions_but_no_work(
-    client: LabelStudio, project: int, label_studio: LocalStudio, api: httpx.Client
+    client: AnnotatingClient, project: int, label_studio: LocalStudio, api: httpx.Client
 ) -> None:
     user = client.ensure_user(label_studio.username, "", "")
     tasks = clauses("idle", "labeled", "drafted", "both")
@@ -311,7 +311,7 @@ def test_reconciling_deletes_repeated_questions_but_no_work(
 
 # --- pull -----------------------------------------------------------------------------------------
 def test_labels_skips_edits_and_deletions_are_understood(
-    client: LabelStudio, project: int, label_studio: LocalStudio, api: httpx.Client
+    client: AnnotatingClient, project: int, label_studio: LocalStudio, api: httpx.Client
 ) -> None:
     ids = client.push(project, clauses("label", "skip", "edit", "delete", "unusable", "open"), nothing).task_ids
     user = client.ensure_user(label_studio.username, "", "")
@@ -343,7 +343,9 @@ def test_labels_skips_edits_and_deletions_are_understood(
     assert (after["edit"].task_id, after["edit"].record_id) == (ids["edit"], "r-edit")
 
 
-def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(client: LabelStudio, project: int) -> None:
+def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(
+    client: AnnotatingClient, project: int
+) -> None:
     assert client.pull(project, None).watermark is None
     client.push(project, clauses("a"), nothing)
     pull = client.pull(project, None)
@@ -360,7 +362,7 @@ def test_the_watermark_is_the_server_s_latest_time_and_bounds_the_next_pull(clie
     assert client.pull(project, later).watermark == later
 
 
-def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, project: int) -> None:
+def test_a_watermark_in_the_server_s_future_hides_nothing(client: AnnotatingClient, project: int) -> None:
     client.push(project, clauses("a"), nothing)
     ahead = datetime.datetime.now(UTC) + timedelta(days=400)
     pull = client.pull(project, ahead)
@@ -372,13 +374,13 @@ def test_a_watermark_in_the_server_s_future_hides_nothing(client: LabelStudio, p
     )
 
 
-def test_deleted_tasks_are_missing_from_the_ids(client: LabelStudio, project: int, api: httpx.Client) -> None:
+def test_deleted_tasks_are_missing_from_the_ids(client: AnnotatingClient, project: int, api: httpx.Client) -> None:
     ids = client.push(project, clauses("a", "b"), nothing).task_ids
     api.delete(f"/api/tasks/{ids['a']}/").raise_for_status()
     assert set(client.asked(project)) == {ids["b"]}
 
 
-def test_tasks_of_others_are_left_out(client: LabelStudio, project: int, api: httpx.Client) -> None:
+def test_tasks_of_others_are_left_out(client: AnnotatingClient, project: int, api: httpx.Client) -> None:
     client.push(project, clauses("ours"), nothing)
     theirs = [{"data": {"clause": "…", "why": "…"}}]
     api.post(f"/api/projects/{project}/import", json=theirs).raise_for_status()
@@ -388,7 +390,7 @@ def test_tasks_of_others_are_left_out(client: LabelStudio, project: int, api: ht
     assert sorted(asked.values()) == ["", "ours"]
 
 
-def test_odd_values_survive_the_real_server(client: LabelStudio, label_studio: LocalStudio) -> None:
+def test_odd_values_survive_the_real_server(client: AnnotatingClient, label_studio: LocalStudio) -> None:
     class Odd(Task):
         """Copy it."""
 
@@ -418,7 +420,7 @@ def test_odd_values_survive_the_real_server(client: LabelStudio, label_studio: L
     assert client.unanswered(project) == []
 
 
-def test_users_are_made_once_and_answers_carry_their_names(client: LabelStudio, project: int) -> None:
+def test_users_are_made_once_and_answers_carry_their_names(client: AnnotatingClient, project: int) -> None:
     ids = client.push(project, clauses("a"), nothing).task_ids
     user = client.ensure_user("second@example.com", "Second", "Annotator")
     assert client.ensure_user("second@example.com", "Second", "Annotator") == user
@@ -427,11 +429,11 @@ def test_users_are_made_once_and_answers_carry_their_names(client: LabelStudio, 
 
 
 def test_the_sdk_says_nothing_by_itself(
-    client: LabelStudio, project: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    client: AnnotatingClient, project: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     client.push(project, clauses("a"), nothing)
     client.pull(project, None)
     with pytest.raises(LabelStudioError):
-        LabelStudio(client.url, "wrong").check()
+        AnnotatingClient(client.url, "wrong").check()
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.name.startswith("label_studio")] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.review.label_studio import LabelStudio
+from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.labeling_tasks import prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.snapshot import Snapshot
@@ -69,12 +69,12 @@ def annotate(
         on_tasks: told how many more tasks were looked at.
         faultless: never skip, doubt or err.
     """
-    with LabelStudio(connection.url, connection.api_key) as client:
+    with AnnotatingClient(connection.url, connection.api_key) as client:
         return _annotate(client, dataset, truth, on_tasks, faultless)
 
 
 def _annotate(
-    client: LabelStudio,
+    client: AnnotatingClient,
     dataset: LoadedDataset,
     truth: dict[str, Truth],
     on_tasks: Callable[[int], None],

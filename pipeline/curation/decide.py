@@ -32,6 +32,7 @@ from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import CollectSummary, CurateSummary, Verb
+from schemas.similarities import Similarities
 
 
 @contextmanager
@@ -135,25 +136,37 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary=CurateSummary(
-            file=str(dataset.path),
-            curation=dataset.curation_digest,
-            evaluation=evaluation,
-            similarities=found,
-            lines=read.lines if read else 0,
-            added=added,
-            withdrawn=read.withdrawn if read else 0,
-            budget=assessed.budget,
-            budget_used=assessed.used,
-            beyond_budget=assessed.beyond_budget,
-            note=assessed.note,
-            adopted=adopted.versions,
-        ),
+        summary=_summary(dataset, evaluation, found, read, added, assessed, adopted),
     )
     near = (
         decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
     )
     return Decided(fresh.height, added, near, assessed, funnel, adopted)
+
+
+def _summary(
+    dataset: LoadedDataset,
+    evaluation: str,
+    found: Similarities,
+    read: Ingested | None,
+    added: int,
+    assessed: Assessed,
+    adopted: Adopted,
+) -> CurateSummary:
+    return CurateSummary(
+        file=str(dataset.path),
+        curation=dataset.curation_digest,
+        evaluation=evaluation,
+        similarities=found,
+        lines=read.lines if read else 0,
+        added=added,
+        withdrawn=read.withdrawn if read else 0,
+        budget=assessed.budget,
+        budget_used=assessed.used,
+        beyond_budget=assessed.beyond_budget,
+        note=assessed.note,
+        adopted=adopted.versions,
+    )
 
 
 def _compare_texts(

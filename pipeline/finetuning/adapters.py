@@ -8,6 +8,7 @@ import json
 import shutil
 import uuid
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
@@ -170,53 +171,7 @@ def _write_predictions(path: Path, record: FinetuneRecord) -> None:
 
 
 # --- the card ---------------------------------------------------------------------------------
-_CARD = """\
----
-{head}library_name: peft
-pipeline_tag: text-generation
-tags: [lora, sft, goldleaf]
----
-
-# {dataset}: LoRA adapter of run {run}
-
-Trained by Goldleaf {goldleaf} on {date} on the published version **{reference}** (`{digest}`, task
-`{task}`), from the base model `{base}` (`{base_revision}`). `finetune.json` has all of this for machines,
-`predictions.parquet` every answer that was scored.
-
-## Evaluation
-
-{questions} test questions, greedy answers of at most {max_new_tokens} tokens; 95% intervals in parentheses.
-
-| | untuned | tuned |
-|---|---|---|
-| {metric} | {untuned.score} | {tuned.score} |
-| all targets right | {untuned.exact} | {tuned.exact} |
-| macro F1 | {untuned.macro_f1:.1%} | {tuned.macro_f1:.1%} |
-| unreadable answers | {untuned.unreadable} | {tuned.unreadable} |
-
-Difference: {comparison}.
-
-## Training
-
-| | |
-|---|---|
-{training}
-
-## Use
-
-In this folder:
-
-```python
-{usage}
-```
-
-The prompt is a system and a user message, as in the published rows; at most {max_new_tokens} new tokens.
-
-## License
-
-The adapter derives from its base model and from the rows it was trained on ({licenses}). Their
-licenses bind whoever uses or shares it; this card grants nothing.
-"""
+_CARD = files("pipeline.finetuning").joinpath("adapter_card.md").read_text(encoding="utf-8")
 
 _USE_BUNDLED = """\
 import importlib.metadata

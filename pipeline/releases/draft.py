@@ -23,7 +23,7 @@ from pipeline.releases.versions import list_versions, readable_versions
 from pipeline.state.decisions import from_frame
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.store import Store
+from pipeline.state.store import REPORT, Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
@@ -204,4 +204,4 @@ def publish_draft(
         absent=draft.absent,
         frozen=draft.frozen,
     )
-    return publish(store.releases / version, draft.tables, release, {"report.html": report})
+    return publish(store.releases / version, draft.tables, release, {REPORT: report})

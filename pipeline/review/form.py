@@ -7,6 +7,7 @@ signs, steal the focus, and relabel on stray letters. The reasons stand beside t
 import functools
 import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -36,72 +37,8 @@ _DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
 style has no effect but that its hint can be found and hidden."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# No "<", ">" or "&": Label Studio takes the element's markup, not its text. Colours are mixed from the
-# current one, so that they fit the dark theme. Prefilled text fields take the focus, which would swallow
-# the hotkeys; what is invisible in its first millisecond cannot take it. The filter is emptied when Enter has
-# taken a choice, and then invisible for long enough to lose the focus: if it kept it, Ctrl+Enter would not
-# submit, but take the first choice of all.
-# All hotkeys are dead while a radio button or checkbox has the focus. Its looks and its label are other
-# elements, so it is invisible itself and Tab passes it by; a click on the label still chooses it. Where no
-# hotkey chooses it, it can be reached: without a filter always, with one while something is typed there.
-# Of many choices the chosen one sticks to the edge of the window instead of scrolling out of sight: people
-# must see what they confirm. It is not moved to the front, as the list would jump under the pointer and Enter
-# in the filter would take another than the one that stands first. Only flex lets it stick, a grid would hold
-# it in its cell. The 8px are those that Label Studio leaves free above its bar.
-_STYLE = """
-.goldleaf { display: flex; flex-wrap: wrap; gap: 16px 32px; align-items: flex-start; padding: 4px 8px 24px; }
-.goldleaf h3, .goldleaf h4 { overflow-wrap: anywhere; white-space: pre-line; line-height: 1.4; }
-.goldleaf h3 { font-size: 18px; }
-.goldleaf h4 { font-size: 15px; }
-.goldleaf-text { flex: 3 1 420px; min-width: 0; max-width: 80ch; overflow-wrap: anywhere;
-  position: sticky; top: 0; }
-.goldleaf-text .lsf-richtext__line { white-space: pre-wrap; line-height: 1.6; }
-.goldleaf-input { margin-bottom: 16px; }
-.goldleaf-form { flex: 2 1 320px; min-width: 0; position: sticky; top: 0; }
-.goldleaf-why { margin: 12px 0 16px; padding: 8px 12px; border-left: 4px solid #e0a100; border-radius: 4px;
-  background: color-mix(in srgb, #e0a100 12%, transparent); }
-.goldleaf-why h4 + h4, .goldleaf-hint h4, .goldleaf-rest h4 { font-size: 14px; font-weight: 400; }
-.goldleaf-rest { margin-top: 6px; }
-.goldleaf-hint { opacity: 0.7; }
-.goldleaf-fields { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 12px 16px; }
-.goldleaf-field { min-width: 0; }
-.goldleaf-field .ant-form-item { margin-bottom: 0; }
-.goldleaf-field [data-testid="textarea-counts"] { display: none; }
-.goldleaf-field:has(.goldleaf-many) { grid-column: 1 / -1; }
-.goldleaf-field textarea { field-sizing: content; height: auto !important; max-height: 40vh; }
-.goldleaf-field [data-testid="textarea-regions"], .goldleaf-field .htx-datetime { margin: 0 !important; }
-.goldleaf-field .htx-datetime input { margin: 4px; }
-.goldleaf-field .lsf-choices, .goldleaf-review .lsf-choices { margin: 6px 0 0; }
-.goldleaf .ant-checkbox-wrapper { margin: 0 8px 0 0; }
-.goldleaf-many .ant-input { background: transparent; color: inherit; }
-.goldleaf-many { container-type: inline-size; }
-.goldleaf-many .lsf-choices { display: flex; flex-wrap: wrap; align-items: flex-start; }
-.goldleaf-many .lsf-choice { box-sizing: border-box; width: 100%; overflow-wrap: anywhere; }
-@container (min-width: 380px) { .goldleaf-many .lsf-choice { width: 50%; } }
-@container (min-width: 570px) { .goldleaf-many .lsf-choice { width: 33.33%; } }
-@container (min-width: 760px) { .goldleaf-many .lsf-choice { width: 25%; } }
-.goldleaf-many .lsf-choice label { margin: 0; line-height: 1.5715; }
-.goldleaf-many label span { flex: none; }
-.goldleaf-many label span + span { flex: 0 1 auto; min-width: 0; padding: 0 0 0 6px; }
-.goldleaf-many sup { display: inline-block; }
-.goldleaf-many .lsf-choice:has(input:checked) { position: sticky; top: 0; bottom: -8px; z-index: 1;
-  border-radius: 4px; box-shadow: 0 0 0 1px var(--color-primary-surface, #4c5fa9);
-  background: color-mix(in srgb, var(--color-primary-surface, #4c5fa9) 15%, var(--color-neutral-background, Canvas)); }
-.goldleaf-review { margin-top: 14px; padding-top: 10px;
-  border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-.goldleaf input, .goldleaf textarea { animation: goldleaf-unfocused 1ms; }
-.goldleaf-many .ant-input { animation-duration: 200ms; }
-.goldleaf-many .ant-input:not(:placeholder-shown) { animation: none; }
-.goldleaf .lsf-choice__item:not([style*="order: 0"]) input,
-.goldleaf-many .lsf-choice__item input { visibility: hidden; }
-.goldleaf-many .ant-input:not(:placeholder-shown) + .lsf-choices input { visibility: visible; }
-@keyframes goldleaf-unfocused { from, to { visibility: hidden; } }
-.goldleaf [style*="order: 0"] sup { display: none; }
-@media (max-width: 900px) {
-  .goldleaf-text { position: static; max-height: 45vh; overflow-y: auto; }
-  .goldleaf-form { position: static; }
-}
-"""
+_COMMENT = re.compile(r"/\*.*?\*/\n", re.DOTALL)
+_STYLE = "\n" + _COMMENT.sub("", files("pipeline.review").joinpath("form.css").read_text(encoding="utf-8"))
 
 
 class Control(BaseModel):

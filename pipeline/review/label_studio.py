@@ -19,11 +19,7 @@ from pipeline.review.form import PUSH_KEY
 from pipeline.review.label_studio_models import (
     AnsweredTask,
     ListedTask,
-    Made,
-    OpenTask,
-    ProposedTask,
     Pull,
-    PulledAnnotation,
     PulledTask,
     PushReport,
     Tasks,
@@ -34,8 +30,6 @@ from pipeline.review.label_studio_pages import by_filter, list_tasks
 from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
 from pipeline.review.label_studio_requests import Refused, Requests
 from pipeline.review.label_studio_transport import Limits
-
-__all__ = ["LabelStudio", "OpenTask", "Pull", "PulledAnnotation", "PulledTask", "PushReport"]
 
 BATCH = 500
 """Tasks a request; larger ones are slower and are lost as a whole."""
@@ -55,7 +49,6 @@ _PAUSE = 0.2
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
-_PROPOSED = "id,data,annotations,predictions,result"
 # The list filters the nested annotations too; without it a page takes six times as long.
 _ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
 
@@ -301,41 +294,6 @@ class LabelStudio:
                 tasks.append(found)
         # A single time in the future would hide all that comes until then.
         return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
-
-    # --- answers by program -------------------------------------------------------------------
-    def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
-        """The id of a user; created if there is none (without a password: for answers by program)."""
-        what = f"cannot open the user {email}"
-        for user in self.requests.ask(what, list[User], lambda sdk: sdk.users.list()):
-            if user.email == email:
-                return user.user_id
-        return self.requests.ask(
-            what,
-            Made,
-            lambda sdk: sdk.users.create(email=email, username=email, first_name=first_name, last_name=last_name),
-        ).made_id
-
-    def unanswered(self, project: int) -> list[OpenTask]:
-        """The tasks that have no annotation, with what is proposed for them."""
-        return [
-            OpenTask(
-                task_id=task.task_id,
-                push_key=task.push_key,
-                record_id=task.record_id,
-                proposal=task.predictions[0].result or [] if task.predictions else [],
-            )
-            for task in list_tasks(self.requests, project, Tasks[ProposedTask], _PROPOSED, fields="all")
-            if not task.annotations
-        ]
-
-    def annotate(self, task_id: int, result: list[dict[str, Any]], user: int, skipped: bool = False) -> None:
-        """Submit an answer, or a skip, in a user's name."""
-        self.requests.tell(
-            f"cannot annotate task {task_id}",
-            lambda sdk: sdk.annotations.create(
-                id=task_id, result=result, completed_by=user, was_cancelled=skipped, ground_truth=False
-            ),
-        )
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

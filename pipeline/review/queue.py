@@ -16,7 +16,8 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
-from pipeline.review.label_studio import LabelStudio, PulledTask
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import Question, labeling_config, labeling_task, read_result
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot

@@ -30,7 +30,9 @@ from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
-_OWN_ENDINGS = (".lock", "report.html")
+REPORT = "report.html"
+"""Of a home and of a version."""
+_OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
 _CAS_TRIES = 20
@@ -62,7 +64,7 @@ class Store:
     @property
     def report(self) -> Path:
         """The report over the current state."""
-        return self.root / "report.html"
+        return self.root / REPORT
 
     @property
     def moved(self) -> Path:
