@@ -208,6 +208,17 @@ class Task(BaseModel):
 
     # --- chat ---------------------------------------------------------------------------------
     @classmethod
+    def task_messages(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None = None) -> list[Message]:
+        """A row as a chat, as it is counted, published, trained on and asked: the prompt, then the answer if any.
+
+        With targets, the last message is the assistant's.
+        """
+        prompt = cls.task_prompt(inputs)
+        if targets is None:
+            return prompt
+        return [*prompt, Message(role=Speaker.ASSISTANT, content=cls.task_answer(targets))]
+
+    @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
         """System and user message: instruction and form of the answer; the inputs (named, where there are several).
 

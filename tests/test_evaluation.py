@@ -38,7 +38,7 @@ ASKED = (Message(role=Speaker.USER, content="?"),)
 
 
 def ask(task: type[Task], *rows: dict[str, Any]) -> list[Question]:
-    return questions(task, [Example(str(number), ASKED, "", fields) for number, fields in enumerate(rows)])
+    return questions(task, [Example(str(number), ASKED, (), fields) for number, fields in enumerate(rows)])
 
 
 def fruits(*golds: str) -> list[Question]:

@@ -43,7 +43,7 @@ class Paint(Task):
 
 def example(name: str, text: str, answer: str) -> Example:
     fields = {"text": text, "colour": answer}
-    return Example(name, tuple(Paint.task_prompt(fields)), answer, fields)
+    return Example(name, tuple(Paint.task_prompt(fields)), (Message(role=Speaker.ASSISTANT, content=answer),), fields)
 
 
 def rows() -> list[Example]:
@@ -322,7 +322,7 @@ def test_a_published_row_is_read_with_prompt_answer_and_fields(tmp_path: Path) -
     (row,) = read_examples(published(tmp_path), "train")
 
     prompt = (Message(role=Speaker.USER, content="A lemon"),)
-    assert row == Example("r1", prompt, "yellow", {"text": "A lemon"})
+    assert row == Example("r1", prompt, (Message(role=Speaker.ASSISTANT, content="yellow"),), {"text": "A lemon"})
 
 
 def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:

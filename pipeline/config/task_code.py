@@ -181,6 +181,7 @@ _RETURNS = {
     "task_check": _Return("result that counts", lambda _, value: True),
     "task_parse": _Return("Parsed with a value for every input", _is_parsed),
     "task_canonical": _ANSWER,
+    "task_messages": _Return("list of Message", _is_chat),
     "task_prompt": _Return("list of Message", _is_chat),
     "task_answer": _TEXT,
     "task_read_answer": _Return(

@@ -187,8 +187,7 @@ def _tokens(seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.Series:
 
 def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None) -> str:
     """The prompt, and the answer if there is one, whose tokens count."""
-    messages = [message.content for message in task.task_prompt(inputs)]
-    return "\n".join([*messages, task.task_answer(targets)] if targets is not None else messages)
+    return "\n".join(message.content for message in task.task_messages(inputs, targets))
 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import TrainingError
 from schemas.manifest import Manifest
-from schemas.message import Message, Speaker
+from schemas.message import Message
 
 T = TypeVar("T")
 
@@ -22,10 +22,15 @@ class Example:
 
     id: str
     prompt: tuple[Message, ...]
-    answer: str
-    """The assistant's text."""
+    completion: tuple[Message, ...]
+    """What the assistant says."""
     fields: Mapping[str, Any]
     """The task's own inputs and targets."""
+
+    @property
+    def answer(self) -> str:
+        """The assistant's text."""
+        return "".join(message.content for message in self.completion)
 
 
 def read_examples(version: Path, split: str) -> list[Example]:
@@ -50,9 +55,10 @@ def read_examples(version: Path, split: str) -> list[Example]:
 
 
 def _example(row: Mapping[str, Any]) -> Example:
-    answers = [message["content"] for message in row["completion"] if message["role"] == Speaker.ASSISTANT]
-    prompt = tuple(Message.model_validate(message) for message in row["prompt"])
-    return Example(row["id"], prompt, "".join(answers), row["fields"])
+    prompt, completion = (
+        tuple(Message.model_validate(message) for message in row[part]) for part in ("prompt", "completion")
+    )
+    return Example(row["id"], prompt, completion, row["fields"])
 
 
 def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T], str]) -> list[T]:

@@ -20,7 +20,6 @@ from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel, load_base, quiet
 from pipeline.finetuning.examples import Example, draw, read_examples
 from schemas.dataset import Finetune
-from schemas.message import Message, Speaker
 
 if TYPE_CHECKING:
     import torch
@@ -201,9 +200,8 @@ def _tokens(example: Example, loaded: LoadedModel) -> _Tokens:
 
     The answer begins where the conversation with it departs from the prompt alone.
     """
-    answer = Message(role=Speaker.ASSISTANT, content=example.answer)
     prompt = loaded.token_ids(example.prompt, answer_follows=True)
-    whole = loaded.token_ids([*example.prompt, answer], answer_follows=False)
+    whole = loaded.token_ids([*example.prompt, *example.completion], answer_follows=False)
     start = next((at for at, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(prompt))
     return _Tokens(whole[:start], whole[start:])
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from pipeline.errors import ReleaseError
 from schemas.field import JsonValue, UnsupportedType, ValueType, target_field
-from schemas.message import Message, Speaker
 from schemas.task import Task
 
 ROWS_AT_ONCE = 50_000
@@ -98,11 +97,11 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
 
 
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
-    answer = Message(role=Speaker.ASSISTANT, content=task.task_answer(row.targets))
+    *prompt, answer = task.task_messages(row.inputs, row.targets)
     values = {**row.inputs, **row.targets}
     return {
         "id": row.record_id,
-        "prompt": [message.model_dump(mode="json") for message in task.task_prompt(row.inputs)],
+        "prompt": [message.model_dump(mode="json") for message in prompt],
         "completion": [answer.model_dump(mode="json")],
         "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
         "source": row.source,

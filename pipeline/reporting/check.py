@@ -22,7 +22,6 @@ from pipeline.review.labeling_tasks import labeling_config
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
-from schemas.message import Speaker
 from schemas.own_code import described, own
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
@@ -146,9 +145,7 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
     """A row as the model will see it: nobody should meet their prompt in the published version first."""
     what = f"{place} as a chat"
     try:
-        said = [(message.role.value, message.content) for message in task.task_prompt(parsed.inputs)]
-        if parsed.targets is not None:
-            said.append((Speaker.ASSISTANT.value, task.task_answer(parsed.targets)))
+        said = [(one.role.value, one.content) for one in task.task_messages(parsed.inputs, parsed.targets)]
     except BaseException as error:  # of the user's own code
         theirs = isinstance(own(error), TaskCodeError)
         detail = str(error) if theirs else f"{described(error)}; mend {task.__name__}'s task_prompt or task_answer"
@@ -162,7 +159,7 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Find
     task, encoding = workspace.dataset.task, workspace.dataset.config.measure.encoding
     # What the task's own code or the encoding does not let through has a finding of its own.
     with contextlib.suppress(Exception):
-        prompts = ["\n".join(message.content for message in task.task_prompt(one.inputs)) for one in examples]
+        prompts = ["\n".join(message.content for message in task.task_messages(one.inputs)) for one in examples]
         form, *whole = count_tokens([task.task_answer_form(), *prompts], encoding)
         if form < _LONG_FORM or not whole or form < _LARGE_SHARE * min(whole):
             return
