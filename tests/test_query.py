@@ -173,8 +173,8 @@ def test_a_row_that_no_table_can_hold_is_shown_as_lines_of_name_and_value(tmp_pa
     terminal = Terminal(tmp_path)
     shown = terminal.goldleaf("sql", "select * from current order by length(inputs)").stdout.splitlines()
     assert max(map(len, shown)) <= 120 and len(shown) == 2 * 17 + 2
-    assert 'inputs        {"question":"Where is [b]parcel[/b] 0?"}' in shown
-    assert "fate          accepted" in shown and "routed" in [line.strip() for line in shown]
+    assert 'inputs             {"question":"Where is [b]parcel[/b] 0?"}' in shown
+    assert "fate               accepted" in shown and "routed" in [line.strip() for line in shown]
     assert shown[17] == "─" * 120
     [long] = [line for line in shown if "[b]parcel[/b] 1 so late" in line]
     assert long.endswith("...") and len(long) == 120
