@@ -18,6 +18,7 @@ from pipeline.finetuning.evaluate import Question, compare_models, evaluate
 from pipeline.finetuning.train import LeftOut, TrainReport
 from pipeline.reporting.report import ShownRecord
 from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.state import staging
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
@@ -148,7 +149,8 @@ def test_all_bytes_are_on_the_disk_before_the_folder_gets_its_name(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(adapter, "flush", flushed.append)
+    for module in (adapter, staging):
+        monkeypatch.setattr(module, "flush", flushed.append)
     final = save_adapter(trained, tmp_path / "models", a_record())
 
     *files, folder, models = flushed

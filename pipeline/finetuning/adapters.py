@@ -6,7 +6,6 @@ hold the dataset's fine-tuning lock, so whatever else has a temporary name belon
 
 import json
 import shutil
-import uuid
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +19,7 @@ from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import TrainReport
 from pipeline.state.atomic import flush, replacing
+from pipeline.state.staging import _STAGING, put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.manifest import Manifest
 from schemas.record import stable_hash
@@ -29,7 +29,6 @@ RECORD = "finetune.json"
 CARD = "README.md"
 PREDICTIONS = "predictions.parquet"
 
-_STAGING = ".staging-"
 _BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The bundled base model's name on the Hugging Face Hub, for the card."""
 
@@ -133,29 +132,18 @@ def save_adapter(trained: Path, models: Path, record: FinetuneRecord) -> Path:
     final = models / record.run
     if final.exists():
         raise TrainingError(f"The run {record.run} has an adapter already, in {final}; start a new run")
-    models.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(models)
-    staging = models / f"{_STAGING}{uuid.uuid4().hex}"
-    try:
+    with staged(models) as folder:
         # Without the files' modes: safetensors lets nobody but the owner read its file.
-        shutil.copytree(trained, staging, copy_function=shutil.copyfile)
-        _write_predictions(staging / PREDICTIONS, record)
+        shutil.copytree(trained, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        _write_predictions(folder / PREDICTIONS, record)
         text = record.model_dump_json(indent=2, exclude={"untuned": {"outcomes"}, "tuned": {"outcomes"}})
         for name, content in ((CARD, _card(record)), (RECORD, text + "\n")):
-            with replacing(staging / name) as sink:
+            with replacing(folder / name) as sink:
                 sink.write(content.encode())
-        for path in (*staging.iterdir(), staging):
+        for path in folder.iterdir():
             flush(path)
-        staging.rename(final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    flush(models)
+        put_in_place(folder, final)
     return final
-
-
-def _remove_leftovers(models: Path) -> None:
-    for leftover in models.glob(f"{_STAGING}*"):
-        shutil.rmtree(leftover)
 
 
 def _write_predictions(path: Path, record: FinetuneRecord) -> None:

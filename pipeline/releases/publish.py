@@ -6,14 +6,9 @@ no half version can be seen. ``data/*.parquet`` carry their content's digest in 
 """
 
 import errno
-import fcntl
 import hashlib
-import os
-import shutil
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,14 +30,14 @@ from pipeline.releases.versions import (
     sealed,
     sha256_of,
 )
-from pipeline.state.atomic import flush, opened, writing
+from pipeline.state.atomic import writing
+from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Dataset
 from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
 from schemas.task import Role, Task
 
 CARD = "README.md"
 SCHEMA = "schema.json"
-_STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def publish(
     filled = {split: table for split, table in tables.items() if table.num_rows}
     if not filled:
         raise ReleaseError(f"'{release.dataset.name}' has no accepted rows to publish; see `goldleaf status`")
-    with _staging(version_dir.parent) as folder:
+    with staged(version_dir.parent) as folder:
         (folder / "data").mkdir()
         splits = {split: _write_split(folder, split, table) for split, table in filled.items()}
         manifest = _manifest(version_dir.name, release, filled, splits)
@@ -164,38 +159,6 @@ def _manifest(
 
 
 # --- bytes on the disk ------------------------------------------------------------------------
-@contextmanager
-def _staging(releases: Path) -> Iterator[Path]:
-    """A folder to prepare a version in; removed afterwards unless it was renamed.
-
-    It is locked while its process lives, so that whoever publishes next can tell leftovers of the
-    dead from the work of the living. The lock on ``releases`` closes the gap between making and locking.
-    """
-    releases.mkdir(parents=True, exist_ok=True)
-    folder = releases / f"{_STAGING}{uuid.uuid4().hex}"
-    with opened(releases) as shared:
-        fcntl.flock(shared, fcntl.LOCK_EX)
-        _remove_leftovers(releases)
-        folder.mkdir()
-        own = os.open(folder, os.O_RDONLY)
-        fcntl.flock(own, fcntl.LOCK_EX)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(own)
-
-
-def _remove_leftovers(releases: Path) -> None:
-    for leftover in releases.glob(f"{_STAGING}*"):
-        try:
-            with opened(leftover) as descriptor:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(leftover)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # its process lives, or has just renamed or removed it
-
-
 def _write(path: Path, data: bytes) -> None:
     with writing(path, lasting=True) as sink:
         sink.write(data)
@@ -203,12 +166,9 @@ def _write(path: Path, data: bytes) -> None:
 
 def _rename(folder: Path, version_dir: Path, name: str) -> None:
     """Publish: the name appears with everything behind it on the disk, also after a loss of power."""
-    for inner in (folder / "data", folder):
-        flush(inner)
     try:
-        folder.rename(version_dir)
+        put_in_place(folder, version_dir)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise _exists(version_dir, name) from error
         raise
-    flush(version_dir.parent)

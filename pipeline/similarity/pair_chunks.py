@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.similarity.dense_clusters import fitting, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, verify
+from pipeline.similarity.search_files import SearchFile
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, mapped, save
 
@@ -18,7 +19,7 @@ _CROWD_PAIRS = 2_000_000
 
 def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
     """Pairs whose texts fit into memory together; those of crowds by themselves."""
-    sizes, dense = mapped(folder / "bytes", np.int64), in_dense_clusters(right)
+    sizes, dense = mapped(folder / SearchFile.BYTES, np.int64), in_dense_clusters(right)
     few, many = np.flatnonzero(~dense), np.flatnonzero(dense)
     many = many[np.argsort(right[many], kind="stable")]
     chunks = [
@@ -62,7 +63,7 @@ def load_pairs(path: Path) -> Pairs:
 
 def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
     """The exact similarities of pairs of entries, whose texts are read together."""
-    homes = mapped(folder / "homes", np.int64, -1, 2)
+    homes = mapped(folder / SearchFile.HOMES, np.int64, -1, 2)
     entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     # Read in the order in which they lie on the disk, and left so.
     order = np.lexsort((homes[entries, 1], homes[entries, 0]))

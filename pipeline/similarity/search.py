@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pipeline.similarity.known_texts import Known, met_keys
 from pipeline.similarity.pair_chunks import in_chunks, load_pairs, save_chunks, verify_chunk, verify_entries
 from pipeline.similarity.pairs import Pairs, band_pairs, distinct, grouped, most_similar, parted
+from pipeline.similarity.search_files import SearchFile, ShardFile
 from pipeline.similarity.signatures import (
     NEAR_MISS,
     NO_IDENTITIES,
@@ -91,7 +92,7 @@ class Found:
 
     def identities(self) -> Identities:
         """Entries x 2."""
-        return mapped(self.folder / "identities", np.uint64, -1, 2)
+        return mapped(self.folder / SearchFile.IDENTITIES, np.uint64, -1, 2)
 
     def signatures(self, start: int, stop: int) -> tuple[Identities, Keys, Sketches]:
         """Of new entries, from ``known`` on: the hashes of their bytes (entries x 2), their keys (BANDS x entries) and
@@ -100,7 +101,7 @@ class Found:
         part = slice(start - self.count, stop - self.count or None)
         hashes = _new_hashes(self.folder, len(self.shards))[part]
         keys = np.stack([_new_keys(self.folder, len(self.shards), band)[part] for band in range(BANDS)])
-        return hashes, keys, mapped(self.folder / "sketches", np.uint8, -1, PERMUTATIONS)[part]
+        return hashes, keys, mapped(self.folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)[part]
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of entries, which need not be similar."""
@@ -142,10 +143,10 @@ def _save_known(folder: Path, index: Index | None) -> None:
     """Write what tells known texts, by their words and by their bytes, and where they stand in the index."""
     identities = index.identities() if index else NO_IDENTITIES
     by_words = Known.of(identities, np.arange(len(identities)))
-    by_words.write(folder / "known-words")
+    by_words.write(folder / SearchFile.KNOWN_WORDS)
     # What was killed may have left a text twice.
     places = np.arange(len(identities)) if by_words.differ else by_words.find(identities)
-    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, places).write(folder / "known-bytes")
+    Known.of(index.bytes_hashes() if index else NO_IDENTITIES, places).write(folder / SearchFile.KNOWN_BYTES)
 
 
 def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
@@ -154,21 +155,21 @@ def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) ->
     """
     texts = Texts.read(shards[shard])
     hashes = texts.hashes()
-    places = Known.read(folder / "known-bytes").find(hashes)
+    places = Known.read(folder / SearchFile.KNOWN_BYTES).find(hashes)
     # Of most rows the words need not be looked at.
     rows = np.flatnonzero(places < 0)
     signed = sign(texts, scheme, rows)
-    places[rows] = Known.read(folder / "known-words").find(signed.identities)
-    save(folder / f"places-{shard:05}", places)
+    places[rows] = Known.read(folder / SearchFile.KNOWN_WORDS).find(signed.identities)
+    save(folder / ShardFile.PLACES.of(shard), places)
     new = np.flatnonzero((places[rows] < 0) & (signed.sizes > 0))
-    save(folder / f"new-rows-{shard:05}", rows[new])
-    save(folder / f"new-identities-{shard:05}", signed.identities[new])
+    save(folder / ShardFile.NEW_ROWS.of(shard), rows[new])
+    save(folder / ShardFile.NEW_IDENTITIES.of(shard), signed.identities[new])
     first, _ = distinct(signed.identities[new], signed.sizes[new])
     chosen = signed.take(new[first])
-    save(folder / f"signed-rows-{shard:05}", rows[new[first]])
-    save(folder / f"signed-hashes-{shard:05}", hashes[rows[new[first]]])
-    save(folder / f"signed-keys-{shard:05}", chosen.keys)
-    save(folder / f"signed-sketches-{shard:05}", chosen.sketches)
+    save(folder / ShardFile.SIGNED_ROWS.of(shard), rows[new[first]])
+    save(folder / ShardFile.SIGNED_HASHES.of(shard), hashes[rows[new[first]]])
+    save(folder / ShardFile.SIGNED_KEYS.of(shard), chosen.keys)
+    save(folder / ShardFile.SIGNED_SKETCHES.of(shard), chosen.sketches)
 
 
 # --- gather ---------------------------------------------------------------------------------------
@@ -178,11 +179,14 @@ def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int,
     Returns how many there are, and how many of them are known.
     """
     places, homes = _number(folder, len(shards), index.identities() if index else NO_IDENTITIES)
-    save(folder / "homes", homes)
-    save(folder / "bytes", _bytes(shards, homes))
+    save(folder / SearchFile.HOMES, homes)
+    save(folder / SearchFile.BYTES, _bytes(shards, homes))
     for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
         rows = homes[len(places) + mine, 1]
-        save(folder / f"new-{shard:05}", np.searchsorted(load(folder / f"signed-rows-{shard:05}", np.int64), rows))
+        save(
+            folder / ShardFile.NEW.of(shard),
+            np.searchsorted(load(folder / ShardFile.SIGNED_ROWS.of(shard), np.int64), rows),
+        )
     _lay_out(folder, places, len(shards), index)
     return len(homes), len(places)
 
@@ -195,27 +199,27 @@ def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
     """
     homes = np.full((len(before), 2), -1, dtype=np.int64)
     for shard in reversed(range(shards)):
-        places = load(folder / f"places-{shard:05}", np.int64)
+        places = load(folder / ShardFile.PLACES.of(shard), np.int64)
         # The first row is written last, and so it stays.
         rows = np.flatnonzero(places >= 0)[::-1]
         homes[places[rows]] = np.stack([np.full(len(rows), shard), rows], axis=1)
     known = np.flatnonzero(homes[:, 0] >= 0)
     entry_of_place = np.full(len(before), -1, dtype=np.int64)
     entry_of_place[known] = np.arange(len(known))
-    save(folder / "entry-of-place", entry_of_place)
-    new = [load(folder / f"new-rows-{shard:05}", np.int64) for shard in range(shards)]
-    parts = [load(folder / f"new-identities-{shard:05}", np.uint64, -1, 2) for shard in range(shards)]
+    save(folder / SearchFile.ENTRY_OF_PLACE, entry_of_place)
+    new = [load(folder / ShardFile.NEW_ROWS.of(shard), np.int64) for shard in range(shards)]
+    parts = [load(folder / ShardFile.NEW_IDENTITIES.of(shard), np.uint64, -1, 2) for shard in range(shards)]
     identities = np.concatenate([NO_IDENTITIES, *parts])
     first = _firsts(identities)
     named = np.flatnonzero(first == np.arange(len(first)))
     entry = np.searchsorted(named, first) + len(known)
     starts = np.cumsum([0, *map(len, new)])
     for shard in range(shards):
-        places = load(folder / f"places-{shard:05}", np.int64)
+        places = load(folder / ShardFile.PLACES.of(shard), np.int64)
         entries = np.where(places >= 0, entry_of_place[places], -1) if len(known) else np.full_like(places, -1)
         entries[new[shard]] = entry[starts[shard] : starts[shard + 1]]
         save(_entries_file(folder, shard), entries)
-    save(folder / "identities", np.concatenate([before[known], identities[named]]))
+    save(folder / SearchFile.IDENTITIES, np.concatenate([before[known], identities[named]]))
     shard_of = np.searchsorted(starts, named, side="right") - 1
     rows = np.concatenate([np.empty(0, dtype=np.int64), *new])[named]
     return known, np.concatenate([homes[known], np.stack([shard_of, rows], axis=1)])
@@ -251,31 +255,31 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
     met: list[Rows] = []
-    with replacing(folder / "known-keys", sealed=True) as sink:
+    with replacing(folder / SearchFile.KNOWN_KEYS, sealed=True) as sink:
         for band in range(BANDS):
             keys = _chosen(index.keys(band), places) if index else NO_KEYS
             met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
             add(sink, keys[met[band]])
-    save(folder / "met-starts", np.cumsum([0, *map(len, met)]))
+    save(folder / SearchFile.MET_STARTS, np.cumsum([0, *map(len, met)]))
     laid_out = np.unique(np.concatenate(met))
-    with replacing(folder / "met", sealed=True) as sink:
+    with replacing(folder / SearchFile.MET, sealed=True) as sink:
         for places_met in met:
             add(sink, np.searchsorted(laid_out, places_met))
-    save(folder / "laid-out", laid_out)
-    with replacing(folder / "sketches", sealed=True) as sink:
+    save(folder / SearchFile.LAID_OUT, laid_out)
+    with replacing(folder / SearchFile.SKETCHES, sealed=True) as sink:
         if index:
             add(sink, index.sketches()[places[laid_out]])
         for shard in range(shards):
-            signed = mapped(folder / f"signed-sketches-{shard:05}", np.uint8, -1, PERMUTATIONS)
-            add(sink, _chosen(signed, load(folder / f"new-{shard:05}", np.int64)))
+            signed = mapped(folder / ShardFile.SIGNED_SKETCHES.of(shard), np.uint8, -1, PERMUTATIONS)
+            add(sink, _chosen(signed, load(folder / ShardFile.NEW.of(shard), np.int64)))
 
 
 def _new_keys(folder: Path, shards: int, band: int) -> Keys:
     """The keys of the new texts in one band, in their order."""
     found = [NO_KEYS]
     for shard in range(shards):
-        keys = mapped(folder / f"signed-keys-{shard:05}", np.uint32, BANDS, -1)[band]
-        found.append(_chosen(keys, load(folder / f"new-{shard:05}", np.int64)))
+        keys = mapped(folder / ShardFile.SIGNED_KEYS.of(shard), np.uint32, BANDS, -1)[band]
+        found.append(_chosen(keys, load(folder / ShardFile.NEW.of(shard), np.int64)))
     return np.concatenate(found)
 
 
@@ -283,8 +287,8 @@ def _new_hashes(folder: Path, shards: int) -> Identities:
     """The hashes of the new texts' bytes, in their order."""
     found = [NO_IDENTITIES]
     for shard in range(shards):
-        hashes = load(folder / f"signed-hashes-{shard:05}", np.uint64, -1, 2)
-        found.append(_chosen(hashes, load(folder / f"new-{shard:05}", np.int64)))
+        hashes = load(folder / ShardFile.SIGNED_HASHES.of(shard), np.uint64, -1, 2)
+        found.append(_chosen(hashes, load(folder / ShardFile.NEW.of(shard), np.int64)))
     return np.concatenate(found)
 
 
@@ -294,19 +298,19 @@ def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
 
 
 def _entries_file(folder: Path, shard: int) -> Path:
-    return folder / f"entries-{shard:05}"
+    return folder / ShardFile.ENTRIES.of(shard)
 
 
 # --- propose --------------------------------------------------------------------------------------
 def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path:
     """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
-    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
-    known, starts = len(mapped(folder / "laid-out", np.int64)), load(folder / "met-starts", np.int64)
+    sketches = mapped(folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)
+    known, starts = len(mapped(folder / SearchFile.LAID_OUT, np.int64)), load(folder / SearchFile.MET_STARTS, np.int64)
 
     def of_band(band: int) -> npt.NDArray[np.uint64]:
         met = slice(starts[band], starts[band + 1])
-        keys = np.concatenate([mapped(folder / "known-keys", np.uint32)[met], _new_keys(folder, shards, band)])
-        owners = np.concatenate([mapped(folder / "met", np.int64)[met], np.arange(known, len(sketches))])
+        keys = np.concatenate([mapped(folder / SearchFile.KNOWN_KEYS, np.uint32)[met], _new_keys(folder, shards, band)])
+        owners = np.concatenate([mapped(folder / SearchFile.MET, np.int64)[met], np.arange(known, len(sketches))])
         return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
@@ -316,7 +320,7 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
 
 def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) -> tuple[Rows, Rows]:
     """The entries of all proposed pairs."""
-    sketches = mapped(folder / "sketches", np.uint8, -1, PERMUTATIONS)
+    sketches = mapped(folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)
     parts: list[Codes] = []
     for path in proposed:
         parts.append(load(path, np.uint64))
@@ -324,7 +328,7 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
         if sum(map(len, parts)) > _MOST_PROPOSED:
             parts = [most_similar(parts, sketches)]
     left, right = parted(most_similar(parts, sketches))
-    entries = np.concatenate([load(folder / "laid-out", np.int64), np.arange(known, count)])
+    entries = np.concatenate([load(folder / SearchFile.LAID_OUT, np.int64), np.arange(known, count)])
     return entries[left], entries[right]
 
 
@@ -335,7 +339,10 @@ def _known_pairs(folder: Path, index: Index) -> Pairs:
     A killed search may have left pairs of texts that it did not come to take in: these are found anew.
     """
     left, right, pairs = index.pairs()
-    by_words, entry_of_place = Known.read(folder / "known-words"), load(folder / "entry-of-place", np.int64)
+    by_words, entry_of_place = (
+        Known.read(folder / SearchFile.KNOWN_WORDS),
+        load(folder / SearchFile.ENTRY_OF_PLACE, np.int64),
+    )
     places = [by_words.find(side) for side in (left, right)]
     one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
     present = np.flatnonzero((one >= 0) & (other >= 0))
