@@ -244,12 +244,14 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
         task: the dataset's task.
         records: their ids.
     """
-    automatic = snapshot.committed_decisions(Verb.CURATE).filter(
+    # Of these records only: their reasons are decoded.
+    mine = snapshot.committed_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(list(records)))
+    automatic = mine.filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
         ~with_reason(*_OF_PEOPLE),
     )
     present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
-    yield from from_frame(_of(latest(present), records))
+    yield from from_frame(latest(present).collect())
 
 
 def had_people(decision: Decision) -> bool:
