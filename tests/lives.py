@@ -29,7 +29,7 @@ from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import DECISIVE
-from pipeline.review.labeling_tasks import Answer, read_result, verdict_result
+from pipeline.review.labeling_tasks import LabelingAnswer, read_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot
@@ -316,14 +316,14 @@ class Life:
             else:
                 assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
 
-    def _answers_about(self, decision: Decision) -> list[Answer]:
+    def _answers_about(self, decision: Decision) -> list[LabelingAnswer]:
         """The last valid answer of each person to the present question, the oldest first. What was said to an earlier
         question about the same text counts with them, where those who answered the present one cannot have seen it.
         None where the present one has no answer.
         """
         task = self.desk.context.dataset.task
         key, text = question_key(decision, task), match_key(str(decision.inputs["question"]))
-        given: list[tuple[bool, str, Answer, int, int]] = []
+        given: list[tuple[bool, str, LabelingAnswer, int, int]] = []
         for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
             data = self.studio.tasks[row["task"]]["data"]
             same = data["record_id"] == decision.record_id and match_key(data["question"]) == text

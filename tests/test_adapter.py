@@ -14,7 +14,7 @@ from pipeline.errors import TrainingError
 from pipeline.finetuning import adapters as adapter
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, find_adapter, read_record, save_adapter
 from pipeline.finetuning.base_model import BUNDLED
-from pipeline.finetuning.evaluate import Question, compare_models, evaluate
+from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
 from pipeline.finetuning.train import LeftOut, TrainReport
 from pipeline.reporting.report import ShownRecord
 from pipeline.reporting.report_finetuning import latest_finetuning
@@ -33,8 +33,8 @@ class Fruit(Task):
     kind: Target[Literal["apple", "pear"]]
 
 
-def question(name: str, *golds: str) -> Question:
-    return Question(
+def question(name: str, *golds: str) -> EvalQuestion:
+    return EvalQuestion(
         id=name,
         prompt=(Message(role=Speaker.USER, content=name),),
         golds=tuple({"kind": gold} for gold in golds),

@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, Locator, Page, Response, expect
 from pydantic import Field, create_model
 
 from flows.local.studio_server import LocalStudio
+from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.labeling_tasks import Answer, Question, labeling_config, labeling_task, read_result
+from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
 from schemas.annotation import Verdict
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause
@@ -106,7 +107,7 @@ class Desk:
         """Ask one question, and wait until its form is there and filled."""
         self.task, marker = task, f"goldleaf:browser-{next(NUMBERS)}"
         self.project = self.client.ensure_project(marker, marker, labeling_config(task), task.task_instruction())
-        question = Question(
+        question = LabelingQuestion(
             push_key="k",
             record_id="r",
             inputs={task.task_names("input")[0]: text},
@@ -180,7 +181,7 @@ class Desk:
         script = "/BUTTON|BODY/.exec(document.activeElement.tagName)?.[0] ?? document.activeElement.name"
         return str(self.page.evaluate(script)).split(":")[0]
 
-    def submit(self, key: str = "Control+Enter") -> Answer:
+    def submit(self, key: str = "Control+Enter") -> LabelingAnswer:
         """Press the key and read what the server has then."""
 
         def is_saved(response: Response) -> bool:
@@ -219,26 +220,26 @@ def desk(page: Page, label_studio: LocalStudio) -> Iterator[Desk]:
 def test_a_digit_and_ctrl_enter_label_a_clause(desk: Desk) -> None:
     desk.open(ContractClause, "This agreement renews itself.", {"kind": "term"})
     desk.press("3")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
 
 
 def test_stray_typing_relabels_nothing(desk: Desk) -> None:
     desk.open(ContractClause, "This agreement renews itself.", {"kind": "term"})
     desk.keys.type("qwertzuiopasdfghjklyxcvbnm QWERTZUIOPASDGHJKLYXCVBNM")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "term"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "term"})
 
 
 def test_the_filter_finds_one_of_many_kinds(desk: Desk) -> None:
     desk.open(ContractClause, "The supplier keeps insured.")
     desk.filter("insur")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "insurance"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "insurance"})
 
 
 def test_after_the_filter_the_hotkeys_work_again(desk: Desk) -> None:
     desk.open(ContractClause, "The supplier keeps insured.")
     desk.filter("insur")
     desk.press("3")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
 
 
 def test_a_choice_that_the_filter_leaves_is_taken_by_keyboard(desk: Desk) -> None:
@@ -246,7 +247,7 @@ def test_a_choice_that_the_filter_leaves_is_taken_by_keyboard(desk: Desk) -> Non
     desk.search("term")
     desk.tab_to("termination_for_convenience")
     desk.press("Space")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "termination_for_convenience"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "termination_for_convenience"})
 
 
 def test_choosing_what_is_chosen_takes_it_back_and_submit_warns(desk: Desk) -> None:
@@ -270,7 +271,7 @@ def test_an_empty_form_is_not_submitted_and_says_what_is_missing(desk: Desk) -> 
 
 def test_skipping_is_no_label_though_the_form_was_filled(desk: Desk) -> None:
     desk.open(ContractClause, "Some clause.", {"kind": "term"})
-    assert desk.submit("Control+Space") == Answer(verdict=Verdict.SKIPPED)
+    assert desk.submit("Control+Space") == LabelingAnswer(verdict=Verdict.SKIPPED)
 
 
 def test_an_answer_is_deleted_behind_the_dots_of_its_tab(desk: Desk) -> None:
@@ -293,20 +294,20 @@ def test_unusable_and_unsure_need_no_other_field(desk: Desk, key: str, verdict: 
     desk.open(Order, "Lorem ipsum")
     desk.press(key)
     expect(desk.page.get_by_text("Nothing else is needed.")).to_be_visible()
-    assert desk.submit() == Answer(verdict=verdict)
+    assert desk.submit() == LabelingAnswer(verdict=verdict)
 
 
 def test_unusable_can_be_taken_back(desk: Desk) -> None:
     desk.open(ContractClause, "Some clause.", {"kind": "term"})
     desk.press("Alt+x", "Alt+x")
     expect(desk.page.locator(".goldleaf-fields")).to_be_visible()
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets={"kind": "term"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "term"})
 
 
 # --- extraction -----------------------------------------------------------------------------------
 def test_a_right_proposal_is_accepted_with_one_key_and_unchanged(desk: Desk) -> None:
     desk.open(Order, "We order rope.", ORDER)
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER)
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER)
 
 
 def test_a_form_is_filled_by_keyboard_alone(desk: Desk) -> None:
@@ -329,7 +330,7 @@ def test_a_form_is_filled_by_keyboard_alone(desk: Desk) -> None:
         "urgent": True,
         "remarks": ["by ship", "soon"],
     }
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
 
 
 def test_a_proposal_is_corrected_and_what_is_optional_can_be_emptied(desk: Desk) -> None:
@@ -354,7 +355,7 @@ def test_a_proposal_is_corrected_and_what_is_optional_can_be_emptied(desk: Desk)
         "urgent": None,
         "remarks": ["<b>soon</b>"],
     }
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
 
 
 def test_tab_goes_from_field_to_field_and_past_the_choices(desk: Desk) -> None:
@@ -366,7 +367,7 @@ def test_tab_goes_from_field_to_field_and_past_the_choices(desk: Desk) -> None:
         passed.append(desk.focused())
     assert list(dict.fromkeys(passed)) == ["price", "pieces", "due-date", "remarks", "BUTTON"]
     desk.press("Shift+1", "Alt+x", "Alt+x")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR"})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR"})
 
 
 def test_a_click_on_a_choice_leaves_the_hotkeys_alive(desk: Desk) -> None:
@@ -375,7 +376,7 @@ def test_a_click_on_a_choice_leaves_the_hotkeys_alive(desk: Desk) -> None:
     desk.page.locator(".lsf-choice", has_text="EUR").click()
     assert desk.chosen() == ["EUR", "no"]
     desk.press("Shift+3")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR", "urgent": True})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR", "urgent": True})
 
 
 def test_a_choice_for_which_no_hotkey_is_left_is_reached_with_tab(desk: Desk) -> None:
@@ -383,7 +384,7 @@ def test_a_choice_for_which_no_hotkey_is_left_is_reached_with_tab(desk: Desk) ->
     desk.tab_to("wide")
     desk.press("Space", "Shift+1")
     targets = {"size": None, "colour": "red", "cut": "wide"}
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=targets)
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
 
 
 def test_digits_typed_on_the_number_pad_stay_in_the_field(desk: Desk) -> None:
@@ -397,7 +398,7 @@ def test_digits_typed_on_the_number_pad_stay_in_the_field(desk: Desk) -> None:
         devtools.send("Input.dispatchKeyEvent", {"type": "keyUp", **key})
     expect(desk.field("price")).to_have_value("12")
     desk.tab_to("BUTTON")
-    assert desk.submit() == Answer(verdict=Verdict.LABELED, targets=ORDER | {"price": 12.0})
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER | {"price": 12.0})
 
 
 # --- what it looks like ---------------------------------------------------------------------------

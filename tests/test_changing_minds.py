@@ -15,7 +15,7 @@ from terminal import Terminal
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.reporting.report import Review
+from pipeline.reporting.report import ReviewCounts
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
@@ -38,7 +38,7 @@ def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-def review_of(desk: Desk) -> Review:
+def review_of(desk: Desk) -> ReviewCounts:
     snapshot = desk.context.store.snapshot().at_last_commit()
     return gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review
 

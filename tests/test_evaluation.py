@@ -11,7 +11,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.evaluate import Evaluation, Question, compare_models, evaluate, questions
+from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
@@ -37,11 +37,11 @@ class Order(Task):
 ASKED = (Message(role=Speaker.USER, content="?"),)
 
 
-def ask(task: type[Task], *rows: dict[str, Any]) -> list[Question]:
+def ask(task: type[Task], *rows: dict[str, Any]) -> list[EvalQuestion]:
     return questions(task, [Example(str(number), ASKED, (), fields) for number, fields in enumerate(rows)])
 
 
-def fruits(*golds: str) -> list[Question]:
+def fruits(*golds: str) -> list[EvalQuestion]:
     return ask(Fruit, *({"text": f"t{number}", "kind": gold} for number, gold in enumerate(golds)))
 
 

@@ -26,7 +26,7 @@ from pipeline.similarity import index
 from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.pairs import similar_pairs
-from pipeline.similarity.search import Found, search
+from pipeline.similarity.search import SearchResult, search
 from pipeline.similarity.signatures import FULL_BUCKET, Scheme
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
@@ -44,7 +44,7 @@ def each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     return [step(item) for item in items]
 
 
-def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> Found:
+def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> SearchResult:
     """Search some shards of texts with the index of a store, which then takes them in."""
     store.root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=store.root))
@@ -57,7 +57,7 @@ def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> Fo
     return found
 
 
-def groups(found: Found, shards: Sequence[Sequence[str]], at: float = AT) -> Groups:
+def groups(found: SearchResult, shards: Sequence[Sequence[str]], at: float = AT) -> Groups:
     """The texts that belong together, by what they say."""
     pairs = found.pairs.where(found.pairs.similarity >= at)
     edges = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(found.count, found.count))
@@ -70,7 +70,7 @@ def groups(found: Found, shards: Sequence[Sequence[str]], at: float = AT) -> Gro
     return {frozenset(texts) for texts in members.values()}
 
 
-def pairs_of(found: Found) -> set[tuple[float, ...]]:
+def pairs_of(found: SearchResult) -> set[tuple[float, ...]]:
     """The pairs by what they are between, whatever the numbers are."""
     identities = found.identities()
     return {

@@ -13,10 +13,10 @@ from loopback import LATE, LOST, Proxy, Reply, plan, serving, through_a_proxy
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.annotating_client import AnnotatingClient
+from pipeline.review.form import labeling_config
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import (
-    Question,
-    labeling_config,
+    LabelingQuestion,
     labeling_task,
     prediction_result,
     read_result,
@@ -54,7 +54,9 @@ def clauses(*keys: str) -> list[dict[str, Any]]:
     return [
         labeling_task(
             ContractClause,
-            Question(push_key=key, record_id=f"r-{key}", inputs={"clause": key}, why="…", proposal={"kind": "term"}),
+            LabelingQuestion(
+                push_key=key, record_id=f"r-{key}", inputs={"clause": key}, why="…", proposal={"kind": "term"}
+            ),
         )
         for key in keys
     ]
@@ -409,7 +411,7 @@ def test_odd_values_survive_the_real_server(client: AnnotatingClient, label_stud
         "tags": ["a\tb", "", "ü\r\nö", "null"],
     }
     project = new_project(client, Odd, "odd values")
-    question = Question(
+    question = LabelingQuestion(
         push_key="k", record_id="r", inputs={"source": "x\x00" * 3}, why="<b>", proposal=values, score=1
     )
     client.push(project, [labeling_task(Odd, question)], nothing)

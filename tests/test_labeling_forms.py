@@ -16,10 +16,9 @@ from naughty_texts import NAUGHTY
 from pydantic import Field, create_model
 
 from pipeline.errors import ConfigError, LabelStudioError
-from pipeline.review.form import data_key
+from pipeline.review.form import data_key, labeling_config
 from pipeline.review.labeling_tasks import (
-    Question,
-    labeling_config,
+    LabelingQuestion,
     labeling_task,
     prediction_result,
     read_result,
@@ -45,7 +44,7 @@ class Everything(Task):
 
 
 def ask(task: type[Task], inputs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    question = Question(push_key="k1", record_id="r1", inputs=dict(inputs), why="Because.", **more)
+    question = LabelingQuestion(push_key="k1", record_id="r1", inputs=dict(inputs), why="Because.", **more)
     return labeling_task(task, question)
 
 

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Damaged, ReleaseError, VersionExists
 from pipeline.releases import publish as publishing
-from pipeline.releases.publish import Release, publish
+from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
-from pipeline.releases.versions import list_versions, next_version, parse_version, read_manifest, resolve, verify
+from pipeline.releases.versions import find_version, list_versions, next_version, parse_version, read_manifest, verify
 from schemas.dataset import Dataset
 from schemas.manifest import Funnel, Manifest
 from schemas.task import Input, Target, Task
@@ -70,8 +70,8 @@ def invoice(record_id: str, **targets: Any) -> PublishedRow:
     return PublishedRow(record_id, {"text": "Brick & Co bills 12.50"}, values, "mail", "MIT", "source", record_id, 20)
 
 
-def release(name: str = "clauses", task: type[Task] = ContractClause, **config: Any) -> Release:
-    return Release(
+def release(name: str = "clauses", task: type[Task] = ContractClause, **config: Any) -> ReleaseInputs:
+    return ReleaseInputs(
         dataset=Dataset.model_validate(
             {"name": name, "task": "clauses.py:It", "sources": [{"name": "contracts", "path": "c.jsonl"}], **config}
         ),
@@ -380,8 +380,8 @@ def test_versions_are_listed_by_number_and_nothing_else_is(tmp_path: Path) -> No
 def test_a_reference_finds_its_folder(tmp_path: Path) -> None:
     for version in ("1.10.0", "1.9.0"):
         publish(tmp_path / version, tables(2, 2), release())
-    assert resolve(tmp_path, "clauses@latest") == tmp_path / "1.10.0"
-    assert resolve(tmp_path, "clauses@1.9.0") == tmp_path / "1.9.0"
+    assert find_version(tmp_path, "clauses@latest") == tmp_path / "1.10.0"
+    assert find_version(tmp_path, "clauses@1.9.0") == tmp_path / "1.9.0"
 
 
 @pytest.mark.parametrize(
@@ -397,13 +397,13 @@ def test_a_wrong_reference_says_what_to_write(tmp_path: Path, reference: str, te
     for version in ("1.1.0", "1.0.0"):
         publish(tmp_path / version, tables(2, 2), release())
     with pytest.raises(ReleaseError) as caught:
-        resolve(tmp_path, reference)
+        find_version(tmp_path, reference)
     assert str(caught.value) == text
 
 
 def test_latest_of_nothing_says_how_to_publish(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"^'clauses' has no published version yet; run `goldleaf release`$"):
-        resolve(tmp_path, "clauses@latest")
+        find_version(tmp_path, "clauses@latest")
 
 
 def test_a_manifest_that_cannot_be_read_or_is_gone_is_damage(tmp_path: Path) -> None:

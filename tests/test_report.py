@@ -26,11 +26,11 @@ from flows.release import release
 from pipeline.errors import StoreError
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import WEIGHTS, save_adapter
-from pipeline.finetuning.evaluate import Question, compare_models, evaluate
+from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting import write_report as reporting
 from pipeline.reporting.report import (
-    Answer,
+    AnswerInConflict,
     Audit,
     Change,
     Conflict,
@@ -39,11 +39,11 @@ from pipeline.reporting.report import (
     FieldFill,
     FineTuning,
     Mistake,
-    PartScore,
+    PartComparison,
     Published,
     ReasonCount,
     ReportData,
-    Review,
+    ReviewCounts,
     ShownRecord,
     SuspectLabel,
     TokenLengths,
@@ -97,7 +97,7 @@ def reasons(*examples: ShownRecord) -> list[ReasonCount]:
     return [ReasonCount(fate=fate, code=code, records=n, examples=list(examples)) for fate, code, n in rows]
 
 
-def review_of(after: str = "governing_law") -> Review:
+def review_of(after: str = "governing_law") -> ReviewCounts:
     why = "uncertain: a model trained on the other rows would answer differently"
     changes = [
         Change(before="term", after="renewal", records=9, examples=[example(21, detail=why), example(22, CLAUSE * 5)]),
@@ -105,7 +105,7 @@ def review_of(after: str = "governing_law") -> Review:
         Change(before="", after="warranty", records=2),
     ]
     counts = {"confirmed": 74, "changed": 31, "entered": 6, "unusable": 5, "unsure": 3, "skipped": 4, "waiting": 37}
-    return Review(**counts, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
+    return ReviewCounts(**counts, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
 
 
 def pair(kept: ShownRecord, dropped: ShownRecord, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:
@@ -113,7 +113,9 @@ def pair(kept: ShownRecord, dropped: ShownRecord, similarity: float = 0.9, answe
 
 
 def conflict(record: ShownRecord, *answers: str) -> Conflict:
-    return Conflict(text=record.text, answers=[Answer(answer=text, records=3, example=record) for text in answers])
+    return Conflict(
+        text=record.text, answers=[AnswerInConflict(answer=text, records=3, example=record) for text in answers]
+    )
 
 
 def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
@@ -128,7 +130,9 @@ def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
         test_rows=241,
         seconds=1502.4,
         verdict="The adapter beats its base model; pull it with `goldleaf pull contract-clauses@1.2.0 DEST`.",
-        parts=[PartScore(name=c, records=20 - i % 7, untuned=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)],
+        parts=[
+            PartComparison(name=c, records=20 - i % 7, untuned=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)
+        ],
         mistakes=list(mistakes),
         loss={step: 3.5 * 0.985**step + 0.1 * (step % 3) for step in range(1, 242)},
     )
@@ -217,7 +221,7 @@ def extraction_report() -> ReportData:
         fields=[vendor, FieldFill(name="purchase_order", filled=0, records=1, distinct=0)],
         finetuning=tuning(["vendor", "purchase_order"], *extraction_mistakes()),
         tokens=TokenLengths(encoding="cl100k_base", records_by_length={57: 1}),
-        review=Review(confirmed=1, changes=[Change(field="total", before="12.5", after="125", records=1)]),
+        review=ReviewCounts(confirmed=1, changes=[Change(field="total", before="12.5", after="125", records=1)]),
     )
 
 
@@ -228,7 +232,7 @@ def page_about(record: ShownRecord, **more: object) -> str:
         "reasons": reasons(record),
         "duplicates": [pair(record, example(text=text), answer=text), pair(example(text=text), record, 1)],
         "conflicts": [conflict(record, text)],
-        "review": Review(changed=1, changes=[Change(before=text, after=text, records=1, examples=[record])]),
+        "review": ReviewCounts(changed=1, changes=[Change(before=text, after=text, records=1, examples=[record])]),
         "finetuning": tuning([], Mistake(record=record, expected=text, untuned=text, tuned=text)),
         "suspect_labels": [SuspectLabel(record=record, answer=text, suggestion=text, label_error_score=1)],
     }
@@ -351,7 +355,7 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
         DuplicatePair(kept=example(1), dropped=gone, exact=False, similarity=0.8, answer="term"),
         DuplicatePair(kept=gone, dropped=gone, exact=False, similarity=0.8, answer=""),
     ]
-    other = Conflict(text="", answers=[Answer(answer="", records=2, example=gone)])
+    other = Conflict(text="", answers=[AnswerInConflict(answer="", records=2, example=gone)])
     html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[other]))
     assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 a person" in section(html, "reasons")
     text = section(html, "duplicates")
@@ -525,7 +529,7 @@ def test_on_a_phone_values_and_changes_are_wholly_in_sight(browser: Browser, tmp
     values = [ValueCount(value=f"Pinto & Vaz Limitada {n}", records=3) for n in range(5)]
     filled = [FieldFill(name=f"a_long_field_{n}", filled=9, records=10, distinct=46, top=values) for n in range(4)]
     changed = [Change(field=field.name, before="FGT-8181", after="FGT-8184", records=1) for field in filled]
-    parts = {"fields": filled, "review": Review(changed=4, changes=changed)}
+    parts = {"fields": filled, "review": ReviewCounts(changed=4, changes=changed)}
     with browser.new_context(viewport={"width": 390, "height": 800}) as context:
         page = context.new_page()
         page.goto(written(extraction_report().model_copy(update=parts), tmp_path))
@@ -775,7 +779,7 @@ def tuned_on(folder: Path, untuned: list[str], tuned: list[str]) -> FineTuning:
     """What the report shows of an adapter whose test rows are all about the same slip."""
     (folder / "trained").mkdir()
     (folder / "trained" / WEIGHTS).write_bytes(b"weights")
-    asked = [Question(id=f"q{n}", prompt=(), golds=(SLIP,)) for n in range(len(untuned))]
+    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(SLIP,)) for n in range(len(untuned))]
     before, after = evaluate(Slip, asked, untuned), evaluate(Slip, asked, tuned)
     changes = {"untuned": before, "tuned": after, "comparison": compare_models(Slip, before, after)}
     save_adapter(

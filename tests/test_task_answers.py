@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, create_model
 
-from pipeline.review.labeling_tasks import labeling_config
+from pipeline.review.form import labeling_config
 from schemas.field import JsonValue
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task

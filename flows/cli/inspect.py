@@ -172,7 +172,7 @@ def verify(
 
 def _version_folder(reference: str, dataset: Path) -> Path:
     """The folder that is named, or that of a reference to a version of a dataset."""
-    from pipeline.releases.versions import resolve
+    from pipeline.releases.versions import find_version
 
     if (folder := Path(reference)).is_dir():
         return folder
@@ -189,7 +189,7 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
     require_published(context)
     # A version alone is clear enough, a name alone is not.
-    return resolve(context.store.releases, reference if at or name == known else f"{known}@{name}")
+    return find_version(context.store.releases, reference if at or name == known else f"{known}@{name}")
 
 
 @app.command(rich_help_panel="Questions")

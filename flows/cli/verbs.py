@@ -33,7 +33,7 @@ from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
     from flows.collect import Collected
-    from flows.curate import Curated, Review
+    from flows.curate import Curated, ReviewBatch
     from flows.finetune import Finetuned
     from flows.release import Released
 
@@ -79,7 +79,7 @@ def show_curated(result: "Curated") -> None:
     show_review(result.review)
 
 
-def show_review(review: "Review") -> None:
+def show_review(review: "ReviewBatch") -> None:
     """How the review batch stands, and what to do next."""
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)

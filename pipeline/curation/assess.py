@@ -7,8 +7,8 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case, as_chat, is_kept
-from pipeline.curation.compare import compare
 from pipeline.curation.history import build_cases, read_histories, verdict_of
+from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.prepare import Prepared, target_texts
 from pipeline.curation.score_labels import score_labels
 from pipeline.curation.similar_texts import SimilarTexts
@@ -127,7 +127,7 @@ def assess(
         folder: for the file.
     """
     config, task = dataset.config, dataset.task
-    compare(cases, prepared, similar, snapshot, dataset)
+    mark_duplicates(cases, prepared, similar, snapshot, dataset)
     notes = [score_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task=task)

@@ -14,7 +14,7 @@ from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.source_files import source_files
 from pipeline.ingest.sources import shown_file
-from pipeline.releases.versions import read_manifest, resolve
+from pipeline.releases.versions import find_version, read_manifest
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
@@ -133,7 +133,7 @@ def _rows(
 
 
 def _released_rows(reference: str, splits: Sequence[str], store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
-    folder = resolve(store.sibling(reference.partition("@")[0]).releases, reference)
+    folder = find_version(store.sibling(reference.partition("@")[0]).releases, reference)
     manifest = read_manifest(folder)
     chosen = splits or [split for split in manifest.splits if split != _TRAIN]
     if unknown := [split for split in chosen if split not in manifest.splits]:

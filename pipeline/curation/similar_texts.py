@@ -13,7 +13,7 @@ import polars as pl
 from pipeline.curation.case import Case
 from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import StoredIndex, take_in
-from pipeline.similarity.search import Found, Map, search
+from pipeline.similarity.search import Map, SearchResult, search
 from pipeline.similarity.signatures import Scheme
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
@@ -32,7 +32,7 @@ _TEXTS_A_SHARD = 100_000
 class SimilarTexts:
     """The texts that were compared, by number."""
 
-    inputs: Found
+    inputs: SearchResult
     """All inputs of every record."""
     texts: list[int]
     """The number of each case's inputs; -1 without words."""
@@ -42,7 +42,7 @@ class SimilarTexts:
     """The number of each evaluation row's inputs."""
     input_shards: list[Path]
     """Where the cases' inputs lie, in their order."""
-    whole: Found | None
+    whole: SearchResult | None
     """Inputs with written answers; None where no record has one."""
     whole_cases: list[int]
     """The cases that have written answers, in the order of their texts."""
@@ -114,7 +114,7 @@ def _find_whole(
     threshold: float,
     folder: Path,
     each: Map,
-) -> tuple[Found | None, list[int]]:
+) -> tuple[SearchResult | None, list[int]]:
     rows: list[int] = []
     shards: list[Path] = []
     answers, start = Answers(task), 0
@@ -134,7 +134,7 @@ def _find_whole(
     return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows
 
 
-def _written_numbers(found: Found | None, rows: list[int], cases: int) -> list[int]:
+def _written_numbers(found: SearchResult | None, rows: list[int], cases: int) -> list[int]:
     written = np.full(cases, -1, dtype=np.int64)
     if found is not None:
         written[rows] = _numbers(found)
@@ -151,7 +151,9 @@ def _write(path: Path, asked: Sequence[str], answered: Sequence[str] | None = No
     return paths
 
 
-def _search(view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: float, folder: Path, each: Map) -> Found:
+def _search(
+    view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: float, folder: Path, each: Map
+) -> SearchResult:
     work = folder / view
     work.mkdir()
     scheme = Scheme(threshold, view)
@@ -160,7 +162,7 @@ def _search(view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: fl
     return found
 
 
-def _numbers(found: Found) -> list[int]:
+def _numbers(found: SearchResult) -> list[int]:
     parts = [found.entries(shard) for shard in range(len(found.shards))]
     numbers: list[int] = np.concatenate([np.empty(0, dtype=np.int64), *parts]).tolist()
     return numbers

@@ -27,7 +27,7 @@ from schemas.message import Message
 from schemas.task import Role, Task
 
 
-class Question(BaseModel):
+class EvalQuestion(BaseModel):
     """One distinct input with every answer that is right."""
 
     model_config = ConfigDict(frozen=True)
@@ -96,22 +96,22 @@ class Comparison(BaseModel):
         )
 
 
-def questions(task: type[Task], rows: Iterable[Example]) -> list[Question]:
+def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
     """Merge rows with the same inputs into one question each, in order of appearance."""
-    merged: dict[str, Question] = {}
+    merged: dict[str, EvalQuestion] = {}
     for row in rows:
         inputs = {name: row.fields[name] for name in task.task_names(Role.INPUT)}
         key = json.dumps(inputs, sort_keys=True, default=str)
         gold = task.task_canonical(row.fields)
         known = merged.get(key)
         if known is None:
-            merged[key] = Question(id=row.id, prompt=tuple(row.prompt), golds=(gold,))
+            merged[key] = EvalQuestion(id=row.id, prompt=tuple(row.prompt), golds=(gold,))
         elif gold not in known.golds:
             merged[key] = known.model_copy(update={"golds": (*known.golds, gold)})
     return list(merged.values())
 
 
-def evaluate(task: type[Task], asked: Sequence[Question], answers: Sequence[str]) -> Evaluation:
+def evaluate(task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[str]) -> Evaluation:
     """Score one answer for each question.
 
     Raises:
@@ -160,7 +160,7 @@ def compare_models(task: type[Task], before: Evaluation, after: Evaluation) -> C
 
 
 # --- one answer -------------------------------------------------------------------------------
-def _outcome(task: type[Task], question: Question, text: str) -> Outcome:
+def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
     read = task.task_read_answer(text)
     given = value_pairs(read or {})
     gold = max(

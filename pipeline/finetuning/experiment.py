@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
-from pipeline.finetuning.evaluate import Evaluation, Question, compare_models, evaluate, questions
+from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import draw, read_examples
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import check_examples, check_lengths, train
@@ -86,7 +86,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
 
 
 def _judge(
-    model: LoadedModel, task: type[Task], asked: list[Question], longest: int, label: str, show: Show
+    model: LoadedModel, task: type[Task], asked: list[EvalQuestion], longest: int, label: str, show: Show
 ) -> Evaluation:
     with show(label, len(asked)) as advance:
         done = 0

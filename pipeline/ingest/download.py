@@ -7,7 +7,7 @@ import httpx
 
 from pipeline.errors import SourceError
 from pipeline.state.atomic import replacing
-from pipeline.time_limits import Answer, Patience, Patient
+from pipeline.time_limits import Patience, Patient, Response
 from schemas.dataset import Source
 from schemas.record import stable_hash
 
@@ -60,7 +60,7 @@ def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = la
     return target
 
 
-def _require_file(source: Source, answer: Answer) -> None:
+def _require_file(source: Source, answer: Response) -> None:
     if answer.status not in _WITH_FILE:
         raise SourceError(
             f"source '{source.name}': {source.path} cannot be fetched, the server answers {answer.status} "

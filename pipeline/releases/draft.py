@@ -16,7 +16,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import strange_versions
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.label_coverage import absent_labels
-from pipeline.releases.publish import Release, publish
+from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.split import SplitRow, divide
 from pipeline.releases.versions import list_versions, readable_versions
@@ -191,7 +191,7 @@ def publish_draft(
         VersionExists: another process was faster.
     """
     published = list_versions(store.releases)
-    release = Release(
+    release = ReleaseInputs(
         dataset=dataset.config,
         task=dataset.task,
         run=run.id,

@@ -41,7 +41,7 @@ SCHEMA = "schema.json"
 
 
 @dataclass(frozen=True)
-class Release:
+class ReleaseInputs:
     """What a manifest says beside the rows."""
 
     dataset: Dataset
@@ -64,7 +64,7 @@ class Release:
 
 # --- publishing -------------------------------------------------------------------------------
 def publish(
-    version_dir: Path, tables: Mapping[str, pa.Table], release: Release, extras: Mapping[str, bytes] | None = None
+    version_dir: Path, tables: Mapping[str, pa.Table], release: ReleaseInputs, extras: Mapping[str, bytes] | None = None
 ) -> Manifest:
     """Publish a version: all of it is there afterwards, or nothing.
 
@@ -124,7 +124,7 @@ def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
 
 
 def _manifest(
-    version: str, release: Release, tables: Mapping[str, pa.Table], splits: Mapping[str, SplitFile]
+    version: str, release: ReleaseInputs, tables: Mapping[str, pa.Table], splits: Mapping[str, SplitFile]
 ) -> Manifest:
     columns = pa.concat_tables(
         [table.select(["source", "license", "label_source", "tokens"]) for table in tables.values()]

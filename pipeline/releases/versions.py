@@ -102,7 +102,7 @@ def version_folders(releases: Path) -> list[Path]:
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
 
-def resolve(releases: Path, reference: str) -> Path:
+def find_version(releases: Path, reference: str) -> Path:
     """The folder of ``name@version`` or ``name@latest``, the highest one, damaged or not.
 
     Raises:

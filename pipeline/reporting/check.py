@@ -16,9 +16,9 @@ from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.row_fields import see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
-from pipeline.reporting.tried_source import TRIED, Finding, TriedSource
+from pipeline.reporting.tried_source import TRIED, CheckResult, TriedSource
+from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.labeling_tasks import labeling_config
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
@@ -32,13 +32,13 @@ _LONG_FORM = 100
 _LARGE_SHARE = 0.5
 
 
-def check_dataset(workspace: Workspace) -> list[Finding]:
+def check_dataset(workspace: Workspace) -> list[CheckResult]:
     """Try everything that a first curate would need, on the first rows of every source."""
     config, task = workspace.dataset.config, workspace.dataset.task
     kind = kind_of(task)
     targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
     findings = [
-        Finding(
+        CheckResult(
             what=f"task {task.__name__}",
             ok=True,
             detail=f"{kind.name}, scored by {kind.metric_title}; targets: {targets}",
@@ -46,7 +46,7 @@ def check_dataset(workspace: Workspace) -> list[Finding]:
         _check_form(task),
     ]
     if kind.limits:
-        findings.append(Finding(what=f"kind {kind.name}", ok=True, detail=kind.limits))
+        findings.append(CheckResult(what=f"kind {kind.name}", ok=True, detail=kind.limits))
     tried = [TriedSource(workspace, source) for source in config.sources]
     for source in tried:
         findings += source.findings()
@@ -60,15 +60,15 @@ def check_dataset(workspace: Workspace) -> list[Finding]:
     findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
-        findings.append(Finding(what="token counts", ok=True, detail=config.measure.encoding))
+        findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
-        findings.append(Finding(what="token counts", ok=False, detail=str(error)))
+        findings.append(CheckResult(what="token counts", ok=False, detail=str(error)))
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
     return findings
 
 
-def _check_what_is_there(workspace: Workspace) -> Iterator[Finding]:
+def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
     """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
     try:
         if not workspace.store.exists:
@@ -77,45 +77,45 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[Finding]:
         answers = stale_answers(snapshot, workspace.dataset.task)
         known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
     except GoldleafError as error:
-        yield Finding(what="what was curated", ok=False, detail=str(error))
+        yield CheckResult(what="what was curated", ok=False, detail=str(error))
         return
     if answers:
-        yield Finding(what="answers of people", ok=True, detail=f"{answers}; undo it to keep them, or label anew")
+        yield CheckResult(what="answers of people", ok=True, detail=f"{answers}; undo it to keep them, or label anew")
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
             detail = f"not in the file any more: curate would withdraw its {counted(records, 'record')}"
-            yield Finding(what=f"source {name}", ok=True, detail=f"{detail}; name it again to keep them")
+            yield CheckResult(what=f"source {name}", ok=True, detail=f"{detail}; name it again to keep them")
 
 
-def _check_form(task: type[Task]) -> Finding:
+def _check_form(task: type[Task]) -> CheckResult:
     try:
-        return Finding(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML")
+        return CheckResult(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML")
     except GoldleafError as error:
-        return Finding(what="labeling form", ok=False, detail=str(error))
+        return CheckResult(what="labeling form", ok=False, detail=str(error))
 
 
-def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> Finding:
+def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> CheckResult:
     what = f"evaluation set {one.name}"
     try:
         with tempfile.TemporaryDirectory() as work:
             texts = [text for _, text, _ in evaluation_texts(one, workspace.store, workspace.dataset, Path(work))]
     except GoldleafError as error:
-        return Finding(what=what, ok=False, detail=str(error))
+        return CheckResult(what=what, ok=False, detail=str(error))
     names = workspace.dataset.task.task_names(Role.INPUT)
     several = "; all inputs count together, so map each that it has" if len(names) > 1 else ""
     detail = f"{counted(len(texts), 'row')}; rows that resemble one are rejected{several}"
-    return Finding(what=what, ok=True, detail=detail)
+    return CheckResult(what=what, ok=True, detail=detail)
 
 
 # --- what was tried -------------------------------------------------------------------------------
-def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) -> Finding:
+def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) -> CheckResult:
     what = f"split.adopt {folder}".replace("\0", "\\0")
     path, dataset = workspace.dataset.folder / folder, workspace.dataset
     try:
         version = named_version(path)
     except GoldleafError as error:
-        return Finding(what=what, ok=False, detail=str(error))
+        return CheckResult(what=what, ok=False, detail=str(error))
     asked = [row for source in tried for row in source.asked]
     known = count_known(path, version, dataset.task, asked)
     rows = counted(sum(split.rows for split in version.splits.values()), "row")
@@ -129,19 +129,19 @@ def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) 
     if asked and not known:
         said.append("curate refuses a version if no row of it is there; correct the folder, or the sources and fields")
     is_known = known > 0 or not all(source.is_whole for source in tried)
-    return Finding(what=what, ok=is_known, detail="; ".join(said))
+    return CheckResult(what=what, ok=is_known, detail="; ".join(said))
 
 
-def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[Finding]:
+def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[CheckResult]:
     """A check that fails itself finds nothing, and holds or rejects rows that are as they should be."""
     faults = [fault for source in tried for fault in source.faults]
     if faults:
         rows = counted(sum(len(source.raw) for source in tried), "row")
         detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; mend it"
-        yield Finding(what=f"code of {task.__name__}", ok=False, detail=detail)
+        yield CheckResult(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
-def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
+def _check_chat(task: type[Task], place: str, parsed: Parsed) -> CheckResult:
     """A row as the model will see it: nobody should meet their prompt in the published version first."""
     what = f"{place} as a chat"
     try:
@@ -149,12 +149,12 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> Finding:
     except BaseException as error:  # of the user's own code
         theirs = isinstance(own(error), TaskCodeError)
         detail = str(error) if theirs else f"{described(error)}; mend {task.__name__}'s task_prompt or task_answer"
-        return Finding(what=what, ok=False, detail=detail)
+        return CheckResult(what=what, ok=False, detail=detail)
     lines = (f"{role}: {textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=' …')}" for role, text in said)
-    return Finding(what=what, ok=True, detail="\n  ".join(lines))
+    return CheckResult(what=what, ok=True, detail="\n  ".join(lines))
 
 
-def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Finding]:
+def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[CheckResult]:
     """Say where most of every prompt is a list of choices: every row pays for it, whenever the model reads it."""
     task, encoding = workspace.dataset.task, workspace.dataset.config.measure.encoding
     # What the task's own code or the encoding does not let through has a finding of its own.
@@ -168,16 +168,16 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Find
             f"the form of the answer, with {choices:,} choices, makes {form:,} of {min(whole):,} tokens; a tuned "
             f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty text"
         )
-        yield Finding(what="length of the prompts", ok=True, detail=detail)
+        yield CheckResult(what="length of the prompts", ok=True, detail=detail)
 
 
-def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[Finding]:
+def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[CheckResult]:
     if rows and (problem := ungrouped(group_by, see_groups(rows, group_by), TRIED)):
-        yield Finding(what="split.group_by", ok=False, detail=problem)
+        yield CheckResult(what="split.group_by", ok=False, detail=problem)
 
 
 # --- the machine ----------------------------------------------------------------------------------
-def _check_home(root: Path) -> Finding:
+def _check_home(root: Path) -> CheckResult:
     """Write a little where the tables would lie, and leave nothing behind."""
     made = []
     try:
@@ -188,22 +188,22 @@ def _check_home(root: Path) -> Finding:
         free = shutil.disk_usage(root).free
     except OSError as error:
         detail = f"{root} cannot be written: {error.strerror}; set GOLDLEAF_HOME to a folder that can"
-        return Finding(what="home", ok=False, detail=detail)
+        return CheckResult(what="home", ok=False, detail=detail)
     finally:
         for folder in made:
             # Another process may have begun to use it.
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    return Finding(what="home", ok=True, detail=f"{root} can be written, {free / 1e9:.1f} GB are free")
+    return CheckResult(what="home", ok=True, detail=f"{root} can be written, {free / 1e9:.1f} GB are free")
 
 
-def _check_label_studio(workspace: Workspace) -> Finding:
+def _check_label_studio(workspace: Workspace) -> CheckResult:
     connection = workspace.connection
     if connection is None:
         hint = "not set: review items will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
-        return Finding(what="Label Studio", ok=True, detail=hint)
+        return CheckResult(what="Label Studio", ok=True, detail=hint)
     try:
         user = LabelStudio(connection.url, connection.api_key).check()
     except GoldleafError as error:
-        return Finding(what="Label Studio", ok=False, detail=str(error))
-    return Finding(what="Label Studio", ok=True, detail=f"{connection.shown} as {user}")
+        return CheckResult(what="Label Studio", ok=False, detail=str(error))
+    return CheckResult(what="Label Studio", ok=True, detail=f"{connection.shown} as {user}")

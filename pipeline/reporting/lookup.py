@@ -28,7 +28,7 @@ _WORDS = 40
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecord:
     """The record that was meant, and how it was found where that is not plain."""
 
     record_id: str
@@ -68,7 +68,7 @@ def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]
     return dict(named.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
-def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> Found:
+def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> FoundRecord:
     """The record that is meant by ``file:line``, by the row's own key, or by an id or the beginning of one.
 
     Where a key is also how an id begins, as short numbers are by chance, the key is meant.
@@ -84,7 +84,7 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
     if file and line.isdecimal() and len(line) <= _LINE_DIGITS:
         return _at_place(snapshot, wanted, file, int(line), dataset)
     if found := _with_key(snapshot, wanted) or _records(snapshot, pl.col("record_id").str.starts_with(wanted.lower())):
-        return Found(_only(found, wanted).record_id)
+        return FoundRecord(_only(found, wanted).record_id)
     raise StoreError(f"no record matches '{wanted}'; {_PASS}")
 
 
@@ -98,14 +98,14 @@ def _records(snapshot: Snapshot, which: pl.Expr) -> list[_Row]:
     return list({row.record_id: row for row in _rows(snapshot, which)}.values())
 
 
-def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: LoadedDataset | None) -> Found:
+def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: LoadedDataset | None) -> FoundRecord:
     files = _files(snapshot, file)
     there = _in_the_files_now(files, line, dataset) if dataset else []
     now = [row for which in there for row in _rows(snapshot, which) if row.state == "current"]
     if now:
         row = _only([row for row in now if row.line == line] or now, wanted)
         note = "" if row.line == line else f"it stood at {row.place} before"
-        return Found(row.record_id, note, f"{row.file}:{line}")
+        return FoundRecord(row.record_id, note, f"{row.file}:{line}")
     here = pl.col("file").is_in(files) & (pl.col("line") == line)
     ids = current_places(snapshot).filter(here).collect()["record_id"].to_list()
     last = [row for row in _rows(snapshot, pl.col("record_id").is_in(ids)) if row.state == "current"]
@@ -114,13 +114,13 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
         last = list({(row.source, row.file): row for row in _rows(snapshot, here)}.values())
     if not last:
         if keyed := _with_key(snapshot, wanted):
-            return Found(_only(keyed, wanted).record_id)
+            return FoundRecord(_only(keyed, wanted).record_id)
         raise StoreError(_nothing_at(snapshot, wanted, files, line))
     row = _only([row for row in last if row.state == "current"] or last, wanted)
     notes = [] if row.state == "current" else [f"it was read at {row.place}, and is {row.state} now"]
     if there:
         notes.append(f"{wanted} holds another row now, which `goldleaf curate` has not read yet")
-    return Found(row.record_id, "; ".join(notes))
+    return FoundRecord(row.record_id, "; ".join(notes))
 
 
 def _files(snapshot: Snapshot, wanted: str) -> list[str]:

@@ -33,13 +33,13 @@ _DIFF_LIMIT = 6_000
 BINS = 25
 
 
-class Part(BaseModel):
+class ReportPart(BaseModel):
     """The base of everything on the page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Published(Part):
+class Published(ReportPart):
     """The version that the page describes."""
 
     name: str
@@ -50,7 +50,7 @@ class Published(Part):
     """Rows by split."""
 
 
-class ShownRecord(Part):
+class ShownRecord(ReportPart):
     """A record as people see it: where it stands, and its input as text."""
 
     record_id: str = ""
@@ -65,7 +65,7 @@ class ShownRecord(Part):
     """It is not in the version that the page travels with: nothing but its place is here."""
 
 
-class ReasonCount(Part):
+class ReasonCount(ReportPart):
     """How many current records have a fate for a reason; one with several reasons counts under each."""
 
     fate: Fate
@@ -74,7 +74,7 @@ class ReasonCount(Part):
     examples: list[ShownRecord] = []
 
 
-class ValueCount(Part):
+class ValueCount(ReportPart):
     """How many accepted records have a label, or a value of a field."""
 
     value: str
@@ -83,7 +83,7 @@ class ValueCount(Part):
     """The same by split; empty where no version is published."""
 
 
-class FieldFill(Part):
+class FieldFill(ReportPart):
     """How often a target has a value among the accepted records, and which ones."""
 
     name: str
@@ -94,7 +94,7 @@ class FieldFill(Part):
     top: list[ValueCount] = []
 
 
-class Bin(Part):
+class Bin(ReportPart):
     """One bar of the histogram; both lengths are inclusive."""
 
     low: Count
@@ -104,7 +104,7 @@ class Bin(Part):
     """It holds all that is longer than usual, so it is wider than the others."""
 
 
-class TokenLengths(Part):
+class TokenLengths(ReportPart):
     """How long the accepted records are, prompt and answer together."""
 
     encoding: str
@@ -142,7 +142,7 @@ class TokenLengths(Part):
         return bins
 
 
-class DuplicatePair(Part):
+class DuplicatePair(ReportPart):
     """A record that was dropped, beside the one that is kept."""
 
     kept: ShownRecord
@@ -153,7 +153,7 @@ class DuplicatePair(Part):
     answer: str
 
 
-class NearMiss(Part):
+class NearMiss(ReportPart):
     """Two records near the threshold that are both kept."""
 
     one: ShownRecord
@@ -163,7 +163,7 @@ class NearMiss(Part):
     answers: tuple[str, str]
 
 
-class Answer(Part):
+class AnswerInConflict(ReportPart):
     """One of the answers to an input."""
 
     answer: str
@@ -171,14 +171,14 @@ class Answer(Part):
     example: ShownRecord
 
 
-class Conflict(Part):
+class Conflict(ReportPart):
     """One input with several answers."""
 
     text: str
-    answers: list[Answer]
+    answers: list[AnswerInConflict]
 
 
-class Change(Part):
+class Change(ReportPart):
     """An answer that reviewers replaced by another."""
 
     field: str = ""
@@ -190,7 +190,7 @@ class Change(Part):
     examples: list[ShownRecord] = []
 
 
-class Audit(Part):
+class Audit(ReportPart):
     """What people found in a random slice of the accepted records."""
 
     audited: Annotated[int, Field(gt=0)]
@@ -204,7 +204,7 @@ class Audit(Part):
         return wilson(self.errors, self.audited)
 
 
-class Review(Part):
+class ReviewCounts(ReportPart):
     """What became of the records that were chosen for people; each is in exactly one of the counts."""
 
     confirmed: Count = 0
@@ -237,7 +237,7 @@ class Review(Part):
         return self.answered + self.skipped + self.invalid + self.waiting
 
 
-class PartScore(Part):
+class PartComparison(ReportPart):
     """Both models on one label or one field."""
 
     name: str
@@ -246,7 +246,7 @@ class PartScore(Part):
     tuned: Share
 
 
-class FieldAnswer(Part):
+class FieldAnswer(ReportPart):
     """One field of a test row: what it should be, and what each model made of it; empty where it has no value."""
 
     name: str
@@ -256,7 +256,7 @@ class FieldAnswer(Part):
     """None where nothing can be read from the model's answer."""
 
 
-class Mistake(Part):
+class Mistake(ReportPart):
     """A test row that the tuned model gets wrong; the answers are whole, as they came."""
 
     record: ShownRecord
@@ -267,7 +267,7 @@ class Mistake(Part):
     """The same field by field, where an answer has fields."""
 
 
-class FineTuning(Part):
+class FineTuning(ReportPart):
     """A fine-tuned adapter against its base model on the test rows."""
 
     run: str
@@ -283,13 +283,13 @@ class FineTuning(Part):
     """Of training."""
     verdict: str = ""
     part_metric: PartMetric = PartMetric.RECALL
-    parts: list[PartScore] = []
+    parts: list[PartComparison] = []
     mistakes: list[Mistake] = []
     loss: dict[Count, float] = {}
     """Training loss by step."""
 
 
-class SuspectLabel(Part):
+class SuspectLabel(ReportPart):
     """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
 
     record: ShownRecord
@@ -300,7 +300,7 @@ class SuspectLabel(Part):
     """None where only people spoke against the answer."""
 
 
-class ReportData(Part):
+class ReportData(ReportPart):
     """Everything on the page; what is empty is shown as a line that says how to fill it.
 
     Lists may be longer than what is shown: the page takes the first few and says so.
@@ -333,7 +333,7 @@ class ReportData(Part):
     duplicates: list[DuplicatePair] = []
     misses: list[NearMiss] = []
     conflicts: list[Conflict] = []
-    review: Review = Review()
+    review: ReviewCounts = ReviewCounts()
     finetuning: FineTuning | None = None
     suspect_labels: list[SuspectLabel] = []
 

@@ -15,7 +15,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.label_coverage import in_words
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report import (
-    Answer,
+    AnswerInConflict,
     Audit,
     Change,
     Conflict,
@@ -26,7 +26,7 @@ from pipeline.reporting.report import (
     Published,
     ReasonCount,
     ReportData,
-    Review,
+    ReviewCounts,
     SuspectLabel,
     TokenLengths,
     ValueCount,
@@ -230,13 +230,15 @@ def _conflicts(state: State) -> Iterator[Conflict]:
         yield Conflict(
             text="" if any(map(state.withholds, decisions)) else text,
             answers=[
-                Answer(answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0])))
+                AnswerInConflict(
+                    answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0]))
+                )
                 for answer, rows in answers.items()
             ],
         )
 
 
-def _review(state: State) -> Review:
+def _review(state: State) -> ReviewCounts:
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
@@ -259,7 +261,7 @@ def _review(state: State) -> Review:
             audited += 1
             errors += outcome != "confirmed"
     machine = sum(map(_may_be_audited, state.decisions))
-    return Review(
+    return ReviewCounts(
         **counts,
         sent=sent,
         changes=list(_changes(state, changed)),
@@ -293,7 +295,7 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
 
 
 def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str | None:
-    """Which count of ``Review`` a routed record belongs to; none where people need not see it any more.
+    """Which count of ``ReviewCounts`` a routed record belongs to; none where people need not see it any more.
 
     What a person said counts whatever became of the record since: a corrected row that turned out a copy was wrong.
     """

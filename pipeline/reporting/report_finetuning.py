@@ -10,7 +10,7 @@ from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.reporting.report import FieldAnswer, FineTuning, Mistake, PartScore, ShownRecord
+from pipeline.reporting.report import FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
 from pipeline.text.wording import shown_label
 from schemas.dataset import public_place
 from schemas.field import JsonValue
@@ -63,12 +63,12 @@ def _unreadable(record: FinetuneRecord) -> str:
     return ""
 
 
-def _parts(record: FinetuneRecord, metric: PartMetric) -> Iterator[PartScore]:
+def _parts(record: FinetuneRecord, metric: PartMetric) -> Iterator[PartComparison]:
     before = {part.name: part for part in record.untuned.parts}
     for part in record.tuned.parts:
         old = before.get(part.name)
         untuned = 0.0 if old is None else metric.of(old)
-        yield PartScore(name=shown_label(part.name), records=part.support, untuned=untuned, tuned=metric.of(part))
+        yield PartComparison(name=shown_label(part.name), records=part.support, untuned=untuned, tuned=metric.of(part))
 
 
 def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> Iterator[Mistake]:

@@ -36,7 +36,7 @@ TRIED = "row that was tried"
 """What is tried, in the singular."""
 
 
-class Finding(BaseModel):
+class CheckResult(BaseModel):
     """One thing that was tried."""
 
     model_config = ConfigDict(frozen=True)
@@ -79,7 +79,7 @@ class TriedSource:
     _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     """Where a key was seen, and with what content."""
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[CheckResult]:
         """Try the rows, and say what they are; the rest is known afterwards."""
         what = f"source {self.source.name}"
         try:
@@ -90,16 +90,16 @@ class TriedSource:
                 self.is_whole = self._rows < _TRIED_ROWS
                 self._look_further(rows)
         except GoldleafError as error:
-            yield Finding(what=what, ok=False, detail=str(error))
+            yield CheckResult(what=what, ok=False, detail=str(error))
             return
         reasons = rejection_lines(list(self._rejections()))
         detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
-        yield Finding(what=what, ok=self._valid > 0, detail=detail)
+        yield CheckResult(what=what, ok=self._valid > 0, detail=detail)
         if self.source.key and self.raw and not self._keys:
             detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
-            yield Finding(what=f"key of {what}", ok=False, detail=detail + self._columns())
+            yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
         if self.raw and (problem := misspelt(self.source, self._seen)):
-            yield Finding(what=f"fields of {what}", ok=False, detail=problem)
+            yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
         folder = self.workspace.dataset.folder

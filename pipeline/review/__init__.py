@@ -3,4 +3,4 @@
 In: committed decisions. Out: tasks on the server, rows of ``annotations``, and one human decision a record.
 """
 
-__all__ = ["annotating_client", "consensus", "label_studio", "labeling_tasks", "queue"]
+__all__ = ["annotating_client", "consensus", "form", "label_studio", "labeling_tasks", "queue"]

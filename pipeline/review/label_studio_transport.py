@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from pipeline.time_limits import Answer, Patience, Patient, TooSlow
+from pipeline.time_limits import Patience, Patient, Response, TooSlow
 
 _LOGIN, _USUAL, _IMPORTS = Patience(answer=30), Patience(answer=120), Patience(answer=300)
 _EXCHANGE = "/api/token/refresh/"
@@ -116,7 +116,7 @@ class LimitedTransport(httpx.BaseTransport):
             return _MOST_OF_A_PROBLEM
         return self.limits.most if self._reads else None
 
-    def _received(self, answer: Answer, most: int | None) -> bytes:
+    def _received(self, answer: Response, most: int | None) -> bytes:
         """As much of an answer as counts: of a refusal its beginning, of others all or nothing."""
         received = bytearray()
         if not 200 <= answer.status < 300:

@@ -28,22 +28,11 @@ from schemas.fate import Reason
 from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.task import Role, Task
 
-__all__ = [
-    "PREDICTION_VERSION",
-    "Answer",
-    "Question",
-    "labeling_config",
-    "labeling_task",
-    "prediction_result",
-    "read_result",
-    "verdict_result",
-]
-
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would vanish."""
 
 
-class Question(BaseModel):
+class LabelingQuestion(BaseModel):
     """What people are asked about one record."""
 
     model_config = ConfigDict(frozen=True)
@@ -59,7 +48,7 @@ class Question(BaseModel):
     """How sure the model is of the proposal."""
 
 
-class Answer(BaseModel):
+class LabelingAnswer(BaseModel):
     """What one annotation amounts to."""
 
     model_config = ConfigDict(frozen=True)
@@ -72,7 +61,7 @@ class Answer(BaseModel):
 
 
 # --- to people ------------------------------------------------------------------------------------
-def labeling_task(task: type[Task], question: Question) -> dict[str, Any]:
+def labeling_task(task: type[Task], question: LabelingQuestion) -> dict[str, Any]:
     """A question as Label Studio imports it: the data to show, and the proposal as a prediction.
 
     Raises:
@@ -173,18 +162,18 @@ def read_result(
     result: list[dict[str, Any]],
     was_cancelled: bool,
     inputs: Mapping[str, Any] | None = None,
-) -> Answer:
+) -> LabelingAnswer:
     """What an annotation's result says; a skipped task says nothing, though its result is full.
 
     With the record's inputs, the answer must also suit the task's validators over several fields.
     """
     if was_cancelled:
-        return Answer(verdict=Verdict.SKIPPED)
+        return LabelingAnswer(verdict=Verdict.SKIPPED)
     values = dict(_values(result))
     marked = values.get(REVIEW, {}).get("choices")
     for verdict in (Verdict.UNUSABLE, Verdict.UNSURE):
         if isinstance(marked, list) and verdict in marked:
-            return Answer(verdict=verdict)
+            return LabelingAnswer(verdict=verdict)
     read, errors = {}, []
     for field in task.task_targets():
         try:
@@ -196,12 +185,12 @@ def read_result(
             targets = task.task_validate_targets(read)
             errors = [_reason(reason) for reason in task.task_problems(inputs, targets)] if inputs else []
             if not errors:
-                return Answer(verdict=Verdict.LABELED, targets=targets)
+                return LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
         except ValidationError as error:
             errors = [_problem(item) for item in error.errors(include_url=False, include_context=False)]
         except ValueError as error:
             errors = [str(error)]
-    return Answer(
+    return LabelingAnswer(
         verdict=Verdict.INVALID, error=f"{'; '.join(errors)}. Correct the annotation in Label Studio and update it."
     )
 

@@ -16,9 +16,10 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
+from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.labeling_tasks import Question, labeling_config, labeling_task, read_result
+from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, read_result
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -104,13 +105,13 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
     return (decision.routed is not Routed.CONFLICT, -(decision.label_error_score or 0.5), decision.record_id)
 
 
-def question(decision: Decision, task: type[Task]) -> Question:
+def question(decision: Decision, task: type[Task]) -> LabelingQuestion:
     """What a person is shown for a decision."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why += _SENSITIVE_WHY
-    return Question(
+    return LabelingQuestion(
         push_key=question_key(decision, task),
         record_id=decision.record_id,
         inputs=dict(decision.inputs),

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.similarity.pairs import Pairs
-from pipeline.similarity.search import Found
+from pipeline.similarity.search import SearchResult
 from pipeline.similarity.signatures import PERMUTATIONS, Identities, Keys, Scheme, Sketches
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -81,7 +81,7 @@ def _require_pairs(snapshot: Snapshot) -> None:
             snapshot.store.require_version(table, snapshot.versions[table], committed.get(table, -1))
 
 
-def take_in(store: Store, scheme: Scheme, found: Found) -> None:
+def take_in(store: Store, scheme: Scheme, found: SearchResult) -> None:
     """Add the new texts of a search, and the pairs that it found, to the index."""
     identities = found.identities()
     fresh = found.fresh

@@ -73,7 +73,7 @@ class Index(Protocol):
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The entries of a search and the pairs among them."""
 
     folder: Path
@@ -112,7 +112,7 @@ class Found:
         return Pairs(left, right, similarity, answers)
 
 
-def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> Found:
+def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> SearchResult:
     """Find the similar pairs among the texts of some shards.
 
     Args:
@@ -135,7 +135,7 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
     verified = each(partial(verify_chunk, folder=folder, shards=shards, least=least), save_chunks(folder, chunks))
     fresh = Pairs.concat(load_pairs(path) for path in verified)
     before = _known_pairs(folder, index) if index else Pairs.none()
-    return Found(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
+    return SearchResult(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
 
 
 # --- sign -----------------------------------------------------------------------------------------

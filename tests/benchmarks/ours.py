@@ -13,7 +13,7 @@ from truth import LOOSER_RULE, RULE, TEXT_ALONE, Rule, components
 
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.pairs import Pairs, similar_pairs
-from pipeline.similarity.search import Found, Index, search
+from pipeline.similarity.search import Index, SearchResult, search
 from pipeline.similarity.signatures import Scheme
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.store import Store
@@ -64,7 +64,7 @@ def _read(parts: Path | list[Path]) -> Texts:
     return Texts.of(frame["prompt"], frame["response"])
 
 
-def _search(shards: list[Path], folder: Path, index: Index | None) -> Found:
+def _search(shards: list[Path], folder: Path, index: Index | None) -> SearchResult:
     folder.mkdir(parents=True)
     return search(shards, folder, Scheme(RULE.whole), index, _one_after_the_other)
 
@@ -73,7 +73,7 @@ def _one_after_the_other(step: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [step(item) for item in items]
 
 
-def _row_clusters(found: Found, shards: int) -> Labels:
+def _row_clusters(found: SearchResult, shards: int) -> Labels:
     """The clusters of rows, from those of the texts that they have; a row without words is one by itself."""
     entries = np.concatenate([found.entries(shard) for shard in range(shards)])
     without = entries < 0

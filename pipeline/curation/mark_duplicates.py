@@ -25,7 +25,7 @@ from schemas.fate import Reason, ReasonCode
 from schemas.task import Task
 
 
-def compare(
+def mark_duplicates(
     cases: list[Case], prepared: list[Prepared], similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset
 ) -> None:
     """Find duplicates, conflicts and groups among the cases that are not rejected.
