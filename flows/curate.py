@@ -90,7 +90,7 @@ def curate(
     Args:
         context: the dataset.
         engine: runs the steps.
-        rejudge: doubt all labels anew, not only those that no run has judged.
+        rescore: score all labels anew, not only those that no run has scored.
         reindex: compare all texts anew, not only new ones.
         push: send the review batch; otherwise it waits for the next run.
 

@@ -89,7 +89,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
         prepared: every current record.
         snapshot: the committed past.
         dataset: configuration and task.
-        rejudge: doubt all labels anew, not only those that no run has judged.
+        rescore: score all labels anew, not only those that no run has scored.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
@@ -120,7 +120,7 @@ def assess(
     Args:
         cases: what is known about them.
         prepared: the same records, in the same order.
-        alike: which texts resemble each other.
+        similar: which texts resemble each other.
         snapshot: the committed past.
         dataset: configuration and task.
         run: the deciding run.

@@ -40,7 +40,7 @@ def reject_contaminated(
 
     Args:
         cases: in the order of ``alike.texts``.
-        alike: the inputs of the evaluation rows were compared along with the cases'.
+        similar: the inputs of the evaluation rows were compared along with the cases'.
         evaluation: rows of the ``evaluations`` table.
         config: threshold, and how many words in a row are too many.
         task: of the cases.
@@ -80,8 +80,8 @@ def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
 def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:
     """By text: the similarity with the most similar evaluation row that was met, and this row.
 
-    In a crowd of similar texts the search compares each with a few others only, so whatever resembles a text that is
-    found out is compared with the same evaluation row.
+    In a dense cluster of similar texts the search compares each with a few others only, so whatever resembles a text
+    that is found out is compared with the same evaluation row.
     """
     rows = {text: row for row, text in reversed(list(enumerate(similar.evaluation))) if text >= 0}
     pairs = similar.inputs.pairs.where(similar.inputs.pairs.similarity >= threshold)

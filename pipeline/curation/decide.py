@@ -110,7 +110,7 @@ def decide(
         steps: carries them out.
         run: the deciding one.
         evaluation: what ``read_evaluation_sets`` has kept the evaluation rows under.
-        rejudge: doubt all labels anew.
+        rescore: score all labels anew.
         read: what was read for it; without it no splits are taken over, since those of rows to come would be missed.
         strange: the versions in this home whose splits it does not know.
     """

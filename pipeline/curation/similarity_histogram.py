@@ -83,7 +83,7 @@ def _clusters(pairs: pl.DataFrame, rows: int) -> pl.Series:
 
 
 def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Of pairs, the most telling first, those to remember; one of every crowd before a second of any."""
+    """Of pairs, the most telling first, those to remember; one of every dense cluster before a second of any."""
     order = pl.int_range(pl.len())
     chosen = pairs.with_columns(order=order, turn=order.over("cluster")).sort("turn", "order").head(_NEAREST)
     return chosen.sort("order").select("one", "other", "similarity")

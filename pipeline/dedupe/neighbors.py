@@ -96,7 +96,8 @@ class SimilarRows:
 
 
 def _link(found: Neighbors, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
-    """Link rows of similar texts, and rows of one text; of a crowd with one text only the first few with the others."""
+    """Link rows of similar texts, and rows of one text; of a dense cluster with one text only the first few with the
+    others."""
     rows: defaultdict[int, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
         if text >= 0:

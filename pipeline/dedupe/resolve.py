@@ -1,4 +1,4 @@
-"""Decides what each row is: kept, a duplicate, overruled, in conflict, or a bridge between splits.
+"""Decides what each row is: kept, a duplicate, overridden, in conflict, or a bridge between splits.
 
 The steps, for the rows that have anything to do with others:
 
@@ -33,8 +33,8 @@ def resolve(
 
     Args:
         candidates: rows with distinct ids. Past rows have no part in the result.
-        likeness: which texts are similar, and which written answers are alike.
-        on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; overruled is
+        similar_rows: which texts, and which free-text answers, are similar.
+        on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; overridden is
             only an answer that a person replaced by another.
         answers_repeat: similar rows mostly have one answer, as in classification, so a row without one may be
             a near duplicate. False where each has its own, as in extraction: messages of one template differ
@@ -78,8 +78,8 @@ def _without_loners(
 def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
     """By cell: the similar cells with their similarity.
 
-    A cell whose like became the duplicate of another is compared with that one, too: in a crowd the search compares
-    each text with a few others only, and the one that is kept need not be among them.
+    A cell whose like became the duplicate of another is compared with that one, too: in a dense cluster the search
+    compares each text with a few others only, and the one that is kept need not be among them.
     """
     similar_rows = policy.similar_rows
     neighbors = similar_rows.neighbors([cell.head.text for cell in cells], [cell.head.written for cell in cells])
@@ -248,7 +248,7 @@ def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
 def _overridden_by_bridges(
     cells: Sequence[Cell], bridges: Mapping[str, tuple[str, str]]
 ) -> Iterator[tuple[str, Resolution]]:
-    """What a person overruled stays so where all rows with the person's answer are left out: the decision counts."""
+    """What a person overridden stays so where all rows with the person's answer are left out: the decision counts."""
     for cell in cells:
         if cell.overridden and all(row.record_id in bridges for row in cell.members):
             for row in cell.overridden:

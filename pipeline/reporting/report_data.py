@@ -212,13 +212,13 @@ def _misses(state: State) -> Iterator[NearMiss]:
 
 
 def _conflicts(state: State) -> Iterator[Conflict]:
-    """Rows of one input, however it is written, with different answers; those that people overruled included."""
+    """Rows of one input, however it is written, with different answers; those that people overridden included."""
     sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRIDDEN}:
             rows = sets[question(inputs_key(state.task, decision.inputs))]
-            # The answer that people gave stands beside those that it overruled.
+            # The answer that people gave stands beside those that it overridden.
             upheld = named_records(decision) if ReasonCode.OVERRIDDEN in codes else ()
             rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
             rows[decision.record_id] = decision

@@ -1,4 +1,4 @@
-"""The compiled loops over crowds: texts with many pairs each, whose n-grams are numbered once.
+"""The compiled loops over dense clusters: texts with many pairs each, whose n-grams are numbered once.
 
 Of numbers, to say what two texts have in common is a look into a table of marks, many times as fast as hashing. To
 number the n-grams of a text costs as much as to compare it once.

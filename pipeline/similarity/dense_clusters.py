@@ -12,14 +12,14 @@ from pipeline.similarity.signatures import in_threads
 from pipeline.similarity.text_columns import Rows, Texts
 
 _CROWD = 3
-"""Pairs with earlier texts from which on a text is in a crowd."""
+"""Pairs with earlier texts from which on a text is in a dense cluster."""
 _WORTHWHILE = 10_000
 """Fewer pairs are verified one by one in less time than it takes to compile what numbers them."""
 _BYTES_AT_ONCE = 128 * 2**20
 """Text whose n-grams are numbered together. A number for each word takes about as much again."""
 _LARGEST_TABLE = 2**24
-"""Slots of 16 bytes, half of them empty; while a table grows there is another of half its size. The texts of a crowd
-have most of their n-grams in common; where they have not, they are numbered in parts."""
+"""Slots of 16 bytes, half of them empty; while a table grows there is another of half its size. The texts of a dense
+cluster have most of their n-grams in common; where they have not, they are numbered in parts."""
 _MOST_THREADS = 8
 """Each has a byte for every number."""
 _FIRST_TABLE = 2**16
@@ -42,7 +42,7 @@ def fitting(sizes: Rows, left: Rows, right: Rows, order: Rows) -> Iterator[Rows]
         left: one text of each pair.
         right: the other.
         order: places of the pairs that are asked for; those of one right text should lie together, or some of them may
-            no longer be in a crowd of their piece.
+            no longer be in a dense cluster of their piece.
     """
     waiting = [order]
     while waiting:

@@ -41,7 +41,7 @@ def sign_words(words, starts, asked, first, multipliers, masks, bands, identitie
 
     ``multipliers`` and ``masks`` define the permutations, ``bands`` the ones of each band (bands x width).
     ``identities`` is rows x 2: equal bits, equal words; zeros where there are none. ``sizes`` is the number of
-    n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each least hash.
+    n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each MinHash value.
     """
     permutations = len(multipliers)
     longest = 0

@@ -18,7 +18,7 @@ _CROWD_PAIRS = 2_000_000
 
 
 def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
-    """Pairs whose texts fit into memory together; those of crowds by themselves."""
+    """Pairs whose texts fit into memory together; those of dense clusters by themselves."""
     sizes, dense = mapped(folder / SearchFile.BYTES, np.int64), in_dense_clusters(right)
     few, many = np.flatnonzero(~dense), np.flatnonzero(dense)
     many = many[np.argsort(right[many], kind="stable")]

@@ -68,8 +68,8 @@ def similar_pairs(texts: Texts, threshold: float) -> Pairs:
 
     No pair is listed with a wrong similarity. Of the pairs just at a threshold of 0.7 999 in 1,000 are found, at others
     from 0.2 up at least 997, of closer ones more; of those below it, some. Texts of equal words are paired with the
-    first of them only, and in a crowd of more than ``FULL_BUCKET`` similar texts each is paired with a few others, not
-    with everyone, and with ``MOST_NEIGHBORS`` earlier ones at most.
+    first of them only, and in a dense cluster of more than ``FULL_BUCKET`` similar texts each is paired with a few
+    others, not with everyone, and with ``MOST_NEIGHBORS`` earlier ones at most.
     """
     scheme = Scheme(threshold)
     signed = sign(texts, scheme)

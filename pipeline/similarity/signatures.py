@@ -1,8 +1,8 @@
 """Signatures: what is kept of a text, so that its likes can be found without reading it again.
 
-Sixty-four permutations of the word n-grams give as many least hashes (MinHash). Bands of some of them
+Sixty-four permutations of the word n-grams give as many MinHash values (MinHash). Bands of some of them
 make the keys by which similar texts meet; a byte of each makes the sketch by which most strangers are
-told apart. Every least hash serves in more than one band: at a threshold of 0.7, 32 bands find 999
+told apart. Every MinHash value serves in more than one band: at a threshold of 0.7, 32 bands find 999
 of 1,000 pairs that just reach it, where 16 that have nothing in common find 988.
 """
 
