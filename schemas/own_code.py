@@ -107,7 +107,8 @@ def no_json(value: Any, depth: int = _DEEPEST) -> str:
                 return f"a key that is no text but a {type(odd[0]).__name__}"
             parts = (no_json(part, depth - 1) for item in value.items() for part in item)
             return next(filter(None, parts), "")
-    return f"a {type(value).__name__}, which JSON has no form for"
+        case _:
+            return f"a {type(value).__name__}, which JSON has no form for"
 
 
 def _is_whole(text: str) -> bool:

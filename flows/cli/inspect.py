@@ -257,7 +257,8 @@ def _plain(value: Any) -> Any:
             return int(value) if value == value.to_integral_value() else float(value)
         case float():
             return value if math.isfinite(value) else None
-    return value
+        case _:
+            return value
 
 
 @app.command(rich_help_panel="Questions")

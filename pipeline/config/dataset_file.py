@@ -269,6 +269,11 @@ def _message(item: Any) -> str:
             return f"'{where}' is missing; it is required"
         case "model_type":
             return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
+        case _:
+            return _said_by_pydantic(item, where)
+
+
+def _said_by_pydantic(item: Any, where: str) -> str:
     text = item["msg"].removeprefix("Value error, ")
     if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
         text += f", got {shown(item['input'])}"

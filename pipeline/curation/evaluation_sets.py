@@ -95,7 +95,7 @@ def evaluation_texts(
             )
         clean = normalize_row(present, present.keys(), dataset.config.normalize)
         # As the rows of the dataset are read: what is absent is what the task takes it for.
-        yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.written(clean)
+        yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.free_text(clean)
     if not read:
         raise ConfigError(f"evaluation set '{one.name}' has no rows; correct it, or drop it")
 

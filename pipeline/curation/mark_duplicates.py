@@ -62,21 +62,23 @@ def _candidates(
     untold: set[str],
     task: type[Task],
 ) -> Iterator[Candidate]:
-    columns = ["group_keys", "answer", "chosen"]
+    columns = ["group_keys", "answer", "closed"]
     rows = [row for part in prepared for row in read_work(part.path, columns).iter_rows()]
     answers = Answers(task)
-    for case, (shared, answer, chosen), text, written in zip(cases, rows, similar.texts, similar.written, strict=True):
+    for case, (shared, answer, closed), text, free_text in zip(
+        cases, rows, similar.texts, similar.free_text, strict=True
+    ):
         if not is_candidate(case):
             continue
         if case.human is Verdict.LABELED:
-            answer, chosen = answers.key(case.targets), answers.chosen_key(case.targets)
+            answer, closed = answers.key(case.targets), answers.closed_key(case.targets)
         yield Candidate(
             record_id=case.record_id,
             text=text,
             key=case.text_key,
             answer=answer,
-            written=written,
-            chosen=chosen if written >= 0 else "",
+            free_text=free_text,
+            closed=closed if free_text >= 0 else "",
             human=case.human is Verdict.LABELED,
             replaced=answers.key(case.replaced),
             order=case.order,

@@ -42,8 +42,8 @@ PREPARED = pl.Schema(
         "targets": pl.String(),
         # Of the targets: the form in which equal ones are equal, the same of what is not written, whether anything is.
         "answer": pl.String(),
-        "chosen": pl.String(),
-        "writes": pl.Boolean(),
+        "closed": pl.String(),
+        "has_free_text": pl.Boolean(),
         # Of prompt and answer; none where the task's own code fails.
         "tokens": pl.Int64(),
         # JSON lists of reasons: why it is rejected, why a person must look.
@@ -51,7 +51,7 @@ PREPARED = pl.Schema(
         "review_reasons": pl.String(),
     }
 )
-_WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "written": pl.String()})
+_WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "free_text": pl.String()})
 _FOUND = [
     *(
         "group_keys",
@@ -61,12 +61,12 @@ _FOUND = [
         "inputs",
         "targets",
         "answer",
-        "chosen",
-        "writes",
+        "closed",
+        "has_free_text",
         "rejection_reasons",
         "review_reasons",
     ),
-    *("text", "written"),
+    *("text", "free_text"),
 ]
 """The columns that follow from one raw row."""
 _BLOCK_ROWS = 5_000
@@ -104,12 +104,12 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
         seen = together([seen, _seen(block["source"], raws, dataset)])
         blocks.append(_prepare(block, raws, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
-    write_work(frame.drop("text", "written"), out)
+    write_work(frame.drop("text", "free_text"), out)
     texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
     Texts.of(frame["text"]).write(texts)
-    writing = frame.select("text", "written").filter(frame["writes"])
+    writing = frame.select("text", "free_text").filter(frame["has_free_text"])
     if writing.height:
-        Texts.of(writing["text"], writing["written"]).write(whole)
+        Texts.of(writing["text"], writing["free_text"]).write(whole)
     return Prepared(out, texts, whole, frame.height, readable, grouping, seen)
 
 
@@ -157,18 +157,18 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
     if parsed.problems:
         return _nothing(_json(parsed.problems))
     texts = list(input_texts(task, parsed.inputs))
-    written = answers.written(parsed.targets)
+    free_text = answers.free_text(parsed.targets)
     return (
         texts_key(texts),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
         answers.key(parsed.targets),
-        answers.chosen_key(parsed.targets) if written else "",
-        bool(written),
+        answers.closed_key(parsed.targets) if free_text else "",
+        bool(free_text),
         "[]",
         _json(parsed.warnings),
         "\n".join(texts),
-        written,
+        free_text,
     )
 
 

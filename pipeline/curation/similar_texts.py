@@ -46,7 +46,7 @@ class SimilarTexts:
     """Inputs with written answers; None where no record has one."""
     whole_cases: list[int]
     """The cases that have written answers, in the order of their texts."""
-    written: list[int]
+    free_text: list[int]
     """The number of each case's inputs with its answer; -1 without a written one."""
 
     @property
@@ -94,7 +94,7 @@ def find_similar_texts(
         input_shards=own,
         whole=whole,
         whole_cases=rows,
-        written=_written_numbers(whole, rows, len(cases)),
+        free_text=_free_text_numbers(whole, rows, len(cases)),
     )
 
 
@@ -122,23 +122,23 @@ def _find_whole(
         mine = cases[start : start + part.rows]
         if any(case.human is Verdict.LABELED for case in mine):
             # People's answers stand in the place of the rows' own.
-            texts = {row: written for row, case in enumerate(mine) if (written := answers.written(case.targets))}
+            texts = {row: free_text for row, case in enumerate(mine) if (free_text := answers.free_text(case.targets))}
             asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]
             shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))
             rows += [start + row for row in texts]
         elif part.whole.exists():
             shards.append(part.whole)
-            writes = read_work(part.path, ["writes"])["writes"]
-            rows += (writes.arg_true() + start).to_list()
+            has_free_text = read_work(part.path, ["has_free_text"])["has_free_text"]
+            rows += (has_free_text.arg_true() + start).to_list()
         start += part.rows
     return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows
 
 
-def _written_numbers(found: SearchResult | None, rows: list[int], cases: int) -> list[int]:
-    written = np.full(cases, -1, dtype=np.int64)
+def _free_text_numbers(found: SearchResult | None, rows: list[int], cases: int) -> list[int]:
+    free_text = np.full(cases, -1, dtype=np.int64)
     if found is not None:
-        written[rows] = _numbers(found)
-    numbers: list[int] = written.tolist()
+        free_text[rows] = _numbers(found)
+    numbers: list[int] = free_text.tolist()
     return numbers
 
 

@@ -31,7 +31,7 @@ def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold
     )
     views = [(similar.inputs.pairs, similar.texts)]
     if similar.whole is not None:
-        views.append((similar.whole.pairs, similar.written))
+        views.append((similar.whole.pairs, similar.free_text))
     found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
     best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)

@@ -28,14 +28,14 @@ class MergePolicy:
 
     def expect(self, pairs: Iterable[_Pair]) -> None:
         """Compare many pairs at once, before the others are asked about them."""
-        written: list[tuple[int, int]] = []
+        free_text: list[tuple[int, int]] = []
         several: dict[tuple[str, str], _Pair] = {}
         for one, other in pairs:
-            if _both_written(one, other):
-                written.append((one.written, other.written))
+            if _differ_in_free_text(one, other):
+                free_text.append((one.free_text, other.free_text))
             if has_several_fields(one.key) and _may_agree(one, other) and _of(one, other) not in self._inputs:
                 several[_of(one, other)] = one, other
-        self.similar_rows.compare_answers(written)
+        self.similar_rows.compare_answers(free_text)
         fresh = list(several.values())
         for start in range(0, len(fresh), _PAIRS_AT_ONCE):
             self._compare_inputs(fresh[start : start + _PAIRS_AT_ONCE])
@@ -51,11 +51,11 @@ class MergePolicy:
 
     def answer_similarity(self, one: Candidate, other: Candidate) -> float:
         """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
-        if not _both_written(one, other):
+        if not _differ_in_free_text(one, other):
             return 0.0
         pair = (one.record_id, other.record_id)
         if pair not in self._answers:
-            similarity = self.similar_rows.as_a_whole(one.written, other.written)
+            similarity = self.similar_rows.as_a_whole(one.free_text, other.free_text)
             agree = similarity > 0 and same_facts(str(one.answer), str(other.answer))
             self._answers[pair] = similarity if agree else 0.0
         return self._answers[pair]
@@ -109,7 +109,7 @@ def _differing_inputs(one: Candidate, other: Candidate) -> list[tuple[str, str]]
 
 def _answers(one: Candidate, other: Candidate) -> tuple[str, str]:
     """What an input is compared together with: the answers, where both are written."""
-    return (f"\n{one.answer}", f"\n{other.answer}") if min(one.written, other.written) >= 0 else ("", "")
+    return (f"\n{one.answer}", f"\n{other.answer}") if min(one.free_text, other.free_text) >= 0 else ("", "")
 
 
 def _equal(one: str, other: str) -> bool:
@@ -117,11 +117,11 @@ def _equal(one: str, other: str) -> bool:
     return one == other or (not any(map(str.isalnum, one + other)) and same_signs(one, other))
 
 
-def _both_written(one: Candidate, other: Candidate) -> bool:
+def _differ_in_free_text(one: Candidate, other: Candidate) -> bool:
     """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
-    written = one.written >= 0 and other.written >= 0
-    return written and one.key != other.key and one.answer != other.answer and one.chosen == other.chosen
+    free_text = one.free_text >= 0 and other.free_text >= 0
+    return free_text and one.key != other.key and one.answer != other.answer and one.closed == other.closed
 
 
 def _may_agree(one: Candidate, other: Candidate) -> bool:
-    return one.answer == other.answer or None in (one.answer, other.answer) or _both_written(one, other)
+    return one.answer == other.answer or None in (one.answer, other.answer) or _differ_in_free_text(one, other)

@@ -42,22 +42,22 @@ class SimilarRows:
     _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
     """Of two whole texts: the similarity, and that of their answers."""
 
-    def neighbors(self, texts: Sequence[int], written: Sequence[int]) -> Neighbors:
+    def neighbors(self, texts: Sequence[int], free_text: Sequence[int]) -> Neighbors:
         """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
         found: Neighbors = defaultdict(dict)
         if self.threshold < 1:
             _link(found, texts, self.inputs.pairs, self.threshold)
             if self.whole is not None:
-                _link(found, written, self.whole.pairs, self.threshold)
+                _link(found, free_text, self.whole.pairs, self.threshold)
         return found
 
-    def alone(self, texts: Sequence[int], written: Sequence[int]) -> npt.NDArray[np.bool_]:
+    def alone(self, texts: Sequence[int], free_text: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Which of some rows have no neighbours, as ``neighbors`` would say."""
         found = np.ones(len(texts), dtype=np.bool_)
         if self.threshold < 1:
             found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
             if self.whole is not None:
-                found &= ~_is_linked(written, self.whole.pairs, self.threshold)
+                found &= ~_is_linked(free_text, self.whole.pairs, self.threshold)
         return found
 
     def similarities(self, pairs: Sequence[tuple[int, int]]) -> list[float]:

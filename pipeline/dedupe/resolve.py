@@ -63,7 +63,7 @@ def _without_loners(
     """Keep the rows that have nothing to do with any other, which most rows have not; and the rest."""
     rows = list(candidates)
     keys = Counter(row.key for row in rows)
-    alone = similar_rows.alone([row.text for row in rows], [row.written for row in rows]).tolist()
+    alone = similar_rows.alone([row.text for row in rows], [row.free_text for row in rows]).tolist()
     kept: dict[str, Resolution] = {}
     others: list[Candidate] = []
     for row, is_alone in zip(rows, alone, strict=True):
@@ -82,7 +82,7 @@ def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
     compares each text with a few others only, and the one that is kept need not be among them.
     """
     similar_rows = policy.similar_rows
-    neighbors = similar_rows.neighbors([cell.head.text for cell in cells], [cell.head.written for cell in cells])
+    neighbors = similar_rows.neighbors([cell.head.text for cell in cells], [cell.head.free_text for cell in cells])
     heads = [cell.head for cell in cells]
     places = {head.record_id: number for number, head in enumerate(heads)}
     for number, cell in enumerate(cells):

@@ -40,10 +40,10 @@ class Candidate:
     """Its very text is in an earlier version, and not only its record under another text."""
     replaced: str | None = None
     """The answer that stood there before a person gave another one."""
-    written: int = -1
+    free_text: int = -1
     """Which of the compared texts with answers it is, where its answer is written rather than chosen or copied; -1
     elsewhere. Written answers need only be alike, others must be equal."""
-    chosen: str = ""
+    closed: str = ""
     """The rest of such an answer, which must be equal."""
     frozen: bool = False
     """It is published as it is, unless that would be a leak; others give way to it."""
@@ -71,7 +71,7 @@ class Candidate:
         """Of equal merits, the longest input and written answer is kept (folded, so that mere white space does not
         count), then the first.
         """
-        size = len(self.key) + (len(self.answer or "") if self.written >= 0 else 0)
+        size = len(self.key) + (len(self.answer or "") if self.free_text >= 0 else 0)
         return (*self.merits, -size, self.order, self.record_id)
 
 

@@ -55,5 +55,5 @@ class Extraction(Kind):
 
 
 def _scored(row: LabeledText, fields: Sequence[TargetField], answers: Answers) -> LabelScore:
-    copied = answers.chosen(row.targets) if row.targets is not None else None
+    copied = answers.closed(row.targets) if row.targets is not None else None
     return LabelScore(reasons=tuple(ungrounded(row.text, copied, fields))) if copied else LabelScore()

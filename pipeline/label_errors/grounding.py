@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import assert_never
 
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
@@ -46,7 +47,11 @@ class _Source:
                 return any(math.isclose(size, number, rel_tol=1e-9) for number in self._numbers)
             case ValueType.DATE:
                 return str(value) in self._dates
-        return True
+            case ValueType.CHOICE | ValueType.BOOLEAN:
+                # They say something about the text rather than stand in it.
+                return True
+            case _:
+                assert_never(type)
 
     def _holds_text(self, value: str) -> bool:
         folded = _folded(value)

@@ -171,7 +171,8 @@ def _is_sealed(data: bytes) -> bool:
             untouched = dump_json(document) == data
             document["files"][MANIFEST] = ""
             return untouched and hashlib.sha256(dump_json(document)).hexdigest() == seal
-    return False
+        case _:
+            return False
 
 
 def verify(folder: Path) -> Verification:

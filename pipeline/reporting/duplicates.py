@@ -173,10 +173,10 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
     answers = Answers(task)
     rows = [asked, *(one for one in kept if one.record_id not in (asked.record_id, asked.duplicate_of))]
     texts = ["\n".join(input_texts(task, one.inputs)) for one in rows]
-    written = [answers.written(one.targets) for one in rows]
+    free_text = [answers.free_text(one.targets) for one in rows]
     similar = _similar_to_first(Texts.of(texts))
-    if written[0]:
-        similar = np.maximum(similar, _similar_to_first(Texts.of(texts, written)))
+    if free_text[0]:
+        similar = np.maximum(similar, _similar_to_first(Texts.of(texts, free_text)))
     # Of the equally similar ones those with another answer first.
     agree = np.array([one.targets == asked.targets for one in rows[1:]], dtype=np.bool_)
     for place in np.lexsort((agree, -similar))[:_NEAREST_TO_ONE].tolist():

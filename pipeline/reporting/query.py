@@ -101,6 +101,8 @@ def _times(values: pl.Series) -> Iterator[pl.Series]:
                 yield from _times(values.struct.field(name))
         case pl.Map() as kind:
             yield from _times(values.cast(pl.List(pl.Struct({"key": kind.key, "value": kind.value}))))
+        case _:
+            return
 
 
 def _has_values_in_python(times: pl.Series) -> bool:

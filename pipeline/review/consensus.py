@@ -71,7 +71,8 @@ class Said:
                 return Reason(code=ReasonCode.REVIEWER)
             case Verdict.UNSURE:
                 return Reason(code=ReasonCode.UNSURE)
-        return None
+            case Verdict.SKIPPED | Verdict.INVALID | Verdict.DISPUTED:
+                return None
 
 
 def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:

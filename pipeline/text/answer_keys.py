@@ -1,4 +1,4 @@
-"""Answers as they are compared: which parts are written and need only be alike, and in what form others are equal."""
+"""Answers as they are compared: free texts need only be similar, closed values have a form in which they are equal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from pipeline.text.words import words
 from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 
-WRITTEN_WORDS = 20
-"""An answer of so many words is written, not chosen or copied: another that is nearly the same is as good."""
+FREE_TEXT_WORDS = 20
+"""An answer of so many words is a free text, not a choice or a copy: another that is nearly the same is as good."""
 _BEGINNING = 200
 """Characters that tell whether a text has so many words, where they are not parted by spaces."""
 
@@ -33,26 +33,26 @@ class Answers:
         folded = {name: _folded(targets[name]) for name in self._texts if name in targets}
         return orjson.dumps({**targets, **folded}, option=orjson.OPT_SORT_KEYS).decode()
 
-    def written(self, targets: Mapping[str, JsonValue] | None) -> str:
-        """The texts of an answer that are long enough to be written ones; "" where there are none."""
+    def free_text(self, targets: Mapping[str, JsonValue] | None) -> str:
+        """The texts of an answer that are long enough to be free ones; "" where there are none."""
         if not targets:
             return ""
-        return "\n".join(str(targets[name]) for name in self._texts if self._is_written(name, targets.get(name)))
+        return "\n".join(str(targets[name]) for name in self._texts if self._is_free_text(name, targets.get(name)))
 
-    def chosen(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+    def closed(self, targets: Mapping[str, Any]) -> dict[str, Any]:
         """The rest of an answer."""
-        return {name: value for name, value in targets.items() if not self._is_written(name, value)}
+        return {name: value for name, value in targets.items() if not self._is_free_text(name, value)}
 
-    def chosen_key(self, targets: Mapping[str, JsonValue] | None) -> str:
-        """What must be equal of an answer that is written in part."""
-        return self.key(self.chosen(targets)) or "" if targets else ""
+    def closed_key(self, targets: Mapping[str, JsonValue] | None) -> str:
+        """What must be equal of an answer that is free text in part."""
+        return self.key(self.closed(targets)) or "" if targets else ""
 
-    def _is_written(self, name: str, value: JsonValue) -> bool:
+    def _is_free_text(self, name: str, value: JsonValue) -> bool:
         if name not in self._texts or not isinstance(value, str):
             return False
         # In scripts without spaces, every character is a word.
-        return len(value.split(None, WRITTEN_WORDS - 1)) == WRITTEN_WORDS or (
-            not value.isascii() and len(words(value[:_BEGINNING])) >= WRITTEN_WORDS
+        return len(value.split(None, FREE_TEXT_WORDS - 1)) == FREE_TEXT_WORDS or (
+            not value.isascii() and len(words(value[:_BEGINNING])) >= FREE_TEXT_WORDS
         )
 
 
