@@ -67,7 +67,7 @@ class ReasonCode(StrEnum):
 EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PASSED: "valid, and nothing spoke against it",
     ReasonCode.FROZEN: "valid, and of a source that is published as it is",
-    ReasonCode.REVIEWED: "a person confirmed or corrected it",
+    ReasonCode.REVIEWED: "an annotator confirmed or corrected it",
     ReasonCode.UNREVIEWED: "doubtful, beyond the review budget, accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
@@ -75,7 +75,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.TEMPLATE_TOKEN: "the text holds a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it resembles an evaluation row, which a model must not have seen",
-    ReasonCode.OVERRIDDEN: "a person gave the same input another answer",
+    ReasonCode.OVERRIDDEN: "an annotator gave the same input another answer",
     ReasonCode.BRIDGES_SPLITS: "it resembles rows of two splits, so it could leak",
     ReasonCode.REVIEWER: "a reviewer marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
@@ -86,10 +86,10 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PERSONAL_DATA: "the text seems to hold personal data",
     ReasonCode.SECRET: "the text seems to hold a secret",
     ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
-    ReasonCode.CORRECTED: "a person corrected the same answer to nearly the same input",
+    ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
     ReasonCode.UNSURE: "a reviewer was not sure",
-    ReasonCode.DISAGREEMENT: "people contradict each other about the same input",
+    ReasonCode.DISAGREEMENT: "annotators contradict each other about the same input",
 }
 
 

@@ -26,7 +26,7 @@ TROUBLES = [
 
 
 def copies(folder: Path) -> Path:
-    """A dataset of which every third row is a copy, with rows that are rejected or wait for people."""
+    """A dataset of which every third row is a copy, with rows that are rejected or wait for annotators."""
     topics = ("billing", "delivery", "returns")
     rows = [row(n, f"Question number {n} about my order of {n * 7} red boxes", topics[n % 3]) for n in range(36)]
     rows += [row(100 + n, f"{one['question']} please", topics[n % 3]) for n, one in enumerate(rows[:18])]

@@ -145,7 +145,7 @@ def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
         desk.label(1, "returns")
         edit(desk, "dataset.yaml", "review:", "duplicates: {threshold: 0.9}\nreview:")
         collected = desk.collect()
-        assert collected.note.endswith("copies and rivals of what people answered follow with the next one")
+        assert collected.note.endswith("rows that depend on what annotators answered follow with the next one")
         assert (human(desk.decision(1)), desk.decision(2).fate) == (True, Fate.REVIEW)
         with pytest.raises(ReleaseError, match="was changed since the last curate"):
             release(desk.context, Inline())

@@ -65,7 +65,7 @@ def answered(label_studio: LocalStudio, tmp_path_factory: pytest.TempPathFactory
 def test_collect_counts_decided_and_unsure_apart(answered: Answered) -> None:
     counts = answered.first.model_dump(include={"annotations", "decided", "unsure", "taken_back", "invalid"})
     assert counts == {"annotations": 4, "decided": 2, "unsure": 1, "taken_back": 0, "invalid": 1}
-    assert "0 annotations changed, 0 records decided by people\n" in answered.shown
+    assert "0 annotations changed, 0 records decided by annotators\n" in answered.shown
 
 
 def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_is_wrong(answered: Answered) -> None:
@@ -82,11 +82,11 @@ def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_i
 def test_collect_and_status_show_them_and_status_says_to_settle_them(answered: Answered) -> None:
     status = answered.terminal.goldleaf("status").stdout
     for shown in (answered.shown, status):
-        assert "2 answers need a person:\n  data.jsonl:1  topic: " in shown
+        assert "2 answers need an annotator:\n  data.jsonl:1  topic: " in shown
         assert f"\n    {answered.address(INVALID)}\n" in shown
         assert f"\n  data.jsonl:2  a reviewer was not sure\n    {answered.address(UNSURE)}\n" in shown
     file = answered.desk.folder / "dataset.yaml"
-    step = f"settle the 2 answers that need a person in Label Studio, then goldleaf collect {file}"
+    step = f"settle the 2 answers that need an annotator in Label Studio, then goldleaf collect {file}"
     assert f"\nnext: {step}\n" in status
 
 
@@ -129,7 +129,7 @@ def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_pa
         for key in range(12):
             desk.say(key, Verdict.UNSURE)
         shown = Terminal(tmp_path, label_studio.url, label_studio.token).goldleaf("collect").stdout
-    assert "12 annotations changed, 0 records decided by people, 12 unsure\n" in shown
+    assert "12 annotations changed, 0 records decided by annotators, 12 unsure\n" in shown
     assert shown.count("a reviewer was not sure") == 10
     assert "  … 2 more, all with --json\n" in shown
 
@@ -203,7 +203,7 @@ def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Pat
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     assert terminal.json("status")["next_step"] == (
-        "mend what the rows are rejected for, in the source, its fields or the task, "
+        "fix what the rows are rejected for, in the source, its fields or the task, "
         f"then goldleaf curate {tmp_path}/dataset.yaml"
     )
 
@@ -359,7 +359,7 @@ def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio:
         line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
         assert line.endswith("; everything is decided and committed, and 1 question waits for the next curate")
         away = Terminal(tmp_path, "http://127.0.0.1:9", "token")
-        assert "3 questions wait for people, 1 not sent yet: " in away.goldleaf("curate").stdout
+        assert "3 questions wait for annotators, 1 not sent yet: " in away.goldleaf("curate").stdout
         review = away.json("curate")["review"]
         assert (review["waiting"], review["unsent"]) == (3, 1)
         desk.say(INVALID, Verdict.UNSURE)

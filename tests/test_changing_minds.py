@@ -59,7 +59,7 @@ def test_two_people_who_contradict_each_other_hold_the_row_and_its_copies_until_
     collected = desk.collect()
     assert (collected.decided, collected.disputed, collected.taken_back) == (0, 1, 0)
     [listed] = collected.attention
-    assert listed.what.startswith("people contradict each other about the same input: user ")
+    assert listed.what.startswith("annotators contradict each other about the same input: user ")
     assert {desk.decision(key).fate for key in (1, 3)} == {Fate.REVIEW, Fate.DUPLICATE}
     assert review_of(desk).disputed == 1
     desk.curate()
@@ -155,7 +155,7 @@ def test_a_label_that_contradicts_an_earlier_answer_is_a_conflict_that_shows_bot
     decision = desk.decision(1)
     assert (decision.fate, decision.routed, decision.targets) == (Fate.REVIEW, Routed.CONFLICT, {"topic": "delivery"})
     (reason,) = decision.reasons
-    assert reason.detail == "a person answered 'returns', and since then the source says 'delivery'"
+    assert reason.detail == "an annotator answered 'returns', and since then the source says 'delivery'"
     assert again.review.sent == 1
     (asked,) = [task for task in desk.tasks() if task["id"] == desk.task(1)]
     assert "'returns'" in asked["data"]["why"] and "'delivery'" in asked["data"]["why"]
@@ -212,7 +212,11 @@ def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: De
     desk.rows(parcel("returns"), row(2, copy, "returns"))
     desk.curate()
     assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
-    assert desk.decision(1).reasons[0].detail.startswith("a person answered 'delivery', and since then the source says")
+    assert (
+        desk.decision(1)
+        .reasons[0]
+        .detail.startswith("an annotator answered 'delivery', and since then the source says")
+    )
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
 
@@ -301,7 +305,9 @@ def test_without_a_key_too_an_answer_outlives_an_edit_of_the_label(desk: Desk) -
     )
     assert agreed.reasons[0].detail.endswith(", which is gone")
     assert (contradicted.fate, contradicted.routed) == (Fate.REVIEW, Routed.CONFLICT)
-    assert contradicted.reasons[0].detail == "a person answered 'returns', and since then the source says 'delivery'"
+    assert (
+        contradicted.reasons[0].detail == "an annotator answered 'returns', and since then the source says 'delivery'"
+    )
     assert [task["data"]["record_id"] for task in desk.tasks() if not task["annotations"]] == [contradicted.record_id]
     without_key(desk, parcel("returns"), row(2, f"{LAMP}, too", "delivery"))
     assert by_text(desk, f"{LAMP}, too").label_source is LabelSource.SOURCE, "it is another text"
@@ -372,7 +378,7 @@ def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is
         status = read_status(desk.context)
         assert {(item.line, item.task_id) for item in status.attention} == {(1, desk.task(1)), (2, desk.task(2))}
         assert status.attention[0].what == (
-            "people contradict each other about the same input: data.jsonl:2 is confirmed, data.jsonl:1 unusable"
+            "annotators contradict each other about the same input: data.jsonl:2 is confirmed, data.jsonl:1 unusable"
         )
         assert review_of(desk).disputed == 2
         assert desk.curate().decided == 0

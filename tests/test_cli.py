@@ -151,7 +151,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
         assert [fate, count] in [line[:2] for line in lines]
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
-    assert "1 question waits for people, 1 not sent yet" in shown
+    assert "1 question waits for annotators, 1 not sent yet" in shown
     assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
 
 
@@ -458,7 +458,7 @@ NEXT = {
     ),
     "unsent, a server": ([row(1, "Why?", None)], "review: {budget: 9}\n", "http://127.0.0.1:9", "goldleaf curate FILE"),
     "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, as rows are in "),
-    "all rejected": ([row(1, "Why?", "x")], "", "", "mend what the rows are rejected for, in the source, its fields"),
+    "all rejected": ([row(1, "Why?", "x")], "", "", "fix what the rows are rejected for, in the source, its fields"),
     "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),
 }
 

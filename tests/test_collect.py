@@ -214,7 +214,7 @@ def test_an_unusable_row_is_rejected_and_its_copies_with_it(answered: Moment) ->
     assert row.fate is copy.fate is Fate.REJECTED
     assert [str(reason) for reason in row.reasons] == ["a reviewer marked it unusable"]
     assert [reason.code for reason in copy.reasons] == [ReasonCode.REVIEWER]
-    assert copy.reasons[0].detail == "a person marked a row with the same input"
+    assert copy.reasons[0].detail == "an annotator marked a row with the same input"
 
 
 def test_an_unsure_reviewer_leaves_the_row_to_adjudication(answered: Moment) -> None:
@@ -255,7 +255,7 @@ def test_an_answered_conflict_decides_about_all_its_rows_at_once(
         if fate is Fate.DUPLICATE:
             assert answered[key].duplicate_of == answered.desk.id(asked)
         else:
-            reason = f"a person gave the same input another answer: record {answered.desk.id(asked)}"
+            reason = f"an annotator gave the same input another answer: record {answered.desk.id(asked)}"
             assert [str(reason) for reason in answered[key].reasons] == [reason]
 
 

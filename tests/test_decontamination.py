@@ -159,7 +159,7 @@ def test_a_wrong_evaluation_set_says_what_is_wrong(tmp_path: Path, one: str, mes
 def test_an_evaluation_set_that_cannot_be_read_to_its_end_stops_the_run(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
     (tmp_path / "exam.jsonl").write_text('{"text": "fine"}\n{"text": \n', encoding="utf-8")
-    with pytest.raises(SourceError, match=r"evaluation set 'exam' cannot be read at exam.jsonl:2 .*mend it"):
+    with pytest.raises(SourceError, match=r"evaluation set 'exam' cannot be read at exam.jsonl:2 .*fix it"):
         odd.curate()
     assert not odd.context.store.snapshot().runs.height
 

@@ -79,7 +79,7 @@ def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
     assert shown.startswith("data.jsonl:1 is review: the same input stands in the data with another answer: 'returns'")
-    assert "the kept rows that resemble it most in conflict with others: people need all answers 1.00" in shown
+    assert "the kept rows that resemble it most in conflict with others: annotators need all answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
     assert shown.endswith("it has no duplicates, and no kept row has three words in a row in common with it")
@@ -99,7 +99,7 @@ def test_a_group_whose_kept_row_waits_for_people_says_so(tmp_path: Path) -> None
     [group] = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task).groups
     assert group.waits
     terminal = Terminal(tmp_path)
-    assert "every dispute waits for people" in " ".join(terminal.goldleaf("duplicates").stdout.split())
+    assert "every dispute waits for annotators" in " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert terminal.json("status")["in_review"] == {"conflict": 2}
     assert "\nin review: 2 conflict\n" in terminal.goldleaf("status").stdout
 

@@ -276,7 +276,7 @@ def refused(home: Home, *sources: Source) -> str:
     return str(caught.value)
 
 
-ADVICE = "mend or restore the file, or set `mode: append`"
+ADVICE = "fix or restore the file, or set `mode: append`"
 
 
 def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Home) -> None:
@@ -292,7 +292,7 @@ def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Ho
 
 
 def test_a_snapshot_that_never_had_a_readable_row_may_be_broken_in_another_way(home: Home) -> None:
-    """Or nobody could mend it step by step."""
+    """Or nobody could fix it step by step."""
     home.write("data.jsonl", ["not json"])
     home.ingest(SNAPSHOT)
     home.write("data.jsonl", ["no json either"])

@@ -230,7 +230,7 @@ def test_a_prompt_that_fails_names_the_task_the_record_and_the_method(tmp_path: 
     with pytest.raises(
         ConfigError,
         match=r"^Question cannot write record \w+ as a chat: Question.task_prompt failed: "
-        r"KeyError: 'nothing' \(task\.py, line 14\); mend it$",
+        r"KeyError: 'nothing' \(task\.py, line 14\); fix it$",
     ):
         odd.curate()
 

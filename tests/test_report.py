@@ -150,7 +150,7 @@ def full_report() -> ReportData:
     return empty_report(
         funnel=Funnel(raw=3120, superseded=40, withdrawn=12, accepted=2412, rejected=105, duplicate=250, review=301),
         published=Published(name="contract-clauses", version="1.2.0", digest=DIGEST, splits={"train": 1930}),
-        next_steps=["37 records wait for people: label them, then run `goldleaf collect dataset.yaml`"],
+        next_steps=["37 records wait for annotators: label them, then run `goldleaf collect dataset.yaml`"],
         reasons=reasons(example(7, detail="[clause]: as it came")),
         labels=labels,
         tokens=TokenLengths(encoding="cl100k_base", records_by_length=lengths),
@@ -694,7 +694,7 @@ def test_what_a_person_corrected_in_a_like_row_is_told_first_and_cites_no_other_
     why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
     shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
     shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, label_error_score=0.9)
-    told = "a person corrected the same answer to nearly the same input"
+    told = "an annotator corrected the same answer to nearly the same input"
     state, version = shop.state(), shop.version()
     assert f"{told} corrected 1" in section(state, "reasons")
     suspect_labels = section(state, "suspect-labels")

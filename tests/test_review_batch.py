@@ -77,7 +77,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
         shown = terminal.goldleaf("curate", "dataset.yaml", "--engine", "inline").stdout
         again = terminal.json("curate", "dataset.yaml")
     start, _, end = problem.format(url=url).partition("*")
-    assert "3 questions wait for people: " in shown
+    assert "3 questions wait for annotators: " in shown
     assert start in shown and end in shown
     assert (again["added"], again["review"]["waiting"], again["review"]["sent"]) == (0, 3, 0)
     assert start in again["review"]["problem"]
@@ -127,9 +127,9 @@ def sends_what_waits_once(desk: Desk) -> None:
 def test_without_push_nothing_is_sent_until_curate_runs_with_it(desk: Desk, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, desk.settings.label_studio_url, desk.settings.label_studio_api_key.get_secret_value())
     shown = terminal.goldleaf("curate", "dataset.yaml", "--no-push").stdout
-    assert "3 questions wait for people; run curate without --no-push to send them" in shown
+    assert "3 questions wait for annotators; run curate without --no-push to send them" in shown
     shown = terminal.goldleaf("curate", "dataset.yaml").stdout
-    assert f"3 questions wait for people; 3 new at {desk.client.url}/projects/{desk.project}/data" in shown
+    assert f"3 questions wait for annotators; 3 new at {desk.client.url}/projects/{desk.project}/data" in shown
     assert terminal.json("status")["unsent"] == 0
 
 
@@ -242,11 +242,11 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     desk.say(2, Verdict.UNUSABLE)
     desk.collect()
     assert desk.curate().note.count("do not count any more") == 0
-    assert "answers of people" not in {found.what for found in check_dataset(desk.context)}
+    assert "answers of annotators" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
     said = "Question asks for something else than before, so 2 answers of people do not count"
-    [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of people"]
+    [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of annotators"]
     assert finding.detail.startswith(said), "before anybody is asked anew"
     assert said in desk.curate().note
     assert desk.curate().note == "", "it is said once"

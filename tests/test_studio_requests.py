@@ -67,7 +67,7 @@ def test_a_server_that_hangs_makes_the_questions_wait_and_collect_fail(
     with talking(mute) as url:
         terminal = Terminal(tmp_path, url, "token")
         shown = terminal.goldleaf("curate").stdout
-        assert "1 question waits for people: cannot log in: Label Studio at" in shown
+        assert "1 question waits for annotators: cannot log in: Label Studio at" in shown
         assert "keeps us waiting (no answer within 0.4 s)" in terminal.error("collect", "--json")
 
 

@@ -109,7 +109,7 @@ def test_a_method_that_cannot_even_be_called_is_named_with_the_line_of_its_defin
     odd.curate()
     assert re.search(r"failed: TypeError: .* argument.* \(task\.py, line 12\)$", odd[1].reasons[0].detail)
     findings = {finding["what"]: finding for finding in Terminal(tmp_path).json("check", exit_code=1)}
-    assert findings["code of Question"]["detail"].endswith("(task.py, line 12); mend it")
+    assert findings["code of Question"]["detail"].endswith("(task.py, line 12); fix it")
 
 
 def test_a_check_that_finds_something_is_no_fault_of_its_code(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: 
     assert [message.content for message in task.task_prompt({"question": "Why?"})] == ["Why?"]
     assert odd.context.dataset.task is task, "guarded once"
     assert kind_of(task).name == "extraction"
-    with pytest.raises(TaskCodeError, match=r"^Question\.task_prompt failed: KeyError: 'question' .*; mend it$"):
+    with pytest.raises(TaskCodeError, match=r"^Question\.task_prompt failed: KeyError: 'question' .*; fix it$"):
         task.task_prompt({})
 
 

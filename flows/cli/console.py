@@ -108,7 +108,7 @@ def show_attention(items: "Sequence[Attention]") -> None:
     """What only people can settle, each with its row and where to answer."""
     if not items:
         return
-    out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} a person[/]:")
+    out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} an annotator[/]:")
     for item in items[:_SHOWN]:
         where = item.url or (f"task {item.task_id} of project {item.project}" if item.task_id else "")
         out.print(f"  {item.file}:{item.line}  {item.what}", markup=False)

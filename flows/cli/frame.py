@@ -102,7 +102,7 @@ def _in_a_line(error: Exception | SystemExit) -> str | None:
         return str(error)
     if isinstance(error, SystemExit):
         # No command ends so: with exit code 0, whoever called it would take a run for done that is not.
-        return None if error.code else f"the program was ended from inside ({described(error)}); mend the task's code"
+        return None if error.code else f"the program was ended from inside ({described(error)}); fix the task's code"
     from flows.cli.faults import outside_fault
     from flows.settings import Settings
 

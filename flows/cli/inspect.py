@@ -44,7 +44,7 @@ _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 @app.command(rich_help_panel="Questions")
 @explained
 def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """Show the funnel, what waits for people, the versions and the last runs."""
+    """Show the funnel, what waits for annotators, the versions and the last runs."""
     from pipeline.reporting.status import read_status
 
     result = read_status(load_context(dataset))

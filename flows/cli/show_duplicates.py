@@ -106,7 +106,7 @@ def _show_group(group: "Group", limit: int) -> None:
     near = [copy for copy in group.copies if not copy.exact]
     exact = len(group.copies) - len(near)
     table = _table()
-    waits = Text(" waits for people", style="yellow") if group.waits else Text()
+    waits = Text(" waits for annotators", style="yellow") if group.waits else Text()
     table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)) + waits)
     for copy in near[:limit]:
         table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))

@@ -91,7 +91,7 @@ def show_review(review: "ReviewBatch") -> None:
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
     waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
     if not review.waiting:
-        out.print("nothing waits for a person")
+        out.print("nothing waits for annotators")
     elif review.problem:
         out.print(f"{waiting}: {escape(review.problem)}")
     elif review.url:
@@ -118,7 +118,7 @@ def show_collected(result: "Collected") -> None:
     """What a collect run did, for people."""
     said = [
         f"{counted(result.annotations, 'annotation')} changed",
-        f"{counted(result.decided, 'record')} decided by people",
+        f"{counted(result.decided, 'record')} decided by annotators",
     ]
     said += [f"{result.unsure:,} unsure"] if result.unsure else []
     said += [f"{result.disputed:,} disputed"] if result.disputed else []

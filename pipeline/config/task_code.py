@@ -68,7 +68,7 @@ def _fail(cls: type[Task], name: str, error: BaseException, method: Callable[...
         said = described(error, *theirs, author=method)
     if name in _INSTEAD:
         return _INSTEAD[name](f"{name} itself failed: {said}")
-    raise TaskCodeError(f"{cls.__name__}.{name} failed: {said}; mend it") from error
+    raise TaskCodeError(f"{cls.__name__}.{name} failed: {said}; fix it") from error
 
 
 def _invalid(text: str) -> list[Reason]:

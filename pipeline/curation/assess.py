@@ -156,7 +156,7 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
-    return f"{task.__name__} asks for something else than before, so {count:,} answers of people do not count any more"
+    return f"{task.__name__} asks for something else than before, so {count:,} answers of annotators no longer count"
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:

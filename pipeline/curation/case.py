@@ -104,5 +104,5 @@ def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str
 
 
 def _no_chat(case: Case, task: type[Task], error: BaseException) -> ConfigError:
-    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; mend its task_prompt"
+    theirs = str(error) if isinstance(error, TaskCodeError) else f"{described(error)}; fix its task_prompt"
     return ConfigError(f"{task.__name__} cannot write record {case.record_id} as a chat: {theirs}")

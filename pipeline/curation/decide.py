@@ -70,7 +70,7 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
     if dataset.has_changed_since(curated.summary):
         # Its sources were not read as they are described now.
         return (
-            f"{dataset.path} or its task was changed since the last curate: copies and rivals of what people "
+            f"{dataset.path} or its task was changed since the last curate: rows that depend on what annotators "
             "answered follow with the next one"
         )
     decide(workspace, steps, workspace.new_run(Verb.CURATE), curated.summary.evaluation)
@@ -124,7 +124,7 @@ def decide(
     snapshot = store.snapshot()
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
-    with steps.progress.step("comparing rows, doubting, choosing"):
+    with steps.progress.step("comparing rows, scoring labels, choosing"):
         assessed = steps.run(assess, cases, prepared, similar, snapshot, dataset, run.id, folder)
     decisions = read_work(assessed.path)
     found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)

@@ -110,7 +110,7 @@ def _defaults(task: type[Task]) -> dict[str, Any]:
                 defaults[name] = to_jsonable_python(field.get_default(call_default_factory=True))
         except BaseException as error:
             what = described(own(error), task.__module__)
-            raise TaskCodeError(f"the default of {task.__name__}.{name} cannot be used: {what}; mend it") from error
+            raise TaskCodeError(f"the default of {task.__name__}.{name} cannot be used: {what}; fix it") from error
     return defaults
 
 
@@ -126,7 +126,7 @@ def _rows(
         for raw in read_rows(file, one.format):
             if raw.row is None:
                 raise SourceError(
-                    f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); mend it: rows "
+                    f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); fix it: rows "
                     "that are not seen cannot be kept away from"
                 )
             yield f"{shown}:{raw.line}", raw.row

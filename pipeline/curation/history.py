@@ -198,7 +198,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and case.targets not in agreed:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
-        detail = f"a person answered '{of_people}', and since then the source says '{of_source}'"
+        detail = f"an annotator answered '{of_people}', and since then the source says '{of_source}'"
         case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
         case.contradicted = True
         return False

@@ -14,7 +14,7 @@ def _left(read: Ingested) -> list[str]:
     """Say what went with a source, since a misspelt name looks like a removed one."""
     return [
         f"source '{name}' is not in the file any more, so its records ({count:,}) are withdrawn; name it again, and "
-        "they come back with what people said about them"
+        "they come back with what annotators said about them"
         for name, count in read.left
     ]
 

@@ -174,7 +174,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
 def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
     """What becomes of a row whose input somebody called unusable: it goes, or people must agree first."""
     if verdict.confirmed is None:
-        detail = "a person marked a row with the same input"
+        detail = "an annotator marked a row with the same input"
         return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
     if case.duplicate_of and (copied := _by_comparison(case)):
         return copied
@@ -232,7 +232,7 @@ def _conflict_reason(case: Case) -> Reason:
 def _stays_asked(case: Case, outcome: _Outcome) -> bool:
     """Whether an earlier question counts: it was answered, or there is still something to ask.
 
-    Its reason may have gone: a screen was turned off, a rival was withdrawn, a source mended.
+    Its reason may have gone: a screen was turned off, a rival was withdrawn, a source fixed.
     """
     return case.human is not None or outcome.score is not None
 

@@ -225,5 +225,5 @@ def _require_sound(name: str, found: FoundInSource, known: pl.DataFrame, lost: p
     if count and (damage := found.damage()):
         raise SourceError(
             f"snapshot source '{name}' {damage}, which would withdraw {count} of its {known.height} records; "
-            "mend or restore the file, or set `mode: append`"
+            "fix or restore the file, or set `mode: append`"
         )

@@ -22,7 +22,7 @@ _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 _CREATORS = {LabelSource.SOURCE: "found", LabelSource.HUMAN: "expert-generated"}
 _LABELS = {
     LabelSource.SOURCE: "came with the raw row",
-    LabelSource.HUMAN: "a person entered or confirmed it",
+    LabelSource.HUMAN: "an annotator entered or confirmed it",
 }
 _HUB_LICENSE = re.compile(
     r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
@@ -226,7 +226,7 @@ def _funnel(manifest: Manifest) -> str:
         ("withdrawn by their source", funnel.withdrawn),
         ("duplicates of a row that is kept", funnel.duplicate),
         ("rejected", funnel.rejected),
-        ("waiting for people", funnel.review),
+        ("waiting for annotators", funnel.review),
         ("**accepted**", funnel.accepted),
     ]
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"

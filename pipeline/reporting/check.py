@@ -80,7 +80,9 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         yield CheckResult(what="what was curated", ok=False, detail=str(error))
         return
     if answers:
-        yield CheckResult(what="answers of people", ok=True, detail=f"{answers}; undo it to keep them, or label anew")
+        yield CheckResult(
+            what="answers of annotators", ok=True, detail=f"{answers}; undo it to keep them, or label anew"
+        )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
@@ -137,7 +139,7 @@ def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[CheckRes
     faults = [fault for source in tried for fault in source.faults]
     if faults:
         rows = counted(sum(len(source.raw) for source in tried), "row")
-        detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; mend it"
+        detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; fix it"
         yield CheckResult(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
@@ -148,7 +150,7 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> CheckResult:
         said = [(one.role.value, one.content) for one in task.task_messages(parsed.inputs, parsed.targets)]
     except BaseException as error:  # of the user's own code
         theirs = isinstance(own(error), TaskCodeError)
-        detail = str(error) if theirs else f"{described(error)}; mend {task.__name__}'s task_prompt or task_answer"
+        detail = str(error) if theirs else f"{described(error)}; fix {task.__name__}'s task_prompt or task_answer"
         return CheckResult(what=what, ok=False, detail=detail)
     lines = (f"{role}: {textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=' …')}" for role, text in said)
     return CheckResult(what=what, ok=True, detail="\n  ".join(lines))

@@ -55,7 +55,7 @@ class Group(BaseModel):
 
     kept: Row
     waits: bool
-    """The kept record waits for people, so none of the group is published before they answer."""
+    """The kept record waits for annotators, so none of the group is published before they answer."""
     copies: list[Copy]
 
 
@@ -227,7 +227,7 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
     if one.targets is None or other.targets is None:
         return "without answers, nobody knows whether they are the same"
     if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
-        return "in conflict with others: people need all answers"
+        return "in conflict with others: annotators need all answers"
     if differ:
         return "their answers differ"
     if not same_signs(inputs_key(task, one.inputs), inputs_key(task, other.inputs)):

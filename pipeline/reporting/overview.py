@@ -1,4 +1,4 @@
-"""Counts what a dataset's state comes to: what waits for people, why rows are rejected, which keys no row has."""
+"""Counts what a dataset's state comes to: what waits for annotators, why rows are rejected, which keys no row has."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ VIEWS = {
     "decisions": "every committed decision, oldest first",
     "splits": "the split of every record that was ever released",
     "pushes": "every question sent to Label Studio",
-    "annotations": "what people said, newest state of each annotation",
+    "annotations": "what annotators said, newest state of each annotation",
     "runs": "every committed run",
 }
 """What a query can name in FROM."""

@@ -132,7 +132,7 @@ def _next_step(
         return f"{set_up}goldleaf curate {file}, which sends {counted(unsent, 'question')}"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
-        return f"settle {which} a person in Label Studio, then goldleaf collect {file}"
+        return f"settle {which} an annotator in Label Studio, then goldleaf collect {file}"
     if waiting:
         return f"label in Label Studio, then goldleaf collect {file}"
     if not funnel.accepted:
@@ -145,7 +145,5 @@ def _nothing_accepted(funnel: Funnel, file: str) -> str:
     if funnel.review:
         return f"raise review.budget, as rows are in review that nobody was asked about, then goldleaf curate {file}"
     if funnel.rejected:
-        return (
-            f"mend what the rows are rejected for, in the source, its fields or the task, then goldleaf curate {file}"
-        )
+        return f"fix what the rows are rejected for, in the source, its fields or the task, then goldleaf curate {file}"
     return f"bring in rows, as none is there, then goldleaf curate {file}"

@@ -269,7 +269,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
-    """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be mended."""
+    """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be fixed."""
     values = {name: value for name, value in row.items() if name in Annotation.model_fields}
     values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
     annotation = Annotation.model_validate(values)

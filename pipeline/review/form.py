@@ -84,7 +84,7 @@ def controls(config: str) -> Mapping[str, Control]:
     try:
         parser.Parse(config, True)
     except expat.ExpatError as error:
-        raise ConfigError(f"the labeling config is no XML: {error}; mend task_labeling_config") from error
+        raise ConfigError(f"the labeling config is no XML: {error}; fix task_labeling_config") from error
     return found
 
 

@@ -212,10 +212,10 @@ def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:
         if error.errors(include_input=False)[0]["type"] != "json_invalid":
             raise
         try:
-            mended = json.dumps(json.loads(content), ensure_ascii=False).encode("utf-8", "replace")
+            fixed = json.dumps(json.loads(content), ensure_ascii=False).encode("utf-8", "replace")
         except (ValueError, RecursionError):
             raise error from None
-        return adapter.validate_json(mended)
+        return adapter.validate_json(fixed)
 
 
 def _problem(error: ValidationError) -> str:

@@ -151,7 +151,7 @@ def _sendable(text: str, where: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise LabelStudioError(
-            f"{where} holds half a surrogate pair at character {error.start}, which JSON cannot carry; mend the source"
+            f"{where} holds half a surrogate pair at character {error.start}, which JSON cannot carry; fix the source"
         ) from error
     return text.replace("\x00", "")  # PostgreSQL takes no NUL
 
