@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from odd import Odd
 from support import current, offline, row, write_dataset, write_rows
 from terminal import Terminal
+from tried_examples import examples
 
 from flows.context import Context
 from flows.curate import curate
@@ -183,7 +184,7 @@ def plan_rows(plan: Mapping[int, tuple[int, str, str | None]]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=PLANS)
 def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
     tmp_path_factory: pytest.TempPathFactory, plans: list[dict[int, tuple[int, str, str | None]]]

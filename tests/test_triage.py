@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried_examples import examples
 
 from pipeline.curation.case import SHOWN_ANSWERS, Case
 from pipeline.curation.triage import Triage, triage
@@ -431,7 +432,7 @@ def remembered(one: Case, decision: Decision) -> Case:
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(case_lists(), REVIEWS)
 def test_every_case_gets_one_decision_with_a_reason(cases: list[Case], review: Review) -> None:
     result = run(cases, review)
@@ -443,7 +444,7 @@ def test_every_case_gets_one_decision_with_a_reason(cases: list[Case], review: R
         assert decision.group == one.group
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(case_lists(), REVIEWS)
 def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
     first = run(cases, review)
@@ -453,7 +454,7 @@ def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
     assert (second.budget, second.used, second.waiting) == (first.budget, first.used, first.waiting)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(case_lists(), REVIEWS)
 def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review: Review) -> None:
     result = run(cases, review)
@@ -466,7 +467,7 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
     assert result.used == len(old) + len(new)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(case_lists(), REVIEWS)
 def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
@@ -477,7 +478,7 @@ def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review
             assert decision.fate is not Fate.ACCEPTED
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(case_lists(), REVIEWS)
 def test_an_input_in_conflict_is_asked_about_once(cases: list[Case], review: Review) -> None:
     decisions = run(cases, review).decisions
