@@ -458,6 +458,24 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
     assert text in (tmp_path / "home" / "questions" / "report.html").read_text()
 
 
+def test_a_release_has_every_label_of_enough_rows_in_every_split(tmp_path: Path) -> None:
+    """Were labels not looked at, a third of them would be missing from an exam of a tenth."""
+    labels = [f"kind{number}" for number in range(12)]
+    task = f"""
+class Question(Task):
+    \"\"\"Name the topic of this question.\"\"\"
+
+    question: Input[str]
+    topic: Target[Literal{json.dumps(labels)}]
+"""
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", labels[n % 12]) for n in range(120)]
+    odd = Odd(tmp_path, task, rows)
+    odd.curate()
+    version = release(odd.context, Inline())
+    found = {split: {entry["fields"]["topic"] for entry in entries} for split, entries in load(version.path).items()}
+    assert found == {split: set(labels) for split in ("train", "validation", "test")}
+
+
 def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:
     """They were said to be bound to other splits, one by one, though it was the exam that takes no rows."""
     labels = [f"kind{number}" for number in range(9)]

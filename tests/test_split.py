@@ -106,6 +106,16 @@ def test_every_label_is_shared_out_by_the_fractions() -> None:
             assert found[split] == pytest.approx(wanted, abs=math.sqrt(wanted) + 1)
 
 
+def test_no_label_is_further_from_its_share_of_a_split_than_by_chance_however_many_there_are() -> None:
+    """Of forty labels that were not looked at, several would be off by twice as much."""
+    labels = [f"kind{number}" for number in range(40)]
+    rows = [row(f"{label} {number}", label=label) for label in labels for number in range(100)]
+    splits = assign_splits(rows, FRACTIONS)
+    found = Counter((row.labels[0], splits[row.record_id]) for row in rows)
+    assert max(abs(found[label, "test"] - 10) for label in labels) <= math.sqrt(10) + 1
+    assert max(abs(found[label, "train"] - 80) for label in labels) <= math.sqrt(10) + 1
+
+
 def test_the_salt_draws_another_division_of_the_same_size() -> None:
     rows = [row(f"r{i}") for i in range(100)]
     one, other = assign_splits(rows, FRACTIONS, "a"), assign_splits(rows, FRACTIONS, "b")

@@ -213,6 +213,15 @@ def test_the_most_doubtful_rows_go_first() -> None:
     assert routed == ["r2", "r3"]
 
 
+def test_a_held_row_goes_before_most_label_errors_but_not_before_a_certain_one() -> None:
+    """Nobody but a person lets it in, while a suspected one may pass unreviewed."""
+    certain, doubtful = suspected("r4", 0.99), suspected("r1", 0.94, targets={"kind": "b"})
+    cases = [doubtful, case("r2", review_reasons=HOLD), case("r3", targets=None), certain]
+    for budget, names in ((1, {"r4"}), (2, {"r4", "r2"}), (3, {"r4", "r2", "r1"})):
+        decisions = decide(cases, Review(budget=budget, audit=0.0))
+        assert {name for name, decision in decisions.items() if decision.routed} == names
+
+
 def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
     cases = [suspected(f"r{number}", 0.99, group="big") for number in range(8)] + [
         suspected("r8", 0.61),
