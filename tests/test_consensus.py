@@ -100,6 +100,7 @@ def test_who_is_unsure_leaves_it_to_those_who_answer_later_and_asks_after_those_
     answer = said("ada", "returns", 2)
     assert agreed(said("ben", Verdict.UNSURE, 1), answer) == "returns"
     assert agreed(answer, said("ben", Verdict.UNSURE, 3)) == "unsure"
+    assert agreed(said("ada", "billing", 0), said("ben", Verdict.UNSURE, 1), answer) == "returns", "she answered again"
     assert agreed(said("ben", Verdict.UNSURE, 1), answer, said("cleo", "delivery", 3)) == "disputed"
     assert agreed(said("ben", Verdict.UNSURE, 1), said("cleo", Verdict.UNSURE, 1), answer) == "returns", "no votes"
 

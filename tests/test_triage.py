@@ -342,6 +342,19 @@ def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Ver
         assert second - fresh == first, "what was answered counts"
 
 
+def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no_other_one() -> None:
+    cases = [case(f"r{number}") for number in range(20_000)]
+    first = audited(cases, Review(budget=0))
+    doubted = set(sorted(first)[:50])
+    past = [
+        replace(one, past_route=Routed.AUDIT, label_error_reasons=DOUBT if one.record_id in doubted else [])
+        if one.record_id in first
+        else one
+        for one in cases
+    ]
+    assert audited(past, Review(budget=0)) == first
+
+
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
     """Its question is at people's: whatever they answer settles the new trouble too."""
     review = Review(budget=0, audit=0.0)
