@@ -394,6 +394,13 @@ def test_a_version_is_three_numbers(tmp_path: Path, text: str) -> None:
     assert str(caught.value) == f"'{text}' is no version; write three numbers such as 1.2.0"
 
 
+def test_not_even_an_empty_folder_in_a_version_s_place_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "1.0.0").mkdir()
+    with pytest.raises(Damaged, match=r"1\.0\.0 has no manifest\.json; restore the folder from a copy$"):
+        publish(tmp_path / "1.0.0", tables(), release())
+    assert files(tmp_path) == {}
+
+
 def test_a_folder_whose_name_is_no_version_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"^'latest' is no version; write three numbers such as 1\.2\.0$"):
         publish(tmp_path / "latest", tables(), release())
