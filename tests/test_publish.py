@@ -248,6 +248,16 @@ def test_a_version_is_the_same_bytes_for_any_order_of_rows_and_number_of_threads
     assert pq.ParquetFile(version / read_manifest(version).splits["train"].file).num_row_groups == 5
 
 
+def test_a_version_is_the_same_bytes_however_its_rows_lie_in_memory(tmp_path: Path) -> None:
+    whole = tables()["train"]
+    pieces = pa.concat_tables([whole.slice(at, 7) for at in range(0, whole.num_rows, 7)])
+    one, other = (
+        publish(tmp_path / version, {"train": table}, release()).splits["train"]
+        for version, table in (("1.0.0", whole), ("1.1.0", pieces))
+    )
+    assert one == other
+
+
 def test_the_content_digest_does_not_depend_on_the_parquet_writer(tmp_path: Path) -> None:
     manifest = publish(tmp_path / "1.0.0", tables(), release())
     assert manifest.digest == content_digest({**tables(), "empty": rows_table(ContractClause, [])})
