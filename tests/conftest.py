@@ -18,7 +18,8 @@ os.environ.pop("COLUMNS", None)
 CACHE = Path.home() / ".cache" / "goldleaf"
 LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"
 
-# Every run tries the same examples, however busy the machine is; with --hypothesis-profile=search, others each time.
+# Every run of the same files tries the same examples, however busy the machine is; beside other files it may be others,
+# as hypothesis takes constants from all modules that are loaded. With --hypothesis-profile=search: others each time.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -74,6 +74,7 @@ def test_a_third_person_settles_what_two_contradict_each_other_about(desk: Desk)
     desk.label(1, "delivery", ADA)
     desk.submit(desk.task(1), verdict_result(desk.context.dataset.task, Verdict.UNUSABLE), BEN)
     desk.collect()
+    assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.ADJUDICATE)
     assert "says topic 'delivery'" in desk.decision(1).reasons[0].detail
     assert "says unusable" in desk.decision(1).reasons[0].detail
     desk.label(1, "delivery", CLEO)

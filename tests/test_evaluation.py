@@ -11,6 +11,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
 from schemas.message import Message, Speaker
@@ -57,6 +58,12 @@ def test_accuracy_and_the_scores_of_each_class_are_those_one_counts_by_hand() ->
     assert (pear.name, pear.precision, pear.recall, pear.f1) == ("pear", 2 / 3, 1.0, pytest.approx(0.8))
     assert (plum.name, plum.precision, plum.recall, plum.f1, plum.support) == ("plum", 0.0, 0.0, 0.0, 1)
     assert result.macro_f1 == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+
+
+def test_a_part_s_recall_and_its_f1_are_told_apart() -> None:
+    apple = evaluate(Fruit, fruits("apple", "apple", "apple"), ["apple", "pear", "pear"]).parts[0]
+    assert PartMetric.RECALL.of(apple) == apple.recall == pytest.approx(1 / 3)
+    assert PartMetric.F1.of(apple) == apple.f1 == pytest.approx(1 / 2)
 
 
 def test_the_wilson_interval_is_that_of_the_textbook() -> None:

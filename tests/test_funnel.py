@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ingest_home import Home
+from tried_examples import examples
 
 from schemas.dataset import Mode, Source
 
@@ -37,7 +38,7 @@ class Model:
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=6)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=4))
 def test_current_superseded_and_withdrawn_are_all_that_was_ever_ingested(
     reads: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]],

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from candidates import CLAUSE
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from odd import QUESTION, Odd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
+from tried_examples import examples
 
 from pipeline.similarity import dense_clusters as dense_clusters
 from pipeline.similarity import index
@@ -89,7 +90,7 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
     return lambda: Store(folder / str(next(numbers)), "texts")
 
 
-@settings(max_examples=40)  # Each of them searches twice, or three times, in files.
+@examples(40)  # Each of them searches twice, or three times, in files.
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_change_which_rows_are_grouped(
     new_store: Callable[[], Store], texts: list[str], rng: random.Random
@@ -100,7 +101,7 @@ def test_the_order_of_rows_does_not_change_which_rows_are_grouped(
     assert groups(one, [texts]) == groups(other, [shuffled])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(TEXTS, st.integers(0, FULL_BUCKET), st.integers(1, 5))
 def test_a_batch_in_parts_gives_the_groups_of_the_whole(
     new_store: Callable[[], Store], texts: list[str], cut: int, shard: int

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 from naughty_texts import NAUGHTY
 from pydantic import Field, create_model
+from tried_examples import examples
 
 from pipeline.errors import ConfigError, LabelStudioError
 from pipeline.review.form import data_key, labeling_config
@@ -128,7 +129,7 @@ def test_values_survive_the_way_to_label_studio_and_back(case: tuple[type[Task],
 
 
 @given(task_and_values())
-@settings(max_examples=40)
+@examples(40)
 def test_label_studio_s_own_checks_accept_every_form_and_its_predictions(
     case: tuple[type[Task], dict[str, Any]],
 ) -> None:

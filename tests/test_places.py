@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ingest_home import Home
 from store_rows import commit
 from support import row, write_dataset, write_rows
 from terminal import Terminal
+from tried_examples import examples
 
 from pipeline.errors import StoreError
 from pipeline.ingest.row_places import current_places, in_place
@@ -34,7 +35,7 @@ def placed(home: Home) -> Placed:
     ),
     st.data(),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_whatever_was_written_anew_every_row_stands_where_it_was_read_last(
     tmp_path_factory: pytest.TempPathFactory, days: list[list[str]], data: st.DataObject
 ) -> None:

@@ -1,5 +1,6 @@
 """Published versions load anywhere, never change, never appear in part, and every damaged byte is named."""
 
+import errno
 import fcntl
 import hashlib
 import multiprocessing
@@ -8,6 +9,7 @@ import random
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -25,9 +27,17 @@ from pipeline.errors import Damaged, ReleaseError, VersionExists
 from pipeline.releases import publish as publishing
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
-from pipeline.releases.versions import find_version, list_versions, next_version, parse_version, read_manifest, verify
+from pipeline.releases.versions import (
+    find_version,
+    list_versions,
+    next_version,
+    parse_version,
+    read_manifest,
+    sealed,
+    verify,
+)
 from schemas.dataset import Dataset
-from schemas.manifest import Funnel, Manifest
+from schemas.manifest import Absence, AbsentLabel, Funnel, Manifest
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ClauseKind
 from schemas.tasks.invoice import Invoice
@@ -238,6 +248,16 @@ def test_a_version_is_the_same_bytes_for_any_order_of_rows_and_number_of_threads
     assert pq.ParquetFile(version / read_manifest(version).splits["train"].file).num_row_groups == 5
 
 
+def test_a_version_is_the_same_bytes_however_its_rows_lie_in_memory(tmp_path: Path) -> None:
+    whole = tables()["train"]
+    pieces = pa.concat_tables([whole.slice(at, 7) for at in range(0, whole.num_rows, 7)])
+    one, other = (
+        publish(tmp_path / version, {"train": table}, release()).splits["train"]
+        for version, table in (("1.0.0", whole), ("1.1.0", pieces))
+    )
+    assert one == other
+
+
 def test_the_content_digest_does_not_depend_on_the_parquet_writer(tmp_path: Path) -> None:
     manifest = publish(tmp_path / "1.0.0", tables(), release())
     assert manifest.digest == content_digest({**tables(), "empty": rows_table(ContractClause, [])})
@@ -277,6 +297,32 @@ def test_the_manifest_counts_what_was_published(tmp_path: Path) -> None:
     for split, file in manifest.splits.items():
         assert file.file == f"data/{split}-00000-of-00001-{file.content[:16]}.parquet"
         assert file.bytes == (tmp_path / "1.0.0" / file.file).stat().st_size
+
+
+def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    absent = AbsentLabel(label="term", splits=["test"], groups=1, reason=Absence.TOO_FEW_GROUPS, why="few")
+    told = replace(release(), previous="0.9.0", unreviewed=3, absent=[absent], inputs={"records": 4, "decisions": 9})
+    manifest = publish(tmp_path / "1.0.0", tables(), told)
+    assert manifest == read_manifest(tmp_path / "1.0.0")
+    assert (manifest.name, manifest.version, manifest.previous) == ("clauses", "1.0.0", "0.9.0")
+    assert (manifest.run, manifest.goldleaf, manifest.created_at) == (told.run, told.goldleaf, told.created_at)
+    assert (manifest.unreviewed, manifest.absent) == (3, [absent])
+    assert (manifest.inputs, manifest.funnel) == ({"records": 4, "decisions": 9}, told.funnel)
+    assert (manifest.input_fields, manifest.target_fields) == (["clause"], ["kind"])
+    assert manifest.task_digest == ContractClause.task_digest()
+    assert manifest.encoding == told.dataset.measure.encoding != ""
+
+
+def test_rows_whose_tokens_nobody_counted_add_none(tmp_path: Path) -> None:
+    rows = [replace(row, tokens=None if at % 2 else 12) for at, row in enumerate(clauses("train", 10))]
+    assert publish(tmp_path / "1.0.0", {"train": rows_table(ContractClause, rows)}, release()).tokens == 5 * 12
+
+
+def test_no_file_beside_the_rows_takes_the_card_s_place(tmp_path: Path) -> None:
+    publish(tmp_path / "1.0.0", tables(), release(), {"README.md": b"mine", "notes.txt": b"mine"})
+    found = files(tmp_path / "1.0.0")
+    assert found["README.md"].startswith(b"---") and found["notes.txt"] == b"mine"
+    assert verify(tmp_path / "1.0.0").problems == ()
 
 
 def test_the_manifest_names_no_folder_of_the_machine_and_no_key_of_a_url(tmp_path: Path) -> None:
@@ -356,6 +402,19 @@ def test_a_version_is_three_numbers(tmp_path: Path, text: str) -> None:
     with pytest.raises(ReleaseError) as caught:
         parse_version(text)
     assert str(caught.value) == f"'{text}' is no version; write three numbers such as 1.2.0"
+
+
+def test_not_even_an_empty_folder_in_a_version_s_place_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "1.0.0").mkdir()
+    with pytest.raises(Damaged, match=r"1\.0\.0 has no manifest\.json; restore the folder from a copy$"):
+        publish(tmp_path / "1.0.0", tables(), release())
+    assert files(tmp_path) == {}
+
+
+def test_a_folder_whose_name_is_no_version_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"^'latest' is no version; write three numbers such as 1\.2\.0$"):
+        publish(tmp_path / "latest", tables(), release())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_release_without_rows_is_refused(tmp_path: Path) -> None:
@@ -569,3 +628,60 @@ def test_a_failure_while_publishing_leaves_nothing_behind(tmp_path: Path, monkey
     with pytest.raises(OSError, match="No space left"):
         publish(tmp_path / "1.0.0", tables(), release())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_publishing_leaves_no_folder_open(tmp_path: Path) -> None:
+    """Its locks would hold off whoever publishes next, and a long-lived process would run out of files."""
+    publish(tmp_path / "1.0.0", tables(), release())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for minor in range(1, 4):
+        publish(tmp_path / f"1.{minor}.0", tables(), release())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_version_that_appears_while_another_one_is_written_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(manifest: Manifest) -> Manifest:
+        monkeypatch.undo()
+        publish(tmp_path / "1.0.0", tables(train=5), release())
+        return sealed(manifest)
+
+    monkeypatch.setattr(publishing, "sealed", slow)
+    with pytest.raises(VersionExists, match="exists already and never changes"):
+        publish(tmp_path / "1.0.0", tables(), release())
+    assert [path.name for path in tmp_path.iterdir()] == ["1.0.0"]
+    assert read_manifest(tmp_path / "1.0.0").splits["train"].rows == 5
+    assert verify(tmp_path / "1.0.0").problems == ()
+
+
+def test_a_folder_that_cannot_be_renamed_is_no_version_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        publish(tmp_path / "1.0.0", tables(), release())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_has_its_name_only_when_all_of_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a loss of power could leave a version with empty files."""
+    flushed: list[str] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        published = (tmp_path / "1.0.0").exists()
+        flushed.append("after" if published else path.name if path.is_dir() else "file")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    manifest = publish(tmp_path / "1.0.0", tables(), release())
+    assert flushed.count("file") == len(manifest.files) + len(manifest.splits)
+    *_, data, folder, releases = flushed
+    assert data == "data" and folder.startswith(".staging-") and releases == "after"

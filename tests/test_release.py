@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from odd import Odd
 from support import current, offline, row, write_dataset, write_rows
 from terminal import Terminal
+from tried_examples import examples
 
 from flows.context import Context
 from flows.curate import curate
@@ -183,7 +184,7 @@ def plan_rows(plan: Mapping[int, tuple[int, str, str | None]]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=PLANS)
 def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
     tmp_path_factory: pytest.TempPathFactory, plans: list[dict[int, tuple[int, str, str | None]]]
@@ -455,6 +456,24 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
     assert text in (version / "README.md").read_text()
     assert text in (version / "report.html").read_text()
     assert text in (tmp_path / "home" / "questions" / "report.html").read_text()
+
+
+def test_a_release_has_every_label_of_enough_rows_in_every_split(tmp_path: Path) -> None:
+    """Were labels not looked at, a third of them would be missing from an exam of a tenth."""
+    labels = [f"kind{number}" for number in range(12)]
+    task = f"""
+class Question(Task):
+    \"\"\"Name the topic of this question.\"\"\"
+
+    question: Input[str]
+    topic: Target[Literal{json.dumps(labels)}]
+"""
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", labels[n % 12]) for n in range(120)]
+    odd = Odd(tmp_path, task, rows)
+    odd.curate()
+    version = release(odd.context, Inline())
+    found = {split: {entry["fields"]["topic"] for entry in entries} for split, entries in load(version.path).items()}
+    assert found == {split: set(labels) for split in ("train", "validation", "test")}
 
 
 def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:

@@ -63,6 +63,35 @@ def test_a_published_row_binds_its_group_before_rows_that_are_left_out() -> None
     assert assign_splits(rows, FRACTIONS) == {"r2": "train", "r3": "train"}
 
 
+def test_no_published_row_moves_to_the_split_of_a_row_that_is_left_out() -> None:
+    rows = [row("r1", "g", split="train"), row("r2", "g", split="test", published=False), row("r3", "g")]
+    assert assign_splits(rows, FRACTIONS) == {"r1": "train", "r3": "train"}
+
+
+def test_of_rows_that_are_left_out_the_first_by_id_binds_the_group_in_whatever_order_they_come() -> None:
+    rows = [row("r1", "g", split="test", published=False), row("r2", "g", split="train", published=False)]
+    assert assign_splits([*rows, row("r3", "g")], FRACTIONS) == {"r3": "test"}
+    assert assign_splits([*rows[::-1], row("r3", "g")], FRACTIONS) == {"r3": "test"}
+
+
+def test_which_of_two_copies_is_kept_does_not_change_where_their_group_goes() -> None:
+    def kept(first: bool) -> list[str]:
+        copies = [row(f"a{i}", f"g{i}", published=first) for i in range(99)]
+        copies += [row(f"b{i}", f"g{i}", published=not first) for i in range(99)]
+        splits = assign_splits(copies, FRACTIONS)
+        return [splits[f"{'a' if first else 'b'}{i}"] for i in range(99)]
+
+    assert kept(first=True) == kept(first=False)
+
+
+def test_large_groups_are_drawn_for_every_split_as_often_as_single_rows() -> None:
+    rows = [row(f"r{i} {at}", f"g{i}") for i in range(200) for at in range(20)]
+    rows += [row(f"s{i}") for i in range(1000)]
+    splits = assign_splits(rows, FRACTIONS)
+    large = Counter(splits[f"r{i} 0"] for i in range(200))
+    assert 8 <= large["test"] <= 32 and 8 <= large["validation"] <= 32
+
+
 def test_rows_without_a_group_are_not_one_group() -> None:
     assert set(assign_splits([row(f"r{i}") for i in range(10)], FRACTIONS).values()) == set(FRACTIONS)
 
@@ -104,6 +133,16 @@ def test_every_label_is_shared_out_by_the_fractions() -> None:
         for split, share in FRACTIONS.items():
             wanted = share * found.total()
             assert found[split] == pytest.approx(wanted, abs=math.sqrt(wanted) + 1)
+
+
+def test_no_label_is_further_from_its_share_of_a_split_than_by_chance_however_many_there_are() -> None:
+    """Of forty labels that were not looked at, several would be off by twice as much."""
+    labels = [f"kind{number}" for number in range(40)]
+    rows = [row(f"{label} {number}", label=label) for label in labels for number in range(100)]
+    splits = assign_splits(rows, FRACTIONS)
+    found = Counter((row.labels[0], splits[row.record_id]) for row in rows)
+    assert max(abs(found[label, "test"] - 10) for label in labels) <= math.sqrt(10) + 1
+    assert max(abs(found[label, "train"] - 80) for label in labels) <= math.sqrt(10) + 1
 
 
 def test_the_salt_draws_another_division_of_the_same_size() -> None:

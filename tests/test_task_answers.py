@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, create_model
 
 from pipeline.review.form import labeling_config
-from schemas.field import JsonValue
+from schemas.field import JsonValue, is_blank
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause
@@ -127,6 +127,19 @@ def test_what_is_no_choice_is_read_as_none(text: str) -> None:
     assert ContractClause.task_read_answer(text) is None
 
 
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\x1b", "\u200b\u00ad", "\r\n\u2028", "\x1b \ufeff"])
+def test_a_text_with_nothing_to_see_in_it_is_no_answer(text: str) -> None:
+    assert is_blank(text)
+    assert task_with(Target[str]).task_read_answer(text) is None
+    assert task_with(Target[str | None]).task_read_answer(text) == {"answer": None}
+
+
+@pytest.mark.parametrize("text", [".", "\u200b.", "\x1b[1m", "\u0301", "🙂", "\ue000", "\ud800"])
+def test_a_text_with_a_single_sign_to_see_in_it_is_an_answer(text: str) -> None:
+    assert not is_blank(text)
+    assert task_with(Target[str]).task_canonical({"answer": text}) == {"answer": text}
+
+
 def test_an_answer_may_have_space_around_it_and_keys_that_nobody_asked_for() -> None:
     assert ContractClause.task_read_answer(" term\n") == {"kind": "term"}
     answer = Invoice.task_read_answer('{"vendor":" A ","invoice_number":"1","total":"2","currency":"EUR","note":"x"}')
@@ -158,10 +171,10 @@ def test_a_subclass_may_say_prompt_and_answer_its_own_way() -> None:
 
 
 # --- properties -------------------------------------------------------------------------------------
-TEXTS = st.one_of(st.sampled_from(NAUGHTY), st.text(max_size=12))
+TEXTS = st.one_of(st.sampled_from(NAUGHTY), st.sampled_from(["\x1b", "\u200b"]), st.text(max_size=12))
 FORMS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "choice": (Literal[tuple(x for x in NAUGHTY if "\n" not in x)], st.sampled_from(NAUGHTY[:8])),
-    "text": (str, TEXTS.filter(lambda text: text.replace("\x00", "").strip() != "")),
+    "text": (str, TEXTS.filter(lambda text: not is_blank(text))),
     "int": (int, st.integers(-(2**63), 2**63 - 1)),
     "float": (float, st.floats(allow_nan=False, allow_infinity=False)),
     "bool": (bool, st.booleans()),
@@ -189,7 +202,9 @@ def tasks_with_values(draw: st.DrawFn) -> tuple[type[Task], dict[str, Any]]:
     values = {}
     for number, (name, optional, _) in enumerate(forms):
         strategy = FORMS[name][1]
-        values[f"t{number}"] = draw(st.none() | strategy if optional else strategy)
+        # Only where nothing is an answer may a text have nothing to see in it.
+        absent = st.none() | TEXTS if name == "text" else st.none()
+        values[f"t{number}"] = draw(absent | strategy if optional else strategy)
     return generated_task(tuple(forms)), values
 
 

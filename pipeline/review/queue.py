@@ -102,7 +102,8 @@ def is_open(decision: Decision) -> bool:
 
 
 def _urgency(decision: Decision) -> tuple[bool, float, str]:
-    return (decision.routed is not Routed.CONFLICT, -(decision.label_error_score or 0.5), decision.record_id)
+    score = 0.5 if decision.label_error_score is None else decision.label_error_score
+    return (decision.routed is not Routed.CONFLICT, -score, decision.record_id)
 
 
 def question(decision: Decision, task: type[Task]) -> LabelingQuestion:
