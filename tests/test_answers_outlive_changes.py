@@ -186,7 +186,7 @@ def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalS
         assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
         assert gone.note.splitlines()[0] == (
             "source 'examples' is not in the file any more, so its records (2) are withdrawn; name it again, and they "
-            "come back with what people said about them"
+            "come back with what annotators said about them"
         )
         assert desk.id(1) not in current(desk.context)
         edit(desk, "dataset.yaml", "name: renamed", "name: examples")

@@ -357,7 +357,9 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     ]
     other = Conflict(text="", answers=[AnswerInConflict(answer="", records=2, example=gone)])
     html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[other]))
-    assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 an annotator" in section(html, "reasons")
+    assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 an annotator" in section(
+        html, "reasons"
+    )
     text = section(html, "duplicates")
     assert f"near similarity 80.0% , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
     assert "near similarity 80.0% kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
@@ -414,7 +416,7 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
-    assert "160 records chosen for people, 150 sent to them, 119 answered." in text
+    assert "160 records chosen for annotators, 150 sent to them, 119 answered." in text
     assert "2 of 60 randomly chosen accepted records were wrong: 3.3% 0.9% to 11.4%" in text
     assert "that is 22 to 274 of the 2,412 accepted records that they are drawn from" in text
     with pytest.raises(ValidationError, match="audited"):
