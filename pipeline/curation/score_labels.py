@@ -27,26 +27,29 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
     if kind.learns_labels and all(case.scored for case in kept):
         return ""
+    if not kind.learns_labels:
+        # Each row is scored by itself: what annotators settled needs no score.
+        kept = [case for case in kept if case.human is None and case.targets]
     rows = [LabeledText(_text(case), case.targets, case.group) for case in kept]
     found = kind.score_labels(task, rows, _SEED)
-    conflicting_answers = _answers_by_words(kept) if on_conflict is OnConflict.ANY_OF else {}
+    # Cutting all rows into words takes long: only where a reason may have to go for them.
+    suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
+    answers = _answers_by_words(kept) if suggested else {}
     for case, score in zip(kept, found.rows, strict=True):
         if case.label_error_score is None:
-            _take_over(case, score, conflicting_answers)
+            _take_over(case, score, answers)
     return found.note
 
 
-def _take_over(case: Case, score: LabelScore, conflicting_answers: dict[_Words, set[_Answer]]) -> None:
+def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[_Answer]]) -> None:
     if score.score is not None:
         case.label_error_score = round(score.score, 4)
         case.suggestion = score.suggestion
+    if not score.reasons or case.human is not None or not case.targets:
+        return
     # Where any answer of an input is right, the model may well name another of them.
-    agrees = (
-        conflicting_answers
-        and score.suggestion is not None
-        and _answer(score.suggestion) in conflicting_answers[_in_words(case)]
-    )
-    if case.human is None and case.targets and not agrees:
+    agrees = answers and score.suggestion is not None and _answer(score.suggestion) in answers[_in_words(case)]
+    if not agrees:
         case.label_error_reasons += score.reasons
 
 
