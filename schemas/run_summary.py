@@ -25,8 +25,8 @@ class RunSummary(BaseModel):
     verb: ClassVar[Verb]
 
 
-class CurateSummary(RunSummary):
-    """What a curate went by, and what it found."""
+class CurateFacts(RunSummary):
+    """What a curate went by and found, without the similarities: quick to read for many runs."""
 
     verb: ClassVar[Verb] = Verb.CURATE
 
@@ -36,7 +36,6 @@ class CurateSummary(RunSummary):
     """Digest of all in it, and of the task, that decides about records."""
     evaluation: str = ""
     """What the rows of its evaluation sets are kept under; empty where it had none."""
-    similarities: Similarities | None = None
     lines: int = 0
     """Rows read."""
     added: int = 0
@@ -49,6 +48,12 @@ class CurateSummary(RunSummary):
     note: str = ""
     adopted: list[str] = []
     """Versions of this dataset, published from another home, whose splits were taken over."""
+
+
+class CurateSummary(CurateFacts):
+    """All of it."""
+
+    similarities: Similarities | None = None
 
 
 class CollectSummary(RunSummary):

@@ -24,7 +24,7 @@ from schemas.annotation import Verdict
 from schemas.fate import ReasonCode
 from schemas.manifest import Manifest
 from schemas.record import Decision
-from schemas.run_summary import CurateSummary
+from schemas.run_summary import CurateFacts
 from schemas.task import Task
 
 _NOT_DECIDED = "not decided yet"
@@ -238,7 +238,6 @@ def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
 
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
-    evaluations = {run.id: run.summary.evaluation for run in snapshot.committed_runs(CurateSummary)}
     told: Decision | None = None
     for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
         if told is not None and _says(told) == _says(decision):
@@ -248,7 +247,7 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
             verb=run["verb"],
             # Not its start: the rows that it read, and decided about, came in after that.
             decided_at=run["finished_at"],
-            evaluation=_evaluation(snapshot, decision, evaluations.get(decision.run, "")),
+            evaluation=_evaluation(snapshot, decision),
             **decision.model_dump(),
         )
 
@@ -324,13 +323,14 @@ def _why_stale(digest: str | None, task: type[Task] | None) -> str:
     return "it is about what the record said before"
 
 
-def _evaluation(snapshot: Snapshot, decision: Decision, kept: str) -> str:
-    """The evaluation row that a record resembles, as the run saw it that kept the rows under this."""
+def _evaluation(snapshot: Snapshot, decision: Decision) -> str:
+    """The evaluation row that a record resembles, as the deciding run saw it; empty where it resembles none."""
     refs = [reason.refs for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
-    if not refs:
+    run = snapshot.committed_run(decision.run, CurateFacts) if refs else None
+    if run is None:
         return ""
     name, place = refs[0]
-    meant = evaluation_rows(snapshot, kept).filter(pl.col("name") == name, pl.col("place") == place)
+    meant = evaluation_rows(snapshot, run.summary.evaluation).filter(pl.col("name") == name, pl.col("place") == place)
     return str(meant["text"][0]) if meant.height else ""
 
 

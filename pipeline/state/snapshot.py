@@ -12,7 +12,7 @@ from pipeline.state.runs import CommittedRun, Summary
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary, ReleaseSummary, RunSummary, Verb
+from schemas.run_summary import CurateFacts, CurateSummary, ReleaseSummary, RunSummary, Verb
 
 if TYPE_CHECKING:
     # A store gives snapshots.
@@ -48,6 +48,11 @@ class Snapshot:
             StoreError: what one says about itself cannot be read.
         """
         return [self._read_run(row, kind) for row in self._runs_of(kind).iter_rows(named=True)]
+
+    def committed_run(self, run: str, kind: type[Summary]) -> CommittedRun[Summary] | None:
+        """The committed run of this id; None where there is none of the verb that has such summaries."""
+        rows = self._runs_of(kind).filter(pl.col("run") == run)
+        return self._read_run(rows.row(0, named=True), kind) if rows.height else None
 
     def last_run(self, kind: type[Summary]) -> CommittedRun[Summary] | None:
         """The latest of them.
@@ -157,7 +162,7 @@ class Snapshot:
 
     def adopted_versions(self) -> set[str]:
         """Versions of this dataset, published from another home, whose splits were taken over."""
-        return {version for run in self.committed_runs(CurateSummary) for version in run.summary.adopted}
+        return {version for run in self.committed_runs(CurateFacts) for version in run.summary.adopted}
 
     def settled_funnel(self) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.
