@@ -73,7 +73,6 @@ def test_the_import_contracts_catch_what_breaks_them(tmp_path: Path) -> None:
     (tmp_path / "pipeline" / "text" / "planted_out.py").write_text("import prefect\n", encoding="utf-8")
     (tmp_path / "pipeline" / "text" / "planted_above.py").write_text("import pipeline.state.store\n", encoding="utf-8")
     (tmp_path / "pipeline" / "review" / "planted_beside.py").write_text("import pipeline.ingest\n", encoding="utf-8")
-    (tmp_path / "pipeline" / "no_room.py").touch()
     done = lint_imports(tmp_path)
     assert done.returncode == 1, done.stdout
     assert " kept, 4 broken." in done.stdout
@@ -85,6 +84,15 @@ def test_the_import_contracts_catch_what_breaks_them(tmp_path: Path) -> None:
         "schemas.planted -> polars",
     ):
         assert line in done.stdout
+
+
+def test_a_module_outside_of_the_rooms_breaks_the_map(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pipeline" / "no_room.py").touch()
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1 and "- pipeline.no_room" in done.stdout, done.stdout
 
 
 def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
