@@ -157,8 +157,8 @@ def show_released(result: "Released") -> None:
     """Which version there is now, for people."""
     from pipeline.releases.label_coverage import in_words
 
-    changed_decisions = "published" if result.created else "nothing new since"
-    out.print(f"{changed_decisions} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
+    what = "published" if result.created else "nothing new since"
+    out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)

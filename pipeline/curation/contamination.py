@@ -39,7 +39,7 @@ def reject_contaminated(
     """Add a reason to every case that resembles an evaluation row.
 
     Args:
-        cases: in the order of ``alike.texts``.
+        cases: in the order of ``similar.texts``.
         similar: the inputs of the evaluation rows were compared along with the cases'.
         evaluation: rows of the ``evaluations`` table.
         config: threshold, and how many words in a row are too many.

@@ -21,7 +21,7 @@ _NEAREST_TO_ONE = 5
 
 
 def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold: float) -> Similarities:
-    """Count the similar pairs among the records, whose decisions come in the order of ``alike.texts``.
+    """Count the similar pairs among the records, whose decisions come in the order of ``similar.texts``.
 
     Of records with equal words only one counts.
     """
