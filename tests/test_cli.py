@@ -100,7 +100,7 @@ def test_releases_are_listed_as_they_were_published_and_the_latest_is_the_highes
     write_dataset(tmp_path, [])
     terminal = Terminal(tmp_path)
     # Goldleaf once published any version.
-    monkeypatch.setattr("flows.release._require_something_new", lambda *_: None)
+    monkeypatch.setattr("pipeline.releases.numbering._require_highest", lambda *_: None)
     for day, number in enumerate(("1.0.0", "1.1.0", "0.9.0"), start=1):
         write_rows(tmp_path, ROWS[:day])
         terminal.goldleaf("curate")

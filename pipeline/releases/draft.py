@@ -29,7 +29,7 @@ from pipeline.text.field_paths import group_keys
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.record import Decision
-from schemas.run_summary import ReleaseSummary, Verb
+from schemas.run_summary import CurateSummary, ReleaseSummary, Verb
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,28 @@ class Draft:
     """Of each frozen source, what is published of it."""
     inputs: Mapping[str, int]
     """Version of each table that was read."""
+
+
+def require_curated(store: Store, dataset: LoadedDataset) -> None:
+    """Refuse to publish what the last curate did not decide.
+
+    Raises:
+        ReleaseError: there was none, the dataset was changed since, or versions have splits that no table knows.
+    """
+    name, curate = dataset.config.name, f"`goldleaf curate {dataset.path}`"
+    last = store.snapshot().at_last_commit().last_run(CurateSummary)
+    if last is None:
+        raise ReleaseError(f"'{name}' was never curated; run {curate} first")
+    if dataset.has_changed_since(last.summary):
+        raise ReleaseError(
+            f"{dataset.path} or its task was changed since the last curate, and the version would not be what "
+            f"they say; run {curate} first"
+        )
+    if strange := strange_versions(store, name):
+        raise ReleaseError(
+            f"the splits of {strange[0]} are not in the tables, which were lost or are older; run {curate} first, "
+            "which takes them over"
+        )
 
 
 def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
