@@ -9,8 +9,8 @@ from flows.context import Context
 from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
 from pipeline.config.workspace import Connection
-from pipeline.curation.decide import follow_answers
 from pipeline.curation.history import verdict_of
+from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
 from pipeline.releases.draft import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
-from pipeline.curation.decide import decide, without_garbage_collection
 from pipeline.curation.evaluation_sets import read_evaluation_sets, to_fetch
 from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
+from pipeline.curation.stages import decide, without_garbage_collection
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.download import fetch, host
-from pipeline.ingest.records import Ingested, ingest
+from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.draft import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed

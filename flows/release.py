@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
-from pipeline.curation.decide import follow_answers
+from pipeline.curation.stages import follow_answers
 from pipeline.releases.draft import commit_versions, draft_release, keep_splits, publish_draft, require_curated
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat

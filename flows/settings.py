@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigError
 from schemas.field import shown
-from schemas.own_code import in_a_line, no_json, writable
+from schemas.user_code_errors import in_a_line, no_json, writable
 
 _NO_TABLES = re.compile(r"[][|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
 """What the Delta library cannot have in a path: it makes a URL of it, and not always the right one."""

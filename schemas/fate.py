@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from schemas.own_code import writable
+from schemas.user_code_errors import writable
 
 
 class Fate(StrEnum):

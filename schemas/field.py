@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.own_code import in_a_line, own
+from schemas.user_code_errors import in_a_line, own
 
 JsonValue = str | int | float | bool | None | list[str]
 """A target in canonical JSON form; a list only for a text field that holds many."""

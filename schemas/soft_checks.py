@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from schemas.fate import Reason, ReasonCode
 from schemas.field import shown
-from schemas.own_code import own
 from schemas.parsed import Parsed
 from schemas.task_faults import own_fault
+from schemas.user_code_errors import own
 
 Check = TypeVar("Check", bound=Callable[..., str | None])
 

@@ -43,7 +43,6 @@ from schemas.field import (
     target_field,
 )
 from schemas.message import Message, Speaker
-from schemas.own_code import own
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
 from schemas.row_problems import NO_INPUT, problems_of
@@ -51,6 +50,7 @@ from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
 from schemas.task_faults import Unwritten, own_fault, written
 from schemas.task_shape import shape_of, value_form
+from schemas.user_code_errors import own
 
 
 class Role(StrEnum):

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.own_code import described, no_json, own
+from schemas.user_code_errors import described, no_json, own
 
 _OURS = {"schemas.task", BaseModel.__module__, "builtins"}
 """Where the classes are defined that are no author's."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.resolve import resolve as resolve_compared
-from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.similarity.pairs import Pairs, distinct, propose, verify
 from pipeline.similarity.signatures import NEAR_MISS, Scheme, sign
 from pipeline.similarity.text_columns import Rows, Texts

@@ -22,7 +22,7 @@ from pipeline.review.labeling_tasks import prediction_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
-from schemas.record import Decision, stable_hash
+from schemas.decision import Decision, stable_hash
 
 Row = dict[str, object]
 

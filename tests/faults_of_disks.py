@@ -290,8 +290,8 @@ def _import_everything() -> None:
     import flows.cli.main
     import flows.curate
     import flows.release
+    import pipeline.reporting.sql
     import pipeline.reporting.status
-    from pipeline.reporting import query
     from pipeline.similarity.pairs import similar_pairs
     from pipeline.similarity.text_columns import Texts
     from pipeline.text.tokens import count_tokens
@@ -305,7 +305,7 @@ def _import_everything() -> None:
             flows.curate,
             flows.release,
             pipeline.reporting.status,
-            query,
+            pipeline.reporting.sql,
         )
     )
     similar_pairs(Texts.of(["a question of words", "a question of words too"]), 0.5)

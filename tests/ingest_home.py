@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.ingest.records import Ingested, ingest
+from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.state.store import Store
 from schemas.dataset import Source
 from schemas.run_summary import Verb

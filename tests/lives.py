@@ -35,8 +35,8 @@ from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot
 from pipeline.text.normalize import match_key
 from schemas.annotation import Verdict
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
-from schemas.record import Decision
 
 UNSURE = Verdict.UNSURE
 CHOICES = ("billing", "delivery", "returns")

@@ -8,8 +8,8 @@ import polars as pl
 
 from pipeline.state.store import Run, Store
 from pipeline.state.tables import SCHEMAS, Table
+from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
-from schemas.record import Decision
 from schemas.run_summary import CollectSummary, CurateSummary, FinetuneSummary, ReleaseSummary, RunSummary, Verb
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

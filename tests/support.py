@@ -14,7 +14,7 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from pipeline.steps import Advance
-from schemas.record import Decision
+from schemas.decision import Decision
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 

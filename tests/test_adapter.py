@@ -16,8 +16,8 @@ from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, f
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
 from pipeline.finetuning.train import LeftOut, TrainReport
-from pipeline.reporting.report import ShownRecord
 from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_page import ShownRecord
 from pipeline.state import staging
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker

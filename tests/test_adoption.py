@@ -13,7 +13,7 @@ from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation import decide as curating
+from pipeline.curation import stages
 from pipeline.errors import Damaged, GoldleafError, ReleaseError
 from pipeline.state.tables import Table
 from schemas.fate import Fate, ReasonCode
@@ -195,7 +195,7 @@ def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
         raise GoldleafError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(curating, "assess", dies)
+        patch.setattr(stages, "assess", dies)
         with pytest.raises(GoldleafError, match="killed"):
             new.curate()
     for one in (new, undisturbed):
@@ -407,7 +407,7 @@ def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, m
 
     for step in ("commit_version", "assess"):
         with monkeypatch.context() as patch:
-            patch.setattr(curating, step, dies)
+            patch.setattr(stages, step, dies)
             with pytest.raises(GoldleafError, match="killed"):
                 odd.curate()
     write_rows(odd.folder, rows_of(0, 120))

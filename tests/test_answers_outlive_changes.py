@@ -11,8 +11,8 @@ from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.release import release
 from pipeline.errors import ReleaseError
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
-from schemas.record import Decision
 
 QUESTIONS: list[Row] = [
     row(1, "Where is my parcel?", None),

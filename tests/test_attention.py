@@ -24,8 +24,8 @@ from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.record import Decision
 from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
 

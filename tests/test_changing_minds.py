@@ -15,16 +15,16 @@ from terminal import Terminal
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.reporting.report import ReviewCounts
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_page import ReviewCounts
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import Said, deciding
 from pipeline.review.labeling_tasks import verdict_result
 from schemas.annotation import Annotation, Verdict
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.record import Decision
 
 ALL = "review: {budget: 100, audit: 1.0}\n"
 PARCEL = "My parcel was promised for the ninth of the month but nobody has told us where it went since then"

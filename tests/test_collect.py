@@ -17,12 +17,12 @@ from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import ConfigError, Unreachable
 from pipeline.reporting.explain import explain
-from pipeline.reporting.report import Audit
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_page import Audit
 from pipeline.review.queue import open_questions
 from schemas.annotation import Verdict
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
-from schemas.record import Decision
 
 
 class Q(IntEnum):

@@ -13,8 +13,8 @@ from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
 from pipeline.errors import SourceError
+from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode, Routed
-from schemas.record import Decision
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ from flows.settings import Settings
 from pipeline.review.form import labeling_config
 from pipeline.review.queue import question
 from schemas.dataset import Dataset
+from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Routed
-from schemas.record import Decision
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
 
@@ -220,7 +220,7 @@ def modules_in_rooms() -> dict[str, str]:
     """The modules that the page of a room lists, with what is said about each; the room is the heading."""
     found: dict[str, str] = {}
     for room, body in re.findall(r"^### `([a-z_/]+)`$(.*?)(?=^##|\Z)", text("docs/architecture.md"), re.M | re.S):
-        for line in re.findall(r"^[a-z_]+\.py .*$", body, re.M):
+        for line in re.findall(r"^[a-z0-9_]+\.py .*$", body, re.M):
             name, about = line.split(maxsplit=1)
             folder = "schemas/tasks" if (ROOT / "schemas" / "tasks" / name).exists() else room
             found[f"{folder}/{name}"] = about

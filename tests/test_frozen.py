@@ -17,14 +17,14 @@ from test_resolve import CONFIGS, candidate_lists, resolve
 
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.dedupe.rows import Candidate
+from pipeline.dedupe.candidates import Candidate
 from pipeline.errors import ConfigError
 from pipeline.reporting.duplicates import why_both
-from pipeline.reporting.report import Audit
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_page import Audit
 from schemas.dataset import OnConflict
+from schemas.decision import Decision, stable_hash
 from schemas.fate import Fate, ReasonCode
-from schemas.record import Decision, stable_hash
 
 TOPICS = ("billing", "delivery", "returns")
 EXAM = "  - {name: exam, path: exam.jsonl, key: id, split: test, frozen: true}\n"

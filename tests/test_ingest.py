@@ -10,7 +10,7 @@ from ingest_home import Home
 
 import pipeline.ingest.sources
 from pipeline.errors import SourceError
-from pipeline.ingest.records import Ingested, source_files
+from pipeline.ingest.ingest_sources import Ingested, source_files
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work
 from pipeline.text.field_paths import field_value

@@ -29,7 +29,9 @@ from pipeline.finetuning.adapters import WEIGHTS, save_adapter
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting import write_report as reporting
-from pipeline.reporting.report import (
+from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_page import (
     AnswerInConflict,
     Audit,
     Change,
@@ -52,16 +54,14 @@ from pipeline.reporting.report import (
     render_report,
     word_diff,
 )
-from pipeline.reporting.report_data import gather_report
-from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.write_report import write_report
 from pipeline.state.decisions import to_frame
 from pipeline.state.tables import Table
 from schemas.dataset import Finetune
+from schemas.decision import Decision, stable_hash
 from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.manifest import Funnel
-from schemas.record import Decision, stable_hash
 from schemas.run_summary import CollectSummary, Verb
 from schemas.task import Input, Target, Task
 

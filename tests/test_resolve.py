@@ -11,9 +11,9 @@ from candidates import CLAUSE, LEASE, NEAR, NEAR_BOTH, resolve, row, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dedupe.candidates import MOST_CONFLICTING_ANSWERS, Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
-from pipeline.dedupe.rows import MOST_CONFLICTING_ANSWERS, Candidate, Resolution
-from pipeline.text.guards import question
+from pipeline.text.meaning_guards import question
 from pipeline.text.words import jaccard, words
 from schemas.dataset import OnConflict
 

@@ -22,7 +22,7 @@ from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
 from support import Steps
 
 import pipeline.state.store
-from flows.cli.faults import outside_fault
+from flows.cli.os_errors import outside_fault
 from pipeline.errors import Busy, StoreError
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Store

@@ -18,7 +18,7 @@ from terminal import Terminal
 from pipeline.errors import TaskCodeError
 from pipeline.kinds.registry import kind_of
 from schemas.fate import Fate, ReasonCode
-from schemas.own_code import described, in_a_line, no_json, own
+from schemas.user_code_errors import described, in_a_line, no_json, own
 
 ROWS = [row(1, "Where is my parcel?", "delivery"), row(2, "Why was I charged twice?", "billing")]
 ENDINGS = {

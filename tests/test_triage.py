@@ -15,8 +15,8 @@ from pipeline.curation.case import SHOWN_ANSWERS, Case
 from pipeline.curation.triage import Triage, triage
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.record import Decision
 from schemas.tasks.contract_clause import ContractClause
 
 ALL = Review(budget=1.0, audit=0.0)

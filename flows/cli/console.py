@@ -9,13 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from flows.cli.results import results
+from flows.cli.stdout import results
 from pipeline.reporting.overview import rejection_lines
 from pipeline.steps import Advance
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.own_code import in_a_line
+from schemas.user_code_errors import in_a_line
 
 if TYPE_CHECKING:
     from pipeline.reporting.attention import Attention

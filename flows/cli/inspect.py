@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.cli.console import (
-    out,
-    show_answer,
-    show_attention,
-    show_beyond,
-    show_funnel,
-    show_in_review,
-    show_rejections,
-    show_rows,
-)
-from flows.cli.frame import (
+from flows.cli.app import (
     DEFAULT,
     AsJson,
     DatasetFile,
@@ -29,6 +19,16 @@ from flows.cli.frame import (
     print_json,
     require_curated,
     require_published,
+)
+from flows.cli.console import (
+    out,
+    show_answer,
+    show_attention,
+    show_beyond,
+    show_funnel,
+    show_in_review,
+    show_rejections,
+    show_rows,
 )
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
@@ -84,7 +84,7 @@ def explain(
 
     Example: goldleaf explain clauses.jsonl:17
     """
-    from flows.cli.story import show_story
+    from flows.cli.show_story import show_story
     from pipeline.reporting.explain import explain as tell
 
     context = load_context(dataset)
@@ -151,7 +151,7 @@ def verify(
     With --lock also if the version is not the one that the lock pins.
     Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
     """
-    from pipeline.releases.lock_lines import against_lock
+    from pipeline.releases.lockfile import against_lock
     from pipeline.releases.versions import verify as check_bytes
 
     result = check_bytes(_version_folder(reference, dataset))
@@ -220,7 +220,7 @@ def sql(
 
     Example: goldleaf sql "select fate, count(*) from current group by fate"
     """
-    from pipeline.reporting.query import query as ask
+    from pipeline.reporting.sql import query as ask
 
     frame = ask(load_context(dataset).store.snapshot().at_last_commit(), query)
     rows = [_plain(list(row)) for row in (frame if as_json else frame.head(_SHOWN_ROWS)).iter_rows()]

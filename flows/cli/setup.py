@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from flows.cli.app import AsJson, app, explained, print_json, run_verb
 from flows.cli.console import TerminalProgress, err, out
-from flows.cli.frame import AsJson, app, explained, print_json, run_verb
-from flows.cli.results import results
+from flows.cli.stdout import results
 from flows.cli.verbs import SHOW
 from pipeline.errors import ConfigError
 from pipeline.kinds.starter_files import starter_names

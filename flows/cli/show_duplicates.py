@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from flows.cli.console import out
-from flows.cli.frame import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from pipeline.text.wording import counted
 from schemas.run_summary import CurateSummary
 

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.cli.console import (
-    err,
-    out,
-    show_attention,
-    show_beyond,
-    show_funnel,
-    show_in_review,
-    show_rejections,
-    show_rows,
-)
-from flows.cli.frame import (
+from flows.cli.app import (
     DEFAULT,
     AsJson,
     DatasetFile,
@@ -28,6 +18,16 @@ from flows.cli.frame import (
     print_json,
     require_published,
     run_verb,
+)
+from flows.cli.console import (
+    err,
+    out,
+    show_attention,
+    show_beyond,
+    show_funnel,
+    show_in_review,
+    show_rejections,
+    show_rows,
 )
 from pipeline.text.wording import counted, questions_wait
 
@@ -155,7 +155,7 @@ def release(
 
 def show_released(result: "Released") -> None:
     """Which version there is now, for people."""
-    from pipeline.releases.label_coverage import in_words
+    from pipeline.releases.absent_labels import in_words
 
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")

@@ -26,9 +26,9 @@ from pipeline.state.atomic import is_file
 from pipeline.text.normalize import normalize_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
-from schemas.own_code import described, in_a_line, no_json, own, writable
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
+from schemas.user_code_errors import described, in_a_line, no_json, own, writable
 
 _SHOWN_MISTAKES = 10
 

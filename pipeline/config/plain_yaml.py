@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from schemas.field import shown
-from schemas.own_code import no_json
+from schemas.user_code_errors import no_json
 
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map", "merge")}
 """The tags of what a dataset.yaml can hold: no key takes a date, a set or bytes."""

@@ -15,9 +15,9 @@ from pipeline.kinds.registry import KIND_NAMES
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType, shown
 from schemas.message import Message
-from schemas.own_code import described, no_json, own, place_of
 from schemas.parsed import Parsed
 from schemas.task import Role, Task, TaskDefinitionError
+from schemas.user_code_errors import described, no_json, own, place_of
 
 
 def guard(task: type[Task]) -> None:

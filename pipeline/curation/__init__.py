@@ -5,11 +5,11 @@ In: current records and all that is known from before. Out: rows of ``decisions`
 
 __all__ = [
     "assess",
-    "decide",
     "evaluation_sets",
     "history",
     "notes",
     "prepare",
     "shards",
     "similarity_histogram",
+    "stages",
 ]

@@ -14,7 +14,7 @@ from pipeline.curation.score_labels import score_labels
 from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.curation.triage import triage
 from pipeline.errors import ConfigError
-from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
+from pipeline.ingest.field_checks import Seen, misspelt, together, ungrouped, unmapped
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
 from pipeline.state.snapshot import Snapshot

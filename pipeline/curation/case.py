@@ -9,8 +9,8 @@ from pipeline.errors import ConfigError, TaskCodeError
 from schemas.annotation import Verdict
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.own_code import described, own
 from schemas.task import Task
+from schemas.user_code_errors import described, own
 
 _NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
 SHOWN_ANSWERS = 3

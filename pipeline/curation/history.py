@@ -15,8 +15,8 @@ from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
+from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.record import Decision
 from schemas.run_summary import Verb
 from schemas.task import Task
 

@@ -9,9 +9,9 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import SHOWN_ANSWERS, Case, in_words, is_candidate
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.similar_texts import SimilarTexts
+from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.resolve import resolve
-from pipeline.dedupe.rows import Candidate, Resolution
 from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot

@@ -1,7 +1,7 @@
 """What people should know of a curate run, a line each."""
 
-from pipeline.curation.decide import Decided
-from pipeline.ingest.records import Ingested
+from pipeline.curation.stages import Decided
+from pipeline.ingest.ingest_sources import Ingested
 from schemas.dataset import Source
 
 _OFTEN = 0.25

@@ -11,7 +11,7 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.ingest.row_fields import Seen, see, see_groups, together
+from pipeline.ingest.field_checks import Seen, see, see_groups, together
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pipeline.curation.case import Case, is_kept
 from pipeline.kinds.interface import LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
-from pipeline.text.guards import signs
+from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
 from schemas.dataset import OnConflict

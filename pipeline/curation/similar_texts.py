@@ -22,7 +22,7 @@ from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import input_texts
 from schemas.annotation import Verdict
-from schemas.record import Decision
+from schemas.decision import Decision
 from schemas.task import Task
 
 _TEXTS_A_SHARD = 100_000

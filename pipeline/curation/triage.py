@@ -16,8 +16,8 @@ from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.record import Decision
 from schemas.task import Task
 
 _BUDGET = 0.1

@@ -4,4 +4,4 @@ In: rows with their neighbors, answers and splits. Out: for each row: kept, a du
 a bridge between splits.
 """
 
-__all__ = ["neighbors", "resolve", "rows"]
+__all__ = ["candidates", "neighbors", "resolve"]

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.dedupe.candidates import MOST_CONFLICTING_ANSWERS, Candidate
 from pipeline.dedupe.merge_policy import MergePolicy
-from pipeline.dedupe.rows import MOST_CONFLICTING_ANSWERS, Candidate
-from pipeline.text.guards import plain_answer, question
+from pipeline.text.meaning_guards import plain_answer, question
 from schemas.dataset import OnConflict
 
 

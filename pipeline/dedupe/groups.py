@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.dedupe.candidates import Candidate, Kept
 from pipeline.dedupe.neighbors import Neighbors
-from pipeline.dedupe.rows import Candidate, Kept
 
 
 class Groups:

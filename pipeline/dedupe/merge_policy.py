@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.dedupe.candidates import Candidate
 from pipeline.dedupe.neighbors import SimilarRows
-from pipeline.dedupe.rows import Candidate
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
-from pipeline.text.guards import same_facts, same_negations, same_signs
+from pipeline.text.meaning_guards import same_facts, same_negations, same_signs
 from pipeline.text.normalize import has_several_fields, key_fields
 
 _Pair = tuple[Candidate, Candidate]

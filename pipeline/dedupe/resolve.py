@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.dedupe.candidates import Candidate, Kept, Resolution
 from pipeline.dedupe.cells import Cell, cells_of
 from pipeline.dedupe.groups import Groups, connected, place
 from pipeline.dedupe.merge_policy import MergePolicy
 from pipeline.dedupe.neighbors import Neighbors, SimilarRows
-from pipeline.dedupe.rows import Candidate, Kept, Resolution
 from schemas.dataset import OnConflict
 
 

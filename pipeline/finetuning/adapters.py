@@ -21,8 +21,8 @@ from pipeline.finetuning.train import TrainReport
 from pipeline.state.atomic import flush, replacing
 from pipeline.state.staging import _STAGING, put_in_place, staged
 from schemas.dataset import Finetune
+from schemas.decision import stable_hash
 from schemas.manifest import Manifest
-from schemas.record import stable_hash
 
 WEIGHTS = "adapter_model.safetensors"
 RECORD = "finetune.json"

@@ -5,10 +5,10 @@ In: the sources of a dataset. Out: rows of the table ``records``; a line that ca
 
 __all__ = [
     "download",
+    "field_checks",
     "formats",
+    "ingest_sources",
     "raw_rows",
-    "records",
-    "row_fields",
     "row_keys",
     "row_places",
     "source_files",

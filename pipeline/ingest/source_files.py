@@ -9,7 +9,7 @@ from pipeline.ingest.download import fetch, is_url
 from pipeline.state.atomic import is_file
 from pipeline.state.store import Store
 from schemas.dataset import Source
-from schemas.own_code import no_json, writable
+from schemas.user_code_errors import no_json, writable
 
 
 def source_files(source: Source, folder: Path, downloads: Path, store: Store) -> list[Path]:

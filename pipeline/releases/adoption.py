@@ -21,8 +21,8 @@ from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from pipeline.text.normalize import inputs_key
 from schemas.manifest import Manifest
-from schemas.own_code import writable
 from schemas.task import Role, Task
+from schemas.user_code_errors import writable
 
 _Place = tuple[str, str]
 """A group and a split."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import strange_versions
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
-from pipeline.releases.label_coverage import absent_labels
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.split import SplitRow, divide
@@ -26,9 +26,9 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import REPORT, Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
+from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.record import Decision
 from schemas.run_summary import CurateSummary, ReleaseSummary, Verb
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
-from pipeline.releases.card import dataset_card
+from pipeline.releases.dataset_card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
 from pipeline.releases.versions import (

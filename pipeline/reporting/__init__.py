@@ -11,7 +11,7 @@ __all__ = [
     "funnel_page",
     "lookup",
     "overview",
-    "query",
+    "sql",
     "status",
     "write_report",
 ]

@@ -12,8 +12,8 @@ from pipeline.review.consensus import invalid_annotations
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
+from schemas.decision import Decision
 from schemas.fate import Fate, Routed
-from schemas.record import Decision
 from schemas.task import Task
 
 

@@ -13,18 +13,18 @@ from pipeline.config.workspace import Workspace
 from pipeline.curation.assess import stale_answers
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.errors import GoldleafError, TaskCodeError
-from pipeline.ingest.row_fields import see_groups, ungrouped
+from pipeline.ingest.field_checks import see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
-from pipeline.reporting.tried_source import TRIED, CheckResult, TriedSource
+from pipeline.reporting.check_source import TRIED, CheckResult, TriedSource
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
-from schemas.own_code import described, own
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
+from schemas.user_code_errors import described, own
 
 _SHOWN_CHARACTERS = 400
 _LONG_FORM = 100

@@ -16,12 +16,12 @@ from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
-from pipeline.text.guards import same_signs
+from pipeline.text.meaning_guards import same_signs
 from pipeline.text.normalize import input_texts, inputs_key, match_key, shown_inputs
 from pipeline.text.words import jaccard
+from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue
-from schemas.record import Decision
 from schemas.similarities import NearPair
 from schemas.task import Role, Task
 

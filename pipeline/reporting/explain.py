@@ -21,9 +21,9 @@ from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
+from schemas.decision import Decision
 from schemas.fate import ReasonCode
 from schemas.manifest import Manifest
-from schemas.record import Decision
 from schemas.run_summary import CurateFacts
 from schemas.task import Task
 

@@ -12,9 +12,10 @@ from pipeline.curation.history import verdict_of
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.releases.label_coverage import in_words
+from pipeline.releases.absent_labels import in_words
 from pipeline.reporting.duplicates import why_both
-from pipeline.reporting.report import (
+from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_page import (
     AnswerInConflict,
     Audit,
     Change,
@@ -31,20 +32,19 @@ from pipeline.reporting.report import (
     TokenLengths,
     ValueCount,
 )
-from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_state import State
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import named_records
 from pipeline.state.snapshot import Snapshot
-from pipeline.text.guards import question
+from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.record import Decision
 
 _EXAMPLES = 2
 _PAIRS = 12

@@ -10,7 +10,7 @@ from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.reporting.report import FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
+from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
 from pipeline.text.wording import shown_label
 from schemas.dataset import public_place
 from schemas.field import JsonValue

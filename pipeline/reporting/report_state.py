@@ -5,15 +5,15 @@ from functools import cached_property
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.ingest.row_places import in_place
-from pipeline.reporting.report import ShownRecord
+from pipeline.reporting.report_page import ShownRecord
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.normalize import shown_inputs
 from pipeline.text.screening import screen
 from schemas.dataset import public_place
+from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.field import JsonValue
-from schemas.record import Decision
 from schemas.task import Task
 
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}

@@ -6,8 +6,8 @@ from pathlib import Path
 from pipeline.config.workspace import Workspace
 from pipeline.errors import StoreError
 from pipeline.releases.versions import list_versions
-from pipeline.reporting.report import render_report
 from pipeline.reporting.report_data import gather_report
+from pipeline.reporting.report_page import render_report
 from pipeline.reporting.status import read_status
 from pipeline.state.atomic import replacing
 from schemas.manifest import AbsentLabel

@@ -7,7 +7,7 @@ number the n-grams of a text costs as much as to compare it once.
 import numpy as np
 
 from pipeline.compiled import compiled, inlined
-from pipeline.text.machine_words import ONE, gram_hash, grams_of, prefetch
+from pipeline.text.uint64_ops import ONE, gram_hash, grams_of, prefetch
 from pipeline.text.words import SHINGLE_WORDS
 
 IN_TEXT, IN_ANSWER = 1, 2

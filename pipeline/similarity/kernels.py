@@ -7,7 +7,7 @@ They release Python's lock, and are compiled once a machine (numba keeps the res
 import numpy as np
 
 from pipeline.compiled import compiled, inlined
-from pipeline.text.machine_words import (
+from pipeline.text.uint64_ops import (
     FIRST_MIX,
     HIGH_BITS,
     LOW_SEVEN,

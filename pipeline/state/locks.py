@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import Busy, StoreError
-from schemas.own_code import in_a_line
+from schemas.user_code_errors import in_a_line
 
 Waiting = Callable[[str], AbstractContextManager[object]]
 """Shows people for whom we wait while we do."""

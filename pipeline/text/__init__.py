@@ -7,11 +7,11 @@ token counts, findings.
 __all__ = [
     "answer_keys",
     "field_paths",
-    "guards",
-    "machine_words",
+    "meaning_guards",
     "normalize",
     "screening",
     "tokens",
+    "uint64_ops",
     "word_diff",
     "word_kernels",
     "wording",

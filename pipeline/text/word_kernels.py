@@ -7,7 +7,7 @@ are no texts). A text's words are those of ``a``, then those of ``b``.
 import numpy as np
 
 from pipeline.compiled import called, compiled, inlined
-from pipeline.text.machine_words import (
+from pipeline.text.uint64_ops import (
     FIRST_MIX,
     HIGH_BITS,
     LOW_SEVEN,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import guards as meaning
-from pipeline.text.guards import facts, negations, same_facts, same_negations, same_signs, signs
+from pipeline.text import meaning_guards as meaning
+from pipeline.text.meaning_guards import facts, negations, same_facts, same_negations, same_signs, signs
 from pipeline.text.normalize import match_key
 
 _PIECES = st.sampled_from(

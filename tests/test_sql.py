@@ -11,7 +11,7 @@ from support import row
 from terminal import Terminal
 
 from pipeline.errors import GoldleafError, StoreError
-from pipeline.reporting.query import VIEWS, query
+from pipeline.reporting.sql import VIEWS, query
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import Table

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from flows.cli.console import TerminalProgress, err, out
-from flows.cli.results import known_interrupts, results, results_alone
+from flows.cli.stdout import known_interrupts, results, results_alone
 from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from pipeline.steps import Silent
 from schemas.dataset import Runner
-from schemas.own_code import described
+from schemas.user_code_errors import described
 
 if TYPE_CHECKING:
     from flows.context import Context
@@ -103,7 +103,7 @@ def _in_a_line(error: Exception | SystemExit) -> str | None:
     if isinstance(error, SystemExit):
         # No command ends so: with exit code 0, whoever called it would take a run for done that is not.
         return None if error.code else f"the program was ended from inside ({described(error)}); fix the task's code"
-    from flows.cli.faults import outside_fault
+    from flows.cli.os_errors import outside_fault
     from flows.settings import Settings
 
     try:

@@ -11,7 +11,7 @@ from pipeline.errors import StoreError
 from pipeline.ingest.row_places import in_place
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from schemas.own_code import writable
+from schemas.user_code_errors import writable
 
 VIEWS = {
     "current": "the decision that counts for every current record",

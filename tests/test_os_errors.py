@@ -11,7 +11,7 @@ import pytest
 from support import row, write_dataset
 from terminal import Terminal
 
-from flows.cli.faults import outside_fault
+from flows.cli.os_errors import outside_fault
 from pipeline.reporting import status
 
 ELSEWHERE = ", or set GOLDLEAF_HOME to another folder"

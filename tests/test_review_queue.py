@@ -7,8 +7,8 @@ from test_attention import committed
 
 from pipeline.review.queue import open_questions, question
 from pipeline.state.decisions import question_key
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.record import Decision
 from schemas.tasks.contract_clause import ContractClause
 
 LABEL_ERROR = Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="'term', not 'renewal'")

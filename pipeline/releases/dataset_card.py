@@ -10,8 +10,8 @@ import pyarrow as pa
 import yaml
 
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.absent_labels import in_words
 from pipeline.releases.frozen_sources import FrozenSource
-from pipeline.releases.label_coverage import in_words
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest

@@ -20,7 +20,7 @@ from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.errors import StoreError
-from pipeline.ingest.records import Ingested
+from pipeline.ingest.ingest_sources import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.draft import commit_version
 from pipeline.state.decisions import changed_decisions, with_reason

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
+from pipeline.ingest.field_checks import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
 from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
@@ -25,10 +25,10 @@ from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.dataset import Source
+from schemas.decision import stable_hash
 from schemas.fate import Reason
 from schemas.field import shown
 from schemas.parsed import Parsed
-from schemas.record import stable_hash
 from schemas.row_problems import MISSING, respelt_choice
 
 _TRIED_ROWS = 200

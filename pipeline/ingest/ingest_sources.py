@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import ConfigError, SourceError
-from pipeline.ingest.row_fields import Seen, names_of
+from pipeline.ingest.field_checks import Seen, names_of
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import moved, note_moved
 from pipeline.ingest.source_files import source_files
