@@ -22,7 +22,8 @@ from pipeline.review.labeling_tasks import prediction_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
+from schemas.identity import stable_hash
 
 Row = dict[str, object]
 

@@ -8,8 +8,9 @@ from support import current, offline, write_dataset, write_rows
 from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
 from schemas.fate import ReasonCode
+from schemas.identity import stable_hash
 
 PLAIN = "review: {budget: 0, audit: 0.0}\n"
 

@@ -152,9 +152,9 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
     [
         ("prefect", {"flows/engines/prefect_engine.py", "flows/deploy/prefect_flows.py"}),
         ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
-        ("duckdb", {"pipeline/reporting/query.py"}),
+        ("duckdb", {"pipeline/reporting/sql.py"}),
         ("label_studio_sdk", {"pipeline/review/label_studio_requests.py"}),
-        ("yaml", {"pipeline/config/dataset_file.py", "pipeline/config/plain_yaml.py", "pipeline/releases/card.py"}),
+        ("yaml", {"pipeline/config/dataset_file.py", "pipeline/config/plain_yaml.py", "pipeline/releases/dataset_card.py"}),
         ("pydantic_settings", {"flows/settings.py"}),
     ],
 )

@@ -8,8 +8,9 @@ from store_rows import decision
 
 from pipeline.state.decisions import changed_decisions, from_frame, to_frame
 from pipeline.state.tables import SCHEMAS, Table
-from schemas.decision import ID_BYTES, Decision, push_key, stable_hash, what_is_asked
+from schemas.decision import Decision
 from schemas.fate import LabelSource, Reason, ReasonCode, Routed
+from schemas.identity import ID_BYTES, push_key, stable_hash, what_is_asked
 
 TEXT = st.text(max_size=8)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), TEXT, st.lists(TEXT, max_size=2),

@@ -13,8 +13,8 @@ from terminal import Terminal
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.reporting.duplicates import read_duplicates
 from pipeline.text.words import jaccard
-from schemas.decision import stable_hash
 from schemas.fate import Fate, ReasonCode
+from schemas.identity import stable_hash
 from schemas.similarities import BIN
 
 CLOSE = CLAUSE.replace("each party submits to the courts of that state", "the parties submit to courts of that state")

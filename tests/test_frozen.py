@@ -23,8 +23,9 @@ from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import Audit
 from schemas.dataset import OnConflict
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
+from schemas.identity import stable_hash
 
 TOPICS = ("billing", "delivery", "returns")
 EXAM = "  - {name: exam, path: exam.jsonl, key: id, split: test, frozen: true}\n"

@@ -8,7 +8,7 @@ import pytest
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
-from schemas.decision import stable_hash
+from schemas.identity import stable_hash
 
 A, B, C = (row(key, f"Question {key}?", "delivery") for key in (1, 2, 3))
 

@@ -25,8 +25,9 @@ from pipeline.releases.versions import verify
 from pipeline.text.normalize import match_key, normalize_text
 from pipeline.text.words import jaccard
 from schemas.dataset import Normalize
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
+from schemas.identity import stable_hash
 
 Row = dict[str, object]
 TOPICS = ("billing", "delivery", "returns")

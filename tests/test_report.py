@@ -58,9 +58,10 @@ from pipeline.reporting.write_report import write_report
 from pipeline.state.decisions import to_frame
 from pipeline.state.tables import Table
 from schemas.dataset import Finetune
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
+from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import CollectSummary, Verb
 from schemas.task import Input, Target, Task

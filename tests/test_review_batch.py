@@ -17,8 +17,8 @@ from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from pipeline.reporting.check import check_dataset
 from schemas.annotation import Verdict
-from schemas.decision import stable_hash
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.identity import stable_hash
 
 UNLABELED: list[Row] = [
     row(1, "Where is my parcel?", None),

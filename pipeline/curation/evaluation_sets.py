@@ -22,7 +22,7 @@ from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import input_texts, normalize_row
 from schemas.dataset import Dataset, EvaluationSet, Source
-from schemas.decision import stable_hash
+from schemas.identity import stable_hash
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
 

@@ -15,7 +15,7 @@ class Groups:
         self._split: dict[int, str | None] = {}
         self._first_of_key: dict[str, int] = {}
         """The cell that was placed first for each key."""
-        self._first_of_partition: dict[str, int] = {}
+        self._first_with_key: dict[str, int] = {}
 
     def root(self, number: int) -> int:
         """The cell that stands for the number's group."""
@@ -39,8 +39,8 @@ class Groups:
         if head.key in self._first_of_key:
             related.append(self._first_of_key[head.key])
         for value in head.group_keys:
-            if value in self._first_of_partition:
-                related.append(self._first_of_partition[value])
+            if value in self._first_with_key:
+                related.append(self._first_with_key[value])
         around = {self.root(other) for other in related}
         # Around most cells there is nothing.
         splits = (
@@ -56,7 +56,7 @@ class Groups:
         self._split[number] = splits[0] if splits else None
         self._first_of_key.setdefault(head.key, number)
         for value in head.group_keys:
-            self._first_of_partition.setdefault(value, number)
+            self._first_with_key.setdefault(value, number)
         return None
 
     def link(self, one: int, other: int) -> None:
@@ -101,7 +101,7 @@ def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[
 def connected(
     rows: Sequence[Sequence[Candidate]], neighbors: Neighbors, numbers: Iterable[int], start: Iterable[int]
 ) -> set[int]:
-    """Those of some cells that have to do with others through whatever may tie groups: likes, keys, partitions.
+    """Those of some cells that have to do with others through whatever may tie groups: similar rows, keys, group keys.
 
     ``rows`` has those of each cell, any of which may come to stand for it.
     """
@@ -123,7 +123,7 @@ def connected(
 
 
 def _ties(rows: Sequence[Candidate]) -> set[str]:
-    group_keys = {f"partition {value}" for row in rows for value in row.group_keys}
+    group_keys = {f"group key {value}" for row in rows for value in row.group_keys}
     return {f"key {rows[0].key}"} | group_keys
 
 

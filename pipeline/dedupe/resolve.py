@@ -121,7 +121,7 @@ def _settle(
     """Decide which cells are kept, in which groups, and which rows are bridges.
 
     A bridge concerns what it is connected with, directly or not; only that is decided anew without it. Its copies may
-    be none, such as one that was published: they lie in other partitions.
+    be none, such as one that was published: their group keys differ.
     """
     cells = list(cells)
     settled: list[_Settled] = []

@@ -21,7 +21,7 @@ from pipeline.finetuning.train import TrainReport
 from pipeline.state.atomic import flush, replacing
 from pipeline.state.staging import _STAGING, put_in_place, staged
 from schemas.dataset import Finetune
-from schemas.decision import stable_hash
+from schemas.identity import stable_hash
 from schemas.manifest import Manifest
 
 WEIGHTS = "adapter_model.safetensors"

@@ -9,7 +9,7 @@ from pipeline.errors import SourceError
 from pipeline.state.atomic import replacing
 from pipeline.time_limits import Patience, Patient, Response
 from schemas.dataset import Source
-from schemas.decision import stable_hash
+from schemas.identity import stable_hash
 
 LONGEST = 2 * 60 * 60.0
 """Seconds that a download may take."""

@@ -19,7 +19,7 @@ from pipeline.ingest.row_keys import content_key, typed_key
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Source
-from schemas.decision import ID_BYTES, stable_hash
+from schemas.identity import ID_BYTES, stable_hash
 
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20

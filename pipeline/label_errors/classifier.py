@@ -236,6 +236,3 @@ def _label_issues(targets: Ints, probabilities: Floats) -> npt.NDArray[np.bool_]
         shares /= shares.sum(axis=1, keepdims=True)
         issues: npt.NDArray[np.bool_] = find_label_issues(codes, shares, filter_by="both", n_jobs=1)
     return issues
-
-
-# --- extraction -------------------------------------------------------------------------------------

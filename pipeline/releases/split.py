@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ReleaseError
 from pipeline.releases.balance import Lack, Unit, spread
-from schemas.decision import stable_hash
+from schemas.identity import stable_hash
 
 _DRAW_DIGITS = 13
 """Of a hash: as many bits as a float holds."""

@@ -25,9 +25,9 @@ from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.dataset import Source
-from schemas.decision import stable_hash
 from schemas.fate import Reason
 from schemas.field import shown
+from schemas.identity import stable_hash
 from schemas.parsed import Parsed
 from schemas.row_problems import MISSING, respelt_choice
 

@@ -16,7 +16,7 @@ from pipeline.ingest.row_places import current_places
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.dataset import Format
-from schemas.decision import ID_BYTES
+from schemas.identity import ID_BYTES
 from schemas.user_code_errors import writable
 
 _MOST_MATCHES = 5

@@ -20,9 +20,10 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
-from schemas.decision import Decision, what_is_asked
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
+from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
 from schemas.task import Task
 

@@ -25,8 +25,9 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.annotation import Annotation
-from schemas.decision import Decision, stable_hash
+from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.identity import stable_hash
 from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)

@@ -1,4 +1,4 @@
-"""Crowds: texts with so many pairs that numbering their n-grams pays."""
+"""Dense clusters: texts with so many pairs that numbering their n-grams pays."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pipeline.similarity.dense_cluster_kernels import common_grams, number_grams
 from pipeline.similarity.signatures import in_threads
 from pipeline.similarity.text_columns import Rows, Texts
 
-_CROWD = 3
+_MIN_PAIRS = 3
 """Pairs with earlier texts from which on a text is in a dense cluster."""
 _WORTHWHILE = 10_000
 """Fewer pairs are verified one by one in less time than it takes to compile what numbers them."""
@@ -30,7 +30,7 @@ def in_dense_clusters(right: Rows) -> npt.NDArray[np.bool_]:
     none = np.zeros(len(right), dtype=np.bool_)
     if len(right) < _WORTHWHILE:
         return none
-    found: npt.NDArray[np.bool_] = (np.bincount(right) >= _CROWD)[right]
+    found: npt.NDArray[np.bool_] = (np.bincount(right) >= _MIN_PAIRS)[right]
     return found if np.count_nonzero(found) >= _WORTHWHILE else none
 
 

@@ -13,7 +13,7 @@ from pipeline.state.arrays import load, mapped, save
 _CHUNK_BYTES = 256 * 2**20
 """Text that is read at once to verify pairs."""
 _CHUNK_PAIRS = 500_000
-_CROWD_PAIRS = 2_000_000
+_DENSE_CHUNK_PAIRS = 2_000_000
 """More of them, since their texts are fewer; to hold a pair takes 150 bytes."""
 
 
@@ -25,7 +25,7 @@ def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
     chunks = [
         part
         for piece in fitting(sizes, left, right, many)
-        for part in np.array_split(piece, -(-len(piece) // _CROWD_PAIRS))
+        for part in np.array_split(piece, -(-len(piece) // _DENSE_CHUNK_PAIRS))
     ]
     read, start = np.cumsum(sizes[left[few]] + sizes[right[few]]), 0
     while start < len(few):

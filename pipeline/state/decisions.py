@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.normalize import inputs_key
-from schemas.decision import Decision, push_key
+from schemas.decision import Decision
 from schemas.fate import Reason, ReasonCode
+from schemas.identity import push_key
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
