@@ -102,6 +102,11 @@ def is_blank(value: Any) -> bool:
     )
 
 
+def is_absent(value: Any) -> bool:
+    """Whether a field has no value: None or a blank text, which is how CSV writes None."""
+    return value is None or is_blank(value)
+
+
 def admits_none(annotation: Any) -> bool:
     """Whether None is a value of the annotated type."""
     return annotation is None or types.NoneType in get_args(annotation)

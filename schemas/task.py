@@ -17,7 +17,6 @@ import functools
 import hashlib
 import inspect
 import json
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -31,6 +30,7 @@ from pydantic import (
     field_validator,
 )
 
+from schemas.chat_rendering import is_single_value, read_answer, render_answer, render_prompt
 from schemas.fate import Reason, ReasonCode
 from schemas.field import (
     JsonValue,
@@ -38,8 +38,8 @@ from schemas.field import (
     UnsupportedType,
     admits_none,
     canonical,
+    is_absent,
     is_beyond_64_bits,
-    is_blank,
     target_field,
 )
 from schemas.message import Message, Speaker
@@ -111,7 +111,7 @@ class Task(BaseModel):
         Annotators see the form instead. Empty leaves it out, say where hundreds of choices make long prompts.
         """
         fields = cls.task_targets()
-        if len(fields) == 1 and not fields[0].many:
+        if is_single_value(fields):
             form = value_form(fields[0])
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
             return f"Answer with {form}{nothing}." if form else ""
@@ -224,12 +224,8 @@ class Task(BaseModel):
 
         What is absent is left out: a model would take ``null`` for a text.
         """
-        names = cls.task_names(Role.INPUT)
-        texts = {name: _as_text(value) for name in names if not _is_absent(value := inputs.get(name))}
-        named = len(names) > 1
-        user = "\n\n".join(f"{name}: {text}" if named else text for name, text in texts.items())
-        told = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
-        return [_system_message(told), Message(role=Speaker.USER, content=user)]
+        system = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
+        return render_prompt(system, inputs, cls.task_names(Role.INPUT))
 
     @classmethod
     def task_answer(cls, targets: Mapping[str, JsonValue]) -> str:
@@ -238,26 +234,13 @@ class Task(BaseModel):
         Optional targets without a value are left out, so that a small model writes less; a single one
         is the empty text.
         """
-        fields = cls.task_targets()
-        if len(fields) == 1 and not fields[0].many:
-            value = targets[fields[0].name]
-            return "" if value is None else _as_text(value)
-        present = {f.name: targets[f.name] for f in fields if targets[f.name] not in (None, [])}
-        return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
+        return render_answer(targets, cls.task_targets())
 
     @classmethod
     def task_read_answer(cls, text: str) -> dict[str, JsonValue] | None:
         """Read a model's text back into canonical targets; None where it is no valid answer."""
-        fields = cls.task_targets()
-        if len(fields) == 1 and not fields[0].many:
-            values: Any = {fields[0].name: text.strip()}
-        else:
-            try:
-                values = json.loads(_without_fence(text))
-            except (ValueError, RecursionError):
-                # A model that got stuck may write nothing but brackets.
-                return None
-        if not isinstance(values, dict):
+        values = read_answer(text, cls.task_targets())
+        if values is None:
             return None
         try:
             return cls.task_validate_targets(values)
@@ -277,7 +260,7 @@ class Task(BaseModel):
         known: dict[str, Any] = {}
         for field in cls.task_targets():
             value = values.get(field.name)
-            if not _is_absent(value):
+            if not is_absent(value):
                 known[field.name] = value
             elif field.optional:
                 known[field.name] = [] if field.many else None
@@ -335,28 +318,8 @@ def _targets_model(task: type[Task]) -> type[BaseModel]:
     return partial_model(task, task.task_names(Role.TARGET), f"{task.__name__}Targets")
 
 
-@functools.lru_cache
-def _system_message(told: str) -> Message:
-    """The same for all rows of a task."""
-    return Message(role=Speaker.SYSTEM, content=told)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _without_fence(text: str) -> str:
-    """JSON out of a Markdown code block, in which chat models like to put it."""
-    inside = re.fullmatch(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", text, re.DOTALL)
-    return inside.group(1) if inside else text
-
-
-def _is_absent(value: Any) -> bool:
-    return value is None or is_blank(value)
-
-
 def _asks_nothing(inputs: Mapping[str, Any]) -> bool:
-    return all(_is_absent(value) or value in ([], {}) for value in inputs.values())
+    return all(is_absent(value) or value in ([], {}) for value in inputs.values())
 
 
 def _blank() -> Parsed:
@@ -368,7 +331,7 @@ def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> di
     none = _none_where_absent(task)
     given: dict[str, Any] = {}
     for name in names:
-        if not _is_absent(value := row.get(name)):
+        if not is_absent(value := row.get(name)):
             given[name] = value
         elif name in none:
             given[name] = None

@@ -154,7 +154,10 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
         ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
         ("duckdb", {"pipeline/reporting/sql.py"}),
         ("label_studio_sdk", {"pipeline/review/label_studio_requests.py"}),
-        ("yaml", {"pipeline/config/dataset_file.py", "pipeline/config/plain_yaml.py", "pipeline/releases/dataset_card.py"}),
+        (
+            "yaml",
+            {"pipeline/config/dataset_file.py", "pipeline/config/plain_yaml.py", "pipeline/releases/dataset_card.py"},
+        ),
         ("pydantic_settings", {"flows/settings.py"}),
     ],
 )
