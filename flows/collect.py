@@ -12,7 +12,7 @@ from pipeline.config.workspace import Connection
 from pipeline.curation.history import verdict_of
 from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
-from pipeline.releases.draft import recover_unrecorded_releases
+from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations

@@ -16,7 +16,7 @@ from pipeline.curation.stages import decide, without_garbage_collection
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
-from pipeline.releases.draft import recover_unrecorded_releases
+from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
 from pipeline.review.queue import push_questions
@@ -113,7 +113,7 @@ def curate(
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
-    assessed, funnel = decided.assessed, decided.funnel
+    cases, funnel = decided.cases, decided.funnel
     notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
@@ -126,10 +126,10 @@ def curate(
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        budget=assessed.budget,
-        budget_used=assessed.used,
-        beyond_budget=assessed.beyond_budget,
-        beyond=assessed.beyond,
+        budget=cases.budget,
+        budget_used=cases.used,
+        beyond_budget=cases.beyond_budget,
+        beyond=cases.beyond,
         review=review,
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))

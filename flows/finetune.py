@@ -27,6 +27,9 @@ class Finetuned(BaseModel):
     """It was trained on the same rows with the same settings before."""
     base_model: str
     metric: str
+    """The name that the manifest has for it."""
+    metric_title: str
+    """The same for readers."""
     train_rows: int
     test_rows: int
     seconds: float
@@ -95,6 +98,7 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         reused=reused,
         base_model=record.config.base_model,
         metric=record.tuned.metric,
+        metric_title=record.tuned.metric_title,
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,

@@ -5,9 +5,10 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.curation.stages import follow_answers
-from pipeline.releases.draft import commit_versions, draft_release, keep_splits, publish_draft, require_curated
+from pipeline.releases.draft import draft_release, keep_splits, publish_draft, require_curated
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
+from pipeline.releases.recovery import commit_versions
 from pipeline.releases.versions import list_versions, next_version, parse_version
 from pipeline.reporting.write_report import report_html, write_report
 from schemas.manifest import AbsentLabel

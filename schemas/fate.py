@@ -93,6 +93,10 @@ EXPLANATIONS: dict[ReasonCode, str] = {
 }
 
 
+LABEL_ERROR_CODES = frozenset({ReasonCode.LABEL_ERROR, ReasonCode.UNGROUNDED})
+"""What a kind of task may say against a label; see ``Kind.score_labels``."""
+
+
 class Reason(BaseModel):
     """One reason of a decision, with the field and the value that caused it."""
 

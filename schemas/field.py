@@ -5,6 +5,7 @@ import math
 import types
 import typing
 import unicodedata
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -119,6 +120,20 @@ def is_beyond_64_bits(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(is_beyond_64_bits, value))
     return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def same_value(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two canonical values are the same answer: a list is, in any order."""
+    if isinstance(one, list) and isinstance(other, list):
+        return sorted(one) == sorted(other)
+    return one == other
+
+
+def same_targets(one: Mapping[str, JsonValue] | None, other: Mapping[str, JsonValue] | None) -> bool:
+    """Whether two canonical answers are the same one; None is no answer."""
+    if one is None or other is None:
+        return one is other
+    return one.keys() == other.keys() and all(same_value(value, other[name]) for name, value in one.items())
 
 
 def canonical(field: TargetField, value: Any) -> JsonValue:

@@ -28,11 +28,16 @@ def value_form(field: TargetField) -> str:
         return "a list of texts"
     # A comma in a choice would look like the end of it.
     comma = "; " if any("," in choice for choice in field.choices) else ", "
-    return {
-        ValueType.CHOICE: f"one of: {comma.join(field.choices)}",
-        ValueType.BOOLEAN: "true or false",
-        ValueType.INTEGER: "a whole number",
-        ValueType.NUMBER: "a number",
-        ValueType.DATE: "a date as YYYY-MM-DD",
-        ValueType.TEXT: "",
-    }[field.type]
+    match field.type:
+        case ValueType.CHOICE:
+            return f"one of: {comma.join(field.choices)}"
+        case ValueType.BOOLEAN:
+            return "true or false"
+        case ValueType.INTEGER:
+            return "a whole number"
+        case ValueType.NUMBER:
+            return "a number"
+        case ValueType.DATE:
+            return "a date as YYYY-MM-DD"
+        case ValueType.TEXT:
+            return ""

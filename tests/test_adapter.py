@@ -81,7 +81,7 @@ def a_record(run: str = "r1", *, config: Finetune | None = None, hours: int = 0,
         max_new_tokens=4,
         untuned=untuned,
         tuned=tuned,
-        comparison=compare_models(Fruit, untuned, tuned),
+        comparison=compare_models(untuned, tuned),
     )
 
 
@@ -244,7 +244,7 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
     asked = [question(f"q{number}", "apple") for number in range(len(untuned))]
     before, after = evaluate(Fruit, asked, untuned), evaluate(Fruit, asked, tuned)
     return a_record().model_copy(
-        update={"untuned": before, "tuned": after, "comparison": compare_models(Fruit, before, after)}
+        update={"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
     )
 
 

@@ -195,7 +195,7 @@ def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
         raise GoldleafError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "assess", dies)
+        patch.setattr(stages, "decide_cases", dies)
         with pytest.raises(GoldleafError, match="killed"):
             new.curate()
     for one in (new, undisturbed):
@@ -405,7 +405,7 @@ def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, m
     def dies(*_: object) -> None:
         raise GoldleafError("killed")
 
-    for step in ("commit_version", "assess"):
+    for step in ("commit_version", "decide_cases"):
         with monkeypatch.context() as patch:
             patch.setattr(stages, step, dies)
             with pytest.raises(GoldleafError, match="killed"):

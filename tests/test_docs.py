@@ -223,6 +223,7 @@ def modules_in_rooms() -> dict[str, str]:
         for line in re.findall(r"^[a-z0-9_]+\.py .*$", body, re.M):
             name, about = line.split(maxsplit=1)
             folder = "schemas/tasks" if (ROOT / "schemas" / "tasks" / name).exists() else room
+            assert f"{folder}/{name}" not in found, f"{room} lists {name} twice"
             found[f"{folder}/{name}"] = about
     return found
 

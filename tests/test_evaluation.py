@@ -172,7 +172,7 @@ def test_a_comparison_pairs_the_answers() -> None:
     asked = fruits("apple", "pear", "plum", "plum")
     before = evaluate(Fruit, asked, ["apple", "apple", "?", "plum"])
     after = evaluate(Fruit, asked, ["pear", "pear", "plum", "plum"])
-    result = compare_models(Fruit, before, after)
+    result = compare_models(before, after)
 
     assert (result.better, result.worse, result.same) == (2, 1, 1)
     assert result.difference.value == pytest.approx(0.25)
@@ -185,7 +185,7 @@ def test_the_difference_has_the_95_percent_interval_of_its_standard_error() -> N
     asked = fruits(*["apple"] * 400)
     before = evaluate(Fruit, asked, ["pear"] * 400)
     after = evaluate(Fruit, asked, ["apple", "pear"] * 200)
-    difference = compare_models(Fruit, before, after).difference
+    difference = compare_models(before, after).difference
     assert difference.high - difference.low == pytest.approx(2 * 1.96 * (0.5 * 0.5 / 400) ** 0.5, rel=0.08)
 
 
@@ -196,7 +196,7 @@ def test_a_field_that_nobody_expects_or_gives_does_not_count_as_perfect() -> Non
 
 def test_a_model_compared_with_itself_differs_by_nothing_as_far_as_one_can_tell() -> None:
     result = evaluate(Fruit, fruits("apple", "pear", "plum"), ["apple", "apple", "plum"])
-    same = compare_models(Fruit, result, result)
+    same = compare_models(result, result)
 
     assert same.difference.value == 0
     assert -1 < same.difference.low < 0 < same.difference.high < 1, "no question tells them apart, but there are few"
@@ -208,7 +208,7 @@ def test_different_questions_cannot_be_compared() -> None:
     two = evaluate(Fruit, fruits("apple", "pear"), ["apple", "pear"])
 
     with pytest.raises(TrainingError, match="of 1 and 2 questions cannot be compared; evaluate both on the same"):
-        compare_models(Fruit, one, two)
+        compare_models(one, two)
 
 
 def test_an_evaluation_survives_json() -> None:
@@ -279,7 +279,7 @@ def test_gains_and_losses_swap_with_the_sides(pairs: list[tuple[str, str]]) -> N
     asked = fruits(*("apple" for _ in pairs))
     before = evaluate(Fruit, asked, [one for one, _ in pairs])
     after = evaluate(Fruit, asked, [other for _, other in pairs])
-    there, back = compare_models(Fruit, before, after), compare_models(Fruit, after, before)
+    there, back = compare_models(before, after), compare_models(after, before)
 
     assert (there.better, there.worse) == (back.worse, back.better)
     assert there.better + there.worse + there.same == len(pairs)

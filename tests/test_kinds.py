@@ -1,18 +1,31 @@
 """What differs between kinds of task has one home, and every task is of one kind."""
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import kinds_named
 import pytest
+from markupsafe import escape
 from support import write_rows
 from terminal import Terminal
 
-from pipeline.kinds.interface import LabeledText
-from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_of
+from pipeline.curation.case import Case
+from pipeline.curation.score_labels import score_labels
+from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
+from pipeline.finetuning.examples import Example
+from pipeline.kinds.interface import Kind, LabeledText, LabelScore, LabelScores
+from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_named, kind_of
 from pipeline.kinds.starter_files import starter_names
+from pipeline.review.consensus import what_changed
+from schemas.dataset import OnConflict
+from schemas.fate import LABEL_ERROR_CODES, Reason, ReasonCode
+from schemas.field import same_targets
+from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
+
+ROOT = Path(__file__).parents[1]
 
 
 def task_with(**targets: Any) -> type[Task]:
@@ -102,3 +115,166 @@ def test_check_says_how_a_task_is_scored_and_what_is_not_done_for_its_kind(tmp_p
         assert task.startswith(f"{kind.name}, scored by {kind.metric_title}; targets: ")
         assert (f"kind {kind.name}" in found) == bool(kind.limits)
     assert "character by character" in kind_of(task_with(wording=str)).limits
+
+
+# --- what holds for every kind --------------------------------------------------------------------
+EXAMPLES: dict[str, tuple[type[Task], list[dict[str, Any]]]] = {
+    "classification": (task_with(label=Literal["a", "b"] | None), [{"label": "a"}, {"label": "b"}, {"label": None}]),
+    "rewriting": (task_with(wording=str | None), [{"wording": "Pay."}, {"wording": "Go."}, {"wording": None}]),
+    "extraction": (
+        task_with(name=str | None, tags=list[str]),
+        [{"name": "Ann", "tags": ["x", "y"]}, {"name": None, "tags": ["x"]}, {"name": None, "tags": []}],
+    ),
+}
+
+
+def test_every_kind_has_examples_here() -> None:
+    assert EXAMPLES.keys() == set(KIND_NAMES)
+    assert all(kind_of(task).name == name for name, (task, _) in EXAMPLES.items())
+
+
+@pytest.mark.parametrize("name", KIND_NAMES)
+def test_the_gold_answer_earns_everything_another_one_less_and_an_unreadable_one_nothing(name: str) -> None:
+    kind, answers = kind_named(name), EXAMPLES[name][1]
+    for gold in answers:
+        assert kind.credit(gold, gold).worth == 1
+        nothing = kind.credit(None, gold)
+        assert nothing.earned == 0 and nothing.possible >= 1
+        for other in answers:
+            assert 0 <= kind.credit(other, gold).worth <= 1
+            assert (kind.credit(other, gold).worth == 1) == (other == gold)
+
+
+@pytest.mark.parametrize("name", KIND_NAMES)
+def test_a_model_that_answers_like_the_gold_scores_1_and_one_that_stammers_0(name: str) -> None:
+    task, answers = EXAMPLES[name]
+    prompt = (Message(role=Speaker.USER, content="?"),)
+    rows = [Example(str(n), prompt, (), {"text": f"t{n}", **answer}) for n, answer in enumerate(answers)]
+    asked = questions(task, rows)
+    perfect = evaluate(task, asked, [task.task_answer(answer) for answer in answers])
+    assert (perfect.score.value, perfect.exact.value, perfect.unreadable) == (1, 1, 0)
+    # A free text is always readable.
+    stammered = evaluate(task, asked, ["{" * 50] * len(answers))
+    assert (stammered.score.value, stammered.exact.value) == (0, 0)
+    comparison = compare_models(stammered, perfect)
+    assert (comparison.better, comparison.worse, comparison.difference.value) == (len(answers), 0, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
+def test_labels_that_are_scored_again_say_the_same_and_only_what_runs_remember(kind: Kind) -> None:
+    task, answers = EXAMPLES[kind.name]
+    rows = [LabeledText(f"Ann wrote of x, number {n}", answers[n % 3], str(n)) for n in range(60)]
+    found = kind.score_labels(task, rows, 17)
+    assert len(found.rows) == len(rows)
+    assert found == kind.score_labels(task, rows, 17)
+    assert {reason.code for row in found.rows for reason in row.reasons} <= LABEL_ERROR_CODES
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
+def test_a_new_dataset_goes_the_whole_way_and_its_card_and_report_say_what_is_not_done(
+    tmp_path: Path, kind: Kind
+) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("init", "new", "--kind", kind.name)
+    file = tmp_path / "new" / "dataset.yaml"
+    first = terminal.json("curate", str(file), "--no-push")
+    again = terminal.json("curate", str(file), "--no-push")
+    assert (first["decided"] > 0, again["decided"]) == (True, 0)
+    release = terminal.json("release", str(file))
+    card = (Path(release["path"]) / "README.md").read_text(encoding="utf-8")
+    assert (f"- {kind.limits[:1].upper()}{kind.limits[1:]}." in card) == bool(kind.limits)
+    report = (Path(release["path"]) / "report.html").read_text(encoding="utf-8")
+    assert ("does not do yet for tasks of the kind" in report) == bool(kind.limits)
+    assert escape(kind.limits) in report
+
+
+@pytest.mark.parametrize("name", KIND_NAMES)
+@pytest.mark.parametrize("page", ["README.md", "docs/data-teams.md", "docs/ml-engineers.md"])
+def test_the_guides_know_every_kind(page: str, name: str) -> None:
+    assert name in (ROOT / page).read_text(encoding="utf-8").lower()
+
+
+def test_a_kind_that_cannot_work_with_the_targets_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("init", "new", "--kind", "extraction")
+    task = tmp_path / "new" / "task.py"
+    code = task.read_text(encoding="utf-8").rstrip()
+    task.write_text(
+        f'{code}\n\n    @classmethod\n    def task_kind(cls) -> str:\n        return "classification"\n',
+        encoding="utf-8",
+    )
+    error = terminal.error("check", str(tmp_path / "new" / "dataset.yaml"))
+    assert "names 'classification', which does not work with its targets" in error
+    assert "name extraction, or remove task_kind" in error
+
+
+# --- answers and inputs ---------------------------------------------------------------------------
+def test_a_list_in_another_order_is_the_same_answer() -> None:
+    task, _ = EXAMPLES["extraction"]
+    kind = kind_of(task)
+    assert kind.credit({"name": "Ann", "tags": ["y", "x"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 1
+    assert kind.credit({"name": "Ann", "tags": ["y"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 0.8
+    assert same_targets({"tags": ["y", "x"]}, {"tags": ["x", "y"]})
+    assert not same_targets({"tags": ["x", "x"]}, {"tags": ["x"]})
+    assert what_changed({"tags": ["y", "x"]}, {"tags": ["x", "y"]}) == "confirmed"
+
+
+def test_the_nearest_of_several_right_answers_counts_by_the_kinds_own_measure() -> None:
+    task, _ = EXAMPLES["extraction"]
+    prompt = (Message(role=Speaker.USER, content="?"),)
+    golds = ({"name": "Ann", "tags": []}, {"name": "Bob", "tags": ["x", "y"]})
+    asked = [EvalQuestion(id="q", prompt=prompt, golds=golds)]
+    result = evaluate(task, asked, ['{"tags":["x","y"]}'])
+    assert result.outcomes[0].gold == golds[1]
+    assert result.score.value == pytest.approx(0.8)
+
+
+def test_an_unreadable_answer_became_worse_even_where_nothing_was_to_be_found() -> None:
+    task, _ = EXAMPLES["extraction"]
+    prompt = (Message(role=Speaker.USER, content="?"),)
+    asked = [EvalQuestion(id="q", prompt=prompt, golds=({"name": None, "tags": []},))]
+    right, broken = evaluate(task, asked, ["{}"]), evaluate(task, asked, ["{{"])
+    assert (right.score.value, broken.score.value) == (1, 0)
+    assert (compare_models(right, broken).worse, compare_models(right, broken).difference.value) == (1, -1)
+
+
+class Talk(Task):
+    """Say who calls."""
+
+    turns: Input[list[Message]]
+    caller: Target[str]
+    age: Target[int]
+
+
+def test_what_a_chat_says_counts_as_said_where_labels_are_scored() -> None:
+    """The messages are objects in a list, and yet their words are the input's."""
+    turns = [{"role": "user", "content": "This is Ann Lee."}, {"role": "user", "content": "I am 42."}]
+    cases = [
+        Case("r1", "1", 0, inputs={"turns": turns}, targets={"caller": "Ann Lee", "age": 42}),
+        Case("r2", "1", 1, inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}),
+    ]
+    score_labels(cases, Talk, OnConflict.REVIEW)
+    assert [[reason.field for reason in case.label_error_reasons] for case in cases] == [[], ["caller", "age"]]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
+    monkeypatch: pytest.MonkeyPatch, learns: bool
+) -> None:
+    task, _ = EXAMPLES["extraction"]
+    against = Reason(code=ReasonCode.UNGROUNDED, field="name")
+
+    class Odd(type(kind_of(task))):  # type: ignore[misc]
+        learns_labels = learns
+
+        def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+            return LabelScores([LabelScore(0.7, None, (against,)) for _ in rows])
+
+    monkeypatch.setattr("pipeline.curation.score_labels.kind_of", lambda task: Odd())
+    corrected = Reason(code=ReasonCode.CORRECTED)
+    case = Case("r1", "1", 0, inputs={"text": "?"}, targets={"name": "Ann", "tags": []})
+    case.label_error_reasons = [corrected]
+    for _ in range(3):
+        score_labels([case], task, OnConflict.REVIEW)
+        assert case.label_error_reasons == [corrected, against]
+        case.scored = False

@@ -26,6 +26,7 @@ from pipeline.review.labeling_tasks import (
     verdict_result,
 )
 from schemas.annotation import Verdict
+from schemas.field import ValueType, target_field
 from schemas.task import Input, Role, Target, Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 from schemas.tasks.invoice import Invoice
@@ -75,6 +76,11 @@ SCALARS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (bool, st.booleans()),
     (datetime.date, st.dates().map(str)),
 ]
+
+
+def test_every_type_of_value_goes_through_a_form_here() -> None:
+    types = {target_field("value", kind).type for kind, _ in SCALARS}
+    assert types | {ValueType.CHOICE} == set(ValueType)
 
 
 def is_answer(value: Any) -> bool:

@@ -16,8 +16,8 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation.assess import screen_answers
 from pipeline.curation.case import Case
+from pipeline.curation.measure import screen_answers
 from pipeline.curation.score_labels import score_labels
 from pipeline.errors import ConfigError
 from schemas.annotation import Verdict

@@ -797,7 +797,7 @@ def tuned_on(
     (folder / "trained" / WEIGHTS).write_bytes(b"weights")
     asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold,)) for n in range(len(untuned))]
     before, after = evaluate(task, asked, untuned), evaluate(task, asked, tuned)
-    changes = {"untuned": before, "tuned": after, "comparison": compare_models(task, before, after)}
+    changes = {"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
     save_adapter(
         folder / "trained",
         folder / "models",

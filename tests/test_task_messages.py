@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, create_model
 
 from pipeline.review.form import labeling_config
-from schemas.field import JsonValue, is_blank
+from schemas.field import JsonValue, ValueType, is_blank, target_field
 from schemas.message import Message, Speaker
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause
@@ -181,6 +181,10 @@ FORMS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "date": (datetime.date, st.dates()),
     "list": (list[str], st.lists(TEXTS, max_size=3)),
 }
+
+
+def test_every_type_of_value_is_rendered_and_read_back_here() -> None:
+    assert {target_field("value", annotation).type for annotation, _ in FORMS.values()} == set(ValueType)
 
 
 @functools.cache

@@ -187,7 +187,7 @@ def a_record(report: TrainReport, answers: list[str]) -> FinetuneRecord:
         max_new_tokens=4,
         untuned=result,
         tuned=result,
-        comparison=compare_models(Paint, result, result),
+        comparison=compare_models(result, result),
     )
 
 

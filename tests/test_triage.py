@@ -602,7 +602,7 @@ REVIEWS = st.builds(
 
 
 def remembered(one: Case, decision: Decision) -> Case:
-    """The same case in the next run, as ``pipeline.curation.assess`` brings it: a label is judged once."""
+    """The same case in the next run, as ``pipeline.curation.history`` brings it: a label is judged once."""
     asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
     label_error_reasons = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_ERROR]
     if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not None:

@@ -14,12 +14,12 @@ from flows.cli.console import TerminalProgress, err, out
 from flows.cli.stdout import results
 from flows.cli.verbs import SHOW
 from pipeline.errors import ConfigError
-from pipeline.kinds.starter_files import starter_names
+from pipeline.kinds.starter_files import DEFAULT_STARTER, starter_names
 from schemas.dataset import Runner
 
 Starter = StrEnum("Starter", starter_names())  # type: ignore[misc]
 """The kinds of task that a dataset can be started from."""
-DEFAULT_STARTER = next(iter(Starter))
+_DEFAULT_STARTER = Starter(DEFAULT_STARTER)
 
 if TYPE_CHECKING:
     from flows.local.studio_server import LocalStudio
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
-    kind: Annotated[Starter, typer.Option(help="The kind of task to start from.")] = DEFAULT_STARTER,
+    kind: Annotated[Starter, typer.Option(help="The kind of task to start from.")] = _DEFAULT_STARTER,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset.yaml, a task file and a few example rows that run at once.

@@ -199,7 +199,7 @@ def show_finetuned(result: "Finetuned") -> None:
         [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
         for name, score, unreadable in models
     ]
-    show_rows("", ["model", result.metric, "95% interval", "unreadable answers"], rows)
+    show_rows("", ["model", result.metric_title, "95% interval", "unreadable answers"], rows)
     out.print(result.verdict)
     out.print(result.path, markup=False)
 

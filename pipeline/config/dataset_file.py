@@ -64,7 +64,7 @@ class LoadedDataset:
         """
         values = self.config.model_dump(mode="json", exclude={"finetune", "release", "engine"})
         code = inspect.getsource(inspect.getmodule(self.task) or self.task)
-        text = json.dumps([values, self.task.task_digest(), code], sort_keys=True)
+        text = json.dumps([values, self.task.task_digest(), kind_of(self.task).name, code], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":

@@ -4,9 +4,9 @@ In: current records and all that is known from before. Out: rows of ``decisions`
 """
 
 __all__ = [
-    "assess",
     "evaluation_sets",
     "history",
+    "measure",
     "notes",
     "prepare",
     "shards",

@@ -10,13 +10,15 @@ from pydantic import TypeAdapter
 
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
+from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from schemas.annotation import Verdict
 from schemas.decision import Decision
-from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
+from schemas.field import same_targets
 from schemas.run_summary import Verb
 from schemas.task import Task
 
@@ -179,7 +181,7 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
     if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
-        _remember(case, past.origin)
+        _remember(case, past.origin, task)
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
@@ -194,9 +196,9 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     if said.against is not None:
         case.human, case.human_reasons = Verdict.DISPUTED, [reason]
         return True
-    agreed = (None, said.asked.targets, answer.targets)
+    agrees = any(same_targets(case.targets, known) for known in (None, said.asked.targets, answer.targets))
     is_older = since is not None and answer.updated_at < since
-    if answer.verdict is Verdict.LABELED and answer.targets and is_older and case.targets not in agreed:
+    if answer.verdict is Verdict.LABELED and answer.targets and is_older and not agrees:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
         detail = f"an annotator answered '{of_people}', and since then the source says '{of_source}'"
         case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
@@ -206,7 +208,9 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     case.human_reasons = [reason]
     if answer.verdict is Verdict.LABELED:
         if answer.targets != case.targets:
-            case.replaced, case.tokens = case.targets, None
+            case.tokens = None
+        if not same_targets(answer.targets, case.targets):
+            case.replaced = case.targets
         case.targets = answer.targets
     return True
 
@@ -216,9 +220,29 @@ def _reasons(text: str) -> list[Reason]:
     return _REASONS.validate_json(text) if text != "[]" else []
 
 
-def _remember(case: Case, past: Decision) -> None:
+def _remember(case: Case, past: Decision, task: type[Task]) -> None:
     """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
     case.scored = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
     case.label_error_score = past.label_error_score
     case.suggestion = past.suggestion
-    case.label_error_reasons = [reason for reason in past.reasons if reason.code is ReasonCode.LABEL_ERROR]
+    if kind_of(task).learns_labels:
+        # Others are scored by themselves in every run.
+        case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
+
+
+def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
+    """Say how many answers of people no longer count because the task asks for others now; empty where all do.
+
+    Only while there are decisions by the task as it was: it is said once, by the run that finds the change. *Unusable*
+    is among them: whether a row can be used is another question where the answers are others.
+    """
+    is_another = pl.col("task_digest") != task.task_digest()
+    if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
+        return ""
+    current = snapshot.current_records().select("record_id", "revision")
+    said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
+    stale = said.filter(is_another).collect()
+    count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
+    if not count:
+        return ""
+    return f"{task.__name__} asks for something else than before, so {count:,} answers of annotators no longer count"

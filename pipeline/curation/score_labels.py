@@ -1,6 +1,7 @@
 """Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.curation.case import Case, is_kept
 from pipeline.kinds.interface import LabeledText, LabelScore, Targets
@@ -9,6 +10,7 @@ from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
 from schemas.dataset import OnConflict
+from schemas.fate import LABEL_ERROR_CODES
 from schemas.task import Task
 
 _SEED = 17
@@ -36,21 +38,22 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
     answers = _answers_by_words(kept) if suggested else {}
     for case, score in zip(kept, found.rows, strict=True):
-        if case.label_error_score is None:
+        if not kind.learns_labels or case.label_error_score is None:
             _take_over(case, score, answers)
     return found.note
 
 
 def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[_Answer]]) -> None:
-    if score.score is not None:
-        case.label_error_score = round(score.score, 4)
-        case.suggestion = score.suggestion
+    case.label_error_score = None if score.score is None else round(score.score, 4)
+    case.suggestion = score.suggestion
+    others = [reason for reason in case.label_error_reasons if reason.code not in LABEL_ERROR_CODES]
+    case.label_error_reasons = others
     if not score.reasons or case.human is not None or not case.targets:
         return
     # Where any answer of an input is right, the model may well name another of them.
     agrees = answers and score.suggestion is not None and _answer(score.suggestion) in answers[_in_words(case)]
     if not agrees:
-        case.label_error_reasons += score.reasons
+        case.label_error_reasons = [*others, *score.reasons]
 
 
 def _answers_by_words(cases: list[Case]) -> dict[_Words, set[_Answer]]:
@@ -71,4 +74,17 @@ def _in_words(case: Case) -> _Words:
 
 
 def _text(case: Case) -> str:
-    return "\n".join(value for value in case.inputs.values() if isinstance(value, str))
+    return "\n".join(_texts(case.inputs))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts and numbers in a value, such as those of the messages of a chat."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _texts(part)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

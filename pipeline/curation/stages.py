@@ -11,23 +11,29 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
-from pipeline.curation.assess import Assessed, assess, open_cases
 from pipeline.curation.case import Case
 from pipeline.curation.contamination import reject_contaminated
 from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.curation.history import build_cases, read_histories, stale_answers
+from pipeline.curation.known_fields import notes_about_fields, require_group_fields, require_mapped_fields
+from pipeline.curation.mark_duplicates import mark_duplicates
+from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.score_labels import score_labels
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
+from pipeline.curation.triage import triage
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.releases.adoption import Adopted, adopt_splits
-from pipeline.releases.draft import commit_version
-from pipeline.state.decisions import changed_decisions, with_reason
+from pipeline.releases.frozen_sources import frozen_sources
+from pipeline.releases.recovery import commit_version
+from pipeline.state.decisions import changed_decisions, to_frame, with_reason
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from pipeline.state.work_files import read_work
+from pipeline.state.work_files import read_work, write_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -78,6 +84,20 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
 
 
 @dataclass(frozen=True)
+class CaseDecisions:
+    """The decisions of a run that is not committed yet."""
+
+    path: Path
+    note: str
+    """What people should know about the doubts and the fields, a line each; empty where there is nothing to say."""
+    budget: int
+    used: int
+    beyond_budget: int
+    beyond: dict[ReasonCode, int]
+    """The same by their first reasons."""
+
+
+@dataclass(frozen=True)
 class Decided:
     """What a run has decided and committed."""
 
@@ -87,7 +107,7 @@ class Decided:
     """Records that nobody had decided about before."""
     near: int
     """Near duplicates."""
-    assessed: Assessed
+    cases: CaseDecisions
     funnel: Funnel
     adopted: Adopted
 
@@ -125,8 +145,8 @@ def decide(
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, choosing"):
-        assessed = steps.run(assess, cases, prepared, similar, snapshot, dataset, run.id, folder)
-    decisions = read_work(assessed.path)
+        decided = steps.run(decide_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
+    decisions = read_work(decided.path)
     found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)
     fresh = changed_decisions(decisions, snapshot.latest_decisions().collect())
     funnel = _funnel(snapshot, decisions)
@@ -136,12 +156,71 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary=_summary(dataset, evaluation, found, read, added, assessed, adopted),
+        summary=_summary(dataset, evaluation, found, read, added, decided, adopted),
     )
     near = (
         decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
     )
-    return Decided(fresh.height, added, near, assessed, funnel, adopted)
+    return Decided(fresh.height, added, near, decided, funnel, adopted)
+
+
+def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
+    """All current records with what is known about them, in the order of ``prepared``.
+
+    Args:
+        prepared: every current record.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        rescore: score all labels anew, not only those that no run has scored.
+
+    Raises:
+        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
+    """
+    config, task = dataset.config, dataset.task
+    require_group_fields(prepared, config)
+    require_mapped_fields(prepared, config)
+    cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
+    if rescore:
+        for case in cases:
+            case.scored, case.label_error_score, case.label_error_reasons = False, None, []
+    screen_answers(cases, config.screen)
+    reject_long(cases, task, config)
+    return cases
+
+
+def decide_cases(
+    cases: list[Case],
+    prepared: list[Prepared],
+    similar: SimilarTexts,
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    run: str,
+    folder: Path,
+) -> CaseDecisions:
+    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+
+    Args:
+        cases: what is known about them.
+        prepared: the same records, in the same order.
+        similar: which texts resemble each other.
+        snapshot: the committed past.
+        dataset: configuration and task.
+        run: the deciding run.
+        folder: for the file.
+    """
+    config, task = dataset.config, dataset.task
+    mark_duplicates(cases, prepared, similar, snapshot, dataset)
+    notes = [score_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
+    measure(cases, task, config)
+    result = triage(cases, config.review, run=run, task=task)
+    decisions = to_frame(result.decisions)
+    path = folder / "decisions.parquet"
+    write_work(decisions, path)
+    notes += notes_about_fields(prepared, dataset)
+    frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
+    notes += [str(source) for source in frozen if not source.is_whole]
+    note = "\n".join(filter(None, notes))
+    return CaseDecisions(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 
 
 def _summary(
@@ -150,7 +229,7 @@ def _summary(
     found: Similarities,
     read: Ingested | None,
     added: int,
-    assessed: Assessed,
+    cases: CaseDecisions,
     adopted: Adopted,
 ) -> CurateSummary:
     return CurateSummary(
@@ -161,10 +240,10 @@ def _summary(
         lines=read.lines if read else 0,
         added=added,
         withdrawn=read.withdrawn if read else 0,
-        budget=assessed.budget,
-        budget_used=assessed.used,
-        beyond_budget=assessed.beyond_budget,
-        note=assessed.note,
+        budget=cases.budget,
+        budget_used=cases.used,
+        beyond_budget=cases.beyond_budget,
+        note=cases.note,
         adopted=adopted.versions,
     )
 

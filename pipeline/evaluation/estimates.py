@@ -35,6 +35,18 @@ def wilson(successes: int, trials: int) -> Estimate:
     return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
 
 
+def ratio_estimate(ratios: NDArray[np.float64]) -> Estimate:
+    """A ratio of sums with its interval: Wilson's if every row is 0 or 1 of 1, else by bootstrap.
+
+    Args:
+        ratios: numerator and denominator of each question, shape (n, 2).
+    """
+    earned, possible = ratios.T
+    if np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
+        return wilson(int(earned.sum()), len(ratios))
+    return bootstrap(ratios)
+
+
 def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
     """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
 

@@ -54,6 +54,21 @@ class Confusion(BaseModel):
     count: int
 
 
+class Credit(BaseModel):
+    """What one answer earns, and what a perfect one would have: a metric is the ratio of the sums of both."""
+
+    model_config = ConfigDict(frozen=True)
+
+    earned: float
+    possible: float
+    """0 only where nothing is asked for and nothing was answered."""
+
+    @property
+    def worth(self) -> float:
+        """From 0 to 1, higher is better."""
+        return self.earned / self.possible if self.possible else 1.0
+
+
 class Outcome(BaseModel):
     """What one answer was worth."""
 
@@ -67,22 +82,13 @@ class Outcome(BaseModel):
     """The right answer that is nearest to the given one."""
     read: dict[str, JsonValue] | None
     """The answer's targets; None where it cannot be read."""
-    hits: int
-    """Values that are in both."""
-    answered: int
-    """Values in the answer."""
-    expected: int
-    """Values in the gold."""
+    credit: Credit
+    """By the metric of the task's kind."""
 
     @property
     def right(self) -> bool:
-        """Whether all targets are as in the gold."""
-        return self.read == self.gold
-
-    @property
-    def f1(self) -> float:
-        """Of this answer's values."""
-        return f1(self.hits, self.answered, self.expected)
+        """Whether the answer earns all there is to earn."""
+        return self.credit.worth == 1
 
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
@@ -94,20 +100,31 @@ def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
     return pairs
 
 
+# --- one answer -------------------------------------------------------------------------------
+def exact_credit(answer: Mapping[str, JsonValue] | None, gold: Mapping[str, JsonValue]) -> Credit:
+    """1 of 1 for the gold answer, 0 of 1 for any other or an unreadable one (None)."""
+    return Credit(earned=float(answer == gold), possible=1.0)
+
+
+def pair_credit(answer: Mapping[str, JsonValue] | None, gold: Mapping[str, JsonValue]) -> Credit:
+    """Twice the pairs of field and value that are in both, of those in either; summed up it is the micro F1.
+
+    An unreadable answer (None) earns nothing, even where the gold one is empty.
+    """
+    given, expected = value_pairs(answer or {}), value_pairs(gold)
+    either = given.total() + expected.total()
+    return Credit(earned=2.0 * (given & expected).total(), possible=float(max(either, answer is None)))
+
+
 # --- the whole --------------------------------------------------------------------------------
 def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
     """The share of right answers, with its Wilson interval."""
     return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
 
 
-def exact_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """1 of 1 for every right answer, 0 of 1 for the others. Shape (n, 2)."""
-    return np.array([(float(outcome.right), 1.0) for outcome in outcomes])
-
-
-def pair_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Of every answer: twice the pairs of field and value that are in both, of those in either. Shape (n, 2)."""
-    return np.array([(2.0 * outcome.hits, float(outcome.answered + outcome.expected)) for outcome in outcomes])
+def credit_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """What every answer earned, of what it could have. Shape (n, 2)."""
+    return np.array([(outcome.credit.earned, outcome.credit.possible) for outcome in outcomes])
 
 
 # --- labels and fields ------------------------------------------------------------------------

@@ -10,16 +10,8 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import Estimate, bootstrap
-from pipeline.evaluation.scores import (
-    Confusion,
-    Outcome,
-    Part,
-    accuracy,
-    f1,
-    macro_f1,
-    value_pairs,
-)
+from pipeline.evaluation.estimates import Estimate, bootstrap, ratio_estimate
+from pipeline.evaluation.scores import Confusion, Outcome, Part, accuracy, credit_ratios, macro_f1
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.registry import kind_of
 from schemas.field import JsonValue
@@ -127,7 +119,7 @@ def evaluate(task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[
         metric=kind.metric,
         metric_title=kind.metric_title,
         questions=len(outcomes),
-        score=kind.score(outcomes),
+        score=ratio_estimate(credit_ratios(outcomes)),
         exact=accuracy(outcomes),
         macro_f1=macro_f1(parts),
         parts=parts,
@@ -138,7 +130,7 @@ def evaluate(task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[
     )
 
 
-def compare_models(task: type[Task], before: Evaluation, after: Evaluation) -> Comparison:
+def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
     """Compare two evaluations of the same questions, pair by pair.
 
     Raises:
@@ -149,10 +141,10 @@ def compare_models(task: type[Task], before: Evaluation, after: Evaluation) -> C
         raise TrainingError(
             f"Evaluations of {len(ids[0])} and {len(ids[1])} questions cannot be compared; evaluate both on the same"
         )
-    kind = kind_of(task)
-    changes = [_sign(b.f1 - a.f1) for a, b in zip(before.outcomes, after.outcomes, strict=True)]
+    pairs = zip(before.outcomes, after.outcomes, strict=True)
+    changes = [_sign(one.credit.worth - other.credit.worth) for other, one in pairs]
     return Comparison(
-        difference=bootstrap(kind.ratios(after.outcomes), minus=kind.ratios(before.outcomes)),
+        difference=bootstrap(credit_ratios(after.outcomes), minus=credit_ratios(before.outcomes)),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
@@ -162,21 +154,15 @@ def compare_models(task: type[Task], before: Evaluation, after: Evaluation) -> C
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
     read = task.task_read_answer(text)
-    given = value_pairs(read or {})
-    gold = max(
-        question.golds,
-        key=lambda gold: f1((given & value_pairs(gold)).total(), given.total(), value_pairs(gold).total()),
-    )
-    expected = value_pairs(gold)
+    credits = [kind_of(task).credit(read, gold) for gold in question.golds]
+    nearest = max(range(len(credits)), key=lambda number: credits[number].worth)
     return Outcome(
         id=question.id,
         answer=text,
         golds=tuple(task.task_answer(right) for right in question.golds),
-        gold=gold,
+        gold=question.golds[nearest],
         read=read,
-        hits=(given & expected).total(),
-        answered=given.total(),
-        expected=expected.total(),
+        credit=credits[nearest],
     )
 
 

@@ -80,7 +80,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         max_new_tokens=longest,
         untuned=untuned,
         tuned=tuned,
-        comparison=compare_models(task, untuned, tuned),
+        comparison=compare_models(untuned, tuned),
     )
     return save_adapter(output, training.models, record)
 

@@ -3,17 +3,13 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import (
     Confusion,
+    Credit,
     Outcome,
     Part,
     PartMetric,
-    accuracy,
-    exact_ratios,
+    exact_credit,
     label_confusions,
     scores_by_label,
 )
@@ -37,7 +33,7 @@ class Classification(Kind):
     metric: ClassVar[str] = "accuracy"
     metric_title: ClassVar[str] = "accuracy"
 
-    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+    def accepts(self, targets: Sequence[TargetField]) -> bool:
         """For a single enum or Literal."""
         return len(targets) == 1 and targets[0].type is ValueType.CHOICE
 
@@ -55,13 +51,9 @@ class Classification(Kind):
             found.note,
         )
 
-    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
-        """The share of right answers (Wilson interval)."""
-        return accuracy(outcomes)
-
-    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-        """1 or 0, of 1."""
-        return exact_ratios(outcomes)
+    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+        """1 of 1 for the right label."""
+        return exact_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """By label."""

@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.evaluation.estimates import Estimate, bootstrap
-from pipeline.evaluation.scores import Outcome, Part, PartMetric, pair_ratios, scores_by_field
+from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.grounding import ungrounded
 from pipeline.text.answer_keys import Answers
@@ -28,7 +24,7 @@ class Extraction(Kind):
     metric: ClassVar[str] = "field_f1"
     metric_title: ClassVar[str] = "F1 over fields"
 
-    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+    def accepts(self, targets: Sequence[TargetField]) -> bool:
         """For any targets: it is asked last."""
         return True
 
@@ -41,13 +37,9 @@ class Extraction(Kind):
         fields, answers = task.task_targets(), Answers(task)
         return LabelScores([_scored(row, fields, answers) for row in rows])
 
-    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
-        """F1 over pairs of field and value, micro-averaged (bootstrap)."""
-        return bootstrap(pair_ratios(outcomes))
-
-    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-        """Twice the pairs that are in both, of the pairs in either."""
-        return pair_ratios(outcomes)
+    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+        """Pairs of field and value: the metric is their micro-averaged F1."""
+        return pair_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """By field."""

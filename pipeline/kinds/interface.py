@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.evaluation.estimates import Estimate
-from pipeline.evaluation.scores import Confusion, Outcome, Part, PartMetric
+from pipeline.evaluation.scores import Confusion, Credit, Outcome, Part, PartMetric
 from pipeline.kinds.starter_files import starter_files
 from schemas.fate import Reason
 from schemas.field import JsonValue, TargetField
@@ -40,7 +36,7 @@ class LabeledText:
     """A row as far as its label can be scored."""
 
     text: str
-    """All its inputs that are texts."""
+    """The texts and numbers in its inputs."""
     targets: Targets | None
     """None for an unlabeled row."""
     group: str
@@ -55,6 +51,7 @@ class LabelScore:
     """From 0 to 1, how likely an annotator would correct it; None where nobody can say."""
     suggestion: dict[str, JsonValue] | None = None
     reasons: tuple[Reason, ...] = ()
+    """With codes out of ``LABEL_ERROR_CODES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +87,8 @@ class Kind(ABC):
     """What Goldleaf does not do for the kind yet, for people; empty where it does everything."""
 
     @abstractmethod
-    def follows_from(self, targets: Sequence[TargetField]) -> bool:
-        """Whether a task with these targets is of this kind, unless an earlier one takes it."""
+    def accepts(self, targets: Sequence[TargetField]) -> bool:
+        """Whether a task with these targets can be of this kind; the first kind that accepts them is the default."""
 
     @abstractmethod
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
@@ -102,12 +99,11 @@ class Kind(ABC):
         """Score how likely an annotator would correct the label of each row; equal arguments, equal scores."""
 
     @abstractmethod
-    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
-        """The metric over some answers, at least one."""
+    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+        """What an answer earns against a gold one; the metric is the ratio of the sums over all answers.
 
-    @abstractmethod
-    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-        """Numerator and denominator of each answer, shape (n, 2); the metric is the ratio of their sums."""
+        Both are canonical. An unreadable answer (None) earns 0 of 1 or more, the gold answer itself earns everything.
+        """
 
     @abstractmethod
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:

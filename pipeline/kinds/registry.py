@@ -16,15 +16,22 @@ KIND_NAMES = tuple(kind.name for kind in KINDS)
 
 @functools.cache
 def kind_of(task: type[Task]) -> Kind:
-    """The kind that the task names, else the one that follows from its targets.
+    """The kind that the task names, else the first that accepts its targets.
 
     Raises:
-        ConfigError: there is no kind of that name.
+        ConfigError: there is no kind of the name, or its tasks have other targets.
     """
-    if name := task.task_kind():
-        return kind_named(name)
-    targets = task.task_targets()
-    return next(kind for kind in KINDS if kind.follows_from(targets))
+    name, targets = task.task_kind(), task.task_targets()
+    if not name:
+        return next(kind for kind in KINDS if kind.accepts(targets))
+    kind = kind_named(name)
+    if not kind.accepts(targets):
+        able = ", ".join(kind.name for kind in KINDS if kind.accepts(targets))
+        raise ConfigError(
+            f"{task.__name__}.task_kind names '{name}', which does not work with its targets "
+            f"{', '.join(field.name for field in targets)}; name {able}, or remove task_kind"
+        )
+    return kind
 
 
 def kind_named(name: str) -> Kind:

@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.evaluation.estimates import Estimate
-from pipeline.evaluation.scores import Outcome, Part, PartMetric, accuracy, exact_ratios, scores_by_field
+from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, exact_credit, scores_by_field
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from schemas.field import TargetField, ValueType
 from schemas.task import Task
@@ -30,7 +26,7 @@ class Rewriting(Kind):
         "as right only where it is the gold one, character by character"
     )
 
-    def follows_from(self, targets: Sequence[TargetField]) -> bool:
+    def accepts(self, targets: Sequence[TargetField]) -> bool:
         """For a single free text."""
         return len(targets) == 1 and targets[0].type is ValueType.TEXT and not targets[0].many
 
@@ -42,13 +38,9 @@ class Rewriting(Kind):
         """None: see ``limits``."""
         return LabelScores([LabelScore()] * len(rows))
 
-    def score(self, outcomes: Sequence[Outcome]) -> Estimate:
-        """The share of answers that are the gold text (Wilson interval)."""
-        return accuracy(outcomes)
-
-    def ratios(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-        """1 or 0, of 1."""
-        return exact_ratios(outcomes)
+    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+        """1 of 1 for the gold text."""
+        return exact_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """The one field."""

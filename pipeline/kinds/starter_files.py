@@ -3,6 +3,8 @@
 from importlib.resources import files
 
 _FOLDER = files("pipeline.kinds").joinpath("starters")
+DEFAULT_STARTER = "classification"
+"""The kind that a new dataset is started from if none is named."""
 _NAMES = ("task.py", "data.jsonl")
 
 

@@ -56,7 +56,7 @@ def dataset_card(
         _origins(manifest, tables, frozen),
         _funnel(manifest),
         _quality(manifest),
-        _limits(manifest, dataset),
+        _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -185,7 +185,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
     ]
     first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
     example = json.dumps(_shortened(first), ensure_ascii=False, indent=2)
-    return f"## A row\n\n{_table(('column', 'what it review_reasons'), columns)}\n\n```json\n{example}\n```"
+    return f"## A row\n\n{_table(('column', 'what it holds'), columns)}\n\n```json\n{example}\n```"
 
 
 def _fields(task: type[Task]) -> str:
@@ -237,7 +237,7 @@ def _quality(manifest: Manifest) -> str:
     return f"## Quality\n\nPeople entered or confirmed {checked:,} of {_rows(manifest):,} answers."
 
 
-def _limits(manifest: Manifest, dataset: Dataset) -> str:
+def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
     threshold = dataset.duplicates.threshold
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
@@ -257,5 +257,7 @@ def _limits(manifest: Manifest, dataset: Dataset) -> str:
         lines.append("Only exact duplicates were removed.")
     if dataset.on_conflict is OnConflict.ANY_OF:
         lines.append("One input can have several rows, each with another right answer (`on_conflict: any_of`).")
+    if kind_limits := kind_of(task).limits:
+        lines.append(f"{kind_limits[0].upper()}{kind_limits[1:]}.")
     lines.append("Personal data and secrets are found by patterns, which miss some.")
     return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)

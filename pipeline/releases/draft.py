@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import orjson
 import polars as pl
@@ -19,7 +18,7 @@ from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.split import SplitRow, divide
-from pipeline.releases.versions import list_versions, readable_versions
+from pipeline.releases.versions import list_versions
 from pipeline.state.decisions import from_frame
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -29,7 +28,7 @@ from pipeline.text.field_paths import group_keys
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import CurateSummary, ReleaseSummary, Verb
+from schemas.run_summary import CurateSummary
 
 
 @dataclass(frozen=True)
@@ -163,35 +162,6 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
         group=decision.group,
         tokens=decision.tokens,
     )
-
-
-def recover_unrecorded_releases(store: Store, name: str) -> list[Path]:
-    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
-
-    Returns:
-        The folders of those whose splits the home does not know, which wait for the next curate to take them over.
-
-    Raises:
-        Damaged: a version that is not committed is not as it was published.
-    """
-    strange = strange_versions(store, name)
-    commit_versions(store, name, strange)
-    return strange
-
-
-def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> None:
-    """Commit those versions that no run has committed, but for the strange ones."""
-    passed = store.snapshot().published_versions().union(folder.name for folder in strange)
-    for manifest in readable_versions(store.releases)[0]:
-        if manifest.name == name and manifest.version not in passed:
-            commit_version(store, manifest)
-
-
-def commit_version(store: Store, manifest: Manifest) -> None:
-    """Commit the run that published a version."""
-    run = Run(manifest.run, Verb.RELEASE, "", manifest.created_at, manifest.goldleaf)
-    summary = ReleaseSummary(version=manifest.version, digest=manifest.digest)
-    store.commit(run, inputs=manifest.inputs, funnel=manifest.funnel, summary=summary)
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:

@@ -17,14 +17,6 @@ ROWS_AT_ONCE = 50_000
 
 _TEXT = pa.string()  # not large_string: datasets would refuse to concatenate it with ordinary data
 _MESSAGES = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
-_TYPES = {
-    ValueType.CHOICE: _TEXT,
-    ValueType.TEXT: _TEXT,
-    ValueType.DATE: _TEXT,
-    ValueType.INTEGER: pa.int64(),
-    ValueType.NUMBER: pa.float64(),
-    ValueType.BOOLEAN: pa.bool_(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,19 @@ def _arrow_type(task: type[Task], name: str) -> pa.DataType:
     except UnsupportedType:
         # An input may have any type; one without a column type is published as its JSON text.
         return _TEXT
-    return pa.list_(_TEXT) if field.many else _TYPES[field.type]
+    return pa.list_(_TEXT) if field.many else _scalar_type(field.type)
+
+
+def _scalar_type(value: ValueType) -> pa.DataType:
+    match value:
+        case ValueType.CHOICE | ValueType.TEXT | ValueType.DATE:
+            return _TEXT
+        case ValueType.INTEGER:
+            return pa.int64()
+        case ValueType.NUMBER:
+            return pa.float64()
+        case ValueType.BOOLEAN:
+            return pa.bool_()
 
 
 def is_as_json(task: type[Task], name: str) -> bool:

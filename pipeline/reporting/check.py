@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.workspace import Workspace
-from pipeline.curation.assess import stale_answers
 from pipeline.curation.evaluation_sets import evaluation_texts
+from pipeline.curation.history import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.field_checks import see_groups, ungrouped
 from pipeline.kinds.registry import kind_of

@@ -21,7 +21,7 @@ from pipeline.text.normalize import input_texts, inputs_key, match_key, shown_in
 from pipeline.text.words import jaccard
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
-from schemas.field import JsonValue
+from schemas.field import JsonValue, same_targets
 from schemas.similarities import NearPair
 from schemas.task import Role, Task
 
@@ -178,7 +178,7 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
     if free_text[0]:
         similar = np.maximum(similar, _similar_to_first(Texts.of(texts, free_text)))
     # Of the equally similar ones those with another answer first.
-    agree = np.array([one.targets == asked.targets for one in rows[1:]], dtype=np.bool_)
+    agree = np.array([same_targets(one.targets, asked.targets) for one in rows[1:]], dtype=np.bool_)
     for place in np.lexsort((agree, -similar))[:_NEAREST_TO_ONE].tolist():
         if similar[place] > 0:
             other = rows[place + 1].record_id

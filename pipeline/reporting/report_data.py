@@ -43,7 +43,7 @@ from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
-from schemas.field import JsonValue
+from schemas.field import JsonValue, same_targets, same_value
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 
 _EXAMPLES = 2
@@ -87,6 +87,7 @@ def gather_report(
         task=dataset.task.__name__,
         kind=kind.name,
         breakdown=kind.breakdown,
+        limits=kind.limits,
         instruction=dataset.task.task_instruction(),
         generated_at=datetime.now(UTC),
         of_version=of_version,
@@ -311,7 +312,7 @@ def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str |
         return answer.annotation.verdict.value
     if answer.asked.targets is None:
         return "entered"
-    return "confirmed" if answer.asked.targets == answer.annotation.targets else "changed"
+    return "confirmed" if same_targets(answer.asked.targets, answer.annotation.targets) else "changed"
 
 
 def _open_outcome(said: list[Said]) -> str:
@@ -326,7 +327,7 @@ def _differences(
 ) -> Iterator[tuple[str, str, str]]:
     for field, old in (before or {}).items():
         new = (after or {}).get(field)
-        if old != new:
+        if not same_value(old, new):
             yield field, _shown(old), _shown(new)
 
 

@@ -91,7 +91,10 @@ def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord
 def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
     """As the scores have it: another spelling of the same JSON is no mistake."""
     read = task.task_read_answer(answer)
-    return answer.strip() in golds or (read is not None and read in map(task.task_read_answer, golds))
+    if read is None:
+        return False
+    right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
+    return any(kind_of(task).credit(read, gold).worth == 1 for gold in right)
 
 
 def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
@@ -100,7 +103,7 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
     if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return
     before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
-    expected = max(right, key=lambda gold: _alike(gold, after))
+    expected = max(right, key=lambda gold: kind_of(task).credit(after, gold).worth)
     for name, value in expected.items():
         yield FieldAnswer(
             name=name,
@@ -108,11 +111,6 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
             untuned=None if before is None else _text(before[name]),
             tuned=None if after is None else _text(after[name]),
         )
-
-
-def _alike(gold: Targets, answer: Targets | None) -> int:
-    """How many fields agree."""
-    return 0 if answer is None else sum(answer[name] == value for name, value in gold.items())
 
 
 def _text(value: JsonValue) -> str:

@@ -314,6 +314,8 @@ class ReportData(ReportPart):
     kind: str
     breakdown: Breakdown
     """Whether ``labels`` or ``fields`` are shown."""
+    limits: str = ""
+    """What is not done yet for the kind of task; empty if everything is."""
     instruction: str
     generated_at: AwareDatetime
     of_version: bool = False

@@ -22,7 +22,7 @@ from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue
+from schemas.field import JsonValue, same_value
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
 from schemas.task import Task
@@ -314,7 +314,7 @@ def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, Jso
     """Say in words how a person's answer differs from what stood there."""
     if before is None or after is None:
         return "answered"
-    changed = [name for name in after if before.get(name) != after[name]]
+    changed = [name for name in after if not same_value(before.get(name), after[name])]
     if not changed:
         return "confirmed"
     return "; ".join(f"{name}: '{before.get(name)}' became '{after[name]}'" for name in changed)
