@@ -102,7 +102,7 @@ def test_a_server_that_is_not_there_is_one_line(home: Home, monkeypatch: pytest.
     [
         (mute, "no answer within 0.5 s"),
         (dripping_headers, "no answer within 0.5 s"),
-        (dripping_body, "less than 1,000 bytes a second for 0.3 s"),
+        (dripping_body, "less than 1,000 bytes per second for 0.3 s"),
     ],
 )
 def test_a_server_that_keeps_us_waiting_is_one_line(
@@ -119,7 +119,7 @@ def test_a_server_that_keeps_us_waiting_is_one_line(
 
 @pytest.mark.parametrize(
     ("patience", "problem"),
-    [({"window": 0.4}, "less than 10,000 bytes a second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
+    [({"window": 0.4}, "less than 10,000 bytes per second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
 )
 def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_for_ever(
     home: Home, monkeypatch: pytest.MonkeyPatch, patience: dict[str, float], problem: str

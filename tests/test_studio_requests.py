@@ -36,7 +36,7 @@ Around = Callable[[FakeStudio], Callable[[str, str, bytes], Reply]]
     [
         (mute, "no answer within 0.4 s"),
         (dripping_headers, "no answer within 0.4 s"),
-        (dripping_body, "less than 10,000 bytes a second for 0.3 s"),
+        (dripping_body, "less than 10,000 bytes per second for 0.3 s"),
     ],
 )
 def test_a_server_that_keeps_us_waiting_is_unreachable(talk: Talk, reason: str) -> None:
