@@ -330,7 +330,7 @@ class Dataset(Section):
     @classmethod
     def _is_a_name(cls, name: str) -> str:
         if not NAME.fullmatch(name):
-            raise ValueError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
+            raise ValueError(f"'{name}' is not a valid dataset name; use a-z, 0-9, - and _")
         return name
 
     @field_validator("sources")

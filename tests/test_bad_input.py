@@ -31,14 +31,14 @@ def error(odd: Odd, verb: str = "curate") -> str:
 
 # --- dataset.yaml -----------------------------------------------------------------------------------
 TAGS = {
-    '!!int ""': "'' is no int, as its tag or its form says",
-    '!!float "x"': "'x' is no float, as its tag or its form says",
-    '!!bool "x"': "'x' is no bool, as its tag or its form says",
-    "0x_": "'0x_' is no int, as its tag or its form says",
-    '!!timestamp "abc"': "!!timestamp is no tag that a dataset.yaml can have; leave it out",
-    "!!binary aGk=": "!!binary is no tag that a dataset.yaml can have; leave it out",
-    "!!set {a}": "!!set is no tag that a dataset.yaml can have; leave it out",
-    "!!omap [a: b]": "!!omap is no tag that a dataset.yaml can have; leave it out",
+    '!!int ""': "'' is not a valid int",
+    '!!float "x"': "'x' is not a valid float",
+    '!!bool "x"': "'x' is not a valid bool",
+    "0x_": "'0x_' is not a valid int",
+    '!!timestamp "abc"': "!!timestamp is not a tag that a dataset.yaml can have; leave it out",
+    "!!binary aGk=": "!!binary is not a tag that a dataset.yaml can have; leave it out",
+    "!!set {a}": "!!set is not a tag that a dataset.yaml can have; leave it out",
+    "!!omap [a: b]": "!!omap is not a tag that a dataset.yaml can have; leave it out",
     "!mine x": "could not determine a constructor for the tag '!mine'",
     '"half \\ud83d"': "'half \\ud83d' holds half a surrogate pair, which is no character",
 }
@@ -49,7 +49,7 @@ def test_a_value_that_is_not_what_its_tag_says_is_named_with_its_line(odd: Odd, 
     with (odd.folder / "dataset.yaml").open("a") as file:
         file.write(f"release:\n  title: {value}\n")
     for verb in ("curate", "release", "status"):
-        assert error(odd, verb) == f"dataset.yaml:7: no valid YAML: {TAGS[value]}"
+        assert error(odd, verb) == f"dataset.yaml:7: not valid YAML: {TAGS[value]}"
 
 
 def test_merges_of_merges_cost_no_more_than_their_keys(odd: Odd) -> None:
@@ -66,14 +66,14 @@ def test_of_thousands_of_mistakes_the_first_are_shown_and_the_rest_counted(odd: 
         file.write("".join(f"wrong{n}: 1\n" for n in range(3_000)))
     lines = Terminal(odd.folder).goldleaf("status", exit_code=1).stderr.splitlines()
     assert len(lines) == 11
-    assert "dataset.yaml:6: 'wrong0' is no known key; known are: " in lines[0]
+    assert "dataset.yaml:6: 'wrong0' is not a known key; use one of " in lines[0]
     assert lines[-1] == "… and 2,990 more mistakes"
 
 
 def test_an_error_that_quotes_a_megabyte_is_short_and_keeps_its_end(odd: Odd) -> None:
     odd.edit("name: questions", f"name: {'X' * 10**6}")
     line = error(odd)
-    assert len(line) < 2_100 and line.endswith("is no dataset name; use a-z, 0-9, - and _")
+    assert len(line) < 2_100 and line.endswith("is not a valid dataset name; use a-z, 0-9, - and _")
 
 
 # --- names ------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_what_is_no_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Call
     make(lock)
     for verb in ("curate", "release"):
         assert error(odd, verb) == (
-            "home/questions/state.lock is no file, and only a file can be the lock of 'questions'; move it away"
+            "home/questions/state.lock is not a regular file, so it cannot be the lock of 'questions'; move it away"
         )
 
 

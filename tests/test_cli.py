@@ -233,7 +233,7 @@ ERRORS = {
     "a time beyond Python's": (("sql", "select timestamp '290000-01-01'"), "cast its times to text"),
     "a line beyond all files": (("explain", f"data.jsonl:{9**30}"), "no record matches 'data.jsonl:"),
     "a version beyond all numbers": (("release", "--version", "1.0." + "9" * 5000), "is no version; write three"),
-    "a folder with a dataset": (("init", "."), "dataset.yaml exists already; choose another folder"),
+    "a folder with a dataset": (("init", "."), "dataset.yaml already exists; choose another folder"),
     "no local server": (("label-studio",), "there is no Label Studio in "),
 }
 

@@ -98,7 +98,7 @@ def test_tables_of_different_days_are_not_read_together(whole: Home, tmp_path: P
     tables = home.terminal.home / "questions" / "tables"
     shutil.rmtree(tables / "decisions")
     line = home.terminal.error("status")
-    assert line.startswith("table 'decisions' of 'questions' is damaged (it is at version -1, and was at ")
+    assert line.startswith("table 'decisions' of 'questions' is damaged (it is at version -1, but was at ")
     assert line.endswith(f" when the latest run was committed); restore {tables}/decisions from a backup")
 
 
@@ -110,8 +110,8 @@ def test_a_home_that_lost_its_runs_is_not_taken_for_a_new_one(whole: Home, tmp_p
     shutil.rmtree(tables / "runs")
     more = {"explain": ["data.jsonl:2"], "sql": ["select 1"]}.get(reader, [])
     assert home.terminal.error(reader, *more, "--json" if reader != "report" else "--to=r.html") == (
-        f"table 'runs' of 'questions' is damaged (it is not there, and 'records' is); restore {tables}/runs from a "
-        f"backup, or move {tables} away and curate anew: the splits of the versions that are in the home are taken over"
+        f"table 'runs' of 'questions' is damaged (it is missing, and 'records' exists); restore {tables}/runs from a "
+        f"backup, or move {tables} away and curate again: the splits of the versions in the home are adopted"
     )
     found = {finding["what"]: finding for finding in home.terminal.json("check", exit_code=1)}
     assert "table 'runs' of 'questions' is damaged" in found["what was curated"]["detail"]
@@ -175,7 +175,7 @@ def test_a_damaged_index_is_made_anew_when_asked_to(whole: Home, tmp_path: Path,
     home = whole.copy(tmp_path / "home")
     DAMAGES[damage](home.files(table)[0])
     line = home.terminal.error("curate", "--json")
-    assert line.endswith(", or let `goldleaf curate --reindex` make it anew")
+    assert line.endswith(", or let `goldleaf curate --reindex` rebuild it")
     home.terminal.goldleaf("curate", "--reindex", "--json")
     assert home.state == whole.state
     home.terminal.goldleaf("curate", "--json")

@@ -75,7 +75,7 @@ def test_a_damaged_and_a_lost_file_of_a_table_are_one_line(shop: Terminal) -> No
     for file in (shop.home / "questions" / "tables" / "decisions").glob("*.parquet"):
         file.unlink()
     line = shop.error("status")
-    assert line.startswith("table 'decisions' of 'questions' is damaged (part-") and " is not there); restore " in line
+    assert line.startswith("table 'decisions' of 'questions' is damaged (part-") and " is missing); restore " in line
 
 
 def test_a_table_in_whose_place_a_file_lies_is_one_line(shop: Terminal) -> None:

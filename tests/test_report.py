@@ -761,7 +761,7 @@ def test_a_folder_is_given_a_report_and_what_is_no_place_for_one_is_a_line(shop:
     assert not missing.parent.exists()
     os.mkfifo(tmp_path / "pipe")
     line = terminal.error("report", file, "--to", tmp_path / "pipe")
-    assert line.startswith(f"{tmp_path}/pipe is no file, and a report would take its place")
+    assert line.startswith(f"{tmp_path}/pipe is not a regular file, and a report would replace it")
 
 
 # --- what a fine-tuning left ----------------------------------------------------------------------

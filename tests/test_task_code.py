@@ -181,13 +181,13 @@ def test_a_labeling_form_that_fails_is_a_finding_of_check(tmp_path: Path) -> Non
     Odd(tmp_path, HEAD + QUESTION + method("task_labeling_config", "cls", "return 7"), ROWS)
     findings = {finding["what"]: finding for finding in Terminal(tmp_path).json("check", exit_code=1)}
     assert (
-        "task_labeling_config failed: it returned 7, which is no text, nor None" in findings["labeling form"]["detail"]
+        "task_labeling_config failed: it returned 7, which is not a text or None" in findings["labeling form"]["detail"]
     )
 
 
 def test_a_method_that_is_no_classmethod_is_named(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION + method("task_answer", "self, targets", "return ''", ""), ROWS)
-    assert "Question.task_answer is no classmethod; write @classmethod above it" in Terminal(tmp_path).error("check")
+    assert "Question.task_answer is not a classmethod; write @classmethod above it" in Terminal(tmp_path).error("check")
 
 
 def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _ADVICE = {
     errno.EPERM: _NO_RIGHT,
     errno.EROFS: _NO_RIGHT,
     errno.ENOLCK: "use a file system that has locks",
-    errno.EIO: "see whether the disk is sound",
+    errno.EIO: "check whether the disk is failing",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 _TABLE_ERRORS = {("_internal", "DeltaError"), ("polars.exceptions", "ComputeError")}

@@ -1,4 +1,4 @@
-"""Scores of answers against gold ones: by exact match, by label, and by field and value."""
+"""Scores answers against the gold ones: by exact match, by label, and by field and value."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from pipeline.evaluation.estimates import Estimate, wilson
 from schemas.field import JsonValue
 
 CONFUSIONS = 10
-"""How many of the most common confusions are kept."""
+"""How many of the most frequent confusions are kept."""
 Pairs = Counter[tuple[str, JsonValue]]
 
 
@@ -30,7 +30,7 @@ class Part(BaseModel):
 
 
 class PartMetric(StrEnum):
-    """Which score of a part is shown."""
+    """Which score of a part to show."""
 
     RECALL = "recall"
     F1 = "F1"
@@ -45,7 +45,7 @@ class PartMetric(StrEnum):
 
 
 class Confusion(BaseModel):
-    """How often one label was taken for another."""
+    """How often one label was predicted instead of another."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,38 +55,38 @@ class Confusion(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What one answer was worth."""
+    """One answer compared with the gold one."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     answer: str
     golds: tuple[str, ...]
-    """The texts of the right answers."""
+    """The texts of the gold answers."""
     gold: dict[str, JsonValue]
-    """The right answer that is nearest to the given one."""
+    """The gold answer nearest to the given one."""
     read: dict[str, JsonValue] | None
-    """The answer's targets; None where it cannot be read."""
+    """The answer's targets; None if it is unreadable."""
     hits: int
-    """Values that are in both."""
+    """Number of values in both."""
     answered: int
-    """Values in the answer."""
+    """Number of values in the answer."""
     expected: int
-    """Values in the gold."""
+    """Number of values in the gold."""
 
     @property
     def right(self) -> bool:
-        """Whether all targets are as in the gold."""
+        """Whether all targets equal the gold ones."""
         return self.read == self.gold
 
     @property
     def f1(self) -> float:
-        """Of this answer's values."""
+        """The same for this answer's values."""
         return f1(self.hits, self.answered, self.expected)
 
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
-    """Every value with its field; a list gives one pair an element, an absent value none."""
+    """Every value with its field; a list yields one pair per element, an absent value none."""
     pairs: Pairs = Counter()
     for name, value in targets.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
@@ -96,23 +96,23 @@ def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
 
 # --- the whole --------------------------------------------------------------------------------
 def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
-    """The share of right answers, with its Wilson interval."""
+    """The share of correct answers, with its Wilson interval."""
     return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
 
 
 def exact_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """1 of 1 for every right answer, 0 of 1 for the others. Shape (n, 2)."""
+    """1 of 1 for every correct answer, 0 of 1 for the others. Shape (n, 2)."""
     return np.array([(float(outcome.right), 1.0) for outcome in outcomes])
 
 
 def pair_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Of every answer: twice the pairs of field and value that are in both, of those in either. Shape (n, 2)."""
+    """For every answer: twice the number of field-value pairs in both, and the total in either. Shape (n, 2)."""
     return np.array([(2.0 * outcome.hits, float(outcome.answered + outcome.expected)) for outcome in outcomes])
 
 
 # --- labels and fields ------------------------------------------------------------------------
 def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    """Precision, recall and F1 of every label that was expected or answered."""
+    """Precision, recall and F1 of every label that was expected or predicted."""
     hits = Counter(_label(outcome.gold[field]) for outcome in outcomes if outcome.right)
     expected = Counter(_label(outcome.gold[field]) for outcome in outcomes)
     answered = Counter(_label(outcome.read[field]) for outcome in outcomes if outcome.read is not None)
@@ -123,7 +123,7 @@ def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]
 
 
 def scores_by_field(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    """Precision, recall and F1 over the values of every field."""
+    """Precision, recall and F1 over the values of each field."""
     hits: Counter[str] = Counter()
     answered: Counter[str] = Counter()
     expected: Counter[str] = Counter()
@@ -145,13 +145,13 @@ def _part(name: str, hits: int, answered: int, expected: int) -> Part:
 
 
 def macro_f1(parts: Sequence[Part]) -> float:
-    """Over the parts that occur: a field that is never expected nor answered would count as perfect."""
+    """Mean over the parts that occur: a field that is never expected or predicted would count as perfect."""
     found = [part.f1 for part in parts if part.support or part.f1 < 1]
     return sum(found) / len(found) if found else 1.0
 
 
 def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
-    """The most common ones."""
+    """The most frequent confusions."""
     wrong = Counter(
         (_label(outcome.gold[field]), _label(outcome.read[field]))
         for outcome in outcomes
@@ -163,15 +163,15 @@ def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion
 
 # --- numbers ----------------------------------------------------------------------------------
 def _share(part: int, whole: int, *, empty: bool) -> float:
-    """``part / whole``; of nothing it is 1 if nothing was the right amount (``empty``), else 0."""
+    """``part / whole``; if ``whole`` is 0: 1 if nothing was the right amount (``empty``), else 0."""
     return part / whole if whole else float(empty)
 
 
 def f1(hits: int, answered: int, expected: int) -> float:
-    """Harmonic mean of precision and recall; 1 where nothing was expected and nothing answered."""
+    """Harmonic mean of precision and recall; 1 if nothing was expected and nothing answered."""
     return _share(2 * hits, answered + expected, empty=True)
 
 
 def _label(value: JsonValue) -> str:
-    """A label; ``""`` where an optional one is absent."""
+    """A label; ``""`` for an absent optional one."""
     return "" if value is None else str(value)

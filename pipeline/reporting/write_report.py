@@ -45,7 +45,7 @@ def _replace(path: Path, text: str) -> None:
         OSError: it cannot be written.
     """
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no file, and a report would take its place; pass another file or folder")
+        raise StoreError(f"{path} is not a regular file, and a report would replace it; pass another file or folder")
     with replacing(path) as sink:
         sink.write(text.encode())
 
