@@ -8,9 +8,9 @@ from schemas.fate import Fate, LabelSource, Reason, Routed
 from schemas.field import JsonValue
 
 ID_BYTES = 16
-"""Length of record ids, revisions and push keys before hex: no collision to be expected below 10^15 rows."""
+"""Bytes of record ids, revisions and push keys before hex: no collision expected below 10^15 rows."""
 _TEXT_DIGITS = 16
-"""Of a push key, those that stand for what is asked."""
+"""The digits of a push key that identify what is asked."""
 
 
 def stable_hash(*parts: str | bytes) -> str:
@@ -26,15 +26,15 @@ def stable_hash(*parts: str | bytes) -> str:
 def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str) -> str:
     """The key that a labeling task carries: the same question is never asked twice.
 
-    The inputs as people see them are part of it: another field map makes another question of the same raw row. It
-    begins with what is asked, whatever else the row says; see ``what_is_asked``.
+    It covers the inputs as shown to annotators: another field map makes another question of the same raw row. It
+    begins with what is asked, whatever else the row contains; see ``what_is_asked``.
     """
     asked = stable_hash(record_id, task_digest, inputs_key)
     return asked[:_TEXT_DIGITS] + stable_hash(record_id, revision, task_digest, inputs_key)[_TEXT_DIGITS:]
 
 
 def what_is_asked(push_key: str) -> str:
-    """How all push keys begin that ask the same of a record: by it a home that lost its past still knows."""
+    """The prefix of all push keys that ask the same about a record; it still works in a home that lost its history."""
     return push_key[:_TEXT_DIGITS]
 
 
@@ -50,21 +50,21 @@ class Decision(BaseModel):
     fate: Fate
     reasons: list[Reason]
     duplicate_of: str = ""
-    """The record that is kept in this one's place."""
+    """The record that is kept instead of this one."""
     similarity: float | None = None
     """Verified Jaccard similarity with ``duplicate_of``, 0 to 1."""
     routed: Routed | None = None
     inputs: dict[str, object] = {}
-    """Normalised inputs; empty for an unreadable or invalid record."""
+    """Normalized inputs; empty for an unreadable or invalid record."""
     targets: dict[str, JsonValue] | None = None
     suggestion: dict[str, JsonValue] | None = None
-    """What the model proposes; annotators see it where there are no targets."""
+    """The model's proposal; annotators see it if there are no targets."""
     label_source: LabelSource | None = None
     label_error_score: float | None = None
-    """0 (sure) to 1 (surely wrong), by out-of-fold prediction or grounding."""
+    """0 (certainly right) to 1 (certainly wrong), by out-of-fold prediction or grounding."""
     group: str = ""
-    """Records of one group are never in two splits."""
+    """Records of one group are always in the same split."""
     pinned_split: str = ""
-    """The split that the group must go to, where the record has none of its own yet."""
+    """The split that the group must go to, if the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""

@@ -40,7 +40,7 @@ TAGS = {
     "!!set {a}": "!!set is not a tag that a dataset.yaml can have; leave it out",
     "!!omap [a: b]": "!!omap is not a tag that a dataset.yaml can have; leave it out",
     "!mine x": "could not determine a constructor for the tag '!mine'",
-    '"half \\ud83d"': "'half \\ud83d' holds half a surrogate pair, which is no character",
+    '"half \\ud83d"': "'half \\ud83d' holds half a surrogate pair, which is not a character",
 }
 
 

@@ -79,7 +79,7 @@ KEYS = (
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
-NO_SPLIT = "is no split name; use letters, digits and underscores"
+NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         (GOOD + "split:\n  fractions: {to train: 1}\n", f"7: split.fractions: 'to train' {NO_SPLIT}"),
         (
             GOOD + "  - {name: first, path: b}\n",
-            "3: sources: two sources are called 'first'; names identify records, so make them unique",
+            "3: sources: two sources are called 'first'; record ids contain the name, so make it unique",
         ),
         (
             GOOD + "    split: tst\n",
@@ -159,7 +159,7 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         (GOOD + "? [a]\n: b\n", "6: not valid YAML: found unhashable key"),
         (
             GOOD + "release: !!python/name:os.system\n",
-            "6: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+            "6: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system",
         ),
         (GOOD + "---\nname: b\n", "6: not valid YAML: but found another document"),
         (GOOD.encode() + b"# \x00\n", "6: not valid YAML: special characters are not allowed (#x0000)"),
@@ -315,7 +315,7 @@ def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> 
 
 def test_a_split_cannot_be_called_all(tmp_path: Path) -> None:
     [line] = mistakes(tmp_path, GOOD + "split:\n  fractions: {train: 0.5, all: 0.5}\n")
-    assert "'all' means every split to those who load a dataset" in line
+    assert "'all' means every split when a dataset is loaded" in line
 
 
 def test_the_curation_digest_leaves_out_what_comes_after_it_and_takes_in_the_task_s_code(tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ def test_a_version_of_the_dataset_itself_is_no_evaluation_set(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        ("{name: exam}", "needs either a path or a release"),
-        ("{name: exam, path: a, release: b@1.0.0}", "needs either a path or a release"),
+        ("{name: exam}", "needs a path or a release, not both"),
+        ("{name: exam, path: a, release: b@1.0.0}", "needs a path or a release, not both"),
         ("{name: exam, release: b}", "'b' names no version; write name@1.0.0 or name@latest"),
         ("{name: exam, path: a, splits: [test]}", "is a file, which has no splits; drop `splits`"),
         ("{name: exam, path: a}, {name: exam, path: b}", "two evaluation sets are called 'exam'"),

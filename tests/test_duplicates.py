@@ -78,7 +78,9 @@ def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
     assert odd.codes(1) == odd.codes(2) == [ReasonCode.CONFLICT]
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert shown.startswith("data.jsonl:1 is review: the same input stands in the data with another answer: 'returns'")
+    assert shown.startswith(
+        "data.jsonl:1 is review: the same input has another answer elsewhere in the data: 'returns'"
+    )
     assert "the kept rows that resemble it most in conflict with others: annotators need all answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())

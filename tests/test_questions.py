@@ -87,7 +87,7 @@ def test_a_question_tells_all_reasons_as_one_sentence() -> None:
         update={"reasons": [Reason(code=ReasonCode.UNLABELED), Reason(code=ReasonCode.CONFLICT, detail="'term'")]}
     )
     assert question(two, ContractClause).why == (
-        "It has no answer yet; the same input stands in the data with another answer: 'term'"
+        "It has no answer yet; the same input has another answer elsewhere in the data: 'term'"
     )
 
 

@@ -145,14 +145,14 @@ def test_people_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Pat
     with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 1.0}\n") as desk:
         desk.curate()
         why = {task["data"]["record_id"]: task["data"]["why"] for task in desk.tasks()}
-        conflict = "The same input stands in the data with another answer: 'returns'"
+        conflict = "The same input has another answer elsewhere in the data: 'returns'"
         assert why == {
             desk.id(1): "It has no answer yet",
             desk.id(2): why[desk.id(2)],
             desk.id(4): conflict,
             desk.id(5): "Picked at random, to estimate how many errors remain: please confirm or correct the answer.",
         }
-        assert why[desk.id(2)].startswith("The text seems to hold personal data (question): e-mail address ")
+        assert why[desk.id(2)].startswith("The text seems to contain personal data (question): e-mail address ")
 
 
 def test_people_see_the_row_s_own_answer_as_the_proposal(label_studio: LocalStudio, tmp_path: Path) -> None:

@@ -450,8 +450,8 @@ def test_rows_that_the_log_of_a_table_does_not_name_are_not_taken_for_written(
         lossy.setattr(DeltaTable, "create_write_transaction", lambda *_, **__: None)
         with pytest.raises(
             StoreError,
-            match=r"^.*/records/_delta_log does not name part-\w+-\w+\.parquet, which was just added; check whether the "
-            r"disk is full or failing, then run it again$",
+            match=r"^.*/records/_delta_log does not name part-\w+-\w+\.parquet, which was just added; check "
+            r"whether the disk is full or failing, then run it again$",
         ):
             store.append(Table.RECORDS, records(B2, ["r2"]))
     store.append(Table.RECORDS, records(B2, ["r2"]))

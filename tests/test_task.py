@@ -391,7 +391,7 @@ def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_
 
 @pytest.mark.parametrize("choice", ["", "\u200b", " a", "a\n", "a\nb", "a\x00"])
 def test_a_choice_that_no_text_could_give_back_is_refused(choice: str) -> None:
-    with pytest.raises(TaskDefinitionError, match=r"has the choice .*; a choice is one line of text"):
+    with pytest.raises(TaskDefinitionError, match=r"has the choice .*; a choice must be one line of text"):
         task_with(Target[Literal["fine", choice]]).task_check()
 
 
@@ -425,7 +425,7 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
         "Toy.text needs one role; write Input[...] or Target[...]"
     )
     assert definition_error(text=text, answer=answer, task_size=text) == (
-        "Toy.task_size begins with task_, as Goldleaf's own do; rename it"
+        "Toy.task_size begins with task_, which is reserved; rename it"
     )
     assert definition_error(text=(Input[type], ...), answer=answer).endswith("; use types that JSON has a form for")
 
@@ -554,7 +554,7 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() 
     [doubt] = parsed.warnings
     assert parsed.faults == [doubt] and doubt.field == "is_odd"
     assert re.fullmatch(
-        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is wrong, "
+        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is odd, "
         r"or None \(test_task\.py, line \d+\)",
         doubt.detail,
     )

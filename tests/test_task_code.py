@@ -88,7 +88,7 @@ def test_a_soft_check_that_returns_no_text_is_broken_and_check_says_so(tmp_path:
     [reason] = odd[1].reasons
     assert reason.code is ReasonCode.SOFT_CHECK and reason.field == "odd"
     assert reason.detail.startswith("the check itself failed: TypeError: odd() returned ")
-    assert reason.detail.endswith("; return a text that says what is wrong, or None (task.py, line 12)")
+    assert reason.detail.endswith("; return a text that says what is odd, or None (task.py, line 12)")
     [fault] = [finding for finding in Terminal(tmp_path).json("check", exit_code=1) if not finding["ok"]]
     assert fault["what"] == "code of Question"
     assert fault["detail"].startswith("it failed itself on 2 of 2 rows tried, as on data.jsonl:1: a soft check of ")
@@ -215,7 +215,7 @@ def test_half_a_surrogate_out_of_a_validator_rejects_its_row_and_no_other(tmp_pa
     odd = Odd(tmp_path, task + more, rows)
     assert odd.curate().funnel.rejected == len(values)
     assert odd[len(values)].fate is Fate.ACCEPTED
-    assert "a validator or serializer makes of 'question' half a surrogate" in odd[0].reasons[0].detail
+    assert "a validator or serializer turns 'question' into half a surrogate" in odd[0].reasons[0].detail
 
 
 # --- what it prints -------------------------------------------------------------------------------
