@@ -163,7 +163,7 @@ def test_a_glob_that_covers_the_home_leaves_it_out(odd: Odd) -> None:
     for _ in range(3):
         assert odd.curate().funnel.raw == 2
     (odd.folder / "data.parquet").unlink()
-    assert "is one of Goldleaf's own files, in its home; name a file outside of it" in error(odd)
+    assert "is one of Goldleaf's own files, in its home; name a file outside it" in error(odd)
 
 
 def test_a_path_into_the_home_is_an_error_also_through_a_link_and_for_an_evaluation_set(odd: Odd) -> None:
@@ -175,7 +175,7 @@ def test_a_path_into_the_home_is_an_error_also_through_a_link_and_for_an_evaluat
     odd.edit("path: link.parquet", "path: data.jsonl")
     odd.edit("review:", f"decontaminate: {{against: [{{name: old, path: '{table}'}}]}}\nreview:")
     assert (
-        "is one of Goldleaf's own files, in its home; name a file outside of it, or for the rows of a version"
+        "is one of Goldleaf's own files, in its home; name a file outside it, or to use the rows of a version"
         in error(odd)
     )
 
@@ -219,7 +219,7 @@ def test_a_few_bytes_that_unpack_to_very_many_are_refused(tmp_path: Path, name: 
         file.write(b"a\n" if "csv" in name else b"[")
         for _ in range(70):
             file.write(b"\n" * 2**20)
-    with pytest.raises(SourceError, match=r"holds more than 1,000 times its size; if its rows are meant, unpack it"):
+    with pytest.raises(SourceError, match=r"holds more than 1,000 times its size; if that is intended, decompress it"):
         list(read_rows(tmp_path / name))
 
 

@@ -88,10 +88,10 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "separator", "said"),
     [
-        ("data.csv", ";", "';', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "|", "'|', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "\t", "tabs, and Goldleaf reads commas (tabs in .tsv): name it .tsv"),
-        ("data.tsv", ",", "',', and Goldleaf reads commas (tabs in .tsv): name it .csv"),
+        ("data.csv", ";", "';', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "|", "'|', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "\t", "tabs, but Goldleaf reads commas (tabs in .tsv): name it .tsv"),
+        ("data.tsv", ",", "',', but Goldleaf reads commas (tabs in .tsv): name it .csv"),
     ],
 )
 def test_a_table_that_is_separated_otherwise_is_said_to_be(
@@ -114,7 +114,7 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
     (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
-    said = "2 cells, but the header has 1; the file seems to be separated by ';', and Goldleaf reads commas"
+    said = "2 cells, but the header has 1; the file seems to be separated by ';', but Goldleaf reads commas"
     assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
     assert said in Terminal(tmp_path).goldleaf("curate").stdout
 

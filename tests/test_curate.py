@@ -52,7 +52,7 @@ def by_plant(by_line: dict[int, Decision], truth: list[dict[str, Any]]) -> dict[
 
 @pytest.fixture(scope="module")
 def copies(by_line: dict[int, Decision], truth: list[dict[str, Any]]) -> list[tuple[Decision, Decision]]:
-    """The planted near duplicates, each with its original."""
+    """The planted near-duplicates, each with its original."""
     planted = [entry for entry in truth if "near_duplicate" in entry["planted"]]
     return [(by_line[entry["line"]], by_line[entry["original_line"]]) for entry in planted]
 

@@ -279,8 +279,8 @@ def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Pa
 def test_people_are_told_where_most_rows_are_near_duplicates(tmp_path: Path) -> None:
     rows = [row(number, f"{CLAUSE} {'again ' * number}", "billing") for number in range(6)]
     note = Odd(tmp_path, QUESTION, rows).curate().note
-    assert "5 of 6 rows are near duplicates of others; look at some with `goldleaf duplicates`" in note
-    assert "near duplicates" not in Odd(tmp_path / "few", QUESTION, [*rows[:2], row(9, LEASE, "billing")]).curate().note
+    assert "5 of 6 rows are near-duplicates of others; look at some with `goldleaf duplicates`" in note
+    assert "near-duplicates" not in Odd(tmp_path / "few", QUESTION, [*rows[:2], row(9, LEASE, "billing")]).curate().note
 
 
 def test_of_many_copies_some_are_shown(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_row_that_could_not_be_written_again_is_unreadable(tmp_path: Path) -> 
     levels = [b'{"a":' + b"[" * depth + b"]" * depth + b"}" for depth in (MAX_DEPTH - 1, MAX_DEPTH, 1000)]
     fits, deep, deeper = read(tmp_path, "a.jsonl", b"\n".join(levels))
     assert orjson.dumps(fits.row) == fits.raw
-    assert detail(deep) == detail(deeper) == "its values nest deeper than 254 levels"
+    assert detail(deep) == detail(deeper) == "its values are nested deeper than 254 levels"
     assert deeper.raw == levels[2]
 
 
@@ -185,7 +185,7 @@ def test_an_element_that_nests_too_deep_does_not_take_its_neighbours_along(tmp_p
     deep = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
     first, broken, last = read(tmp_path, "a.json", b'[{"a":1},' + deep + b',{"a":2}]')
     assert (first.row, last.row) == ({"a": 1}, {"a": 2})
-    assert detail(broken) == "its values nest deeper than 254 levels"
+    assert detail(broken) == "its values are nested deeper than 254 levels"
     assert broken.raw.startswith(b'{"a":[[[')
 
 
@@ -266,10 +266,10 @@ def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None
     [
         (b"", "is empty; a CSV starts with a line of column names"),
         (b"a,b,a\n1,2,3\n", "has two columns called 'a'; rename one, so that no cell is lost"),
-        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; repair the first line"),
+        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; fix the first line"),
         (
             b"\xff,b\n",
-            f"has a header that is no text: line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
+            f"has a header that cannot be decoded: line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
         ),
     ],
 )
@@ -347,7 +347,7 @@ def test_two_parquet_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
 def test_a_damaged_parquet_file_is_an_error(tmp_path: Path, size: int) -> None:
     pq.write_table(pa.table({"a": list(range(1000))}), tmp_path / "whole.parquet")
     data = (tmp_path / "whole.parquet").read_bytes()[:size]
-    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read: .*; replace or repair the file"):
+    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read: .*; replace or fix the file"):
         read(tmp_path, "a.parquet", data)
 
 
@@ -365,13 +365,13 @@ def test_a_given_format_outranks_the_ending(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.xlsx", "has the ending '.xlsx'"), ("a", "has no ending"), ("a.gz", "has no ending")],
+    [("a.xlsx", "has the extension '.xlsx'"), ("a", "has no extension"), ("a.gz", "has no extension")],
 )
 def test_an_unknown_ending_says_which_are_known(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(SourceError) as error:
         read(tmp_path, name, b"")
     assert str(error.value) == (
-        f"'{tmp_path / name}' {said}, which names no format; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
+        f"'{tmp_path / name}' {said}, so its format is unknown; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
         ".parquet, also with .gz or .zst) or set the source's `format:`"
     )
 
@@ -387,7 +387,7 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
 def test_a_cut_off_compressed_file_is_an_error(tmp_path: Path, name: str) -> None:
     lines = b'{"a":1}\n' * 1000
     whole = gzip.compress(lines) if name.endswith(".gz") else pa.compress(lines, codec="zstd", asbytes=True)
-    with pytest.raises(SourceError, match="Truncated compressed stream; replace or repair the file"):
+    with pytest.raises(SourceError, match="Truncated compressed stream; replace or fix the file"):
         read(tmp_path, name, whole[:-9])
 
 

@@ -212,7 +212,7 @@ def test_brackets_in_the_name_of_a_file_or_a_folder_are_no_pattern(tmp_path: Pat
         ("none.jsonl", "source 's': {folder}/none.jsonl does not exist; correct its path"),
         ("*.csv", "source 's': nothing matches {folder}/*.csv; correct its path"),
         (".", "source 's': {folder} is a folder; write a glob such as folder/*.jsonl"),
-        ("data.txt", "source 's': '{folder}/data.txt' has the ending '.txt', which names no format; rename it "),
+        ("data.txt", "source 's': '{folder}/data.txt' has the extension '.txt', so its format is unknown; rename it "),
         ("bad.parquet", "source 's': '{folder}/bad.parquet' cannot be read: "),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_damaged_file_of_places_is_named_and_written_anew_by_the_next_curate(t
         home.write("a.jsonl", lines)
         home.ingest(table)
     home.store.moved.write_bytes(home.store.moved.read_bytes()[:-20])
-    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` writes it anew"):
+    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` rewrites it"):
         placed(home)
     home.ingest(table)
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}

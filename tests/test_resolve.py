@@ -275,7 +275,7 @@ def test_with_any_of_every_answer_is_kept_once_and_nothing_conflicts() -> None:
     assert {resolution.group for resolution in result.values()} == {"r1"}
 
 
-# --- near duplicates --------------------------------------------------------------------------
+# --- near-duplicates --------------------------------------------------------------------------
 def test_a_similar_input_with_the_same_answer_is_a_near_duplicate() -> None:
     result = resolve([row("r1"), row("r2", text=NEAR)], threshold=0.7)
     assert result["r2"].duplicate_of == "r1"

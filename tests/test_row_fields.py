@@ -146,7 +146,7 @@ def test_a_map_of_a_field_that_the_task_does_not_have_is_an_error_with_its_line(
 
 # --- not mapped -----------------------------------------------------------------------------------
 UNMAPPED = (
-    "no row {}has 'topic': map it with `fields:` if it has another name there; "
+    "no row {}has 'topic': map it with `fields:` if it has another name; "
     "the rows have the fields 'id', 'question', 'label'"
 )
 

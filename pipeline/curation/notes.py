@@ -7,7 +7,7 @@ from schemas.dataset import Source
 _OFTEN = 0.25
 """Share of a source's rows that later rows of their keys replace from which on people are told."""
 _MOST = 0.5
-"""Share of near duplicates from which on people are told."""
+"""Share of near-duplicates from which on people are told."""
 
 
 def _left(read: Ingested) -> list[str]:
@@ -36,7 +36,7 @@ def _mostly_similar(decided: Decided) -> str:
     if near <= current * _MOST:
         return ""
     return (
-        f"{near:,} of {current:,} rows are near duplicates of others; look at some with `goldleaf duplicates`, and "
+        f"{near:,} of {current:,} rows are near-duplicates of others; look at some with `goldleaf duplicates`, and "
         "raise duplicates.threshold if they ask different things"
     )
 
