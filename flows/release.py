@@ -136,7 +136,7 @@ def _found(
         use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(earlier)}")
         raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows; {use}.")
     hint = f"pass --version {next_version(earlier)}"
-    raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
+    raise VersionExists(f"Version {version} of '{there.name}' already exists and never changes; {hint}.")
 
 
 def _require_something_new(published: list[Manifest], version: str, earlier: list[str], same: list[Manifest]) -> None:

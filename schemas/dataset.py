@@ -140,7 +140,7 @@ class EvaluationSet(Section):
         if (self.path is None) == (self.release is None):
             raise ValueError(f"evaluation set '{self.name}' needs a path or a release, not both")
         if self.release is not None and not re.fullmatch(rf"{NAME.pattern}@\S+", self.release):
-            raise ValueError(f"'{self.release}' names no version; write name@1.0.0 or name@latest")
+            raise ValueError(f"'{self.release}' names no version; use name@1.0.0 or name@latest")
         if self.splits and self.release is None:
             raise ValueError(f"evaluation set '{self.name}' is a file, which has no splits; drop `splits`")
         return self

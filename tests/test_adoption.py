@@ -60,7 +60,7 @@ def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tm
     rows = random.Random(1).sample([row for batch in batches for row in batch] + rows_of(80, 120), 120)
     new = built_anew(tmp_path / "new", rows, version)
     note = new.curate().note
-    assert "80 records have the split now that they have in questions@1.2.0" in note
+    assert "80 records now have the split that they have in questions@1.2.0" in note
     before = splits(new)
     release(new.context, Inline())
     assert before == splits(opened(tmp_path / "lost"))
@@ -87,7 +87,7 @@ def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_pa
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
     new = built_anew(tmp_path / "new", rows_of(0, 40), version)
     new.edit("name: questions", "name: others")
-    assert "30 records have the split now that they have in questions@1.1.0" in new.curate().note
+    assert "30 records now have the split that they have in questions@1.1.0" in new.curate().note
     assert release(new.context, Inline()).version == "1.0.0"
 
 
@@ -95,7 +95,7 @@ def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) ->
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]
     new = built_anew(tmp_path / "new", renamed, version)
-    assert "30 of them recognised by their content" in new.curate().note
+    assert "30 of them recognized by their content" in new.curate().note
     release(new.context, Inline())
     lost = opened(tmp_path / "lost")
     for number in range(30):
@@ -126,7 +126,7 @@ def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) ->
     lost.curate()
     version = Path(release(lost.context, Inline()).path)
     new = Odd(tmp_path / "new", LISTS, lists(500), f"split: {{adopt: {version}}}\n")
-    assert "30 records have the split now that they have in questions@1.0.0, 30 of them" in new.curate().note
+    assert "30 records now have the split that they have in questions@1.0.0, 30 of them" in new.curate().note
     release(new.context, Inline())
     for number in range(30):
         assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
@@ -165,10 +165,10 @@ def test_what_has_a_split_keeps_it_and_nothing_is_taken_over_twice(tmp_path: Pat
     write_rows(new.folder, rows_of(0, 40))
     with (new.folder / "dataset.yaml").open("a", encoding="utf-8") as file:
         file.write(f"split: {{adopt: [{version}]}}\n")
-    assert "10 records have the split now that they have in questions@1.0.0" in new.curate().note
+    assert "10 records now have the split that they have in questions@1.0.0" in new.curate().note
     assert before.items() <= splits(new).items()
     rows = new.context.store.snapshot().scan(Table.SPLITS).collect().height
-    assert "have the split now" not in new.curate().note
+    assert "now have the split" not in new.curate().note
     assert new.context.store.snapshot().scan(Table.SPLITS).collect().height == rows == 40
 
 
@@ -177,10 +177,10 @@ def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: 
     next((version / "data").glob("train*")).write_bytes(b"cut off")
     new = built_anew(tmp_path / "new", rows_of(0, 30), version)
     with pytest.raises(
-        Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* has other bytes than were published"
+        Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* does not have the bytes that were published"
     ):
         new.curate()
-    with pytest.raises(ReleaseError, match=r"is no published version: it has no manifest.json"):
+    with pytest.raises(ReleaseError, match=r"is not a published version: it has no manifest.json"):
         built_anew(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
     assert new.context.store.snapshot().last_run(CurateSummary) is None
 
@@ -223,12 +223,12 @@ def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_pa
     new = built_anew(tmp_path / "new", others, version)
     line = Terminal(new.folder).error("curate", "--json")
     assert line == (
-        "split.adopt: no row of questions@1.0.0 is among the records, neither by its id nor by its inputs, so none "
-        "would keep its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
+        "split.adopt: no row of questions@1.0.0 is among the records, by id or by inputs, so none "
+        "would keep its split; fix the folder, or the sources and their fields, or remove it from split.adopt"
     )
     assert new.context.store.snapshot().last_run(CurateSummary) is None
     write_rows(new.folder, [*others, *rows_of(0, 1)])
-    assert "1 records have the split now" in new.curate().note
+    assert "1 records now have the split" in new.curate().note
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adop
         return next(str(one["detail"]) for one in findings if one["what"] == f"split.adopt {version}")
 
     other = "; it is a version of 'questions', so that those of 'tickets' do not count on; "
-    refused = "; curate refuses a version if no row of it is there; correct the folder, or the sources and fields"
+    refused = "; curate refuses a version if no row of it is there; fix the folder, or the sources and fields"
     assert found(1).endswith(f"{other}none of 30 valid rows tried is in it{refused}")
     assert "no row of questions@1.0.0 is among the records" in Terminal(new.folder).error("curate", "--json")
     write_rows(new.folder, [*others, *rows_of(0, 1)])
@@ -313,7 +313,7 @@ def test_a_home_that_lost_its_tables_moves_no_row_of_the_versions_that_it_still_
     shutil.rmtree(odd.home / "questions" / "tables")
     write_rows(odd.folder, rows_of(0, 120))
     assert odd.curate().note == (
-        "80 records have the split now that they have in questions@1.2.0, a version of this home that its tables did "
+        "80 records now have the split that they have in questions@1.2.0, a version in this home that its tables did "
         "not know"
     )
     assert release(odd.context, Inline()).version == "1.3.0"
@@ -327,8 +327,8 @@ def test_rows_that_are_away_when_lost_tables_are_made_up_for_keep_their_splits_t
     before = splits(odd)
     shutil.rmtree(odd.home / "questions" / "tables")
     write_rows(odd.folder, rows_of(0, 10))
-    assert "10 records have the split now that they have in questions@1.2.0" in (note := odd.curate().note)
-    assert "; 70 more rows of it are not there now, and keep theirs\n" in note
+    assert "10 records now have the split that they have in questions@1.2.0" in (note := odd.curate().note)
+    assert "; 70 more of its rows are absent now, and keep theirs\n" in note
     write_rows(odd.folder, rows_of(0, 120))
     odd.curate()
     release(odd.context, Inline())
@@ -383,7 +383,7 @@ def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: P
         f"`goldleaf curate {odd.folder}/dataset.yaml` first, which takes them over"
     )
     write_rows(odd.folder, rows_of(0, 90))
-    assert "20 records have the split now that they have in questions@1.1.0, a version of this" in odd.curate().note
+    assert "20 records now have the split that they have in questions@1.1.0, a version in this" in odd.curate().note
     release(odd.context, Inline())
     assert before.items() <= splits(odd).items()
 
@@ -424,6 +424,6 @@ def test_a_version_of_another_dataset_in_the_home_is_none_of_its_own(tmp_path: P
     version = Path(release(others.context, Inline()).path)
     odd = Odd(tmp_path / "own", QUESTION, rows_of(0, 40))
     shutil.copytree(version, odd.home / "questions" / "releases" / "1.0.0")
-    assert "have the split now" not in odd.curate().note
+    assert "now have the split" not in odd.curate().note
     assert splits(odd) == {}
     assert odd.context.store.snapshot().published_versions() == set()

@@ -145,7 +145,7 @@ def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
         desk.label(1, "returns")
         edit(desk, "dataset.yaml", "review:", "duplicates: {threshold: 0.9}\nreview:")
         collected = desk.collect()
-        assert collected.note.endswith("rows that depend on what annotators answered follow with the next one")
+        assert collected.note.endswith("rows that depend on annotators' answers follow with the next one")
         assert (human(desk.decision(1)), desk.decision(2).fate) == (True, Fate.REVIEW)
         with pytest.raises(ReleaseError, match="was changed since the last curate"):
             release(desk.context, Inline())
@@ -185,7 +185,7 @@ def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalS
         gone = desk.curate()
         assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
         assert gone.note.splitlines()[0] == (
-            "source 'examples' is not in the file any more, so its records (2) are withdrawn; name it again, and they "
+            "source 'examples' is not in the file any more, so its records (2) are withdrawn; add it again, and they "
             "come back with what annotators said about them"
         )
         assert desk.id(1) not in current(desk.context)

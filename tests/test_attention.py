@@ -299,11 +299,11 @@ def test_a_key_that_many_rows_share_is_noted_with_their_number(tmp_path: Path) -
     terminal = Terminal(tmp_path)
     for _ in range(2):
         assert terminal.json("curate")["note"].splitlines()[-1] == (
-            "3 of 6 rows of source 'examples' have a key that a later row has, too, with other content, and only the "
+            "3 of 6 rows of source 'examples' share their key with a later row that has other content, and only the "
             "last one counts; is `id` a key?"
         )
     [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "source examples"]
-    assert "; 3 of 6 rows tried have a key that a later row has, too, with other content, such as " in found
+    assert "; 3 of 6 rows tried share their key with a later row that has other content, such as " in found
 
 
 def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_label_that_contradicts_an_earlier_answer_is_a_conflict_that_shows_bot
     decision = desk.decision(1)
     assert (decision.fate, decision.routed, decision.targets) == (Fate.REVIEW, Routed.CONFLICT, {"topic": "delivery"})
     (reason,) = decision.reasons
-    assert reason.detail == "an annotator answered 'returns', and since then the source says 'delivery'"
+    assert reason.detail == "an annotator answered 'returns', and since then the source has 'delivery'"
     assert again.review.sent == 1
     (asked,) = [task for task in desk.tasks() if task["id"] == desk.task(1)]
     assert "'returns'" in asked["data"]["why"] and "'delivery'" in asked["data"]["why"]
@@ -214,9 +214,7 @@ def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: De
     desk.curate()
     assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
     assert (
-        desk.decision(1)
-        .reasons[0]
-        .detail.startswith("an annotator answered 'delivery', and since then the source says")
+        desk.decision(1).reasons[0].detail.startswith("an annotator answered 'delivery', and since then the source has")
     )
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
@@ -306,9 +304,7 @@ def test_without_a_key_too_an_answer_outlives_an_edit_of_the_label(desk: Desk) -
     )
     assert agreed.reasons[0].detail.endswith(", which is gone")
     assert (contradicted.fate, contradicted.routed) == (Fate.REVIEW, Routed.CONFLICT)
-    assert (
-        contradicted.reasons[0].detail == "an annotator answered 'returns', and since then the source says 'delivery'"
-    )
+    assert contradicted.reasons[0].detail == "an annotator answered 'returns', and since then the source has 'delivery'"
     assert [task["data"]["record_id"] for task in desk.tasks() if not task["annotations"]] == [contradicted.record_id]
     without_key(desk, parcel("returns"), row(2, f"{LAMP}, too", "delivery"))
     assert by_text(desk, f"{LAMP}, too").label_source is LabelSource.SOURCE, "it is another text"

@@ -197,7 +197,7 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
     found = findings(tmp_path)["source examples"]
     assert found["ok"]
     assert found["detail"].endswith(
-        "; 2 of 3 rows tried have a key that a later row has, too, with other content, such as data.jsonl:1 and "
+        "; 2 of 3 rows tried share their key with a later row that has other content, such as data.jsonl:1 and "
         "data.jsonl:3 with the key 1: the last one counts; is `id` a key?"
     )
 

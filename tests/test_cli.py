@@ -221,18 +221,18 @@ ERRORS = {
     "a beginning of many": (("explain", ""), "'' matches 8 records: "),
     "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
     "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
-    "no version": (("verify", "questions"), "'questions' names no version; write questions@latest or questions@1.0.0"),
+    "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
         "Version 1.0.0 of 'questions' exists already, with exactly these rows; use that version.",
     ),
-    "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is no version; write three numbers such as"),
+    "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is not a version; use three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
     "no server to collect from": (("collect",), "no Label Studio is named; set LABEL_STUDIO_URL"),
     "a bad query": (("sql", "select nothing from nowhere"), "the query failed: Catalog Error: "),
     "a time beyond Python's": (("sql", "select timestamp '290000-01-01'"), "cast its times to text"),
     "a line beyond all files": (("explain", f"data.jsonl:{9**30}"), "no record matches 'data.jsonl:"),
-    "a version beyond all numbers": (("release", "--version", "1.0." + "9" * 5000), "is no version; write three"),
+    "a version beyond all numbers": (("release", "--version", "1.0." + "9" * 5000), "is not a version; use three"),
     "a folder with a dataset": (("init", "."), "dataset.yaml already exists; choose another folder"),
     "no local server": (("label-studio",), "there is no Label Studio in "),
 }
@@ -318,7 +318,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     result = terminal.json("verify", "1.0.0", exit_code=1)
     assert [problem["file"] for problem in result["problems"]] == [f"data/{file.name}"]
     shown = terminal.goldleaf("verify", "questions@latest", exit_code=1).stdout
-    assert f"data/{file.name} has other bytes than were published" in shown
+    assert f"data/{file.name} does not have the bytes that were published" in shown
     assert "damaged" in shown
 
 

@@ -44,7 +44,7 @@ def test_near_copies_of_an_evaluation_row_and_quotes_of_it_are_rejected_and_name
     words = "my parcel was promised for monday and now it is friday so please"
     shown = Terminal(tmp_path).goldleaf("explain", "data.jsonl:2").stdout
     assert f"0.74 similar to exam.jsonl:2 (exam)\n    {EXAM}\n" in shown
-    assert details(odd, 3) == [f"the same 13 words in a row ('{words}') as in exam.jsonl:2 (exam)"]
+    assert details(odd, 3) == [f"the same 13 consecutive words ('{words}') as in exam.jsonl:2 (exam)"]
 
 
 def test_explain_shows_the_evaluation_row_as_the_run_saw_it(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_short_evaluation_row_counts_as_a_whole_and_phrases_do_not_count(tmp_p
     odd = decontaminated(
         tmp_path, [row(1, quoted, "billing"), row(2, f"Where is it? {OTHER}", "billing")], exam, AGAINST
     )
-    assert "the same 8 words in a row" in details(odd, 1)[0]
+    assert "the same 8 consecutive words" in details(odd, 1)[0]
     assert odd[2].fate is Fate.ACCEPTED
 
 
@@ -145,7 +145,7 @@ def test_a_version_of_the_dataset_itself_is_no_evaluation_set(tmp_path: Path) ->
     [
         ("{name: exam}", "needs a path or a release, not both"),
         ("{name: exam, path: a, release: b@1.0.0}", "needs a path or a release, not both"),
-        ("{name: exam, release: b}", "'b' names no version; write name@1.0.0 or name@latest"),
+        ("{name: exam, release: b}", "'b' names no version; use name@1.0.0 or name@latest"),
         ("{name: exam, path: a, splits: [test]}", "is a file, which has no splits; drop `splits`"),
         ("{name: exam, path: a}, {name: exam, path: b}", "two evaluation sets are called 'exam'"),
     ],
@@ -217,5 +217,5 @@ def test_a_written_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_pat
 def test_every_row_of_an_evaluation_set_must_have_an_input(tmp_path: Path, bad: dict[str, object]) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
     write_rows(tmp_path, [{"text": OTHER}, bad], "exam.jsonl")
-    with pytest.raises(ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:2, .* or take the row out"):
+    with pytest.raises(ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:2, .* or remove the row"):
         odd.curate()

@@ -84,7 +84,7 @@ def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
     assert "the kept rows that resemble it most in conflict with others: annotators need all answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
-    assert shown.endswith("it has no duplicates, and no kept row has three words in a row in common with it")
+    assert shown.endswith("it has no duplicates, and no kept row shares a word 3-gram with it")
     (tmp_path / "dataset.yaml").write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.8}\n")
     changed = "the dataset's file or its task was changed since the last curate, which decided this"
     assert changed in " ".join(terminal.goldleaf("duplicates").stdout.split())

@@ -78,7 +78,7 @@ def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tm
         found = school.exam(key)
         assert (found.fate, found.routed, found.reasons[0].code) == (Fate.ACCEPTED, None, ReasonCode.FROZEN)
     both = why_both(school.exam(1), school.exam(3), 0.9, 0.7, school.context.dataset.task)
-    assert both == "both are published as they are"
+    assert both == "both are published as is"
     splits = school.published()
     assert {splits[school.exam(key).record_id] for key in range(1, 7)} == {"test"}
 
@@ -141,7 +141,7 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
         tmp_path, [row(1, CLAUSE, "billing"), row(2, NEAR, "billing"), row(3, "unheard of", "returns")], "exam.jsonl"
     )
     note = school.curate().note
-    assert "1 of 3 rows of `exam` are in test as they are; left out: 2 bridges_splits" in note
+    assert "1 of 3 rows of `exam` are in test as is; left out: 2 bridges_splits" in note
     assert school.exam(1).reasons[0].detail == "test and train"
     assert [school.exam(key).reasons[0].code for key in (1, 2, 3)] == [
         *[ReasonCode.BRIDGES_SPLITS] * 2,
@@ -167,7 +167,7 @@ def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> No
     held = "call me at jo.public@mail.example.org please"
     exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing")], many(5, 9))
-    said = "1 of 5 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    said = "1 of 5 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert said in school.curate().note.splitlines()
     write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
     school.edit("split: test", "mode: snapshot, split: test")
@@ -180,7 +180,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing"), row(6, LEASE, "returns")], many(5, 9))
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
-    line = "2 of 6 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    line = "2 of 6 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert line in terminal.goldleaf("release").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
     assert line in terminal.goldleaf("status").stdout.splitlines()
@@ -199,9 +199,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
 def test_a_frozen_source_that_is_there_as_a_whole_is_said_to_be(tmp_path: Path) -> None:
     school = School(tmp_path, [row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing")], many(5, 9))
     school.curate()
-    assert [str(one) for one in release(school.context, Inline()).frozen] == [
-        "2 of 2 rows of `exam` are in test as they are"
-    ]
+    assert [str(one) for one in release(school.context, Inline()).frozen] == ["2 of 2 rows of `exam` are in test as is"]
 
 
 def test_rows_that_were_published_before_their_source_was_frozen_are_counted_where_they_stay(tmp_path: Path) -> None:
@@ -214,9 +212,7 @@ def test_rows_that_were_published_before_their_source_was_frozen_are_counted_whe
     )
     school.edit("path: exam.jsonl,", "path: exam.jsonl, split: test, frozen: true,")
     others = ", ".join(f"{count} in {split}" for split, count in counts.most_common() if split != "test")
-    line = (
-        f"{counts['test']} of 30 rows of `exam` are in test as they are; published before, and no row moves: {others}"
-    )
+    line = f"{counts['test']} of 30 rows of `exam` are in test as is; published before, and rows never move: {others}"
     terminal = Terminal(tmp_path)
     assert f"note: {line}" in terminal.goldleaf("curate").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines()
@@ -247,7 +243,7 @@ def test_the_card_says_which_rows_are_published_as_they_are(tmp_path: Path) -> N
     school = School(tmp_path, [row(1, CLAUSE, "billing")], many(5, 30))
     school.curate()
     card = (Path(release(school.context, Inline()).path) / "README.md").read_text(encoding="utf-8")
-    assert "The rows of `exam` (test) are published as they are: copies and doubtful answers among them stay." in card
+    assert "The rows of `exam` (test) are published as is: copies and uncertain answers among them were kept." in card
 
 
 @given(candidate_lists(), CONFIGS)

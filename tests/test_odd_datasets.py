@@ -229,7 +229,7 @@ def test_a_prompt_that_fails_names_the_task_the_record_and_the_method(tmp_path: 
     odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
     with pytest.raises(
         ConfigError,
-        match=r"^Question cannot write record \w+ as a chat: Question.task_prompt failed: "
+        match=r"^Question cannot render record \w+ as a chat: Question.task_prompt failed: "
         r"KeyError: 'nothing' \(task\.py, line 14\); fix it$",
     ):
         odd.curate()
@@ -239,7 +239,7 @@ def test_an_answer_that_cannot_be_written_is_named_also_where_it_is_in_conflict(
     task = QUESTION + "\n    @classmethod\n    def task_answer(cls, targets):\n        return {}[targets['topic']]\n"
     rows = [row(1, "Where is my parcel?", "delivery"), row(2, "Where is my parcel?", "billing")]
     odd = Odd(tmp_path, task, rows)
-    with pytest.raises(ConfigError, match=r"^Question cannot write record \w+ as a chat: Question.task_answer failed"):
+    with pytest.raises(ConfigError, match=r"^Question cannot render record \w+ as a chat: Question.task_answer failed"):
         odd.curate()
 
 

@@ -33,7 +33,7 @@ def test_the_card_counts_the_doubtful_rows_that_it_holds(tmp_path: Path) -> None
     odd.curate()
     assert odd.codes(99)[0] is ReasonCode.UNREVIEWED
     card = Path(release(odd.context, Inline()).path, "README.md").read_text()
-    assert "- 1 doubtful answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
+    assert "- 1 uncertain answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
 
 
 def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path) -> None:

@@ -367,7 +367,7 @@ def test_a_version_that_exists_is_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "1.0", "1.0.0-rc1", "../1.0.0", "01.0.0", "latest", ""])
 def test_what_is_no_version_is_refused(shop: Shop, version: str) -> None:
-    with pytest.raises(ReleaseError, match=r"' is no version; write three numbers such as 1\.2\.0$"):
+    with pytest.raises(ReleaseError, match=r"' is not a version; use three numbers such as 1\.2\.0$"):
         shop.release(version)
 
 
@@ -406,7 +406,7 @@ def test_versions_count_up_and_the_old_ones_stay_as_they_are(tmp_path: Path) -> 
 def test_a_version_that_exists_with_other_rows_is_refused_with_the_one_to_pass(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 10))
-    text = r"^Version 1\.0\.0 of 'questions' exists already and never changes; pass --version 1\.1\.0\.$"
+    text = r"^Version 1\.0\.0 of 'questions' already exists and never changes; pass --version 1\.1\.0\.$"
     with pytest.raises(VersionExists, match=text):
         shop.day(rows_of(0, 11), version="1.0.0")
 
@@ -450,7 +450,7 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
         ("returns", 2, "too_few_groups", "only 2 groups by shop have the label")
     ]
     where = " or ".join(told[0]["splits"])
-    text = f"Labels that a split lacks: not in {where}, as only 2 groups by shop have the label: returns."
+    text = f"Labels missing from a split: not in {where} because only 2 groups by shop have the label: returns."
     assert text in terminal.goldleaf("release").stdout
     version = tmp_path / "home" / "questions" / "releases" / "1.0.0"
     assert text in (version / "README.md").read_text()
@@ -493,7 +493,7 @@ class Question(Task):
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     text = (
-        "Labels that a split lacks: not in test, as the split is full with rows that are bound to it: kind2, kind3, "
+        "Labels missing from a split: not in test because the split is full of rows pinned to it: kind2, kind3, "
         "kind4, kind5, kind6 and 2 more."
     )
     for _ in range(2):

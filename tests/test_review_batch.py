@@ -245,7 +245,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     assert "answers of annotators" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    said = "Question asks for something else than before, so 2 answers of annotators no longer count"
+    said = "Question has changed what it asks for, so 2 answers of annotators no longer count"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of annotators"]
     assert finding.detail.startswith(said), "before anybody is asked anew"
     assert said in desk.curate().note

@@ -41,7 +41,7 @@ def test_a_late_row_follows_its_group_s_split() -> None:
 def test_a_group_in_two_splits_is_refused_and_both_rows_are_named() -> None:
     rows = [row("r1", "g", split="train"), row("r0"), row("r2", "g"), row("r3", "g", split="test")]
     text = (
-        "Rows 'r1' (train) and 'r3' (test) are too alike to lie in two splits: the release would leak; "
+        "Rows 'r1' (train) and 'r3' (test) are too similar to be in different splits: the release would leak; "
         "run curate again, which leaves one of them out."
     )
     for order in (rows, rows[::-1]):

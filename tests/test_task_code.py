@@ -173,7 +173,7 @@ def test_a_method_that_fails_only_where_people_answered_is_their_answer_s_proble
     ):
         task.task_validate_targets({"topic": "billing"})
     [problem] = task.task_problems({}, {})
-    assert problem.detail.startswith("task_problems itself failed: it returned 7, which is no list of Reason")
+    assert problem.detail.startswith("task_problems itself failed: it returned 7, which is not a list of Reason")
     assert task.task_read_answer("billing") is None
 
 

@@ -197,7 +197,7 @@ def test_an_adapter_names_its_base_and_goes_on_no_other(base: LoadedModel, repor
 
     with pytest.raises(TrainingError, match=r"was trained on smollm2-135m-instruct \(sha256:.*, not on other"):
         load_adapter(folder, replace(base, name="other"))
-    with pytest.raises(TrainingError, match=r"holds no adapter: adapter_config\.json cannot be read"):
+    with pytest.raises(TrainingError, match=r"has no adapter: adapter_config\.json cannot be read"):
         load_adapter(folder.parent)
 
 
@@ -261,7 +261,7 @@ def test_a_batch_larger_than_the_rows_is_an_error(base: LoadedModel, tmp_path: P
 
 
 def test_rows_that_are_all_too_long_are_an_error(base: LoadedModel, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"All 24 rows are longer than 5 tokens, the shortest has \d+"):
+    with pytest.raises(TrainingError, match=r"All 24 rows are longer than 5 tokens \(the shortest has \d+\)"):
         train(rows(), Finetune(max_length=5), tmp_path, base=base)
 
 
@@ -272,7 +272,7 @@ def test_a_missing_model_folder_is_named() -> None:
 
 
 def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"holds no model: there is no \*\.safetensors"):
+    with pytest.raises(TrainingError, match=r"has no model: it contains no \*\.safetensors"):
         load_base(str(tmp_path))
 
 
@@ -331,7 +331,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_version_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"is no published version: its manifest\.json cannot be read"):
+    with pytest.raises(TrainingError, match=r"is not a published version: its manifest\.json cannot be read"):
         train(tmp_path, CONFIG, tmp_path / "out")
 
 

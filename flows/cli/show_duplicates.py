@@ -76,7 +76,7 @@ def _show(found: "Duplicates", limit: int) -> None:
     elif not found.asked.text:
         out.print("it was not compared, as it has no valid input")
     elif not found.misses:
-        out.print("it has no duplicates, and no kept row has three words in a row in common with it")
+        out.print("it has no duplicates, and no kept row shares a word 3-gram with it")
     # Nobody learns from exact copies where to set the threshold.
     telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
     shown = (telling or found.groups)[:limit]

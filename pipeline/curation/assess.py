@@ -1,4 +1,4 @@
-"""Compares, measures and scores prepared records, and brings all that is known to triage."""
+"""Compares, measures and scores prepared records, and passes everything known to triage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from schemas.task import Task
 
 
 def screen_answers(cases: list[Case], config: Screen) -> None:
-    """Reject what people typed and no row may hold, such as a chat template's control tokens."""
+    """Reject answers typed by annotators that no row may contain, such as a chat template's control tokens."""
     for case in cases:
         if case.human is Verdict.LABELED and case.targets:
             findings = screen(target_texts(case.targets), config)
@@ -38,7 +38,7 @@ def screen_answers(cases: list[Case], config: Screen) -> None:
 
 
 def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Reject rows over ``measure.max_tokens``, before they could stand for shorter copies."""
+    """Reject rows over ``measure.max_tokens``, before they can replace shorter copies."""
     limit = config.measure.max_tokens
     if limit is None:
         return
@@ -49,7 +49,7 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
 
 
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """See that the kept cases have their tokens of prompt and answer; others have none, but for those too long."""
+    """Count the prompt and answer tokens of kept cases; others have none, except those that are too long."""
     _count([case for case in cases if is_kept(case)], task, config)
     for case in cases:
         if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejection_reasons):
@@ -74,12 +74,12 @@ class Assessed:
 
     path: Path
     note: str
-    """What people should know about the doubts and the fields, a line each; empty where there is nothing to say."""
+    """Notes on label errors and fields, a line each; empty if there are none."""
     budget: int
     used: int
     beyond_budget: int
     beyond: dict[ReasonCode, int]
-    """The same by their first reasons."""
+    """The same by first reason."""
 
 
 def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
@@ -89,7 +89,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
         prepared: every current record.
         snapshot: the committed past.
         dataset: configuration and task.
-        rescore: score all labels anew, not only those that no run has scored.
+        rescore: score all labels again, not only those that no run has scored.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
@@ -118,9 +118,9 @@ def assess(
     """Decide about all current records and write the decisions to a Parquet file in ``folder``.
 
     Args:
-        cases: what is known about them.
+        cases: what is known about the records.
         prepared: the same records, in the same order.
-        similar: which texts resemble each other.
+        similar: which texts are similar.
         snapshot: the committed past.
         dataset: configuration and task.
         run: the deciding run.
@@ -142,10 +142,10 @@ def assess(
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say how many answers of people no longer count because the task asks for others now; empty where all do.
+    """Say how many annotators' answers no longer count because the task now asks for something else; empty if all do.
 
-    Only while there are decisions by the task as it was: it is said once, by the run that finds the change. *Unusable*
-    is among them: whether a row can be used is another question where the answers are others.
+    Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
+    *Unusable* is included: whether a row is usable is another question if the answers are different.
     """
     is_another = pl.col("task_digest") != task.task_digest()
     if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
@@ -156,11 +156,11 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
-    return f"{task.__name__} asks for something else than before, so {count:,} answers of annotators no longer count"
+    return f"{task.__name__} has changed what it asks for, so {count:,} answers of annotators no longer count"
 
 
 def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
-    """A field that is misspelt would group nothing, and the card would promise what is not so."""
+    """Refuse a misspelled field: it would group nothing, and the card would make a false promise."""
     seen = Seen()
     for part in prepared:
         seen |= part.grouping
@@ -170,7 +170,7 @@ def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
 
 
 def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
-    """Of a target that is misspelt, nothing but blank questions would come out."""
+    """Refuse a misspelled target: it would only produce blank questions."""
     seen = together(part.seen for part in prepared)
     found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
     if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
@@ -178,7 +178,7 @@ def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
 
 
 def _unmapped(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
-    """Say which fields are not there, where that may be for their name."""
+    """Report fields that are absent, possibly because of their name."""
     seen = together(part.seen for part in prepared)
     sources = [source for source in dataset.config.sources if source.name in seen]
     found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}

@@ -129,7 +129,7 @@ def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) 
             f"{known or 'none'} of {counted(len(asked), 'valid row')} tried {'is' if known <= 1 else 'are'} in it"
         )
     if asked and not known:
-        said.append("curate refuses a version if no row of it is there; correct the folder, or the sources and fields")
+        said.append("curate refuses a version if no row of it is there; fix the folder, or the sources and fields")
     is_known = known > 0 or not all(source.is_whole for source in tried)
     return CheckResult(what=what, ok=is_known, detail="; ".join(said))
 

@@ -217,7 +217,7 @@ def _misses(
 def why_both(one: Decision, other: Decision, similarity: float, threshold: float, task: type[Task]) -> str:
     """Why neither of two similar records is a duplicate of the other."""
     if all(any(reason.code is ReasonCode.FROZEN for reason in decision.reasons) for decision in (one, other)):
-        return "both are published as they are"
+        return "both are published as is"
     answers = Answers(task)
     differ = (
         one.targets is not None and other.targets is not None and answers.key(one.targets) != answers.key(other.targets)

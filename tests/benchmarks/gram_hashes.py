@@ -87,7 +87,7 @@ def _powers(size: int) -> tuple[Hashes, Hashes]:
 
 
 def _three(words: Hashes, edges: Numbers) -> Hashes:
-    """The hashes of three words in a row, but for those that belong to two texts."""
+    """The hashes of word 3-grams, except those that span two texts."""
     whole = np.ones(len(words), dtype=bool)
     for back in (1, 2):
         last = edges[1:] - back
