@@ -255,7 +255,7 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
             ["Hello!"] * 30,
             ["apple"] * 30,
             "Tuning made it better by 100.0 points (95% interval +88.6 to +100.0); 30 rows got better, 0 worse. "
-            "Of the untuned model's answers, 30 are in no form that the task knows.",
+            "Of the untuned model's answers, 30 do not have the format of the task.",
         ),
         (
             ["apple"] * 30,

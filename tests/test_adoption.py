@@ -252,7 +252,7 @@ def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> No
     terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
     what = f"split.adopt {version}"
     found = {finding["what"]: finding for finding in terminal.json("check")}
-    said = "questions@1.0.0 is sound, with the splits of 30 rows; "
+    said = "questions@1.0.0 is undamaged, with the splits of 30 rows; "
     assert found[what]["detail"] == f"{said}30 of 30 valid rows tried are in it"
     next((version / "data").glob("test*")).unlink()
     found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
@@ -270,8 +270,8 @@ def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adop
         findings = Terminal(new.folder).json("check", exit_code=exit_code)
         return next(str(one["detail"]) for one in findings if one["what"] == f"split.adopt {version}")
 
-    other = "; it is a version of 'questions', so that those of 'tickets' do not count on; "
-    refused = "; curate refuses a version if no row of it is there; fix the folder, or the sources and fields"
+    other = "; it is a version of 'questions', so 'tickets' is numbered independently; "
+    refused = "; curate refuses a version without any of these rows; fix the folder, or the sources and fields"
     assert found(1).endswith(f"{other}none of 30 valid rows tried is in it{refused}")
     assert "no row of questions@1.0.0 is among the records" in Terminal(new.folder).error("curate", "--json")
     write_rows(new.folder, [*others, *rows_of(0, 1)])

@@ -185,7 +185,7 @@ def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalS
         gone = desk.curate()
         assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
         assert gone.note.splitlines()[0] == (
-            "source 'examples' is not in the file any more, so its records (2) are withdrawn; add it again, and they "
+            "source 'examples' is no longer in the file, so its records (2) are withdrawn; add it again, and they "
             "come back with what annotators said about them"
         )
         assert desk.id(1) not in current(desk.context)

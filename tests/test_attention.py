@@ -203,7 +203,7 @@ def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Pat
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     assert terminal.json("status")["next_step"] == (
-        "fix what the rows are rejected for, in the source, its fields or the task, "
+        "fix why the rows are rejected, in the source, its fields or the task, "
         f"then goldleaf curate {tmp_path}/dataset.yaml"
     )
 
@@ -255,7 +255,7 @@ def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_pa
         assert found["funnel"]["raw"] == 5
         assert found["note"].splitlines()[-1] == (
             "no row of source 'examples' that came in last has a value in its key 'id', though earlier ones do, so "
-            "these rows are known by their content; deliver them with it, or an edited one is a new row"
+            "these rows are identified by content; deliver them with it, or an edited one is a new row"
         )
     write_rows(tmp_path, [row(3, "May I send it back?", "returns")])
     assert "its key" not in terminal.json("curate")["note"]
@@ -286,9 +286,9 @@ def test_a_snapshot_without_its_key_is_an_error_still(tmp_path: Path) -> None:
 def test_curate_notes_a_key_that_is_empty_in_all_rows(tmp_path: Path) -> None:
     write_dataset(tmp_path, [{"id": None, "question": "Why?", "topic": "billing"}])
     terminal = Terminal(tmp_path)
-    note = "no row of source 'examples' has a value in its key 'id', so its rows are known by their content"
+    note = "no row of source 'examples' has a value in its key 'id', so its rows are identified by their content"
     for _ in range(2):
-        assert f"note: {note}; correct `key:`" in terminal.goldleaf("curate").stdout
+        assert f"note: {note}; fix `key:`" in terminal.goldleaf("curate").stdout
     write_dataset(tmp_path, [row(1, "Why?", "billing")])
     assert note not in terminal.goldleaf("curate").stdout
 
@@ -365,5 +365,5 @@ def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio:
         desk.say(INVALID, Verdict.UNSURE)
         desk.collect()
         step = away.json("status")["next_step"]
-        assert step.endswith("dataset.yaml, which sends 1 question"), "what only a command does comes first"
+        assert step.endswith("dataset.yaml to send 1 question"), "what only a command does comes first"
         assert desk.curate().review.unsent == 0

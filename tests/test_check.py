@@ -151,8 +151,8 @@ def test_labels_that_are_a_choice_but_for_case_or_white_space_are_told(tmp_path:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
     assert (
-        "; 3 rows differ from a choice of 'topic' by nothing but case or white space, such as 'Billing' from "
-        "'billing': correct them, or let a validator of the task do so\n"
+        "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
+        "'billing': fix them, or let a validator of the task do so\n"
     ) in findings(tmp_path)["source examples"]["detail"]
 
 
@@ -163,7 +163,7 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     found = findings(tmp_path, exit_code=1)
     assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
     assert found["key of source examples"]["detail"] == (
-        "no row has a value in 'ID'; correct `key:`, dots reach into objects; "
+        "no row has a value in 'ID'; fix `key:`, dots reach into objects; "
         "the rows have the fields 'id', 'question', 'topic'"
     )
 
@@ -176,7 +176,7 @@ def test_a_key_that_some_rows_have_is_none(tmp_path: Path) -> None:
 def test_a_source_without_any_row_says_so(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     found = findings(tmp_path, exit_code=1)["source examples"]
-    assert found["detail"] == "1 file; no row is there; bring some in, or correct `path:`"
+    assert found["detail"] == "1 file; there are no rows; add some, or fix `path:`"
 
 
 def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_source_that_is_named_otherwise_is_told_before_its_records_are_withdra
     Terminal(tmp_path).goldleaf("curate")
     assert len([what for what in findings(tmp_path) if what.startswith("source ")]) == 1
     edit(tmp_path, "name: examples", "name: example")
-    said = "not in the file any more: curate would withdraw its 2 records; name it again to keep them"
+    said = "no longer in the file: curate would withdraw its 2 records; add it again to keep them"
     assert findings(tmp_path)["source examples"]["detail"] == said
 
 
@@ -242,7 +242,7 @@ def test_a_home_that_can_be_written_is_tried_and_left_as_it_was(tmp_path: Path) 
     write_dataset(tmp_path, [DELIVERY])
     before = sorted(tmp_path.rglob("*"))
     found = findings(tmp_path)["home"]
-    assert found["ok"] and found["detail"].startswith(f"{tmp_path}/home/questions can be written, ")
+    assert found["ok"] and found["detail"].startswith(f"{tmp_path}/home/questions is writable, ")
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
@@ -253,6 +253,6 @@ def test_a_home_that_is_a_file_is_a_finding(tmp_path: Path, file: str, problem: 
     (tmp_path / file).touch()
     found = findings(tmp_path, exit_code=1)["home"]
     assert found["detail"] == (
-        f"{tmp_path}/home/questions cannot be written: {problem}; set GOLDLEAF_HOME to a folder that can"
+        f"{tmp_path}/home/questions cannot be written: {problem}; set GOLDLEAF_HOME to a writable folder"
     )
     assert (tmp_path / file).is_file()

@@ -216,7 +216,7 @@ ERRORS = {
     ),
     "an unknown line": (
         ("explain", "data.jsonl:99"),
-        "no record matches 'data.jsonl:99': rows of data.jsonl begin in lines 1 to 8; ",
+        "no record matches 'data.jsonl:99': rows of data.jsonl begin on lines 1 to 8; ",
     ),
     "a beginning of many": (("explain", ""), "'' matches 8 records: "),
     "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
@@ -457,8 +457,8 @@ NEXT = {
         "set LABEL_STUDIO_URL and LABEL_STUDIO_",
     ),
     "unsent, a server": ([row(1, "Why?", None)], "review: {budget: 9}\n", "http://127.0.0.1:9", "goldleaf curate FILE"),
-    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, as rows are in "),
-    "all rejected": ([row(1, "Why?", "x")], "", "", "fix what the rows are rejected for, in the source, its fields"),
+    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, since rows "),
+    "all rejected": ([row(1, "Why?", "x")], "", "", "fix why the rows are rejected, in the source, its fields"),
     "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),
 }
 

@@ -169,7 +169,7 @@ def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None
     write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
     terminal = Terminal(tmp_path)
     shown = terminal.goldleaf("check").stdout
-    assert "evaluation set exam\n  1 row; rows that resemble one are rejected" in shown
+    assert "evaluation set exam\n  1 row; rows similar to one are rejected" in shown
     write_rows(tmp_path, [], "exam.jsonl")
     assert "evaluation set 'exam' has no rows; correct it, or drop it" in terminal.goldleaf("check", exit_code=1).stdout
     assert not odd.context.store.exists

@@ -72,7 +72,7 @@ def test_a_line_that_was_not_read_yet_is_told_from_what_stood_there(tmp_path: Pa
     write_rows(tmp_path, [C, B])
     assert at(terminal, "data.jsonl:1") == (
         A,
-        "data.jsonl:1 holds another row now, which `goldleaf curate` has not read yet",
+        "data.jsonl:1 now has another row, which `goldleaf curate` has not read yet",
     )
 
 
@@ -143,7 +143,7 @@ def test_a_path_may_be_longer_or_shorter_than_the_one_that_was_read(tmp_path: Pa
     paths = ("data.jsonl", "bank/data.jsonl", "./bank/data.jsonl", "my/bank/data.jsonl", f"{tmp_path}/bank/data.jsonl")
     assert [at(terminal, f"{path}:1")[0] for path in paths] == [A] * len(paths)
     error = terminal.error("explain", "shop/data.jsonl:1")
-    assert error.startswith("no record matches 'shop/data.jsonl:1', rows came from bank/data.jsonl; pass a record id")
+    assert error.startswith("no record matches 'shop/data.jsonl:1'; rows came from bank/data.jsonl; pass a record id")
 
 
 def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
     terminal.goldleaf("curate")
     assert (
         terminal.error("explain", "data.csv:1")
-        == "'data.csv:1' is the header of data.csv; its first row begins in line 2"
+        == "'data.csv:1' is the header of data.csv; its first row begins on line 2"
     )
     error = terminal.error("explain", "data.csv:3")
-    assert "begin in lines 2 to 4, the nearest before it in line 2; pass a record id" in error
+    assert "begin on lines 2 to 4, the nearest before it on line 2; pass a record id" in error
     assert at(terminal, "data.csv:4")[0] == {"id": "2", "question": "Why?", "topic": "billing"}
 
 
@@ -177,7 +177,7 @@ def test_several_rows_are_named_by_the_lines_that_they_are_in_now(tmp_path: Path
     new = [row(key, f"New {key}?", "billing") for key in (4, 5)]
     terminal = rewritten(snapshot_of(tmp_path, A, B), *new, A, B)
     assert {f"data.jsonl:{line}," in terminal.error("explain", "") for line in (1, 2, 3, 4)} == {True}
-    assert "rows of data.jsonl begin in lines 1 to 4;" in terminal.error("explain", "data.jsonl:9")
+    assert "rows of data.jsonl begin on lines 1 to 4;" in terminal.error("explain", "data.jsonl:9")
 
 
 @pytest.mark.parametrize("rows", [[A, B], [A]])

@@ -44,8 +44,8 @@ def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path
 
 # --- rejections -----------------------------------------------------------------------------------
 def rejection(**values: Any) -> Rejection:
-    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": "", "alike": False}
-    return Rejection.model_validate(usual | values)
+    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": ""}
+    return Rejection.model_validate(usual | {"same_detail": False} | values)
 
 
 def test_an_example_without_a_detail_ends_with_its_place() -> None:
@@ -54,7 +54,7 @@ def test_an_example_without_a_detail_ends_with_its_place() -> None:
 
 
 NOTED = QUESTION.replace("    topic:", "    note: Input[str]\n    topic:")
-LET_IN = "if rows may lack it, let the task say so: add `| None` to the type of 'note', and `= None`"
+LET_IN = "if rows may lack it, make it optional: add `| None` to the type of 'note', and `= None`"
 
 
 def noted(lacking: int, others: int) -> list[dict[str, object]]:
@@ -86,7 +86,7 @@ def test_a_field_that_no_row_of_the_source_has_is_not_called_optional(tmp_path: 
     terminal = Terminal(tmp_path)
     for shown in (terminal.goldleaf("curate").stdout, terminal.goldleaf("status").stdout):
         assert "| None" not in shown
-        assert "no row of its source has anything there: name with `fields:` where 'question' stands" in shown
+        assert "no row of its source has this field: map 'question' to the right one with `fields:`" in shown
 
 
 # --- choices --------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def length(folder: Path, choices: list[str], more: str = "") -> list[str]:
 def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tmp_path: Path) -> None:
     choices = [f"choice_{number}" for number in range(151)]
     [said] = length(tmp_path / "long", choices)
-    assert said.startswith("the form of the answer, with 151 choices, makes ")
+    assert said.startswith("the answer format, with 151 choices, takes ")
     assert said.endswith("to leave it out, let task_answer_form in Question return an empty text")
     without = '\n    @classmethod\n    def task_answer_form(cls):\n        return ""\n'
     assert length(tmp_path / "without", choices, without) == []

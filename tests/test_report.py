@@ -403,7 +403,7 @@ def test_a_wrong_extraction_is_shown_whole_and_its_wrong_fields_are_marked() -> 
     assert text.count(order) == 3 + 3 + 1, "a fold holds the whole value"
     assert html.count('data-label="tuned" class="off"') == 2
     assert html.count('data-label="untuned" class="off"') == 1, "nothing where nothing can be read"
-    assert "tuned, in no form that the task knows: I was I was" in text and "I was here" in text
+    assert "tuned, not in the format of the task: I was I was" in text and "I was here" in text
     assert "vendor ACME GmbH no value no value" in text
 
 
@@ -843,7 +843,7 @@ def test_labels_are_shown_by_their_recall(tmp_path: Path) -> None:
 
 def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
-    assert "4 of the untuned and 1 of the tuned model's answers are in no form that the task knows." in shown.verdict
+    assert "4 of the untuned and 1 of the tuned model's answers do not have the format of the task." in shown.verdict
 
 
 def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:

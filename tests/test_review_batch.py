@@ -84,7 +84,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     status = terminal.json("status")
     assert (status["review"], status["accepted"], status["waiting"], status["unsent"]) == (3, 1, 3, 3)
     what_to_set = "" if url else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml, which sends 3 questions"
+    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml to send 3 questions"
     sends_what_waits_once(desk)
 
 

@@ -91,7 +91,7 @@ def test_a_soft_check_that_returns_no_text_is_broken_and_check_says_so(tmp_path:
     assert reason.detail.endswith("; return a text that says what is odd, or None (task.py, line 12)")
     [fault] = [finding for finding in Terminal(tmp_path).json("check", exit_code=1) if not finding["ok"]]
     assert fault["what"] == "code of Question"
-    assert fault["detail"].startswith("it failed itself on 2 of 2 rows tried, as on data.jsonl:1: a soft check of ")
+    assert fault["detail"].startswith("it failed on 2 of 2 rows tried, such as data.jsonl:1: a soft check of ")
 
 
 MISCALLED = {

@@ -13,7 +13,7 @@ _MOST = 0.5
 def _left(read: Ingested) -> list[str]:
     """Report what was withdrawn with a source, since a misspelled name looks like a removed one."""
     return [
-        f"source '{name}' is not in the file any more, so its records ({count:,}) are withdrawn; add it again, and "
+        f"source '{name}' is no longer in the file, so its records ({count:,}) are withdrawn; add it again, and "
         "they come back with what annotators said about them"
         for name, count in read.left
     ]
