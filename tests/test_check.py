@@ -61,7 +61,7 @@ def test_an_answer_that_is_no_text_is_a_finding(tmp_path: Path, given: str, show
     answer = f"    @classmethod\n    def task_answer(cls, targets):\n        return {given}\n"
     (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + answer)
     found = findings(tmp_path, exit_code=1)["data.jsonl:1 as a chat"]
-    said = f"Question.task_answer failed: it returned {shown}, which is no text (task.py, line 10); fix it"
+    said = f"Question.task_answer failed: it returned {shown}, which is not a text (task.py, line 10); fix it"
     assert found["detail"] == said
 
 

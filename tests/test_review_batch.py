@@ -96,7 +96,7 @@ def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, 
     line = terminal.error("curate", "dataset.yaml", "--json")
     assert line == (
         f"cannot log in: {desk.settings.label_studio_url} refuses the token; "
-        f"set LABEL_STUDIO_API_KEY (it stands in Account & Settings); {COMMITTED}"
+        f"set LABEL_STUDIO_API_KEY (see Account & Settings); {COMMITTED}"
     )
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
@@ -109,7 +109,7 @@ def test_a_server_that_is_no_label_studio_ends_in_one_line_and_everything_is_com
         terminal = Terminal(tmp_path, url, "token")
         line = terminal.error("curate", "dataset.yaml", "--json")
     problem = "Invalid JSON: expected value at line 1 column 1"
-    url = f"{url} answers, but not like a Label Studio ({problem})"
+    url = f"{url} answers, but not like Label Studio ({problem})"
     assert line == f"cannot log in: {url}; check LABEL_STUDIO_URL; {COMMITTED}"
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)

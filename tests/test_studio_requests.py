@@ -139,7 +139,7 @@ def test_tasks_that_a_list_lacks_are_not_taken_for_deleted() -> None:
             if times == 2:
                 assert sorted(client.asked(project).values()) == ["a", "b"], "a passing fault is sat out"
                 continue
-            with pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* speaks of 2 and sends 1; try again"):
+            with pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* reports 2 but sends 1; try again"):
                 client.asked(project)
 
 
@@ -147,7 +147,7 @@ def test_a_project_that_a_list_lacks_is_not_made_again() -> None:
     with fake_studio(lacking("projects", 100)) as fake, LabelStudio(fake.url, fake.token) as client:
         project = new_project(client, ContractClause, "lacking")
         fake._import(project, clauses("a"))
-        with pytest.raises(LabelStudioError, match=r"^cannot list the projects: .* speaks of 1 and sends 0; try again"):
+        with pytest.raises(LabelStudioError, match=r"^cannot list the projects: .* reports 1 but sends 0; try again"):
             new_project(client, ContractClause, "lacking")
         assert len(fake.projects) == 1
 
@@ -178,9 +178,7 @@ def test_a_server_that_does_not_heed_the_page_is_noticed(monkeypatch: pytest.Mon
     with (
         serving(lambda *_: (200, {}, answer)) as server,
         LabelStudio(server.url, "token") as client,
-        pytest.raises(
-            LabelStudioError, match=r"^cannot list tasks: .* sends others than it was asked for; see its log"
-        ),
+        pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* sends other tasks than requested; see its log"),
     ):
         client.asked(1)
 
@@ -275,9 +273,7 @@ def test_a_personal_access_token_that_is_refused_is_named() -> None:
 
 @pytest.mark.parametrize("claims", [{"exp": 1}, {}, {"exp": "soon"}, {"exp": 1e300}, {"exp": None}])
 def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims: dict[str, object]) -> None:
-    with pytest.raises(
-        LabelStudioError, match=r"^the access token .* has expired, or is none; set LABEL_STUDIO_API_KEY"
-    ):
+    with pytest.raises(LabelStudioError, match=r"^the access token .* is expired or invalid; set LABEL_STUDIO_API_KEY"):
         LabelStudio("http://127.0.0.1:1", personal(**claims))
 
 
@@ -296,7 +292,7 @@ def test_the_address_of_a_page_in_the_browser_is_told_from_that_of_the_server(pa
             pytest.raises(LabelStudioError) as error,
         ):
             LabelStudio(f"{server.url}{page}", "token").check()
-        assert str(error.value).endswith(f"; if {page} is a page of it, set LABEL_STUDIO_URL to {server.url}")
+        assert str(error.value).endswith(f"; if {page} is one of its pages, set LABEL_STUDIO_URL to {server.url}")
 
 
 def test_https_to_a_server_of_plain_http_says_so() -> None:
