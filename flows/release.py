@@ -1,4 +1,4 @@
-"""Release: the accepted records become an immutable version that never leaks between its splits."""
+"""Release: turn the accepted records into an immutable version that never leaks between its splits."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,11 +25,11 @@ class Released(BaseModel):
     digest: str
     path: str
     created: bool
-    """False where the latest version holds exactly these rows already."""
+    """False if the latest version already has exactly these rows."""
     splits: dict[str, int]
     """Rows by split."""
     absent: list[AbsentLabel] = []
-    """Labels that are not in every split."""
+    """Labels missing from some split."""
     frozen: list[FrozenSource] = []
     """What is published of each frozen source, and why the rest is not."""
 
@@ -40,13 +40,13 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     Args:
         context: the dataset.
         engine: runs the steps.
-        version: ``X.Y.Z``, above all others; without it the next minor version, or the latest one if nothing changed.
+        version: ``X.Y.Z``, above all others; default: the next minor version, or the latest one if nothing changed.
 
     Raises:
         ConfigError: the home holds the dataset of another file.
         VersionExists: the version was published before.
         ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
-            curated, a version has splits that the tables do not know, or ``version`` is none, is not above the
+            curated, a version has splits that the tables do not know, or ``version`` is invalid, is not above the
             latest one or has nothing new.
     """
     if version is not None:
@@ -59,7 +59,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
-        with engine.progress.step("drawing up the release"):
+        with engine.progress.step("preparing the release"):
             draft = engine.run(draft_release, snapshot, context.dataset)
         published = list_versions(store.releases)
         earlier = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
@@ -104,13 +104,13 @@ def _require_curated(context: Context) -> None:
         raise ReleaseError(f"'{name}' was never curated; run {curate} first")
     if context.dataset.has_changed_since(last.summary):
         raise ReleaseError(
-            f"{context.dataset.path} or its task was changed since the last curate, and the version would not be what "
-            f"they say; run {curate} first"
+            f"{context.dataset.path} or its task was changed since the last curate, so the version would not match "
+            f"them; run {curate} first"
         )
     if strange := strange_versions(store, name):
         raise ReleaseError(
             f"the splits of {strange[0]} are not in the tables, which were lost or are older; run {curate} first, "
-            "which takes them over"
+            "which adopts them"
         )
 
 
@@ -120,7 +120,7 @@ def _found(
     """The version that this release would only repeat, or whose commit a killed run still owes.
 
     Raises:
-        VersionExists: the version that was asked for is there and committed, or holds other rows.
+        VersionExists: the requested version exists and is committed, or has other rows.
         ReleaseError: it is not above the latest one, or has nothing new.
     """
     same = [manifest for manifest in published if manifest.digest == draft.digest]
@@ -134,20 +134,20 @@ def _found(
         return there
     if there in same:
         use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(earlier)}")
-        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows; {use}.")
+        raise VersionExists(f"Version {version} of '{there.name}' already exists, with exactly these rows; {use}.")
     hint = f"pass --version {next_version(earlier)}"
     raise VersionExists(f"Version {version} of '{there.name}' already exists and never changes; {hint}.")
 
 
 def _require_something_new(published: list[Manifest], version: str, earlier: list[str], same: list[Manifest]) -> None:
-    """Versions count up and differ, or `latest` would not be what was published last.
+    """Versions count up and differ, or `latest` would not be the one published last.
 
     Raises:
-        ReleaseError: the version is not above the latest one, or that one holds the same rows.
+        ReleaseError: the version is not above the latest one, or that one has the same rows.
     """
     if published and published[-1] in same:
         latest = published[-1]
-        raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} holds exactly these rows; use that version")
+        raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} has exactly these rows; use that version")
     highest = max(earlier, key=parse_version, default="")
     if highest and parse_version(version) <= parse_version(highest):
         raise ReleaseError(

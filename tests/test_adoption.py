@@ -380,7 +380,7 @@ def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: P
         release(odd.context, Inline())
     assert str(error.value) == (
         f"the splits of {odd.home}/questions/releases/1.1.0 are not in the tables, which were lost or are older; run "
-        f"`goldleaf curate {odd.folder}/dataset.yaml` first, which takes them over"
+        f"`goldleaf curate {odd.folder}/dataset.yaml` first, which adopts them"
     )
     write_rows(odd.folder, rows_of(0, 90))
     assert "20 records now have the split that they have in questions@1.1.0, a version in this" in odd.curate().note

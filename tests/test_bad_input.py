@@ -101,7 +101,7 @@ def test_a_folder_or_a_home_whose_name_is_not_utf_8_is_one_line(tmp_path: Path) 
     assert line.endswith("caf\\udce9/dataset.yaml has a name that is not UTF-8, which tables cannot hold; rename it")
     Odd(tmp_path / "shop", QUESTION, ROWS)
     (tmp_path / "shop" / "home").symlink_to(folder, target_is_directory=True)
-    assert "caf\\udce9 is not UTF-8, as tables need it; set GOLDLEAF_HOME to another" in Terminal(
+    assert "caf\\udce9 is not UTF-8, which tables require; set GOLDLEAF_HOME to another" in Terminal(
         tmp_path / "shop"
     ).error("curate")
 
@@ -109,7 +109,7 @@ def test_a_folder_or_a_home_whose_name_is_not_utf_8_is_one_line(tmp_path: Path) 
 @pytest.mark.parametrize("verb", ["curate", "status", "check"])
 def test_a_home_with_a_part_of_300_characters_or_in_a_loop_of_links_is_one_line(odd: Odd, verb: str) -> None:
     (odd.folder / "home").symlink_to(odd.folder / "home")
-    assert ", which can be no folder (" in Terminal(odd.folder).error(verb)
+    assert ", which cannot be a folder (" in Terminal(odd.folder).error(verb)
     (odd.folder / "home").unlink()
     (odd.folder / "home").symlink_to("x" * 300)
     assert error(odd, verb).endswith("; set it to another one")

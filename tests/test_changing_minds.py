@@ -394,8 +394,8 @@ def test_collect_says_that_the_project_was_deleted_and_that_curate_asks_again(de
         assert (collected.annotations, collected.note) == (
             0,
             f"the project of '{desk.context.dataset.config.name}' is gone from {desk.client.url}, or this is another "
-            "server; the next curate makes it anew and sends the open questions again, and what was collected before "
-            "still counts",
+            "server; the next curate recreates it and sends the open questions again; answers that were already "
+            "collected still count",
         )
     terminal = Terminal(desk.folder, desk.client.url, TOKEN)
     assert f"note: {collected.note}\n" in terminal.goldleaf("collect").stdout

@@ -224,11 +224,11 @@ ERRORS = {
     "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
-        "Version 1.0.0 of 'questions' exists already, with exactly these rows; use that version.",
+        "Version 1.0.0 of 'questions' already exists, with exactly these rows; use that version.",
     ),
     "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is not a version; use three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
-    "no server to collect from": (("collect",), "no Label Studio is named; set LABEL_STUDIO_URL"),
+    "no server to collect from": (("collect",), "Label Studio is not configured; set LABEL_STUDIO_URL"),
     "a bad query": (("sql", "select nothing from nowhere"), "the query failed: Catalog Error: "),
     "a time beyond Python's": (("sql", "select timestamp '290000-01-01'"), "cast its times to text"),
     "a line beyond all files": (("explain", f"data.jsonl:{9**30}"), "no record matches 'data.jsonl:"),
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shop: Terminal, monkeypatch:
     monkeypatch.setattr(curate, "ingest", interrupted)
     result = shop.goldleaf("curate", "--json", exit_code=130)
     assert result.stdout == ""
-    assert "what was committed stays, run the command again to go on" in result.stderr
+    assert "what was committed stays, run the command again to continue" in result.stderr
 
 
 def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
     assert shown.startswith(
         "data.jsonl:1 is review: the same input has another answer elsewhere in the data: 'returns'"
     )
-    assert "the kept rows that resemble it most in conflict with others: annotators need all answers 1.00" in shown
+    assert "the kept rows most similar to it in conflict with others: annotators need all answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
     assert shown.endswith("it has no duplicates, and no kept row shares a word 3-gram with it")
@@ -168,11 +168,11 @@ def test_of_a_withdrawn_or_invalid_row_it_is_said_that_nothing_is_compared(tmp_p
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     invalid = terminal.goldleaf("duplicates", "--of", "data.jsonl:2").stdout
-    assert invalid.endswith("it was not compared, as it has no valid input\n")
+    assert invalid.endswith("it was not compared, because it has no valid input\n")
     write_rows(tmp_path, rows[:2])
     terminal.goldleaf("curate")
     gone = " ".join(terminal.goldleaf("duplicates", "--of", key(3)).stdout.split())
-    assert f"record {key(3)} is withdrawn, so it is no duplicate of any" in gone
+    assert f"record {key(3)} is withdrawn, so it is not a duplicate" in gone
 
 
 def test_an_answer_that_the_task_cannot_write_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
 def test_explain_says_where_the_kept_row_and_the_copies_stand(odd: Odd) -> None:
     terminal = Terminal(odd.folder)
     kept = f"{key(1)} (data.jsonl:1)"
-    assert f"\n  kept in its place: {kept}\n" in terminal.goldleaf("explain", "data.jsonl:2").stdout
+    assert f"\n  kept instead: {kept}\n" in terminal.goldleaf("explain", "data.jsonl:2").stdout
     shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
     assert f"\ncopies of it:\n  {key(2)} (data.jsonl:2)\n  {key(3)} (data.jsonl:3)\n" in shown
     assert terminal.json("explain", "data.jsonl:6")["places"] == {key(7): "data.jsonl:7"}
@@ -258,7 +258,7 @@ def test_groups_that_are_not_shown_are_counted(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert "13 duplicates of 13 kept rows: 12 exact, 1 near" in shown
-    assert "… 12 more groups, 12 of them with exact copies only; use --limit, --of, or --json for all" in shown
+    assert "… 12 more groups, 12 of them with only exact copies; use --limit, --of, or --json for all" in shown
 
 
 def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Path) -> None:

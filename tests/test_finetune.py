@@ -78,7 +78,7 @@ def test_the_same_training_is_found_and_not_repeated(bench: Bench) -> None:
 def test_the_terminal_says_whether_it_was_worth_it(bench: Bench) -> None:
     said = Terminal(bench.folder).goldleaf("finetune").stdout
     assert bench.first.verdict in said
-    assert said.splitlines()[0] == "this version was trained with these settings before"
+    assert said.splitlines()[0] == "an adapter for this version and these settings already exists"
     assert said.splitlines()[-1] == bench.first.path
 
 

@@ -116,7 +116,7 @@ def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
         ("data", "data is not a published version: it has no manifest.json"),
         (
             "questions@1.0.0",
-            "there is no dataset.yaml, which says where 'questions@1.0.0' is; pass the path of one, or the version's "
+            "there is no dataset.yaml to look up 'questions@1.0.0' in; pass the path of one, or the version's "
             "folder: `goldleaf verify path/to/1.0.0`",
         ),
     ],

@@ -138,7 +138,7 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     shown = terminal.goldleaf("curate").stdout
     assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
     assert "doubtful" not in shown
-    said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to look at more)"
+    said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to review more)"
     assert said in terminal.goldleaf("status").stdout.splitlines()
     status = terminal.json("status")
     assert (status["beyond_budget"], status["budget_used"], status["budget"]) == (3, 0, 0)

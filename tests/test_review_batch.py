@@ -62,7 +62,7 @@ def other_server() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        (no_server, "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"),
+        (no_server, "Label Studio is not configured: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"),
         (
             closed_port,
             "Label Studio does not answer at {url} (*); start one with `goldleaf label-studio`",

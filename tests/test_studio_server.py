@@ -126,7 +126,7 @@ def test_without_label_studio_it_says_how_to_install_it(tmp_path: Path) -> None:
 
 def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
     venv = stand_in(tmp_path, '[ "$1" = version ] && touch label_studio.sqlite3 || { echo no luck today; exit 3; }')
-    with pytest.raises(LabelStudioError, match=r"ended while it started; .*server\.log says: no luck today"):
+    with pytest.raises(LabelStudioError, match=r"exited while starting; .*server\.log says: no luck today"):
         LocalStudio(venv, tmp_path / "data", tmp_path / "cache").start()
     assert not (tmp_path / "data" / "running.json").exists()
 

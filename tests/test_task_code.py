@@ -278,10 +278,7 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == "error: the results cannot be written to stdout: No space left on device; correct where it goes\n"
-    )
+    assert done.stderr == "error: the results cannot be written to stdout: No space left on device; fix where it goes\n"
 
 
 # --- in workers, threads and under a signal ---------------------------------------------------------
