@@ -261,7 +261,7 @@ def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_pa
     assert "its key" not in terminal.json("curate")["note"]
 
 
-def test_a_key_that_was_misspelt_after_rows_had_come_in_is_an_error_still(tmp_path: Path) -> None:
+def test_a_key_that_was_misspelled_after_rows_had_come_in_is_an_error_still(tmp_path: Path) -> None:
     """The same rows would be there twice."""
     write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
     terminal = Terminal(tmp_path)

@@ -150,7 +150,7 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     terminal.goldleaf("curate")
     page = Path(terminal.json("report")["path"]).read_text()
     assert "3 records chosen for annotators, 0 sent to them, 0 answered." in page
-    assert "No audit question was answered yet, 3 wait for annotators" in page
+    assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
 
 

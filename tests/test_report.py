@@ -327,9 +327,9 @@ EMPTY = {
     "tokens": "No accepted record has been measured yet: run goldleaf curate dataset.yaml",
     "duplicates": "No row was dropped as a duplicate.",
     "conflicts": "No input has two answers.",
-    "review": "Nobody has been asked yet: name a Label Studio server",
+    "review": "No questions were sent yet: set up a Label Studio server",
     "finetuning": "No version has been fine-tuned yet: run goldleaf finetune dataset.yaml",
-    "suspect-labels": "No accepted record is in doubt.",
+    "suspect-labels": "No accepted record is a likely label error.",
 }
 
 
@@ -415,8 +415,8 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
     assert "160 records chosen for annotators, 150 sent to them, 119 answered." in text
-    assert "2 of 60 randomly chosen accepted records were wrong: 3.3% 0.9% to 11.4%" in text
-    assert "that is 22 to 274 of the 2,412 accepted records that they are drawn from" in text
+    assert "2 of 60 randomly sampled accepted records were wrong: 3.3% 0.9% to 11.4%" in text
+    assert "that is 22 to 274 of the 2,412 accepted records that they were sampled from" in text
     with pytest.raises(ValidationError, match="audited"):
         Audit(audited=0, errors=0, population=0)
 

@@ -73,7 +73,7 @@ def test_every_item_has_a_place_from_each_end(items: list[int], data: st.DataObj
 
 
 @pytest.mark.parametrize("there", [{"a": None}, {"a": []}, {"a": {}}, {"a": {"b": None}}])
-def test_what_lies_in_something_empty_is_not_taken_for_misspelt(there: dict[str, Any]) -> None:
+def test_what_lies_in_something_empty_is_not_taken_for_misspelled(there: dict[str, Any]) -> None:
     assert has_field(there, "a.b")
     assert field_value(there, "a.b") is None
 
@@ -102,7 +102,7 @@ def test_check_finds_a_mapped_target_that_no_row_has(tmp_path: Path) -> None:
     )
 
 
-def test_all_fields_that_are_misspelt_are_named_at_once(tmp_path: Path) -> None:
+def test_all_fields_that_are_misspelled_are_named_at_once(tmp_path: Path) -> None:
     odd = mapped(tmp_path, "topic: lable, question: qestion", ROWS)
     said = (
         "no row has 'lable', which is mapped to 'topic', or 'qestion', which is mapped to 'question'; correct "

@@ -14,7 +14,7 @@ from pipeline.curation.score_labels import score_labels
 from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.curation.triage import triage
 from pipeline.errors import ConfigError
-from pipeline.ingest.row_fields import Seen, misspelt, together, ungrouped, unmapped
+from pipeline.ingest.row_fields import Seen, misspelled, together, ungrouped, unmapped
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import from_frame, latest, to_frame
 from pipeline.state.snapshot import Snapshot
@@ -172,7 +172,7 @@ def _check_grouping(prepared: list[Prepared], config: Dataset) -> None:
 def _check_mapping(prepared: list[Prepared], config: Dataset) -> None:
     """Refuse a misspelled target: it would only produce blank questions."""
     seen = together(part.seen for part in prepared)
-    found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
+    found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
     if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
         raise ConfigError("\n".join(problems))
 

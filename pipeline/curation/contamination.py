@@ -85,25 +85,25 @@ def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int
     """
     rows = {text: row for row, text in reversed(list(enumerate(similar.evaluation))) if text >= 0}
     pairs = similar.inputs.pairs.where(similar.inputs.pairs.similarity >= threshold)
-    likes: defaultdict[int, list[int]] = defaultdict(list)
+    linked: defaultdict[int, list[int]] = defaultdict(list)
     found = {text: (1.0, row) for text, row in rows.items()}
     new: set[int] = set()
     for one, other, similarity in zip(
         pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
     ):
-        for text, like in ((one, other), (other, one)):
-            likes[text].append(like)
-            if like in rows and _is_closer(found, text, similarity, rows[like]):
-                found[text] = similarity, rows[like]
+        for text, near in ((one, other), (other, one)):
+            linked[text].append(near)
+            if near in rows and _is_closer(found, text, similarity, rows[near]):
+                found[text] = similarity, rows[near]
                 new.add(text)
-    while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
-        suspects = np.array([(like, similar.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
+    while asked := sorted({(near, text) for text in new for near in linked[text] if near not in found}):
+        suspects = np.array([(near, similar.evaluation[found[text][1]]) for near, text in asked], dtype=np.int64)
         similarities = similar.inputs.verify(*suspects.T).similarity.tolist()
         new = set()
-        for (like, text), similarity in zip(asked, similarities, strict=True):
-            if similarity >= threshold and _is_closer(found, like, similarity, found[text][1]):
-                found[like] = similarity, found[text][1]
-                new.add(like)
+        for (near, text), similarity in zip(asked, similarities, strict=True):
+            if similarity >= threshold and _is_closer(found, near, similarity, found[text][1]):
+                found[near] = similarity, found[text][1]
+                new.add(near)
     return found
 
 
@@ -124,15 +124,15 @@ def _overlaps(
     for path in found:
         # One of the texts for each text, or -1.
         yield from (
-            (number, like) for like, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if like >= 0
+            (number, text) for text, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if text >= 0
         )
 
 
 def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
     """Write which text of the evaluation rows shares an n-gram with each text of a shard."""
-    likes = shared(Texts.read(shard), load_runs(runs))
+    sharing = shared(Texts.read(shard), load_runs(runs))
     path = shard.with_suffix(".shared")
-    save(path, likes)
+    save(path, sharing)
     return path
 
 

@@ -153,12 +153,12 @@ def _past_group_keys(
     }
 
 
-def _corrected(like: Case, task: type[Task]) -> Reason:
-    before, after = (in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
+def _corrected(twin: Case, task: type[Task]) -> Reason:
+    before, after = (in_words(twin, targets, task) if targets else "" for targets in (twin.replaced, twin.targets))
     return Reason(
         code=ReasonCode.CORRECTED,
-        detail=f"'{after}', not '{before}', in record {like.record_id}",
-        refs=(like.record_id,),
+        detail=f"'{after}', not '{before}', in record {twin.record_id}",
+        refs=(twin.record_id,),
     )
 
 

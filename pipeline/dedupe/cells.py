@@ -195,12 +195,12 @@ def _by_answer(same: Sequence[Cell], policy: MergePolicy) -> list[list[Cell]]:
     for cell in same:
         name = plain_answer(str(cell.head.answer))
         if name not in found:
-            likes = (
+            equivalent = (
                 names[first.record_id]
                 for first in firsts
                 if first.record_id in names and policy.answer_similarity(cell.head, first)
             )
-            name = next(likes, name)
+            name = next(equivalent, name)
         found.setdefault(name, []).append(cell)
         names[cell.head.record_id] = name
     return list(found.values())

@@ -114,11 +114,11 @@ def connected(
     new = set(start)
     while new:
         found |= new
-        likes = {like for number in new for like in neighbors.get(number, ())}
+        linked = {other for number in new for other in neighbors.get(number, ())}
         names = {name for number in new for name in _ties(rows[number])}
         for name in names:
-            likes.update(ties.pop(name, ()))
-        new = (likes & allowed) - found
+            linked.update(ties.pop(name, ()))
+        new = (linked & allowed) - found
     return found
 
 

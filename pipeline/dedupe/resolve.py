@@ -227,11 +227,11 @@ def _corrected(
     """
     for number, one in kept.items():
         for other in sorted(neighbors.get(number, ())):
-            like = kept[other].head if other in kept else None
-            if like and like.human and like.replaced is not None and like.replaced == one.head.answer:
+            twin = kept[other].head if other in kept else None
+            if twin and twin.human and twin.replaced is not None and twin.replaced == one.head.answer:
                 head = one.head.record_id
                 if not one.head.human:
-                    yield head, replace(resolved[head], corrected=like.record_id)
+                    yield head, replace(resolved[head], corrected=twin.record_id)
                 break
 
 

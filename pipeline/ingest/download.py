@@ -38,8 +38,8 @@ def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = la
     client = Patient(follow_redirects=True)
     try:
         # The extensions tell the format; the rest of the name may be anything.
-        endings = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
-        target = folder / f"download-{stable_hash(source.path)}{endings}"
+        extensions = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
+        target = folder / f"download-{stable_hash(source.path)}{extensions}"
         if target.exists():
             return target
         with client.stream("GET", source.path, PATIENCE) as answer:

@@ -47,8 +47,8 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    ending = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
-    chosen = _format_of(path, ending) if format is Format.AUTO else format
+    extension = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
+    chosen = _format_of(path, extension) if format is Format.AUTO else format
     with _explained(path):
         if chosen is Format.PARQUET:
             yield from read_parquet(path)
@@ -60,18 +60,18 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
                 case Format.JSON:
                     yield from read_json(stream.read())
                 case _:
-                    yield from read_csv(path, stream, delimiter="\t" if ending == ".tsv" else ",")
+                    yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
 
 
-def _format_of(path: Path, ending: str) -> Format:
-    if ending not in _FORMATS:
+def _format_of(path: Path, extension: str) -> Format:
+    if extension not in _FORMATS:
         known = ", ".join(_FORMATS)
-        shown = f"the extension '{ending}'" if ending else "no extension"
+        shown = f"the extension '{extension}'" if extension else "no extension"
         raise SourceError(
             f"'{path}' has {shown}, so its format is unknown; rename it ({known}, also with .gz or .zst) "
             "or set the source's `format:`"
         )
-    return _FORMATS[ending]
+    return _FORMATS[extension]
 
 
 @contextmanager

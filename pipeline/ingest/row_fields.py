@@ -74,7 +74,7 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
     return whole
 
 
-def misspelt(source: Source, seen: Seen) -> str:
+def misspelled(source: Source, seen: Seen) -> str:
     """The mapped fields that no row has, and what to do about them; empty if there are none."""
     lacking = [
         f"'{path}', which is mapped to '{name}'" for name, path in source.fields.items() if name not in seen.fields

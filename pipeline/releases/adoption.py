@@ -236,8 +236,8 @@ def _unpacked(value: Any) -> Any:
 def _note(version: _Version, taken: Sequence[str], current: Container[str]) -> str:
     here = [record_id for record_id in taken if record_id in current]
     by_content = sum(record_id not in version.by_id for record_id in here)
-    recognised = f", {by_content:,} of them recognized by their content" if by_content else ""
+    recognized = f", {by_content:,} of them recognized by their content" if by_content else ""
     why = ", a version in this home that its tables did not know" if version.is_own else ""
     absent = len(taken) - len(here)
     kept = f"; {absent:,} more of its rows are absent now, and keep theirs" if absent else ""
-    return f"{len(here):,} records now have the split that they have in {version.shown}{recognised}{why}{kept}"
+    return f"{len(here):,} records now have the split that they have in {version.shown}{recognized}{why}{kept}"

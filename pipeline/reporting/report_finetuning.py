@@ -100,7 +100,7 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
     if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return
     before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
-    expected = max(right, key=lambda gold: _alike(gold, after))
+    expected = max(right, key=lambda gold: _agreeing(gold, after))
     for name, value in expected.items():
         yield FieldAnswer(
             name=name,
@@ -110,7 +110,7 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
         )
 
 
-def _alike(gold: Targets, answer: Targets | None) -> int:
+def _agreeing(gold: Targets, answer: Targets | None) -> int:
     """How many fields agree."""
     return 0 if answer is None else sum(answer[name] == value for name, value in gold.items())
 

@@ -17,7 +17,7 @@ from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_fields import Seen, misspelt, names_of, see, unmapped
+from pipeline.ingest.row_fields import Seen, misspelled, names_of, see, unmapped
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
 from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
@@ -98,7 +98,7 @@ class TriedSource:
         if self.source.key and self.raw and not self._keys:
             detail = f"no row has a value in '{self.source.key}'; fix `key:`, dots reach into objects; "
             yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelt(self.source, self._seen)):
+        if self.raw and (problem := misspelled(self.source, self._seen)):
             yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:

@@ -27,7 +27,7 @@ class PushReport:
 def _sane(moment: datetime) -> datetime:
     """A server time that we can compute with."""
     if not _EARLIEST <= moment <= _LATEST:
-        raise ValueError("is no time that a server could have")
+        raise ValueError("is not a valid server time")
     return moment.astimezone(UTC)
 
 

@@ -40,10 +40,10 @@ def word_diff(before: str, after: str) -> list[Piece]:
     start = _in_common(one, other)
     compared = start + min(_MOST_WORDS, _REPEATED * len({*one[start:], *other[start:]}))
     matcher = difflib.SequenceMatcher(None, one[start:compared], other[start:compared], autojunk=False)
-    pieces = list(_alike(old[:start], new[:start])) if start else []
+    pieces = list(_equal_words(old[:start], new[:start])) if start else []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            pieces += _alike(old[start + a : start + b], new[start + c : start + d])
+            pieces += _equal_words(old[start + a : start + b], new[start + c : start + d])
             continue
         if b > a:
             pieces.append(Piece("del", "".join(old[start + a : start + b])))
@@ -88,7 +88,7 @@ def _folded_word(word: str) -> str:
     return "".join(words(word)) or word.strip()
 
 
-def _alike(old: list[str], new: list[str]) -> Iterator[Piece]:
+def _equal_words(old: list[str], new: list[str]) -> Iterator[Piece]:
     """Words that are equal to the search, one by one."""
     pairs = zip(old, new, strict=True)
     for same, run in itertools.groupby(pairs, key=lambda pair: pair[0].strip() == pair[1].strip()):
