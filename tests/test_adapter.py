@@ -181,7 +181,7 @@ def test_an_unreadable_record_is_not_found_and_says_so_when_asked(tmp_path: Path
         read_record(final)
 
 
-def test_the_record_comes_back_as_it_was_but_for_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
+def test_the_record_comes_back_as_it_was_except_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
     record = a_record()
     final = save_adapter(trained, tmp_path / "models", record)
 

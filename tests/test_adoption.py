@@ -1,4 +1,4 @@
-"""A home that is built anew takes the splits of the lost one over from a published version."""
+"""A rebuilt home adopts the splits of the lost one from a published version."""
 
 import json
 import random
@@ -54,7 +54,7 @@ def built_anew(folder: Path, rows: list[Row], version: Path) -> Odd:
     return Odd(folder, QUESTION, rows, f"split: {{adopt: {version}}}\n")
 
 
-def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tmp_path: Path) -> None:
+def test_a_home_that_is_rebuilt_moves_no_row_of_the_version_that_it_adopts(tmp_path: Path) -> None:
     batches = [rows_of(0, 40), rows_of(40, 70), rows_of(70, 80)]
     version = published(tmp_path / "lost", batches)
     rows = random.Random(1).sample([row for batch in batches for row in batch] + rows_of(80, 120), 120)
@@ -68,7 +68,7 @@ def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tm
     assert len(splits(new)) == 120
 
 
-def test_versions_of_a_home_that_is_built_anew_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
+def test_versions_of_a_home_that_is_rebuilt_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
     """Or two datasets of other rows would have one name."""
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
     new = built_anew(tmp_path / "new", rows_of(0, 40), version)
@@ -91,7 +91,7 @@ def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_pa
     assert release(new.context, Inline()).version == "1.0.0"
 
 
-def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) -> None:
+def test_rows_under_other_ids_are_recognized_by_their_content(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]
     new = built_anew(tmp_path / "new", renamed, version)
@@ -112,7 +112,7 @@ class Question(Task):
 '''
 
 
-def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) -> None:
+def test_inputs_that_are_lists_and_objects_are_recognized_too(tmp_path: Path) -> None:
     """A version holds them as JSON text."""
 
     def lists(first: int) -> list[Row]:
@@ -132,7 +132,7 @@ def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) ->
         assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
 
 
-def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
+def test_an_adopted_split_pins_what_is_similar_to_its_row(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [[*rows_of(0, 20), row(50, CLAUSE, "billing"), row(51, LEASE, "billing")]])
     new = built_anew(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
     new.curate()
@@ -142,7 +142,7 @@ def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
 
 
 def test_a_row_between_two_adopted_splits_is_left_out(tmp_path: Path) -> None:
-    # Longer than both, so that neither stands for it.
+    # Longer than both, so that neither represents it.
     middle = f"{CLAUSE} {LEASE}"
     odd = Odd(tmp_path / "lost", QUESTION, [row(1, CLAUSE, "billing"), row(2, LEASE, "returns")])
     with (tmp_path / "lost" / "dataset.yaml").open("a", encoding="utf-8") as file:
@@ -156,7 +156,7 @@ def test_a_row_between_two_adopted_splits_is_left_out(tmp_path: Path) -> None:
     assert new.codes(3) == [ReasonCode.BRIDGES_SPLITS]
 
 
-def test_what_has_a_split_keeps_it_and_nothing_is_taken_over_twice(tmp_path: Path) -> None:
+def test_what_has_a_split_keeps_it_and_nothing_is_adopted_twice(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     new = Odd(tmp_path / "new", QUESTION, rows_of(10, 40))
     new.curate()
@@ -185,7 +185,7 @@ def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: 
     assert new.context.store.snapshot().last_run(CurateSummary) is None
 
 
-def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
+def test_a_curate_that_dies_after_adopting_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
@@ -351,7 +351,7 @@ def test_a_home_that_lost_its_tables_and_whose_sources_are_others_is_an_error(tm
     assert release(odd.context, Inline()).version == "1.0.0"
 
 
-def test_an_export_that_is_numbered_anew_moves_no_text(tmp_path: Path) -> None:
+def test_an_export_that_is_renumbered_moves_no_text(tmp_path: Path) -> None:
     """The ids are the old ones, but of other rows."""
     texts = [one for batch in (rows_of(0, 40), rows_of(40, 60)) for one in batch]
     version = published(tmp_path / "lost", [texts[:40], texts[40:]])
@@ -364,7 +364,7 @@ def test_an_export_that_is_numbered_anew_moves_no_text(tmp_path: Path) -> None:
     assert before == {one["question"]: splits(new)[new[n].record_id] for n, one in enumerate(shuffled)}
 
 
-def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: Path) -> None:
+def test_tables_that_are_older_adopt_what_was_published_since(tmp_path: Path) -> None:
     odd = Odd(tmp_path / "home", QUESTION, rows_of(0, 40))
     tables, backup = odd.home / "questions" / "tables", tmp_path / "backup"
     odd.curate()
@@ -397,7 +397,7 @@ def test_a_damaged_version_in_a_home_without_tables_is_an_error(tmp_path: Path) 
     assert odd.context.store.snapshot().last_run(CurateSummary) is None
 
 
-def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_curate_that_dies_while_adopting_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = in_batches(tmp_path / "lost")
     before = splits(odd)
     shutil.rmtree(odd.home / "questions" / "tables")
@@ -417,7 +417,7 @@ def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, m
 
 
 def test_a_version_of_another_dataset_in_the_home_is_none_of_its_own(tmp_path: Path) -> None:
-    """A copy of it that lies beside them must not decide where rows go."""
+    """A copy of it next to them must not decide where rows go."""
     others = Odd(tmp_path / "others", QUESTION, rows_of(0, 40))
     others.edit("name: questions", "name: others")
     others.curate()

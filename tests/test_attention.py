@@ -33,7 +33,7 @@ INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
 ROWS = [row(key, f"Question number {key}?", None) for key in (INVALID, UNSURE, LABELED, OPEN, UNUSABLE)]
 
 
-# --- with people ----------------------------------------------------------------------------------
+# --- with annotators --------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Answered:
     """Five questions, four answers, one collect."""
@@ -142,7 +142,7 @@ def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
 
 @pytest.fixture
 def disputed(tmp_path: Path) -> Snapshot:
-    """Two rows that two people answered differently; the task of the first was deleted and sent again."""
+    """Two rows that two annotators answered differently; the task of the first was deleted and sent again."""
     store = Store(tmp_path, "toy")
     run = store.new_run(Verb.CURATE, "c", "0")
     store.append(Table.RECORDS, records(run.id, ["r1", "r2"]))
@@ -159,7 +159,7 @@ def disputed(tmp_path: Path) -> Snapshot:
     return store.snapshot().at_last_commit()
 
 
-def test_rows_that_people_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
+def test_rows_that_annotators_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
     found = {item.record_id: item for item in attention(disputed, ContractClause, "http://studio/")}
     assert {item.kind for item in found.values()} == {Need.SECOND_OPINION}
     assert found["r1"].what == "the same input has another answer elsewhere in the data: 'term'"
@@ -198,7 +198,7 @@ def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
     assert "\n  2  for 2 other reasons: unreadable, not_an_object; all with status --json\n" in shown
 
 
-def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Path) -> None:
+def test_where_every_row_is_rejected_the_next_step_is_to_fix_them(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(key, f"Question {key}?", "x") for key in range(3)])
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
@@ -245,7 +245,7 @@ NO_KEYS = [{"question": f"Why {n}?", "topic": "billing"} for n in range(3)]
 
 
 def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_path: Path) -> None:
-    """It stopped the whole curate, of all sources, until somebody edited dataset.yaml."""
+    """It stopped the whole curate, of all sources, until dataset.yaml was edited."""
     write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery"), row(2, "Who pays?", "billing")])
     terminal = Terminal(tmp_path)
     terminal.json("curate")

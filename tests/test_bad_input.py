@@ -1,4 +1,4 @@
-"""What nobody should write or name is one clear line, or a rejected row, and costs little."""
+"""Input and names that make no sense give one clear line, or a rejected row, and costs little."""
 
 import os
 from collections.abc import Callable
@@ -138,7 +138,7 @@ def test_a_lock_file_with_other_bytes_locks_as_any_other(odd: Odd) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Callable[[Path], None]) -> None:
+def test_what_is_not_a_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Callable[[Path], None]) -> None:
     odd.curate()
     lock = odd.home / "questions" / "state.lock"
     lock.unlink()
@@ -156,7 +156,7 @@ def test_an_error_line_holds_no_control_characters(odd: Odd) -> None:
     assert line.startswith(r"there is no folder a\x1b]0;title\x07/1.0.0; ")
 
 
-# --- the home is no source --------------------------------------------------------------------------
+# --- the home is not a source -----------------------------------------------------------------------
 def test_a_glob_that_covers_the_home_leaves_it_out(odd: Odd) -> None:
     odd.edit("path: data.jsonl", "path: '**/*.parquet'")
     pl.DataFrame(ROWS).write_parquet(odd.folder / "data.parquet")

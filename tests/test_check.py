@@ -56,7 +56,7 @@ def test_a_task_that_cannot_write_a_prompt_is_a_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "shown"), [("None", "None"), ("7", "7")])
-def test_an_answer_that_is_no_text_is_a_finding(tmp_path: Path, given: str, shown: str) -> None:
+def test_an_answer_that_is_not_a_text_is_a_finding(tmp_path: Path, given: str, shown: str) -> None:
     write_dataset(tmp_path, [DELIVERY])
     answer = f"    @classmethod\n    def task_answer(cls, targets):\n        return {given}\n"
     (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + answer)
@@ -119,7 +119,7 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     assert said in Terminal(tmp_path).goldleaf("curate").stdout
 
 
-def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
     (tmp_path / "data.csv").write_bytes("id,question,topic\n1,Où est mon colis?,delivery\n".encode("latin-1"))
@@ -147,7 +147,7 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
     assert all(f"\n  {line}" in shown for line in lines)
 
 
-def test_labels_that_are_a_choice_but_for_case_or_white_space_are_told(tmp_path: Path) -> None:
+def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
     assert (

@@ -1,4 +1,4 @@
-"""The command line: what machines read, what people read, and how it ends."""
+"""The command line: JSON, human-readable output, and exit codes."""
 
 import io
 import json
@@ -142,7 +142,7 @@ def test_verify_report_and_check_print_json(shop: Terminal) -> None:
     assert all(finding["ok"] for finding in findings)
 
 
-# --- for people -----------------------------------------------------------------------------------
+# --- human-readable -------------------------------------------------------------------------------
 def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
     shown = shop.goldleaf("status").stdout
     lines = [line.split() for line in shown.splitlines()]

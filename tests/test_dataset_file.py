@@ -218,7 +218,7 @@ def test_a_file_that_is_not_there_is_named_with_the_way_to_get_one(tmp_path: Pat
         load_dataset_file(tmp_path)
 
 
-def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_no_mistakes(tmp_path: Path) -> None:
+def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_not_mistakes(tmp_path: Path) -> None:
     text = (
         "\ufeff" + GOOD.replace("- name", "- &first\n    name") + "  - <<: *first\n    name: second\n"
         "release: {title: 2026-13-45, license: 2026-01-02}\n"
@@ -297,7 +297,7 @@ def test_a_worker_refuses_a_dataset_that_was_changed_meanwhile(tmp_path: Path, c
 
 
 # --- what the rest of the file makes of the task ----------------------------------------------------
-def test_a_choice_that_no_normalised_row_could_have_is_named_with_its_spelling(tmp_path: Path) -> None:
+def test_a_choice_that_no_normalized_row_could_have_is_named_with_its_spelling(tmp_path: Path) -> None:
     decomposed = "cafe\u0301"
     [line] = mistakes(tmp_path, GOOD, TASK.replace('"a"', f'"{decomposed}"'))
     assert line == (

@@ -73,7 +73,7 @@ def test_a_damaged_and_a_lost_file_of_a_table_are_one_line(shop: Terminal) -> No
     assert line.startswith("table 'decisions' of 'questions' is damaged (part-") and " is missing); restore " in line
 
 
-def test_a_table_in_whose_place_a_file_lies_is_one_line(shop: Terminal) -> None:
+def test_a_table_replaced_by_a_file_is_one_line(shop: Terminal) -> None:
     (shop.home / "questions" / "tables").mkdir(parents=True)
     (shop.home / "questions" / "tables" / "records").touch()
     assert str(shop.home) in shop.error("curate", "--json")

@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) ->
     assert log.read_bytes() != last
 
 
-def test_again_trains_anew_with_the_same_result(bench: Bench) -> None:
+def test_again_retrains_with_the_same_result(bench: Bench) -> None:
     again = finetune(bench.context, Inline(), again=True)
     assert again.path != bench.first.path
     assert (again.reused, again.tuned, again.untuned) == (False, bench.first.tuned, bench.first.untuned)

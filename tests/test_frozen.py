@@ -66,7 +66,7 @@ def test_a_frozen_source_needs_a_split(tmp_path: Path) -> None:
         school.curate()
 
 
-def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tmp_path: Path) -> None:
+def test_copies_near_duplicates_and_contradictions_in_a_frozen_source_are_all_published(tmp_path: Path) -> None:
     exam = [
         *(row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing"), row(3, NEAR, "billing"), row(4, CLAUSE, "returns")),
         *(row(5, f"{LEASE}!", "billing"), row(6, f"{LEASE}?", "returns")),
@@ -83,7 +83,7 @@ def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tm
     assert {splits[school.exam(key).record_id] for key in range(1, 7)} == {"test"}
 
 
-def test_the_audit_says_nothing_of_frozen_rows_which_nobody_is_asked_about(studio: FakeStudio, tmp_path: Path) -> None:
+def test_the_audit_says_nothing_of_frozen_rows_which_are_not_asked_about(studio: FakeStudio, tmp_path: Path) -> None:
     with desk_at(studio, tmp_path, many(5, 8), "review: {budget: 0, audit: 1.0}\n") as desk:
         file = tmp_path / "dataset.yaml"
         file.write_text(file.read_text().replace("sources:\n", f"sources:\n{EXAM}"))
@@ -132,7 +132,7 @@ def test_an_unlabeled_row_of_a_frozen_source_waits_for_its_label(tmp_path: Path)
     assert (school.exam(1).fate, school.exam(1).reasons[0].code) == (Fate.REVIEW, ReasonCode.UNLABELED)
 
 
-def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_frozen_row_whose_near_duplicate_was_published_for_training_is_left_out_and_counted(tmp_path: Path) -> None:
     school = School(tmp_path, [], [row(1, CLAUSE, "billing"), row(2, LEASE, "billing"), *many(5, 30)])
     school.edit("review:", "split: {fractions: {train: 1.0, test: 0.0}}\nreview:")
     school.curate()
@@ -151,7 +151,7 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
     assert (splits[school[1].record_id], splits[school.exam(3).record_id]) == ("train", "test")
 
 
-def test_of_like_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Path) -> None:
+def test_of_similar_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Path) -> None:
     school = School(tmp_path, [row(1, CLAUSE, "billing")], many(5, 30))
     school.edit("sources:\n", "sources:\n  - {name: dev, path: dev.jsonl, key: id, split: validation, frozen: true}\n")
     write_rows(tmp_path, [row(1, NEAR, "billing")], "dev.jsonl")

@@ -75,7 +75,7 @@ def test_a_redirect_is_followed_and_a_format_may_be_named(home: Home, server: st
         ("/cut.jsonl", "(peer closed connection without sending complete message body"),
     ],
 )
-def test_an_answer_that_is_no_file_is_one_line(home: Home, server: str, path: str, problem: str) -> None:
+def test_an_answer_that_is_not_a_file_is_one_line(home: Home, server: str, path: str, problem: str) -> None:
     with pytest.raises(SourceError) as caught:
         home.ingest(Source(name="s", path=server + path))
     assert str(caught.value).startswith(f"source 's': {server}{path} cannot be fetched")
@@ -121,7 +121,7 @@ def test_a_server_that_keeps_us_waiting_is_one_line(
     ("patience", "problem"),
     [({"window": 0.4}, "less than 10,000 bytes per second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
 )
-def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_for_ever(
+def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_forever(
     home: Home, monkeypatch: pytest.MonkeyPatch, patience: dict[str, float], problem: str
 ) -> None:
     def slow(connection: socket.socket) -> None:

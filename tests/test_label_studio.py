@@ -104,7 +104,7 @@ def test_what_cannot_be_an_address_is_refused_at_once(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://no-such-host.invalid"])
-def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
+def test_if_no_server_answers_it_says_how_to_start_a_server(url: str) -> None:
     with pytest.raises(
         Unreachable, match=r"does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
     ):
@@ -132,7 +132,7 @@ def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
         (503, {}, b"<h1>try later</h1>", "Label Studio answers 503: <h1>try later</h1>"),
     ],
 )
-def test_another_server_is_told_from_a_label_studio(
+def test_another_server_is_told_from_label_studio(
     status: int, headers: dict[str, str], content: bytes, message: str
 ) -> None:
     with (

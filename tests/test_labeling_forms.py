@@ -1,4 +1,4 @@
-"""The forms that people see, and the reading of what they submit."""
+"""The annotators' forms, and the parsing of what they submit."""
 
 import datetime
 import json
@@ -153,7 +153,7 @@ def test_no_two_inputs_share_a_key_and_none_is_reserved(fields: set[str]) -> Non
     assert all(re.fullmatch(r"[a-z0-9_]+", key) for key in keys)
 
 
-# --- what people see ------------------------------------------------------------------------------
+# --- what annotators see -------------------------------------------------------------------------
 def test_every_choice_has_a_hotkey_that_plain_typing_does_not_hit() -> None:
     letters = create_model(
         "Many",
@@ -221,7 +221,7 @@ def test_a_choice_that_no_form_can_show_is_refused(choice: str) -> None:
         labeling_config(task)
 
 
-# --- what people are asked ------------------------------------------------------------------------
+# --- what annotators are asked -------------------------------------------------------------------
 def test_a_task_carries_its_keys_its_reason_and_its_inputs_as_text() -> None:
     class Message(Task):
         """Say something."""
@@ -286,7 +286,7 @@ def test_a_proposal_that_does_not_fit_is_refused_as_the_server_would_take_it(
         ask(Everything, {"text": "…"}, proposal=targets)
 
 
-# --- what people said -----------------------------------------------------------------------------
+# --- what annotators answered ---------------------------------------------------------------------
 def test_a_skipped_task_is_never_read_as_a_label() -> None:
     full = prediction_result(ContractClause, {"kind": ClauseKind.TERM})
     answer = read_result(ContractClause, full, was_cancelled=True)
@@ -398,6 +398,6 @@ def test_a_form_without_a_control_for_a_target_is_refused() -> None:
         labeling_config(own_task(OWN_FORM.replace("Number", "Rating")))
 
 
-def test_a_form_that_is_no_xml_is_refused() -> None:
+def test_a_form_that_is_not_xml_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no XML: .*; fix task_labeling_config"):
         labeling_config(own_task(OWN_FORM[:-9]))

@@ -1,4 +1,4 @@
-"""A record is found by id, by the beginning of one, by the line that it stands in, and by the row's own key."""
+"""A record is found by id, by the beginning of one, by the line that it is on, and by the row's own key."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ A, B, C = (row(key, f"Question {key}?", "delivery") for key in (1, 2, 3))
 
 
 def snapshot_of(folder: Path, *rows: dict[str, object]) -> Terminal:
-    """A source that is written anew each time, curated once."""
+    """A source that is rewritten each time, curated once."""
     write_dataset(folder, list(rows))
     file = folder / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
@@ -36,7 +36,7 @@ def at(terminal: Terminal, wanted: str) -> tuple[Any, str]:
     return json.loads(raws[-1]), story["note"]
 
 
-# --- lines of a file that was written anew --------------------------------------------------------
+# --- lines of a file that was rewritten -----------------------------------------------------------
 def test_a_row_that_moved_up_is_found_by_its_present_line(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B)
     assert at(terminal, "data.jsonl:1") == (B, "it stood at data.jsonl:2 before")
@@ -56,7 +56,7 @@ def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path:
     assert at(terminal, "data.jsonl:1") == (C, "")
 
 
-def test_a_row_in_a_file_that_is_gone_is_found_where_it_stood_last(tmp_path: Path) -> None:
+def test_a_row_in_a_file_that_is_gone_is_found_at_its_last_place(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B, A)
     (tmp_path / "data.jsonl").unlink()
     assert [at(terminal, f"data.jsonl:{line}")[0] for line in (1, 2)] == [B, A]
@@ -67,7 +67,7 @@ def test_a_withdrawn_row_is_found_by_its_old_line_and_it_is_said(tmp_path: Path)
     assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is withdrawn now")
 
 
-def test_a_line_that_was_not_read_yet_is_told_from_what_stood_there(tmp_path: Path) -> None:
+def test_a_line_that_was_not_read_yet_is_told_from_what_was_there(tmp_path: Path) -> None:
     terminal = snapshot_of(tmp_path, A, B)
     write_rows(tmp_path, [C, B])
     assert at(terminal, "data.jsonl:1") == (
@@ -146,7 +146,7 @@ def test_a_path_may_be_longer_or_shorter_than_the_one_that_was_read(tmp_path: Pa
     assert error.startswith("no record matches 'shop/data.jsonl:1'; rows came from bank/data.jsonl; pass a record id")
 
 
-def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
+def test_a_csv_s_header_is_not_a_row_and_it_is_said(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text().replace("data.jsonl", "data.csv"))

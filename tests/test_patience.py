@@ -57,7 +57,7 @@ def test_a_server_that_takes_no_more_of_a_request_is_left() -> None:
         read(url, content=b"x" * 50_000_000)
 
 
-def test_an_address_that_nobody_attends_is_left() -> None:
+def test_an_address_where_nothing_responds_is_left() -> None:
     """Its queue of connections is full, so that the next one is neither taken nor refused."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]

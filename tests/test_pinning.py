@@ -121,7 +121,7 @@ def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
         ),
     ],
 )
-def test_what_is_no_version_s_folder_is_a_line_of_error(elsewhere: Terminal, reference: str, said: str) -> None:
+def test_what_is_not_a_version_s_folder_is_a_line_of_error(elsewhere: Terminal, reference: str, said: str) -> None:
     assert said in elsewhere.error("verify", reference)
 
 

@@ -27,7 +27,7 @@ TWO_KINDS = [
 
 
 # --- the card -------------------------------------------------------------------------------------
-def test_the_card_counts_the_doubtful_rows_that_it_holds(tmp_path: Path) -> None:
+def test_the_card_counts_the_uncertain_rows_that_it_holds(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
     odd.curate()
@@ -36,7 +36,7 @@ def test_the_card_counts_the_doubtful_rows_that_it_holds(tmp_path: Path) -> None
     assert "- 1 uncertain answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
 
 
-def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path) -> None:
+def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, TWO_KINDS, "duplicates: {threshold: 1.0}\n")
     odd.curate()
     assert "oubtful" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
@@ -72,7 +72,7 @@ def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: 
 
 
 @pytest.mark.parametrize("verb", ["curate", "check"])
-def test_nobody_is_told_to_let_in_rows_without_their_only_input_or_a_stray_one(tmp_path: Path, verb: str) -> None:
+def test_no_one_is_advised_to_let_in_rows_without_their_only_input_or_a_stray_one(tmp_path: Path, verb: str) -> None:
     Odd(tmp_path / "only", QUESTION, [row(1, "", "billing"), row(2, "", "billing"), row(3, "Why?", "billing")])
     Odd(tmp_path / "stray", NOTED, noted(1, 199), "duplicates: {threshold: 1.0}\n")
     for folder in ("only", "stray"):
@@ -159,7 +159,7 @@ def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> N
     assert "budget" not in Terminal(tmp_path).goldleaf("status").stdout
 
 
-def test_a_doubt_that_was_passed_beyond_the_budget_is_called_by_its_name(tmp_path: Path) -> None:
+def test_an_uncertain_row_accepted_beyond_the_budget_is_called_so(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
     assert odd.curate().beyond == {ReasonCode.LABEL_ERROR: 1}
@@ -191,7 +191,7 @@ def case(name: str, text: str, topic: str) -> Case:
 
 
 @pytest.mark.parametrize("other", ["the parcel - did not come, at all!", "the parcel did not come at all"])
-def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, other: str) -> None:
+def test_under_any_of_a_label_of_the_same_words_is_not_flagged(tmp_path: Path, other: str) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     text = "the parcel did not come at all"
     rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]

@@ -248,7 +248,7 @@ def test_a_version_is_the_same_bytes_for_any_order_of_rows_and_number_of_threads
     assert pq.ParquetFile(version / read_manifest(version).splits["train"].file).num_row_groups == 5
 
 
-def test_a_version_is_the_same_bytes_however_its_rows_lie_in_memory(tmp_path: Path) -> None:
+def test_a_version_is_the_same_bytes_whatever_the_memory_layout_of_its_rows(tmp_path: Path) -> None:
     whole = tables()["train"]
     pieces = pa.concat_tables([whole.slice(at, 7) for at in range(0, whole.num_rows, 7)])
     one, other = (
@@ -313,7 +313,7 @@ def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(
     assert manifest.encoding == told.dataset.measure.encoding != ""
 
 
-def test_rows_whose_tokens_nobody_counted_add_none(tmp_path: Path) -> None:
+def test_rows_whose_tokens_were_not_counted_add_none(tmp_path: Path) -> None:
     rows = [replace(row, tokens=None if at % 2 else 12) for at, row in enumerate(clauses("train", 10))]
     assert publish(tmp_path / "1.0.0", {"train": rows_table(ContractClause, rows)}, release()).tokens == 5 * 12
 
@@ -411,7 +411,7 @@ def test_not_even_an_empty_folder_in_a_version_s_place_is_replaced(tmp_path: Pat
     assert files(tmp_path) == {}
 
 
-def test_a_folder_whose_name_is_no_version_is_not_published(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_a_version_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"^'latest' is not a version; use three numbers such as 1\.2\.0$"):
         publish(tmp_path / "latest", tables(), release())
     assert list(tmp_path.iterdir()) == []
@@ -486,7 +486,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_sound_version_verifies(published: Path) -> None:
+def test_an_undamaged_version_verifies(published: Path) -> None:
     result = verify(published)
     assert result.problems == ()
     assert result.rows == 30
@@ -631,7 +631,7 @@ def test_a_failure_while_publishing_leaves_nothing_behind(tmp_path: Path, monkey
 
 
 def test_publishing_leaves_no_folder_open(tmp_path: Path) -> None:
-    """Its locks would hold off whoever publishes next, and a long-lived process would run out of files."""
+    """Its locks would block the next release, and a long-lived process would run out of files."""
     publish(tmp_path / "1.0.0", tables(), release())
     before = len(list(Path("/proc/self/fd").iterdir()))
     for minor in range(1, 4):
@@ -655,7 +655,7 @@ def test_a_version_that_appears_while_another_one_is_written_is_not_replaced(
     assert verify(tmp_path / "1.0.0").problems == ()
 
 
-def test_a_folder_that_cannot_be_renamed_is_no_version_that_exists(
+def test_a_folder_that_cannot_be_renamed_is_not_a_version_that_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(self: Path, target: Path) -> Path:

@@ -101,7 +101,7 @@ def test_only_an_audited_row_that_nothing_speaks_against_is_said_to_be_picked_at
 
 
 @pytest.mark.parametrize("sensitive", [PERSONAL, SECRET])
-def test_whoever_sees_a_sensitive_row_is_told_that_an_answer_lets_it_in(sensitive: Reason) -> None:
+def test_an_annotator_of_a_sensitive_row_is_told_that_an_answer_lets_it_in(sensitive: Reason) -> None:
     held = asked("a", Routed.UNCERTAIN)
     for reasons, warned in (([LABEL_ERROR, sensitive], True), ([LABEL_ERROR], False)):
         shown = question(held.model_copy(update={"reasons": reasons}), ContractClause)

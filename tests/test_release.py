@@ -117,7 +117,7 @@ def test_a_copy_that_takes_the_place_of_its_row_takes_its_split(tmp_path: Path, 
     assert after == {100 + key: split for key, split in before.items()}
 
 
-def test_an_export_that_numbers_its_rows_anew_moves_no_text(tmp_path: Path) -> None:
+def test_an_export_that_renumbers_its_rows_moves_no_text(tmp_path: Path) -> None:
     """The ids are those of other rows now; what would move is left out, and said."""
     rows = rows_of(0, 40)
     shop = Shop(tmp_path, [])
@@ -206,7 +206,7 @@ def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
                 assert match_key(texts[one]) != match_key(texts[other])
 
 
-def test_a_version_whose_release_was_killed_before_its_commit_binds_what_comes_later(
+def test_a_version_whose_release_was_killed_before_its_commit_pins_what_comes_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object, **__: object) -> None:
@@ -321,7 +321,7 @@ def test_rows_that_replace_published_ones_under_new_ids_stay_in_their_splits(tmp
     assert curate(shop.context, Inline()).funnel.withdrawn == 40
 
 
-def test_a_row_of_an_old_version_binds_its_likes_after_it_has_become_invalid(tmp_path: Path) -> None:
+def test_a_row_of_an_old_version_pins_similar_rows_after_it_has_become_invalid(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     old = [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)]
     first = shop.day(old)
@@ -366,7 +366,7 @@ def test_a_version_that_exists_is_refused(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "1.0", "1.0.0-rc1", "../1.0.0", "01.0.0", "latest", ""])
-def test_what_is_no_version_is_refused(shop: Shop, version: str) -> None:
+def test_what_is_not_a_version_is_refused(shop: Shop, version: str) -> None:
     with pytest.raises(ReleaseError, match=r"' is not a version; use three numbers such as 1\.2\.0$"):
         shop.release(version)
 
@@ -475,7 +475,7 @@ class Question(Task):
 
 
 def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:
-    """They were said to be bound to other splits, one by one, though it was the exam that takes no rows."""
+    """They were said to be pinned to other splits, one by one, though it was the exam that takes no rows."""
     labels = [f"kind{number}" for number in range(9)]
     task = f"""
 class Question(Task):
@@ -518,7 +518,7 @@ def test_a_release_of_nothing_says_where_the_rows_are(tmp_path: Path) -> None:
     assert not shop.context.store.releases.exists()
 
 
-def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_anew(tmp_path: Path) -> None:
+def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_again(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 20))
     shop.day(rows_of(0, 25))
@@ -560,7 +560,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("gentle", [True, False], ids=["as they are", "normalised"])
-def test_odd_texts_are_published_as_they_are_or_as_normalised(tmp_path: Path, gentle: bool) -> None:
+def test_odd_texts_are_published_as_they_are_or_as_normalized(tmp_path: Path, gentle: bool) -> None:
     keep = Normalize(unicode="none", whitespace="keep") if gentle else Normalize()
     config = f"normalize: {json.dumps(keep.model_dump())}\n" if gentle else ""
     write_dataset(tmp_path, [row(n, text, TOPICS[n % 3]) for n, text in enumerate(TEXTS)], NO_REVIEW + config)

@@ -83,7 +83,7 @@ def example(number: int = 1, text: str = CLAUSE, **more: Any) -> ShownRecord:
 
 
 def empty_report(**parts: object) -> ReportData:
-    """A dataset that nobody has run yet, with the given parts filled."""
+    """A dataset that was never curated, with the given parts filled."""
     nothing = Funnel(raw=0, superseded=0, withdrawn=0, accepted=0, rejected=0, duplicate=0, review=0)
     names = {"dataset": "contract-clauses", "task": "ContractClause", "instruction": "Name the kind of this clause."}
     now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -226,7 +226,7 @@ def extraction_report() -> ReportData:
 
 
 def page_about(record: ShownRecord, **more: object) -> str:
-    """A page on which the record's text stands in every section, also as an answer."""
+    """A page on which the record's text is in every section, even as an answer."""
     text = record.text
     parts = {
         "reasons": reasons(record),
@@ -339,7 +339,7 @@ def test_an_empty_section_says_what_would_fill_it(name: str) -> None:
     assert 'class="empty"' not in render_report(full_report())
 
 
-def test_sensitive_texts_are_masked_wherever_they_stand() -> None:
+def test_sensitive_texts_are_masked_wherever_they_occur() -> None:
     text = "Write to ada@example.org or call +44 20 7946 0958, password: swordfish"
     assert redacted(text) == "Write to ••• or call ••• ••• ••• ••• •••"
     secrets = [row for row in reasons(example(text=text)) if row.code is ReasonCode.SECRET]
@@ -365,11 +365,11 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     assert "2 records, such as data/clauses.jsonl:7" in section(html, "conflicts")
 
 
-def test_the_page_of_a_version_says_so_and_sends_nobody_to_another() -> None:
+def test_the_page_of_a_version_says_so_and_sends_no_one_to_another() -> None:
     html = render_report(empty_report(of_version=True))
     assert "Of rows that are not in it, only the place is shown." in html
     assert "the one whose folder this page lies in" in html
-    assert "none is published yet" not in html and "writes it anew" not in html
+    assert "none is published yet" not in html and "rewrites it" not in html
 
 
 def test_every_reason_is_explained_and_says_which_record_to_ask_about() -> None:
@@ -387,7 +387,7 @@ def test_what_is_left_out_is_said() -> None:
     assert "Only 12 examples are shown." in section(render_report(full_report()), "suspect-labels")
 
 
-def test_tuned_and_untuned_stand_side_by_side_with_their_intervals() -> None:
+def test_tuned_and_untuned_are_side_by_side_with_their_intervals() -> None:
     text = section(render_report(full_report()), "finetuning")
     assert "trained on 1,930 rows in 1,502 s, judged on 241 test rows by accuracy" in text
     assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
@@ -453,7 +453,7 @@ def test_the_last_bar_says_that_it_holds_the_rest_and_how_far_that_goes() -> Non
     assert "\N{GREATER-THAN OR EQUAL TO}" not in section(render_report(empty_report(tokens=even)), "tokens")
 
 
-def test_splits_stand_in_the_order_of_the_configuration() -> None:
+def test_splits_are_in_the_order_of_the_configuration() -> None:
     counts = {"test": 1, "train": 5, "validation": 1, "old": 1}
     labels = [ValueCount(value="a", records=1, splits={"test": 1}), ValueCount(value="b", records=8, splits=counts)]
     html = render_report(empty_report(labels=labels, splits=["train", "validation", "test"]))
@@ -580,7 +580,7 @@ PRIVATE = ("wombat", "quokka", "numbat", "dingo", "potoroo", "Bilby", "kowari")
 
 
 class Shop:
-    """A small dataset with every fate, in a folder whose name nobody else should read."""
+    """A small dataset with every fate, in a folder whose name must stay private."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, home = folder, folder / "set"
@@ -594,7 +594,7 @@ class Shop:
         curate(self.context, Inline())
 
     def decide(self, key: int, **changes: Any) -> Decision:
-        """What a person, or a later run, decided about a row."""
+        """What an annotator, or a later run, decided about a row."""
         run = self.context.new_run(Verb.COLLECT)
         before = current(self.context)[stable_hash("examples", f"int:{key}")]
         decision = before.model_copy(update=changes | {"run": run.id})
@@ -662,7 +662,7 @@ def section_of_next(html: str) -> str:
     return html[start : html.index("</ul>", start)]
 
 
-def test_the_local_report_masks_what_a_person_called_unusable(shop: Shop) -> None:
+def test_the_local_report_masks_what_an_annotator_called_unusable(shop: Shop) -> None:
     text = section(shop.state(), "reasons")
     assert "a reviewer marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
     assert "Perth-7" not in text
@@ -689,7 +689,9 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
     assert told.record_id in asked[0] and told.record_id not in asked[1]
 
 
-def test_what_a_person_corrected_in_a_like_row_is_told_first_and_cites_no_other_row_in_a_version(shop: Shop) -> None:
+def test_what_an_annotator_corrected_in_a_similar_row_is_told_first_and_cites_no_other_row_in_a_version(
+    shop: Shop,
+) -> None:
     detail = "'billing', not 'delivery', in record 0123"
     why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
     shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
@@ -746,7 +748,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
     assert path.read_bytes() == before
 
 
-def test_a_folder_is_given_a_report_and_what_is_no_place_for_one_is_a_line(shop: Shop, tmp_path: Path) -> None:
+def test_a_folder_is_given_a_report_and_what_is_not_a_place_for_one_is_a_line(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     terminal, file = Terminal(tmp_path), shop.context.dataset.path
     assert terminal.json("report", file, "--to", tmp_path / "out") == {"path": f"{tmp_path}/out/report.html"}

@@ -1,4 +1,4 @@
-"""The review batch: what people are asked, how many of it, and what happens while Label Studio is out of reach."""
+"""The review batch: what annotators are asked, how much of it, and what happens while Label Studio is out of reach."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, 
     sends_what_waits_once(desk)
 
 
-def test_a_server_that_is_no_label_studio_ends_in_one_line_and_everything_is_committed(
+def test_a_server_that_is_not_label_studio_ends_in_one_line_and_everything_is_committed(
     desk: Desk, tmp_path: Path
 ) -> None:
     with other_server() as url:
@@ -134,7 +134,7 @@ def test_without_push_nothing_is_sent_until_curate_runs_with_it(desk: Desk, tmp_
 
 
 # --- what is sent ---------------------------------------------------------------------------------
-def test_people_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_annotators_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Path) -> None:
     rows = [
         row(1, "Where is my parcel?", None),
         row(2, "Please write to jane.doe@example.org about it.", "delivery"),
@@ -155,7 +155,7 @@ def test_people_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Pat
         assert why[desk.id(2)].startswith("The text seems to contain personal data (question): e-mail address ")
 
 
-def test_people_see_the_row_s_own_answer_as_the_proposal(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_annotators_see_the_row_s_own_answer_as_the_proposal(label_studio: LocalStudio, tmp_path: Path) -> None:
     rows = [row(1, "Please write to jane.doe@example.org about it.", "delivery")]
     with desk_at(label_studio, tmp_path, rows, EVERYTHING) as desk:
         desk.curate()
@@ -184,7 +184,7 @@ def test_a_question_whose_task_was_deleted_is_asked_again(desk: Desk) -> None:
     assert desk.asked() == sorted(desk.id(key) for key in (1, 2, 3))
 
 
-def test_a_project_that_was_deleted_is_made_anew_with_all_open_questions(desk: Desk) -> None:
+def test_a_project_that_was_deleted_is_recreated_with_all_open_questions(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")
     desk.collect()
@@ -204,7 +204,7 @@ def test_the_question_about_a_row_that_changed_is_taken_back(desk: Desk) -> None
     assert outdated not in [task["id"] for task in desk.tasks()]
 
 
-def test_a_question_that_somebody_works_on_is_never_taken_back(desk: Desk) -> None:
+def test_a_question_that_an_annotator_works_on_is_never_taken_back(desk: Desk) -> None:
     desk.curate()
     begun = desk.task(1)
     desk.api.post(f"/api/tasks/{begun}/drafts", json={"result": desk.result("billing")}).raise_for_status()
@@ -294,7 +294,7 @@ def test_a_lower_budget_takes_no_question_back(label_studio: LocalStudio, tmp_pa
 
 
 @pytest.mark.parametrize(("wish", "fate"), [("accept", Fate.ACCEPTED), ("hold", Fate.REVIEW)])
-def test_a_doubtful_label_beyond_the_budget_is_accepted_or_held_as_the_file_says(
+def test_an_uncertain_label_beyond_the_budget_is_accepted_or_held_as_the_file_says(
     tmp_path: Path, wish: str, fate: Fate
 ) -> None:
     topics = ("billing", "delivery", "returns")

@@ -54,7 +54,7 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file is a file; name a folder$"):
         scaffold(tmp_path / "file", "toy", kind_named("extraction"))

@@ -1,4 +1,4 @@
-"""The store keeps what was committed, shows nothing else, and survives rivals and sudden death."""
+"""The store keeps what was committed, shows nothing else, and survives concurrent writers and kills."""
 
 import errno
 import multiprocessing
@@ -116,7 +116,7 @@ def test_a_snapshot_stays_what_it_was(store: Store) -> None:
 
 
 def test_a_snapshot_never_shows_a_run_without_its_decisions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever moment a rival chooses to commit while the tables are pinned one after the other."""
+    """Whenever another writer commits while the tables are pinned one after the other."""
     pin = Store.version
     for moment in range(len(Table)):
         calls = iter(range(100))

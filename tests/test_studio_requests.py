@@ -225,7 +225,7 @@ def test_a_personal_access_token_is_exchanged_and_again_when_the_server_takes_it
 
 
 def exchanging(fake: FakeStudio, answer: object, exchanged: list[str]) -> Callable[[str, str, bytes], Reply]:
-    """A server that gives for a personal token what it is told to."""
+    """A server that answers a personal token with a given response."""
 
     def reply(method: str, path: str, body: bytes) -> Reply:
         if not path.startswith("/studio/api/token/"):
@@ -252,7 +252,7 @@ def test_a_token_that_requests_carry_is_used_until_it_expires(exp: int, times: i
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", {"access": None}, {"access": "tökén"}, {"access": "two\nlines"},
     {"access": personal()}, {"access": personal(exp="soon")}, {"access": personal(exp=1e300)}])  # fmt: skip
-def test_what_is_no_token_to_carry_is_one_line(answer: object) -> None:
+def test_what_is_not_a_token_to_carry_is_one_line(answer: object) -> None:
     with (
         serving(exchanging(FakeStudio(), answer, [])) as server,
         LabelStudio(f"{server.url}/studio", personal(exp=FOR_EVER)) as client,
@@ -278,7 +278,7 @@ def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims:
 
 
 @pytest.mark.parametrize("url", ["http://.", "http://a..b", "http://" + "a" * 70])
-def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
+def test_what_is_not_a_name_of_a_host_is_one_line(url: str) -> None:
     with pytest.raises(LabelStudioError, match=r"^cannot log in: .*set LABEL_STUDIO_URL"):
         LabelStudio(url, "token").check()
 

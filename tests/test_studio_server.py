@@ -24,7 +24,7 @@ CACHE = Path.home() / ".cache" / "goldleaf"
 VENV = Path(__file__).parent.parent / ".venv-label-studio"
 
 STAND_IN = """#!/bin/sh
-# Stands for the first start of Label Studio, whose migrations take a minute.
+# Simulates the first start of Label Studio, whose migrations take a minute.
 echo started >> {calls}
 {body}
 """

@@ -1,4 +1,4 @@
-"""One class says everything about a task, and what it says holds for every row, answer and person."""
+"""One class defines everything about a task, for every row, answer and annotator."""
 
 import datetime
 import re
@@ -78,7 +78,7 @@ def test_a_long_wrong_value_is_shown_in_short() -> None:
     assert detail.endswith(f"got '{'y' * 76}...")
 
 
-def test_a_failed_soft_check_is_a_doubt_and_no_error() -> None:
+def test_a_failed_soft_check_is_a_warning_and_not_an_error() -> None:
     parsed = Invoice.task_parse(INVOICE | {"total": -3})
     assert parsed.problems == []
     assert parsed.targets is not None
@@ -115,7 +115,7 @@ def test_a_row_without_targets_is_unlabeled_and_has_no_problem(absent: dict[str,
     assert parsed.inputs == {"clause": "Either party may terminate."}
 
 
-def test_a_row_with_a_part_of_its_targets_is_no_unlabeled_row() -> None:
+def test_a_row_with_a_part_of_its_targets_is_not_an_unlabeled_row() -> None:
     assert problems(Invoice, text="x", vendor="Acme")[0] == "invoice_number: missing or empty"
 
 
@@ -343,7 +343,7 @@ def test_rewording_leaves_labels_fresh_and_another_set_of_answers_does_not() -> 
     assert len(others) == 3
 
 
-def test_texts_of_an_enum_are_no_part_of_the_digest_but_its_members_are() -> None:
+def test_texts_of_an_enum_are_not_part_of_the_digest_but_its_members_are() -> None:
     def enum(doc: str, *values: str) -> Any:
         kinds = StrEnum("Sort", {value.upper(): value for value in values})
         kinds.__doc__ = doc
@@ -519,7 +519,7 @@ def test_an_input_that_is_lost_rejects_an_unlabeled_row_too() -> None:
     assert problems(Renamed, text="a") == [f": {LEFT_OUT.format('text')}"]
 
 
-def test_a_target_that_is_lost_is_no_answer() -> None:
+def test_a_target_that_is_lost_is_not_an_answer() -> None:
     class Hidden(Task):
         """Say it."""
 

@@ -112,7 +112,7 @@ def test_a_method_that_cannot_even_be_called_is_named_with_the_line_of_its_defin
     assert findings["code of Question"]["detail"].endswith("(task.py, line 12); fix it")
 
 
-def test_a_check_that_finds_something_is_no_fault_of_its_code(tmp_path: Path) -> None:
+def test_a_check_that_finds_something_is_not_a_fault_of_its_code(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION + method("odd", "self", "return 'it is odd'", "@soft_check"), ROWS)
     assert all(finding["ok"] for finding in Terminal(tmp_path).json("check"))
 
@@ -164,7 +164,7 @@ def test_a_method_that_returns_nonsense_or_fails_is_named_with_its_line(tmp_path
         assert "which is no" in said or "SystemExit" in said, said
 
 
-def test_a_method_that_fails_only_where_people_answered_is_their_answer_s_problem(tmp_path: Path) -> None:
+def test_a_method_that_fails_only_on_annotators_answers_is_their_answer_s_problem(tmp_path: Path) -> None:
     broken = method("task_validate_targets", "cls, values", "sys.exit(0)")
     broken += method("task_problems", "cls, inputs, targets", "return 7")
     task = Odd(tmp_path, HEAD + QUESTION + broken, ROWS).context.dataset.task
@@ -185,7 +185,7 @@ def test_a_labeling_form_that_fails_is_a_finding_of_check(tmp_path: Path) -> Non
     )
 
 
-def test_a_method_that_is_no_classmethod_is_named(tmp_path: Path) -> None:
+def test_a_method_that_is_not_a_classmethod_is_named(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION + method("task_answer", "self, targets", "return ''", ""), ROWS)
     assert "Question.task_answer is not a classmethod; write @classmethod above it" in Terminal(tmp_path).error("check")
 
@@ -294,7 +294,7 @@ def test_code_that_ends_the_program_in_a_worker_process_is_its_row_s_error(tmp_p
     assert json.loads(done.stdout)["funnel"]["rejected"] == 21 * len(ENDINGS), done.stderr
 
 
-def test_ctrl_c_in_the_middle_of_a_task_s_code_is_no_error_of_that_code(tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_of_a_task_s_code_is_not_an_error_of_that_code(tmp_path: Path) -> None:
     body = "import signal; signal.raise_signal(signal.SIGINT)\n        return value"
     Odd(tmp_path, QUESTION + method("looked", "cls, value", body, FIELD_VALIDATOR), ROWS)
     result = Terminal(tmp_path).goldleaf("curate", "--json", exit_code=130)
@@ -309,7 +309,7 @@ def raised(error: BaseException) -> BaseException:
         return caught
 
 
-def test_without_a_command_line_a_keyboard_interrupt_of_the_main_thread_is_a_person_s() -> None:
+def test_without_a_command_line_a_keyboard_interrupt_of_the_main_thread_is_the_user_s() -> None:
     with pytest.raises(KeyboardInterrupt):
         own(raised(KeyboardInterrupt()))
     assert isinstance(own(raised(SystemExit())), SystemExit)

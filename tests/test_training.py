@@ -271,7 +271,7 @@ def test_a_missing_model_folder_is_named() -> None:
         load_base("./nowhere")
 
 
-def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"has no model: it contains no \*\.safetensors"):
         load_base(str(tmp_path))
 
@@ -330,7 +330,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
         read_examples(published(tmp_path), "test")
 
 
-def test_a_folder_that_is_no_version_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_version_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"is not a published version: its manifest\.json cannot be read"):
         train(tmp_path, CONFIG, tmp_path / "out")
 

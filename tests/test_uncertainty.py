@@ -1,4 +1,4 @@
-"""Planted errors are doubted, honest rows are not, and a value's way of writing does not matter."""
+"""Planted errors are flagged, correct rows are not, and a value's formatting does not matter."""
 
 import datetime
 import itertools
@@ -62,7 +62,7 @@ def test_labels_that_the_words_bear_out_are_hardly_doubted() -> None:
     assert sum(doubts) / len(doubts) < 0.1, "scores that were no probabilities would be nearer to chance"
 
 
-def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_no_issue() -> None:
+def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_not_an_issue() -> None:
     texts, labels = rows(60)
     random.Random(5).shuffle(labels)
     result = label_error_scores(texts, labels, own_groups(texts))
@@ -93,7 +93,7 @@ def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
     assert all(unsure > score for row in hidden if (score := result.score[row]) is not None)
 
 
-def test_the_same_rows_and_seed_give_the_same_doubts() -> None:
+def test_the_same_rows_and_seed_give_the_same_scores() -> None:
     texts, labels = rows()
     assert label_error_scores(texts, labels, own_groups(texts), 5) == label_error_scores(
         texts, labels, own_groups(texts), 5
@@ -325,7 +325,7 @@ def test_a_date_is_found_in_every_way_of_writing(day: datetime.date, form: str) 
 
 
 @pytest.mark.parametrize("text", ["March 2026", "5 March", "35/03/2026", "2026-13-05", "marble 5, 2026"])
-def test_what_is_no_date_is_not_found(text: str) -> None:
+def test_what_is_not_a_date_is_not_found(text: str) -> None:
     assert missing(text, ValueType.DATE, "2026-03-05") == ["'2026-03-05'"]
 
 
