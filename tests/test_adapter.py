@@ -177,7 +177,7 @@ def test_an_unreadable_record_is_not_found_and_says_so_when_asked(tmp_path: Path
     (final / "finetune.json").write_text("{")
 
     assert find_adapter(tmp_path / "models", a_record().key) is None
-    with pytest.raises(TrainingError, match=r"its finetune\.json cannot be read; fine-tune again"):
+    with pytest.raises(TrainingError, match=r"finetune\.json cannot be read; fine-tune again"):
         read_record(final)
 
 

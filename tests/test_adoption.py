@@ -392,7 +392,7 @@ def test_a_damaged_version_in_a_home_without_tables_is_an_error(tmp_path: Path) 
     odd = in_batches(tmp_path / "lost")
     shutil.rmtree(odd.home / "questions" / "tables")
     next((odd.home / "questions" / "releases" / "1.1.0" / "data").glob("train*")).write_bytes(b"cut off")
-    with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* has other bytes"):
+    with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* does not have the bytes"):
         odd.curate()
     assert odd.context.store.snapshot().last_run(CurateSummary) is None
 

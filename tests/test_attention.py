@@ -315,7 +315,7 @@ def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> N
 def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "Why?", "billing"), {"question": "Where?", "topic": "delivery"}])
     terminal = Terminal(tmp_path)
-    assert "is known by" not in terminal.json("curate")["note"]
+    assert "identified by" not in terminal.json("curate")["note"]
     snapshot = Store(terminal.home, "questions").snapshot().at_last_commit()
     assert unkeyed(snapshot, [Source(name="examples", path="data.jsonl", key="id")]) == []
 

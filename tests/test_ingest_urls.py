@@ -71,7 +71,7 @@ def test_a_redirect_is_followed_and_a_format_may_be_named(home: Home, server: st
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("/none.jsonl", "the server answers 404 Not Found; correct its path"),
+        ("/none.jsonl", "the server answered 404 Not Found; correct its path"),
         ("/cut.jsonl", "(peer closed connection without sending complete message body"),
     ],
 )

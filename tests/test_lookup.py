@@ -39,9 +39,9 @@ def at(terminal: Terminal, wanted: str) -> tuple[Any, str]:
 # --- lines of a file that was rewritten -----------------------------------------------------------
 def test_a_row_that_moved_up_is_found_by_its_present_line(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B)
-    assert at(terminal, "data.jsonl:1") == (B, "it stood at data.jsonl:2 before")
+    assert at(terminal, "data.jsonl:1") == (B, "it was at data.jsonl:2 before")
     shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
-    assert "note: it stood at data.jsonl:2 before\n" in shown
+    assert "note: it was at data.jsonl:2 before\n" in shown
 
 
 def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
 def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path: Path) -> None:
     """A line was inserted above; the files are gone since, so the table alone must know."""
     terminal = rewritten(snapshot_of(tmp_path, A), C, A)
-    assert at(terminal, "data.jsonl:2") == (A, "it stood at data.jsonl:1 before")
+    assert at(terminal, "data.jsonl:2") == (A, "it was at data.jsonl:1 before")
     (tmp_path / "data.jsonl").unlink()
     assert at(terminal, "data.jsonl:1") == (C, "")
 
@@ -64,7 +64,7 @@ def test_a_row_in_a_file_that_is_gone_is_found_at_its_last_place(tmp_path: Path)
 
 def test_a_withdrawn_row_is_found_by_its_old_line_and_it_is_said(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), A)
-    assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is withdrawn now")
+    assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is now withdrawn")
 
 
 def test_a_line_that_was_not_read_yet_is_told_from_what_was_there(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_row_that_moved_twice_is_named_by_its_present_line_however_it_is_asked
         assert terminal.json("explain", wanted)["place"] == "data.jsonl:3"
         first = terminal.goldleaf("explain", wanted).stdout.splitlines()[0]
         assert first == f"record {record}  data.jsonl:3  source examples, key int:1"
-    assert at(terminal, "data.jsonl:3")[1] == "it stood at data.jsonl:1 before"
+    assert at(terminal, "data.jsonl:3")[1] == "it was at data.jsonl:1 before"
     write_rows(tmp_path, [A, B, C])
     assert terminal.json("explain", "data.jsonl:1")["place"] == "data.jsonl:1", "the file has it there already"
     assert rewritten(terminal, B).json("explain", record)["place"] == "", "it is gone"
@@ -168,7 +168,7 @@ def test_where_several_match_each_is_told_by_id_state_place_and_words(tmp_path: 
     terminal = rewritten(snapshot_of(tmp_path, A, long), A)
     ids = [found["record_id"] for found in terminal.json("sql", "select distinct record_id from records order by line")]
     error = terminal.error("explain", "")
-    assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of it")
+    assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of its digits")
     assert f'{ids[0][:12]} (current, data.jsonl:1, {{"id": 1, "question": "Question 1?", "t…)' in error
     assert f"{ids[1][:12]} (withdrawn, data.jsonl:2, " in error
 

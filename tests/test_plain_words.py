@@ -39,7 +39,7 @@ def test_the_card_counts_the_uncertain_rows_that_it_holds(tmp_path: Path) -> Non
 def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, TWO_KINDS, "duplicates: {threshold: 1.0}\n")
     odd.curate()
-    assert "oubtful" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
+    assert "uncertain" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
 
 
 # --- rejections -----------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     assert terminal.json("curate")["beyond"] == {"unlabeled": 2, "conflict": 1}
     shown = terminal.goldleaf("curate").stdout
     assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
-    assert "doubtful" not in shown
+    assert "uncertain" not in shown
     said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to review more)"
     assert said in terminal.goldleaf("status").stdout.splitlines()
     status = terminal.json("status")

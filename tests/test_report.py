@@ -368,7 +368,7 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
 def test_the_page_of_a_version_says_so_and_sends_no_one_to_another() -> None:
     html = render_report(empty_report(of_version=True))
     assert "Of rows that are not in it, only the place is shown." in html
-    assert "the one whose folder this page lies in" in html
+    assert "the one whose folder contains this page" in html
     assert "none is published yet" not in html and "rewrites it" not in html
 
 

@@ -192,7 +192,7 @@ def test_a_project_that_was_deleted_is_recreated_with_all_open_questions(desk: D
     assert desk.curate().review.sent == 2
     assert desk.asked() == sorted([desk.id(2), desk.id(3)])
     assert desk.collect().decided == 0
-    assert desk.decision(1).label_source is LabelSource.HUMAN, "what people said outlives the server"
+    assert desk.decision(1).label_source is LabelSource.HUMAN, "answers outlive the server"
 
 
 def test_the_question_about_a_row_that_changed_is_taken_back(desk: Desk) -> None:
@@ -247,7 +247,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
     said = "Question has changed what it asks for, so 2 answers of annotators no longer count"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of annotators"]
-    assert finding.detail.startswith(said), "before anybody is asked anew"
+    assert finding.detail.startswith(said), "before anything is asked again"
     assert said in desk.curate().note
     assert desk.curate().note == "", "it is said once"
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW

@@ -63,7 +63,9 @@ def test_it_runs_with_a_user_of_its_own_whose_secrets_only_the_owner_can_read(la
 
 def test_a_second_start_on_the_same_data_is_refused_with_the_address(label_studio: LocalStudio) -> None:
     second = LocalStudio(VENV, label_studio.data, CACHE)
-    with pytest.raises(LabelStudioError, match=rf"runs on .* already, at {label_studio.url} \(process \d+\); use that"):
+    with pytest.raises(
+        LabelStudioError, match=rf"is already running on .*, at {label_studio.url} \(process \d+\); use that"
+    ):
         second.start()
     assert httpx.get(f"{label_studio.url}/health").is_success
 
@@ -142,7 +144,7 @@ def test_two_sessions_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     venv = stand_in(tmp_path, '[ "$1" = version ] || exit 3; echo x > label_studio.sqlite3')
 
     def start(name: str) -> str:
-        with pytest.raises(LabelStudioError, match="ended while it started") as caught:
+        with pytest.raises(LabelStudioError, match="exited while starting") as caught:
             LocalStudio(venv, tmp_path / name, tmp_path / "cache").start()
         return str(caught.value)
 

@@ -267,7 +267,7 @@ def test_rows_that_are_all_too_long_are_an_error(base: LoadedModel, tmp_path: Pa
 
 # --- base models that are not there -----------------------------------------------------------
 def test_a_missing_model_folder_is_named() -> None:
-    with pytest.raises(TrainingError, match=r"no model folder \./nowhere; correct finetune\.base_model"):
+    with pytest.raises(TrainingError, match=r"no model folder \./nowhere; fix finetune\.base_model"):
         load_base("./nowhere")
 
 
