@@ -22,7 +22,7 @@ export HF_HUB_OFFLINE := 1
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: install label-studio ## Run the whole mission on the sample clauses
+demo: install label-studio ## Run the whole workflow on the sample clauses
 	@$(BIN)/goldleaf demo
 
 test: install label-studio browser ## Run all tests
@@ -65,7 +65,7 @@ $(STUDIO_VENV)/.installed-$(STUDIO_VERSION):
 	@$(STUDIO_VENV)/bin/python -m pip install --quiet 'label-studio==$(STUDIO_VERSION)'
 	@touch $@
 
-pictures: install label-studio browser ## Take the pictures in docs/images anew, after make demo
+pictures: install label-studio browser ## Retake the pictures in docs/images, after make demo
 	@$(BIN)/python tests/pictures.py
 
 browser: ## Install Chromium (Debian or Ubuntu, as root) where none is found

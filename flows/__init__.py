@@ -1,1 +1,1 @@
-"""The order of the verbs: four flows over an engine, the command line and the settings."""
+"""The order of the verbs: four flows on an engine, the command line and the settings."""

@@ -1,4 +1,4 @@
-"""Collect: pull what people said, decide by it, and let the rest of the records follow."""
+"""Collect: pull annotations, commit the decisions that follow, and update the other records."""
 
 from collections import Counter
 
@@ -26,50 +26,50 @@ from schemas.run_summary import CollectSummary, CurateSummary, Verb
 
 
 class Collected(BaseModel):
-    """What a collect run did."""
+    """The result of a collect run."""
 
     model_config = ConfigDict(frozen=True)
 
     dataset: str
     run: str
     annotations: int
-    """New, edited or deleted since the last time."""
+    """New, edited or deleted since the last pull."""
     decided: int
-    """Records that people labeled, confirmed or marked as unusable."""
+    """Records that annotators labeled, confirmed or marked as unusable."""
     unsure: int
-    """Records that somebody was unsure about; a second person must say."""
+    """Records that an annotator was unsure about; a second annotator must decide."""
     disputed: int
-    """Records about which people contradict each other; they must agree, or a third person decide."""
+    """Records about which annotators contradict each other; they must agree, or a third one decide."""
     taken_back: int
     """Records whose answer was deleted, so that the automatic decision counts again."""
     waiting: int
     """Questions that are still open."""
     invalid: int
-    """Annotations that break the task's schema and wait for a correction."""
+    """Annotations that break the task's schema and must be corrected."""
     attention: list[Attention]
-    """What only people can settle, though Label Studio counts its task as done."""
+    """What only annotators can settle, though Label Studio counts its task as done."""
     funnel: Funnel
     note: str
-    """What people should know, a line each; empty where there is nothing to say."""
+    """Notes for the user, a line each; empty if there are none."""
 
 
 def collect(context: Context, engine: Engine) -> Collected:
-    """Pull annotations, commit the decisions that follow, and decide anew about the records they touch.
+    """Pull annotations, commit the decisions that follow, and decide again about the records they affect.
 
-    Nobody but another collect waits for the server: the state's lock is taken when all was pulled.
+    Only another collect has to wait for the server: the state's lock is taken after everything was pulled.
 
     Raises:
-        ConfigError: nothing was curated yet, no Label Studio is named, the home holds the dataset of another file,
+        ConfigError: nothing was curated yet, no Label Studio is configured, the home holds the dataset of another file,
             or another task was curated meanwhile.
         LabelStudioError: the server does not answer or refuses; nothing is committed.
     """
     store = context.store
     connection = context.connection
     if connection is None:
-        raise ConfigError("no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
+        raise ConfigError("Label Studio is not configured; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
     with store.pull_lock():
         with store.lock(Verb.COLLECT):
-            # Whoever is at work now, whose home this is, or a missing curate, is said before anything is pulled.
+            # A running verb, a home of another file, or a missing curate is reported before anything is pulled.
             context.require_owner()
             if not (curated := context.last_curate()):
                 name, file = context.dataset.config.name, context.dataset.path
@@ -86,23 +86,23 @@ def collect(context: Context, engine: Engine) -> Collected:
 
 
 def _require_same_task(context: Context, before: str) -> None:
-    """Refuse to decide by a task that a curate has left behind while annotations were pulled.
+    """Refuse to decide with a task that was replaced by another curate while annotations were pulled.
 
     Raises:
-        ConfigError: one has.
+        ConfigError: it was replaced.
     """
     curated = context.store.snapshot().last_run(CurateSummary)
     if curated and curated.id != before and context.dataset.has_changed_since(curated.summary):
         raise ConfigError(
             f"{context.dataset.path} or its task was changed and curated while annotations were pulled; nothing was "
-            "kept, run collect again"
+            "stored; run collect again"
         )
 
 
 def _decide(
     context: Context, engine: Engine, connection: Connection, pulled: Pulled, marks: dict[str, str]
 ) -> Collected:
-    """Keep what was pulled and commit what follows from it; the caller holds both locks."""
+    """Store what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
     recover_unrecorded_releases(store, context.dataset.config.name)
     store.clear_work()
@@ -137,11 +137,11 @@ def _decide(
 
 
 def _gone(context: Context, snapshot: Snapshot, url: str) -> str:
-    """Say that the project is not there any more; empty where nothing was ever sent under this form of the task."""
+    """Report that the project no longer exists; empty if nothing was ever sent under this form of the task."""
     digest = context.dataset.task.task_digest()
     if snapshot.scan(Table.PUSHES).filter(pl.col("task_digest") == digest).head(1).collect().is_empty():
         return ""
     return (
         f"the project of '{context.dataset.config.name}' is gone from {url}, or this is another server; the next "
-        "curate makes it anew and sends the open questions again, and what was collected before still counts"
+        "curate recreates it and sends the open questions again; answers that were already collected still count"
     )

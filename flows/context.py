@@ -12,7 +12,7 @@ from pipeline.state.store import Store
 
 @dataclass(frozen=True)
 class Context(Workspace):
-    """A dataset on this machine, as the environment describes it."""
+    """A dataset on this machine, in its environment."""
 
     settings: Settings
 

@@ -1,4 +1,4 @@
-"""Curate: raw rows in, a fate for every record, and the review batch out to people."""
+"""Curate: raw rows in, a fate for every record, and the review batch out to annotators."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,34 +27,34 @@ from schemas.manifest import Funnel
 from schemas.run_summary import Verb
 
 LOCK_PATIENCE = 60.0
-"""Seconds that a run waits for others once it has brought from a server what may have taken long."""
+"""Seconds that a run waits for others after a possibly long download."""
 
 
 class ReviewBatch(BaseModel):
-    """How the review batch stands after a run."""
+    """The state of the review batch after a run."""
 
     model_config = ConfigDict(frozen=True)
 
     waiting: int
     """Questions without an answer."""
     audits: int = 0
-    """Of those, random checks of accepted records."""
+    """Of these, random checks of accepted records."""
     unsent: int = 0
-    """Of those, not in Label Studio yet."""
+    """Of these, not in Label Studio yet."""
     sent: int = 0
-    """Tasks that this run made in Label Studio."""
+    """Tasks that this run created in Label Studio."""
     withdrawn: int = 0
-    """Unanswered tasks that it took back, since their row has changed or gone."""
+    """Unanswered tasks that it deleted, because their row has changed or is gone."""
     url: str = ""
-    """Where people label."""
+    """Where annotators label."""
     refused: list[str] = []
-    """Questions that the server would not take, and why."""
+    """Questions that the server refused, and why."""
     problem: str = ""
     """Why nothing was sent, and what to do about it."""
 
 
 class Curated(BaseModel):
-    """What a curate run did."""
+    """The result of a curate run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,20 +64,20 @@ class Curated(BaseModel):
     added: int
     withdrawn: int
     decided: int
-    """Decisions that are new or differ from those before."""
+    """Decisions that are new or differ from earlier ones."""
     funnel: Funnel
     note: str
-    """What people should know, a line each; empty where there is nothing to say."""
+    """Notes for the user, a line each; empty if there are none."""
     rejections: list[Rejection]
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
-    """How many rows are in review, by their first reason."""
+    """How many rows are in review, by first reason."""
     budget: int
     budget_used: int
     beyond_budget: int
-    """How many more rows people would be asked about if the budget were larger."""
+    """How many more rows would be sent to annotators if the budget were larger."""
     beyond: dict[ReasonCode, int] = {}
-    """Of those how many for which first reason."""
+    """The same by first reason."""
     review: ReviewBatch
 
 
@@ -85,13 +85,13 @@ class Curated(BaseModel):
 def curate(
     context: Context, engine: Engine, *, rescore: bool = False, reindex: bool = False, push: bool = True
 ) -> Curated:
-    """Ingest, decide, commit, then send the review batch; never waits for a person.
+    """Ingest, decide, commit, then send the review batch; never waits for annotators.
 
     Args:
         context: the dataset.
         engine: runs the steps.
-        rescore: score all labels anew, not only those that no run has scored.
-        reindex: compare all texts anew, not only new ones.
+        rescore: score all labels again, not only those that no run has scored.
+        reindex: compare all texts again, not only new ones.
         push: send the review batch; otherwise it waits for the next run.
 
     Raises:
@@ -139,9 +139,9 @@ def curate(
 
 @contextmanager
 def _fetched(context: Context, engine: Engine) -> Iterator[str]:
-    """Fetch the sources that are URLs before the state's lock is taken: nobody else waits for their servers.
+    """Fetch the sources that are URLs before taking the state's lock, so that others need not wait for their servers.
 
-    Gives the last curate run before that.
+    Yields the last curate run before that.
     """
     urls = to_fetch(context.dataset.config)
     if not urls:
@@ -149,7 +149,7 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
         return
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
-            # Whoever is at work now, or whose home this is, is said before anything is fetched.
+            # A running verb, or a home of another file, is reported before anything is fetched.
             context.require_owner()
             curated = context.last_curate()
         for source in urls:
@@ -160,7 +160,7 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
 
 
 def _require_same_file(context: Context, curated: str) -> None:
-    """Refuse to undo what another curate has decided by a newer file while this one was fetching.
+    """Refuse to undo what another curate has decided with a newer file while this one was fetching.
 
     Raises:
         ConfigError: it has.
@@ -176,7 +176,7 @@ def _require_same_file(context: Context, curated: str) -> None:
 
 
 def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:
-    """Read the sources, and the sets that training data keeps away from."""
+    """Read the sources, and the sets that training data is kept away from."""
     store, dataset = context.store, context.dataset
     with engine.progress.step("reading the sources") as advance:
         expecting = _expecting(engine, dataset, advance)
@@ -185,7 +185,7 @@ def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:
 
 
 def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Advance:
-    """Tell the engine as soon as there is more to check than one worker checks at a time."""
+    """Tell the engine as soon as there is more to validate than one worker handles at a time."""
     read = 0
 
     def on_rows(rows: int) -> None:
@@ -206,15 +206,14 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
 
 
 def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
-    """Push after the commit, from committed decisions; a server that is down only makes them wait.
+    """Push after the commit, from committed decisions; if the server is down, they wait for the next run.
 
-    Nobody waits for the server meanwhile: the state's lock is free again.
+    Others need not wait for the server: the state's lock is free again.
     """
     connection = context.connection
     if connection is None:
-        hint = (
-            "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or start `goldleaf label-studio`"
-        )
+        advice = "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or run `goldleaf label-studio`"
+        hint = f"Label Studio is not configured: {advice}"
         return _waiting(context, hint)
     label = f"sending the review batch to {connection.shown}"
     try:

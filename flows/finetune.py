@@ -1,4 +1,4 @@
-"""Finetune: a published version becomes a LoRA adapter, judged against the untuned model."""
+"""Finetune: turn a published version into a LoRA adapter, evaluated against the untuned model."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Finetuned(BaseModel):
     version: str
     path: str
     reused: bool
-    """It was trained on the same rows with the same settings before."""
+    """The same rows and settings were trained before."""
     base_model: str
     metric: str
     """The name that the manifest has for it."""
@@ -36,13 +36,13 @@ class Finetuned(BaseModel):
     """Of training."""
     untuned: Estimate
     untuned_unreadable: int
-    """Answers that are not in the form which the task asks for: they count as wrong."""
+    """Answers that do not have the format of the task; they count as wrong."""
     tuned: Estimate
     tuned_unreadable: int
     difference: Estimate
     """Tuned minus untuned, on the same rows."""
     verdict: str
-    """The difference in a sentence."""
+    """The difference as a sentence."""
 
 
 def finetune(context: Context, engine: Engine, *, version: str = "latest", again: bool = False) -> Finetuned:
@@ -63,7 +63,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
     with store.lock(Verb.FINETUNE):
-        # Nobody should bet a model on bytes that nobody published.
+        # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
@@ -72,7 +72,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
             prepare_training()
             path = found or engine.run(finetune_version, training, context.dataset.task, engine.progress.step)
         result = _result(path, config.name, reused=found is not None)
-        # A run that was killed after it kept its adapter owes its commit.
+        # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)
         if is_new:
             summary = FinetuneSummary(version=result.version, path=str(path), tuned=result.tuned.value)

@@ -1,4 +1,4 @@
-"""Release: the accepted records become an immutable version that never leaks between its splits."""
+"""Release: turn the accepted records into an immutable version that never leaks between its splits."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,11 +25,11 @@ class Released(BaseModel):
     digest: str
     path: str
     created: bool
-    """False where the latest version holds exactly these rows already."""
+    """False if the latest version already has exactly these rows."""
     splits: dict[str, int]
     """Rows by split."""
     absent: list[AbsentLabel] = []
-    """Labels that are not in every split."""
+    """Labels missing from some split."""
     frozen: list[FrozenSource] = []
     """What is published of each frozen source, and why the rest is not."""
 
@@ -40,13 +40,13 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     Args:
         context: the dataset.
         engine: runs the steps.
-        version: ``X.Y.Z``, above all others; without it the next minor version, or the latest one if nothing changed.
+        version: ``X.Y.Z``, above all others; default: the next minor version, or the latest one if nothing changed.
 
     Raises:
         ConfigError: the home holds the dataset of another file.
         VersionExists: the version was published before.
         ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
-            curated, a version has splits that the tables do not know, or ``version`` is none, is not above the
+            curated, a version has splits that the tables do not know, or ``version`` is invalid, is not above the
             latest one or has nothing new.
     """
     if version is not None:
@@ -59,7 +59,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
-        with engine.progress.step("drawing up the release"):
+        with engine.progress.step("preparing the release"):
             draft = engine.run(draft_release, snapshot, context.dataset)
         published = list_versions(store.releases)
         taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())

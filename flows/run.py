@@ -1,4 +1,4 @@
-"""Run: all four verbs in order, with what people have said so far."""
+"""Run: all four verbs in order, with the annotations so far."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,9 +9,9 @@ from flows.context import Context
 
 
 def run_all(context: Context, verb: Callable[..., Any]) -> Iterator[tuple[str, BaseModel]]:
-    """Curate, collect, release and fine-tune, and tell what each did as soon as it has.
+    """Curate, collect, release and fine-tune, and yield each result as soon as it is available.
 
-    Without a Label Studio there is nothing to collect, and that step is left out.
+    Without a Label Studio there is nothing to collect, and that step is skipped.
 
     Args:
         context: the dataset.

@@ -1,4 +1,4 @@
-"""The only place where the environment and ``.env`` are read: the home, the servers and their secrets."""
+"""The only place that reads the environment and ``.env``: the home, the servers and their secrets."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from schemas.field import shown
 from schemas.user_code_errors import in_a_line, no_json, writable
 
 _NO_TABLES = re.compile(r"[][|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
-"""What the Delta library cannot have in a path: it makes a URL of it, and not always the right one."""
+"""Not allowed in paths by the Delta library: it makes a URL of the path, and not always correctly."""
 
 
 class Settings(BaseSettings):
@@ -24,55 +24,55 @@ class Settings(BaseSettings):
     )
 
     goldleaf_home: str = "data/store"
-    """Where tables, releases and models lie; relative paths start at the working directory."""
+    """Where tables, releases and models are stored; relative paths start at the working directory."""
     label_studio_url: str = ""
     label_studio_api_key: SecretStr = SecretStr("")
     prefect_api_url: str = ""
     goldleaf_label_studio_venv: Path = Path(".venv-label-studio")
     """The virtual environment of the local Label Studio server."""
     goldleaf_cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "goldleaf")
-    """Holds the migrated template of the local Label Studio."""
+    """Contains the migrated template of the local Label Studio."""
     annotate: str = ""
-    """``me`` leaves the labeling in the demo to the person who runs it."""
+    """``me`` leaves the labeling in the demo to the user."""
 
     @property
     def home(self) -> Path:
         """The home as an absolute path.
 
         Raises:
-            ConfigError: it is a URL, or a path in which no tables can be.
+            ConfigError: it is a URL, or a path that cannot contain tables.
         """
         if "://" in self.goldleaf_home:
             raise ConfigError(
-                f"GOLDLEAF_HOME is '{self.goldleaf_home}', but this version keeps its state on a local or mounted "
-                "disk only; set it to a folder"
+                f"GOLDLEAF_HOME is '{self.goldleaf_home}', but this version only stores its state on a local or "
+                "mounted disk; set it to a folder"
             )
         try:
             home = Path(self.goldleaf_home).expanduser().resolve()
             with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                # A name of 300 characters is not found out before.
+                # A name of 300 characters only fails here.
                 home.lstat()
         except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"GOLDLEAF_HOME is {shown(self.goldleaf_home)}, which can be no folder "
+                f"GOLDLEAF_HOME is {shown(self.goldleaf_home)}, which cannot be a folder "
                 f"({in_a_line(str(error), 100)}); set it to another one"
             ) from error
         if no_json(str(home)):
             raise ConfigError(
-                f"the home {writable(str(home))} is not UTF-8, as tables need it; set GOLDLEAF_HOME to another"
+                f"the home {writable(str(home))} is not UTF-8, which tables require; set GOLDLEAF_HOME to another"
             )
         if found := _NO_TABLES.search(str(home)):
             raise ConfigError(
-                f"the home {str(home)!r} holds {found[0]!r}, and tables cannot lie below such a folder; "
+                f"the home {str(home)!r} contains {found[0]!r}, which a path of tables must not; "
                 "set GOLDLEAF_HOME to another one"
             )
         return home
 
 
 def prepare_prefect(settings: Settings) -> None:
-    """Set what Prefect reads from the environment when it is imported, where the user has not set it.
+    """Set what Prefect reads from the environment when it is imported, unless the user has set it.
 
-    Without a server of the user's, flows run on a temporary one that keeps to itself.
+    Unless the user has a server, flows run on a temporary, private one.
     """
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -81,10 +81,10 @@ def prepare_prefect(settings: Settings) -> None:
     }
     if not settings.prefect_api_url:
         home = settings.home / ".prefect"
-        home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder only
+        home.mkdir(parents=True, exist_ok=True)  # Prefect only creates the last folder
         defaults |= {
             "PREFECT_HOME": str(home),
-            # A fresh home is migrated first, which on a busy machine takes longer than the default 20 s.
+            # A new home is migrated first, which on a busy machine takes longer than the default 20 s.
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         }
     for name, value in defaults.items():
@@ -92,9 +92,9 @@ def prepare_prefect(settings: Settings) -> None:
 
 
 def prepare_training() -> None:
-    """Let idle threads of a training give up their core soon; call it before torch is imported.
+    """Make idle training threads release their core soon; call it before torch is imported.
 
-    Beside one other busy process, a step took 9.0 s with the OpenMP default and 5.3 s with this; on an
+    Next to one other busy process, a step took 9.0 s with the OpenMP default and 5.3 s with this; on an
     idle machine 2.7 and 3.0 s.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -1,1 +1,1 @@
-"""The verbs of Goldleaf: plain typed functions over the nouns in ``schemas``, with no orchestrator."""
+"""The verbs of Goldleaf: typed functions over the nouns in ``schemas``, with no orchestrator."""

@@ -1,11 +1,11 @@
-"""How functions are compiled: numba keeps the result on the disk, and they release Python's lock."""
+"""How functions are compiled: numba caches the result on disk, and compiled code releases the GIL."""
 
 import numba
 
-# Not `parallel=True`: it takes three times as long to compile, and its thread pool must not be entered twice.
+# Not `parallel=True`: it takes three times as long to compile, and its thread pool is not reentrant.
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
-"""What Python calls."""
-# What only other compiled functions call becomes a part of them, or it would be compiled twice; but what is long and is
-# called in one place takes longer to copy.
+"""For functions that Python calls."""
+# Functions called only by other compiled functions are inlined; otherwise numba would compile them twice. Long ones
+# with a single caller are not: inlining them takes longer.
 inlined = numba.njit(nogil=True, error_model="numpy", inline="always")
 called = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

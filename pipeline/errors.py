@@ -1,22 +1,22 @@
-"""Every error that Goldleaf raises on purpose, as one tree.
+"""All errors that Goldleaf raises on purpose, as one tree.
 
 GoldleafError            one line: what, which value, what to do next
 ├── ConfigError          dataset.yaml, a task file or a setting cannot be used
-│   └── TaskCodeError    a method of the task raised an error, or returned what nobody can use
-├── SourceError          a source as a whole cannot be read
+│   └── TaskCodeError    a method of the task raised an error or returned an unusable value
+├── SourceError          a source cannot be read at all
 ├── StoreError           the home or a table is damaged or cannot be written
-│   └── Busy             another process is at work on the same dataset
-├── LabelStudioError     the server refuses or is not reachable
-│   └── Unreachable      no answer: not running, wrong URL, network gone
+│   └── Busy             another process is using the same dataset
+├── LabelStudioError     the server refuses a request or cannot be reached
+│   └── Unreachable      no answer: not running, wrong URL, network down
 ├── ReleaseError         a version cannot be published or read
-│   ├── VersionExists    it exists already and never changes
-│   └── Damaged          its bytes are not those that were published
+│   ├── VersionExists    it already exists, and versions never change
+│   └── Damaged          its bytes differ from those that were published
 └── TrainingError        the model or the rows cannot be used for fine-tuning
 """
 
 
 class GoldleafError(Exception):
-    """The base: its text is meant for the person at the terminal."""
+    """The base class: its text is meant for the user at the terminal."""
 
 
 class ConfigError(GoldleafError):
@@ -24,11 +24,11 @@ class ConfigError(GoldleafError):
 
 
 class TaskCodeError(ConfigError):
-    """A method of the task raised an error, or returned what nobody can use."""
+    """A method of the task raised an error or returned an unusable value."""
 
 
 class SourceError(GoldleafError):
-    """A source as a whole cannot be read."""
+    """A source cannot be read at all."""
 
 
 class StoreError(GoldleafError):
@@ -36,7 +36,7 @@ class StoreError(GoldleafError):
 
 
 class Busy(StoreError):
-    """Another process is at work on the same dataset."""
+    """Another process is using the same dataset."""
 
 
 class LabelStudioError(GoldleafError):
@@ -52,11 +52,11 @@ class ReleaseError(GoldleafError):
 
 
 class VersionExists(ReleaseError):
-    """The version exists already and never changes."""
+    """The version already exists, and versions never change."""
 
 
 class Damaged(ReleaseError):
-    """A version's bytes are not those that were published."""
+    """A version's bytes differ from those that were published."""
 
 
 class TrainingError(GoldleafError):

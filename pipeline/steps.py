@@ -1,4 +1,4 @@
-"""How the steps of a run are carried out and shown; the engines in flows are such."""
+"""How the steps of a run are executed and shown; the engines in flows implement these interfaces."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,21 +8,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Advance = Callable[[int], None]
-"""Told how many more units of a step's work are done."""
+"""Called with how many more units of a step's work are done."""
 
 
 class Progress(Protocol):
-    """Shows people how far a run is."""
+    """Shows the user how far a run is."""
 
     def step(self, label: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        """Show a step while it runs; ``total`` is the number of units, where it is known, and ``unit`` names them."""
+        """Show a step while it runs; ``total`` is the number of units, if known, and ``unit`` their name."""
 
     def say(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Discards all progress."""
 
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
@@ -34,29 +34,29 @@ class Silent:
 
 
 def ignored(result: object) -> None:
-    """Nobody waits for single results."""
+    """Ignore the result."""
 
 
 class Steps(Protocol):
-    """Runs steps here and now, or as tasks on other machines; the code that calls them is the same."""
+    """Runs steps in this process, or as tasks on other machines; the calling code is the same."""
 
     @property
     def progress(self) -> Progress:
-        """Where steps report to."""
+        """Where steps report their progress."""
 
     def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one step and return its result."""
 
     def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = ignored) -> list[R]:
-        """Run a step on every item, side by side where the engine can; results in the items' order.
+        """Run a step on every item, in parallel if the engine can; results in the items' order.
 
-        ``done`` is told each result in this order, as soon as it is there.
+        ``done`` is called with each result, in this order, as soon as it is available.
         """
 
     def map_in_processes(
         self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = ignored
     ) -> list[R]:
-        """The same for a step that is Python code, and so keeps no more than one core busy by itself."""
+        """The same for a step of pure Python code, which keeps at most one core busy."""
 
     def warm_up_processes(self, first: Callable[[], object]) -> None:
-        """There will be much to map in processes: start them in the background, and let each do something first."""
+        """Many items will be mapped in processes: start them in the background, and let each do something first."""

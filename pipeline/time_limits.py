@@ -1,6 +1,6 @@
-"""Bounds how long a server may keep us waiting: to connect, to answer, by a least rate, and altogether.
+"""Limits how long we wait for a server: to connect, to respond, for a minimum rate, and in total.
 
-A timeout of a single read is no bound: a server that sends a byte now and then never meets it.
+A read timeout does not limit the total: a server that sends a byte now and then never exceeds it.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ import httpx
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one request may take, in seconds."""
+    """How long a request may take, in seconds."""
 
     connect: float = 10.0
     answer: float = 60.0
-    """Until the answer begins, sending the request and following redirections included."""
+    """Until the response begins, including sending the request and following redirects."""
     window: float = 60.0
-    """Within each such time ``least_rate`` must be reached, until the answer ends."""
+    """``least_rate`` must be reached within each window of this length, until the response ends."""
     least_rate: int = 1_000
-    """Bytes a second."""
+    """Bytes per second."""
     whole: float = math.inf
-    """Until the answer ends, however fast it comes."""
+    """Until the response ends, whatever its rate."""
 
 
 class TooSlow(httpx.TimeoutException):
-    """The server used up our patience."""
+    """The server exceeded a time limit."""
 
 
 class Response:
-    """An answer whose body is still to come."""
+    """A response whose body has not been read yet."""
 
     def __init__(self, response: httpx.Response, watch: "_Watch", patience: Patience) -> None:
         self.status = response.status_code
@@ -46,9 +46,9 @@ class Response:
         self._response, self._watch, self._patience = response, watch, patience
 
     def parts(self) -> Iterator[bytes]:
-        """The body, decompressed, as it comes."""
+        """The body, decompressed, in chunks as they arrive."""
         window, rate = self._patience.window, self._patience.least_rate
-        too_slow = f"less than {rate:,} bytes a second for {window:g} s"
+        too_slow = f"less than {rate:,} bytes per second for {window:g} s"
         self._watch.allow(window, too_slow)
         counted = 0
         for part in self._response.iter_bytes():
@@ -57,31 +57,31 @@ class Response:
                 counted = self._response.num_bytes_downloaded
                 self._watch.allow(window, too_slow)
         if self._watch.expired:
-            # What ends with its connection looks complete.
+            # A body that ends when the connection closes looks complete.
             raise TooSlow(self._watch.reason)
 
 
 class Patient:
-    """A client whose requests end in time, one at a time; options are those of ``httpx.Client``."""
+    """A client with a time limit on requests, one at a time; options are those of ``httpx.Client``."""
 
     def __init__(self, transport: httpx.BaseTransport | None = None, **options: Any) -> None:
         self._client = httpx.Client(transport=transport, **options)
         self._streams: list[Any] = []
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         self._client.close()
 
     @contextmanager
     def stream(self, method: str, url: httpx.URL | str, patience: Patience, **request: Any) -> Iterator[Response]:
-        """Send a request; its answer is to be read while the context is open.
+        """Send a request; read the response while the context is open.
 
         Raises:
-            TooSlow: no answer in time, or it comes too slowly.
-            httpx.HTTPError, httpx.InvalidURL: nobody answers, the connection breaks, or the URL is none.
+            TooSlow: the response did not arrive in time, or arrives too slowly.
+            httpx.HTTPError, httpx.InvalidURL: no server answers, the connection breaks, or the URL is invalid.
         """
         connect = min(patience.connect, patience.answer)
-        # Only a connection that the watch does not reach is left to the client's own timeout.
+        # Only connections that the watch cannot reach are left to the client's own timeout.
         timeout = httpx.Timeout(patience.answer + patience.window, connect=connect)
         built = self._client.build_request(method, url, timeout=timeout, extensions={"trace": self._trace}, **request)
         with _Watch(patience, self._shut) as watch:
@@ -92,19 +92,19 @@ class Patient:
             except httpx.ConnectTimeout as error:
                 raise TooSlow(f"no connection within {connect:g} s") from error
             except UnicodeError as error:
-                raise httpx.InvalidURL(f"no name of a host: {str(error).rpartition(': ')[2].rstrip(')')}") from error
+                raise httpx.InvalidURL(f"invalid host name: {str(error).rpartition(': ')[2].rstrip(')')}") from error
             except httpx.HTTPError as error:
                 if watch.expired and not isinstance(error, TooSlow):
                     raise TooSlow(watch.reason) from error
                 raise
 
     def _trace(self, event: str, details: dict[str, Any]) -> None:
-        """Keep hold of every connection, also while there is no answer yet that would name it."""
+        """Keep track of every connection, including those that have no response yet."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._streams = [stream for stream in self._streams if _is_open(stream)] + [details["return_value"]]
 
     def _shut(self) -> None:
-        """End the present request, wherever it hangs."""
+        """Abort the current request, wherever it hangs."""
         for stream in filter(_is_open, self._streams):
             with contextlib.suppress(OSError):
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
@@ -115,7 +115,7 @@ def _is_open(stream: Any) -> bool:
 
 
 class _Watch:
-    """Calls a function once the time that was allowed is up."""
+    """Calls a function once the allowed time is up."""
 
     def __init__(self, patience: Patience, end: Callable[[], None]) -> None:
         self.expired = False
@@ -128,7 +128,7 @@ class _Watch:
         self.allow(patience.answer, f"no answer within {patience.answer:g} s")
 
     def allow(self, seconds: float, reason: str) -> None:
-        """Allow so much time from now on, as far as the whole is not up; the reason is what to say when it is up."""
+        """Allow this much time from now on, within the total; ``reason`` is the message when time is up."""
         until = time.monotonic() + seconds
         with self._turn:
             self._until, self.reason = (until, reason) if until < self._last else (self._last, self._too_long)

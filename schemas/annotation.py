@@ -1,4 +1,4 @@
-"""What people said in Label Studio, as it was pulled."""
+"""Annotators' answers in Label Studio, as pulled."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,20 +10,20 @@ from schemas.field import JsonValue
 
 
 class Verdict(StrEnum):
-    """What an annotation amounts to, or all that annotators said about a record."""
+    """What an annotation, or all annotations of a record together, amounts to."""
 
     LABELED = "labeled"
     UNUSABLE = "unusable"
     UNSURE = "unsure"
     SKIPPED = "skipped"
     DISPUTED = "disputed"
-    """Annotators contradict each other about a record; no single annotation amounts to it."""
+    """Annotators contradict each other about a record; never the verdict of a single annotation."""
     INVALID = "invalid"
-    """The answer breaks the task's schema; it waits for a correction."""
+    """The answer breaks the task's schema; it must be corrected."""
 
 
 class Annotation(BaseModel):
-    """One annotation of one labeling task, with the answer it holds."""
+    """One annotation of one labeling task, with its answer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,10 +39,10 @@ class Annotation(BaseModel):
     targets: dict[str, JsonValue] | None = None
     error: str = ""
     result: list[dict[str, Any]] = []
-    """The regions as Label Studio has them: read again with the task as it is then, whenever people decide."""
+    """The regions as Label Studio stores them: parsed again with the current task whenever decisions are made."""
     deleted: bool = False
     created_at: datetime
     updated_at: datetime
-    """Both are the server's times."""
+    """Both are server times."""
     lead_time: float | None = None
     """Seconds the annotator spent."""

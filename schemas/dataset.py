@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _MOST = 2**63 - 1
-"""Of whole numbers: tables and manifests hold 64 bits."""
+"""For integers: tables and manifests hold 64 bits."""
 Count = Annotated[int, Field(gt=0, le=_MOST)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def public_place(place: str) -> str:
-    """A file, folder or URL without what concerns this machine or this user only: folders, and keys in a URL."""
+    """A file, folder or URL without anything private to this machine or user: folders, and keys in a URL."""
     if place.startswith(("http://", "https://")):
         url = urlsplit(place)
         return f"{url.scheme}://{url.hostname}{url.path}"
@@ -31,10 +31,10 @@ class Section(BaseModel):
 
 
 class Format(StrEnum):
-    """File formats that are read."""
+    """Supported file formats."""
 
     AUTO = "auto"
-    """By the file's ending."""
+    """By the file's extension."""
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
@@ -42,32 +42,32 @@ class Format(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a source's absence of a row means."""
+    """What it means that a row is absent from its source."""
 
     APPEND = "append"
-    """Nothing: rows only ever come in."""
+    """Nothing: rows are only ever added."""
     SNAPSHOT = "snapshot"
     """The row is gone: its record is withdrawn."""
 
 
 class OnConflict(StrEnum):
-    """What to do where the same input has different answers."""
+    """What to do if the same input has different answers."""
 
     REVIEW = "review"
-    """Hold the rows and ask a person."""
+    """Hold the rows and ask an annotator."""
     ANY_OF = "any_of"
     """Every answer is right: accept a row for each, and count any of them as correct."""
 
 
 class Unreviewed(StrEnum):
-    """What to do with doubtful rows beyond the review budget."""
+    """What to do with uncertain rows beyond the review budget."""
 
     ACCEPT = "accept"
     HOLD = "hold"
 
 
 class Action(StrEnum):
-    """What screening does with a row in which it finds something."""
+    """What to do with a row that has findings."""
 
     REVIEW = "review"
     REJECT = "reject"
@@ -78,21 +78,21 @@ class Source(Section):
     """Where rows come from."""
 
     name: Annotated[str, Field(min_length=1)]
-    """Part of every record's id: renaming a source makes new records."""
+    """Part of every record's id: renaming a source creates new records."""
     path: str
     """A file, a glob (``**`` allowed) or an http(s) URL; relative paths start at the dataset.yaml."""
     format: Format = Format.AUTO
     key: str | None = None
-    """The field that identifies a row; without it a row is known by its content."""
+    """The field that identifies a row; without it a row is identified by its content."""
     fields: dict[str, str] = {}
-    """Task field -> the row's field (dots reach into objects); the same name where it is not listed."""
+    """Task field -> the row's field (dots reach into objects); default: the same name."""
     license: str = "unknown"
-    """SPDX id or a text; it goes into the dataset card."""
+    """SPDX id or a text; shown in the dataset card."""
     mode: Mode = Mode.APPEND
     split: str | None = None
     """A split that all rows of this source belong to."""
     frozen: bool = False
-    """An evaluation set that is published as it is: no duplicate, conflict or doubt thins it out."""
+    """An evaluation set that is published as is: no duplicate, conflict or uncertain label is removed from it."""
 
     @model_validator(mode="after")
     def _has_a_split_to_be_frozen_in(self) -> Self:
@@ -102,69 +102,69 @@ class Source(Section):
 
 
 class Normalize(Section):
-    """How texts are cleaned before anything looks at them; the raw bytes are kept."""
+    """How texts are cleaned before any other step; the raw bytes are kept."""
 
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"
     whitespace: Literal["clean", "keep"] = "clean"
-    """``clean``: ``\\n`` line ends, no trailing or exotic spaces, no control characters. ``keep``: nothing but
-    NUL goes, which no PostgreSQL, and so no Label Studio, can hold."""
+    """``clean``: ``\\n`` line ends, no trailing or exotic spaces, no control characters. ``keep``: only
+    NUL is removed, which PostgreSQL, and therefore Label Studio, cannot store."""
 
 
 class Duplicates(Section):
     """When two rows with the same answer are duplicates."""
 
     threshold: Annotated[float, Field(ge=0.2, le=1)] = 0.7
-    """Least Jaccard similarity of the inputs' word 3-grams; 1 finds exact duplicates only. Below 0.2 strangers are
-    alike, and the search would miss pairs."""
+    """Minimum Jaccard similarity of the inputs' word 3-grams; 1 finds only exact duplicates. Below 0.2 unrelated texts
+    are similar, and the search would miss pairs."""
     answers: Share = 0.5
-    """Least similarity of two written answers (20 words and more) that count as the same; 1 if they must be equal.
+    """Minimum similarity at which two free-text answers (20 words or more) count as the same; 1 if they must be equal.
     Shorter answers must always be equal."""
 
 
 class EvaluationSet(Section):
-    """Rows that a model will be judged by, and must not be trained on."""
+    """Rows that a model will be evaluated on and must not be trained on."""
 
     name: Annotated[str, Field(min_length=1)]
     path: str | None = None
-    """A file, a glob or a URL, as of a source."""
+    """A file, a glob or a URL, as for a source."""
     release: str | None = None
     """Instead of a path: a version of another dataset in this home, ``name@1.0.0`` or ``name@latest``."""
     splits: list[str] = []
-    """Of a release, the splits that evaluate; without it all but ``train``."""
+    """For a release, the splits to evaluate on; default: all except ``train``."""
     format: Format = Format.AUTO
     fields: dict[str, str] = {}
-    """Task field -> the evaluation row's field; the same name where it is not listed."""
+    """Task field -> the evaluation row's field; default: the same name."""
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if (self.path is None) == (self.release is None):
-            raise ValueError(f"evaluation set '{self.name}' needs either a path or a release")
+            raise ValueError(f"evaluation set '{self.name}' needs a path or a release, not both")
         if self.release is not None and not re.fullmatch(rf"{NAME.pattern}@\S+", self.release):
-            raise ValueError(f"'{self.release}' names no version; write name@1.0.0 or name@latest")
+            raise ValueError(f"'{self.release}' names no version; use name@1.0.0 or name@latest")
         if self.splits and self.release is None:
             raise ValueError(f"evaluation set '{self.name}' is a file, which has no splits; drop `splits`")
         return self
 
 
 class Decontaminate(Section):
-    """What rows are kept away from: those that resemble an evaluation row are rejected, and say which one."""
+    """What rows are kept away from: those similar to an evaluation row are rejected, naming it."""
 
     against: list[EvaluationSet] = []
     overlap: Annotated[int, Field(ge=8)] | None = 13
-    """So many words in a row in common with an evaluation row reject a row, too; of a shorter evaluation row (8
-    words and more) all of its words. ``null``: near-duplicates only."""
+    """This many consecutive words shared with an evaluation row reject a row, too; of a shorter evaluation row (8 words
+    or more), all of its words. ``null``: near-duplicates only."""
 
     @field_validator("against")
     @classmethod
     def _names_differ(cls, sets: list[EvaluationSet]) -> list[EvaluationSet]:
         names = [one.name for one in sets]
         if doubled := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two evaluation sets are called '{min(doubled)}'; reasons name them, so make them unique")
+            raise ValueError(f"two evaluation sets are called '{min(doubled)}' ; make the names unique")
         return sets
 
 
 class Screen(Section):
-    """What to do with rows that hold what should not be trained on."""
+    """What to do with rows that contain what should not be trained on."""
 
     personal_data: Action = Action.REVIEW
     """E-mail addresses, phone numbers, card numbers, IBANs."""
@@ -173,7 +173,7 @@ class Screen(Section):
     template_tokens: Action = Action.REJECT
     """Control tokens of chat templates, such as ``<|im_start|>``."""
     phone_regions: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]] = ["US", "GB"]
-    """Regions whose national phone numbers are recognised; international ones always are."""
+    """Regions whose national phone numbers are recognized; international ones always are."""
 
 
 class Measure(Section):
@@ -186,22 +186,22 @@ class Measure(Section):
 
 
 class Review(Section):
-    """How much people look at."""
+    """How many records annotators review."""
 
     budget: int | float | None = None
-    """How many records (a whole number) or which share of the current records (0.0 to 1.0) may be sent
-    to people, those already reviewed included. Raise it to send more. Without it 10%, at most 500."""
+    """How many records (an integer) or which share of the current records (0.0 to 1.0) may be sent
+    to annotators, including those already reviewed. Raise it to send more. Default: 10%, at most 500."""
     audit: Share | None = None
-    """Share of the accepted records that people look at to estimate the errors that remain. Without it 2%, at most
+    """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
     300."""
     unreviewed: Unreviewed = Unreviewed.ACCEPT
-    """What happens to doubtful labels beyond the budget. Conflicts, failed checks, personal data and
+    """What happens to uncertain labels beyond the budget. Conflicts, failed checks, personal data and
     unlabeled rows always wait."""
 
     @field_validator("budget", mode="before")
     @classmethod
     def _is_count_or_share(cls, budget: object) -> object:
-        # A union of constrained types would answer with one error for each of them.
+        # A union of constrained types would report one error for each of them.
         if budget is None or (type(budget) is int and 0 <= budget <= _MOST):
             return budget
         if isinstance(budget, float) and 0 <= budget <= 1:
@@ -210,13 +210,13 @@ class Review(Section):
 
 
 class Split(Section):
-    """How a release is divided."""
+    """How a release is split."""
 
     fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     group_by: list[str] = []
     """Fields of the raw row (or one) whose equal values stay in one split, such as ``[contract]``."""
     adopt: list[str] = []
-    """Folders of published versions (or one) whose rows keep the splits that they have there; relative paths start at
+    """Folders of published versions (or one) whose rows keep their splits; relative paths start at
     the dataset.yaml. For a home that does not know these versions."""
 
     @field_validator("group_by", "adopt", mode="before")
@@ -230,9 +230,9 @@ class Split(Section):
         if abs(sum(fractions.values()) - 1) > 1e-6:
             raise ValueError(f"the fractions sum to {sum(fractions.values()):g}; they must sum to 1")
         if bad := [name for name in fractions if not re.fullmatch(r"\w+", name)]:
-            raise ValueError(f"'{bad[0]}' is no split name; use letters, digits and underscores")
+            raise ValueError(f"'{bad[0]}' is not a valid split name; use letters, digits and underscores")
         if "all" in fractions:
-            raise ValueError("'all' means every split to those who load a dataset; call it otherwise")
+            raise ValueError("'all' means every split when a dataset is loaded; use another name")
         return fractions
 
     def in_order(self, found: Iterable[str]) -> list[str]:
@@ -242,12 +242,12 @@ class Split(Section):
 
 
 class Release(Section):
-    """What the dataset card says."""
+    """The content of the dataset card."""
 
     title: str = ""
     description: str = ""
     license: str = ""
-    """Of the whole; without it the sources' license, where they have the same one."""
+    """Of the whole dataset; default: the sources' license, if they share one."""
     language: list[str] = ["en"]
 
 
@@ -257,20 +257,20 @@ class Finetune(Section):
     base_model: str = "smollm2-135m-instruct"
     """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""
     max_rows: Count | None = None
-    """Train on at most this many rows, chosen at random."""
+    """Train on at most this many rows, sampled at random."""
     eval_rows: Count = 300
-    """Evaluate on at most this many test rows, chosen at random."""
+    """Evaluate on at most this many test rows, sampled at random."""
     epochs: Annotated[float, Field(gt=0)] = 2
     batch_size: Count = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     rank: Count = 16
     alpha: Count = 32
     max_length: Count = 1024
-    """Tokens of prompt and answer; longer rows are left out and counted, never cut."""
+    """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
     max_new_tokens: Count | None = None
-    """Tokens a prediction may have; without it the longest answer of the training split."""
+    """Maximum tokens of a prediction; default: the longest answer of the training split."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
-    """Training seeds numpy, too, which takes no other."""
+    """Training also seeds numpy, which accepts no larger one."""
 
 
 class Runner(StrEnum):
@@ -281,16 +281,16 @@ class Runner(StrEnum):
 
 
 class EngineChoice(Section):
-    """Where and how wide the flows run."""
+    """Where the flows run, and how parallel."""
 
     runner: Runner | None = None
-    """Without it: Prefect where PREFECT_API_URL or ``dask`` is set, otherwise inline."""
+    """Default: Prefect if PREFECT_API_URL or ``dask`` is set, otherwise inline."""
     dask: str | None = None
-    """Where Prefect maps shards, bands and chunks of pairs: ``local`` for workers that the run starts itself, or
+    """Where Prefect maps shards, bands and chunks of pairs: ``local`` for workers that the run itself starts, or
     the address of a Dask scheduler such as ``tcp://10.0.0.5:8786``. All its workers must see the home and the
     dataset's folder under the same paths."""
     workers: Count = 2
-    """Processes that check rows; on Prefect, shards that are worked on at a time."""
+    """Processes that validate rows; on Prefect, the number of shards processed at a time."""
 
     @model_validator(mode="after")
     def _dask_needs_prefect(self) -> Self:
@@ -300,7 +300,7 @@ class EngineChoice(Section):
 
 
 class Misfit(ValueError):
-    """Keys that do not fit together; ``at`` leads to the one to look at."""
+    """Keys that do not fit together; ``at`` is the path to the one to look at."""
 
     def __init__(self, text: str, *at: str | int) -> None:
         super().__init__(text)
@@ -330,7 +330,7 @@ class Dataset(Section):
     @classmethod
     def _is_a_name(cls, name: str) -> str:
         if not NAME.fullmatch(name):
-            raise ValueError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
+            raise ValueError(f"'{name}' is not a valid dataset name; use a-z, 0-9, - and _")
         return name
 
     @field_validator("sources")
@@ -338,7 +338,7 @@ class Dataset(Section):
     def _names_differ(cls, sources: list[Source]) -> list[Source]:
         names = [source.name for source in sources]
         if doubled := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two sources are called '{min(doubled)}'; names identify records, so make them unique")
+            raise ValueError(f"two sources are called '{min(doubled)}'; record ids contain the name, so make it unique")
         return sources
 
     @model_validator(mode="after")
@@ -365,7 +365,7 @@ class Dataset(Section):
         return self
 
     def public(self) -> Self:
-        """The same for everybody to read: a version travels, and its manifest must not carry keys or folders."""
+        """The same for publication: a version travels, and its manifest must not contain keys or folders."""
         sources = [source.model_copy(update={"path": public_place(source.path)}) for source in self.sources]
         sets = [
             one.model_copy(update={"path": public_place(one.path)}) if one.path else one

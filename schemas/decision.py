@@ -18,21 +18,21 @@ class Decision(BaseModel):
     fate: Fate
     reasons: list[Reason]
     duplicate_of: str = ""
-    """The record that is kept in this one's place."""
+    """The record that is kept instead of this one."""
     similarity: float | None = None
     """Verified Jaccard similarity with ``duplicate_of``, 0 to 1."""
     routed: Routed | None = None
     inputs: dict[str, object] = {}
-    """Normalised inputs; empty for an unreadable or invalid record."""
+    """Normalized inputs; empty for an unreadable or invalid record."""
     targets: dict[str, JsonValue] | None = None
     suggestion: dict[str, JsonValue] | None = None
-    """What the model proposes; annotators see it where there are no targets."""
+    """The model's proposal; annotators see it if there are no targets."""
     label_source: LabelSource | None = None
     label_error_score: float | None = None
-    """0 (sure) to 1 (surely wrong), by out-of-fold prediction or grounding."""
+    """0 (certainly right) to 1 (certainly wrong), by out-of-fold prediction or grounding."""
     group: str = ""
-    """Records of one group are never in two splits."""
+    """Records of one group are always in the same split."""
     pinned_split: str = ""
-    """The split that the group must go to, where the record has none of its own yet."""
+    """The split that the group must go to, if the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""

@@ -1,4 +1,4 @@
-"""What became of a record, and why: the four fates, the routes to people and the reasons."""
+"""What became of a record, and why: the four fates, the routes to annotators, and the reasons."""
 
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ class Fate(StrEnum):
 
 
 class Routed(StrEnum):
-    """Why a record is shown to people; a record that nobody needs to see has no route."""
+    """Why a record is shown to annotators; a record that needs no review has no route."""
 
     UNCERTAIN = "uncertain"
     CONFLICT = "conflict"
@@ -29,13 +29,13 @@ class LabelSource(StrEnum):
     """Where a record's targets come from."""
 
     SOURCE = "source"
-    """The raw row carried them."""
+    """The raw row contained them."""
     HUMAN = "human"
-    """A person entered or confirmed them."""
+    """An annotator entered or confirmed them."""
 
 
 class ReasonCode(StrEnum):
-    """Every reason a fate can have. The text that people read is in ``EXPLANATIONS``."""
+    """Every reason a fate can have. Their texts are in ``EXPLANATIONS``."""
 
     PASSED = "passed"
     FROZEN = "frozen"
@@ -65,26 +65,26 @@ class ReasonCode(StrEnum):
 
 
 EXPLANATIONS: dict[ReasonCode, str] = {
-    ReasonCode.PASSED: "valid, and nothing spoke against it",
-    ReasonCode.FROZEN: "valid, and of a source that is published as it is",
+    ReasonCode.PASSED: "valid, with no findings",
+    ReasonCode.FROZEN: "valid, from a source that is published as is",
     ReasonCode.REVIEWED: "an annotator confirmed or corrected it",
-    ReasonCode.UNREVIEWED: "doubtful, beyond the review budget, accepted by `unreviewed: accept`",
+    ReasonCode.UNREVIEWED: "uncertain, beyond the review budget, accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
     ReasonCode.INVALID: "a field breaks the task's schema",
-    ReasonCode.TEMPLATE_TOKEN: "the text holds a chat template's control token",
+    ReasonCode.TEMPLATE_TOKEN: "the text contains a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
-    ReasonCode.CONTAMINATED: "it resembles an evaluation row, which a model must not have seen",
+    ReasonCode.CONTAMINATED: "it is similar to an evaluation row, which a model must not have seen",
     ReasonCode.OVERRIDDEN: "an annotator gave the same input another answer",
-    ReasonCode.BRIDGES_SPLITS: "it resembles rows of two splits, so it could leak",
+    ReasonCode.BRIDGES_SPLITS: "it is similar to rows of two splits, so it could leak",
     ReasonCode.REVIEWER: "a reviewer marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
-    ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no other answer",
+    ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no different answer",
     ReasonCode.UNLABELED: "it has no answer yet",
-    ReasonCode.CONFLICT: "the same input stands in the data with another answer",
+    ReasonCode.CONFLICT: "the same input has another answer elsewhere in the data",
     ReasonCode.SOFT_CHECK: "a soft check of the task failed",
-    ReasonCode.PERSONAL_DATA: "the text seems to hold personal data",
-    ReasonCode.SECRET: "the text seems to hold a secret",
+    ReasonCode.PERSONAL_DATA: "the text seems to contain personal data",
+    ReasonCode.SECRET: "the text seems to contain a secret",
     ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
     ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
@@ -106,16 +106,16 @@ class Reason(BaseModel):
     field: str = ""
     detail: str = ""
     refs: tuple[str, ...] = ()
-    """What ``detail`` speaks of: ids of other records, or of an evaluation row the name of its set and its place."""
+    """What ``detail`` refers to: ids of other records, or the set's name and the row's place for an evaluation row."""
 
     @field_validator("field", "detail")
     @classmethod
     def _can_be_stored(cls, text: str) -> str:
-        # The task's own code may say anything.
+        # The task's own code may return any text.
         return writable(text)
 
     def __str__(self) -> str:
-        """Read like a sentence: explanation, then field and detail where there are any."""
+        """As a sentence: the explanation, then field and detail if there are any."""
         where = f" ({self.field})" if self.field else ""
         detail = f": {self.detail}" if self.detail else ""
         return f"{EXPLANATIONS[self.code]}{where}{detail}"

@@ -1,4 +1,4 @@
-"""A task's target field, reduced to what labeling, rendering and scoring need to know of it."""
+"""A task's target field, reduced to what labeling, rendering and scoring need to know."""
 
 import datetime
 import math
@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from schemas.user_code_errors import in_a_line, own
 
 JsonValue = str | int | float | bool | None | list[str]
-"""A target in canonical JSON form; a list only for a text field that holds many."""
+"""A target in canonical JSON form; a list only for a text field that holds several."""
 
 
 class ValueType(StrEnum):
-    """The forms a single target value can have."""
+    """The types of a single target value."""
 
     CHOICE = "choice"
     TEXT = "text"
@@ -38,14 +38,14 @@ class TargetField(BaseModel):
     many: bool = False
     """A list of texts."""
     optional: bool = False
-    """None is a valid answer."""
+    """Whether None is a valid answer."""
     choices: tuple[str, ...] = ()
-    """The values of an enum or Literal, in the order of their definition."""
+    """The values of an enum or Literal, in definition order."""
     description: str = ""
 
 
 class UnsupportedType(TypeError):
-    """A target has a type that no labeling form exists for."""
+    """A target has a type that no labeling form supports."""
 
 
 _SCALARS: dict[Any, ValueType] = {
@@ -58,17 +58,17 @@ _SCALARS: dict[Any, ValueType] = {
 
 
 def target_field(name: str, annotation: Any, description: str = "") -> TargetField:
-    """Read a target's annotation.
+    """Parse a target's annotation.
 
     Raises:
-        UnsupportedType: for nested models, chat messages, lists of anything but text, and for choices
-            that a model's or a form's text could not give back exactly.
+        UnsupportedType: for nested models, chat messages, lists of anything but text, and choices
+            that a model's or a form's text could not reproduce exactly.
     """
     inner, optional = _without_none(_without_metadata(annotation))
     if choices := _choices(inner):
         if odd := [choice for choice in choices if choice != _text(choice) or "\n" in choice or is_blank(choice)]:
             raise UnsupportedType(
-                f"target '{name}' has the choice {odd[0]!r}; a choice is one line of text without space around it"
+                f"target '{name}' has the choice {odd[0]!r}; a choice must be one line of text without outer space"
             )
         return TargetField(
             name=name, type=ValueType.CHOICE, optional=optional, choices=choices, description=description
@@ -84,7 +84,7 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
 
 
 def shown(value: object) -> str:
-    """A value as errors show it; Python writes no integer of thousands of digits, but as hexadecimal."""
+    """A value as shown in errors; Python prints integers of thousands of digits only in hexadecimal."""
     try:
         text = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
     except BaseException as error:
@@ -94,7 +94,7 @@ def shown(value: object) -> str:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a value is a text in which there is nothing to see: white space, control and format characters."""
+    """Whether a value is a text with nothing visible: only white space, control and format characters."""
     if not isinstance(value, str):
         return False
     # Most texts are decided by their first character.
@@ -114,7 +114,7 @@ def admits_none(annotation: Any) -> bool:
 
 
 def is_beyond_64_bits(value: Any) -> bool:
-    """Whether a value is, or holds, an integer that neither JSON nor Parquet writers take."""
+    """Whether a value is, or contains, an integer too large for JSON and Parquet writers."""
     if isinstance(value, dict):
         return any(map(is_beyond_64_bits, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -137,10 +137,10 @@ def same_targets(one: Mapping[str, JsonValue] | None, other: Mapping[str, JsonVa
 
 
 def canonical(field: TargetField, value: Any) -> JsonValue:
-    """Bring a target to the one form in which two equal answers are equal.
+    """Bring a target to the canonical form, in which equal answers are equal.
 
-    Texts lose NUL characters and surrounding white space and get ``\\n`` line ends; an empty text is
-    None; whole numbers of an integer field are ints; dates are ISO texts.
+    Texts lose NUL characters and surrounding white space and get ``\\n`` line ends; an empty text becomes
+    None; whole numbers of an integer field become ints; dates become ISO texts.
     """
     if field.many:
         texts = [_text(str(part)) for part in (value or [])]
@@ -153,7 +153,7 @@ def canonical(field: TargetField, value: Any) -> JsonValue:
         case ValueType.INTEGER:
             return int(value)
         case ValueType.NUMBER:
-            # Negative zero would print apart from zero.
+            # Negative zero would print differently from zero.
             return float(value) + 0.0 if math.isfinite(float(value)) else None
         case ValueType.BOOLEAN:
             return bool(value)
@@ -183,7 +183,7 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def choices_of(annotation: Any) -> tuple[str, ...]:
-    """The choices of an annotation, optional or not; none where it has any other values."""
+    """The choices of an annotation, optional or not; none if it allows any other values."""
     return _choices(_without_none(_without_metadata(annotation))[0])
 
 

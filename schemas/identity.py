@@ -3,9 +3,9 @@
 import hashlib
 
 ID_BYTES = 16
-"""Length of record ids, revisions and push keys before hex: no collision to be expected below 10^15 rows."""
+"""Bytes of record ids, revisions and push keys before hex: no collision expected below 10^15 rows."""
 _TEXT_DIGITS = 16
-"""Of a push key, those that stand for what is asked."""
+"""The digits of a push key that identify what is asked."""
 
 
 def stable_hash(*parts: str | bytes) -> str:
@@ -21,13 +21,13 @@ def stable_hash(*parts: str | bytes) -> str:
 def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str) -> str:
     """The key that a labeling task carries: the same question is never asked twice.
 
-    The inputs as people see them are part of it: another field map makes another question of the same raw row. It
-    begins with what is asked, whatever else the row says; see ``what_is_asked``.
+    It covers the inputs as shown to annotators: another field map makes another question of the same raw row. It
+    begins with what is asked, whatever else the row contains; see ``what_is_asked``.
     """
     asked = stable_hash(record_id, task_digest, inputs_key)
     return asked[:_TEXT_DIGITS] + stable_hash(record_id, revision, task_digest, inputs_key)[_TEXT_DIGITS:]
 
 
 def what_is_asked(push_key: str) -> str:
-    """How all push keys begin that ask the same of a record: by it a home that lost its past still knows."""
+    """The prefix of all push keys that ask the same about a record; it still works in a home that lost its history."""
     return push_key[:_TEXT_DIGITS]

@@ -1,4 +1,4 @@
-"""What a published version holds and where it came from; written last into its folder."""
+"""What a published version contains and where it came from; written into its folder last."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Funnel(BaseModel):
-    """How many records met which fate.
+    """How many records have which fate.
 
     ``accepted + rejected + duplicate + review = current`` and
     ``current + superseded + withdrawn = raw``: nothing is lost silently.
@@ -53,25 +53,25 @@ class Absence(StrEnum):
     """Why a split lacks a label."""
 
     TOO_FEW_GROUPS = "too_few_groups"
-    """A group goes to one split, and there are more splits than groups with the label."""
+    """Each group is in one split, and there are more splits than groups with the label."""
     PINNED = "pinned"
-    """Too many of its groups are in other splits since an earlier version, or as their source says."""
+    """Too many of its groups are pinned to other splits, by an earlier version or by their source."""
     FULL = "full"
-    """Rows that are bound to the split have all of its share, so that it takes no new ones."""
+    """Rows pinned to the split fill its share, so that it takes no new ones."""
     NO_DIVISION = "no_division"
-    """None was found in which every label is in every split."""
+    """No assignment was found that puts every label in every split."""
 
 
 class AbsentLabel(BaseModel):
-    """A label that some splits of a version lack for one reason."""
+    """A label missing from some splits of a version, for one reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
     splits: list[str]
-    """Those without it."""
+    """The splits without it."""
     groups: int
-    """How many groups of rows have it; each goes to one split."""
+    """How many groups of rows have it; each is in one split."""
     reason: Absence
     why: str
     """The reason in words."""
@@ -95,16 +95,16 @@ class Manifest(BaseModel):
     kind: str
     metric: str
     input_fields: list[str] = []
-    """The fields of ``fields`` that are given to the model; empty in versions from before this was written down."""
+    """The fields of ``fields`` that are inputs of the model; empty in versions from before this was recorded."""
     target_fields: list[str] = []
-    """Those that it must answer with."""
+    """The fields that the model must answer with."""
     splits: dict[str, SplitFile]
     funnel: Funnel
     label_sources: dict[str, int]
     unreviewed: int = 0
-    """Rows that were accepted though doubtful, beyond the review budget; not counted in versions of early days."""
+    """Rows that were accepted though uncertain, beyond the review budget; not counted in early versions."""
     absent: list[AbsentLabel] = []
-    """Labels that are not in every split; not written down in versions of early days."""
+    """Labels missing from some split; not recorded in early versions."""
     licenses: dict[str, str]
     """License by source."""
     tokens: int
@@ -114,12 +114,12 @@ class Manifest(BaseModel):
     previous: str | None = None
     """The version published before this one."""
     files: dict[str, str]
-    """sha256 of every other file of the version by name; under ``manifest.json`` its own, taken while
-    that entry is empty."""
+    """sha256 of every other file of the version by name; under ``manifest.json`` its own, computed with
+    that entry empty."""
     config: dict[str, Any]
-    """The dataset's configuration as it was, without folders of the machine and keys in URLs."""
+    """The dataset's configuration at the time, without local folders and keys in URLs."""
 
     @property
     def reference(self) -> str:
-        """The line that pins this version in somebody else's repository."""
+        """The line that pins this version in another repository."""
         return f"{self.name}@{self.version} {self.digest}"

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Speaker(StrEnum):
-    """Who says a message, in the words of the chat templates."""
+    """The author of a message, as in chat templates."""
 
     SYSTEM = "system"
     USER = "user"

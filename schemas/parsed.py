@@ -9,11 +9,11 @@ from schemas.field import JsonValue
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parsed:
-    """A row seen through its task.
+    """A row parsed by its task.
 
-    ``inputs`` and ``targets`` are in JSON form and empty where ``problems`` has hard errors;
-    ``targets`` is None for an unlabeled row; ``warnings`` are failed soft checks; ``faults`` are those of both where
-    the task's own code failed itself, instead of finding something.
+    ``inputs`` and ``targets`` are in JSON form, and empty if ``problems`` has hard errors;
+    ``targets`` is None for an unlabeled row; ``warnings`` are failed soft checks; ``faults`` are those of both in which
+    the task's own code itself failed instead of finding something.
     """
 
     inputs: dict[str, Any] = dataclasses.field(default_factory=dict)

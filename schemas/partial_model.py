@@ -15,10 +15,10 @@ _VALIDATORS: dict[str, Callable[[Any], Any]] = {
 
 
 def partial_model(model: type[BaseModel], names: Iterable[str], title: str) -> type[BaseModel]:
-    """Make a model of some fields, with their field validators; validators over several fields stay behind.
+    """Make a model of some fields, with their field validators; validators over several fields are dropped.
 
-    A field validator that looks at a field that is left out must expect it to be absent from
-    ``info.data``, as pydantic asks of every validator.
+    A field validator that looks at an excluded field must expect it to be absent from
+    ``info.data``, as pydantic requires of every validator.
     """
     definitions: dict[str, Any] = {}
     for name in names:

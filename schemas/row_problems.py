@@ -1,4 +1,4 @@
-"""How the problems of a row are put into words, so that whoever brought it knows what to change."""
+"""How the problems of a row are worded, so that its author knows what to change."""
 
 import difflib
 import functools
@@ -11,11 +11,11 @@ from schemas.fate import Reason, ReasonCode
 from schemas.field import choices_of, shown
 
 MISSING = "missing or empty"
-"""What is said of a required field that a row does not have."""
+"""Reported for a required field that a row lacks."""
 NO_INPUT = "no input: all of it is missing or empty"
-"""What is said of a row that asks nothing."""
+"""Reported for a row without any input."""
 _FEW_CHOICES = 8
-"""All of so many are named to those who used another."""
+"""Up to this many choices are all listed in the error about an unknown one."""
 _NEAREST = 3
 
 
@@ -35,12 +35,12 @@ def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
         if item["type"] in ("enum", "literal_error")
         else item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     )
-    # Of a validator over several fields the value is the whole row.
+    # For a validator over several fields, the value is the whole row.
     return f"{text}, got {shown(item['input'])}" if item["loc"] else text
 
 
 def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
-    """What is wrong with a value that is none of the choices; of many only the nearest are named."""
+    """What is wrong with a value that is not among the choices; of many choices only the nearest are named."""
     info = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None
     choices = choices_of(info.annotation) if info else ()
     if len(choices) <= _FEW_CHOICES:
@@ -50,7 +50,7 @@ def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
 
 
 def respelt_choice(task: type[BaseModel], name: str, value: Any) -> str:
-    """The choice of a field that a value is but for case or white space; empty where there is none, or it is equal."""
+    """The choice that a value equals except for case or white space; empty if there is none, or it is equal."""
     info = task.model_fields.get(name)
     choices = choices_of(info.annotation) if info else ()
     if not isinstance(value, str) or value in choices:
@@ -65,7 +65,7 @@ def _bare(text: str) -> str:
 @functools.lru_cache(maxsize=2**14)
 def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 2 * max(map(len, choices)):
-        # A text in the place of a label is near to none, and would be compared for long.
+        # A text in place of a label is close to none, and comparing it would take long.
         return choices[:_NEAREST]
     folded = {choice.casefold(): choice for choice in reversed(choices)}
     near = difflib.get_close_matches(value.casefold(), folded, _NEAREST)

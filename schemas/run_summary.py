@@ -1,4 +1,4 @@
-"""What committed runs leave behind: one summary a verb, which later runs and reports read."""
+"""What committed runs leave behind: one summary per verb, read by later runs and reports."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -18,7 +18,7 @@ class Verb(StrEnum):
 
 
 class RunSummary(BaseModel):
-    """What a run says about itself; what an older Goldleaf did not write down has its default."""
+    """A run's own summary; fields that an older Goldleaf did not write have their defaults."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,32 +26,32 @@ class RunSummary(BaseModel):
 
 
 class CurateFacts(RunSummary):
-    """What a curate went by and found, without the similarities: quick to read for many runs."""
+    """The configuration and counts of a curate, without the similarities: quick to read for many runs."""
 
     verb: ClassVar[Verb] = Verb.CURATE
 
     file: str
     """The dataset.yaml."""
     curation: str
-    """Digest of all in it, and of the task, that decides about records."""
+    """Digest of everything in it, and in the task, that affects decisions."""
     evaluation: str = ""
-    """What the rows of its evaluation sets are kept under; empty where it had none."""
+    """What the rows of its evaluation sets are stored under; empty if it had none."""
     lines: int = 0
     """Rows read."""
     added: int = 0
-    """Records that nobody had decided about before."""
+    """Records without an earlier decision."""
     withdrawn: int = 0
     budget: int = 0
     budget_used: int = 0
     beyond_budget: int = 0
-    """How many more rows people would be asked about if the budget were larger."""
+    """How many more rows would be sent to annotators if the budget were larger."""
     note: str = ""
     adopted: list[str] = []
-    """Versions of this dataset, published from another home, whose splits were taken over."""
+    """Versions of this dataset, published from another home, whose splits were adopted."""
 
 
 class CurateSummary(CurateFacts):
-    """All of it."""
+    """The complete summary."""
 
     similarities: Similarities | None = None
 
@@ -66,7 +66,7 @@ class CollectSummary(RunSummary):
     annotations: int = 0
     """New, edited or deleted ones."""
     decided: int = 0
-    """Records whose human decision changed."""
+    """Records whose annotator decision changed."""
 
 
 class ReleaseSummary(RunSummary):

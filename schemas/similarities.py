@@ -17,24 +17,24 @@ class NearPair(BaseModel):
 
 
 class Similarities(BaseModel):
-    """How similar the records are, of those that are similar at all."""
+    """How similar the records are, among those that are similar at all."""
 
     model_config = ConfigDict(frozen=True)
 
     threshold: float
     start: float
-    """Where the first bin begins, below the threshold: there only some of the pairs are found."""
+    """Where the first bin begins, below the threshold, where only some of the pairs are found."""
     counts: list[int]
-    """Pairs by similarity, in bins of ``BIN``; the last one holds 1."""
+    """Pairs by similarity, in bins of ``BIN``; the last one includes 1."""
     near: list[NearPair]
-    """Pairs of kept records that just miss the threshold, and the most similar ones that do not; the least similar
-    first. Of each template one comes before a second of any."""
+    """Pairs of kept records that just miss the threshold, and the most similar other pairs of kept records; the least
+    similar first. Every template is shown once before any is shown twice."""
     below: int = 0
-    """How many pairs of kept records miss the threshold by ``NEAR_MISS`` at most, as far as they were found."""
+    """How many pairs of kept records miss the threshold by at most ``NEAR_MISS``, as far as found."""
     above: int = 0
-    """How many do not."""
+    """How many reach it."""
 
     @property
     def bins(self) -> list[tuple[float, int]]:
-        """Where each bin begins, and its pairs."""
+        """The start of each bin, and its pairs."""
         return [(round(self.start + number * BIN, 4), count) for number, count in enumerate(self.counts)]

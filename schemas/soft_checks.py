@@ -17,13 +17,13 @@ Check = TypeVar("Check", bound=Callable[..., str | None])
 
 
 def soft_check(method: Check) -> Check:
-    """Mark a method whose text, if it returns one, sends the record to review instead of rejecting it."""
+    """Mark a method that, if it returns a text, sends the record to review instead of rejecting it."""
     vars(method)["is_soft_check"] = True
     return method
 
 
 def run_soft_checks(task: BaseModel, parsed: Parsed) -> None:
-    """Add what the soft checks say to what is known of a valid row."""
+    """Add the results of the soft checks to what is known of a valid row."""
     for name in _soft_checks(type(task)):
         try:
             said = _said(getattr(task, name)(), name)
@@ -37,7 +37,7 @@ def run_soft_checks(task: BaseModel, parsed: Parsed) -> None:
 def _said(found: Any, name: str) -> str:
     if found is None or isinstance(found, str):
         return str(found or "")
-    raise TypeError(f"{name}() returned {shown(found)}; return a text that says what is wrong, or None")
+    raise TypeError(f"{name}() returned {shown(found)}; return a text that says what is odd, or None")
 
 
 @functools.cache

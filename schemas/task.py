@@ -1,4 +1,4 @@
-"""One pydantic model says everything about a task.
+"""One pydantic model defines everything about a task.
 
 A task is a class with a docstring (the instruction) and fields that are inputs or targets::
 
@@ -8,8 +8,8 @@ A task is a class with a docstring (the instruction) and fields that are inputs 
         clause: Input[str]
         kind: Target[ClauseKind]
 
-From it come validation, the chat rendering, the JSON schema, the labeling form, the parsing of
-answers and the metric's name. Everything that Goldleaf asks a task is a classmethod that begins with
+Validation, the chat rendering, the JSON schema, the labeling form, the parsing of answers and the
+metric's name follow from it. Everything that Goldleaf asks a task is a classmethod that begins with
 ``task_`` (fields may have any other name), and each can be overridden.
 """
 
@@ -54,7 +54,7 @@ from schemas.user_code_errors import own
 
 
 class Role(StrEnum):
-    """What a field is to the model that is trained."""
+    """What a field is to the model being trained."""
 
     INPUT = "input"
     TARGET = "target"
@@ -70,7 +70,7 @@ class TaskDefinitionError(TypeError):
 
 
 class Task(BaseModel):
-    """The base of all tasks; see the module's text."""
+    """The base of all tasks; see the module docstring."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
@@ -81,16 +81,16 @@ class Task(BaseModel):
             raise ValueError("the number needs more than 64 bits")
         return value
 
-    # --- what the class says ------------------------------------------------------------------
+    # --- the definition -----------------------------------------------------------------------
     @classmethod
     def task_names(cls, role: Role) -> list[str]:
-        """The fields of a role, in the order of their definition."""
+        """The fields of a role, in definition order."""
         # Until all annotations are resolved, metadata may be missing.
         return list(_names_of(cls, role, cls.__pydantic_complete__))
 
     @classmethod
     def task_targets(cls) -> tuple[TargetField, ...]:
-        """The targets, with the form that each has for people and models."""
+        """The targets, with their type as forms and models need it."""
         return _fields_of(cls)
 
     @classmethod
@@ -100,15 +100,15 @@ class Task(BaseModel):
 
     @classmethod
     def task_instruction(cls) -> str:
-        """The docstring without its indentation: the beginning of the system message, and what annotators read."""
+        """The docstring without its indentation: it begins the system message, and annotators read it."""
         return inspect.cleandoc(cls.__doc__ or "")
 
     @classmethod
     def task_answer_form(cls) -> str:
-        """What the model is told beside the instruction: the choices, or the fields of the JSON that it must write.
+        """What the model is told in addition to the instruction: the choices, or the fields of the JSON it must write.
 
-        Without it an untuned model cannot know the answers that count, and would be compared unfairly.
-        Annotators see the form instead. Empty leaves it out, say where hundreds of choices make long prompts.
+        Without it an untuned model cannot know which answers count, and the comparison would be unfair.
+        Annotators see the form instead. Return "" to omit it, for example if hundreds of choices make prompts long.
         """
         fields = cls.task_targets()
         if is_single_value(fields):
@@ -125,8 +125,8 @@ class Task(BaseModel):
     def task_digest(cls) -> str:
         """16 hex digits over names, roles and types.
 
-        Texts (the docstring, descriptions, titles) and the order of fields and choices are left out:
-        rewording an instruction does not make people's labels stale; another set of answers does.
+        Texts (the docstring, descriptions, titles) and the order of fields and choices are excluded:
+        rewording an instruction does not make annotators' labels stale; a different set of answers does.
         """
         schema = shape_of(cls.model_json_schema())
         roles = {role: sorted(cls.task_names(role)) for role in Role}
@@ -139,7 +139,7 @@ class Task(BaseModel):
 
         Raises:
             TaskDefinitionError: no docstring, no inputs, no targets, a field without a role or with a
-                reserved name, or a type that is not defined or not supported.
+                reserved name, or a type that is undefined or unsupported.
         """
         if not cls.task_instruction():
             raise TaskDefinitionError(f"{cls.__name__} has no docstring: it is the instruction; write one")
@@ -149,7 +149,7 @@ class Task(BaseModel):
             raise TaskDefinitionError(f"{cls.__name__} uses '{error.name}', which is not defined; import it") from error
         for name, info in cls.model_fields.items():
             if name.startswith("task_"):
-                raise TaskDefinitionError(f"{cls.__name__}.{name} begins with task_, as Goldleaf's own do; rename it")
+                raise TaskDefinitionError(f"{cls.__name__}.{name} begins with task_, which is reserved; rename it")
             if info.exclude:
                 raise TaskDefinitionError(f"{cls.__name__}.{name} is excluded from every row; drop exclude=True")
             if sum(role in info.metadata for role in Role) != 1:
@@ -170,7 +170,7 @@ class Task(BaseModel):
     def task_parse(cls, row: Mapping[str, Any]) -> Parsed:
         """Validate a row; fields that the task does not know are ignored.
 
-        None and blank texts are as good as absent: CSV has no other way to say so. A row whose targets
+        None and blank texts count as absent: CSV has no other way to express it. A row whose targets
         are all absent (or empty lists) is unlabeled: only its inputs are validated. A row without any input
         is invalid, since it asks nothing.
         """
@@ -203,13 +203,13 @@ class Task(BaseModel):
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:
-        """Targets in the one form in which equal answers are equal."""
+        """Targets in canonical form, in which equal answers are equal."""
         return {field.name: canonical(field, targets.get(field.name)) for field in cls.task_targets()}
 
     # --- chat ---------------------------------------------------------------------------------
     @classmethod
     def task_messages(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None = None) -> list[Message]:
-        """A row as a chat, as it is counted, published, trained on and asked: the prompt, then the answer if any.
+        """A row as a chat, as it is counted, published, trained on and used for prediction: prompt, then any answer.
 
         With targets, the last message is the assistant's.
         """
@@ -220,9 +220,9 @@ class Task(BaseModel):
 
     @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
-        """System and user message: instruction and form of the answer; the inputs (named, where there are several).
+        """System and user message: instruction and answer format; the inputs (with their names, if there are several).
 
-        What is absent is left out: a model would take ``null`` for a text.
+        Absent inputs are left out: a model would read ``null`` as text.
         """
         system = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
         return render_prompt(system, inputs, cls.task_names(Role.INPUT))
@@ -232,13 +232,13 @@ class Task(BaseModel):
         """The assistant's text: a single scalar as its value, several targets as compact JSON.
 
         Optional targets without a value are left out, so that a small model writes less; a single one
-        is the empty text.
+        becomes the empty text.
         """
         return render_answer(targets, cls.task_targets())
 
     @classmethod
     def task_read_answer(cls, text: str) -> dict[str, JsonValue] | None:
-        """Read a model's text back into canonical targets; None where it is no valid answer."""
+        """Parse a model's text into canonical targets; None if it is not a valid answer."""
         values = read_answer(text, cls.task_targets())
         if values is None:
             return None
@@ -251,11 +251,11 @@ class Task(BaseModel):
     def task_validate_targets(cls, values: Mapping[str, Any]) -> dict[str, JsonValue]:
         """Validate targets without their inputs, and return them in canonical form.
 
-        An optional target that is absent is None, a list that is absent is empty.
+        An absent optional target becomes None, an absent list empty.
 
         Raises:
-            ValidationError: a target is missing, of a wrong type or not among the choices.
-            ValueError: a validator or serializer of the task failed itself.
+            ValidationError: a target is missing, has a wrong type or is not among the choices.
+            ValueError: a validator or serializer of the task itself failed.
         """
         known: dict[str, Any] = {}
         for field in cls.task_targets():
@@ -274,16 +274,16 @@ class Task(BaseModel):
 
     @classmethod
     def task_problems(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue]) -> list[Reason]:
-        """What the whole task, validators over several fields included, has against an answer to some inputs."""
-        # The inputs were judged when they came; what their validators say to their own output is no news.
+        """What the whole task, including validators over several fields, finds wrong with an answer to some inputs."""
+        # The inputs were validated when they were ingested; what validators say about their own output adds nothing.
         known = cls.task_names(Role.INPUT)
         problems = cls.task_parse({**inputs, **targets}).problems
         return [reason for reason in problems if reason.field.split(".")[0] not in known]
 
-    # --- people -------------------------------------------------------------------------------
+    # --- labeling -----------------------------------------------------------------------------
     @classmethod
     def task_labeling_config(cls) -> str | None:
-        """Override to give a Label Studio labeling config of your own; None builds one from the fields.
+        """Override to return your own Label Studio labeling config; None builds one from the fields.
 
         Control names must be the targets' names, and objects must show ``$<input>``.
         """
@@ -297,7 +297,7 @@ def _names_of(task: type[Task], role: Role, complete: bool) -> tuple[str, ...]:
 
 @functools.cache
 def _none_where_absent(task: type[Task]) -> frozenset[str]:
-    """The fields that have no default, but may be None."""
+    """The required fields that may be None."""
     return frozenset(n for n, i in task.model_fields.items() if i.is_required() and admits_none(i.annotation))
 
 
@@ -327,7 +327,7 @@ def _blank() -> Parsed:
 
 
 def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's values for some fields; an absent one is left to the field's default, or None if that may be."""
+    """A row's values for some fields; an absent one is left to the field's default, or None if allowed."""
     none = _none_where_absent(task)
     given: dict[str, Any] = {}
     for name in names:
@@ -341,13 +341,13 @@ def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> di
 def _instance(task: type[Task], row: Mapping[str, Any]) -> Task:
     found = task.model_validate(row)
     if not isinstance(found, task):
-        # A validator after the model gives what takes its place, and a forgotten return gives None.
+        # An after-validator returns what replaces the model; a forgotten return gives None.
         raise TypeError(f"it gave {found!r} instead of the row; end it with `return self`")
     return found
 
 
 def _invalid(task: type[Task], error: BaseException) -> Parsed:
-    """A row that is invalid. The validators are the user's code: one odd row must not stop a run over all others."""
+    """An invalid row. The validators are the user's code: one odd row must not stop a run over all others."""
     if isinstance(error, ValidationError):
         return Parsed(problems=problems_of(task, error))
     said = str(error) if isinstance(error, Unwritten) else own_fault(task, "a validator", error)

@@ -1,4 +1,4 @@
-"""What a task's class comes to: its names, roles and types without the texts, and how a model must write a value."""
+"""A task's schema: its names, roles and types without the texts, and how a model must write a value."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from schemas.field import TargetField, ValueType
 
 
 def shape_of(schema: Any) -> Any:
-    """A JSON schema without its texts, and with what is a set in one order."""
+    """A JSON schema without its texts, and with sets in a fixed order."""
     if isinstance(schema, list):
         return [shape_of(item) for item in schema]
     if not isinstance(schema, dict):
@@ -26,7 +26,7 @@ def value_form(field: TargetField) -> str:
     """How a model must write a value; empty for texts, which are written as they are."""
     if field.many:
         return "a list of texts"
-    # A comma in a choice would look like the end of it.
+    # A comma within a choice would look like its end.
     comma = "; " if any("," in choice for choice in field.choices) else ", "
     match field.type:
         case ValueType.CHOICE:

@@ -1,7 +1,8 @@
-"""Tells what a task's own code raised from what a signal raised, and puts either, and any text of others, into a line.
+"""Tells errors of a task's own code from signals, and formats both, and any foreign text, as one line.
 
-A validator, a check or a method of a task may do anything: end the program, raise what is no ``Exception``, raise
-something whose text raises in turn, or say what no file can hold. It is an error of that code, never of the run.
+A validator, a check or a method of a task may do anything: exit the program, raise something other than an
+``Exception``, raise something whose text raises in turn, or return text that no file can hold. It is an error of that
+code, never of the run.
 """
 
 import functools
@@ -15,12 +16,12 @@ from typing import Any
 
 _SHOWN_CHARACTERS = 300
 _DEEPEST = 250
-"""Levels of nesting that every JSON writer takes."""
+"""Levels of nesting that every JSON writer supports."""
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
 def own(error: BaseException) -> BaseException:
-    """The error, if the task's code raised it; raises it anew, if a signal did while that code ran.
+    """The error, if the task's code raised it; re-raises it if a signal raised it while that code ran.
 
     ``sys.exit()`` in a validator is that validator's error, Ctrl-C is not.
     """
@@ -30,7 +31,7 @@ def own(error: BaseException) -> BaseException:
 
 
 def _by_a_signal(error: BaseException) -> bool:
-    """Whether the handler of a signal raised it. Python's own handler leaves no trace, so where it is in place every
+    """Whether a signal handler raised it. Python's own handler leaves no trace, so if it is installed, every
     KeyboardInterrupt of the main thread counts as one.
     """
     handlers = [signal.getsignal(number) for number in _ENDINGS]
@@ -41,9 +42,9 @@ def _by_a_signal(error: BaseException) -> bool:
 
 
 def described(error: BaseException, *modules: str, author: Any = None) -> str:
-    """What an error says, and where the named modules raised it: ``KeyError: 'x' (task.py, line 12)``.
+    """What an error says, and where in the named modules it was raised: ``KeyError: 'x' (task.py, line 12)``.
 
-    Where no line of theirs ran, the place is that of the author: the function that could not be called, or its class.
+    If no line of these modules ran, the place is the author's: the function that could not be called, or its class.
     """
     try:
         text = str(error)
@@ -57,7 +58,7 @@ def described(error: BaseException, *modules: str, author: Any = None) -> str:
 
 
 def place_of(defined: Any) -> str:
-    """File and line of a function or class: ``task.py, line 12``; empty where nobody can tell."""
+    """File and line of a function or class: ``task.py, line 12``; empty if unknown."""
     if code := getattr(inspect.unwrap(defined), "__code__", None):
         return _place(code.co_filename, code.co_firstlineno)
     return _place_of_class(defined) if isinstance(defined, type) else ""
@@ -65,7 +66,7 @@ def place_of(defined: Any) -> str:
 
 @functools.cache
 def _place_of_class(defined: type) -> str:
-    # It reads and parses the file, and every row of a million may ask for it.
+    # It reads and parses the file, and each of a million rows may ask for it.
     try:
         return _place(inspect.getfile(defined), inspect.getsourcelines(defined)[1])
     except (OSError, TypeError):
@@ -77,21 +78,21 @@ def _place(file: str, line: int) -> str:
 
 
 def in_a_line(text: str, most: int = _SHOWN_CHARACTERS) -> str:
-    """Any text as one short line that can be written and stored."""
+    """Any text as one short line that can be printed and stored."""
     line = writable(" ".join(text[: 4 * most].split()))
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 3]}..."
 
 
 def writable(text: str) -> str:
-    """The same text with halves of surrogate pairs, which no UTF-8 can hold, written out as ``\\udXXX``."""
+    """The same text with lone surrogates, which UTF-8 cannot encode, escaped as ``\\udXXX``."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def no_json(value: Any, depth: int = _DEEPEST) -> str:
-    """Why a value cannot be written as JSON that everybody reads; empty where it can."""
+    """Why a value cannot be written as portable JSON; empty if it can."""
     match value:
         case str():
-            return "" if value.isascii() or _is_whole(value) else "half a surrogate pair, which is no character"
+            return "" if value.isascii() or _is_whole(value) else "half a surrogate pair, which is not a character"
         case None | bool():
             return ""
         case int():
@@ -104,7 +105,7 @@ def no_json(value: Any, depth: int = _DEEPEST) -> str:
             return next(filter(None, (no_json(item, depth - 1) for item in value)), "")
         case dict():
             if odd := [key for key in value if not isinstance(key, str)]:
-                return f"a key that is no text but a {type(odd[0]).__name__}"
+                return f"a key that is not a text but a {type(odd[0]).__name__}"
             parts = (no_json(part, depth - 1) for item in value.items() for part in item)
             return next(filter(None, parts), "")
         case _:

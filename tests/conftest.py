@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from flows.local.studio_server import LocalStudio
 
-# Terminals have the width that a test gives them, whoever set one for the tests.
+# Terminals have the width that a test gives them, whatever the environment says.
 os.environ.pop("COLUMNS", None)
 
 CACHE = Path.home() / ".cache" / "goldleaf"

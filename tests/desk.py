@@ -1,4 +1,4 @@
-"""A dataset whose questions go to the shared Label Studio, and a person who answers them there."""
+"""A dataset whose questions go to the shared Label Studio, and an annotator who answers them there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +82,7 @@ class Desk:
         return project
 
     def tasks(self) -> list[dict[str, Any]]:
-        """What people are shown, in their order."""
+        """What annotators are shown, in their order."""
         answer = self.api.get(f"/api/tasks?project={self.project}&fields=all&page_size=500").raise_for_status()
         return list(answer.json()["tasks"])
 
@@ -95,7 +95,7 @@ class Desk:
         pushes = self.context.store.scan(Table.PUSHES).filter(pl.col("record_id") == self.id(key)).collect()
         return int(pushes.sort("pushed_at")["task_id"][-1])
 
-    # --- the person ---------------------------------------------------------------------------
+    # --- the annotator------------------------------------------------------------------------
     def label(self, key: int, topic: str, user: str = "first@example.com") -> int:
         """Answer with a topic, valid or not; returns the annotation."""
         return self.submit(self.task(key), self.result(topic), user)

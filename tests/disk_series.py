@@ -108,7 +108,7 @@ class Series:
         return ", ".join(name for name, expected in self._expected.items() if found[name] != expected)
 
     def _everything(self, home: Path) -> dict[str, Any]:
-        """The state, what the index holds, where rows stand, and the bytes of the published rows."""
+        """The state, what the index holds, where rows are, and the bytes of the published rows."""
         store = Context.load(self._dataset, offline(home)).store
         snapshot = store.snapshot()
         index = {table.value: set(snapshot.scan(table).collect().rows()) for table in INDEX}

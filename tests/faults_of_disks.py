@@ -265,7 +265,7 @@ def commands() -> Iterator[Commands]:
         try:
             yield Commands(mine)
         finally:
-            # Or whoever fails in the block would wait for the process for ever.
+            # Or a failure in the block would wait for the process forever.
             mine.shutdown(socket.SHUT_RDWR)
         assert process.wait() == 0
 

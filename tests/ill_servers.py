@@ -25,7 +25,7 @@ from schemas.fate import LabelSource
 
 _HASTE = Patience(connect=2, answer=0.4, window=0.3, least_rate=10_000)
 HASTY = Limits(login=_HASTE, usual=_HASTE, imports=_HASTE, most=100_000)
-"""So little patience that whoever keeps us waiting is left at once."""
+"""So little patience that a slow server is abandoned at once."""
 JSON = {"content-type": "application/json"}
 Damage = Callable[[Reply, Random], Reply]
 
@@ -48,7 +48,7 @@ def _cut(reply: Reply, random: Random) -> Reply:
 
 
 def _flip(reply: Reply, random: Random) -> Reply:
-    """One byte of the text is another one, and no letter or digit: it might be a sound text that lies."""
+    """One byte of the text is another one, and no letter or digit: it might be a valid text with wrong content."""
     if not reply[2]:
         return reply
     at = random.randrange(len(reply[2]))
@@ -167,7 +167,7 @@ _SUBJECTS = ("parcel", "invoice", "lamp", "courier", "refund", "chair", "voucher
 
 
 class Year:
-    """A dataset whose server falls ill again and again; all that people said must still be there when it is well."""
+    """A dataset whose server falls ill again and again; no answer may be lost once it recovers."""
 
     def __init__(self, folder: Path, server: IllStudio, seed: int) -> None:
         self.server, self.random = server, Random(seed)

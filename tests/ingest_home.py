@@ -22,7 +22,7 @@ class Home:
         self.read = 0
 
     def write(self, name: str, rows: Sequence[Any]) -> None:
-        """JSONL; a text stands for its own line."""
+        """JSONL; a text is written as its own line."""
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
         (self.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

@@ -46,7 +46,7 @@ _STORIES = (
     "came with a note from the shop that says we owe you forty more for the work that was done",
 )
 _TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody in the whole team.", "!")
-"""With these, texts are equal, alike up to punctuation, similar or strangers."""
+"""With these, texts are equal, equal up to punctuation, similar or unrelated."""
 
 LABELS = (*CHOICES, None)
 TEXTS = [f"{who} {what}.{tail}" for who in _SUBJECTS for what in _STORIES for tail in _TAILS]
@@ -54,11 +54,11 @@ USERS = ("a@example.com", "b@example.com", "c@example.com")
 Edit = tuple[Any, ...]
 """What happens to the sources: its name, and with what."""
 Saying = tuple[Any, ...]
-"""What people do: its name, and with what."""
+"""What annotators do: its name, and with what."""
 
 
 class Chance:
-    """What people and sources happen to do. Hypothesis chooses the seeds: its own choices are mostly the same few."""
+    """What annotators and sources do at random. Hypothesis chooses the seeds: its own choices vary too little."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -122,7 +122,7 @@ def _row(key: int, text: str, label: str | None) -> Row:
 
 
 class Life:
-    """One dataset, its sources, its people, and what must be true of them."""
+    """One dataset, its sources, its annotators, and what must be true of them."""
 
     def __init__(self, folder: Path) -> None:
         self._exit = ExitStack()
@@ -132,7 +132,7 @@ class Life:
         self._exit.enter_context(self.desk.api)
         self._exit.enter_context(self.desk.client)
         self.table: dict[int, Row] = {}
-        """Written anew each time."""
+        """Rewritten each time."""
         self.log: list[Row] = []
         """Only grows."""
         self.visiting: dict[int, Row] = {}
@@ -221,7 +221,7 @@ class Life:
     def collect(self) -> None:
         collect(self.desk.context, Inline())
         self._runs += 1
-        # None where the choices were changed, and nobody was asked about the new ones yet.
+        # None if the choices were changed, and no question about the new ones was sent yet.
         project = self.desk.client.find_project(marker(self.desk.context.dataset))
         for number, row in self.studio.annotations.items():
             if self.studio.tasks[row["task"]]["project"] == project:
@@ -248,7 +248,7 @@ class Life:
     def of_fate(self, fate: Fate) -> list[Decision]:
         return [decision for decision in self.decisions() if decision.fate is fate]
 
-    # --- people -----------------------------------------------------------------------------------
+    # --- annotators -------------------------------------------------------------------------------
     def say(self, said: list[Saying]) -> None:
         """Answer, skip, reconsider and take back in Label Studio."""
         task = self.desk.context.dataset.task
@@ -292,13 +292,13 @@ class Life:
                 assert by_id[decision.duplicate_of].fate is not Fate.DUPLICATE
 
     def check_people(self) -> None:
-        """What a person confirmed is never silently rejected for what another said."""
+        """What an annotator confirmed is never silently rejected for another's answer."""
         for decision in self.decisions():
             codes = {reason.code for reason in decision.reasons}
             assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.REVIEWER in codes), decision
 
     def check_answers(self) -> None:
-        """Right after a collect, what most people say about a record's present question is what counts."""
+        """Right after a collect, what most annotators say about a record's current question is what counts."""
         for decision in self.decisions():
             answers = self._answers_about(decision)
             if not answers:
@@ -317,9 +317,9 @@ class Life:
                 assert decision.fate in (Fate.REJECTED, Fate.REVIEW, Fate.DUPLICATE)
 
     def _answers_about(self, decision: Decision) -> list[LabelingAnswer]:
-        """The last valid answer of each person to the present question, the oldest first. What was said to an earlier
-        question about the same text counts with them, where those who answered the present one cannot have seen it.
-        None where the present one has no answer.
+        """The last valid answer of each annotator to the current question, oldest first. Answers to an earlier
+        question about the same text count with them, if those who answered the current one cannot have seen them.
+        None if the current one has no answer.
         """
         task = self.desk.context.dataset.task
         key, text = question_key(decision, task), match_key(str(decision.inputs["question"]))
@@ -350,7 +350,7 @@ class Life:
             assert sent - self.studio.deleted[key] <= 1
 
     def check_versions(self) -> None:
-        """Published bytes are as they were, no row ever moves, and nothing alike lies in two splits."""
+        """Published bytes are as they were, no row ever moves, and similar rows are never in two splits."""
         releases = self.desk.context.store.releases
         where: defaultdict[str, set[str]] = defaultdict(set)
         for manifest in list_versions(releases):
@@ -394,7 +394,7 @@ class Lives(RuleBasedStateMachine):
     def change(self, change: dict[str, Any]) -> None:
         self.life.change(**change)
 
-    # --- people -----------------------------------------------------------------------------------
+    # --- annotators -------------------------------------------------------------------------------
     @rule(seed=seeds)
     @precondition(lambda self: self.life.studio.tasks)
     def say(self, seed: int) -> None:
@@ -431,7 +431,7 @@ class Lives(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.life.read is not None)
     def curate_again(self) -> None:
-        """The same rows and answers once more decide nothing and ask nobody."""
+        """The same rows and answers again decide nothing and ask nothing."""
         self.life.curate()
         asked = dict(self.life.studio.imported)
         again = self.life.curate()

@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked may have left, which is no news."""
+        """The client may have disconnected, which is expected."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -168,7 +168,7 @@ def talking(talk: Talk) -> Iterator[str]:
 
 
 def drip(connection: socket.socket, text: bytes, pause: float = 0.02) -> None:
-    """A byte now and then, for ten seconds: whoever waits for the end would wait for ever otherwise."""
+    """A byte now and then, for ten seconds: a client that waits for the end would otherwise wait forever."""
     for byte in itertools.islice(itertools.cycle(text), 500):
         connection.sendall(bytes([byte]))
         gone.wait(pause)

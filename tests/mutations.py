@@ -330,7 +330,7 @@ def _patience() -> Iterator[None]:
 
 
 def broken_law(folder: Path, case: Damaged) -> str:
-    """Which law a case breaks, in words; empty where none is broken."""
+    """Which law a case breaks, in words; empty if none is broken."""
     folder.mkdir()
     try:
         for name, data in case.files.items():

@@ -1,4 +1,4 @@
-"""Take the pictures of the guides anew: ``make pictures``, after ``make demo`` has made a report to show."""
+"""Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""A terminal without a window: commands run in this process, as a person would type them in a folder."""
+"""A terminal without a window: commands run in this process, as a user would type them in a folder."""
 
 import contextlib
 import json

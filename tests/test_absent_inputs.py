@@ -63,7 +63,7 @@ def test_the_line_of_an_absent_input_is_left_out() -> None:
     ), "what is inside a value is the row's own"
 
 
-def test_a_text_that_says_null_is_no_absent_input() -> None:
+def test_a_text_that_says_null_is_not_an_absent_input() -> None:
     assert user(Noted, {"note": "null"}) == "null"
 
 

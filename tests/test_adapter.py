@@ -162,12 +162,12 @@ def test_all_bytes_are_on_the_disk_before_the_folder_gets_its_name(
 def test_a_run_s_adapter_is_never_overwritten(tmp_path: Path, trained: Path) -> None:
     save_adapter(trained, tmp_path / "models", a_record())
 
-    with pytest.raises(TrainingError, match=r"run r1 has an adapter already, in .*start a new run"):
+    with pytest.raises(TrainingError, match=r"run r1 already has an adapter, in .*start a new run"):
         save_adapter(trained, tmp_path / "models", a_record())
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"holds no adapter: there is no adapter_model\.safetensors"):
+    with pytest.raises(TrainingError, match=r"has no adapter: adapter_model\.safetensors is missing"):
         save_adapter(tmp_path, tmp_path / "models", a_record())
     assert not (tmp_path / "models").exists()
 
@@ -177,11 +177,11 @@ def test_an_unreadable_record_is_not_found_and_says_so_when_asked(tmp_path: Path
     (final / "finetune.json").write_text("{")
 
     assert find_adapter(tmp_path / "models", a_record().key) is None
-    with pytest.raises(TrainingError, match=r"its finetune\.json cannot be read; fine-tune again"):
+    with pytest.raises(TrainingError, match=r"finetune\.json cannot be read; fine-tune again"):
         read_record(final)
 
 
-def test_the_record_comes_back_as_it_was_but_for_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
+def test_the_record_comes_back_as_it_was_except_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
     record = a_record()
     final = save_adapter(trained, tmp_path / "models", record)
 
@@ -255,7 +255,7 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
             ["Hello!"] * 30,
             ["apple"] * 30,
             "Tuning made it better by 100.0 points (95% interval +88.6 to +100.0); 30 rows got better, 0 worse. "
-            "Of the untuned model's answers, 30 are in no form that the task knows.",
+            "Of the untuned model's answers, 30 do not have the format of the task.",
         ),
         (
             ["apple"] * 30,
@@ -265,7 +265,7 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
         (
             ["apple", "pear"] * 15,
             ["pear", "apple"] * 15,
-            "On these test rows the tuned model cannot be told from the untuned one.",
+            "On these test rows the tuned model is not measurably different from the untuned one.",
         ),
     ],
     ids=["better", "worse", "the same"],

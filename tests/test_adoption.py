@@ -1,4 +1,4 @@
-"""A home that is built anew takes the splits of the lost one over from a published version."""
+"""A rebuilt home adopts the splits of the lost one from a published version."""
 
 import json
 import random
@@ -54,13 +54,13 @@ def built_anew(folder: Path, rows: list[Row], version: Path) -> Odd:
     return Odd(folder, QUESTION, rows, f"split: {{adopt: {version}}}\n")
 
 
-def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tmp_path: Path) -> None:
+def test_a_home_that_is_rebuilt_moves_no_row_of_the_version_that_it_adopts(tmp_path: Path) -> None:
     batches = [rows_of(0, 40), rows_of(40, 70), rows_of(70, 80)]
     version = published(tmp_path / "lost", batches)
     rows = random.Random(1).sample([row for batch in batches for row in batch] + rows_of(80, 120), 120)
     new = built_anew(tmp_path / "new", rows, version)
     note = new.curate().note
-    assert "80 records have the split now that they have in questions@1.2.0" in note
+    assert "80 records now have the split that they have in questions@1.2.0" in note
     before = splits(new)
     release(new.context, Inline())
     assert before == splits(opened(tmp_path / "lost"))
@@ -68,7 +68,7 @@ def test_a_home_that_is_built_anew_moves_no_row_of_the_version_that_it_adopts(tm
     assert len(splits(new)) == 120
 
 
-def test_versions_of_a_home_that_is_built_anew_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
+def test_versions_of_a_home_that_is_rebuilt_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
     """Or two datasets of other rows would have one name."""
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
     new = built_anew(tmp_path / "new", rows_of(0, 40), version)
@@ -87,15 +87,15 @@ def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_pa
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
     new = built_anew(tmp_path / "new", rows_of(0, 40), version)
     new.edit("name: questions", "name: others")
-    assert "30 records have the split now that they have in questions@1.1.0" in new.curate().note
+    assert "30 records now have the split that they have in questions@1.1.0" in new.curate().note
     assert release(new.context, Inline()).version == "1.0.0"
 
 
-def test_rows_under_other_ids_are_recognised_by_their_content(tmp_path: Path) -> None:
+def test_rows_under_other_ids_are_recognized_by_their_content(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]
     new = built_anew(tmp_path / "new", renamed, version)
-    assert "30 of them recognised by their content" in new.curate().note
+    assert "30 of them recognized by their content" in new.curate().note
     release(new.context, Inline())
     lost = opened(tmp_path / "lost")
     for number in range(30):
@@ -112,7 +112,7 @@ class Question(Task):
 '''
 
 
-def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) -> None:
+def test_inputs_that_are_lists_and_objects_are_recognized_too(tmp_path: Path) -> None:
     """A version holds them as JSON text."""
 
     def lists(first: int) -> list[Row]:
@@ -126,13 +126,13 @@ def test_inputs_that_are_lists_and_objects_are_recognised_too(tmp_path: Path) ->
     lost.curate()
     version = Path(release(lost.context, Inline()).path)
     new = Odd(tmp_path / "new", LISTS, lists(500), f"split: {{adopt: {version}}}\n")
-    assert "30 records have the split now that they have in questions@1.0.0, 30 of them" in new.curate().note
+    assert "30 records now have the split that they have in questions@1.0.0, 30 of them" in new.curate().note
     release(new.context, Inline())
     for number in range(30):
         assert splits(new)[new[number + 500].record_id] == splits(lost)[lost[number].record_id]
 
 
-def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
+def test_an_adopted_split_pins_what_is_similar_to_its_row(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [[*rows_of(0, 20), row(50, CLAUSE, "billing"), row(51, LEASE, "billing")]])
     new = built_anew(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
     new.curate()
@@ -142,7 +142,7 @@ def test_an_adopted_split_binds_what_resembles_its_row(tmp_path: Path) -> None:
 
 
 def test_a_row_between_two_adopted_splits_is_left_out(tmp_path: Path) -> None:
-    # Longer than both, so that neither stands for it.
+    # Longer than both, so that neither represents it.
     middle = f"{CLAUSE} {LEASE}"
     odd = Odd(tmp_path / "lost", QUESTION, [row(1, CLAUSE, "billing"), row(2, LEASE, "returns")])
     with (tmp_path / "lost" / "dataset.yaml").open("a", encoding="utf-8") as file:
@@ -156,7 +156,7 @@ def test_a_row_between_two_adopted_splits_is_left_out(tmp_path: Path) -> None:
     assert new.codes(3) == [ReasonCode.BRIDGES_SPLITS]
 
 
-def test_what_has_a_split_keeps_it_and_nothing_is_taken_over_twice(tmp_path: Path) -> None:
+def test_what_has_a_split_keeps_it_and_nothing_is_adopted_twice(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     new = Odd(tmp_path / "new", QUESTION, rows_of(10, 40))
     new.curate()
@@ -165,10 +165,10 @@ def test_what_has_a_split_keeps_it_and_nothing_is_taken_over_twice(tmp_path: Pat
     write_rows(new.folder, rows_of(0, 40))
     with (new.folder / "dataset.yaml").open("a", encoding="utf-8") as file:
         file.write(f"split: {{adopt: [{version}]}}\n")
-    assert "10 records have the split now that they have in questions@1.0.0" in new.curate().note
+    assert "10 records now have the split that they have in questions@1.0.0" in new.curate().note
     assert before.items() <= splits(new).items()
     rows = new.context.store.snapshot().scan(Table.SPLITS).collect().height
-    assert "have the split now" not in new.curate().note
+    assert "now have the split" not in new.curate().note
     assert new.context.store.snapshot().scan(Table.SPLITS).collect().height == rows == 40
 
 
@@ -177,15 +177,15 @@ def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: 
     next((version / "data").glob("train*")).write_bytes(b"cut off")
     new = built_anew(tmp_path / "new", rows_of(0, 30), version)
     with pytest.raises(
-        Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* has other bytes than were published"
+        Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* does not have the bytes that were published"
     ):
         new.curate()
-    with pytest.raises(ReleaseError, match=r"is no published version: it has no manifest.json"):
+    with pytest.raises(ReleaseError, match=r"is not a published version: it has no manifest.json"):
         built_anew(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
     assert new.context.store.snapshot().last_run(CurateSummary) is None
 
 
-def test_a_curate_that_dies_after_taking_over_ends_as_if_nothing_had_happened(
+def test_a_curate_that_dies_after_adopting_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
@@ -223,12 +223,12 @@ def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_pa
     new = built_anew(tmp_path / "new", others, version)
     line = Terminal(new.folder).error("curate", "--json")
     assert line == (
-        "split.adopt: no row of questions@1.0.0 is among the records, neither by its id nor by its inputs, so none "
-        "would keep its split; correct the folder, or the sources and their fields, or take it out of split.adopt"
+        "split.adopt: no row of questions@1.0.0 is among the records, by id or by inputs, so none "
+        "would keep its split; fix the folder, or the sources and their fields, or remove it from split.adopt"
     )
     assert new.context.store.snapshot().last_run(CurateSummary) is None
     write_rows(new.folder, [*others, *rows_of(0, 1)])
-    assert "1 records have the split now" in new.curate().note
+    assert "1 records now have the split" in new.curate().note
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> No
     terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
     what = f"split.adopt {version}"
     found = {finding["what"]: finding for finding in terminal.json("check")}
-    said = "questions@1.0.0 is sound, with the splits of 30 rows; "
+    said = "questions@1.0.0 is undamaged, with the splits of 30 rows; "
     assert found[what]["detail"] == f"{said}30 of 30 valid rows tried are in it"
     next((version / "data").glob("test*")).unlink()
     found = {finding["what"]: finding for finding in terminal.json("check", exit_code=1)}
@@ -270,8 +270,8 @@ def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adop
         findings = Terminal(new.folder).json("check", exit_code=exit_code)
         return next(str(one["detail"]) for one in findings if one["what"] == f"split.adopt {version}")
 
-    other = "; it is a version of 'questions', so that those of 'tickets' do not count on; "
-    refused = "; curate refuses a version if no row of it is there; correct the folder, or the sources and fields"
+    other = "; it is a version of 'questions', so 'tickets' is numbered independently; "
+    refused = "; curate refuses a version without any of these rows; fix the folder, or the sources and fields"
     assert found(1).endswith(f"{other}none of 30 valid rows tried is in it{refused}")
     assert "no row of questions@1.0.0 is among the records" in Terminal(new.folder).error("curate", "--json")
     write_rows(new.folder, [*others, *rows_of(0, 1)])
@@ -313,7 +313,7 @@ def test_a_home_that_lost_its_tables_moves_no_row_of_the_versions_that_it_still_
     shutil.rmtree(odd.home / "questions" / "tables")
     write_rows(odd.folder, rows_of(0, 120))
     assert odd.curate().note == (
-        "80 records have the split now that they have in questions@1.2.0, a version of this home that its tables did "
+        "80 records now have the split that they have in questions@1.2.0, a version in this home that its tables did "
         "not know"
     )
     assert release(odd.context, Inline()).version == "1.3.0"
@@ -327,8 +327,8 @@ def test_rows_that_are_away_when_lost_tables_are_made_up_for_keep_their_splits_t
     before = splits(odd)
     shutil.rmtree(odd.home / "questions" / "tables")
     write_rows(odd.folder, rows_of(0, 10))
-    assert "10 records have the split now that they have in questions@1.2.0" in (note := odd.curate().note)
-    assert "; 70 more rows of it are not there now, and keep theirs\n" in note
+    assert "10 records now have the split that they have in questions@1.2.0" in (note := odd.curate().note)
+    assert "; 70 more of its rows are absent now, and keep theirs\n" in note
     write_rows(odd.folder, rows_of(0, 120))
     odd.curate()
     release(odd.context, Inline())
@@ -351,7 +351,7 @@ def test_a_home_that_lost_its_tables_and_whose_sources_are_others_is_an_error(tm
     assert release(odd.context, Inline()).version == "1.0.0"
 
 
-def test_an_export_that_is_numbered_anew_moves_no_text(tmp_path: Path) -> None:
+def test_an_export_that_is_renumbered_moves_no_text(tmp_path: Path) -> None:
     """The ids are the old ones, but of other rows."""
     texts = [one for batch in (rows_of(0, 40), rows_of(40, 60)) for one in batch]
     version = published(tmp_path / "lost", [texts[:40], texts[40:]])
@@ -364,7 +364,7 @@ def test_an_export_that_is_numbered_anew_moves_no_text(tmp_path: Path) -> None:
     assert before == {one["question"]: splits(new)[new[n].record_id] for n, one in enumerate(shuffled)}
 
 
-def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: Path) -> None:
+def test_tables_that_are_older_adopt_what_was_published_since(tmp_path: Path) -> None:
     odd = Odd(tmp_path / "home", QUESTION, rows_of(0, 40))
     tables, backup = odd.home / "questions" / "tables", tmp_path / "backup"
     odd.curate()
@@ -380,10 +380,10 @@ def test_tables_of_an_earlier_day_take_over_what_was_published_since(tmp_path: P
         release(odd.context, Inline())
     assert str(error.value) == (
         f"the splits of {odd.home}/questions/releases/1.1.0 are not in the tables, which were lost or are older; run "
-        f"`goldleaf curate {odd.folder}/dataset.yaml` first, which takes them over"
+        f"`goldleaf curate {odd.folder}/dataset.yaml` first, which adopts them"
     )
     write_rows(odd.folder, rows_of(0, 90))
-    assert "20 records have the split now that they have in questions@1.1.0, a version of this" in odd.curate().note
+    assert "20 records now have the split that they have in questions@1.1.0, a version in this" in odd.curate().note
     release(odd.context, Inline())
     assert before.items() <= splits(odd).items()
 
@@ -392,12 +392,12 @@ def test_a_damaged_version_in_a_home_without_tables_is_an_error(tmp_path: Path) 
     odd = in_batches(tmp_path / "lost")
     shutil.rmtree(odd.home / "questions" / "tables")
     next((odd.home / "questions" / "releases" / "1.1.0" / "data").glob("train*")).write_bytes(b"cut off")
-    with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* has other bytes"):
+    with pytest.raises(Damaged, match=r"questions@1\.1\.0 .* is damaged: data/train.* does not have the bytes"):
         odd.curate()
     assert odd.context.store.snapshot().last_run(CurateSummary) is None
 
 
-def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_curate_that_dies_while_adopting_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = in_batches(tmp_path / "lost")
     before = splits(odd)
     shutil.rmtree(odd.home / "questions" / "tables")
@@ -417,13 +417,13 @@ def test_a_curate_that_dies_while_it_takes_over_is_made_up_for(tmp_path: Path, m
 
 
 def test_a_version_of_another_dataset_in_the_home_is_none_of_its_own(tmp_path: Path) -> None:
-    """A copy of it that lies beside them must not decide where rows go."""
+    """A copy of it next to them must not decide where rows go."""
     others = Odd(tmp_path / "others", QUESTION, rows_of(0, 40))
     others.edit("name: questions", "name: others")
     others.curate()
     version = Path(release(others.context, Inline()).path)
     odd = Odd(tmp_path / "own", QUESTION, rows_of(0, 40))
     shutil.copytree(version, odd.home / "questions" / "releases" / "1.0.0")
-    assert "have the split now" not in odd.curate().note
+    assert "now have the split" not in odd.curate().note
     assert splits(odd) == {}
     assert odd.context.store.snapshot().published_versions() == set()

@@ -269,7 +269,7 @@ def test_an_empty_form_is_not_submitted_and_says_what_is_missing(desk: Desk) -> 
     assert desk.client.pull(desk.project, None).tasks[0].annotations == []
 
 
-def test_skipping_is_no_label_though_the_form_was_filled(desk: Desk) -> None:
+def test_skipping_is_not_a_label_though_the_form_was_filled(desk: Desk) -> None:
     desk.open(ContractClause, "Some clause.", {"kind": "term"})
     assert desk.submit("Control+Space") == LabelingAnswer(verdict=Verdict.SKIPPED)
 
@@ -410,7 +410,7 @@ def test_the_text_is_shown_as_it_is_with_the_reason_beside_it(desk: Desk) -> Non
     expect(desk.page.locator(".goldleaf-form")).to_contain_text("Extract what the message orders.")
 
 
-def test_the_form_stands_beside_the_text_where_there_is_room_and_below_it_elsewhere(desk: Desk) -> None:
+def test_the_form_is_beside_the_text_if_there_is_room_else_below_it(desk: Desk) -> None:
     desk.open(ContractClause, "This agreement renews itself. " * 200)
     text, form = desk.page.locator(".goldleaf-text"), desk.page.locator(".goldleaf-form")
     boxes = []

@@ -48,7 +48,7 @@ STRICT = """
 """
 
 
-def test_an_answer_must_suit_the_validators_over_several_fields_and_counts_once_they_are_mended(desk: Desk) -> None:
+def test_an_answer_must_suit_the_validators_over_several_fields_and_counts_once_they_are_fixed(desk: Desk) -> None:
     task = desk.folder / "task.py"
     plain = task.read_text(encoding="utf-8")
     task.write_text("from pydantic import model_validator\n" + plain + STRICT, encoding="utf-8")
@@ -116,7 +116,7 @@ def test_a_question_is_taken_back_when_its_reason_has_gone(label_studio: LocalSt
         assert desk.tasks() == []
 
 
-def test_the_copy_of_a_corrected_row_is_doubted_with_its_answer(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_the_copy_of_a_corrected_row_is_flagged_with_its_answer(label_studio: LocalStudio, tmp_path: Path) -> None:
     text = "the fee for the red garden chairs that I ordered from you two weeks ago was far too high"
     rows = [row(1, f"{text} I think", "delivery"), row(2, text, "delivery"), row(3, "Where is it?", "delivery")]
     with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 1.0}\n") as desk:
@@ -133,11 +133,11 @@ def test_the_copy_of_a_corrected_row_is_doubted_with_its_answer(label_studio: Lo
         assert desk.decision(2).fate is Fate.DUPLICATE
 
 
-# --- copies and rivals ----------------------------------------------------------------------------
+# --- copies and conflicts ---------------------------------------------------------------------------
 RIVALS = [row(1, "May I have my money back?", "returns"), row(2, "May I have my money back?", "billing")]
 
 
-def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
+def test_rows_in_conflict_with_an_answer_wait_for_the_next_curate_if_the_file_was_edited(
     label_studio: LocalStudio, tmp_path: Path
 ) -> None:
     with desk_at(label_studio, tmp_path, RIVALS, ALL) as desk:
@@ -145,7 +145,7 @@ def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
         desk.label(1, "returns")
         edit(desk, "dataset.yaml", "review:", "duplicates: {threshold: 0.9}\nreview:")
         collected = desk.collect()
-        assert collected.note.endswith("rows that depend on what annotators answered follow with the next one")
+        assert collected.note.endswith("rows that depend on annotators' answers follow with the next one")
         assert (human(desk.decision(1)), desk.decision(2).fate) == (True, Fate.REVIEW)
         with pytest.raises(ReleaseError, match="was changed since the last curate"):
             release(desk.context, Inline())
@@ -154,7 +154,7 @@ def test_rivals_of_an_answer_wait_for_the_next_curate_where_the_file_was_edited(
         assert desk.collect().note == ""
 
 
-def test_a_release_lets_the_rivals_follow_where_collect_was_killed_before_it_did(
+def test_a_release_decides_about_the_conflicting_rows_if_collect_was_killed_before_it_did(
     label_studio: LocalStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> str:
@@ -174,7 +174,7 @@ def test_a_release_lets_the_rivals_follow_where_collect_was_killed_before_it_did
 
 
 # --- a source that goes -----------------------------------------------------------------------------
-def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_a_source_goes_and_comes_back_with_the_annotators_answers(label_studio: LocalStudio, tmp_path: Path) -> None:
     second = "  - {name: more, path: more.jsonl, key: id}\n"
     with desk_at(label_studio, tmp_path, QUESTIONS, ALL) as desk:
         (tmp_path / "more.jsonl").write_text('{"id": 3, "question": "May I return it?", "topic": "returns"}\n')
@@ -185,7 +185,7 @@ def test_a_source_goes_and_comes_back_with_what_people_said(label_studio: LocalS
         gone = desk.curate()
         assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
         assert gone.note.splitlines()[0] == (
-            "source 'examples' is not in the file any more, so its records (2) are withdrawn; name it again, and they "
+            "source 'examples' is no longer in the file, so its records (2) are withdrawn; add it again, and they "
             "come back with what annotators said about them"
         )
         assert desk.id(1) not in current(desk.context)

@@ -168,7 +168,7 @@ def test_a_library_is_known_to_its_place_only(library: str, places: set[str]) ->
 
 
 def test_training_libraries_are_imported_in_three_modules_and_only_when_they_run() -> None:
-    """Whoever curates must not wait for torch, nor have it installed."""
+    """A curate must neither wait for torch nor need it installed."""
     found = {str(module) for module in MODULES if TRAINING & set(imports(parsed(module)))}
     assert found <= {
         "pipeline/finetuning/base_model.py",

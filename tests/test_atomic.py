@@ -16,7 +16,7 @@ FRAME = pl.DataFrame({"number": list(range(1000))})
 
 def test_a_file_whose_end_the_disk_lost_is_an_error_and_does_not_stay(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with pytest.raises(OSError, match=r"10 bytes were written, and 4 are there: '.*/file'"), writing(path) as sink:
+    with pytest.raises(OSError, match=r"10 bytes were written, but the file has 4: '.*/file'"), writing(path) as sink:
         sink.write(b"0123456789")
         sink.flush()
         os.truncate(path, 4)
@@ -26,7 +26,7 @@ def test_a_file_whose_end_the_disk_lost_is_an_error_and_does_not_stay(tmp_path: 
 def test_a_file_whose_end_the_disk_lost_does_not_replace_the_older_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"older")
-    with pytest.raises(OSError, match=r"10 bytes were written, and 0 are there: '.*/file'"), replacing(path) as sink:
+    with pytest.raises(OSError, match=r"10 bytes were written, but the file has 0: '.*/file'"), replacing(path) as sink:
         sink.write(b"0123456789")
         sink.flush()
         os.truncate(next(tmp_path.glob("*.partial")), 0)
@@ -42,9 +42,9 @@ def _flip(path: Path, at: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda path: _flip(path, 1000), "its checksum is another one"),
-        (lambda path: _flip(path, -1), "its checksum is another one"),
-        (lambda path: os.truncate(path, 5000), "its checksum is another one"),
+        (lambda path: _flip(path, 1000), "its checksum does not match"),
+        (lambda path: _flip(path, -1), "its checksum does not match"),
+        (lambda path: os.truncate(path, 5000), "its checksum does not match"),
         (lambda path: os.truncate(path, 7), "it has 7 bytes"),
     ],
     ids=["a byte changed", "the seal changed", "cut off", "almost empty"],
@@ -59,5 +59,5 @@ def test_a_sealed_file_with_other_bytes_than_were_written_is_not_read(
     with pytest.raises(StoreError) as caught:
         read_work(path)
     assert str(caught.value) == (
-        f"{path} is not as it was written ({problem}); see whether the disk is full or not sound, then run it again"
+        f"{path} is not as it was written ({problem}); check whether the disk is full or failing, then run it again"
     )

@@ -33,7 +33,7 @@ INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
 ROWS = [row(key, f"Question number {key}?", None) for key in (INVALID, UNSURE, LABELED, OPEN, UNUSABLE)]
 
 
-# --- with people ----------------------------------------------------------------------------------
+# --- with annotators --------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Answered:
     """Five questions, four answers, one collect."""
@@ -142,7 +142,7 @@ def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
 
 @pytest.fixture
 def disputed(tmp_path: Path) -> Snapshot:
-    """Two rows that two people answered differently; the task of the first was deleted and sent again."""
+    """Two rows that two annotators answered differently; the task of the first was deleted and sent again."""
     store = Store(tmp_path, "toy")
     run = store.new_run(Verb.CURATE, "c", "0")
     store.append(Table.RECORDS, records(run.id, ["r1", "r2"]))
@@ -159,10 +159,10 @@ def disputed(tmp_path: Path) -> Snapshot:
     return store.snapshot().at_last_commit()
 
 
-def test_rows_that_people_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
+def test_rows_that_annotators_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
     found = {item.record_id: item for item in attention(disputed, ContractClause, "http://studio/")}
     assert {item.kind for item in found.values()} == {Need.SECOND_OPINION}
-    assert found["r1"].what == "the same input stands in the data with another answer: 'term'"
+    assert found["r1"].what == "the same input has another answer elsewhere in the data: 'term'"
     assert found["r1"].url == "http://studio/projects/7/data?task=40", "the task that is there"
     assert (found["r2"].project, found["r2"].task_id, found["r2"].url) == (None, None, "")
 
@@ -198,12 +198,12 @@ def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
     assert "\n  2  for 2 other reasons: unreadable, not_an_object; all with status --json\n" in shown
 
 
-def test_where_every_row_is_rejected_the_next_step_is_to_mend_them(tmp_path: Path) -> None:
+def test_where_every_row_is_rejected_the_next_step_is_to_fix_them(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(key, f"Question {key}?", "x") for key in range(3)])
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     assert terminal.json("status")["next_step"] == (
-        "fix what the rows are rejected for, in the source, its fields or the task, "
+        "fix why the rows are rejected, in the source, its fields or the task, "
         f"then goldleaf curate {tmp_path}/dataset.yaml"
     )
 
@@ -245,7 +245,7 @@ NO_KEYS = [{"question": f"Why {n}?", "topic": "billing"} for n in range(3)]
 
 
 def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_path: Path) -> None:
-    """It stopped the whole curate, of all sources, until somebody edited dataset.yaml."""
+    """It stopped the whole curate, of all sources, until dataset.yaml was edited."""
     write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery"), row(2, "Who pays?", "billing")])
     terminal = Terminal(tmp_path)
     terminal.json("curate")
@@ -255,13 +255,13 @@ def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_pa
         assert found["funnel"]["raw"] == 5
         assert found["note"].splitlines()[-1] == (
             "no row of source 'examples' that came in last has a value in its key 'id', though earlier ones do, so "
-            "these rows are known by their content; deliver them with it, or an edited one is a new row"
+            "these rows are identified by content; deliver them with it, or an edited one is a new row"
         )
     write_rows(tmp_path, [row(3, "May I send it back?", "returns")])
     assert "its key" not in terminal.json("curate")["note"]
 
 
-def test_a_key_that_was_misspelt_after_rows_had_come_in_is_an_error_still(tmp_path: Path) -> None:
+def test_a_key_that_was_misspelled_after_rows_had_come_in_is_an_error_still(tmp_path: Path) -> None:
     """The same rows would be there twice."""
     write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
     terminal = Terminal(tmp_path)
@@ -286,9 +286,9 @@ def test_a_snapshot_without_its_key_is_an_error_still(tmp_path: Path) -> None:
 def test_curate_notes_a_key_that_is_empty_in_all_rows(tmp_path: Path) -> None:
     write_dataset(tmp_path, [{"id": None, "question": "Why?", "topic": "billing"}])
     terminal = Terminal(tmp_path)
-    note = "no row of source 'examples' has a value in its key 'id', so its rows are known by their content"
+    note = "no row of source 'examples' has a value in its key 'id', so its rows are identified by their content"
     for _ in range(2):
-        assert f"note: {note}; correct `key:`" in terminal.goldleaf("curate").stdout
+        assert f"note: {note}; fix `key:`" in terminal.goldleaf("curate").stdout
     write_dataset(tmp_path, [row(1, "Why?", "billing")])
     assert note not in terminal.goldleaf("curate").stdout
 
@@ -299,11 +299,11 @@ def test_a_key_that_many_rows_share_is_noted_with_their_number(tmp_path: Path) -
     terminal = Terminal(tmp_path)
     for _ in range(2):
         assert terminal.json("curate")["note"].splitlines()[-1] == (
-            "3 of 6 rows of source 'examples' have a key that a later row has, too, with other content, and only the "
+            "3 of 6 rows of source 'examples' share their key with a later row that has other content, and only the "
             "last one counts; is `id` a key?"
         )
     [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "source examples"]
-    assert "; 3 of 6 rows tried have a key that a later row has, too, with other content, such as " in found
+    assert "; 3 of 6 rows tried share their key with a later row that has other content, such as " in found
 
 
 def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> N
 def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "Why?", "billing"), {"question": "Where?", "topic": "delivery"}])
     terminal = Terminal(tmp_path)
-    assert "is known by" not in terminal.json("curate")["note"]
+    assert "identified by" not in terminal.json("curate")["note"]
     snapshot = Store(terminal.home, "questions").snapshot().at_last_commit()
     assert unkeyed(snapshot, [Source(name="examples", path="data.jsonl", key="id")]) == []
 
@@ -365,5 +365,5 @@ def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio:
         desk.say(INVALID, Verdict.UNSURE)
         desk.collect()
         step = away.json("status")["next_step"]
-        assert step.endswith("dataset.yaml, which sends 1 question"), "what only a command does comes first"
+        assert step.endswith("dataset.yaml to send 1 question"), "what only a command does comes first"
         assert desk.curate().review.unsent == 0

@@ -1,4 +1,4 @@
-"""What nobody should write or name is one clear line, or a rejected row, and costs little."""
+"""Input and names that make no sense give one clear line, or a rejected row, and costs little."""
 
 import os
 from collections.abc import Callable
@@ -31,16 +31,16 @@ def error(odd: Odd, verb: str = "curate") -> str:
 
 # --- dataset.yaml -----------------------------------------------------------------------------------
 TAGS = {
-    '!!int ""': "'' is no int, as its tag or its form says",
-    '!!float "x"': "'x' is no float, as its tag or its form says",
-    '!!bool "x"': "'x' is no bool, as its tag or its form says",
-    "0x_": "'0x_' is no int, as its tag or its form says",
-    '!!timestamp "abc"': "!!timestamp is no tag that a dataset.yaml can have; leave it out",
-    "!!binary aGk=": "!!binary is no tag that a dataset.yaml can have; leave it out",
-    "!!set {a}": "!!set is no tag that a dataset.yaml can have; leave it out",
-    "!!omap [a: b]": "!!omap is no tag that a dataset.yaml can have; leave it out",
+    '!!int ""': "'' is not a valid int",
+    '!!float "x"': "'x' is not a valid float",
+    '!!bool "x"': "'x' is not a valid bool",
+    "0x_": "'0x_' is not a valid int",
+    '!!timestamp "abc"': "!!timestamp is not a tag that a dataset.yaml can have; leave it out",
+    "!!binary aGk=": "!!binary is not a tag that a dataset.yaml can have; leave it out",
+    "!!set {a}": "!!set is not a tag that a dataset.yaml can have; leave it out",
+    "!!omap [a: b]": "!!omap is not a tag that a dataset.yaml can have; leave it out",
     "!mine x": "could not determine a constructor for the tag '!mine'",
-    '"half \\ud83d"': "'half \\ud83d' holds half a surrogate pair, which is no character",
+    '"half \\ud83d"': "'half \\ud83d' holds half a surrogate pair, which is not a character",
 }
 
 
@@ -49,7 +49,7 @@ def test_a_value_that_is_not_what_its_tag_says_is_named_with_its_line(odd: Odd, 
     with (odd.folder / "dataset.yaml").open("a") as file:
         file.write(f"release:\n  title: {value}\n")
     for verb in ("curate", "release", "status"):
-        assert error(odd, verb) == f"dataset.yaml:7: no valid YAML: {TAGS[value]}"
+        assert error(odd, verb) == f"dataset.yaml:7: not valid YAML: {TAGS[value]}"
 
 
 def test_merges_of_merges_cost_no_more_than_their_keys(odd: Odd) -> None:
@@ -66,14 +66,14 @@ def test_of_thousands_of_mistakes_the_first_are_shown_and_the_rest_counted(odd: 
         file.write("".join(f"wrong{n}: 1\n" for n in range(3_000)))
     lines = Terminal(odd.folder).goldleaf("status", exit_code=1).stderr.splitlines()
     assert len(lines) == 11
-    assert "dataset.yaml:6: 'wrong0' is no known key; known are: " in lines[0]
+    assert "dataset.yaml:6: 'wrong0' is not a known key; use one of " in lines[0]
     assert lines[-1] == "… and 2,990 more mistakes"
 
 
 def test_an_error_that_quotes_a_megabyte_is_short_and_keeps_its_end(odd: Odd) -> None:
     odd.edit("name: questions", f"name: {'X' * 10**6}")
     line = error(odd)
-    assert len(line) < 2_100 and line.endswith("is no dataset name; use a-z, 0-9, - and _")
+    assert len(line) < 2_100 and line.endswith("is not a valid dataset name; use a-z, 0-9, - and _")
 
 
 # --- names ------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_a_folder_or_a_home_whose_name_is_not_utf_8_is_one_line(tmp_path: Path) 
     assert line.endswith("caf\\udce9/dataset.yaml has a name that is not UTF-8, which tables cannot hold; rename it")
     Odd(tmp_path / "shop", QUESTION, ROWS)
     (tmp_path / "shop" / "home").symlink_to(folder, target_is_directory=True)
-    assert "caf\\udce9 is not UTF-8, as tables need it; set GOLDLEAF_HOME to another" in Terminal(
+    assert "caf\\udce9 is not UTF-8, which tables require; set GOLDLEAF_HOME to another" in Terminal(
         tmp_path / "shop"
     ).error("curate")
 
@@ -109,7 +109,7 @@ def test_a_folder_or_a_home_whose_name_is_not_utf_8_is_one_line(tmp_path: Path) 
 @pytest.mark.parametrize("verb", ["curate", "status", "check"])
 def test_a_home_with_a_part_of_300_characters_or_in_a_loop_of_links_is_one_line(odd: Odd, verb: str) -> None:
     (odd.folder / "home").symlink_to(odd.folder / "home")
-    assert ", which can be no folder (" in Terminal(odd.folder).error(verb)
+    assert ", which cannot be a folder (" in Terminal(odd.folder).error(verb)
     (odd.folder / "home").unlink()
     (odd.folder / "home").symlink_to("x" * 300)
     assert error(odd, verb).endswith("; set it to another one")
@@ -138,14 +138,14 @@ def test_a_lock_file_with_other_bytes_locks_as_any_other(odd: Odd) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Callable[[Path], None]) -> None:
+def test_what_is_not_a_file_in_the_place_of_a_lock_is_one_line(odd: Odd, make: Callable[[Path], None]) -> None:
     odd.curate()
     lock = odd.home / "questions" / "state.lock"
     lock.unlink()
     make(lock)
     for verb in ("curate", "release"):
         assert error(odd, verb) == (
-            "home/questions/state.lock is no file, and only a file can be the lock of 'questions'; move it away"
+            "home/questions/state.lock is not a regular file, so it cannot be the lock of 'questions'; move it away"
         )
 
 
@@ -156,14 +156,14 @@ def test_an_error_line_holds_no_control_characters(odd: Odd) -> None:
     assert line.startswith(r"there is no folder a\x1b]0;title\x07/1.0.0; ")
 
 
-# --- the home is no source --------------------------------------------------------------------------
+# --- the home is not a source -----------------------------------------------------------------------
 def test_a_glob_that_covers_the_home_leaves_it_out(odd: Odd) -> None:
     odd.edit("path: data.jsonl", "path: '**/*.parquet'")
     pl.DataFrame(ROWS).write_parquet(odd.folder / "data.parquet")
     for _ in range(3):
         assert odd.curate().funnel.raw == 2
     (odd.folder / "data.parquet").unlink()
-    assert "is one of Goldleaf's own files, in its home; name a file outside of it" in error(odd)
+    assert "is one of Goldleaf's own files, in its home; name a file outside it" in error(odd)
 
 
 def test_a_path_into_the_home_is_an_error_also_through_a_link_and_for_an_evaluation_set(odd: Odd) -> None:
@@ -175,7 +175,7 @@ def test_a_path_into_the_home_is_an_error_also_through_a_link_and_for_an_evaluat
     odd.edit("path: link.parquet", "path: data.jsonl")
     odd.edit("review:", f"decontaminate: {{against: [{{name: old, path: '{table}'}}]}}\nreview:")
     assert (
-        "is one of Goldleaf's own files, in its home; name a file outside of it, or for the rows of a version"
+        "is one of Goldleaf's own files, in its home; name a file outside it, or to use the rows of a version"
         in error(odd)
     )
 
@@ -219,7 +219,7 @@ def test_a_few_bytes_that_unpack_to_very_many_are_refused(tmp_path: Path, name: 
         file.write(b"a\n" if "csv" in name else b"[")
         for _ in range(70):
             file.write(b"\n" * 2**20)
-    with pytest.raises(SourceError, match=r"holds more than 1,000 times its size; if its rows are meant, unpack it"):
+    with pytest.raises(SourceError, match=r"holds more than 1,000 times its size; if that is intended, decompress it"):
         list(read_rows(tmp_path / name))
 
 

@@ -1,4 +1,4 @@
-"""What people said meets rows that change, copies that come later, and each other."""
+"""Annotators' answers meet rows that change, copies that come later, and each other."""
 
 import shutil
 from collections.abc import Iterator
@@ -47,11 +47,11 @@ def parcel(label: str | None, **more: object) -> Row:
     return row(1, PARCEL, label) | more
 
 
-# --- several people about one row -------------------------------------------------------------------
+# --- several annotators, one row --------------------------------------------------------------------
 ADA, BEN, CLEO = "ada@example.com", "ben@example.com", "cleo@example.com"
 
 
-def test_two_people_who_contradict_each_other_hold_the_row_and_its_copies_until_they_agree(desk: Desk) -> None:
+def test_two_annotators_who_contradict_each_other_hold_the_row_and_its_copies_until_they_agree(desk: Desk) -> None:
     desk.rows(parcel("billing"), row(2, LAMP, "billing"), row(3, PARCEL, "billing"))
     desk.curate()
     desk.label(1, "delivery", ADA)
@@ -70,7 +70,7 @@ def test_two_people_who_contradict_each_other_hold_the_row_and_its_copies_until_
     assert desk.decision(3).fate is Fate.REJECTED, "its answer is overruled"
 
 
-def test_a_third_person_settles_what_two_contradict_each_other_about(desk: Desk) -> None:
+def test_a_third_annotator_settles_what_two_contradict_each_other_about(desk: Desk) -> None:
     desk.label(1, "delivery", ADA)
     desk.submit(desk.task(1), verdict_result(desk.context.dataset.task, Verdict.UNUSABLE), BEN)
     desk.collect()
@@ -82,7 +82,7 @@ def test_a_third_person_settles_what_two_contradict_each_other_about(desk: Desk)
     assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "delivery"})
 
 
-def test_of_one_person_the_latest_answer_counts_and_who_is_unsure_contradicts_nobody(desk: Desk) -> None:
+def test_of_one_annotator_the_latest_answer_counts_and_unsure_contradicts_no_one(desk: Desk) -> None:
     desk.label(1, "delivery", ADA)
     desk.label(1, "returns", ADA)
     desk.submit(desk.task(2), verdict_result(desk.context.dataset.task, Verdict.UNSURE), ADA)
@@ -92,7 +92,7 @@ def test_of_one_person_the_latest_answer_counts_and_who_is_unsure_contradicts_no
 
 
 # --- what a conflict came to ------------------------------------------------------------------------
-def test_the_report_shows_the_answer_that_people_gave_beside_those_that_it_overruled(desk: Desk) -> None:
+def test_the_report_shows_the_answer_that_annotators_gave_beside_those_that_it_overruled(desk: Desk) -> None:
     desk.rows(parcel("billing"), row(2, PARCEL, "delivery"))
     desk.curate()
     asked = next(key for key in (1, 2) if desk.decision(key).routed)
@@ -105,7 +105,7 @@ def test_the_report_shows_the_answer_that_people_gave_beside_those_that_it_overr
 
 
 # --- rows that stop being asked about ---------------------------------------------------------------
-def test_of_two_like_rows_that_were_both_corrected_one_remains_and_report_and_release_say_so(desk: Desk) -> None:
+def test_of_two_similar_rows_that_were_both_corrected_one_remains_and_report_and_release_say_so(desk: Desk) -> None:
     desk.rows(parcel("billing"), row(2, f"{PARCEL}, they say", "delivery"))
     desk.curate()
     for key in (1, 2):
@@ -126,8 +126,8 @@ def test_an_audited_row_that_gives_way_to_a_longer_copy_is_asked_about_no_more(d
     assert release(desk.context, Inline()).splits
 
 
-# --- a label that the source changes after a person has answered -----------------------------------
-def test_an_answer_stands_where_the_source_changes_its_label_to_it(desk: Desk) -> None:
+# --- a label that the source changes after an annotator has answered---------------------------------
+def test_an_answer_counts_if_the_source_changes_its_label_to_it(desk: Desk) -> None:
     desk.label(1, "returns")
     desk.collect()
     desk.rows(parcel("returns"), row(2, LAMP, "billing"))
@@ -140,7 +140,7 @@ def test_an_answer_stands_where_the_source_changes_its_label_to_it(desk: Desk) -
 
 
 @pytest.mark.parametrize("label", ["billing", None])
-def test_an_answer_stands_where_the_source_has_no_other_label_than_before(desk: Desk, label: str | None) -> None:
+def test_an_answer_counts_if_the_source_has_no_other_label_than_before(desk: Desk, label: str | None) -> None:
     desk.label(1, "returns")
     desk.collect()
     desk.rows(parcel(label, seen="yesterday"), row(2, LAMP, "billing"))
@@ -156,7 +156,7 @@ def test_a_label_that_contradicts_an_earlier_answer_is_a_conflict_that_shows_bot
     decision = desk.decision(1)
     assert (decision.fate, decision.routed, decision.targets) == (Fate.REVIEW, Routed.CONFLICT, {"topic": "delivery"})
     (reason,) = decision.reasons
-    assert reason.detail == "an annotator answered 'returns', and since then the source says 'delivery'"
+    assert reason.detail == "an annotator answered 'returns', and since then the source has 'delivery'"
     assert again.review.sent == 1
     (asked,) = [task for task in desk.tasks() if task["id"] == desk.task(1)]
     assert "'returns'" in asked["data"]["why"] and "'delivery'" in asked["data"]["why"]
@@ -189,7 +189,7 @@ def test_an_answer_about_an_earlier_label_can_be_edited_and_taken_back(desk: Des
     assert (desk.decision(1).fate, desk.decision(1).label_source) == (Fate.ACCEPTED, LabelSource.SOURCE)
 
 
-def test_of_a_person_s_answers_to_two_questions_about_one_text_the_later_edit_counts(desk: Desk) -> None:
+def test_of_an_annotator_s_answers_to_two_questions_about_one_text_the_later_edit_counts(desk: Desk) -> None:
     first = desk.label(1, "returns")
     desk.collect()
     desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
@@ -203,7 +203,7 @@ def test_of_a_person_s_answers_to_two_questions_about_one_text_the_later_edit_co
 
 
 @pytest.mark.parametrize("copy", [PARCEL, f"{PARCEL}, they say"], ids=["exact copy", "near copy"])
-def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: Desk, copy: str) -> None:
+def test_an_answer_that_the_source_contradicts_is_not_a_copy_s_to_overrule(desk: Desk, copy: str) -> None:
     """A copy with the source's label had taken the place of the row, which was published with the answer."""
     desk.rows(parcel("billing"), row(2, copy, "returns"))
     desk.curate()
@@ -214,15 +214,13 @@ def test_an_answer_that_the_source_contradicts_is_no_copy_s_to_overrule(desk: De
     desk.curate()
     assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
     assert (
-        desk.decision(1)
-        .reasons[0]
-        .detail.startswith("an annotator answered 'delivery', and since then the source says")
+        desk.decision(1).reasons[0].detail.startswith("an annotator answered 'delivery', and since then the source has")
     )
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
 
 @pytest.mark.parametrize("mark", ["?", " today"], ids=["other signs", "near copy"])
-def test_an_answer_that_the_source_contradicts_is_no_duplicate_of_a_row_that_a_person_confirmed(
+def test_an_answer_that_the_source_contradicts_is_not_a_duplicate_of_a_row_that_an_annotator_confirmed(
     desk: Desk, mark: str
 ) -> None:
     like = row(2, f"{PARCEL}{mark}", "returns")
@@ -257,13 +255,13 @@ def test_who_answers_without_having_seen_an_earlier_answer_contradicts_it(desk: 
     assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "returns"})
 
 
-def test_people_of_two_servers_are_two_people_whatever_their_numbers() -> None:
+def test_annotators_of_two_servers_are_different_whatever_their_numbers() -> None:
     one, other = (said_on(server, topic) for server, topic in (("http://a", "billing"), ("http://b", "returns")))
     decided = deciding([one, other])
     assert decided is not None and decided.against is not None
 
 
-def test_people_who_name_the_same_in_another_order_agree() -> None:
+def test_annotators_who_name_the_same_in_another_order_agree() -> None:
     parts: dict[str, JsonValue] = {"http://a": ["hat", "coat"], "http://b": ["coat", "hat"]}
     decided = deciding([said_on(server, named) for server, named in parts.items()])
     assert decided is not None and decided.against is None
@@ -281,7 +279,7 @@ def said_on(server: str, topic: JsonValue) -> Said:
 
 
 def without_key(desk: Desk, *rows: Row) -> None:
-    """The table is written anew, and its rows are known by their content."""
+    """The table is rewritten, and its rows are identified by content."""
     file = desk.folder / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id,", "mode: snapshot,"))
     desk.rows(*rows)
@@ -306,15 +304,13 @@ def test_without_a_key_too_an_answer_outlives_an_edit_of_the_label(desk: Desk) -
     )
     assert agreed.reasons[0].detail.endswith(", which is gone")
     assert (contradicted.fate, contradicted.routed) == (Fate.REVIEW, Routed.CONFLICT)
-    assert (
-        contradicted.reasons[0].detail == "an annotator answered 'returns', and since then the source says 'delivery'"
-    )
+    assert contradicted.reasons[0].detail == "an annotator answered 'returns', and since then the source has 'delivery'"
     assert [task["data"]["record_id"] for task in desk.tasks() if not task["annotations"]] == [contradicted.record_id]
     without_key(desk, parcel("returns"), row(2, f"{LAMP}, too", "delivery"))
     assert by_text(desk, f"{LAMP}, too").label_source is LabelSource.SOURCE, "it is another text"
 
 
-def test_without_a_key_an_answer_about_a_row_that_is_gone_is_told_beside_its_like_s_own_label(desk: Desk) -> None:
+def test_without_a_key_an_answer_about_a_row_that_is_gone_is_shown_beside_a_similar_row_s_own_label(desk: Desk) -> None:
     rows = {"billing": parcel("billing"), "delivery": parcel("delivery", seen="today")}
     without_key(desk, *rows.values())
     task = next(task for task in desk.tasks() if task["data"]["record_id"] in current(desk.context))
@@ -340,7 +336,7 @@ def test_unusable_and_unsure_outlive_a_change_of_the_label(desk: Desk, verdict: 
 def test_a_home_without_its_tables_still_knows_the_answers_about_texts_whose_rows_were_edited_since(
     desk: Desk,
 ) -> None:
-    """The questions were asked about revisions that nobody knows any more."""
+    """The questions were asked about revisions that are no longer known."""
     desk.label(1, "returns")
     desk.say(2, Verdict.UNUSABLE)
     desk.collect()
@@ -356,9 +352,9 @@ def test_a_home_without_its_tables_still_knows_the_answers_about_texts_whose_row
     assert desk.curate().decided == 0
 
 
-# --- people who contradict each other ---------------------------------------------------------------
+# --- annotators who contradict each other ----------------------------------------------------------
 @pytest.mark.parametrize("on_conflict", ["review", "any_of"])
-def test_unusable_on_one_row_and_confirmed_on_its_like_is_a_disagreement_that_is_held_and_listed(
+def test_unusable_on_one_row_and_confirmed_on_a_similar_one_is_a_disagreement_that_is_held_and_listed(
     studio: FakeStudio, tmp_path: Path, on_conflict: str
 ) -> None:
     rows = [row(1, PARCEL, "billing"), row(2, PARCEL, "returns"), row(3, PARCEL, "delivery")]
@@ -398,8 +394,8 @@ def test_collect_says_that_the_project_was_deleted_and_that_curate_asks_again(de
         assert (collected.annotations, collected.note) == (
             0,
             f"the project of '{desk.context.dataset.config.name}' is gone from {desk.client.url}, or this is another "
-            "server; the next curate makes it anew and sends the open questions again, and what was collected before "
-            "still counts",
+            "server; the next curate recreates it and sends the open questions again; answers that were already "
+            "collected still count",
         )
     terminal = Terminal(desk.folder, desk.client.url, TOKEN)
     assert f"note: {collected.note}\n" in terminal.goldleaf("collect").stdout

@@ -56,12 +56,12 @@ def test_a_task_that_cannot_write_a_prompt_is_a_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "shown"), [("None", "None"), ("7", "7")])
-def test_an_answer_that_is_no_text_is_a_finding(tmp_path: Path, given: str, shown: str) -> None:
+def test_an_answer_that_is_not_a_text_is_a_finding(tmp_path: Path, given: str, shown: str) -> None:
     write_dataset(tmp_path, [DELIVERY])
     answer = f"    @classmethod\n    def task_answer(cls, targets):\n        return {given}\n"
     (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + answer)
     found = findings(tmp_path, exit_code=1)["data.jsonl:1 as a chat"]
-    said = f"Question.task_answer failed: it returned {shown}, which is no text (task.py, line 10); fix it"
+    said = f"Question.task_answer failed: it returned {shown}, which is not a text (task.py, line 10); fix it"
     assert found["detail"] == said
 
 
@@ -88,10 +88,10 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "separator", "said"),
     [
-        ("data.csv", ";", "';', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "|", "'|', and Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "\t", "tabs, and Goldleaf reads commas (tabs in .tsv): name it .tsv"),
-        ("data.tsv", ",", "',', and Goldleaf reads commas (tabs in .tsv): name it .csv"),
+        ("data.csv", ";", "';', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "|", "'|', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
+        ("data.csv", "\t", "tabs, but Goldleaf reads commas (tabs in .tsv): name it .tsv"),
+        ("data.tsv", ",", "',', but Goldleaf reads commas (tabs in .tsv): name it .csv"),
     ],
 )
 def test_a_table_that_is_separated_otherwise_is_said_to_be(
@@ -114,12 +114,12 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
     (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
-    said = "2 cells, but the header has 1; the file seems to be separated by ';', and Goldleaf reads commas"
+    said = "2 cells, but the header has 1; the file seems to be separated by ';', but Goldleaf reads commas"
     assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
     assert said in Terminal(tmp_path).goldleaf("curate").stdout
 
 
-def test_a_line_that_is_no_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
     (tmp_path / "data.csv").write_bytes("id,question,topic\n1,Où est mon colis?,delivery\n".encode("latin-1"))
@@ -147,12 +147,12 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
     assert all(f"\n  {line}" in shown for line in lines)
 
 
-def test_labels_that_are_a_choice_but_for_case_or_white_space_are_told(tmp_path: Path) -> None:
+def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
     assert (
-        "; 3 rows differ from a choice of 'topic' by nothing but case or white space, such as 'Billing' from "
-        "'billing': correct them, or let a validator of the task do so\n"
+        "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
+        "'billing': fix them, or let a validator of the task do so\n"
     ) in findings(tmp_path)["source examples"]["detail"]
 
 
@@ -163,7 +163,7 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     found = findings(tmp_path, exit_code=1)
     assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
     assert found["key of source examples"]["detail"] == (
-        "no row has a value in 'ID'; correct `key:`, dots reach into objects; "
+        "no row has a value in 'ID'; fix `key:`, dots reach into objects; "
         "the rows have the fields 'id', 'question', 'topic'"
     )
 
@@ -176,7 +176,7 @@ def test_a_key_that_some_rows_have_is_none(tmp_path: Path) -> None:
 def test_a_source_without_any_row_says_so(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     found = findings(tmp_path, exit_code=1)["source examples"]
-    assert found["detail"] == "1 file; no row is there; bring some in, or correct `path:`"
+    assert found["detail"] == "1 file; there are no rows; add some, or fix `path:`"
 
 
 def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
     found = findings(tmp_path)["source examples"]
     assert found["ok"]
     assert found["detail"].endswith(
-        "; 2 of 3 rows tried have a key that a later row has, too, with other content, such as data.jsonl:1 and "
+        "; 2 of 3 rows tried share their key with a later row that has other content, such as data.jsonl:1 and "
         "data.jsonl:3 with the key 1: the last one counts; is `id` a key?"
     )
 
@@ -226,7 +226,7 @@ def test_a_source_that_is_named_otherwise_is_told_before_its_records_are_withdra
     Terminal(tmp_path).goldleaf("curate")
     assert len([what for what in findings(tmp_path) if what.startswith("source ")]) == 1
     edit(tmp_path, "name: examples", "name: example")
-    said = "not in the file any more: curate would withdraw its 2 records; name it again to keep them"
+    said = "no longer in the file: curate would withdraw its 2 records; add it again to keep them"
     assert findings(tmp_path)["source examples"]["detail"] == said
 
 
@@ -242,7 +242,7 @@ def test_a_home_that_can_be_written_is_tried_and_left_as_it_was(tmp_path: Path) 
     write_dataset(tmp_path, [DELIVERY])
     before = sorted(tmp_path.rglob("*"))
     found = findings(tmp_path)["home"]
-    assert found["ok"] and found["detail"].startswith(f"{tmp_path}/home/questions can be written, ")
+    assert found["ok"] and found["detail"].startswith(f"{tmp_path}/home/questions is writable, ")
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
@@ -253,6 +253,6 @@ def test_a_home_that_is_a_file_is_a_finding(tmp_path: Path, file: str, problem: 
     (tmp_path / file).touch()
     found = findings(tmp_path, exit_code=1)["home"]
     assert found["detail"] == (
-        f"{tmp_path}/home/questions cannot be written: {problem}; set GOLDLEAF_HOME to a folder that can"
+        f"{tmp_path}/home/questions cannot be written: {problem}; set GOLDLEAF_HOME to a writable folder"
     )
     assert (tmp_path / file).is_file()

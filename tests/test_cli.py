@@ -1,4 +1,4 @@
-"""The command line: what machines read, what people read, and how it ends."""
+"""The command line: JSON, human-readable output, and exit codes."""
 
 import io
 import json
@@ -142,7 +142,7 @@ def test_verify_report_and_check_print_json(shop: Terminal) -> None:
     assert all(finding["ok"] for finding in findings)
 
 
-# --- for people -----------------------------------------------------------------------------------
+# --- human-readable -------------------------------------------------------------------------------
 def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
     shown = shop.goldleaf("status").stdout
     lines = [line.split() for line in shown.splitlines()]
@@ -216,24 +216,24 @@ ERRORS = {
     ),
     "an unknown line": (
         ("explain", "data.jsonl:99"),
-        "no record matches 'data.jsonl:99': rows of data.jsonl begin in lines 1 to 8; ",
+        "no record matches 'data.jsonl:99': rows of data.jsonl begin on lines 1 to 8; ",
     ),
     "a beginning of many": (("explain", ""), "'' matches 8 records: "),
     "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
     "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
-    "no version": (("verify", "questions"), "'questions' names no version; write questions@latest or questions@1.0.0"),
+    "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
-        "Version 1.0.0 of 'questions' exists already, with exactly these rows; use that version.",
+        "Version 1.0.0 of 'questions' already exists, with exactly these rows; use that version.",
     ),
-    "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is no version; write three numbers such as"),
+    "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is not a version; use three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
-    "no server to collect from": (("collect",), "no Label Studio is named; set LABEL_STUDIO_URL"),
+    "no server to collect from": (("collect",), "Label Studio is not configured; set LABEL_STUDIO_URL"),
     "a bad query": (("sql", "select nothing from nowhere"), "the query failed: Catalog Error: "),
     "a time beyond Python's": (("sql", "select timestamp '290000-01-01'"), "cast its times to text"),
     "a line beyond all files": (("explain", f"data.jsonl:{9**30}"), "no record matches 'data.jsonl:"),
-    "a version beyond all numbers": (("release", "--version", "1.0." + "9" * 5000), "is no version; write three"),
-    "a folder with a dataset": (("init", "."), "dataset.yaml exists already; choose another folder"),
+    "a version beyond all numbers": (("release", "--version", "1.0." + "9" * 5000), "is not a version; use three"),
+    "a folder with a dataset": (("init", "."), "dataset.yaml already exists; choose another folder"),
     "no local server": (("label-studio",), "there is no Label Studio in "),
 }
 
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shop: Terminal, monkeypatch:
     monkeypatch.setattr(curate, "ingest", interrupted)
     result = shop.goldleaf("curate", "--json", exit_code=130)
     assert result.stdout == ""
-    assert "what was committed stays, run the command again to go on" in result.stderr
+    assert "what was committed stays, run the command again to continue" in result.stderr
 
 
 def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     result = terminal.json("verify", "1.0.0", exit_code=1)
     assert [problem["file"] for problem in result["problems"]] == [f"data/{file.name}"]
     shown = terminal.goldleaf("verify", "questions@latest", exit_code=1).stdout
-    assert f"data/{file.name} has other bytes than were published" in shown
+    assert f"data/{file.name} does not have the bytes that were published" in shown
     assert "damaged" in shown
 
 
@@ -457,8 +457,8 @@ NEXT = {
         "set LABEL_STUDIO_URL and LABEL_STUDIO_",
     ),
     "unsent, a server": ([row(1, "Why?", None)], "review: {budget: 9}\n", "http://127.0.0.1:9", "goldleaf curate FILE"),
-    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, as rows are in "),
-    "all rejected": ([row(1, "Why?", "x")], "", "", "fix what the rows are rejected for, in the source, its fields"),
+    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, since rows "),
+    "all rejected": ([row(1, "Why?", "x")], "", "", "fix why the rows are rejected, in the source, its fields"),
     "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),
 }
 

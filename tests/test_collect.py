@@ -1,4 +1,4 @@
-"""Collect against a real Label Studio: what people say decides, what they take back no longer does."""
+"""Collect against a real Label Studio: annotators' answers decide, withdrawn ones no longer do."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 
 
 class Q(IntEnum):
-    """The rows, named for what people do about them. Of equal ones the first has the least record id, so it asks."""
+    """The rows, named for what annotators do. Of equal ones the first has the smallest record id, so it asks."""
 
     LABELED = 1
     SKIPPED = 2
@@ -41,7 +41,7 @@ class Q(IntEnum):
     NEVER_ANSWERED = 11
     CONFIRMED = 20
     CORRECTED = 21
-    NEIGHBOUR = 22
+    NEIGHBOR = 22
     UNUSABLE, UNUSABLE_COPY = 23, 24
     UNSURE_TAKEN_BACK = 25
     OWN, OWN_RIVAL = 30, 31
@@ -54,8 +54,8 @@ ROWS: list[Row] = [
     *(row(key, f"{key.name}?", None) for key in Q if key <= Q.NEVER_ANSWERED),
     row(Q.CONFIRMED, "Do you deliver on Sundays?", "delivery"),
     row(Q.CORRECTED, "Is there a fee for paying by card?", "delivery"),
-    # One group, as they are much alike; different answers, so that none is a duplicate of another.
-    row(Q.NEIGHBOUR, CHAIRS, "delivery"),
+    # One group, since they are very similar; different answers, so that none is a duplicate of another.
+    row(Q.NEIGHBOR, CHAIRS, "delivery"),
     row(Q.UNUSABLE, f"{CHAIRS} here", "returns"),
     row(Q.UNUSABLE_COPY, f"{CHAIRS} Here", "returns"),
     row(Q.UNSURE_TAKEN_BACK, f"{CHAIRS} now", "billing"),
@@ -105,7 +105,7 @@ def counted(result: Collected) -> dict[str, int]:
 
 
 def human(decision: Decision) -> tuple[Fate, object, str]:
-    """Fate, answer and reason of a decision that must be a person's."""
+    """Fate, answer and reason of a decision that must be an annotator's."""
     assert decision.label_source is LabelSource.HUMAN
     assert [reason.code for reason in decision.reasons] == [ReasonCode.REVIEWED]
     return decision.fate, (decision.targets or {})["topic"], decision.reasons[0].detail
@@ -115,7 +115,7 @@ def human(decision: Decision) -> tuple[Fate, object, str]:
 def test_without_label_studio_collect_says_what_to_set(tmp_path: Path) -> None:
     write_dataset(tmp_path, ROWS)
     context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
-    with pytest.raises(ConfigError, match=r"^no Label Studio is named; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY$"):
+    with pytest.raises(ConfigError, match=r"^Label Studio is not configured; set \w+ and LABEL_STUDIO_API_KEY$"):
         collect(context, Inline())
 
 
@@ -133,7 +133,7 @@ def test_where_nothing_was_sent_there_is_nothing_to_collect(label_studio: LocalS
         assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 0, "invalid": 0}
 
 
-# --- answers: every row is sent, people answer, one collect ---------------------------------------
+# --- answers: every row is sent, annotators answer, one collect -----------------------------------
 @pytest.fixture(scope="module")
 def sent(label_studio: LocalStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moment]:
     with desk_at(label_studio, tmp_path_factory.mktemp("collect"), ROWS, EVERYTHING) as desk:
@@ -143,7 +143,7 @@ def sent(label_studio: LocalStudio, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def annotations(sent: Moment) -> dict[Q, int]:
-    """What people say first; of two annotators the first one's annotation."""
+    """The first answers; of two annotators the first one's annotation."""
     desk = sent.desk
     delivery = [q for q in Q if q <= Q.TASK_DELETED and q not in (Q.SKIPPED, Q.INVALID, Q.UNSURE)] + [Q.CONFIRMED]
     made: dict[Q, int] = {key: desk.label(key, "delivery", FIRST) for key in delivery}
@@ -167,7 +167,7 @@ def answered(sent: Moment, annotations: dict[Q, int]) -> Moment:
 
 def test_collect_counts_what_came_in(answered: Moment) -> None:
     assert answered.counts == {"annotations": 21, "decided": 11, "waiting": 4, "invalid": 1}
-    assert answered.open == {answered.desk.id(q) for q in (Q.SKIPPED, Q.INVALID, Q.NEVER_ANSWERED, Q.NEIGHBOUR)}
+    assert answered.open == {answered.desk.id(q) for q in (Q.SKIPPED, Q.INVALID, Q.NEVER_ANSWERED, Q.NEIGHBOR)}
 
 
 def test_a_label_decides_and_the_reason_says_what_changed(answered: Moment) -> None:
@@ -175,7 +175,7 @@ def test_a_label_decides_and_the_reason_says_what_changed(answered: Moment) -> N
     assert human(answered[Q.CORRECTED]) == (Fate.ACCEPTED, "billing", "topic: 'delivery' became 'billing'")
 
 
-def test_confirming_an_answer_makes_it_a_person_s(answered: Moment) -> None:
+def test_confirming_an_answer_makes_it_an_annotator_s(answered: Moment) -> None:
     assert human(answered[Q.CONFIRMED]) == (Fate.ACCEPTED, "delivery", "confirmed")
     assert answered[Q.CONFIRMED].routed is Routed.AUDIT
 
@@ -200,12 +200,12 @@ def test_of_two_annotators_who_contradict_each_other_neither_decides(answered: M
     assert re.fullmatch(r"user \d+ says topic 'delivery' and user \d+ says topic 'billing'", reason.detail)
 
 
-def test_a_skip_is_no_answer_though_the_form_was_filled(sent: Moment, answered: Moment) -> None:
+def test_a_skip_is_not_an_answer_though_the_form_was_filled(sent: Moment, answered: Moment) -> None:
     assert answered.said(Q.SKIPPED) == sent.said(Q.SKIPPED)
     assert answered.is_open(Q.SKIPPED)
 
 
-def test_a_skip_takes_nobody_s_answer_away(answered: Moment) -> None:
+def test_a_skip_removes_no_answer(answered: Moment) -> None:
     assert human(answered[Q.LABELED_AND_SKIPPED])[1] == "delivery"
 
 
@@ -259,7 +259,7 @@ def test_an_answered_conflict_decides_about_all_its_rows_at_once(
             assert [str(reason) for reason in answered[key].reasons] == [reason]
 
 
-# --- second thoughts: people edit, delete and add, then one more collect --------------------------
+# --- second thoughts: annotators edit, delete and add, then another collect----------------------
 def in_words(key: Q) -> str:
     return key.name.lower().replace("_", " ")
 
@@ -292,11 +292,11 @@ def test_annotators_who_agree_after_all_decide(rethought: Moment) -> None:
     assert human(rethought[Q.FIRST_EDITS])[1] == "billing"
 
 
-def test_what_stands_decides_when_the_other_annotation_is_deleted(rethought: Moment) -> None:
+def test_what_remains_decides_when_the_other_annotation_is_deleted(rethought: Moment) -> None:
     assert human(rethought[Q.SECOND_DELETES])[1] == "delivery"
 
 
-def test_somebody_else_can_answer_what_a_reviewer_was_unsure_of(rethought: Moment) -> None:
+def test_another_annotator_can_answer_what_a_reviewer_was_unsure_of(rethought: Moment) -> None:
     assert human(rethought[Q.UNSURE])[:2] == (Fate.ACCEPTED, "delivery")
 
 
@@ -308,7 +308,7 @@ def test_taking_the_answer_back_restores_the_automatic_decision_and_opens_the_qu
     assert rethought.is_open(key) and not answered.is_open(key)
 
 
-@pytest.mark.parametrize("key", [Q.UNUSABLE_COPY, Q.OWN_RIVAL, Q.NEIGHBOUR], ids=in_words)
+@pytest.mark.parametrize("key", [Q.UNUSABLE_COPY, Q.OWN_RIVAL, Q.NEIGHBOR], ids=in_words)
 def test_what_followed_an_answer_is_restored_with_it(sent: Moment, rethought: Moment, key: Q) -> None:
     assert rethought.said(key) == sent.said(key)
 
@@ -356,7 +356,7 @@ def rewrite(desk: Desk, text: str) -> None:
     desk.rows(row(1, text, None), SUNDAY)
 
 
-def test_a_changed_row_is_asked_anew_and_the_old_answer_no_longer_counts(desk: Desk) -> None:
+def test_a_changed_row_is_asked_again_and_the_old_answer_no_longer_counts(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()
     old = desk.task(1)
@@ -396,7 +396,7 @@ def test_a_row_that_is_changed_back_has_its_answer_again(desk: Desk) -> None:
     assert moment(desk).said(1) == before.said(1)
 
 
-def test_the_same_answer_to_a_changed_set_of_choices_counts_anew(desk: Desk) -> None:
+def test_the_same_answer_to_a_changed_set_of_choices_counts_again(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()
     task = desk.folder / "task.py"

@@ -39,7 +39,7 @@ def agreed(*answers: Said) -> str | None:
 
 
 # --- whose answer counts ----------------------------------------------------------------------------
-def test_where_nobody_said_anything_nothing_is_decided() -> None:
+def test_without_answers_nothing_is_decided() -> None:
     assert agreed() is None
 
 
@@ -48,13 +48,13 @@ def test_one_annotator_s_answer_decides() -> None:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SKIPPED, Verdict.INVALID])
-def test_a_skip_and_an_invalid_answer_decide_nothing_and_contradict_nobody(verdict: Verdict) -> None:
+def test_a_skip_and_an_invalid_answer_decide_nothing_and_contradict_no_one(verdict: Verdict) -> None:
     assert agreed(said("ada", verdict, 1)) is None
     assert agreed(said("ada", "returns", 1), said("ben", verdict, 2)) == "returns"
     assert agreed(said("ada", "returns", 1), said("ada", verdict, 2)) == "returns"
 
 
-def test_a_deleted_annotation_decides_nothing_and_contradicts_nobody() -> None:
+def test_a_deleted_annotation_decides_nothing_and_contradicts_no_one() -> None:
     gone = said("ada", "returns", 1, deleted=True)
     assert agreed(gone) is None
     assert agreed(gone, said("ben", "delivery", 2)) == "delivery"

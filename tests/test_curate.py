@@ -52,7 +52,7 @@ def by_plant(by_line: dict[int, Decision], truth: list[dict[str, Any]]) -> dict[
 
 @pytest.fixture(scope="module")
 def copies(by_line: dict[int, Decision], truth: list[dict[str, Any]]) -> list[tuple[Decision, Decision]]:
-    """The planted near duplicates, each with its original."""
+    """The planted near-duplicates, each with its original."""
     planted = [entry for entry in truth if "near_duplicate" in entry["planted"]]
     return [(by_line[entry["line"]], by_line[entry["original_line"]]) for entry in planted]
 
@@ -83,7 +83,7 @@ def test_malformed_lines_end_as_rejected_records(by_plant: dict[str, list[Decisi
     assert set(codes(rejected)) == {ReasonCode.UNREADABLE, ReasonCode.NOT_AN_OBJECT, ReasonCode.INVALID}
 
 
-def test_template_tokens_are_rejected_and_personal_data_waits_for_a_person(
+def test_template_tokens_are_rejected_and_personal_data_waits_for_an_annotator(
     by_plant: dict[str, list[Decision]],
 ) -> None:
     assert {decision.fate for decision in by_plant["template_token"]} == {Fate.REJECTED}
@@ -109,7 +109,7 @@ def test_a_conflict_asks_one_question_not_two(by_plant: dict[str, list[Decision]
     assert len(asked) == len(by_plant["conflict"]) / 2
 
 
-def test_most_wrong_labels_are_doubted(by_plant: dict[str, list[Decision]]) -> None:
+def test_most_wrong_labels_are_flagged(by_plant: dict[str, list[Decision]]) -> None:
     wrong = [decision for decision in by_plant["wrong_label"] if decision.fate is not Fate.DUPLICATE]
     suspected = [decision for decision in wrong if codes([decision])[ReasonCode.LABEL_ERROR]]
     assert len(suspected) >= 0.7 * len(wrong)
@@ -137,7 +137,7 @@ def test_the_same_file_again_adds_and_decides_nothing(tmp_path: Path) -> None:
     assert current(context) == before
 
 
-def test_wrong_values_of_an_extraction_are_doubted(tmp_path: Path) -> None:
+def test_wrong_values_of_an_extraction_are_flagged(tmp_path: Path) -> None:
     context = Context.load(SAMPLES / "invoices" / "dataset.yaml", offline(tmp_path))
     curate(context, Inline())
     lines = (SAMPLES / "invoices" / "truth.jsonl").read_text(encoding="utf-8").splitlines()
@@ -155,7 +155,7 @@ def test_without_label_studio_curate_commits_and_says_how_many_wait(clauses: tup
     assert "LABEL_STUDIO_URL" in result.review.problem
 
 
-def test_a_changed_row_supersedes_and_is_decided_anew(tmp_path: Path) -> None:
+def test_a_changed_row_supersedes_and_is_decided_again(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "My parcel is late.", "delivery"), row(2, "I was charged twice.", "billing")])
     context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
     curate(context, Inline())

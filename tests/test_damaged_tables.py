@@ -1,4 +1,4 @@
-"""A damaged table: whoever reads it says which one it is and what to do, or shows and publishes the right numbers."""
+"""A damaged table: its reader says which one it is and what to do, or shows and publishes the right numbers."""
 
 import re
 import shutil
@@ -98,7 +98,7 @@ def test_tables_of_different_days_are_not_read_together(whole: Home, tmp_path: P
     tables = home.terminal.home / "questions" / "tables"
     shutil.rmtree(tables / "decisions")
     line = home.terminal.error("status")
-    assert line.startswith("table 'decisions' of 'questions' is damaged (it is at version -1, and was at ")
+    assert line.startswith("table 'decisions' of 'questions' is damaged (it is at version -1, but was at ")
     assert line.endswith(f" when the latest run was committed); restore {tables}/decisions from a backup")
 
 
@@ -110,14 +110,14 @@ def test_a_home_that_lost_its_runs_is_not_taken_for_a_new_one(whole: Home, tmp_p
     shutil.rmtree(tables / "runs")
     more = {"explain": ["data.jsonl:2"], "sql": ["select 1"]}.get(reader, [])
     assert home.terminal.error(reader, *more, "--json" if reader != "report" else "--to=r.html") == (
-        f"table 'runs' of 'questions' is damaged (it is not there, and 'records' is); restore {tables}/runs from a "
-        f"backup, or move {tables} away and curate anew: the splits of the versions that are in the home are taken over"
+        f"table 'runs' of 'questions' is damaged (it is missing, and 'records' exists); restore {tables}/runs from a "
+        f"backup, or move {tables} away and curate again: the splits of the versions in the home are adopted"
     )
     found = {finding["what"]: finding for finding in home.terminal.json("check", exit_code=1)}
     assert "table 'runs' of 'questions' is damaged" in found["what was curated"]["detail"]
 
 
-def test_a_home_that_lost_its_runs_is_curated_anew_without_moving_a_row(whole: Home, tmp_path: Path) -> None:
+def test_a_home_that_lost_its_runs_is_curated_again_without_moving_a_row(whole: Home, tmp_path: Path) -> None:
     home = whole.copy(tmp_path / "home")
     before = home.state["splits"]
     tables = home.terminal.home / "questions" / "tables"
@@ -171,19 +171,19 @@ def test_tables_that_do_not_belong_together_are_neither_shown_nor_published(
 # --- the index --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("table", INDEX)
-def test_a_damaged_index_is_made_anew_when_asked_to(whole: Home, tmp_path: Path, table: Table, damage: str) -> None:
+def test_a_damaged_index_is_rebuilt_on_request(whole: Home, tmp_path: Path, table: Table, damage: str) -> None:
     home = whole.copy(tmp_path / "home")
     DAMAGES[damage](home.files(table)[0])
     line = home.terminal.error("curate", "--json")
-    assert line.endswith(", or let `goldleaf curate --reindex` make it anew")
+    assert line.endswith(", or let `goldleaf curate --reindex` rebuild it")
     home.terminal.goldleaf("curate", "--reindex", "--json")
     assert home.state == whole.state
     home.terminal.goldleaf("curate", "--json")
     assert home.state == whole.state
 
 
-def test_pairs_that_are_gone_are_missed_and_those_texts_compared_anew(whole: Home, tmp_path: Path) -> None:
-    """What says that texts were compared is there, so that nobody would look for their pairs again."""
+def test_pairs_that_are_gone_are_missed_and_those_texts_compared_again(whole: Home, tmp_path: Path) -> None:
+    """What says that texts were compared is there, so that their pairs would not be searched for again."""
     home = whole.copy(tmp_path / "home")
     shutil.rmtree(home.terminal.home / "questions" / "tables" / "similarities")
     assert "table 'similarities' of 'questions' is damaged (it is at version -1" in home.terminal.error(
@@ -194,7 +194,7 @@ def test_pairs_that_are_gone_are_missed_and_those_texts_compared_anew(whole: Hom
     assert len(home.files(Table.SIMILARITIES)) == 1
 
 
-def test_an_index_that_was_taken_away_is_made_anew_by_itself(whole: Home, tmp_path: Path) -> None:
+def test_an_index_that_was_taken_away_is_rebuilt_automatically(whole: Home, tmp_path: Path) -> None:
     home = whole.copy(tmp_path / "home")
     for table in INDEX:
         shutil.rmtree(home.terminal.home / "questions" / "tables" / table)

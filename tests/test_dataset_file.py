@@ -61,7 +61,7 @@ def test_the_smallest_file_has_a_default_for_everything_else(tmp_path: Path) -> 
     ("text", "problem"),
     [
         (GOOD.replace("task.py:Toy", '"ta\\0sk.py:Toy"'), r"dataset.yaml:2: there is no task file ta\0sk.py"),
-        ("[" * 2000, "dataset.yaml: no valid dataset.yaml: lists or sections lie too deep in each other"),
+        ("[" * 2000, "dataset.yaml: not a valid dataset.yaml: lists or sections are nested too deeply"),
     ],
 )
 def test_what_no_file_should_hold_is_a_line_too(tmp_path: Path, text: str, problem: str) -> None:
@@ -79,24 +79,27 @@ KEYS = (
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
-NO_SPLIT = "is no split name; use letters, digits and underscores"
+NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD + "reviw: {}\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
-        (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is no known key; known are: {KEYS}"),
-        (GOOD + "split:\n  fractionz: {}\n", "7: 'fractionz' is no known key; known are: adopt, fractions, group_by"),
+        (GOOD + "reviw: {}\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
+        (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
+        (
+            GOOD + "split:\n  fractionz: {}\n",
+            "7: 'fractionz' is not a known key; use one of adopt, fractions, group_by",
+        ),
         (
             GOOD + "    pth: x\n",
-            "6: 'pth' is no known key; known are: fields, format, frozen, key, license, mode, name, path, split",
+            "6: 'pth' is not a known key; use one of fields, format, frozen, key, license, mode, name, path, split",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
         (GOOD + "  - path: other.jsonl\n", f"6: 'sources.1.name' {REQUIRED}"),
         (GOOD.replace("toy", "2024"), "1: name: Input should be a valid string, got 2024"),
-        (GOOD.replace("toy", "My Data"), "1: name: 'My Data' is no dataset name; use a-z, 0-9, - and _"),
+        (GOOD.replace("toy", "My Data"), "1: name: 'My Data' is not a valid dataset name; use a-z, 0-9, - and _"),
         (GOOD.replace("name: first", 'name: ""'), "4: sources.0.name: String should have at least 1 character, got ''"),
         (GOOD + "    mode: snap\n", "6: sources.0.mode: Input should be 'append' or 'snapshot', got 'snap'"),
         (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, unreviewed"),
@@ -133,7 +136,7 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
         (GOOD + "split:\n  fractions: {to train: 1}\n", f"7: split.fractions: 'to train' {NO_SPLIT}"),
         (
             GOOD + "  - {name: first, path: b}\n",
-            "3: sources: two sources are called 'first'; names identify records, so make them unique",
+            "3: sources: two sources are called 'first'; record ids contain the name, so make it unique",
         ),
         (
             GOOD + "    split: tst\n",
@@ -147,27 +150,27 @@ NO_SPLIT = "is no split name; use letters, digits and underscores"
             GOOD.split("  - ")[0].replace("sources:", "sources: []"),
             "3: sources: List should have at least 1 item after validation, not 0",
         ),
-        (GOOD + "name: again\n", "6: 'name' stands here twice; keep one"),
-        (GOOD + "split:\n  group_by: []\n  group_by: [a]\n", "8: 'group_by' stands here twice; keep one"),
-        (GOOD + "  - name: b\n    path: b\n    path: c\n", "8: 'path' stands here twice; keep one"),
+        (GOOD + "name: again\n", "6: 'name' appears twice; keep one"),
+        (GOOD + "split:\n  group_by: []\n  group_by: [a]\n", "8: 'group_by' appears twice; keep one"),
+        (GOOD + "  - name: b\n    path: b\n    path: c\n", "8: 'path' appears twice; keep one"),
         (GOOD + "1: x\n", "6: 1: Keys should be strings, got 1"),
-        (GOOD + "x: &x [*x]\n", f"6: 'x' is no known key; known are: {KEYS}"),
-        (GOOD + "split: {fractions: [}\n", "6: no valid YAML: expected the node content, but found '}'"),
-        (GOOD + "? [a]\n: b\n", "6: no valid YAML: found unhashable key"),
+        (GOOD + "x: &x [*x]\n", f"6: 'x' is not a known key; use one of {KEYS}"),
+        (GOOD + "split: {fractions: [}\n", "6: not valid YAML: expected the node content, but found '}'"),
+        (GOOD + "? [a]\n: b\n", "6: not valid YAML: found unhashable key"),
         (
             GOOD + "release: !!python/name:os.system\n",
-            "6: no valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+            "6: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system",
         ),
-        (GOOD + "---\nname: b\n", "6: no valid YAML: but found another document"),
-        (GOOD.encode() + b"# \x00\n", "6: no valid YAML: special characters are not allowed (#x0000)"),
+        (GOOD + "---\nname: b\n", "6: not valid YAML: but found another document"),
+        (GOOD.encode() + b"# \x00\n", "6: not valid YAML: special characters are not allowed (#x0000)"),
         (GOOD.encode() + b"# \xe9\n", "6: byte 76 is not UTF-8; save the file as UTF-8"),
         ("", "1: a dataset.yaml holds keys such as name, task and sources; this one does not"),
         ("- toy\n", "1: a dataset.yaml holds keys such as name, task and sources; this one does not"),
         (GOOD.replace("task.py:Toy", "other.py:Toy"), "2: there is no task file other.py"),
         (GOOD.replace(":Toy", ":Tow"), "2: task.py has no class 'Tow'; tasks in it: Toy"),
-        (GOOD.replace(":Toy", ":Literal"), "2: task.py:Literal is no task; derive it from schemas.task.Task"),
-        (GOOD.replace("task.py:Toy", "task.py"), "2: task 'task.py' should read path/to/file.py:Class or module:Class"),
-        (GOOD.replace("task.py:Toy", "..:Toy"), "2: task '..:Toy' should read path/to/file.py:Class or module:Class"),
+        (GOOD.replace(":Toy", ":Literal"), "2: task.py:Literal is not a task; derive it from schemas.task.Task"),
+        (GOOD.replace("task.py:Toy", "task.py"), "2: task 'task.py' must be path/to/file.py:Class or module:Class"),
+        (GOOD.replace("task.py:Toy", "..:Toy"), "2: task '..:Toy' must be path/to/file.py:Class or module:Class"),
         (
             GOOD.replace("task.py:Toy", "no.such.place:Toy"),
             "2: task module 'no.such.place' does not import: ModuleNotFoundError: No module named 'no'",
@@ -215,7 +218,7 @@ def test_a_file_that_is_not_there_is_named_with_the_way_to_get_one(tmp_path: Pat
         load_dataset_file(tmp_path)
 
 
-def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_no_mistakes(tmp_path: Path) -> None:
+def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_not_mistakes(tmp_path: Path) -> None:
     text = (
         "\ufeff" + GOOD.replace("- name", "- &first\n    name") + "  - <<: *first\n    name: second\n"
         "release: {title: 2026-13-45, license: 2026-01-02}\n"
@@ -294,7 +297,7 @@ def test_a_worker_refuses_a_dataset_that_was_changed_meanwhile(tmp_path: Path, c
 
 
 # --- what the rest of the file makes of the task ----------------------------------------------------
-def test_a_choice_that_no_normalised_row_could_have_is_named_with_its_spelling(tmp_path: Path) -> None:
+def test_a_choice_that_no_normalized_row_could_have_is_named_with_its_spelling(tmp_path: Path) -> None:
     decomposed = "cafe\u0301"
     [line] = mistakes(tmp_path, GOOD, TASK.replace('"a"', f'"{decomposed}"'))
     assert line == (
@@ -307,12 +310,12 @@ def test_a_choice_that_no_normalised_row_could_have_is_named_with_its_spelling(t
 
 def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
     [line] = mistakes(tmp_path, GOOD + "screen:\n  phone_regions: [US, XX]\n")
-    assert line.startswith("dataset.yaml:7: screen.phone_regions has 'XX', which is no region; write a code such as")
+    assert line.startswith("dataset.yaml:7: screen.phone_regions has 'XX', which is not a region; use one such as")
 
 
 def test_a_split_cannot_be_called_all(tmp_path: Path) -> None:
     [line] = mistakes(tmp_path, GOOD + "split:\n  fractions: {train: 0.5, all: 0.5}\n")
-    assert "'all' means every split to those who load a dataset" in line
+    assert "'all' means every split when a dataset is loaded" in line
 
 
 def test_the_curation_digest_leaves_out_what_comes_after_it_and_takes_in_the_task_s_code(tmp_path: Path) -> None:

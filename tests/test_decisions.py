@@ -38,7 +38,7 @@ def test_decisions_are_read_back_as_they_were_written(decisions: list[Decision])
     assert changed_decisions(frame, frame).height == 0
 
 
-def test_a_doubt_that_moved_is_no_news_but_a_changed_answer_is() -> None:
+def test_a_score_that_moved_is_no_news_but_a_changed_answer_is() -> None:
     before = decision("run1", "r1", targets={"kind": "a"}, label_error_score=0.1)
     moved = before.model_copy(update={"run": "run2", "label_error_score": 0.2})
     changed = replace_targets(moved, {"kind": "b"})

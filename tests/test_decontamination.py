@@ -44,7 +44,7 @@ def test_near_copies_of_an_evaluation_row_and_quotes_of_it_are_rejected_and_name
     words = "my parcel was promised for monday and now it is friday so please"
     shown = Terminal(tmp_path).goldleaf("explain", "data.jsonl:2").stdout
     assert f"0.74 similar to exam.jsonl:2 (exam)\n    {EXAM}\n" in shown
-    assert details(odd, 3) == [f"the same 13 words in a row ('{words}') as in exam.jsonl:2 (exam)"]
+    assert details(odd, 3) == [f"the same 13 consecutive words ('{words}') as in exam.jsonl:2 (exam)"]
 
 
 def test_explain_shows_the_evaluation_row_as_the_run_saw_it(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_short_evaluation_row_counts_as_a_whole_and_phrases_do_not_count(tmp_p
     odd = decontaminated(
         tmp_path, [row(1, quoted, "billing"), row(2, f"Where is it? {OTHER}", "billing")], exam, AGAINST
     )
-    assert "the same 8 words in a row" in details(odd, 1)[0]
+    assert "the same 8 consecutive words" in details(odd, 1)[0]
     assert odd[2].fate is Fate.ACCEPTED
 
 
@@ -75,7 +75,7 @@ def test_without_overlap_only_near_copies_are_rejected(tmp_path: Path) -> None:
     assert [odd[key].fate for key in (1, 2)] == [Fate.ACCEPTED, Fate.REJECTED]
 
 
-def test_a_written_answer_must_not_quote_an_evaluation_row(tmp_path: Path) -> None:
+def test_a_free_text_answer_must_not_quote_an_evaluation_row(tmp_path: Path) -> None:
     task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "str")
     odd = Odd(tmp_path, task, [row(1, "what do customers write", QUOTE), row(2, "and what else", OTHER)], AGAINST)
     write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
@@ -83,10 +83,10 @@ def test_a_written_answer_must_not_quote_an_evaluation_row(tmp_path: Path) -> No
     assert [odd[key].fate for key in (1, 2)] == [Fate.REJECTED, Fate.ACCEPTED]
 
 
-def test_everybody_in_a_crowd_of_near_copies_is_found_out(tmp_path: Path) -> None:
+def test_every_row_in_a_dense_cluster_of_near_copies_is_found(tmp_path: Path) -> None:
     cluster = [row(number, f"{EXAM} {number}", "delivery") for number in range(1, 200)]
     odd = decontaminated(tmp_path, cluster, [], "")
-    # The crowd is in the index already, when the evaluation row comes as the last of all.
+    # The dense cluster is already in the index when the evaluation row comes last.
     odd.edit("review:", f"{AGAINST.replace('against', 'overlap: null, against')}review:")
     write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
     funnel = odd.curate().funnel
@@ -104,7 +104,7 @@ def test_of_equally_near_evaluation_rows_the_first_is_named(tmp_path: Path) -> N
     assert details(odd, 1) == first
 
 
-def test_an_evaluation_row_that_is_mended_or_dropped_lets_its_likes_in_again(tmp_path: Path) -> None:
+def test_an_evaluation_row_that_is_fixed_or_dropped_lets_similar_rows_in_again(tmp_path: Path) -> None:
     odd = decontaminated(tmp_path, [row(1, LIKE, "delivery")], [{"text": EXAM}], AGAINST)
     assert odd[1].fate is Fate.REJECTED
     write_rows(tmp_path, [{"text": OTHER}], "exam.jsonl")
@@ -133,7 +133,7 @@ def test_a_release_of_another_dataset_evaluates_with_all_its_splits_but_train(tm
     )
 
 
-def test_a_version_of_the_dataset_itself_is_no_evaluation_set(tmp_path: Path) -> None:
+def test_a_version_of_the_dataset_itself_is_not_an_evaluation_set(tmp_path: Path) -> None:
     against = "decontaminate: {against: [{name: earlier, release: questions@latest}]}\n"
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], against)
     with pytest.raises(ConfigError, match="is a version of this dataset, whose rows never leave their splits; drop it"):
@@ -143,9 +143,9 @@ def test_a_version_of_the_dataset_itself_is_no_evaluation_set(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        ("{name: exam}", "needs either a path or a release"),
-        ("{name: exam, path: a, release: b@1.0.0}", "needs either a path or a release"),
-        ("{name: exam, release: b}", "'b' names no version; write name@1.0.0 or name@latest"),
+        ("{name: exam}", "needs a path or a release, not both"),
+        ("{name: exam, path: a, release: b@1.0.0}", "needs a path or a release, not both"),
+        ("{name: exam, release: b}", "'b' names no version; use name@1.0.0 or name@latest"),
         ("{name: exam, path: a, splits: [test]}", "is a file, which has no splits; drop `splits`"),
         ("{name: exam, path: a}, {name: exam, path: b}", "two evaluation sets are called 'exam'"),
     ],
@@ -169,7 +169,7 @@ def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None
     write_rows(tmp_path, [{"text": EXAM}], "exam.jsonl")
     terminal = Terminal(tmp_path)
     shown = terminal.goldleaf("check").stdout
-    assert "evaluation set exam\n  1 row; rows that resemble one are rejected" in shown
+    assert "evaluation set exam\n  1 row; rows similar to one are rejected" in shown
     write_rows(tmp_path, [], "exam.jsonl")
     assert "evaluation set 'exam' has no rows; correct it, or drop it" in terminal.goldleaf("check", exit_code=1).stdout
     assert not odd.context.store.exists
@@ -192,7 +192,7 @@ def test_an_evaluation_set_without_the_inputs_names_the_fields_that_it_has(tmp_p
         odd.curate()
 
 
-def test_optional_inputs_that_nobody_gave_hide_no_copy(tmp_path: Path) -> None:
+def test_optional_inputs_without_a_value_hide_no_copy(tmp_path: Path) -> None:
     optional = "question: Input[str]\n    language: Input[str] = 'English'\n    note: Input[str | None] = None"
     task = QUESTION.replace("question: Input[str]", optional)
     text = "Where is my order please"
@@ -202,7 +202,7 @@ def test_optional_inputs_that_nobody_gave_hide_no_copy(tmp_path: Path) -> None:
     assert details(odd, 1) == ["1.00 similar to exam.jsonl:1 (exam)"]
 
 
-def test_a_written_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_path: Path) -> None:
+def test_a_free_text_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_path: Path) -> None:
     task = QUESTION.replace('Literal["billing", "delivery", "returns"]', "str")
     against = AGAINST.replace("question: text", "question: text, topic: reply")
     rows = [row(1, "what do customers write", QUOTE), row(2, "and what else", OTHER)]
@@ -217,5 +217,5 @@ def test_a_written_answer_must_not_quote_the_answer_of_an_evaluation_row(tmp_pat
 def test_every_row_of_an_evaluation_set_must_have_an_input(tmp_path: Path, bad: dict[str, object]) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], AGAINST)
     write_rows(tmp_path, [{"text": OTHER}, bad], "exam.jsonl")
-    with pytest.raises(ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:2, .* or take the row out"):
+    with pytest.raises(ConfigError, match=r"none of the inputs \(text\) at exam.jsonl:2, .* or remove the row"):
         odd.curate()

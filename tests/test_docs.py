@@ -78,7 +78,7 @@ def table(page: str, head: str) -> list[list[str]]:
 
 
 def codes(cell: str) -> list[str]:
-    """What stands between backticks."""
+    """The text between backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -143,7 +143,7 @@ def sessions(body: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def is_shown_truly(shown: list[str], output: str) -> bool:
-    """Whether the shown lines are the output; ``…`` stands for any text in a line, or for any lines."""
+    """Whether the shown lines are the output; ``…`` matches any text in a line, or for any lines."""
     pattern = "".join(
         r"(?:.*\n)*?" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n" for line in shown
     )
@@ -228,7 +228,7 @@ def modules_in_rooms() -> dict[str, str]:
     return found
 
 
-def test_every_module_stands_on_the_page_of_its_room_with_what_it_is_for() -> None:
+def test_every_module_is_on_the_page_of_its_room_with_what_it_is_for() -> None:
     real = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
@@ -260,7 +260,7 @@ def options_of(command: str) -> set[str]:
     return {name for p in parameters if p.param_type_name == "option" for name in (*p.opts, *p.secondary_opts)}
 
 
-def test_every_command_and_option_stands_in_the_table_of_commands() -> None:
+def test_every_command_and_option_is_in_the_table_of_commands() -> None:
     rows = {codes(row[0])[0].split()[1]: set(codes(row[1])) for row in table(DATA_TEAMS, "command")}
     assert rows == {command: options_of(command) for command in COMMANDS}
 
@@ -289,13 +289,13 @@ def default_of(info: FieldInfo) -> str:
     return f"`{written.removesuffix('...').strip()}`"
 
 
-def test_every_key_of_dataset_yaml_stands_in_the_table_with_its_default() -> None:
+def test_every_key_of_dataset_yaml_is_in_the_table_with_its_default() -> None:
     rows = {codes(row[0])[0]: row[1] for row in table(DATA_TEAMS, "key") if row[0].startswith("`")}
     assert rows == {name: default_of(info) for name, info in keys_of(Dataset)}
 
 
 def choices_of(annotation: Any) -> list[str]:
-    """The values of an enum or Literal, also where None is another one."""
+    """The values of an enum or Literal, even if None is another one."""
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -309,7 +309,7 @@ def test_every_value_that_a_key_can_have_is_named_beside_it() -> None:
         assert set(choices_of(info.annotation)) <= set(rows[name]), name
 
 
-def test_every_reason_stands_in_the_table_in_the_words_that_people_see() -> None:
+def test_every_reason_is_in_the_table_in_the_words_that_annotators_see() -> None:
     rows = {codes(row[0])[0]: row[2] for row in table(DATA_TEAMS, "reason")}
     assert rows == {code.value: explanation for code, explanation in EXPLANATIONS.items()}
 
@@ -350,7 +350,7 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
 
 # --- where links lead -------------------------------------------------------------------------------
 def anchors(page: Path) -> set[str]:
-    """The page's headings as they stand in links."""
+    """The page's headings as link anchors."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

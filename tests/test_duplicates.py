@@ -1,4 +1,4 @@
-"""What people see of duplicates: groups with the words that differ, how similar rows are, and near misses."""
+"""What users see of duplicates: groups with the words that differ, how similar rows are, and near misses."""
 
 import itertools
 from pathlib import Path
@@ -71,28 +71,28 @@ def test_of_one_record_its_group_and_the_kept_ones_most_like_it_are_shown(odd: O
     assert near == [(4, 1, jaccard(CLOSE, CLAUSE)), (4, 5, jaccard(CLOSE, f"{CLAUSE} indeed"))]
 
 
-def test_of_a_record_in_conflict_its_rivals_are_shown(tmp_path: Path) -> None:
+def test_of_a_record_in_conflict_the_rows_it_conflicts_with_are_shown(tmp_path: Path) -> None:
     rows = [row(1, "Where is it?", "billing"), row(2, "where is it!", "returns"), row(3, CLAUSE, "billing")]
     odd = Odd(tmp_path, QUESTION, [*rows, {"id": 4, "question": 7}])
     odd.curate()
     assert odd.codes(1) == odd.codes(2) == [ReasonCode.CONFLICT]
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert shown.startswith("data.jsonl:1 is review: the same input stands in the data with another answer: 'returns'")
-    assert "the kept rows that resemble it most in conflict with others: annotators need all answers 1.00" in shown
+    assert shown.startswith(
+        "data.jsonl:1 is review: the same input has another answer elsewhere in the data: 'returns'"
+    )
+    assert "the kept rows most similar to it in conflict with others: annotators need all answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
-    assert shown.endswith("it has no duplicates, and no kept row has three words in a row in common with it")
+    assert shown.endswith("it has no duplicates, and no kept row shares a word 3-gram with it")
     (tmp_path / "dataset.yaml").write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.8}\n")
     changed = "the dataset's file or its task was changed since the last curate, which decided this"
     assert changed in " ".join(terminal.goldleaf("duplicates").stdout.split())
-    assert terminal.json("status")["next_step"].endswith(
-        "dataset.yaml, as the file or its task was changed since the last time"
-    )
+    assert terminal.json("status")["next_step"].endswith("dataset.yaml, since the file or its task was changed")
     assert " is rejected: a field breaks" in terminal.goldleaf("duplicates", "--of", "data.jsonl:4").stdout
 
 
-def test_a_group_whose_kept_row_waits_for_people_says_so(tmp_path: Path) -> None:
+def test_a_group_whose_kept_row_waits_for_annotators_says_so(tmp_path: Path) -> None:
     rows = [row(1, CLAUSE, "billing"), row(2, f"{CLAUSE}!", "returns"), row(3, NEAR, "billing")]
     odd = Odd(tmp_path, QUESTION, rows)
     odd.curate()
@@ -114,7 +114,7 @@ def test_a_pair_is_shown_by_the_rows_that_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_pairs_that_are_remembered_are_the_most_similar_ones(tmp_path: Path) -> None:
-    # Sixty pairs whose similarities lie around the threshold.
+    # Sixty pairs whose similarities are near the threshold.
     rows = []
     for number in range(60):
         words = [f"w{number}n{at}" for at in range(40 + number)]
@@ -142,7 +142,7 @@ def test_kept_rows_of_equal_words_are_listed(tmp_path: Path) -> None:
     assert sum(last.counts if (last := last_similarities(odd.context.store.snapshot())) else []) == 0
 
 
-def test_a_pair_of_equal_questions_with_written_answers_is_listed_once(tmp_path: Path) -> None:
+def test_a_pair_of_equal_questions_with_free_text_answers_is_listed_once(tmp_path: Path) -> None:
     rows = [answered(1, "is x < y for all of them", REPLY), answered(2, "is x > y for all of them", f"{ALIKE} not")]
     odd = Odd(tmp_path, ANSWERING, rows)
     odd.curate()
@@ -157,7 +157,7 @@ def test_a_row_whose_signs_differ_says_so(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, one, "billing"), row(2, other, "billing"), row(3, LEASE, "billing")])
     odd.curate()
     shown = " ".join(Terminal(tmp_path).goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert "their signs differ, of mathematics, currencies or faces 1.00" in shown
+    assert "their signs differ (mathematics, currencies or faces) 1.00" in shown
 
 
 def test_of_a_withdrawn_or_invalid_row_it_is_said_that_nothing_is_compared(tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ def test_of_a_withdrawn_or_invalid_row_it_is_said_that_nothing_is_compared(tmp_p
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     invalid = terminal.goldleaf("duplicates", "--of", "data.jsonl:2").stdout
-    assert invalid.endswith("it was not compared, as it has no valid input\n")
+    assert invalid.endswith("it was not compared, because it has no valid input\n")
     write_rows(tmp_path, rows[:2])
     terminal.goldleaf("curate")
     gone = " ".join(terminal.goldleaf("duplicates", "--of", key(3)).stdout.split())
-    assert f"record {key(3)} is withdrawn, so it is no duplicate of any" in gone
+    assert f"record {key(3)} is withdrawn, so it is not a duplicate" in gone
 
 
 def test_an_answer_that_the_task_cannot_write_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_each_pair_is_counted_once_by_its_similarity(odd: Odd) -> None:
     ]
     similar = [share for share, _ in pairs if share >= 0.6]
     assert found.counts == np.histogram(similar, [low - 1e-9 for low, _ in found.bins] + [1.1])[0].tolist()
-    # Pairs that one of is no more do not help to choose a threshold.
+    # Pairs with a withdrawn row do not help to choose a threshold.
     kept = {key(number) for number in (1, 4, 5, 7)}
     expected = sorted((share, sorted(both)) for share, both in pairs if share >= 0.6 and both <= kept)
     assert sorted((pair.similarity, sorted((pair.one, pair.other))) for pair in found.near) == expected
@@ -242,10 +242,10 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     assert found["groups"][0]["copies"][0]["similarity"] == 1.0
 
 
-def test_explain_says_where_the_kept_row_and_the_copies_stand(odd: Odd) -> None:
+def test_explain_says_where_the_kept_row_and_the_copies_are(odd: Odd) -> None:
     terminal = Terminal(odd.folder)
     kept = f"{key(1)} (data.jsonl:1)"
-    assert f"\n  kept in its place: {kept}\n" in terminal.goldleaf("explain", "data.jsonl:2").stdout
+    assert f"\n  kept instead: {kept}\n" in terminal.goldleaf("explain", "data.jsonl:2").stdout
     shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
     assert f"\ncopies of it:\n  {key(2)} (data.jsonl:2)\n  {key(3)} (data.jsonl:3)\n" in shown
     assert terminal.json("explain", "data.jsonl:6")["places"] == {key(7): "data.jsonl:7"}
@@ -258,7 +258,7 @@ def test_groups_that_are_not_shown_are_counted(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert "13 duplicates of 13 kept rows: 12 exact, 1 near" in shown
-    assert "… 12 more groups, 12 of them with exact copies only; use --limit, --of, or --json for all" in shown
+    assert "… 12 more groups, 12 of them with only exact copies; use --limit, --of, or --json for all" in shown
 
 
 def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Path) -> None:
@@ -270,15 +270,15 @@ def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Pa
     found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
     reasons = {frozenset((miss.one.line, miss.other.line)): miss.reason for miss in found.misses}
     assert (found.above, found.below) == (2, 0)
-    assert reasons[frozenset((1, 2))] == "without answers, nobody knows whether they are the same"
+    assert reasons[frozenset((1, 2))] == "without answers, they may or may not be the same"
     assert reasons[frozenset((3, 4))] == "their answers differ"
 
 
-def test_people_are_told_where_most_rows_are_near_duplicates(tmp_path: Path) -> None:
+def test_users_are_told_if_most_rows_are_near_duplicates(tmp_path: Path) -> None:
     rows = [row(number, f"{CLAUSE} {'again ' * number}", "billing") for number in range(6)]
     note = Odd(tmp_path, QUESTION, rows).curate().note
-    assert "5 of 6 rows are near duplicates of others; look at some with `goldleaf duplicates`" in note
-    assert "near duplicates" not in Odd(tmp_path / "few", QUESTION, [*rows[:2], row(9, LEASE, "billing")]).curate().note
+    assert "5 of 6 rows are near-duplicates of others; look at some with `goldleaf duplicates`" in note
+    assert "near-duplicates" not in Odd(tmp_path / "few", QUESTION, [*rows[:2], row(9, LEASE, "billing")]).curate().note
 
 
 def test_of_many_copies_some_are_shown(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def asked(number: int, passage: str, question: str, answer: str = "yes") -> dict
     return {"id": number, "passage": passage, "question": question, "answer": answer}
 
 
-def test_other_questions_about_one_passage_are_no_duplicates_and_move_together(tmp_path: Path) -> None:
+def test_other_questions_about_one_passage_are_not_duplicates_and_move_together(tmp_path: Path) -> None:
     rows = [asked(1, CLAUSE, "Is there a court?"), asked(2, CLAUSE, "Are there more laws?"), asked(3, NEAR, "Is it?")]
     odd = Odd(tmp_path, READING, rows)
     odd.curate()
@@ -312,7 +312,7 @@ def test_other_questions_about_one_passage_are_no_duplicates_and_move_together(t
     assert len({odd[number].group for number in (1, 2, 3)}) == 1
     found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
     reasons = {(miss.one.line, miss.other.line): miss.reason for miss in found.misses}
-    assert reasons[1, 2] == "alike together, but not in 'question'"
+    assert reasons[1, 2] == "similar as a whole, but not in 'question'"
 
 
 def test_an_input_that_differs_in_a_sign_only_keeps_rows_apart(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_the_same_question_about_nearly_the_same_passage_is_a_duplicate(tmp_path
     assert [odd[number].fate for number in (1, 2)].count(Fate.DUPLICATE) == 1
 
 
-def test_what_resembles_a_row_most_is_found_by_its_written_answer_too(tmp_path: Path) -> None:
+def test_what_resembles_a_row_most_is_found_by_its_free_text_answer_too(tmp_path: Path) -> None:
     odd = Odd(tmp_path, ANSWERING, [answered(1, "Can I return it?", REPLY), answered(2, "Must it go?", f"{ALIKE} not")])
     odd.curate()
     found = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task, key(1))
@@ -344,7 +344,7 @@ def test_what_resembles_a_row_most_is_found_by_its_written_answer_too(tmp_path: 
     assert miss.similarity == jaccard(f"Can I return it?\n{REPLY}", f"Must it go?\n{ALIKE} not")
 
 
-def test_a_reworded_question_with_a_written_answer_is_a_duplicate_beside_other_inputs_too(tmp_path: Path) -> None:
+def test_a_reworded_question_with_a_free_text_answer_is_a_duplicate_beside_other_inputs_too(tmp_path: Path) -> None:
     rows = [asked(1, "", "Can I return the shoes?", REPLY), asked(2, "", "May I return shoes?", ALIKE)]
     rows += [asked(3, CLAUSE, "Can I return the shoes?", REPLY), asked(4, CLAUSE, "Is it valid?", UNLIKE)]
     odd = Odd(tmp_path, READING.replace("passage: Input[str]", 'passage: Input[str] = ""'), rows)
@@ -384,7 +384,7 @@ def fates(folder: Path, rows: list[dict[str, object]], more: str = "") -> list[t
     return [(odd[int(str(one["id"]))].fate, lines.get(odd[int(str(one["id"]))].duplicate_of, "")) for one in rows]
 
 
-def test_alike_answers_to_one_question_in_other_punctuation_are_no_rivals(tmp_path: Path) -> None:
+def test_similar_answers_to_one_question_in_other_punctuation_are_not_in_conflict(tmp_path: Path) -> None:
     marks = ["?", "", "!", "?!"]
     rows = [answered(n, f"Can I return the shoes{mark}", f"{REPLY} {'indeed ' * n}") for n, mark in enumerate(marks)]
     assert [fate for fate, _ in fates(tmp_path / "alike", rows)].count(Fate.DUPLICATE) == 3
@@ -396,12 +396,12 @@ def test_alike_answers_to_one_question_in_other_punctuation_are_no_rivals(tmp_pa
     assert [str(odd[n].reasons[0].detail) for n in waiting if n != 9] == ["""'{"answer":"No, you cannot."}'"""]
 
 
-def test_the_same_question_with_another_written_answer_is_a_conflict_and_no_duplicate(tmp_path: Path) -> None:
+def test_the_same_question_with_another_free_text_answer_is_a_conflict_and_no_duplicate(tmp_path: Path) -> None:
     rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", UNLIKE)]
     assert fates(tmp_path, rows) == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
 
 
-def test_the_same_question_with_nearly_the_same_written_answer_is_a_conflict_too(tmp_path: Path) -> None:
+def test_the_same_question_with_nearly_the_same_free_text_answer_is_a_conflict_too(tmp_path: Path) -> None:
     rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", ALIKE)]
     assert fates(tmp_path, rows) == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
 
@@ -417,7 +417,7 @@ def test_the_same_question_with_nearly_the_same_written_answer_is_a_conflict_too
         ("they do ask", "they don't ask"),
     ],
 )
-def test_alike_questions_with_answers_that_say_the_opposite_are_both_kept(
+def test_similar_questions_with_answers_that_say_the_opposite_are_both_kept(
     tmp_path: Path, before: str, after: str
 ) -> None:
     rows = [
@@ -427,7 +427,7 @@ def test_alike_questions_with_answers_that_say_the_opposite_are_both_kept(
     assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.ACCEPTED, "")]
 
 
-def test_the_similarity_of_written_duplicates_is_that_of_question_and_answer_together(tmp_path: Path) -> None:
+def test_the_similarity_of_free_text_duplicates_is_that_of_question_and_answer_together(tmp_path: Path) -> None:
     question = "can I return the shoes that I bought in your shop on the second of may if I have worn them just once"
     other = f"please {question}"
     odd = Odd(tmp_path, ANSWERING, [answered(1, question, REPLY), answered(2, other, ALIKE)])
@@ -437,12 +437,12 @@ def test_the_similarity_of_written_duplicates_is_that_of_question_and_answer_tog
     assert found < jaccard(question, other)
 
 
-def test_of_written_duplicates_the_longer_answer_is_kept(tmp_path: Path) -> None:
+def test_of_free_text_duplicates_the_longer_answer_is_kept(tmp_path: Path) -> None:
     rows = [answered(1, "Can I return shoes?", REPLY), answered(2, "May I return shoes?", f"{REPLY} and that is all")]
     assert fates(tmp_path, rows) == [(Fate.DUPLICATE, "2"), (Fate.ACCEPTED, "")]
 
 
-def test_written_answers_in_scripts_without_spaces_need_only_be_alike(tmp_path: Path) -> None:
+def test_free_text_answers_in_scripts_without_spaces_need_only_be_similar(tmp_path: Path) -> None:
     answer = "鞋子没有穿过且包装盒完好的情况下可以在三十天之内退回请打印账户里的标签并把包裹带到附近的任何邮局"
     rows = [answered(1, "我可以退鞋吗", answer), answered(2, "可以退鞋子吗", answer.replace("任何", ""))]
     assert [fate for fate, _ in fates(tmp_path, rows)] == [Fate.ACCEPTED, Fate.DUPLICATE]
@@ -453,7 +453,7 @@ def test_questions_too_short_to_compare_are_duplicates_where_question_and_answer
     assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.DUPLICATE, "1")]
 
 
-def test_a_chosen_answer_beside_a_written_one_must_be_equal(tmp_path: Path) -> None:
+def test_a_choice_beside_a_free_text_answer_must_be_equal(tmp_path: Path) -> None:
     rows = [
         answered(1, "Can I return the shoes?", REPLY, "returns"),
         answered(2, "May I return shoes?", ALIKE, "billing"),
@@ -461,18 +461,18 @@ def test_a_chosen_answer_beside_a_written_one_must_be_equal(tmp_path: Path) -> N
     assert fates(tmp_path, rows) == [(Fate.ACCEPTED, ""), (Fate.ACCEPTED, "")]
 
 
-def test_with_answers_1_written_answers_must_be_equal_too(tmp_path: Path) -> None:
+def test_with_answers_1_free_text_answers_must_be_equal_too(tmp_path: Path) -> None:
     rows = [answered(1, "Can I return the shoes?", REPLY), answered(2, "can I return the  shoes?", ALIKE)]
     assert fates(tmp_path, rows, "duplicates: {answers: 1}\n") == [(Fate.REVIEW, ""), (Fate.REVIEW, "")]
 
 
-def test_short_answers_must_be_equal_however_alike_they_are(tmp_path: Path) -> None:
+def test_short_answers_must_be_equal_however_similar_they_are(tmp_path: Path) -> None:
     text = "the parcel with my order went to street 12 in the old town but nobody was there to take it in"
     rows = [answered(1, text, "12 Main Street in Old Town"), answered(2, f"{text} then", "12 Main Street in Old Tower")]
     assert [fate for fate, _ in fates(tmp_path, rows)].count(Fate.DUPLICATE) == 0
 
 
-def test_a_written_answer_is_not_doubted_for_not_standing_in_the_text(tmp_path: Path) -> None:
+def test_a_free_text_answer_is_not_flagged_for_not_occurring_in_the_text(tmp_path: Path) -> None:
     odd = Odd(tmp_path, ANSWERING, [answered(1, "Can I return the shoes?", REPLY), answered(2, "Where is it?", "Rome")])
     odd.curate()
     assert odd.codes(1) == [ReasonCode.PASSED]

@@ -189,7 +189,7 @@ def test_the_difference_has_the_95_percent_interval_of_its_standard_error() -> N
     assert difference.high - difference.low == pytest.approx(2 * 1.96 * (0.5 * 0.5 / 400) ** 0.5, rel=0.08)
 
 
-def test_a_field_that_nobody_expects_or_gives_does_not_count_as_perfect() -> None:
+def test_a_field_that_is_neither_expected_nor_given_does_not_count_as_perfect() -> None:
     asked = ask(Order, {"text": "x", "city": "Bonn", "amount": 1})
     assert evaluate(Order, asked, ['{"city":"Ulm","amount":2}']).macro_f1 == 0
 

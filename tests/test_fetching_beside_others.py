@@ -1,4 +1,4 @@
-"""Sources that are URLs are fetched before the dataset's lock is taken: nobody else waits for their servers."""
+"""Sources that are URLs are fetched before the dataset's lock is taken: others need not wait for their servers."""
 
 import json
 import os
@@ -123,7 +123,7 @@ def test_a_curate_that_fetched_by_an_older_file_does_not_undo_one_that_went_by_a
     assert not release(odd.context, Inline()).created
 
 
-def test_a_curate_that_finds_somebody_at_work_fetches_nothing(depot: tuple[Odd, Depot]) -> None:
+def test_a_curate_that_finds_the_dataset_in_use_fetches_nothing(depot: tuple[Odd, Depot]) -> None:
     odd, server = depot
     with odd.context.store.lock(Verb.RELEASE), pytest.raises(Busy, match="in use by goldleaf release, process"):
         odd.curate()

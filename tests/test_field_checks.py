@@ -1,4 +1,4 @@
-"""A field is found by its name or path, and one that no row of a source has is said before people are asked."""
+"""A field is found by its name or path, and one that no row of a source has is reported before annotators are asked."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_evaluation_sets_reach_into_lists_too(tmp_path: Path) -> None:
     assert odd.curate().funnel.rejected == 1
 
 
-def test_a_name_that_stands_there_as_it_is_comes_before_a_path() -> None:
+def test_a_literal_name_comes_before_a_path() -> None:
     assert field_value({"a.0": 1, "a": [2]}, "a.0") == 1
     assert field_value({"a": {"0": 1, "-1": 2}}, "a.-1") == 2
 
@@ -73,13 +73,13 @@ def test_every_item_has_a_place_from_each_end(items: list[int], data: st.DataObj
 
 
 @pytest.mark.parametrize("there", [{"a": None}, {"a": []}, {"a": {}}, {"a": {"b": None}}])
-def test_what_lies_in_something_empty_is_not_taken_for_misspelt(there: dict[str, Any]) -> None:
+def test_what_is_in_something_empty_is_not_taken_for_misspelled(there: dict[str, Any]) -> None:
     assert has_field(there, "a.b")
     assert field_value(there, "a.b") is None
 
 
 # --- mapped ---------------------------------------------------------------------------------------
-def test_a_mapped_target_that_no_row_has_is_an_error_and_nobody_is_asked(tmp_path: Path) -> None:
+def test_a_mapped_target_that_no_row_has_is_an_error_and_no_question_is_sent(tmp_path: Path) -> None:
     odd = mapped(tmp_path, "topic: lable", ROWS)
     odd.edit("review: {budget: 0, audit: 0.0}", "review: {budget: 1.0, audit: 1.0}")
     with pytest.raises(ConfigError) as error:
@@ -102,7 +102,7 @@ def test_check_finds_a_mapped_target_that_no_row_has(tmp_path: Path) -> None:
     )
 
 
-def test_all_fields_that_are_misspelt_are_named_at_once(tmp_path: Path) -> None:
+def test_all_fields_that_are_misspelled_are_named_at_once(tmp_path: Path) -> None:
     odd = mapped(tmp_path, "topic: lable, question: qestion", ROWS)
     said = (
         "no row has 'lable', which is mapped to 'topic', or 'qestion', which is mapped to 'question'; correct "
@@ -132,7 +132,7 @@ def test_a_mapped_field_that_only_one_row_of_many_has_is_there(tmp_path: Path) -
     assert odd.curate().funnel.accepted >= 1
 
 
-def test_a_mapped_label_that_is_null_everywhere_is_no_mistake(tmp_path: Path) -> None:
+def test_a_mapped_label_that_is_null_everywhere_is_not_a_mistake(tmp_path: Path) -> None:
     odd = mapped(tmp_path, "topic: annotation.label", [{"id": 1, "question": "Why?", "annotation": None}])
     assert odd.curate().in_review == {"unlabeled": 1}
 
@@ -146,7 +146,7 @@ def test_a_map_of_a_field_that_the_task_does_not_have_is_an_error_with_its_line(
 
 # --- not mapped -----------------------------------------------------------------------------------
 UNMAPPED = (
-    "no row {}has 'topic': map it with `fields:` if it has another name there; "
+    "no row {}has 'topic': map it with `fields:` if it has another name; "
     "the rows have the fields 'id', 'question', 'label'"
 )
 

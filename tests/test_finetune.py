@@ -78,7 +78,7 @@ def test_the_same_training_is_found_and_not_repeated(bench: Bench) -> None:
 def test_the_terminal_says_whether_it_was_worth_it(bench: Bench) -> None:
     said = Terminal(bench.folder).goldleaf("finetune").stdout
     assert bench.first.verdict in said
-    assert said.splitlines()[0] == "this version was trained with these settings before"
+    assert said.splitlines()[0] == "an adapter for this version and these settings already exists"
     assert said.splitlines()[-1] == bench.first.path
 
 
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) ->
     assert log.read_bytes() != last
 
 
-def test_again_trains_anew_with_the_same_result(bench: Bench) -> None:
+def test_again_retrains_with_the_same_result(bench: Bench) -> None:
     again = finetune(bench.context, Inline(), again=True)
     assert again.path != bench.first.path
     assert (again.reused, again.tuned, again.untuned) == (False, bench.first.tuned, bench.first.untuned)

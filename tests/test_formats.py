@@ -74,7 +74,7 @@ def test_each_line_is_a_row_with_its_number_and_its_own_bytes(tmp_path: Path) ->
     assert [(row.line, row.raw, row.row) for row in rows] == [(1, b'{"a": 1}', {"a": 1}), (2, b'{ "a":2 }', {"a": 2})]
 
 
-def test_byte_order_mark_windows_line_ends_blank_lines_and_a_missing_last_line_end_are_no_part_of_rows(
+def test_byte_order_mark_windows_line_ends_blank_lines_and_a_missing_last_line_end_are_not_part_of_rows(
     tmp_path: Path,
 ) -> None:
     rows = read(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"a":1}\r\n\r\n  \t\n{"a":2}')
@@ -83,7 +83,7 @@ def test_byte_order_mark_windows_line_ends_blank_lines_and_a_missing_last_line_e
 
 
 @pytest.mark.parametrize("naughty", NAUGHTY_JSON, ids=lambda data: repr(data[:20]))
-def test_a_broken_line_is_one_error_row_and_its_neighbours_are_read(tmp_path: Path, naughty: bytes) -> None:
+def test_a_broken_line_is_one_error_row_and_its_neighbors_are_read(tmp_path: Path, naughty: bytes) -> None:
     before, broken, after = read(tmp_path, "a.jsonl", b'{"a":1}\n' + naughty + b'\n{"a":2}\n')
     assert (before.row, after.row) == ({"a": 1}, {"a": 2})
     assert broken.raw == naughty
@@ -111,7 +111,7 @@ def test_a_broken_json_file_is_one_error_row_with_all_its_bytes(tmp_path: Path, 
         (b"null", "it is null"),
     ],
 )
-def test_valid_json_that_is_no_object_says_what_it_is(tmp_path: Path, value: bytes, said: str) -> None:
+def test_valid_json_that_is_not_an_object_says_what_it_is(tmp_path: Path, value: bytes, said: str) -> None:
     (row,) = read(tmp_path, "a.jsonl", value)
     assert row.error is not None
     assert (row.error.code, row.error.detail, row.raw) == (ReasonCode.NOT_AN_OBJECT, said, value)
@@ -129,7 +129,7 @@ def test_a_row_that_could_not_be_written_again_is_unreadable(tmp_path: Path) -> 
     levels = [b'{"a":' + b"[" * depth + b"]" * depth + b"}" for depth in (MAX_DEPTH - 1, MAX_DEPTH, 1000)]
     fits, deep, deeper = read(tmp_path, "a.jsonl", b"\n".join(levels))
     assert orjson.dumps(fits.row) == fits.raw
-    assert detail(deep) == detail(deeper) == "its values nest deeper than 254 levels"
+    assert detail(deep) == detail(deeper) == "its values are nested deeper than 254 levels"
     assert deeper.raw == levels[2]
 
 
@@ -181,11 +181,11 @@ def test_an_empty_json_file_is_an_error_row(tmp_path: Path) -> None:
     assert detail(row) == "the file is empty"
 
 
-def test_an_element_that_nests_too_deep_does_not_take_its_neighbours_along(tmp_path: Path) -> None:
+def test_an_element_that_nests_too_deep_does_not_take_its_neighbors_along(tmp_path: Path) -> None:
     deep = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
     first, broken, last = read(tmp_path, "a.json", b'[{"a":1},' + deep + b',{"a":2}]')
     assert (first.row, last.row) == ({"a": 1}, {"a": 2})
-    assert detail(broken) == "its values nest deeper than 254 levels"
+    assert detail(broken) == "its values are nested deeper than 254 levels"
     assert broken.raw.startswith(b'{"a":[[[')
 
 
@@ -248,7 +248,7 @@ def test_a_row_that_may_have_swallowed_others_is_marked(
     assert [row.holds_others for row in read(tmp_path, name, data)] == held
 
 
-def test_a_csv_row_that_is_no_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
+def test_a_csv_row_that_is_not_a_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.csv", b"a,b\ncaf\xe9,x\ny,z\n")
     assert (detail(rows[0]), rows[0].raw) == (f"line 2: byte 3 (0xe9) is not UTF-8; {LATIN_1}", b"caf\xe9,x")
     assert rows[1].row == {"a": "y", "b": "z"}
@@ -266,10 +266,11 @@ def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None
     [
         (b"", "is empty; a CSV starts with a line of column names"),
         (b"a,b,a\n1,2,3\n", "has two columns called 'a'; rename one, so that no cell is lost"),
-        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; repair the first line"),
+        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; fix the first line"),
         (
             b"\xff,b\n",
-            f"has a header that is no text: line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
+            "has a header that cannot be decoded: "
+            f"line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
         ),
     ],
 )
@@ -347,7 +348,7 @@ def test_two_parquet_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
 def test_a_damaged_parquet_file_is_an_error(tmp_path: Path, size: int) -> None:
     pq.write_table(pa.table({"a": list(range(1000))}), tmp_path / "whole.parquet")
     data = (tmp_path / "whole.parquet").read_bytes()[:size]
-    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read: .*; replace or repair the file"):
+    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read: .*; replace or fix the file"):
         read(tmp_path, "a.parquet", data)
 
 
@@ -355,23 +356,23 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "A.JSONL", "v1.2.jsonl"])
-def test_the_ending_names_the_format(tmp_path: Path, name: str) -> None:
+def test_the_extension_names_the_format(tmp_path: Path, name: str) -> None:
     assert [row.row for row in read(tmp_path, name, b'{"a":1}')] == [{"a": 1}]
 
 
-def test_a_given_format_outranks_the_ending(tmp_path: Path) -> None:
+def test_a_given_format_outranks_the_extension(tmp_path: Path) -> None:
     assert [row.row for row in read(tmp_path, "a.txt", b'{"a":1}', Format.JSONL)] == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.xlsx", "has the ending '.xlsx'"), ("a", "has no ending"), ("a.gz", "has no ending")],
+    [("a.xlsx", "has the extension '.xlsx'"), ("a", "has no extension"), ("a.gz", "has no extension")],
 )
-def test_an_unknown_ending_says_which_are_known(tmp_path: Path, name: str, said: str) -> None:
+def test_an_unknown_extension_says_which_are_known(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(SourceError) as error:
         read(tmp_path, name, b"")
     assert str(error.value) == (
-        f"'{tmp_path / name}' {said}, which names no format; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
+        f"'{tmp_path / name}' {said}, so its format is unknown; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
         ".parquet, also with .gz or .zst) or set the source's `format:`"
     )
 
@@ -387,7 +388,7 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
 def test_a_cut_off_compressed_file_is_an_error(tmp_path: Path, name: str) -> None:
     lines = b'{"a":1}\n' * 1000
     whole = gzip.compress(lines) if name.endswith(".gz") else pa.compress(lines, codec="zstd", asbytes=True)
-    with pytest.raises(SourceError, match="Truncated compressed stream; replace or repair the file"):
+    with pytest.raises(SourceError, match="Truncated compressed stream; replace or fix the file"):
         read(tmp_path, name, whole[:-9])
 
 

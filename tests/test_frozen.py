@@ -67,7 +67,7 @@ def test_a_frozen_source_needs_a_split(tmp_path: Path) -> None:
         school.curate()
 
 
-def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tmp_path: Path) -> None:
+def test_copies_near_duplicates_and_contradictions_in_a_frozen_source_are_all_published(tmp_path: Path) -> None:
     exam = [
         *(row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing"), row(3, NEAR, "billing"), row(4, CLAUSE, "returns")),
         *(row(5, f"{LEASE}!", "billing"), row(6, f"{LEASE}?", "returns")),
@@ -79,12 +79,12 @@ def test_copies_likes_and_contradictions_in_a_frozen_source_are_all_published(tm
         found = school.exam(key)
         assert (found.fate, found.routed, found.reasons[0].code) == (Fate.ACCEPTED, None, ReasonCode.FROZEN)
     both = why_both(school.exam(1), school.exam(3), 0.9, 0.7, school.context.dataset.task)
-    assert both == "both are published as they are"
+    assert both == "both are published as is"
     splits = school.published()
     assert {splits[school.exam(key).record_id] for key in range(1, 7)} == {"test"}
 
 
-def test_the_audit_says_nothing_of_frozen_rows_which_nobody_is_asked_about(studio: FakeStudio, tmp_path: Path) -> None:
+def test_the_audit_says_nothing_of_frozen_rows_which_are_not_asked_about(studio: FakeStudio, tmp_path: Path) -> None:
     with desk_at(studio, tmp_path, many(5, 8), "review: {budget: 0, audit: 1.0}\n") as desk:
         file = tmp_path / "dataset.yaml"
         file.write_text(file.read_text().replace("sources:\n", f"sources:\n{EXAM}"))
@@ -133,7 +133,7 @@ def test_an_unlabeled_row_of_a_frozen_source_waits_for_its_label(tmp_path: Path)
     assert (school.exam(1).fate, school.exam(1).reasons[0].code) == (Fate.REVIEW, ReasonCode.UNLABELED)
 
 
-def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_frozen_row_whose_near_duplicate_was_published_for_training_is_left_out_and_counted(tmp_path: Path) -> None:
     school = School(tmp_path, [], [row(1, CLAUSE, "billing"), row(2, LEASE, "billing"), *many(5, 30)])
     school.edit("review:", "split: {fractions: {train: 1.0, test: 0.0}}\nreview:")
     school.curate()
@@ -142,7 +142,7 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
         tmp_path, [row(1, CLAUSE, "billing"), row(2, NEAR, "billing"), row(3, "unheard of", "returns")], "exam.jsonl"
     )
     note = school.curate().note
-    assert "1 of 3 rows of `exam` are in test as they are; left out: 2 bridges_splits" in note
+    assert "1 of 3 rows of `exam` are in test as is; left out: 2 bridges_splits" in note
     assert school.exam(1).reasons[0].detail == "test and train"
     assert [school.exam(key).reasons[0].code for key in (1, 2, 3)] == [
         *[ReasonCode.BRIDGES_SPLITS] * 2,
@@ -152,7 +152,7 @@ def test_a_frozen_row_whose_like_was_published_for_training_is_left_out_and_coun
     assert (splits[school[1].record_id], splits[school.exam(3).record_id]) == ("train", "test")
 
 
-def test_of_like_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Path) -> None:
+def test_of_similar_rows_that_are_frozen_in_two_splits_one_is_left_out(tmp_path: Path) -> None:
     school = School(tmp_path, [row(1, CLAUSE, "billing")], many(5, 30))
     school.edit("sources:\n", "sources:\n  - {name: dev, path: dev.jsonl, key: id, split: validation, frozen: true}\n")
     write_rows(tmp_path, [row(1, NEAR, "billing")], "dev.jsonl")
@@ -168,7 +168,7 @@ def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> No
     held = "call me at jo.public@mail.example.org please"
     exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing")], many(5, 9))
-    said = "1 of 5 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    said = "1 of 5 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert said in school.curate().note.splitlines()
     write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
     school.edit("split: test", "mode: snapshot, split: test")
@@ -181,7 +181,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing"), row(6, LEASE, "returns")], many(5, 9))
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
-    line = "2 of 6 rows of `exam` are in test as they are; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    line = "2 of 6 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert line in terminal.goldleaf("release").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
     assert line in terminal.goldleaf("status").stdout.splitlines()
@@ -200,9 +200,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
 def test_a_frozen_source_that_is_there_as_a_whole_is_said_to_be(tmp_path: Path) -> None:
     school = School(tmp_path, [row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing")], many(5, 9))
     school.curate()
-    assert [str(one) for one in release(school.context, Inline()).frozen] == [
-        "2 of 2 rows of `exam` are in test as they are"
-    ]
+    assert [str(one) for one in release(school.context, Inline()).frozen] == ["2 of 2 rows of `exam` are in test as is"]
 
 
 def test_rows_that_were_published_before_their_source_was_frozen_are_counted_where_they_stay(tmp_path: Path) -> None:
@@ -215,9 +213,7 @@ def test_rows_that_were_published_before_their_source_was_frozen_are_counted_whe
     )
     school.edit("path: exam.jsonl,", "path: exam.jsonl, split: test, frozen: true,")
     others = ", ".join(f"{count} in {split}" for split, count in counts.most_common() if split != "test")
-    line = (
-        f"{counts['test']} of 30 rows of `exam` are in test as they are; published before, and no row moves: {others}"
-    )
+    line = f"{counts['test']} of 30 rows of `exam` are in test as is; published before, and rows never move: {others}"
     terminal = Terminal(tmp_path)
     assert f"note: {line}" in terminal.goldleaf("curate").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines()
@@ -248,7 +244,7 @@ def test_the_card_says_which_rows_are_published_as_they_are(tmp_path: Path) -> N
     school = School(tmp_path, [row(1, CLAUSE, "billing")], many(5, 30))
     school.curate()
     card = (Path(release(school.context, Inline()).path) / "README.md").read_text(encoding="utf-8")
-    assert "The rows of `exam` (test) are published as they are: copies and doubtful answers among them stay." in card
+    assert "The rows of `exam` (test) are published as is: copies and uncertain answers among them were kept." in card
 
 
 @given(candidate_lists(), CONFIGS)

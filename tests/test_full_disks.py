@@ -39,7 +39,7 @@ def test_a_curate_on_a_failing_disk_ends_as_an_undisturbed_one_or_with_a_clear_l
 
 
 def test_a_search_that_is_written_to_a_full_disk_loses_no_duplicate(curate: Series) -> None:
-    """The files of the search for duplicates were once empty after a moment without room, and nobody was told."""
+    """The files of the search for duplicates were once empty after a moment without space, without an error."""
     search = [at for at, change in enumerate(curate.changes, 1) if change.startswith("write") and "/inputs/" in change]
     faults = [Fault(at, Kind.FULL) for at in search[1::5]]
     assert len(faults) > 3
@@ -63,7 +63,7 @@ def test_a_failing_disk_loses_no_place_of_a_row_that_has_moved(shop: Commands, t
     assert [problem for fault in faults if (problem := series.violation(fault))] == []
 
 
-def test_a_failing_disk_loses_no_split_that_is_taken_over(shop: Commands, tmp_path: Path) -> None:
+def test_a_failing_disk_loses_no_adopted_split(shop: Commands, tmp_path: Path) -> None:
     series = copies_without_tables(shop, tmp_path)
     splits = [at for at, change in enumerate(series.changes, 1) if "/splits/" in change]
     places = [*splits[::5], *range(9, len(series.changes) + 1, 100)]

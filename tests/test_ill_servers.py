@@ -1,4 +1,4 @@
-"""Whatever a Label Studio server answers ends in one clear line, and nothing that people said is lost by it."""
+"""Whatever a Label Studio server answers ends in one clear line, and no annotator's answer is lost by it."""
 
 from pathlib import Path
 from random import Random

@@ -116,7 +116,7 @@ def test_a_batch_in_parts_gives_the_groups_of_the_whole(
 
 
 def corpus(count: int, seed: int = 3) -> list[str]:
-    """Texts in threes that are alike."""
+    """Texts in groups of three similar ones."""
     rng = random.Random(seed)
     found: list[str] = []
     while len(found) < count:
@@ -136,7 +136,7 @@ def test_in_files_and_in_memory_the_same_pairs_are_found(tmp_path: Path) -> None
     assert len(pairs) == 300
 
 
-def test_in_many_chunks_of_crowds_and_others_every_pair_gets_its_own_similarity(
+def test_in_many_chunks_of_dense_clusters_and_others_every_pair_gets_its_own_similarity(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_CROWD_PAIRS": 7}
@@ -184,7 +184,7 @@ def test_another_threshold_has_an_index_of_its_own(tmp_path: Path) -> None:
     assert compare(store, [texts]).known == 30
 
 
-def test_a_crowd_that_grows_batch_by_batch_stays_one_group(tmp_path: Path) -> None:
+def test_a_dense_cluster_that_grows_batch_by_batch_stays_one_group(tmp_path: Path) -> None:
     store = Store(tmp_path, "texts")
     base = " ".join(str(number) for number in range(60))
     cluster = [f"{base} {number}" for number in range(4 * FULL_BUCKET)]

@@ -114,7 +114,7 @@ def test_a_text_that_looks_like_the_key_of_another_type_is_an_id_of_its_own(home
     assert (keys["'string:1'"], keys["'a:int:1'"]) == ("string:1", "a:int:1"), "ordinary ids stay as they are"
 
 
-def test_a_key_may_lie_inside_the_row(home: Home) -> None:
+def test_a_key_may_be_nested_in_the_row(home: Home) -> None:
     home.write("data.jsonl", [{"meta": {"id": "a"}, "x": 1}, {"meta": {"id": "a"}, "x": 2}, {"meta": 3}])
     home.ingest(Source(name="s", path="data.jsonl", key="meta.id"))
     assert home.current().height == 2
@@ -212,7 +212,7 @@ def test_brackets_in_the_name_of_a_file_or_a_folder_are_no_pattern(tmp_path: Pat
         ("none.jsonl", "source 's': {folder}/none.jsonl does not exist; correct its path"),
         ("*.csv", "source 's': nothing matches {folder}/*.csv; correct its path"),
         (".", "source 's': {folder} is a folder; write a glob such as folder/*.jsonl"),
-        ("data.txt", "source 's': '{folder}/data.txt' has the ending '.txt', which names no format; rename it "),
+        ("data.txt", "source 's': '{folder}/data.txt' has the extension '.txt', so its format is unknown; rename it "),
         ("bad.parquet", "source 's': '{folder}/bad.parquet' cannot be read: "),
     ],
 )
@@ -292,7 +292,7 @@ def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Ho
 
 
 def test_a_snapshot_that_never_had_a_readable_row_may_be_broken_in_another_way(home: Home) -> None:
-    """Or nobody could fix it step by step."""
+    """Or it could not be fixed step by step."""
     home.write("data.jsonl", ["not json"])
     home.ingest(SNAPSHOT)
     home.write("data.jsonl", ["no json either"])

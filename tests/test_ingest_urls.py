@@ -71,11 +71,11 @@ def test_a_redirect_is_followed_and_a_format_may_be_named(home: Home, server: st
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("/none.jsonl", "the server answers 404 Not Found; correct its path"),
+        ("/none.jsonl", "the server answered 404 Not Found; correct its path"),
         ("/cut.jsonl", "(peer closed connection without sending complete message body"),
     ],
 )
-def test_an_answer_that_is_no_file_is_one_line(home: Home, server: str, path: str, problem: str) -> None:
+def test_an_answer_that_is_not_a_file_is_one_line(home: Home, server: str, path: str, problem: str) -> None:
     with pytest.raises(SourceError) as caught:
         home.ingest(Source(name="s", path=server + path))
     assert str(caught.value).startswith(f"source 's': {server}{path} cannot be fetched")
@@ -102,7 +102,7 @@ def test_a_server_that_is_not_there_is_one_line(home: Home, monkeypatch: pytest.
     [
         (mute, "no answer within 0.5 s"),
         (dripping_headers, "no answer within 0.5 s"),
-        (dripping_body, "less than 1,000 bytes a second for 0.3 s"),
+        (dripping_body, "less than 1,000 bytes per second for 0.3 s"),
     ],
 )
 def test_a_server_that_keeps_us_waiting_is_one_line(
@@ -119,9 +119,9 @@ def test_a_server_that_keeps_us_waiting_is_one_line(
 
 @pytest.mark.parametrize(
     ("patience", "problem"),
-    [({"window": 0.4}, "less than 10,000 bytes a second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
+    [({"window": 0.4}, "less than 10,000 bytes per second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
 )
-def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_for_ever(
+def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_forever(
     home: Home, monkeypatch: pytest.MonkeyPatch, patience: dict[str, float], problem: str
 ) -> None:
     def slow(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a verb, then the same command again: the state of a run that nobody disturbed.
+"""kill -9 in the middle of a verb, then the same command again: the state of an undisturbed run.
 
 The verbs run as the command line does, in a process of their own; a few lines put in front of it
 kill that process just before or after a given call, so that the product itself needs no such hook.

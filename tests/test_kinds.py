@@ -95,7 +95,7 @@ def test_a_task_may_name_its_kind_itself(tmp_path: Path) -> None:
 
 
 # --- free texts -----------------------------------------------------------------------------------
-def test_a_free_text_is_not_doubted_because_its_words_are_its_own(tmp_path: Path) -> None:
+def test_a_free_text_is_not_flagged_for_words_of_its_own(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.goldleaf("init", "plain", "--kind", "rewriting")
     file = tmp_path / "plain" / "dataset.yaml"

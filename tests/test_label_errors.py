@@ -1,4 +1,4 @@
-"""Planted errors are doubted, honest rows are not, and a value's way of writing does not matter."""
+"""Planted errors are flagged, correct rows are not, and a value's formatting does not matter."""
 
 import datetime
 import itertools
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.label_errors import classifier as uncertainty
-from pipeline.label_errors.classifier import LabelErrors, score_labels
+from pipeline.label_errors.classifier import LabelErrors, label_error_scores
 from pipeline.label_errors.grounding import ungrounded
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
@@ -47,7 +47,7 @@ def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer
     right = list(labels)
     for row, wrong in ((3, "law"), (40, "money"), (70, "term")):
         labels[row] = wrong
-    result = score_labels(texts, labels, own_groups(texts))
+    result = label_error_scores(texts, labels, own_groups(texts))
     doubts = [score for score in result.score if score is not None]
     assert len(doubts) == len(texts)
     assert set(sorted(range(len(texts)), key=lambda row: -doubts[row])[:3]) == {3, 40, 70}
@@ -58,14 +58,14 @@ def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer
 
 def test_labels_that_the_words_bear_out_are_hardly_doubted() -> None:
     texts, labels = rows()
-    doubts = [score for score in score_labels(texts, labels, own_groups(texts)).score if score is not None]
+    doubts = [score for score in label_error_scores(texts, labels, own_groups(texts)).score if score is not None]
     assert sum(doubts) / len(doubts) < 0.1, "scores that were no probabilities would be nearer to chance"
 
 
-def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_no_issue() -> None:
+def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_not_an_issue() -> None:
     texts, labels = rows(60)
     random.Random(5).shuffle(labels)
-    result = score_labels(texts, labels, own_groups(texts))
+    result = label_error_scores(texts, labels, own_groups(texts))
     missed = [predicted != label for predicted, label in zip(result.predicted, labels, strict=True)]
     assert sum(missed) > len(texts) / 2
     assert sum(result.issue) < 0.8 * sum(missed)
@@ -74,7 +74,7 @@ def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_no_issue()
 def test_doubts_lie_between_0_and_1() -> None:
     texts, labels = rows()
     labels[::7] = [None] * len(labels[::7])
-    result = score_labels(texts, labels, own_groups(texts))
+    result = label_error_scores(texts, labels, own_groups(texts))
     for value in result.score:
         assert value is not None
         assert 0 <= value <= 1
@@ -85,7 +85,7 @@ def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
     hidden = dict(itertools.islice(((row, label) for row, label in enumerate(labels) if row % 9 == 0), 10))
     for row in hidden:
         labels[row] = None
-    result = score_labels([*texts, "something else entirely"], [*labels, None], [*own_groups(texts), "new"])
+    result = label_error_scores([*texts, "something else entirely"], [*labels, None], [*own_groups(texts), "new"])
     assert {row: result.predicted[row] for row in hidden} == hidden
     assert not any(result.issue[row] for row in hidden)
     unsure = result.score[-1]
@@ -93,24 +93,26 @@ def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
     assert all(unsure > score for row in hidden if (score := result.score[row]) is not None)
 
 
-def test_the_same_rows_and_seed_give_the_same_doubts() -> None:
+def test_the_same_rows_and_seed_give_the_same_scores() -> None:
     texts, labels = rows()
-    assert score_labels(texts, labels, own_groups(texts), 5) == score_labels(texts, labels, own_groups(texts), 5)
+    assert label_error_scores(texts, labels, own_groups(texts), 5) == label_error_scores(
+        texts, labels, own_groups(texts), 5
+    )
 
 
 def test_rows_of_one_group_are_not_judged_by_each_other() -> None:
     texts, labels = rows()
     # The same odd sentence five times, wrongly labeled: alone it would confirm itself.
     odd = ["the royalty price dollars invoice amount due"] * 5
-    together = score_labels([*texts, *odd], [*labels, *["law"] * 5], [*own_groups(texts), *["odd"] * 5])
-    apart = score_labels([*texts, *odd], [*labels, *["law"] * 5], own_groups([*texts, *odd]))
+    together = label_error_scores([*texts, *odd], [*labels, *["law"] * 5], [*own_groups(texts), *["odd"] * 5])
+    apart = label_error_scores([*texts, *odd], [*labels, *["law"] * 5], own_groups([*texts, *odd]))
     assert together.predicted[-5:] == ["money"] * 5
     assert apart.predicted[-5:] != ["money"] * 5
 
 
 def test_a_label_that_only_one_group_has_is_not_judged() -> None:
     texts, labels = rows()
-    result = score_labels(
+    result = label_error_scores(
         [*texts, "audit", "audit rights"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "a"]
     )
     assert judged(result) == [True] * len(texts) + [False, False]
@@ -119,7 +121,7 @@ def test_a_label_that_only_one_group_has_is_not_judged() -> None:
 
 def test_a_label_with_two_groups_is_judged() -> None:
     texts, labels = rows()
-    result = score_labels(
+    result = label_error_scores(
         [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "b"]
     )
     assert all(judged(result))
@@ -127,38 +129,42 @@ def test_a_label_with_two_groups_is_judged() -> None:
 
 def test_one_group_of_most_rows_is_taken_apart_and_the_note_says_so() -> None:
     texts, labels = rows()
-    result = score_labels(texts, labels, ["all"] * len(texts))
+    result = label_error_scores(texts, labels, ["all"] * len(texts))
     assert all(judged(result))
-    assert result.note == "one group holds 90 of 90 labeled rows, so its rows were judged by each other"
+    assert result.note == "one group holds 90 of 90 labeled rows, so its rows scored each other"
 
 
 def test_two_labels_that_never_share_a_group_s_fold_are_not_judged() -> None:
     texts, labels = rows(20)
-    result = score_labels(texts[:40], labels[:40], ["a"] * 20 + ["b"] * 20)
+    result = label_error_scores(texts[:40], labels[:40], ["a"] * 20 + ["b"] * 20)
     assert judged(result) == [False] * 40
-    assert result.note == "no label stands in two groups of rows, so none can be doubted"
+    assert result.note == "no label occurs in two groups of rows, so none can be scored"
 
 
 def test_two_labels_are_enough() -> None:
     texts, labels = rows()
     labels[2] = "law"
-    result = score_labels(texts[:60], labels[:60], own_groups(texts[:60]))
+    result = label_error_scores(texts[:60], labels[:60], own_groups(texts[:60]))
     assert [row for row, issue in enumerate(result.issue) if issue] == [2]
 
 
 @pytest.mark.parametrize(
     ("count", "labels", "said"),
     [
-        (0, [], "0 labeled rows with 0 different labels: too few to doubt any; it takes 30 rows and 2 labels"),
-        (90, ["term"] * 90, "90 labeled rows with 1 label: too few to doubt any; it takes 30 rows"),
+        (
+            0,
+            [],
+            "0 labeled rows with 0 different labels: too few to find label errors, which takes 30 rows and 2 labels",
+        ),
+        (90, ["term"] * 90, "90 labeled rows with 1 label: too few to find label errors, which takes 30 rows"),
         (29, ["term"] * 14 + ["law"] * 15, "29 labeled rows with 2 different labels: too few"),
         (90, [None] * 90, "0 labeled rows with 0 different labels: too few"),
-        (1, ["term"], "1 labeled row with 1 label: too few to doubt any"),
+        (1, ["term"], "1 labeled row with 1 label: too few to find label errors"),
     ],
 )
 def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: list[str | None], said: str) -> None:
     texts = rows()[0][:count]
-    result = score_labels(texts, labels, own_groups(texts))
+    result = label_error_scores(texts, labels, own_groups(texts))
     assert result.score == result.predicted == [None] * count
     assert result.issue == [False] * count
     assert result.note.startswith(said)
@@ -166,20 +172,22 @@ def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: l
 
 def test_nearly_as_many_labels_as_rows_are_no_warning() -> None:
     texts = [f"the {n % 20} parcel of {n}" for n in range(36)]
-    score_labels(texts, [str(n % 20) for n in range(36)], [str(n) for n in range(36)], 1)
+    label_error_scores(texts, [str(n % 20) for n in range(36)], [str(n) for n in range(36)], 1)
 
 
 def test_texts_without_a_common_word_are_not_judged() -> None:
     texts = [chr(0x4E00 + number) for number in range(40)]
-    result = score_labels(texts, ["a", "b"] * 20, own_groups(texts))
+    result = label_error_scores(texts, ["a", "b"] * 20, own_groups(texts))
     assert judged(result) == [False] * 40
-    assert result.note == "no word stands in two texts, so no label can be doubted"
+    assert result.note == "no word occurs in two texts, so no label can be scored"
 
 
 def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uncertainty, "MAX_TRAINING_ROWS", 40)
     texts, labels = rows(60)
-    result = score_labels([*texts, "audit one", "audit two"], [*labels, "audit", "audit"], own_groups([*texts, "", ""]))
+    result = label_error_scores(
+        [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], own_groups([*texts, "", ""])
+    )
     assert all(judged(result))
     assert sum(given == found for given, found in zip(labels, result.predicted, strict=False)) > 170
 
@@ -317,7 +325,7 @@ def test_a_date_is_found_in_every_way_of_writing(day: datetime.date, form: str) 
 
 
 @pytest.mark.parametrize("text", ["March 2026", "5 March", "35/03/2026", "2026-13-05", "marble 5, 2026"])
-def test_what_is_no_date_is_not_found(text: str) -> None:
+def test_what_is_not_a_date_is_not_found(text: str) -> None:
     assert missing(text, ValueType.DATE, "2026-03-05") == ["'2026-03-05'"]
 
 

@@ -99,12 +99,12 @@ def test_what_cannot_be_a_token_is_refused_at_once(token: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://localhost", "http://", "http:// x"])
 def test_what_cannot_be_an_address_is_refused_at_once(url: str) -> None:
-    with pytest.raises(LabelStudioError, match="is no address of a server; set LABEL_STUDIO_URL to http"):
+    with pytest.raises(LabelStudioError, match="is not the address of a server; set LABEL_STUDIO_URL to http"):
         AnnotatingClient(url, "token")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://no-such-host.invalid"])
-def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
+def test_if_no_server_answers_it_says_how_to_start_a_server(url: str) -> None:
     with pytest.raises(
         Unreachable, match=r"does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
     ):
@@ -114,25 +114,25 @@ def test_where_nobody_answers_it_says_how_to_start_a_server(url: str) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "content", "message"),
     [
-        (200, {"content-type": "text/html"}, b"<html>Welcome</html>", "answers, but not like a Label Studio"),
+        (200, {"content-type": "text/html"}, b"<html>Welcome</html>", "answers, but not like Label Studio"),
         (
             200,
             {"content-type": "application/json"},
             b'{"name": "something else"}',
-            "answers, but not like a Label Studio",
+            "answers, but not like Label Studio",
         ),
-        (200, {"content-type": "application/json"}, b"[1, 2]", "answers, but not like a Label Studio"),
+        (200, {"content-type": "application/json"}, b"[1, 2]", "answers, but not like Label Studio"),
         (
             302,
             {"location": "https://elsewhere.example"},
             b"",
-            "sends us to https://elsewhere.example; set LABEL_STUDIO_URL",
+            "redirects to https://elsewhere.example; set LABEL_STUDIO_URL",
         ),
-        (404, {}, b"not found", "has no such page; it is no Label Studio"),
+        (404, {}, b"not found", "has no such page; it is not Label Studio"),
         (503, {}, b"<h1>try later</h1>", "Label Studio answers 503: <h1>try later</h1>"),
     ],
 )
-def test_another_server_is_told_from_a_label_studio(
+def test_another_server_is_told_from_label_studio(
     status: int, headers: dict[str, str], content: bytes, message: str
 ) -> None:
     with (
@@ -143,7 +143,7 @@ def test_another_server_is_told_from_a_label_studio(
 
 
 def test_a_path_beside_label_studio_is_noticed(label_studio: LocalStudio) -> None:
-    with pytest.raises(LabelStudioError, match=r"/nowhere has no such page; it is no Label Studio"):
+    with pytest.raises(LabelStudioError, match=r"/nowhere has no such page; it is not Label Studio"):
         AnnotatingClient(f"{label_studio.url}/nowhere", label_studio.token).check()
 
 
@@ -277,7 +277,7 @@ def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
 
 
 def test_a_lost_project_is_named(client: AnnotatingClient) -> None:
-    with pytest.raises(LabelStudioError, match="has no such page; it is no Label Studio, or the project was deleted"):
+    with pytest.raises(LabelStudioError, match="has no such page; it is not Label Studio, or the project was deleted"):
         client.push(999_999, clauses("a"), nothing)
 
 

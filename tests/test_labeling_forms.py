@@ -1,4 +1,4 @@
-"""The forms that people see, and the reading of what they submit."""
+"""The annotators' forms, and the parsing of what they submit."""
 
 import datetime
 import json
@@ -159,7 +159,7 @@ def test_no_two_inputs_share_a_key_and_none_is_reserved(fields: set[str]) -> Non
     assert all(re.fullmatch(r"[a-z0-9_]+", key) for key in keys)
 
 
-# --- what people see ------------------------------------------------------------------------------
+# --- what annotators see -------------------------------------------------------------------------
 def test_every_choice_has_a_hotkey_that_plain_typing_does_not_hit() -> None:
     letters = create_model(
         "Many",
@@ -223,13 +223,11 @@ def test_a_choice_that_no_form_can_show_is_refused(choice: str) -> None:
     task = create_model(
         "Odd", __base__=Task, __doc__="Choose.", text=(Input[str], ...), kind=(Target[Literal["a", choice]], ...)
     )
-    with pytest.raises(
-        ConfigError, match=r"the choice .* of 'kind' holds a character that no form can show; rename it"
-    ):
+    with pytest.raises(ConfigError, match=r"the choice .* of 'kind' has a character that no form can show; rename it"):
         labeling_config(task)
 
 
-# --- what people are asked ------------------------------------------------------------------------
+# --- what annotators are asked -------------------------------------------------------------------
 def test_a_task_carries_its_keys_its_reason_and_its_inputs_as_text() -> None:
     class Message(Task):
         """Say something."""
@@ -274,17 +272,17 @@ def test_a_proposal_becomes_a_prediction_with_its_score() -> None:
 
 
 def test_half_a_surrogate_pair_is_refused_with_its_place() -> None:
-    with pytest.raises(LabelStudioError, match="'clause' of record r1 holds half a surrogate pair at character 2"):
+    with pytest.raises(LabelStudioError, match="'clause' of record r1 has half a surrogate pair at character 2"):
         ask(ContractClause, {"clause": "ab\ud800c"})
 
 
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ({"size": "XL"}, "the proposal 'XL' is none of the choices of 'size'"),
-        ({"price": "much"}, "the proposal 'much' for 'price' is no number"),
-        ({"pages": ["1"]}, r"the proposal \['1'\] for 'pages' is no integer"),
-        ({"tags": ["ok", "\udfff"]}, "the proposal for 'tags' holds half a surrogate pair"),
+        ({"size": "XL"}, "the proposal 'XL' is not among the choices of 'size'"),
+        ({"price": "much"}, "the proposal 'much' for 'price' is not a valid number"),
+        ({"pages": ["1"]}, r"the proposal \['1'\] for 'pages' is not a valid integer"),
+        ({"tags": ["ok", "\udfff"]}, "the proposal for 'tags' has half a surrogate pair"),
     ],
 )
 def test_a_proposal_that_does_not_fit_is_refused_as_the_server_would_take_it(
@@ -294,7 +292,7 @@ def test_a_proposal_that_does_not_fit_is_refused_as_the_server_would_take_it(
         ask(Everything, {"text": "…"}, proposal=targets)
 
 
-# --- what people said -----------------------------------------------------------------------------
+# --- what annotators answered ---------------------------------------------------------------------
 def test_a_skipped_task_is_never_read_as_a_label() -> None:
     full = prediction_result(ContractClause, {"kind": ClauseKind.TERM})
     answer = read_result(ContractClause, full, was_cancelled=True)
@@ -402,10 +400,10 @@ def test_a_form_of_the_user_s_own_is_used_and_read() -> None:
 
 
 def test_a_form_without_a_control_for_a_target_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Own.task_labeling_config has no control named 'price' that can be read"):
+    with pytest.raises(ConfigError, match=r"Own.task_labeling_config has no readable control named 'price'"):
         labeling_config(own_task(OWN_FORM.replace("Number", "Rating")))
 
 
-def test_a_form_that_is_no_xml_is_refused() -> None:
+def test_a_form_that_is_not_xml_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no XML: .*; fix task_labeling_config"):
         labeling_config(own_task(OWN_FORM[:-9]))

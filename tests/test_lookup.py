@@ -1,4 +1,4 @@
-"""A record is found by id, by the beginning of one, by the line that it stands in, and by the row's own key."""
+"""A record is found by id, by the beginning of one, by the line that it is on, and by the row's own key."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ A, B, C = (row(key, f"Question {key}?", "delivery") for key in (1, 2, 3))
 
 
 def snapshot_of(folder: Path, *rows: dict[str, object]) -> Terminal:
-    """A source that is written anew each time, curated once."""
+    """A source that is rewritten each time, curated once."""
     write_dataset(folder, list(rows))
     file = folder / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
@@ -36,12 +36,12 @@ def at(terminal: Terminal, wanted: str) -> tuple[Any, str]:
     return json.loads(raws[-1]), story["note"]
 
 
-# --- lines of a file that was written anew --------------------------------------------------------
+# --- lines of a file that was rewritten -----------------------------------------------------------
 def test_a_row_that_moved_up_is_found_by_its_present_line(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B)
-    assert at(terminal, "data.jsonl:1") == (B, "it stood at data.jsonl:2 before")
+    assert at(terminal, "data.jsonl:1") == (B, "it was at data.jsonl:2 before")
     shown = terminal.goldleaf("explain", "data.jsonl:1").stdout
-    assert "note: it stood at data.jsonl:2 before\n" in shown
+    assert "note: it was at data.jsonl:2 before\n" in shown
 
 
 def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_a_new_row_is_found_where_a_withdrawn_one_was(tmp_path: Path) -> None:
 def test_of_rows_that_had_a_line_one_after_the_other_the_last_is_meant(tmp_path: Path) -> None:
     """A line was inserted above; the files are gone since, so the table alone must know."""
     terminal = rewritten(snapshot_of(tmp_path, A), C, A)
-    assert at(terminal, "data.jsonl:2") == (A, "it stood at data.jsonl:1 before")
+    assert at(terminal, "data.jsonl:2") == (A, "it was at data.jsonl:1 before")
     (tmp_path / "data.jsonl").unlink()
     assert at(terminal, "data.jsonl:1") == (C, "")
 
 
-def test_a_row_in_a_file_that_is_gone_is_found_where_it_stood_last(tmp_path: Path) -> None:
+def test_a_row_in_a_file_that_is_gone_is_found_at_its_last_place(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), B, A)
     (tmp_path / "data.jsonl").unlink()
     assert [at(terminal, f"data.jsonl:{line}")[0] for line in (1, 2)] == [B, A]
@@ -64,15 +64,15 @@ def test_a_row_in_a_file_that_is_gone_is_found_where_it_stood_last(tmp_path: Pat
 
 def test_a_withdrawn_row_is_found_by_its_old_line_and_it_is_said(tmp_path: Path) -> None:
     terminal = rewritten(snapshot_of(tmp_path, A, B), A)
-    assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is withdrawn now")
+    assert at(terminal, "data.jsonl:2") == (B, "it was read at data.jsonl:2, and is now withdrawn")
 
 
-def test_a_line_that_was_not_read_yet_is_told_from_what_stood_there(tmp_path: Path) -> None:
+def test_a_line_that_was_not_read_yet_is_told_from_what_was_there(tmp_path: Path) -> None:
     terminal = snapshot_of(tmp_path, A, B)
     write_rows(tmp_path, [C, B])
     assert at(terminal, "data.jsonl:1") == (
         A,
-        "data.jsonl:1 holds another row now, which `goldleaf curate` has not read yet",
+        "data.jsonl:1 now has another row, which `goldleaf curate` has not read yet",
     )
 
 
@@ -90,7 +90,7 @@ def test_a_row_that_moved_twice_is_named_by_its_present_line_however_it_is_asked
         assert terminal.json("explain", wanted)["place"] == "data.jsonl:3"
         first = terminal.goldleaf("explain", wanted).stdout.splitlines()[0]
         assert first == f"record {record}  data.jsonl:3  source examples, key int:1"
-    assert at(terminal, "data.jsonl:3")[1] == "it stood at data.jsonl:1 before"
+    assert at(terminal, "data.jsonl:3")[1] == "it was at data.jsonl:1 before"
     write_rows(tmp_path, [A, B, C])
     assert terminal.json("explain", "data.jsonl:1")["place"] == "data.jsonl:1", "the file has it there already"
     assert rewritten(terminal, B).json("explain", record)["place"] == "", "it is gone"
@@ -143,10 +143,10 @@ def test_a_path_may_be_longer_or_shorter_than_the_one_that_was_read(tmp_path: Pa
     paths = ("data.jsonl", "bank/data.jsonl", "./bank/data.jsonl", "my/bank/data.jsonl", f"{tmp_path}/bank/data.jsonl")
     assert [at(terminal, f"{path}:1")[0] for path in paths] == [A] * len(paths)
     error = terminal.error("explain", "shop/data.jsonl:1")
-    assert error.startswith("no record matches 'shop/data.jsonl:1', rows came from bank/data.jsonl; pass a record id")
+    assert error.startswith("no record matches 'shop/data.jsonl:1'; rows came from bank/data.jsonl; pass a record id")
 
 
-def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
+def test_a_csv_s_header_is_not_a_row_and_it_is_said(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text().replace("data.jsonl", "data.csv"))
@@ -155,10 +155,10 @@ def test_a_csv_s_header_is_no_row_and_it_is_said(tmp_path: Path) -> None:
     terminal.goldleaf("curate")
     assert (
         terminal.error("explain", "data.csv:1")
-        == "'data.csv:1' is the header of data.csv; its first row begins in line 2"
+        == "'data.csv:1' is the header of data.csv; its first row begins on line 2"
     )
     error = terminal.error("explain", "data.csv:3")
-    assert "begin in lines 2 to 4, the nearest before it in line 2; pass a record id" in error
+    assert "begin on lines 2 to 4, the nearest before it on line 2; pass a record id" in error
     assert at(terminal, "data.csv:4")[0] == {"id": "2", "question": "Why?", "topic": "billing"}
 
 
@@ -168,7 +168,7 @@ def test_where_several_match_each_is_told_by_id_state_place_and_words(tmp_path: 
     terminal = rewritten(snapshot_of(tmp_path, A, long), A)
     ids = [found["record_id"] for found in terminal.json("sql", "select distinct record_id from records order by line")]
     error = terminal.error("explain", "")
-    assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of it")
+    assert error.startswith("'' matches 2 records: ") and error.endswith("; pass one id, or more of its digits")
     assert f'{ids[0][:12]} (current, data.jsonl:1, {{"id": 1, "question": "Question 1?", "t…)' in error
     assert f"{ids[1][:12]} (withdrawn, data.jsonl:2, " in error
 
@@ -177,7 +177,7 @@ def test_several_rows_are_named_by_the_lines_that_they_are_in_now(tmp_path: Path
     new = [row(key, f"New {key}?", "billing") for key in (4, 5)]
     terminal = rewritten(snapshot_of(tmp_path, A, B), *new, A, B)
     assert {f"data.jsonl:{line}," in terminal.error("explain", "") for line in (1, 2, 3, 4)} == {True}
-    assert "rows of data.jsonl begin in lines 1 to 4;" in terminal.error("explain", "data.jsonl:9")
+    assert "rows of data.jsonl begin on lines 1 to 4;" in terminal.error("explain", "data.jsonl:9")
 
 
 @pytest.mark.parametrize("rows", [[A, B], [A]])

@@ -27,25 +27,25 @@ TWO_KINDS = [
 
 
 # --- the card -------------------------------------------------------------------------------------
-def test_the_card_counts_the_doubtful_rows_that_it_holds(tmp_path: Path) -> None:
+def test_the_card_counts_the_uncertain_rows_that_it_holds(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
     odd.curate()
     assert odd.codes(99)[0] is ReasonCode.UNREVIEWED
     card = Path(release(odd.context, Inline()).path, "README.md").read_text()
-    assert "- 1 doubtful answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
+    assert "- 1 uncertain answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
 
 
-def test_the_card_speaks_of_no_doubtful_rows_where_there_are_none(tmp_path: Path) -> None:
+def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, TWO_KINDS, "duplicates: {threshold: 1.0}\n")
     odd.curate()
-    assert "oubtful" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
+    assert "uncertain" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
 
 
 # --- rejections -----------------------------------------------------------------------------------
 def rejection(**values: Any) -> Rejection:
-    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": "", "alike": False}
-    return Rejection.model_validate(usual | values)
+    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": ""}
+    return Rejection.model_validate(usual | {"same_detail": False} | values)
 
 
 def test_an_example_without_a_detail_ends_with_its_place() -> None:
@@ -54,7 +54,7 @@ def test_an_example_without_a_detail_ends_with_its_place() -> None:
 
 
 NOTED = QUESTION.replace("    topic:", "    note: Input[str]\n    topic:")
-LET_IN = "if rows may lack it, let the task say so: add `| None` to the type of 'note', and `= None`"
+LET_IN = "if rows may lack it, make it optional: add `| None` to the type of 'note', and `= None`"
 
 
 def noted(lacking: int, others: int) -> list[dict[str, object]]:
@@ -72,7 +72,7 @@ def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: 
 
 
 @pytest.mark.parametrize("verb", ["curate", "check"])
-def test_nobody_is_told_to_let_in_rows_without_their_only_input_or_a_stray_one(tmp_path: Path, verb: str) -> None:
+def test_no_one_is_advised_to_let_in_rows_without_their_only_input_or_a_stray_one(tmp_path: Path, verb: str) -> None:
     Odd(tmp_path / "only", QUESTION, [row(1, "", "billing"), row(2, "", "billing"), row(3, "Why?", "billing")])
     Odd(tmp_path / "stray", NOTED, noted(1, 199), "duplicates: {threshold: 1.0}\n")
     for folder in ("only", "stray"):
@@ -86,7 +86,7 @@ def test_a_field_that_no_row_of_the_source_has_is_not_called_optional(tmp_path: 
     terminal = Terminal(tmp_path)
     for shown in (terminal.goldleaf("curate").stdout, terminal.goldleaf("status").stdout):
         assert "| None" not in shown
-        assert "no row of its source has anything there: name with `fields:` where 'question' stands" in shown
+        assert "no row of its source has this field: map 'question' to the right one with `fields:`" in shown
 
 
 # --- choices --------------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     assert terminal.json("curate")["beyond"] == {"unlabeled": 2, "conflict": 1}
     shown = terminal.goldleaf("curate").stdout
     assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
-    assert "doubtful" not in shown
-    said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to look at more)"
+    assert "uncertain" not in shown
+    said = "3 more rows are beyond the review budget (0 of 0 used; raise review.budget to review more)"
     assert said in terminal.goldleaf("status").stdout.splitlines()
     status = terminal.json("status")
     assert (status["beyond_budget"], status["budget_used"], status["budget"]) == (3, 0, 0)
@@ -150,7 +150,7 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     terminal.goldleaf("curate")
     page = Path(terminal.json("report")["path"]).read_text()
     assert "3 records chosen for annotators, 0 sent to them, 0 answered." in page
-    assert "No audit question was answered yet, 3 wait for annotators" in page
+    assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
 
 
@@ -159,7 +159,7 @@ def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> N
     assert "budget" not in Terminal(tmp_path).goldleaf("status").stdout
 
 
-def test_a_doubt_that_was_passed_beyond_the_budget_is_called_by_its_name(tmp_path: Path) -> None:
+def test_an_uncertain_row_accepted_beyond_the_budget_is_called_so(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
     assert odd.curate().beyond == {ReasonCode.LABEL_ERROR: 1}
@@ -176,7 +176,7 @@ def length(folder: Path, choices: list[str], more: str = "") -> list[str]:
 def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tmp_path: Path) -> None:
     choices = [f"choice_{number}" for number in range(151)]
     [said] = length(tmp_path / "long", choices)
-    assert said.startswith("the form of the answer, with 151 choices, makes ")
+    assert said.startswith("the answer format, with 151 choices, takes ")
     assert said.endswith("to leave it out, let task_answer_form in Question return an empty text")
     without = '\n    @classmethod\n    def task_answer_form(cls):\n        return ""\n'
     assert length(tmp_path / "without", choices, without) == []
@@ -191,7 +191,7 @@ def case(name: str, text: str, topic: str) -> Case:
 
 
 @pytest.mark.parametrize("other", ["the parcel - did not come, at all!", "the parcel did not come at all"])
-def test_under_any_of_a_label_of_the_same_words_is_no_doubt(tmp_path: Path, other: str) -> None:
+def test_under_any_of_a_label_of_the_same_words_is_not_flagged(tmp_path: Path, other: str) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     text = "the parcel did not come at all"
     rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]

@@ -20,7 +20,7 @@ TEXTS = st.text() | st.text(st.sampled_from("ab \t\n\r\v\f\0\x07\x85\xa0\u2003\u
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.unicode}-{config.whitespace}")
 @given(text=TEXTS)
-def test_normalising_twice_changes_nothing_more(config: Normalize, text: str) -> None:
+def test_normalizing_twice_changes_nothing_more(config: Normalize, text: str) -> None:
     once = normalize_text(text, config)
     assert normalize_text(once, config) == once
 

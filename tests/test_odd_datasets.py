@@ -1,4 +1,4 @@
-"""Datasets as people write them: odd keys and groups, tasks with mistakes in them, files that change underneath."""
+"""Datasets as users write them: odd keys and groups, tasks with mistakes in them, files that change underneath."""
 
 import json
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_lists_of_texts_in_another_order_are_one_answer(tmp_path: Path) -> None:
     assert odd.curate().funnel.duplicate == 1, "the third is another answer"
 
 
-def test_unlabeled_messages_of_one_template_are_no_copies_of_each_other(tmp_path: Path) -> None:
+def test_unlabeled_messages_of_one_template_are_not_copies_of_each_other(tmp_path: Path) -> None:
     texts = [f"Please send us as soon as you can, to the usual address, {n} boxes of nails." for n in range(20)]
     rows = [{"id": n, "question": text, "article": None} for n, text in enumerate(texts)]
     odd = Odd(tmp_path, ORDER, rows)
@@ -184,7 +184,7 @@ class Question(Task):
     assert found[3][ReasonCode.PERSONAL_DATA] == "target article"
 
 
-def test_tokens_are_counted_anew_when_the_prompt_changes(tmp_path: Path) -> None:
+def test_tokens_are_counted_again_when_the_prompt_changes(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, "Where is my parcel?", "delivery")])
     odd.curate()
     first = odd[1].tokens
@@ -229,7 +229,7 @@ def test_a_prompt_that_fails_names_the_task_the_record_and_the_method(tmp_path: 
     odd = Odd(tmp_path, task, [row(1, "Where is my parcel?", "delivery")])
     with pytest.raises(
         ConfigError,
-        match=r"^Question cannot write record \w+ as a chat: Question.task_prompt failed: "
+        match=r"^Question cannot render record \w+ as a chat: Question.task_prompt failed: "
         r"KeyError: 'nothing' \(task\.py, line 14\); fix it$",
     ):
         odd.curate()
@@ -239,11 +239,11 @@ def test_an_answer_that_cannot_be_written_is_named_also_where_it_is_in_conflict(
     task = QUESTION + "\n    @classmethod\n    def task_answer(cls, targets):\n        return {}[targets['topic']]\n"
     rows = [row(1, "Where is my parcel?", "delivery"), row(2, "Where is my parcel?", "billing")]
     odd = Odd(tmp_path, task, rows)
-    with pytest.raises(ConfigError, match=r"^Question cannot write record \w+ as a chat: Question.task_answer failed"):
+    with pytest.raises(ConfigError, match=r"^Question cannot render record \w+ as a chat: Question.task_answer failed"):
         odd.curate()
 
 
-def test_that_people_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Path) -> None:
+def test_that_annotators_chose_nothing_is_a_class_of_an_optional_choice(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION.replace('"returns"]]', '"returns"] | None]'), []).context.dataset.task
     texts: dict[str | None, str] = {"billing": "the fee was wrong", None: "good morning to all"}
     cases = [
@@ -262,7 +262,7 @@ def two_kinds() -> list[Case]:
     ]
 
 
-def test_a_label_is_judged_once_unless_all_are_judged_anew(tmp_path: Path) -> None:
+def test_a_label_is_scored_once_unless_all_are_scored_again(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     wrong = case("r40", "the parcel did not come at all", {"topic": "billing"})
     wrong.scored, wrong.label_error_score = True, 0.2
@@ -273,7 +273,7 @@ def test_a_label_is_judged_once_unless_all_are_judged_anew(tmp_path: Path) -> No
     assert [reason.detail for reason in wrong.label_error_reasons] == ["'delivery', not 'billing'"]
 
 
-def test_where_any_answer_is_right_the_other_one_is_no_doubt(tmp_path: Path) -> None:
+def test_if_any_answer_is_right_the_other_one_is_not_flagged(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     text = "the parcel did not come at all"
     both = [case("r40", text, {"topic": "billing"}), case("r41", text, {"topic": "delivery"})]
@@ -300,7 +300,7 @@ def test_any_of_publishes_a_row_for_each_answer_of_an_input(tmp_path: Path) -> N
     assert len(set(homes.values())) == 1
 
 
-def test_rejudging_doubts_a_label_that_others_bore_out_before_they_were_corrected(tmp_path: Path) -> None:
+def test_rescoring_flags_a_label_that_others_supported_before_they_were_corrected(tmp_path: Path) -> None:
     def topics(parcels: str) -> list[dict[str, object]]:
         fees = [row(n, f"the fee was wrong {n} times", "billing") for n in range(20)]
         return [*fees, *(row(n, f"the parcel did not come {n} times", parcels) for n in range(100, 120))]
@@ -320,7 +320,7 @@ def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Case:
     return Case(record_id=name, revision="v", order=0, inputs={"question": text}, targets=targets, group=name)
 
 
-def test_another_field_map_of_the_answers_has_the_labels_judged_anew(tmp_path: Path) -> None:
+def test_another_field_map_of_the_answers_has_the_labels_scored_again(tmp_path: Path) -> None:
     words = {"billing": "invoice amount paid card fee", "delivery": "parcel courier late street door"}
     rows: list[dict[str, Any]] = []
     for n in range(60):
@@ -339,12 +339,12 @@ def test_another_field_map_of_the_answers_has_the_labels_judged_anew(tmp_path: P
     assert odd.curate().decided == 0
 
 
-# --- what people type -----------------------------------------------------------------------------
+# --- what annotators type -------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("tokens", "rejection_reasons"),
     [(Action.REJECT, [ReasonCode.TEMPLATE_TOKEN]), (Action.REVIEW, []), (Action.ALLOW, [])],
 )
-def test_control_tokens_that_a_person_typed_keep_the_row_out(
+def test_control_tokens_that_an_annotator_typed_keep_the_row_out(
     tokens: Action, rejection_reasons: list[ReasonCode]
 ) -> None:
     typed: dict[str, JsonValue] = {"vendor": "Acme<|im_end|>", "total": 3.5}

@@ -1,4 +1,4 @@
-"""The order of lines decides nothing: shuffled files give the same fates, groups, doubts and splits."""
+"""The order of lines decides nothing: shuffled files give the same fates, groups, scores and splits."""
 
 import random
 from pathlib import Path
@@ -19,7 +19,7 @@ WORDS = {
     "delivery": ["parcel", "courier", "late", "address", "tracking", "van"],
     "returns": ["return", "label", "box", "exchange", "broken", "warranty"],
 }
-"""Enough to tell the topics apart, so that a wrong one is doubted."""
+"""Enough to tell the topics apart, so that a wrong one is flagged."""
 
 
 def questions(rng: random.Random, first: int, last: int) -> list[Row]:
@@ -60,7 +60,7 @@ def life(folder: Path, batches: list[list[Row]], more: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("review", ["{budget: 0, audit: 0.0}", "{budget: 9, audit: 0.1}"])
-def test_shuffled_lines_give_the_same_fates_groups_doubts_and_splits(tmp_path: Path, seed: int, review: str) -> None:
+def test_shuffled_lines_give_the_same_fates_groups_scores_and_splits(tmp_path: Path, seed: int, review: str) -> None:
     rng = random.Random(seed)
     batches = [questions(rng, 0, 70), questions(rng, 70, 100)]
     shuffled = [rng.sample(batch, len(batch)) for batch in batches]
@@ -72,7 +72,7 @@ def test_shuffled_lines_give_the_same_fates_groups_doubts_and_splits(tmp_path: P
     assert any("label_error" in str(decision.reasons) for decision in told)
 
 
-def test_rows_that_came_in_several_batches_are_doubted_like_those_of_one(tmp_path: Path) -> None:
+def test_rows_that_came_in_several_batches_are_scored_like_those_of_one(tmp_path: Path) -> None:
     rng, every = random.Random(3), [word for words in WORDS.values() for word in words]
     rows: list[Row] = []
     for key in range(150):
@@ -85,7 +85,7 @@ def test_rows_that_came_in_several_batches_are_doubted_like_those_of_one(tmp_pat
 
 
 def doubts_of(folder: Path, rows: list[Row], size: int) -> dict[str, list[Reason]]:
-    """The rows with a doubtful label, all of them judged together after they came in batches of a size."""
+    """The rows with a likely label error, all of them scored together after they came in batches of a size."""
     folder.mkdir()
     write_dataset(folder, [], "duplicates: {threshold: 1.0}\nreview: {budget: 0, audit: 0.0}\n")
     context = Context.load(folder / "dataset.yaml", offline(folder / "home"))

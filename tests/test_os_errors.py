@@ -29,18 +29,13 @@ def test_a_home_that_is_a_file_is_one_line(shop: Terminal, verb: str) -> None:
     shop.home.touch()
     shop = Terminal(shop.folder, "http://127.0.0.1:9", "token")
     line = shop.error(verb)
-    assert (
-        line == f"{shop.home}/questions cannot be used: Not a directory; set GOLDLEAF_HOME to a folder that can be used"
-    )
+    assert line == f"{shop.home}/questions cannot be used: Not a directory; set GOLDLEAF_HOME to a usable folder"
 
 
 def test_a_home_that_cannot_be_made_is_one_line(shop: Terminal) -> None:
     (shop.folder / "home").symlink_to("/proc/nowhere")
     line = shop.error("curate")
-    assert (
-        line
-        == "/proc/nowhere cannot be used: No such file or directory; set GOLDLEAF_HOME to a folder that can be used"
-    )
+    assert line == "/proc/nowhere cannot be used: No such file or directory; set GOLDLEAF_HOME to a usable folder"
 
 
 def run(folder: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -75,10 +70,10 @@ def test_a_damaged_and_a_lost_file_of_a_table_are_one_line(shop: Terminal) -> No
     for file in (shop.home / "questions" / "tables" / "decisions").glob("*.parquet"):
         file.unlink()
     line = shop.error("status")
-    assert line.startswith("table 'decisions' of 'questions' is damaged (part-") and " is not there); restore " in line
+    assert line.startswith("table 'decisions' of 'questions' is damaged (part-") and " is missing); restore " in line
 
 
-def test_a_table_in_whose_place_a_file_lies_is_one_line(shop: Terminal) -> None:
+def test_a_table_replaced_by_a_file_is_one_line(shop: Terminal) -> None:
     (shop.home / "questions" / "tables").mkdir(parents=True)
     (shop.home / "questions" / "tables" / "records").touch()
     assert str(shop.home) in shop.error("curate", "--json")
@@ -114,7 +109,7 @@ def test_a_prefect_server_that_does_not_answer_is_one_line(shop: Terminal) -> No
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith("error: Prefect does not answer at http://127.0.0.1:9/api (")
-    assert line.endswith("correct PREFECT_API_URL, or use --engine inline")
+    assert line.endswith("fix PREFECT_API_URL, or use --engine inline")
 
 
 def test_a_full_disk_is_told_as_such_whichever_library_was_writing(tmp_path: Path) -> None:

@@ -89,15 +89,15 @@ def test_a_damaged_version_fails_whatever_its_lock_says(elsewhere: Terminal) -> 
     ("content", "said"),
     [
         (None, "goldleaf.lock cannot be read (No such file or directory); name a file such as goldleaf.lock, or pass"),
-        (b"\xff\xfe", "goldleaf.lock cannot be read (it is no UTF-8 text); name a file"),
+        (b"\xff\xfe", "goldleaf.lock cannot be read (it is not UTF-8 text); name a file"),
         (
             b"# ours\nquestions 1.0.0\n",
-            "goldleaf.lock:2 is no lock line; it reads name@1.0.0 sha256: and 64 hex digits",
+            "goldleaf.lock:2 is not a lock line; write name@1.0.0 sha256: and 64 hex digits",
         ),
-        (b"", "goldleaf.lock has no line for questions@1.0.0, it pins nothing; add the line questions@1.0.0 sha256:"),
+        (b"", "goldleaf.lock has no line for questions@1.0.0; it pins nothing: add the line questions@1.0.0 sha256:"),
         (
             b"questions@1.1.0 " + OTHER.encode(),
-            "goldleaf.lock has no line for questions@1.0.0, it pins questions@1.1.0; add",
+            "goldleaf.lock has no line for questions@1.0.0; it pins questions@1.1.0: add",
         ),
     ],
 )
@@ -113,15 +113,15 @@ def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
     ("reference", "said"),
     [
         ("data/2.0.0", "there is no folder data/2.0.0; name a version's folder, or name@version"),
-        ("data", "data is no published version: it has no manifest.json"),
+        ("data", "data is not a published version: it has no manifest.json"),
         (
             "questions@1.0.0",
-            "there is no dataset.yaml, which says where 'questions@1.0.0' is; pass the path of one, or the version's "
+            "there is no dataset.yaml to look up 'questions@1.0.0' in; pass the path of one, or the version's "
             "folder: `goldleaf verify path/to/1.0.0`",
         ),
     ],
 )
-def test_what_is_no_version_s_folder_is_a_line_of_error(elsewhere: Terminal, reference: str, said: str) -> None:
+def test_what_is_not_a_version_s_folder_is_a_line_of_error(elsewhere: Terminal, reference: str, said: str) -> None:
     assert said in elsewhere.error("verify", reference)
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_version_s_folder_is_a_line_of_error(elsewhere: Terminal, ref
 def test_a_line_as_release_shows_it_is_told_to_be_shortened(elsewhere: Terminal, published: Path, end: str) -> None:
     short = f"{line_of(published)[:35]}{end}"
     said = (
-        " has a shortened digest; the full line stands in the version's README.md, and "
+        " has a shortened digest; the full line is in the version's README.md, and "
         "`goldleaf verify questions@1.0.0` prints it"
     )
     assert elsewhere.error("verify", "data/1.0.0", "--lock", short) == f"'{short}'{said}"

@@ -187,7 +187,7 @@ def test_ctrl_c_ends_a_run_on_prefect_s_temporary_server_without_a_traceback(tmp
             output, errors = process.communicate(timeout=30)  # the client gave up after 74 s
             ended.set()
     assert process.returncode == 130, errors
-    assert "interrupted; what was committed stays, run the command again to go on" in errors
+    assert "interrupted; what was committed stays, run the command again to continue" in errors
     assert "Traceback" not in output + errors
 
 
@@ -260,7 +260,7 @@ def attempts(prefect: SyncPrefectClient, shop: Shop, step: str) -> int:
 def test_errors_of_the_story_reach_the_caller_as_they_are(shop: Shop) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml cannot be read"):
         prefect_flows.curate("missing.yaml")
-    with pytest.raises(ConfigError, match="no Label Studio is named"):
+    with pytest.raises(ConfigError, match="Label Studio is not configured"):
         prefect_flows.collect(shop.file)
     prefect_flows.curate(shop.file)
     prefect_flows.release(shop.file, version="1.0.0")

@@ -218,7 +218,7 @@ def test_every_type_of_a_task_has_a_column_type() -> None:
 
 
 def test_an_integer_beyond_64_bits_is_refused_with_its_task() -> None:
-    with pytest.raises(ReleaseError, match=r"^A value does not fit the columns of Everything: .*; correct the row"):
+    with pytest.raises(ReleaseError, match=r"^A value does not fit the columns of Everything: .*; fix the row"):
         rows_table(Everything, [everything(count=2**70)])
 
 
@@ -248,7 +248,7 @@ def test_a_version_is_the_same_bytes_for_any_order_of_rows_and_number_of_threads
     assert pq.ParquetFile(version / read_manifest(version).splits["train"].file).num_row_groups == 5
 
 
-def test_a_version_is_the_same_bytes_however_its_rows_lie_in_memory(tmp_path: Path) -> None:
+def test_a_version_is_the_same_bytes_whatever_the_memory_layout_of_its_rows(tmp_path: Path) -> None:
     whole = tables()["train"]
     pieces = pa.concat_tables([whole.slice(at, 7) for at in range(0, whole.num_rows, 7)])
     one, other = (
@@ -313,7 +313,7 @@ def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(
     assert manifest.encoding == told.dataset.measure.encoding != ""
 
 
-def test_rows_whose_tokens_nobody_counted_add_none(tmp_path: Path) -> None:
+def test_rows_whose_tokens_were_not_counted_add_none(tmp_path: Path) -> None:
     rows = [replace(row, tokens=None if at % 2 else 12) for at, row in enumerate(clauses("train", 10))]
     assert publish(tmp_path / "1.0.0", {"train": rows_table(ContractClause, rows)}, release()).tokens == 5 * 12
 
@@ -362,7 +362,7 @@ def test_the_card_has_what_the_hub_reads_and_the_line_that_pins_the_version(tmp_
     assert f"\n```\n{manifest.reference}\n```" in card
     assert "| train | 20 | 66.7% |" in card
     assert "nor are rows with the same `contract`" in card
-    assert "People entered or confirmed 19 of 30 answers." in card
+    assert "Annotators entered or confirmed 19 of 30 answers." in card
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_a_version_never_changes(tmp_path: Path) -> None:
     before = files(tmp_path)
     with pytest.raises(VersionExists) as caught:
         publish(tmp_path / "1.2.0", tables(train=5), release())
-    assert str(caught.value) == ("Version 1.2.0 of 'clauses' exists already and never changes; pass --version 1.3.0.")
+    assert str(caught.value) == ("Version 1.2.0 of 'clauses' already exists and never changes; pass --version 1.3.0.")
     assert files(tmp_path) == before
 
 
@@ -401,7 +401,7 @@ def test_a_version_never_changes(tmp_path: Path) -> None:
 def test_a_version_is_three_numbers(tmp_path: Path, text: str) -> None:
     with pytest.raises(ReleaseError) as caught:
         parse_version(text)
-    assert str(caught.value) == f"'{text}' is no version; write three numbers such as 1.2.0"
+    assert str(caught.value) == f"'{text}' is not a version; use three numbers such as 1.2.0"
 
 
 def test_not_even_an_empty_folder_in_a_version_s_place_is_replaced(tmp_path: Path) -> None:
@@ -411,8 +411,8 @@ def test_not_even_an_empty_folder_in_a_version_s_place_is_replaced(tmp_path: Pat
     assert files(tmp_path) == {}
 
 
-def test_a_folder_whose_name_is_no_version_is_not_published(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"^'latest' is no version; write three numbers such as 1\.2\.0$"):
+def test_a_folder_whose_name_is_not_a_version_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"^'latest' is not a version; use three numbers such as 1\.2\.0$"):
         publish(tmp_path / "latest", tables(), release())
     assert list(tmp_path.iterdir()) == []
 
@@ -446,9 +446,9 @@ def test_a_reference_finds_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reference", "text"),
     [
-        ("clauses", "'clauses' names no version; write clauses@latest or clauses@1.0.0"),
-        ("clauses@", "'clauses@' names no version; write clauses@latest or clauses@1.0.0"),
-        ("clauses@newest", "'newest' is no version; write three numbers such as 1.2.0"),
+        ("clauses", "'clauses' names no version; use clauses@latest or clauses@1.0.0"),
+        ("clauses@", "'clauses@' names no version; use clauses@latest or clauses@1.0.0"),
+        ("clauses@newest", "'newest' is not a version; use three numbers such as 1.2.0"),
         ("clauses@2.0.0", "'clauses' has no version 2.0.0; there are 1.0.0, 1.1.0"),
     ],
 )
@@ -474,7 +474,7 @@ def test_a_manifest_that_cannot_be_read_or_is_gone_is_damage(tmp_path: Path) -> 
     for read in (read_manifest, verify):
         with pytest.raises(Damaged, match=r"1.0.0 has no manifest.json; restore the folder from a copy$"):
             read(tmp_path / "1.0.0")
-        with pytest.raises(ReleaseError, match=r"elsewhere is no published version: it has no manifest.json$"):
+        with pytest.raises(ReleaseError, match=r"elsewhere is not a published version: it has no manifest.json$"):
             read(tmp_path / "elsewhere")
 
 
@@ -486,7 +486,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_sound_version_verifies(published: Path) -> None:
+def test_an_undamaged_version_verifies(published: Path) -> None:
     result = verify(published)
     assert result.problems == ()
     assert result.rows == 30
@@ -518,7 +518,7 @@ def test_missing_changed_and_foreign_files_are_all_named(tmp_path: Path) -> None
     assert [str(problem) for problem in result.problems] == sorted(
         [
             "data/notes.txt was not published with this version",
-            f"{test} has other bytes than were published",
+            f"{test} does not have the bytes that were published",
             f"{train} is missing",
         ]
     )
@@ -631,7 +631,7 @@ def test_a_failure_while_publishing_leaves_nothing_behind(tmp_path: Path, monkey
 
 
 def test_publishing_leaves_no_folder_open(tmp_path: Path) -> None:
-    """Its locks would hold off whoever publishes next, and a long-lived process would run out of files."""
+    """Its locks would block the next release, and a long-lived process would run out of files."""
     publish(tmp_path / "1.0.0", tables(), release())
     before = len(list(Path("/proc/self/fd").iterdir()))
     for minor in range(1, 4):
@@ -648,14 +648,14 @@ def test_a_version_that_appears_while_another_one_is_written_is_not_replaced(
         return sealed(manifest)
 
     monkeypatch.setattr(publishing, "sealed", slow)
-    with pytest.raises(VersionExists, match="exists already and never changes"):
+    with pytest.raises(VersionExists, match="already exists and never changes"):
         publish(tmp_path / "1.0.0", tables(), release())
     assert [path.name for path in tmp_path.iterdir()] == ["1.0.0"]
     assert read_manifest(tmp_path / "1.0.0").splits["train"].rows == 5
     assert verify(tmp_path / "1.0.0").problems == ()
 
 
-def test_a_folder_that_cannot_be_renamed_is_no_version_that_exists(
+def test_a_folder_that_cannot_be_renamed_is_not_a_version_that_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(self: Path, target: Path) -> Path:

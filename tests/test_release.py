@@ -118,7 +118,7 @@ def test_a_copy_that_takes_the_place_of_its_row_takes_its_split(tmp_path: Path, 
     assert after == {100 + key: split for key, split in before.items()}
 
 
-def test_an_export_that_numbers_its_rows_anew_moves_no_text(tmp_path: Path) -> None:
+def test_an_export_that_renumbers_its_rows_moves_no_text(tmp_path: Path) -> None:
     """The ids are those of other rows now; what would move is left out, and said."""
     rows = rows_of(0, 40)
     shop = Shop(tmp_path, [])
@@ -207,7 +207,7 @@ def test_whatever_happens_to_the_rows_none_moves_and_none_leaks(
                 assert match_key(texts[one]) != match_key(texts[other])
 
 
-def test_a_version_whose_release_was_killed_before_its_commit_binds_what_comes_later(
+def test_a_version_whose_release_was_killed_before_its_commit_pins_what_comes_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object, **__: object) -> None:
@@ -322,7 +322,7 @@ def test_rows_that_replace_published_ones_under_new_ids_stay_in_their_splits(tmp
     assert curate(shop.context, Inline()).funnel.withdrawn == 40
 
 
-def test_a_row_of_an_old_version_binds_its_likes_after_it_has_become_invalid(tmp_path: Path) -> None:
+def test_a_row_of_an_old_version_pins_similar_rows_after_it_has_become_invalid(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     old = [row(n, sentence(n), TOPICS[n % 3]) for n in range(40)]
     first = shop.day(old)
@@ -360,15 +360,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def test_a_version_that_exists_is_refused(shop: Shop) -> None:
     before = {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()}
     with pytest.raises(
-        VersionExists, match=r"^Version 1\.0\.0 of .* exists already, with exactly these rows; use that version\."
+        VersionExists, match=r"^Version 1\.0\.0 of .* already exists, with exactly these rows; use that version\."
     ):
         shop.release("1.0.0")
     assert {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("version", ["v1", "1.0", "1.0.0-rc1", "../1.0.0", "01.0.0", "latest", ""])
-def test_what_is_no_version_is_refused(shop: Shop, version: str) -> None:
-    with pytest.raises(ReleaseError, match=r"' is no version; write three numbers such as 1\.2\.0$"):
+def test_what_is_not_a_version_is_refused(shop: Shop, version: str) -> None:
+    with pytest.raises(ReleaseError, match=r"' is not a version; use three numbers such as 1\.2\.0$"):
         shop.release(version)
 
 
@@ -407,7 +407,7 @@ def test_versions_count_up_and_the_old_ones_stay_as_they_are(tmp_path: Path) -> 
 def test_a_version_that_exists_with_other_rows_is_refused_with_the_one_to_pass(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 10))
-    text = r"^Version 1\.0\.0 of 'questions' exists already and never changes; pass --version 1\.1\.0\.$"
+    text = r"^Version 1\.0\.0 of 'questions' already exists and never changes; pass --version 1\.1\.0\.$"
     with pytest.raises(VersionExists, match=text):
         shop.day(rows_of(0, 11), version="1.0.0")
 
@@ -428,9 +428,7 @@ def test_a_version_with_nothing_new_is_refused_and_the_one_that_holds_the_rows_i
     shop.day(rows_of(0, 10))
     shop.day(rows_of(0, 11))
     for version in ("0.9.0", "2.0.0"):
-        with pytest.raises(
-            ReleaseError, match=r"^nothing is new: questions@1\.1\.0 holds exactly these rows; use that"
-        ):
+        with pytest.raises(ReleaseError, match=r"^nothing is new: questions@1\.1\.0 has exactly these rows; use that"):
             shop.release(version)
     shop.day(rows_of(0, 10), version="2.0.0")
     assert shop.release().version == "2.0.0", "rows as they were in an older version are news after another one"
@@ -451,7 +449,7 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
         ("returns", 2, "too_few_groups", "only 2 groups by shop have the label")
     ]
     where = " or ".join(told[0]["splits"])
-    text = f"Labels that a split lacks: not in {where}, as only 2 groups by shop have the label: returns."
+    text = f"Labels missing from a split: not in {where} because only 2 groups by shop have the label: returns."
     assert text in terminal.goldleaf("release").stdout
     version = tmp_path / "home" / "questions" / "releases" / "1.0.0"
     assert text in (version / "README.md").read_text()
@@ -478,7 +476,7 @@ class Question(Task):
 
 
 def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:
-    """They were said to be bound to other splits, one by one, though it was the exam that takes no rows."""
+    """They were said to be pinned to other splits, one by one, though it was the exam that takes no rows."""
     labels = [f"kind{number}" for number in range(9)]
     task = f"""
 class Question(Task):
@@ -494,7 +492,7 @@ class Question(Task):
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     text = (
-        "Labels that a split lacks: not in test, as the split is full with rows that are bound to it: kind2, kind3, "
+        "Labels missing from a split: not in test because the split is full of rows pinned to it: kind2, kind3, "
         "kind4, kind5, kind6 and 2 more."
     )
     for _ in range(2):
@@ -521,7 +519,7 @@ def test_a_release_of_nothing_says_where_the_rows_are(tmp_path: Path) -> None:
     assert not shop.context.store.releases.exists()
 
 
-def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_anew(tmp_path: Path) -> None:
+def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_again(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 20))
     shop.day(rows_of(0, 25))
@@ -563,7 +561,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("gentle", [True, False], ids=["as they are", "normalised"])
-def test_odd_texts_are_published_as_they_are_or_as_normalised(tmp_path: Path, gentle: bool) -> None:
+def test_odd_texts_are_published_as_they_are_or_as_normalized(tmp_path: Path, gentle: bool) -> None:
     keep = Normalize(unicode="none", whitespace="keep") if gentle else Normalize()
     config = f"normalize: {json.dumps(keep.model_dump())}\n" if gentle else ""
     write_dataset(tmp_path, [row(n, text, TOPICS[n % 3]) for n, text in enumerate(TEXTS)], NO_REVIEW + config)

@@ -84,7 +84,7 @@ def example(number: int = 1, text: str = CLAUSE, **more: Any) -> ShownRecord:
 
 
 def empty_report(**parts: object) -> ReportData:
-    """A dataset that nobody has run yet, with the given parts filled."""
+    """A dataset that was never curated, with the given parts filled."""
     nothing = Funnel(raw=0, superseded=0, withdrawn=0, accepted=0, rejected=0, duplicate=0, review=0)
     names = {"dataset": "contract-clauses", "task": "ContractClause", "instruction": "Name the kind of this clause."}
     now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -227,7 +227,7 @@ def extraction_report() -> ReportData:
 
 
 def page_about(record: ShownRecord, **more: object) -> str:
-    """A page on which the record's text stands in every section, also as an answer."""
+    """A page on which the record's text is in every section, even as an answer."""
     text = record.text
     parts = {
         "reasons": reasons(record),
@@ -328,9 +328,9 @@ EMPTY = {
     "tokens": "No accepted record has been measured yet: run goldleaf curate dataset.yaml",
     "duplicates": "No row was dropped as a duplicate.",
     "conflicts": "No input has two answers.",
-    "review": "Nobody has been asked yet: name a Label Studio server",
+    "review": "No questions were sent yet: set up a Label Studio server",
     "finetuning": "No version has been fine-tuned yet: run goldleaf finetune dataset.yaml",
-    "suspect-labels": "No accepted record is in doubt.",
+    "suspect-labels": "No accepted record is a likely label error.",
 }
 
 
@@ -340,7 +340,7 @@ def test_an_empty_section_says_what_would_fill_it(name: str) -> None:
     assert 'class="empty"' not in render_report(full_report())
 
 
-def test_sensitive_texts_are_masked_wherever_they_stand() -> None:
+def test_sensitive_texts_are_masked_wherever_they_occur() -> None:
     text = "Write to ada@example.org or call +44 20 7946 0958, password: swordfish"
     assert redacted(text) == "Write to ••• or call ••• ••• ••• ••• •••"
     secrets = [row for row in reasons(example(text=text)) if row.code is ReasonCode.SECRET]
@@ -358,9 +358,7 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     ]
     other = Conflict(text="", answers=[AnswerInConflict(answer="", records=2, example=gone)])
     html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[other]))
-    assert "valid, and nothing spoke against it passed 2,251 data/clauses.jsonl:7 an annotator" in section(
-        html, "reasons"
-    )
+    assert "valid, with no findings passed 2,251 data/clauses.jsonl:7 an annotator" in section(html, "reasons")
     text = section(html, "duplicates")
     assert f"near similarity 80.0% , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
     assert "near similarity 80.0% kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
@@ -368,11 +366,11 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     assert "2 records, such as data/clauses.jsonl:7" in section(html, "conflicts")
 
 
-def test_the_page_of_a_version_says_so_and_sends_nobody_to_another() -> None:
+def test_the_page_of_a_version_says_so_and_sends_no_one_to_another() -> None:
     html = render_report(empty_report(of_version=True))
     assert "Of rows that are not in it, only the place is shown." in html
-    assert "the one whose folder this page lies in" in html
-    assert "none is published yet" not in html and "writes it anew" not in html
+    assert "the one whose folder contains this page" in html
+    assert "none is published yet" not in html and "rewrites it" not in html
 
 
 def test_every_reason_is_explained_and_says_which_record_to_ask_about() -> None:
@@ -390,7 +388,7 @@ def test_what_is_left_out_is_said() -> None:
     assert "Only 12 examples are shown." in section(render_report(full_report()), "suspect-labels")
 
 
-def test_tuned_and_untuned_stand_side_by_side_with_their_intervals() -> None:
+def test_tuned_and_untuned_are_side_by_side_with_their_intervals() -> None:
     text = section(render_report(full_report()), "finetuning")
     assert "trained on 1,930 rows in 1,502 s, judged on 241 test rows by accuracy" in text
     assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
@@ -406,7 +404,7 @@ def test_a_wrong_extraction_is_shown_whole_and_its_wrong_fields_are_marked() -> 
     assert text.count(order) == 3 + 3 + 1, "a fold holds the whole value"
     assert html.count('data-label="tuned" class="off"') == 2
     assert html.count('data-label="untuned" class="off"') == 1, "nothing where nothing can be read"
-    assert "tuned, in no form that the task knows: I was I was" in text and "I was here" in text
+    assert "tuned, not in the format of the task: I was I was" in text and "I was here" in text
     assert "vendor ACME GmbH no value no value" in text
 
 
@@ -418,8 +416,8 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
     assert "160 records chosen for annotators, 150 sent to them, 119 answered." in text
-    assert "2 of 60 randomly chosen accepted records were wrong: 3.3% 0.9% to 11.4%" in text
-    assert "that is 22 to 274 of the 2,412 accepted records that they are drawn from" in text
+    assert "2 of 60 randomly sampled accepted records were wrong: 3.3% 0.9% to 11.4%" in text
+    assert "that is 22 to 274 of the 2,412 accepted records that they were sampled from" in text
     with pytest.raises(ValidationError, match="audited"):
         Audit(audited=0, errors=0, population=0)
 
@@ -456,7 +454,7 @@ def test_the_last_bar_says_that_it_holds_the_rest_and_how_far_that_goes() -> Non
     assert "\N{GREATER-THAN OR EQUAL TO}" not in section(render_report(empty_report(tokens=even)), "tokens")
 
 
-def test_splits_stand_in_the_order_of_the_configuration() -> None:
+def test_splits_are_in_the_order_of_the_configuration() -> None:
     counts = {"test": 1, "train": 5, "validation": 1, "old": 1}
     labels = [ValueCount(value="a", records=1, splits={"test": 1}), ValueCount(value="b", records=8, splits=counts)]
     html = render_report(empty_report(labels=labels, splits=["train", "validation", "test"]))
@@ -583,7 +581,7 @@ PRIVATE = ("wombat", "quokka", "numbat", "dingo", "potoroo", "Bilby", "kowari")
 
 
 class Shop:
-    """A small dataset with every fate, in a folder whose name nobody else should read."""
+    """A small dataset with every fate, in a folder whose name must stay private."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, home = folder, folder / "set"
@@ -597,7 +595,7 @@ class Shop:
         curate(self.context, Inline())
 
     def decide(self, key: int, **changes: Any) -> Decision:
-        """What a person, or a later run, decided about a row."""
+        """What an annotator, or a later run, decided about a row."""
         run = self.context.new_run(Verb.COLLECT)
         before = current(self.context)[stable_hash("examples", f"int:{key}")]
         decision = before.model_copy(update=changes | {"run": run.id})
@@ -665,7 +663,7 @@ def section_of_next(html: str) -> str:
     return html[start : html.index("</ul>", start)]
 
 
-def test_the_local_report_masks_what_a_person_called_unusable(shop: Shop) -> None:
+def test_the_local_report_masks_what_an_annotator_called_unusable(shop: Shop) -> None:
     text = section(shop.state(), "reasons")
     assert "a reviewer marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
     assert "Perth-7" not in text
@@ -692,7 +690,9 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
     assert told.record_id in asked[0] and told.record_id not in asked[1]
 
 
-def test_what_a_person_corrected_in_a_like_row_is_told_first_and_cites_no_other_row_in_a_version(shop: Shop) -> None:
+def test_what_an_annotator_corrected_in_a_similar_row_is_told_first_and_cites_no_other_row_in_a_version(
+    shop: Shop,
+) -> None:
     detail = "'billing', not 'delivery', in record 0123"
     why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
     shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
@@ -749,7 +749,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
     assert path.read_bytes() == before
 
 
-def test_a_folder_is_given_a_report_and_what_is_no_place_for_one_is_a_line(shop: Shop, tmp_path: Path) -> None:
+def test_a_folder_is_given_a_report_and_what_is_not_a_place_for_one_is_a_line(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     terminal, file = Terminal(tmp_path), shop.context.dataset.path
     assert terminal.json("report", file, "--to", tmp_path / "out") == {"path": f"{tmp_path}/out/report.html"}
@@ -762,7 +762,7 @@ def test_a_folder_is_given_a_report_and_what_is_no_place_for_one_is_a_line(shop:
     assert not missing.parent.exists()
     os.mkfifo(tmp_path / "pipe")
     line = terminal.error("report", file, "--to", tmp_path / "pipe")
-    assert line.startswith(f"{tmp_path}/pipe is no file, and a report would take its place")
+    assert line.startswith(f"{tmp_path}/pipe is not a regular file, and a report would replace it")
 
 
 # --- what a fine-tuning left ----------------------------------------------------------------------
@@ -846,7 +846,7 @@ def test_labels_are_shown_by_their_recall(tmp_path: Path) -> None:
 
 def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
-    assert "4 of the untuned and 1 of the tuned model's answers are in no form that the task knows." in shown.verdict
+    assert "4 of the untuned and 1 of the tuned model's answers do not have the format of the task." in shown.verdict
 
 
 def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of rows that are the same, alike or at odds."""
+"""What becomes of rows that are equal, similar or in conflict."""
 
 import random
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def test_the_same_input_with_the_same_answer_is_an_exact_duplicate_of_the_first(
         (row("r1"), row("r9", text=CLAUSE.replace(" ", "   "))),
         (row("r1"), row("r9")),
     ],
-    ids=["verified by a person", "labeled", "longest", "white space does not count", "first"],
+    ids=["verified by an annotator", "labeled", "longest", "white space does not count", "first"],
 )
 def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: Candidate, worse: Candidate) -> None:
     result = resolve([worse, better], threshold=0.7)
@@ -66,7 +66,7 @@ def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: C
         ("it costs 5 € a day", "it costs 5 $ a day"),
     ],
 )
-def test_inputs_that_differ_in_a_sign_that_carries_meaning_are_no_duplicates(one: str, other: str) -> None:
+def test_inputs_that_differ_in_a_sign_that_carries_meaning_are_not_duplicates(one: str, other: str) -> None:
     assert words(one) == words(other)
     result = resolve([row("r1", one, key=one), row("r2", other, key=other)], threshold=0.7)
     assert result["r1"].is_kept
@@ -93,7 +93,7 @@ def test_what_resembles_a_row_in_conflict_is_its_duplicate_however_long_it_is(
 
 
 @pytest.mark.parametrize("own", [4, 8])
-def test_of_a_crowd_that_is_all_alike_one_row_is_kept(own: int) -> None:
+def test_of_a_dense_cluster_one_row_is_kept(own: int) -> None:
     # Each text meets a few others only; that all are duplicates of one comes out step by step.
     rng, template = random.Random(1), " ".join(f"template{n}" for n in range(20 * own))
     texts = [f"{template} {' '.join(str(rng.randrange(10**5, 10**6)) for _ in range(own))}" for _ in range(5_000)]
@@ -111,7 +111,7 @@ def test_the_same_input_with_another_answer_is_a_conflict_and_no_duplicate() -> 
     assert {resolution.group for resolution in result.values()} == {"r1"}
 
 
-def test_a_person_s_answer_overrules_other_answers_to_the_same_input() -> None:
+def test_an_annotator_s_answer_overrules_other_answers_to_the_same_input() -> None:
     rows = [row("r1", answer="term"), row("r2"), row("r3", human=True), row("r4", answer=None)]
     result = resolve(rows, threshold=0.7)
     assert result["r3"] == Resolution(group="r1")
@@ -120,7 +120,7 @@ def test_a_person_s_answer_overrules_other_answers_to_the_same_input() -> None:
     assert result["r2"].duplicate_of == result["r4"].duplicate_of == "r3"
 
 
-def test_two_people_who_disagree_are_in_conflict_and_still_overrule_the_others() -> None:
+def test_two_annotators_who_disagree_are_in_conflict_and_still_overrule_the_others() -> None:
     rows = [row("r1", human=True), row("r2", human=True, answer="term"), row("r3", answer="rent")]
     result = resolve(rows, threshold=0.7)
     assert result["r1"].conflict == ("r2",)
@@ -140,7 +140,7 @@ def test_equal_words_with_another_answer_are_a_conflict_too() -> None:
     assert not any(found.conflict for found in resolve([one, other], threshold=1).values())
 
 
-def test_an_unlabeled_row_is_no_rival() -> None:
+def test_an_unlabeled_row_is_never_in_conflict() -> None:
     rows = [row("r1", QUESTION, key=QUESTION), row("r2", SHOUT, None, key=SHOUT)]
     result = resolve(rows, threshold=0.7)
     assert result["r2"].duplicate_of == "r1"
@@ -153,7 +153,7 @@ def test_inputs_without_words_are_no_conflict() -> None:
     assert not any(found.conflict for found in resolve(rows, threshold=0.7).values())
 
 
-def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None:
+def test_an_annotator_s_answer_to_equal_words_counts_and_overrules_nothing() -> None:
     human, other = row("r1", QUESTION, key=QUESTION, human=True), row("r2", SHOUT, "rent", key=SHOUT)
     result = resolve([human, other, row("r3", SHOUT, key=SHOUT, order=9)], threshold=0.7)
     assert result["r1"] == Resolution(group="r1")
@@ -182,7 +182,7 @@ def test_a_person_s_answer_to_equal_words_stands_and_overrules_nothing() -> None
         ("what does -v do", "what does v do"),
     ],
 )
-def test_what_is_written_alike_but_means_something_else_is_no_conflict(one: str, other: str) -> None:
+def test_what_is_spelled_alike_but_means_something_else_is_not_a_conflict(one: str, other: str) -> None:
     rows = [row("r1", one, "yes", key=one), row("r2", other, "no", key=other)]
     assert rows[0].text != rows[1].text
     assert words(one) == words(other)
@@ -205,13 +205,13 @@ def test_answers_that_differ_as_the_inputs_do_are_no_conflict(one: str, other: s
     assert any(found.conflict for found in resolve(rows, threshold=0.7).values()) is conflict
 
 
-def test_a_text_in_brackets_is_no_list() -> None:
+def test_a_text_in_brackets_is_not_a_list() -> None:
     one, other = "[customer] where is it?", "[customer] where is it"
     rows = [row("r1", one, "yes", key=one), row("r2", other, "no", key=other)]
     assert all(found.conflict for found in resolve(rows, threshold=0.7).values())
 
 
-def test_what_people_replaced_once_is_asked_about_everywhere_at_once() -> None:
+def test_what_annotators_replaced_once_is_asked_about_everywhere_at_once() -> None:
     marks = ["", "!", "?", "!!"]
     rows = [row(f"r{n}", f"refund{mark}", key=f"refund{mark}") for n, mark in enumerate(marks)]
     corrected = row("r9", "refund?!", "rent", key="refund?!", human=True, replaced="law")
@@ -235,14 +235,14 @@ def test_of_many_that_ask_the_same_one_asks_for_each_answer() -> None:
     assert "r8" in kept
     assert {result[name].conflict for name in kept} == {("r8",), tuple(set(kept) - {"r8"})}
     assert {result[name].conflicting_answers for name in kept} == {1}
-    # As soon as people confirmed one of them, all of them are right; about the other they are still asked.
+    # Once annotators confirmed one of them, all of them are right; they are still asked about the other.
     result = resolve([replace(rows[0], human=True), *rows[1:], quoted], 0.7)
     assert {name for name, found in result.items() if found.is_kept} == {"r0", "r8"}
     assert not result["r0"].conflict
     assert result["r8"].conflict == ("r0",)
 
 
-def test_a_row_whose_like_in_conflict_must_be_left_out_is_in_conflict_itself() -> None:
+def test_a_row_whose_near_duplicate_in_conflict_must_be_left_out_is_in_conflict_itself() -> None:
     # The longest leads the others.
     first, second, third = "refund my order ...", "refund my order!", "refund my order?"
     left, _, right = between("a", "b")
@@ -275,7 +275,7 @@ def test_with_any_of_every_answer_is_kept_once_and_nothing_conflicts() -> None:
     assert {resolution.group for resolution in result.values()} == {"r1"}
 
 
-# --- near duplicates --------------------------------------------------------------------------
+# --- near-duplicates --------------------------------------------------------------------------
 def test_a_similar_input_with_the_same_answer_is_a_near_duplicate() -> None:
     result = resolve([row("r1"), row("r2", text=NEAR)], threshold=0.7)
     assert result["r2"].duplicate_of == "r1"
@@ -293,7 +293,7 @@ def test_an_unlabeled_row_is_a_near_duplicate_of_a_labeled_one() -> None:
     assert result["r1"].duplicate_of == "r2"
 
 
-def test_an_unlabeled_row_is_no_duplicate_of_what_it_negates() -> None:
+def test_an_unlabeled_row_is_not_a_duplicate_of_what_it_negates() -> None:
     said = row("r1")
     denied = row(
         "r2", CLAUSE.replace("is governed", "is not governed"), answer=None, key=CLAUSE.replace("is ", "is not ")
@@ -311,7 +311,7 @@ def test_where_each_row_has_its_own_answer_an_unlabeled_row_is_a_duplicate_of_eq
     assert {one.group for one in result.values()} == {"r1"}
 
 
-def test_a_row_with_the_answer_that_a_person_corrected_in_its_like_is_named() -> None:
+def test_a_row_with_the_answer_that_an_annotator_corrected_in_a_similar_row_is_named() -> None:
     corrected = row("r1", answer="venue", human=True, replaced="law")
     result = resolve([corrected, row("r2", NEAR), row("r3", NEAR_BOTH), row("r4", LEASE)], threshold=0.7)
     assert {name: one.corrected for name, one in result.items() if one.corrected} == {"r2": "r1"}
@@ -325,7 +325,7 @@ def test_a_conflict_names_a_few_rows_and_counts_all() -> None:
     assert all(name not in one.conflict for name, one in result.items())
 
 
-def test_a_past_row_binds_what_resembles_it_and_is_no_row_itself() -> None:
+def test_a_past_row_pins_what_is_similar_to_it_and_is_not_a_row_itself() -> None:
     past = row("r0", split="test", past=True)
     result = resolve([past, row("r1", NEAR), row("r2", CLAUSE), row("r3", LEASE)], threshold=0.7)
     assert result.keys() == {"r1", "r2", "r3"}
@@ -419,13 +419,13 @@ def test_to_share_one_of_several_partitions_is_enough_to_move_together() -> None
     assert {one.group for one in resolve(rows, threshold=0.7).values()} == {"r1"}
 
 
-def test_a_past_row_binds_its_partition() -> None:
+def test_a_past_row_pins_its_partition() -> None:
     past = row("r1", past=True, split="test", group_keys=("A",))
     result = resolve([past, row("r2", text=LEASE, group_keys=("A",))], threshold=0.7)
     assert result["r2"].split == "test"
 
 
-def test_any_of_drops_an_answer_that_a_person_replaced_unless_another_confirmed_it() -> None:
+def test_any_of_drops_an_answer_that_an_annotator_replaced_unless_another_confirmed_it() -> None:
     rows = [row("r1", answer="term", human=True, replaced="law"), row("r2"), row("r3", answer="rent")]
     result = resolve(rows, 0.7, OnConflict.ANY_OF)
     assert result["r2"].overridden_by == "r1"
@@ -434,7 +434,7 @@ def test_any_of_drops_an_answer_that_a_person_replaced_unless_another_confirmed_
     assert (again["r2"].duplicate_of, again["r4"].is_kept) == ("r4", True)
 
 
-def test_a_row_that_waits_for_a_person_swallows_no_clean_one() -> None:
+def test_a_row_that_waits_for_an_annotator_swallows_no_clean_one() -> None:
     result = resolve([row("r1", text=f"{NEAR} forthwith", held=True), row("r2")], threshold=0.7)
     assert result["r1"].duplicate_of == "r2"
 
@@ -496,8 +496,8 @@ def test_a_preferred_new_row_does_not_swallow_published_rows_of_two_splits() -> 
 
 
 @pytest.mark.parametrize("copy", [row("r9", human=True, group_keys=("B",)), row("r0", group_keys=("B",))])
-def test_a_copy_that_cannot_lie_beside_a_published_row_is_left_out_without_it(copy: Candidate) -> None:
-    """The copy would stand for the published row: a person confirmed it, or it came first in a home built anew."""
+def test_a_copy_that_cannot_be_with_a_published_row_is_left_out_without_it(copy: Candidate) -> None:
+    """The copy would represent the published row: an annotator confirmed it, or it came first in a rebuilt home."""
     published = [
         row("r1", split="validation", group_keys=("A",)),
         row("r2", text=LEASE, split="train", group_keys=("B",)),
@@ -522,7 +522,7 @@ def test_a_chain_of_new_rows_between_two_splits_breaks_at_its_last_row() -> None
     assert result["r5"].bridges == ("test", "train")
 
 
-def test_a_duplicate_across_two_bound_splits_is_a_duplicate_and_the_kept_row_stays_put() -> None:
+def test_a_duplicate_across_two_pinned_splits_is_a_duplicate_and_the_kept_row_stays_put() -> None:
     result = resolve([row("r1", split="train"), row("r2", split="test"), row("r3", text=NEAR, split="test")], 0.7)
     assert result["r2"].duplicate_of == result["r3"].duplicate_of == "r1"
     assert {resolution.split for resolution in result.values()} == {"train"}
@@ -602,7 +602,7 @@ def test_the_order_in_which_rows_are_given_does_not_matter(
 
 
 @given(candidate_lists(), CONFIGS)
-def test_rows_without_likes_are_resolved_as_they_are_among_others(
+def test_rows_without_similar_ones_are_resolved_as_they_are_among_others(
     rows: list[Candidate], config: tuple[float, OnConflict]
 ) -> None:
     with patch.object(SimilarRows, "alone", lambda _, texts, __: np.zeros(len(texts), dtype=np.bool_)):
@@ -611,7 +611,7 @@ def test_rows_without_likes_are_resolved_as_they_are_among_others(
 
 
 def test_a_decision_overrules_though_its_own_row_must_be_left_out() -> None:
-    # The row that a person answered is of an evaluation set; its copy was published for training.
+    # The row that an annotator answered is of an evaluation set; its copy was published for training.
     rows = [
         row("r1", answer="law", split="train"),
         row("r2", answer="law", human=True, split="test", published=False),
@@ -668,7 +668,7 @@ def test_every_duplicate_points_to_a_kept_row_with_its_answer_and_verified_simil
         row, keeper = by_id[name], by_id[one.duplicate_of]
         assert result[keeper.record_id].is_kept
         assert row.answer in (None, keeper.answer)
-        # Of equal merits, a row in conflict comes first: its likes must be its own.
+        # Of equal merits, a row in conflict comes first: its similar rows must be its own.
         asked = [other for other in rows if question(other.key) == question(keeper.key) and other.answer is not None]
         disputed = len({other.answer for other in asked}) > 1
         assert keeper.preference < row.preference or (disputed and keeper.merits <= row.merits)
@@ -690,7 +690,7 @@ def test_no_two_kept_rows_have_equal_input_and_answer(
 
 
 @given(candidate_lists(), st.sampled_from([0.5, 0.8]))
-def test_no_two_kept_rows_answer_one_question_differently_unless_people_did_or_will(
+def test_no_two_kept_rows_answer_one_question_differently_unless_annotators_did_or_will(
     rows: Sequence[Candidate], threshold: float
 ) -> None:
     result = resolve(rows, threshold)
@@ -704,7 +704,7 @@ def test_no_two_kept_rows_answer_one_question_differently_unless_people_did_or_w
 
 
 @given(candidate_lists(), CONFIGS)
-def test_an_overruled_row_differs_from_a_person_s_answer_to_the_same_input(
+def test_an_overruled_row_differs_from_an_annotator_s_answer_to_the_same_input(
     rows: Sequence[Candidate], config: tuple[float, OnConflict]
 ) -> None:
     by_id = {row.record_id: row for row in rows}

@@ -92,7 +92,7 @@ def test_an_answer_is_gone_with_its_task_though_a_question_that_we_need_not_pull
 
 
 def test_the_server_gives_no_annotation_the_id_of_a_deleted_one(desk: Desk) -> None:
-    """So an annotation's id is safe there; ours is told from another's by its push key all the same."""
+    """So an annotation's id is safe there; ours is still distinguished from another's by its push key."""
     first = desk.label(1, "billing")
     desk.delete(f"annotations/{first}")
     assert desk.label(1, "billing") > first

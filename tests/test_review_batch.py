@@ -1,4 +1,4 @@
-"""The review batch: what people are asked, how many of it, and what happens while Label Studio is out of reach."""
+"""The review batch: what annotators are asked, how much of it, and what happens while Label Studio is out of reach."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def other_server() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        (no_server, "no Label Studio is named: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"),
+        (no_server, "Label Studio is not configured: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"),
         (
             closed_port,
             "Label Studio does not answer at {url} (*); start one with `goldleaf label-studio`",
@@ -84,7 +84,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     status = terminal.json("status")
     assert (status["review"], status["accepted"], status["waiting"], status["unsent"]) == (3, 1, 3, 3)
     what_to_set = "" if url else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml, which sends 3 questions"
+    assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml to send 3 questions"
     sends_what_waits_once(desk)
 
 
@@ -96,20 +96,20 @@ def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, 
     line = terminal.error("curate", "dataset.yaml", "--json")
     assert line == (
         f"cannot log in: {desk.settings.label_studio_url} refuses the token; "
-        f"set LABEL_STUDIO_API_KEY (it stands in Account & Settings); {COMMITTED}"
+        f"set LABEL_STUDIO_API_KEY (see Account & Settings); {COMMITTED}"
     )
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
 
 
-def test_a_server_that_is_no_label_studio_ends_in_one_line_and_everything_is_committed(
+def test_a_server_that_is_not_label_studio_ends_in_one_line_and_everything_is_committed(
     desk: Desk, tmp_path: Path
 ) -> None:
     with other_server() as url:
         terminal = Terminal(tmp_path, url, "token")
         line = terminal.error("curate", "dataset.yaml", "--json")
     problem = "Invalid JSON: expected value at line 1 column 1"
-    url = f"{url} answers, but not like a Label Studio ({problem})"
+    url = f"{url} answers, but not like Label Studio ({problem})"
     assert line == f"cannot log in: {url}; check LABEL_STUDIO_URL; {COMMITTED}"
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
@@ -134,7 +134,7 @@ def test_without_push_nothing_is_sent_until_curate_runs_with_it(desk: Desk, tmp_
 
 
 # --- what is sent ---------------------------------------------------------------------------------
-def test_people_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_annotators_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Path) -> None:
     rows = [
         row(1, "Where is my parcel?", None),
         row(2, "Please write to jane.doe@example.org about it.", "delivery"),
@@ -145,17 +145,17 @@ def test_people_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Pat
     with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 1.0}\n") as desk:
         desk.curate()
         why = {task["data"]["record_id"]: task["data"]["why"] for task in desk.tasks()}
-        conflict = "The same input stands in the data with another answer: 'returns'"
+        conflict = "The same input has another answer elsewhere in the data: 'returns'"
         assert why == {
             desk.id(1): "It has no answer yet",
             desk.id(2): why[desk.id(2)],
             desk.id(4): conflict,
             desk.id(5): "Picked at random, to estimate how many errors remain: please confirm or correct the answer.",
         }
-        assert why[desk.id(2)].startswith("The text seems to hold personal data (question): e-mail address ")
+        assert why[desk.id(2)].startswith("The text seems to contain personal data (question): e-mail address ")
 
 
-def test_people_see_the_row_s_own_answer_as_the_proposal(label_studio: LocalStudio, tmp_path: Path) -> None:
+def test_annotators_see_the_row_s_own_answer_as_the_proposal(label_studio: LocalStudio, tmp_path: Path) -> None:
     rows = [row(1, "Please write to jane.doe@example.org about it.", "delivery")]
     with desk_at(label_studio, tmp_path, rows, EVERYTHING) as desk:
         desk.curate()
@@ -184,7 +184,7 @@ def test_a_question_whose_task_was_deleted_is_asked_again(desk: Desk) -> None:
     assert desk.asked() == sorted(desk.id(key) for key in (1, 2, 3))
 
 
-def test_a_project_that_was_deleted_is_made_anew_with_all_open_questions(desk: Desk) -> None:
+def test_a_project_that_was_deleted_is_recreated_with_all_open_questions(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")
     desk.collect()
@@ -192,7 +192,7 @@ def test_a_project_that_was_deleted_is_made_anew_with_all_open_questions(desk: D
     assert desk.curate().review.sent == 2
     assert desk.asked() == sorted([desk.id(2), desk.id(3)])
     assert desk.collect().decided == 0
-    assert desk.decision(1).label_source is LabelSource.HUMAN, "what people said outlives the server"
+    assert desk.decision(1).label_source is LabelSource.HUMAN, "answers outlive the server"
 
 
 def test_the_question_about_a_row_that_changed_is_taken_back(desk: Desk) -> None:
@@ -204,7 +204,7 @@ def test_the_question_about_a_row_that_changed_is_taken_back(desk: Desk) -> None
     assert outdated not in [task["id"] for task in desk.tasks()]
 
 
-def test_a_question_that_somebody_works_on_is_never_taken_back(desk: Desk) -> None:
+def test_a_question_that_an_annotator_works_on_is_never_taken_back(desk: Desk) -> None:
     desk.curate()
     begun = desk.task(1)
     desk.api.post(f"/api/tasks/{begun}/drafts", json={"result": desk.result("billing")}).raise_for_status()
@@ -245,9 +245,9 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     assert "answers of annotators" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    said = "Question asks for something else than before, so 2 answers of annotators no longer count"
+    said = "Question has changed what it asks for, so 2 answers of annotators no longer count"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "answers of annotators"]
-    assert finding.detail.startswith(said), "before anybody is asked anew"
+    assert finding.detail.startswith(said), "before anything is asked again"
     assert said in desk.curate().note
     assert desk.curate().note == "", "it is said once"
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
@@ -294,7 +294,7 @@ def test_a_lower_budget_takes_no_question_back(label_studio: LocalStudio, tmp_pa
 
 
 @pytest.mark.parametrize(("wish", "fate"), [("accept", Fate.ACCEPTED), ("hold", Fate.REVIEW)])
-def test_a_doubtful_label_beyond_the_budget_is_accepted_or_held_as_the_file_says(
+def test_an_uncertain_label_beyond_the_budget_is_accepted_or_held_as_the_file_says(
     tmp_path: Path, wish: str, fate: Fate
 ) -> None:
     topics = ("billing", "delivery", "returns")

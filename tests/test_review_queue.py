@@ -87,7 +87,7 @@ def test_a_question_tells_all_reasons_as_one_sentence() -> None:
         update={"reasons": [Reason(code=ReasonCode.UNLABELED), Reason(code=ReasonCode.CONFLICT, detail="'term'")]}
     )
     assert question(two, ContractClause).why == (
-        "It has no answer yet; the same input stands in the data with another answer: 'term'"
+        "It has no answer yet; the same input has another answer elsewhere in the data: 'term'"
     )
 
 
@@ -101,7 +101,7 @@ def test_only_an_audited_row_that_nothing_speaks_against_is_said_to_be_picked_at
 
 
 @pytest.mark.parametrize("sensitive", [PERSONAL, SECRET])
-def test_whoever_sees_a_sensitive_row_is_told_that_an_answer_lets_it_in(sensitive: Reason) -> None:
+def test_an_annotator_of_a_sensitive_row_is_told_that_an_answer_lets_it_in(sensitive: Reason) -> None:
     held = asked("a", Routed.UNCERTAIN)
     for reasons, warned in (([LABEL_ERROR, sensitive], True), ([LABEL_ERROR], False)):
         shown = question(held.model_copy(update={"reasons": reasons}), ContractClause)

@@ -1,4 +1,4 @@
-"""Messages, tables and pages name the line where a row stands now, however often its file was written anew."""
+"""Messages, tables and pages name the line where a row is now, however often its file was rewritten."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def placed(home: Home) -> Placed:
     st.data(),
 )
 @examples(60)
-def test_whatever_was_written_anew_every_row_stands_where_it_was_read_last(
+def test_whatever_was_rewritten_every_row_is_where_it_was_last_read(
     tmp_path_factory: pytest.TempPathFactory, days: list[list[str]], data: st.DataObject
 ) -> None:
     home = Home(tmp_path_factory.mktemp("places"))
@@ -73,10 +73,10 @@ def test_what_does_not_move_is_not_written_down(tmp_path: Path) -> None:
     assert not home.store.moved.exists()
 
 
-def test_a_row_that_a_run_has_read_anew_elsewhere_stands_where_it_was_until_that_run_is_committed(
+def test_a_row_that_a_run_has_reread_elsewhere_stays_where_it_was_until_that_run_is_committed(
     tmp_path: Path,
 ) -> None:
-    """Whoever looks meanwhile sees the row as it was, and no line that holds another content."""
+    """A reader in the meantime sees the row as it was, and no line that holds another content."""
     home = Home(tmp_path)
     table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT, key="n")
     home.write("a.jsonl", ['{"n": 1}', '{"n": 2}'])
@@ -89,20 +89,20 @@ def test_a_row_that_a_run_has_read_anew_elsewhere_stands_where_it_was_until_that
     assert sorted(seen) == [(b'{"n": 1}', 2), (b'{"n": 2}', 2)]
 
 
-def test_a_damaged_file_of_places_is_named_and_written_anew_by_the_next_curate(tmp_path: Path) -> None:
+def test_a_damaged_file_of_places_is_named_and_rewritten_by_the_next_curate(tmp_path: Path) -> None:
     home = Home(tmp_path)
     table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT)
     for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
         home.write("a.jsonl", lines)
         home.ingest(table)
     home.store.moved.write_bytes(home.store.moved.read_bytes()[:-20])
-    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` writes it anew"):
+    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` rewrites it"):
         placed(home)
     home.ingest(table)
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
 
 
-def test_a_damaged_file_of_places_is_written_anew_even_if_no_row_has_moved_any_more(tmp_path: Path) -> None:
+def test_a_damaged_file_of_places_is_rewritten_even_if_no_row_has_moved_any_more(tmp_path: Path) -> None:
     home = Home(tmp_path)
     table = Source(name="table", path="a.jsonl", mode=Mode.SNAPSHOT)
     for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
@@ -114,7 +114,7 @@ def test_a_damaged_file_of_places_is_written_anew_even_if_no_row_has_moved_any_m
     assert placed(home) == {'{"n": 1}': ("a.jsonl", 1), '{"n": 2}': ("a.jsonl", 2)}
 
 
-def test_messages_tables_and_the_report_send_people_to_the_present_line(tmp_path: Path) -> None:
+def test_messages_tables_and_the_report_send_users_to_the_present_line(tmp_path: Path) -> None:
     """A snapshot without a key, whose export has no order: what is said today must be true today."""
     write_dataset(tmp_path, [BAD, *GOOD])
     file = tmp_path / "dataset.yaml"

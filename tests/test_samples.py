@@ -42,7 +42,7 @@ PLANTS = {
 
 
 def generate(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run the generator as a person does."""
+    """Run the generator as a user does."""
     # -B: without it the run would leave compiled files among the samples.
     command = [sys.executable, "-B", str(SAMPLES / "generate.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
@@ -96,7 +96,7 @@ def test_the_readme_states_the_counts_that_the_generator_prints() -> None:
     assert generate("--counts").stdout.strip() in (SAMPLES / "README.md").read_text("utf-8")
 
 
-def test_every_kind_of_clause_stands_in_the_readme_with_its_meaning() -> None:
+def test_every_kind_of_clause_is_in_the_readme_with_its_meaning() -> None:
     readme = (SAMPLES / "README.md").read_text("utf-8")
     kinds = json.loads((SAMPLES / "material/kinds.json").read_text("utf-8"))
     assert all(f"| `{kind}` | {about['means']} |" in readme for kind, about in kinds.items())
@@ -148,7 +148,7 @@ def test_only_malformed_lines_have_no_answer_and_only_refused_ones_are_unusable(
         assert true["usable"] == (true["planted"] not in (["malformed"], ["personal_data"], ["template_token"]))
 
 
-def test_unplanted_texts_are_never_alike() -> None:
+def test_unplanted_texts_are_never_similar() -> None:
     # Originals count as unplanted; only their copies are left out.
     texts = {
         "clauses": [raw["clause"] for raw, true in clauses() if true["original_line"] is None],
@@ -175,7 +175,7 @@ def test_duplicates_are_as_near_as_they_claim_and_come_after_their_original() ->
             assert near == 1 if true["planted"] == ["exact_duplicate"] else 0.75 <= near < 1
 
 
-def test_right_values_stand_in_the_text_and_the_wrong_one_does_not() -> None:
+def test_right_values_occur_in_the_text_and_the_wrong_one_does_not() -> None:
     names = ("vendor", "invoice_number", "purchase_order")
     for cells, true in invoices():
         if not true["values"]:

@@ -41,7 +41,7 @@ def test_a_name_that_yaml_would_take_for_something_else_stays_a_name(tmp_path: P
 
 @pytest.mark.parametrize("name", ["", "My Data", 'a"b', "a: b", "-x"])
 def test_a_name_that_no_dataset_can_have_writes_nothing(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no dataset name; use a-z, 0-9, - and _$"):
+    with pytest.raises(ConfigError, match=r"is not a valid dataset name; use a-z, 0-9, - and _$"):
         scaffold(tmp_path / "new", name, kind_named("classification"))
     assert list(tmp_path.iterdir()) == []
 
@@ -49,12 +49,12 @@ def test_a_name_that_no_dataset_can_have_writes_nothing(tmp_path: Path, name: st
 @pytest.mark.parametrize("name", ["dataset.yaml", "task.py", "data.jsonl"])
 def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match=f"{name} exists already; choose another folder, or move it away$"):
+    with pytest.raises(ConfigError, match=f"{name} already exists; choose another folder, or move it away$"):
         scaffold(tmp_path, "toy", kind_named("extraction"))
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file is a file; name a folder$"):
         scaffold(tmp_path / "file", "toy", kind_named("extraction"))

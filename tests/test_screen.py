@@ -162,7 +162,7 @@ def test_an_iban_of_a_bank_that_is_in_no_list_is_found() -> None:
         "3782 822463 10005",
     ],
 )
-def test_a_card_number_is_found_whatever_figures_stand_beside_it(start: str, card: str) -> None:
+def test_a_card_number_is_found_whatever_figures_surround_it(start: str, card: str) -> None:
     for end in ("", " 123", " 1227 123", " 12/27", "/1227", "-123", ",12/27", "."):
         assert kinds(f"{start}{card}{end}") == ["card number"], end
 

@@ -1,4 +1,4 @@
-"""Questions are sent and answers pulled while the dataset's lock is free: nobody else waits for Label Studio."""
+"""Questions are sent and answers pulled while the dataset's lock is free: others need not wait for Label Studio."""
 
 import os
 import threading
@@ -222,7 +222,7 @@ def test_a_collect_that_has_pulled_waits_for_who_is_at_work_and_says_for_whom(tm
     assert f"waiting for goldleaf release, process {os.getpid()}" in watched.steps
 
 
-def test_a_collect_that_waits_in_vain_keeps_nothing_and_the_next_one_pulls_it_all(
+def test_a_collect_that_gives_up_waiting_keeps_nothing_and_the_next_one_pulls_it_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So does one that was killed after it had pulled: nothing is written before."""
@@ -239,7 +239,7 @@ def test_a_collect_that_waits_in_vain_keeps_nothing_and_the_next_one_pulls_it_al
         assert desk.collect().decided == 1
 
 
-def test_a_collect_that_finds_somebody_at_work_does_not_ask_the_server(tmp_path: Path) -> None:
+def test_a_collect_that_finds_the_dataset_in_use_does_not_ask_the_server(tmp_path: Path) -> None:
     with watched_desk(tmp_path) as (desk, server), desk.context.store.lock(Verb.CURATE):
         server.afterwards = lambda: pytest.fail("it pulled")
         with pytest.raises(Busy, match="in use by goldleaf curate, process"):

@@ -49,7 +49,7 @@ def test_secrets_are_not_shown() -> None:
     assert settings.label_studio_api_key.get_secret_value() == "very-secret"
 
 
-def test_prefect_keeps_to_itself_without_a_server_and_the_user_s_wishes_stand(clean: Path) -> None:
+def test_prefect_keeps_to_itself_without_a_server_and_the_user_s_settings_win(clean: Path) -> None:
     os.environ["PREFECT_LOGGING_LEVEL"] = "DEBUG"
     os.environ.pop("PREFECT_HOME", None)
     prepare_prefect(Settings(prefect_api_url="http://127.0.0.1:4200/api"))

@@ -98,7 +98,7 @@ def test_a_shared_template_does_not_make_texts_similar() -> None:
 
 
 @pytest.mark.parametrize("tail", [0, 3])
-def test_a_crowd_of_equal_or_similar_texts_stays_linear(tail: int) -> None:
+def test_a_dense_cluster_of_equal_or_similar_texts_stays_linear(tail: int) -> None:
     rng = random.Random(5)
     texts = [" ".join([CLAUSE, CLAUSE, *(str(rng.randrange(10**9)) for _ in range(tail))]) for _ in range(3000)]
     pairs = pairs_at(texts, threshold=0.7)
@@ -245,7 +245,7 @@ def test_prompt_and_response_count_together_and_the_response_for_itself(a: str, 
     assert found.answers[0] == pytest.approx(jaccard(b, d) if words(b) or words(d) else 1)
 
 
-# --- crowds -----------------------------------------------------------------------------------
+# --- dense clusters ---------------------------------------------------------------------------
 def every_pair(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """All pairs of so many rows, those of one later row together."""
     later, earlier = np.tril_indices(count, -1)
@@ -276,7 +276,9 @@ def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]
     [{}, {"_BYTES_AT_ONCE": 2_000}, {"_FIRST_TABLE": 16, "_LARGEST_TABLE": 128}],
     ids=["none", "bytes", "n-grams"],
 )
-def test_a_crowd_in_pieces_gets_the_same_similarities(limits: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dense_cluster_in_pieces_gets_the_same_similarities(
+    limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in (limits | {"_WORTHWHILE": 1}).items():
         monkeypatch.setattr(dense_clusters, name, value)
     rng = random.Random(4)
@@ -288,7 +290,9 @@ def test_a_crowd_in_pieces_gets_the_same_similarities(limits: dict[str, int], mo
     np.testing.assert_allclose([found.similarity, found.answers], by_definition(asked, answered)[:, order])
 
 
-def test_pieces_of_a_crowd_hold_every_pair_once_and_no_more_text_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_of_a_dense_cluster_have_every_pair_once_and_no_more_text_than_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 2_000)
     left, right = every_pair(20)
     sizes = np.array([*range(100, 290, 10), 5_000])
@@ -308,7 +312,7 @@ def test_texts_with_little_in_common_are_numbered_in_parts(monkeypatch: pytest.M
     assert dense_clusters._number(texts, rows, None) is not None
 
 
-def test_few_pairs_are_no_crowd() -> None:
+def test_few_pairs_are_not_a_dense_cluster() -> None:
     cluster = np.repeat(np.arange(5_000), 3)
     assert in_dense_clusters(cluster).all()
     assert not in_dense_clusters(cluster[:300]).any()
@@ -316,7 +320,7 @@ def test_few_pairs_are_no_crowd() -> None:
     assert len(in_dense_clusters(cluster[:0])) == 0
 
 
-def test_the_table_of_a_crowd_grows_with_its_n_grams() -> None:
+def test_the_table_of_a_dense_cluster_grows_with_its_n_grams() -> None:
     rng = random.Random(6)
     long = " ".join(str(rng.randrange(10**9)) for _ in range(150_000))
     texts = [long, "short", f"{long} and more", "and more", long[: len(long) // 2]]
@@ -344,7 +348,7 @@ def test_no_character_outgrows_the_room_for_it() -> None:
 
 
 @given(st.lists(st.binary(max_size=40), min_size=2, max_size=5))
-def test_bytes_that_are_no_utf_8_part_words_and_do_no_harm(rows: list[bytes]) -> None:
+def test_bytes_that_are_not_utf_8_part_words_and_do_no_harm(rows: list[bytes]) -> None:
     texts = Texts(pa.array(rows, type=pa.large_binary()))
     pairs = similar_pairs(texts, 0.5)
     for left, right, similarity in zip(pairs.left, pairs.right, pairs.similarity, strict=True):

@@ -41,7 +41,7 @@ def test_a_late_row_follows_its_group_s_split() -> None:
 def test_a_group_in_two_splits_is_refused_and_both_rows_are_named() -> None:
     rows = [row("r1", "g", split="train"), row("r0"), row("r2", "g"), row("r3", "g", split="test")]
     text = (
-        "Rows 'r1' (train) and 'r3' (test) are too alike to lie in two splits: the release would leak; "
+        "Rows 'r1' (train) and 'r3' (test) are too similar to be in different splits: the release would leak; "
         "run curate again, which leaves one of them out."
     )
     for order in (rows, rows[::-1]):
@@ -50,7 +50,7 @@ def test_a_group_in_two_splits_is_refused_and_both_rows_are_named() -> None:
         assert str(caught.value) == text
 
 
-def test_a_row_that_left_the_release_still_binds_the_row_that_took_its_place() -> None:
+def test_a_row_that_left_the_release_still_pins_the_row_that_replaced_it() -> None:
     rows = [row("old", "g", split="test", published=False), row("new", "g"), *(row(f"r{i}") for i in range(30))]
     splits = assign_splits(rows, FRACTIONS)
     assert splits["new"] == "test"
@@ -58,7 +58,7 @@ def test_a_row_that_left_the_release_still_binds_the_row_that_took_its_place() -
     assert Counter(splits.values()) == {"train": 25, "validation": 3, "test": 3}
 
 
-def test_a_published_row_binds_its_group_before_rows_that_are_left_out() -> None:
+def test_a_published_row_pins_its_group_before_rows_that_are_left_out() -> None:
     rows = [row("r1", "g", split="test", published=False), row("r2", "g", split="train"), row("r3", "g")]
     assert assign_splits(rows, FRACTIONS) == {"r2": "train", "r3": "train"}
 
@@ -68,7 +68,7 @@ def test_no_published_row_moves_to_the_split_of_a_row_that_is_left_out() -> None
     assert assign_splits(rows, FRACTIONS) == {"r1": "train", "r3": "train"}
 
 
-def test_of_rows_that_are_left_out_the_first_by_id_binds_the_group_in_whatever_order_they_come() -> None:
+def test_of_rows_that_are_left_out_the_first_by_id_pins_the_group_in_whatever_order_they_come() -> None:
     rows = [row("r1", "g", split="test", published=False), row("r2", "g", split="train", published=False)]
     assert assign_splits([*rows, row("r3", "g")], FRACTIONS) == {"r3": "test"}
     assert assign_splits([*rows[::-1], row("r3", "g")], FRACTIONS) == {"r3": "test"}
@@ -210,7 +210,7 @@ def moved(one: Mapping[str, str], other: Mapping[str, str]) -> int:
     return sum(split != other[record_id] for record_id, split in one.items() if record_id in other)
 
 
-def test_a_home_that_is_built_anew_moves_only_rows_near_a_border() -> None:
+def test_a_home_that_is_rebuilt_moves_only_rows_near_a_border() -> None:
     rng = random.Random(7)
     rows = [row(f"r{i}", label=rng.choice("aaaaabbbccdde")) for i in range(2000)]
     grown: Mapping[str, str] = {}
@@ -269,7 +269,7 @@ def in_every_split(rows: Sequence[SplitRow], splits: Mapping[str, str]) -> bool:
 
 
 def planted(seed: int, groups: int, labels: int, shares: Mapping[str, float]) -> list[SplitRow]:
-    """Rows of labels that three groups have, one of them in each split of a division that nobody is told."""
+    """Rows of labels that three groups have, one of them in each split of an assignment hidden from the search."""
     rng = random.Random(seed)
     hidden = [split for split, share in shares.items() for _ in range(round(groups * share))]
     rng.shuffle(hidden)
@@ -338,7 +338,7 @@ def test_a_split_lacks_a_label_that_fewer_groups_have_than_there_are_splits() ->
     assert {(label, groups, reason) for label, _, groups, reason in found} == {("seldom", 1, Absence.TOO_FEW_GROUPS)}
 
 
-def test_a_split_that_rows_bound_to_it_fill_is_said_to_be_full() -> None:
+def test_a_split_that_rows_pinned_to_it_fill_is_said_to_be_full() -> None:
     exam = [row(f"t{at}", label="often", split="test") for at in range(30)]
     new = [row(f"s{at}", label="new") for at in range(9)]
     rows = [*exam, *(row(f"r{at}", label="often") for at in range(40)), *new]
@@ -354,7 +354,7 @@ def test_two_groups_of_a_label_reach_both_splits_that_take_rows() -> None:
         assert {splits["s1"], splits["s2"]} == {"train", "validation"}
 
 
-def test_groups_are_said_to_be_bound_only_where_they_are() -> None:
+def test_groups_are_called_pinned_only_if_they_are() -> None:
     often = [row(f"r{at}", label="often") for at in range(60)]
     pinned = [row(f"s{at}", label="old", split="train") for at in range(3)]
     assert lacks([*often, *pinned]) == [
@@ -366,7 +366,7 @@ def test_groups_are_said_to_be_bound_only_where_they_are() -> None:
 
 
 def test_where_no_division_has_every_label_everywhere_that_is_said() -> None:
-    """Of four groups each two share a label of three groups, so that two of them must lie in one split."""
+    """Of four groups each two share a label of three groups, so that two of them must be in one split."""
     have = {"abc": "g0 g1 g2", "abd": "g0 g1 g3", "acd": "g0 g2 g3", "bcd": "g1 g2 g3"}
     rows = [row(f"{group}-{label}", group, label) for label, groups in have.items() for group in groups.split()]
     found = lacks(rows)

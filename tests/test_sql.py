@@ -116,7 +116,7 @@ def test_a_time_that_python_has_no_form_for_is_one_line_and_no_panic(
     with pytest.raises(StoreError) as caught:
         query(filled, f"select 1 as n, {value} as t")
     assert str(caught.value) == (
-        "the column 't' of the answer holds a time outside the years 1 to 9999; cast its times to text (::varchar)"
+        "the column 't' of the result holds a time outside the years 1 to 9999; cast its times to text (::varchar)"
     )
     assert query(filled, f"select ({value})::varchar as t").height == 1
     assert capfd.readouterr().err == ""
@@ -155,7 +155,7 @@ def test_what_a_table_cannot_show_is_one_line_too(
 ) -> None:
     with pytest.raises(GoldleafError) as caught:
         query(filled, f"select 1 as n, {value} as h")
-    assert str(caught.value) == f"the column 'h' of the answer holds {what}; cast it to text (::varchar)"
+    assert str(caught.value) == f"the column 'h' of the result holds {what}; cast it to text (::varchar)"
     assert query(filled, f"select ({value})::varchar as h").height == 1
     assert capfd.readouterr().err == ""
     assert query(filled, "set threads = 1").height == 0

@@ -1,4 +1,4 @@
-"""The store keeps what was committed, shows nothing else, and survives rivals and sudden death."""
+"""The store keeps what was committed, shows nothing else, and survives concurrent writers and kills."""
 
 import errno
 import multiprocessing
@@ -116,7 +116,7 @@ def test_a_snapshot_stays_what_it_was(store: Store) -> None:
 
 
 def test_a_snapshot_never_shows_a_run_without_its_decisions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever moment a rival chooses to commit while the tables are pinned one after the other."""
+    """Whenever another writer commits while the tables are pinned one after the other."""
     pin = Store.version
     for moment in range(len(Table)):
         calls = iter(range(100))
@@ -151,7 +151,9 @@ def test_a_table_with_columns_of_older_days_is_a_clear_error(store: Store, monke
 def test_a_run_whose_summary_is_another_verb_s_is_a_clear_error(store: Store) -> None:
     run = store.new_run(Verb.RELEASE, "c", "0.1")
     store.commit(run, inputs={}, funnel=None, summary=CollectSummary())
-    with pytest.raises(StoreError, match=f"says of run {run.id} what no release says; restore .*tables from a backup$"):
+    with pytest.raises(
+        StoreError, match=f"has no valid release summary of run {run.id}; restore .*tables from a backup$"
+    ):
         store.snapshot().last_run(ReleaseSummary)
 
 
@@ -448,8 +450,8 @@ def test_rows_that_the_log_of_a_table_does_not_name_are_not_taken_for_written(
         lossy.setattr(DeltaTable, "create_write_transaction", lambda *_, **__: None)
         with pytest.raises(
             StoreError,
-            match=r"^.*/records/_delta_log does not name part-\w+-\w+\.parquet, which was just added; see whether the "
-            r"disk is full or not sound, then run it again$",
+            match=r"^.*/records/_delta_log does not name part-\w+-\w+\.parquet, which was just added; check "
+            r"whether the disk is full or failing, then run it again$",
         ):
             store.append(Table.RECORDS, records(B2, ["r2"]))
     store.append(Table.RECORDS, records(B2, ["r2"]))

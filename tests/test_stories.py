@@ -88,9 +88,9 @@ def test_an_answer_about_another_text_is_marked_as_stale(desk: Desk) -> None:
     desk.rows(row(1, "Where is the lamp that I had sent back to you in May?", "billing"), row(2, LAMP, "billing"))
     desk.curate()
     told = story(desk)
-    assert told.said[0].stale == "it is about what the record said before"
+    assert told.said[0].stale == "it is about an earlier text of the record"
     assert [one.state for one in told.asked] == [TaskState.ANSWERED, TaskState.OPEN]
-    assert any("(does not count: it is about what the record said before)" in line for line in shown(desk))
+    assert any("(does not count: it is about an earlier text of the record)" in line for line in shown(desk))
 
 
 def test_an_answer_that_outlives_an_edit_of_the_label_is_not_stale(desk: Desk) -> None:

@@ -36,7 +36,7 @@ Around = Callable[[FakeStudio], Callable[[str, str, bytes], Reply]]
     [
         (mute, "no answer within 0.4 s"),
         (dripping_headers, "no answer within 0.4 s"),
-        (dripping_body, "less than 10,000 bytes a second for 0.3 s"),
+        (dripping_body, "less than 10,000 bytes per second for 0.3 s"),
     ],
 )
 def test_a_server_that_keeps_us_waiting_is_unreachable(talk: Talk, reason: str) -> None:
@@ -139,7 +139,7 @@ def test_tasks_that_a_list_lacks_are_not_taken_for_deleted() -> None:
             if times == 2:
                 assert sorted(client.asked(project).values()) == ["a", "b"], "a passing fault is sat out"
                 continue
-            with pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* speaks of 2 and sends 1; try again"):
+            with pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* reports 2 but sends 1; try again"):
                 client.asked(project)
 
 
@@ -147,7 +147,7 @@ def test_a_project_that_a_list_lacks_is_not_made_again() -> None:
     with fake_studio(lacking("projects", 100)) as fake, LabelStudio(fake.url, fake.token) as client:
         project = new_project(client, ContractClause, "lacking")
         fake._import(project, clauses("a"))
-        with pytest.raises(LabelStudioError, match=r"^cannot list the projects: .* speaks of 1 and sends 0; try again"):
+        with pytest.raises(LabelStudioError, match=r"^cannot list the projects: .* reports 1 but sends 0; try again"):
             new_project(client, ContractClause, "lacking")
         assert len(fake.projects) == 1
 
@@ -178,9 +178,7 @@ def test_a_server_that_does_not_heed_the_page_is_noticed(monkeypatch: pytest.Mon
     with (
         serving(lambda *_: (200, {}, answer)) as server,
         LabelStudio(server.url, "token") as client,
-        pytest.raises(
-            LabelStudioError, match=r"^cannot list tasks: .* sends others than it was asked for; see its log"
-        ),
+        pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* sends other tasks than requested; see its log"),
     ):
         client.asked(1)
 
@@ -227,7 +225,7 @@ def test_a_personal_access_token_is_exchanged_and_again_when_the_server_takes_it
 
 
 def exchanging(fake: FakeStudio, answer: object, exchanged: list[str]) -> Callable[[str, str, bytes], Reply]:
-    """A server that gives for a personal token what it is told to."""
+    """A server that answers a personal token with a given response."""
 
     def reply(method: str, path: str, body: bytes) -> Reply:
         if not path.startswith("/studio/api/token/"):
@@ -254,7 +252,7 @@ def test_a_token_that_requests_carry_is_used_until_it_expires(exp: int, times: i
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", {"access": None}, {"access": "tökén"}, {"access": "two\nlines"},
     {"access": personal()}, {"access": personal(exp="soon")}, {"access": personal(exp=1e300)}])  # fmt: skip
-def test_what_is_no_token_to_carry_is_one_line(answer: object) -> None:
+def test_what_is_not_a_token_to_carry_is_one_line(answer: object) -> None:
     with (
         serving(exchanging(FakeStudio(), answer, [])) as server,
         LabelStudio(f"{server.url}/studio", personal(exp=FOR_EVER)) as client,
@@ -275,14 +273,12 @@ def test_a_personal_access_token_that_is_refused_is_named() -> None:
 
 @pytest.mark.parametrize("claims", [{"exp": 1}, {}, {"exp": "soon"}, {"exp": 1e300}, {"exp": None}])
 def test_a_personal_access_token_that_is_good_no_more_is_refused_at_once(claims: dict[str, object]) -> None:
-    with pytest.raises(
-        LabelStudioError, match=r"^the access token .* has expired, or is none; set LABEL_STUDIO_API_KEY"
-    ):
+    with pytest.raises(LabelStudioError, match=r"^the access token .* is expired or invalid; set LABEL_STUDIO_API_KEY"):
         LabelStudio("http://127.0.0.1:1", personal(**claims))
 
 
 @pytest.mark.parametrize("url", ["http://.", "http://a..b", "http://" + "a" * 70])
-def test_what_is_no_name_of_a_host_is_one_line(url: str) -> None:
+def test_what_is_not_a_name_of_a_host_is_one_line(url: str) -> None:
     with pytest.raises(LabelStudioError, match=r"^cannot log in: .*set LABEL_STUDIO_URL"):
         LabelStudio(url, "token").check()
 
@@ -296,7 +292,7 @@ def test_the_address_of_a_page_in_the_browser_is_told_from_that_of_the_server(pa
             pytest.raises(LabelStudioError) as error,
         ):
             LabelStudio(f"{server.url}{page}", "token").check()
-        assert str(error.value).endswith(f"; if {page} is a page of it, set LABEL_STUDIO_URL to {server.url}")
+        assert str(error.value).endswith(f"; if {page} is one of its pages, set LABEL_STUDIO_URL to {server.url}")
 
 
 def test_https_to_a_server_of_plain_http_says_so() -> None:

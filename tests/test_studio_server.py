@@ -24,7 +24,7 @@ CACHE = Path.home() / ".cache" / "goldleaf"
 VENV = Path(__file__).parent.parent / ".venv-label-studio"
 
 STAND_IN = """#!/bin/sh
-# Stands for the first start of Label Studio, whose migrations take a minute.
+# Simulates the first start of Label Studio, whose migrations take a minute.
 echo started >> {calls}
 {body}
 """
@@ -63,7 +63,9 @@ def test_it_runs_with_a_user_of_its_own_whose_secrets_only_the_owner_can_read(la
 
 def test_a_second_start_on_the_same_data_is_refused_with_the_address(label_studio: LocalStudio) -> None:
     second = LocalStudio(VENV, label_studio.data, CACHE)
-    with pytest.raises(LabelStudioError, match=rf"runs on .* already, at {label_studio.url} \(process \d+\); use that"):
+    with pytest.raises(
+        LabelStudioError, match=rf"is already running on .*, at {label_studio.url} \(process \d+\); use that"
+    ):
         second.start()
     assert httpx.get(f"{label_studio.url}/health").is_success
 
@@ -126,7 +128,7 @@ def test_without_label_studio_it_says_how_to_install_it(tmp_path: Path) -> None:
 
 def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
     venv = stand_in(tmp_path, '[ "$1" = version ] && touch label_studio.sqlite3 || { echo no luck today; exit 3; }')
-    with pytest.raises(LabelStudioError, match=r"ended while it started; .*server\.log says: no luck today"):
+    with pytest.raises(LabelStudioError, match=r"exited while starting; .*server\.log says: no luck today"):
         LocalStudio(venv, tmp_path / "data", tmp_path / "cache").start()
     assert not (tmp_path / "data" / "running.json").exists()
 
@@ -142,7 +144,7 @@ def test_two_sessions_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     venv = stand_in(tmp_path, '[ "$1" = version ] || exit 3; echo x > label_studio.sqlite3')
 
     def start(name: str) -> str:
-        with pytest.raises(LabelStudioError, match="ended while it started") as caught:
+        with pytest.raises(LabelStudioError, match="exited while starting") as caught:
             LocalStudio(venv, tmp_path / name, tmp_path / "cache").start()
         return str(caught.value)
 

@@ -1,4 +1,4 @@
-"""One class says everything about a task, and what it says holds for every row, answer and person."""
+"""One class defines everything about a task, for every row, answer and annotator."""
 
 import datetime
 import re
@@ -78,7 +78,7 @@ def test_a_long_wrong_value_is_shown_in_short() -> None:
     assert detail.endswith(f"got '{'y' * 76}...")
 
 
-def test_a_failed_soft_check_is_a_doubt_and_no_error() -> None:
+def test_a_failed_soft_check_is_a_warning_and_not_an_error() -> None:
     parsed = Invoice.task_parse(INVOICE | {"total": -3})
     assert parsed.problems == []
     assert parsed.targets is not None
@@ -115,7 +115,7 @@ def test_a_row_without_targets_is_unlabeled_and_has_no_problem(absent: dict[str,
     assert parsed.inputs == {"clause": "Either party may terminate."}
 
 
-def test_a_row_with_a_part_of_its_targets_is_no_unlabeled_row() -> None:
+def test_a_row_with_a_part_of_its_targets_is_not_an_unlabeled_row() -> None:
     assert problems(Invoice, text="x", vendor="Acme")[0] == "invoice_number: missing or empty"
 
 
@@ -343,7 +343,7 @@ def test_rewording_leaves_labels_fresh_and_another_set_of_answers_does_not() -> 
     assert len(others) == 3
 
 
-def test_texts_of_an_enum_are_no_part_of_the_digest_but_its_members_are() -> None:
+def test_texts_of_an_enum_are_not_part_of_the_digest_but_its_members_are() -> None:
     def enum(doc: str, *values: str) -> Any:
         kinds = StrEnum("Sort", {value.upper(): value for value in values})
         kinds.__doc__ = doc
@@ -391,7 +391,7 @@ def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_
 
 @pytest.mark.parametrize("choice", ["", "\u200b", " a", "a\n", "a\nb", "a\x00"])
 def test_a_choice_that_no_text_could_give_back_is_refused(choice: str) -> None:
-    with pytest.raises(TaskDefinitionError, match=r"has the choice .*; a choice is one line of text"):
+    with pytest.raises(TaskDefinitionError, match=r"has the choice .*; a choice must be one line of text"):
         task_with(Target[Literal["fine", choice]]).task_check()
 
 
@@ -425,7 +425,7 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
         "Toy.text needs one role; write Input[...] or Target[...]"
     )
     assert definition_error(text=text, answer=answer, task_size=text) == (
-        "Toy.task_size begins with task_, as Goldleaf's own do; rename it"
+        "Toy.task_size begins with task_, which is reserved; rename it"
     )
     assert definition_error(text=(Input[type], ...), answer=answer).endswith("; use types that JSON has a form for")
 
@@ -519,7 +519,7 @@ def test_an_input_that_is_lost_rejects_an_unlabeled_row_too() -> None:
     assert problems(Renamed, text="a") == [f": {LEFT_OUT.format('text')}"]
 
 
-def test_a_target_that_is_lost_is_no_answer() -> None:
+def test_a_target_that_is_lost_is_not_an_answer() -> None:
     class Hidden(Task):
         """Say it."""
 
@@ -554,7 +554,7 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() 
     [doubt] = parsed.warnings
     assert parsed.faults == [doubt] and doubt.field == "is_odd"
     assert re.fullmatch(
-        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is wrong, "
+        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is odd, "
         r"or None \(test_task\.py, line \d+\)",
         doubt.detail,
     )

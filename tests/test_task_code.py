@@ -88,10 +88,10 @@ def test_a_soft_check_that_returns_no_text_is_broken_and_check_says_so(tmp_path:
     [reason] = odd[1].reasons
     assert reason.code is ReasonCode.SOFT_CHECK and reason.field == "odd"
     assert reason.detail.startswith("the check itself failed: TypeError: odd() returned ")
-    assert reason.detail.endswith("; return a text that says what is wrong, or None (task.py, line 12)")
+    assert reason.detail.endswith("; return a text that says what is odd, or None (task.py, line 12)")
     [fault] = [finding for finding in Terminal(tmp_path).json("check", exit_code=1) if not finding["ok"]]
     assert fault["what"] == "code of Question"
-    assert fault["detail"].startswith("it failed itself on 2 of 2 rows tried, as on data.jsonl:1: a soft check of ")
+    assert fault["detail"].startswith("it failed on 2 of 2 rows tried, such as data.jsonl:1: a soft check of ")
 
 
 MISCALLED = {
@@ -112,7 +112,7 @@ def test_a_method_that_cannot_even_be_called_is_named_with_the_line_of_its_defin
     assert findings["code of Question"]["detail"].endswith("(task.py, line 12); fix it")
 
 
-def test_a_check_that_finds_something_is_no_fault_of_its_code(tmp_path: Path) -> None:
+def test_a_check_that_finds_something_is_not_a_fault_of_its_code(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION + method("odd", "self", "return 'it is odd'", "@soft_check"), ROWS)
     assert all(finding["ok"] for finding in Terminal(tmp_path).json("check"))
 
@@ -164,7 +164,7 @@ def test_a_method_that_returns_nonsense_or_fails_is_named_with_its_line(tmp_path
         assert "which is no" in said or "SystemExit" in said, said
 
 
-def test_a_method_that_fails_only_where_people_answered_is_their_answer_s_problem(tmp_path: Path) -> None:
+def test_a_method_that_fails_only_on_annotators_answers_is_their_answer_s_problem(tmp_path: Path) -> None:
     broken = method("task_validate_targets", "cls, values", "sys.exit(0)")
     broken += method("task_problems", "cls, inputs, targets", "return 7")
     task = Odd(tmp_path, HEAD + QUESTION + broken, ROWS).context.dataset.task
@@ -173,7 +173,7 @@ def test_a_method_that_fails_only_where_people_answered_is_their_answer_s_proble
     ):
         task.task_validate_targets({"topic": "billing"})
     [problem] = task.task_problems({}, {})
-    assert problem.detail.startswith("task_problems itself failed: it returned 7, which is no list of Reason")
+    assert problem.detail.startswith("task_problems itself failed: it returned 7, which is not a list of Reason")
     assert task.task_read_answer("billing") is None
 
 
@@ -181,13 +181,13 @@ def test_a_labeling_form_that_fails_is_a_finding_of_check(tmp_path: Path) -> Non
     Odd(tmp_path, HEAD + QUESTION + method("task_labeling_config", "cls", "return 7"), ROWS)
     findings = {finding["what"]: finding for finding in Terminal(tmp_path).json("check", exit_code=1)}
     assert (
-        "task_labeling_config failed: it returned 7, which is no text, nor None" in findings["labeling form"]["detail"]
+        "task_labeling_config failed: it returned 7, which is not a text or None" in findings["labeling form"]["detail"]
     )
 
 
-def test_a_method_that_is_no_classmethod_is_named(tmp_path: Path) -> None:
+def test_a_method_that_is_not_a_classmethod_is_named(tmp_path: Path) -> None:
     Odd(tmp_path, QUESTION + method("task_answer", "self, targets", "return ''", ""), ROWS)
-    assert "Question.task_answer is no classmethod; write @classmethod above it" in Terminal(tmp_path).error("check")
+    assert "Question.task_answer is not a classmethod; write @classmethod above it" in Terminal(tmp_path).error("check")
 
 
 def test_a_method_that_builds_on_the_one_it_overrides_works_as_before(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_half_a_surrogate_out_of_a_validator_rejects_its_row_and_no_other(tmp_pa
     odd = Odd(tmp_path, task + more, rows)
     assert odd.curate().funnel.rejected == len(values)
     assert odd[len(values)].fate is Fate.ACCEPTED
-    assert "a validator or serializer makes of 'question' half a surrogate" in odd[0].reasons[0].detail
+    assert "a validator or serializer turns 'question' into half a surrogate" in odd[0].reasons[0].detail
 
 
 # --- what it prints -------------------------------------------------------------------------------
@@ -278,10 +278,7 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == "error: the results cannot be written to stdout: No space left on device; correct where it goes\n"
-    )
+    assert done.stderr == "error: the results cannot be written to stdout: No space left on device; fix where it goes\n"
 
 
 # --- in workers, threads and under a signal ---------------------------------------------------------
@@ -297,7 +294,7 @@ def test_code_that_ends_the_program_in_a_worker_process_is_its_row_s_error(tmp_p
     assert json.loads(done.stdout)["funnel"]["rejected"] == 21 * len(ENDINGS), done.stderr
 
 
-def test_ctrl_c_in_the_middle_of_a_task_s_code_is_no_error_of_that_code(tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_of_a_task_s_code_is_not_an_error_of_that_code(tmp_path: Path) -> None:
     body = "import signal; signal.raise_signal(signal.SIGINT)\n        return value"
     Odd(tmp_path, QUESTION + method("looked", "cls, value", body, FIELD_VALIDATOR), ROWS)
     result = Terminal(tmp_path).goldleaf("curate", "--json", exit_code=130)
@@ -312,7 +309,7 @@ def raised(error: BaseException) -> BaseException:
         return caught
 
 
-def test_without_a_command_line_a_keyboard_interrupt_of_the_main_thread_is_a_person_s() -> None:
+def test_without_a_command_line_a_keyboard_interrupt_of_the_main_thread_is_the_user_s() -> None:
     with pytest.raises(KeyboardInterrupt):
         own(raised(KeyboardInterrupt()))
     assert isinstance(own(raised(SystemExit())), SystemExit)

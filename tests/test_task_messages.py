@@ -118,17 +118,17 @@ def test_several_targets_are_compact_json_without_those_that_have_no_value() -> 
      '{"vendor":["Acme"],"invoice_number":"A","total":1,"currency":"EUR"}'],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_what_is_no_answer_is_read_as_none(text: str) -> None:
+def test_what_is_not_an_answer_is_read_as_none(text: str) -> None:
     assert Invoice.task_read_answer(text) is None
 
 
 @pytest.mark.parametrize("text", ["", "unknown kind", "TERM", "term, renewal", '"term"'])
-def test_what_is_no_choice_is_read_as_none(text: str) -> None:
+def test_what_is_not_a_choice_is_read_as_none(text: str) -> None:
     assert ContractClause.task_read_answer(text) is None
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "\x1b", "\u200b\u00ad", "\r\n\u2028", "\x1b \ufeff"])
-def test_a_text_with_nothing_to_see_in_it_is_no_answer(text: str) -> None:
+def test_a_text_with_nothing_to_see_in_it_is_not_an_answer(text: str) -> None:
     assert is_blank(text)
     assert task_with(Target[str]).task_read_answer(text) is None
     assert task_with(Target[str | None]).task_read_answer(text) == {"answer": None}
@@ -140,7 +140,7 @@ def test_a_text_with_a_single_sign_to_see_in_it_is_an_answer(text: str) -> None:
     assert task_with(Target[str]).task_canonical({"answer": text}) == {"answer": text}
 
 
-def test_an_answer_may_have_space_around_it_and_keys_that_nobody_asked_for() -> None:
+def test_an_answer_may_have_space_around_it_and_extra_keys() -> None:
     assert ContractClause.task_read_answer(" term\n") == {"kind": "term"}
     answer = Invoice.task_read_answer('{"vendor":" A ","invoice_number":"1","total":"2","currency":"EUR","note":"x"}')
     assert answer is not None

@@ -38,8 +38,8 @@ def read(url: str, patience: Patience = HASTE, content: bytes = b"") -> bytes:
         (mute, "no answer within 0.5 s"),
         (dripping_headers, "no answer within 0.5 s"),
         (redirecting, "no answer within 0.5 s"),
-        (dripping_body, "less than 1,000 bytes a second for 0.3 s"),
-        (dripping_to_the_end, "less than 1,000 bytes a second for 0.3 s"),
+        (dripping_body, "less than 1,000 bytes per second for 0.3 s"),
+        (dripping_to_the_end, "less than 1,000 bytes per second for 0.3 s"),
     ],
 )
 def test_a_server_that_keeps_us_waiting_is_left(talk: Talk, reason: str) -> None:
@@ -48,7 +48,7 @@ def test_a_server_that_keeps_us_waiting_is_left(talk: Talk, reason: str) -> None
 
 
 def test_a_rate_counts_from_the_first_byte_however_long_the_answer_might_have_taken() -> None:
-    with talking(dripping_body) as url, pytest.raises(TooSlow, match=r"less than 1,000 bytes a second for 0\.3 s"):
+    with talking(dripping_body) as url, pytest.raises(TooSlow, match=r"less than 1,000 bytes per second for 0\.3 s"):
         read(url, replace(HASTE, answer=30))
 
 
@@ -57,7 +57,7 @@ def test_a_server_that_takes_no_more_of_a_request_is_left() -> None:
         read(url, content=b"x" * 50_000_000)
 
 
-def test_an_address_that_nobody_attends_is_left() -> None:
+def test_an_address_where_nothing_responds_is_left() -> None:
     """Its queue of connections is full, so that the next one is neither taken nor refused."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]

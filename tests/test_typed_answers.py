@@ -1,4 +1,4 @@
-"""The whole way of an answer: asked by curate, typed in a real Chromium, collected, and told by explain."""
+"""The whole way of an answer: asked by curate, typed in a real Chromium, collected, and shown by explain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from pipeline.review.queue import marker
 
 
 class Annotator:
-    """A person before Label Studio, with both hands on the keyboard."""
+    """An annotator at Label Studio, with both hands on the keyboard."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url, self.keys = page, url, page.keyboard
@@ -125,7 +125,7 @@ def in_browser(folder: Path, studio: LocalStudio, annotator: Annotator, text: st
 
 
 def typed(terminal: Terminal) -> dict[str, object]:
-    """The answer that ``explain`` tells, which must be the same for machines and for people."""
+    """The answer that ``explain`` shows, which must be the same as JSON and as text."""
     story = terminal.json("explain", "data.jsonl:1", "dataset.yaml")
     decision = story["decisions"][-1]
     assert (decision["fate"], decision["label_source"]) == ("accepted", "human")

@@ -1,1 +1,1 @@
-"""The command line: what people type, and what they see in the terminal."""
+"""The command line: its commands and their output."""

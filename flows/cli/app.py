@@ -34,11 +34,11 @@ app = typer.Typer(
     name="goldleaf",
     help="""Turn raw examples into versioned instruction-tuning datasets, and fine-tune on them.
 
-    The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (people then label in
-    Label Studio), [bold]collect[/] what they said, [bold]release[/] a version, [bold]finetune[/] on it.
+    The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (annotators then label in
+    Label Studio), [bold]collect[/] their answers, [bold]release[/] a version, [bold]finetune[/] on it.
     [bold]run[/] does all four.
 
-    Exit codes: 0 done, 1 failed (the message says what to do next), 2 misused.
+    Exit codes: 0 done, 1 failed (the message says what to do next), 2 wrong usage.
     """,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -59,11 +59,11 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Only what is true of all commands: they have their own modules."""
+    """Options of the application itself; the commands are in their own modules."""
 
 
 DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml.", metavar="DATASET.YAML")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines; progress is off.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, without progress.")]
 EngineName = Annotated[
     Runner | None,
     typer.Option(
@@ -72,12 +72,12 @@ EngineName = Annotated[
 ]
 DEFAULT = Path("dataset.yaml")
 _LONGEST, _MOST_LINES = 2_000, 12
-"""Of an error: characters of a line, and lines."""
+"""Limits of an error: characters per line, and lines."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors that were raised on purpose, and faults of disks and tables, into a line and exit code 1."""
+    """Turn deliberate errors, and faults of disks and tables, into one line and exit code 1."""
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -85,7 +85,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             with known_interrupts(), results_alone():
                 return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            err.print("interrupted; what was committed stays, run the command again to go on")
+            err.print("interrupted; what was committed stays, run the command again to continue")
             raise typer.Exit(130) from error
         except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
@@ -97,12 +97,12 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _in_a_line(error: Exception | SystemExit) -> str | None:
-    """What people read of an error; None for one of the program, which needs its traceback."""
+    """An error's text for the user; None for a bug, which needs its traceback."""
     if isinstance(error, GoldleafError):
         return str(error)
     if isinstance(error, SystemExit):
-        # No command ends so: with exit code 0, whoever called it would take a run for done that is not.
-        return None if error.code else f"the program was ended from inside ({described(error)}); fix the task's code"
+        # No command ends so: with exit code 0, the caller would think that an unfinished run had succeeded.
+        return None if error.code else f"the task's code exited the program ({described(error)}); fix the task's code"
     from flows.cli.os_errors import outside_fault
     from flows.settings import Settings
 
@@ -114,21 +114,21 @@ def _in_a_line(error: Exception | SystemExit) -> str | None:
 
 
 def _shortened(text: str) -> str:
-    """An error as people can read it: what it quotes may be megabytes long."""
+    """A readable form of an error: what it quotes may be megabytes long."""
     half = _LONGEST // 2
     lines = text.split("\n", _MOST_LINES)
-    # What to do next stands at the end.
+    # What to do next is at the end.
     lines = [line if len(line) <= _LONGEST else f"{line[:half]} … {line[-half:]}" for line in lines]
     return "\n".join([*lines[:_MOST_LINES], *(["…"] if len(lines) > _MOST_LINES else [])])
 
 
 def _visible(text: str) -> str:
-    """The same with control characters written out: a name or a value may hold some that change the terminal."""
+    """The same with control characters escaped: a name or a value may contain some that affect the terminal."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
-    """Print a result for machines: JSON and nothing else on stdout."""
+    """Print a result as JSON, and nothing else on stdout."""
     text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
     results().write(text + "\n")
 
@@ -141,7 +141,7 @@ def load_context(dataset: Path) -> "Context":
 
 
 def require_curated(context: "Context") -> None:
-    """Say what to run first, where nothing was ever curated.
+    """Report what to run first, if nothing was ever curated.
 
     Raises:
         StoreError: there is nothing to look at.
@@ -152,7 +152,7 @@ def require_curated(context: "Context") -> None:
 
 
 def require_published(context: "Context") -> None:
-    """The same, where there is no version either; versions alone may have been copied to this home."""
+    """The same, if there is no version either; versions alone may have been copied to this home."""
     if not context.store.releases.is_dir():
         require_curated(context)
 

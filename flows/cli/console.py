@@ -1,4 +1,4 @@
-"""What people see in the terminal: progress, tables and one-line errors."""
+"""Terminal output: progress, tables and one-line errors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Results(Console):
-    """Writes to where results go, which is not always what ``sys.stdout`` is meanwhile."""
+    """Writes to the destination of results, which is not always ``sys.stdout``."""
 
     @property
     def file(self) -> IO[str]:
@@ -34,26 +34,26 @@ class _Results(Console):
         raise AttributeError("results go to stdout")
 
 
-# Lines are never wrapped, so that whoever greps a log or copies a path gets it whole; tables are.
+# Lines are never wrapped, so that a grep in a log or a copied path gets them whole; tables are.
 out = _Results(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 _SHOWN = 10
 _READABLE = 12
-"""Characters that a column of a table needs, if not all cells fit."""
+"""Minimum width of a table's column, if not all cells fit."""
 _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
 
 class TerminalProgress:
-    """Shows one line per step; it goes to stderr, so that stdout stays clean for machines."""
+    """Shows one line per step; it goes to stderr, so that stdout stays machine-readable."""
 
     def __init__(self, console: Console = err) -> None:
         self._console = console
 
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-        """Show a spinner, and a bar where the total is known, until the step ends."""
+        """Show a spinner, and a bar if the total is known, until the step ends."""
         columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn()]
         if total is not None:
             columns[2:2] = [BarColumn(bar_width=24), MofNCompleteColumn()]
@@ -72,7 +72,7 @@ class TerminalProgress:
         try:
             yield advance
         except BaseException:
-            # A step that failed is erased, or its spinner would stand still above the error.
+            # A failed step is erased, or its spinner would remain above the error.
             progress.live.transient = True
             progress.live.stop()
             raise
@@ -86,7 +86,7 @@ class TerminalProgress:
 
 def show_funnel(funnel: Funnel, title: str) -> None:
     """The funnel as a table that visibly adds up."""
-    # Not the table's own title, which wraps where the table ends.
+    # Not the table's own title, which wraps at the table's width.
     out.print(title)
     table = RichTable(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="left")
@@ -105,7 +105,7 @@ def show_funnel(funnel: Funnel, title: str) -> None:
 
 
 def show_attention(items: "Sequence[Attention]") -> None:
-    """What only people can settle, each with its row and where to answer."""
+    """What only annotators can settle, each with its row and where to answer."""
     if not items:
         return
     out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} an annotator[/]:")
@@ -119,7 +119,7 @@ def show_attention(items: "Sequence[Attention]") -> None:
 
 
 def show_rejections(groups: "Sequence[Rejection]") -> None:
-    """Why rows are rejected, the most frequent reasons first, each with one of the rows."""
+    """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
     out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
@@ -128,12 +128,12 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
 
 
 def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:
-    """How many rows nobody is asked about for want of budget."""
+    """How many rows are beyond the review budget."""
     if not count:
         return
     more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
     which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
-    of_budget = f"({used:,} of {budget:,} used; raise review.budget to look at more)"
+    of_budget = f"({used:,} of {budget:,} used; raise review.budget to review more)"
     out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
 
 
@@ -149,7 +149,7 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
 
 
 def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table of any columns; where they would be too narrow to read, each row as lines of name and value."""
+    """A table with any columns; if they would be too narrow to read, each row becomes lines of name and value."""
     table = _table("", columns, rows)
     whole = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
     if not rows or whole <= out.width or out.width >= len(columns) * _READABLE:
@@ -186,5 +186,5 @@ def _cell(value: Any) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, int):
         return f"{value:,}"
-    # Square brackets are rich's markup: text of users must not be read as such.
+    # Square brackets are rich's markup: users' text must not be parsed as such.
     return escape(str(value)) if not isinstance(value, float) else f"{value:.4g}"

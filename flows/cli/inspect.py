@@ -1,4 +1,4 @@
-"""The commands that only look: status, explain, releases, verify, report, sql and check."""
+"""The read-only commands: status, explain, releases, verify, report, sql and check."""
 
 import math
 import shlex
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 50
 _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
-"""Of a cell in a table."""
+"""Limits of a table's cell."""
 
 
 @app.command(rich_help_panel="Questions")
@@ -80,7 +80,7 @@ def explain(
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a record's whole story: file and line, raw bytes, decisions, tasks, annotations, releases, split.
+    """Show a record's full history: file and line, raw bytes, decisions, tasks, annotations, releases, split.
 
     Example: goldleaf explain clauses.jsonl:17
     """
@@ -115,7 +115,7 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         ]
         show_rows("", ["version", "published", "rows", "digest"], rows)
         if found != readable:
-            # Of homes from before versions had to count up.
+            # For homes from before versions had to count up.
             out.print(f"latest is the highest of them: {readable[-1].version}")
         if not found:
             verb = "release" if store.exists else "curate"
@@ -148,7 +148,7 @@ def verify(
 ) -> None:
     """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is.
 
-    With --lock also if the version is not the one that the lock pins.
+    With --lock, also if the version is not the one that the lock pins.
     Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
     """
     from pipeline.releases.lockfile import against_lock
@@ -163,7 +163,7 @@ def verify(
     else:
         for problem in result.problems:
             out.print(f"[red]{escape(str(problem))}")
-        # Alone on its line: people copy it into their goldleaf.lock.
+        # On its own line: users copy it into their goldleaf.lock.
         out.print(result.reference, markup=False)
         out.print("[green]every byte is as it was published" if is_sound else "[red]damaged")
     if result.problems:
@@ -171,7 +171,7 @@ def verify(
 
 
 def _version_folder(reference: str, dataset: Path) -> Path:
-    """The folder that is named, or that of a reference to a version of a dataset."""
+    """The given folder, or that of a reference to a version of a dataset."""
     from pipeline.releases.versions import find_version
 
     if (folder := Path(reference)).is_dir():
@@ -180,15 +180,15 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
     if not dataset.exists():
         raise ReleaseError(
-            f"there is no {dataset}, which says where '{reference}' is; pass the path of one, or the version's folder: "
+            f"there is no {dataset} to look up '{reference}' in; pass the path of one, or the version's folder:  "
             "`goldleaf verify path/to/1.0.0`"
         )
     context = load_context(dataset)
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")
     if at and name != known:
-        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
+        raise ReleaseError(f"{context.dataset.path} is about '{known}', not '{name}'")
     require_published(context)
-    # A version alone is clear enough, a name alone is not.
+    # A version alone is unambiguous, a name alone is not.
     return find_version(context.store.releases, reference if at or name == known else f"{known}@{name}")
 
 
@@ -196,10 +196,10 @@ def _version_folder(reference: str, dataset: Path) -> Path:
 @explained
 def report(
     dataset: DatasetFile = DEFAULT,
-    to: Annotated[Path | None, typer.Option("--to", help="Write it here instead of into the home.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Write it here instead of to the home.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of the present state as one HTML file, and print its path."""
+    """Write the report on the current state as one HTML file, and print its path."""
     from pipeline.reporting.write_report import write_report
 
     path = write_report(load_context(dataset), to=to)
@@ -245,7 +245,7 @@ def _cut(cell: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a query as JSON has it: DuckDB's sums are decimals, raw rows are bytes, and NaN is no JSON."""
+    """A query's value in JSON form: DuckDB's sums are decimals, raw rows are bytes, and NaN is not JSON."""
     match value:
         case list():
             return [_plain(item) for item in value]

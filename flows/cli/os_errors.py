@@ -1,6 +1,6 @@
-"""Puts into one line what goes wrong outside of the program: with disks, folders and damaged tables.
+"""Words environment failures in one line: disks, folders and damaged tables.
 
-Errors of the program itself, such as a KeyError, are none of these: they need their traceback.
+Errors of the program itself, such as a KeyError, are not among them: they need their traceback.
 """
 
 import errno
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 _ELSEWHERE = ", or set GOLDLEAF_HOME to another folder"
-_NO_SPACE, _NO_RIGHT = "free some space there", "let this user write there"
+_NO_SPACE, _NO_RIGHT = "free some space there", "give this user write permission there"
 _ADVICE = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -18,21 +18,21 @@ _ADVICE = {
     errno.EPERM: _NO_RIGHT,
     errno.EROFS: _NO_RIGHT,
     errno.ENOLCK: "use a file system that has locks",
-    errno.EIO: "see whether the disk is sound",
+    errno.EIO: "check whether the disk is failing",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 _TABLE_ERRORS = {("_internal", "DeltaError"), ("polars.exceptions", "ComputeError")}
-"""By name: only the store knows the libraries, and an error of neither need not wait for them."""
+"""By name: only the store knows the libraries, and other errors need not wait for their import."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
-"""What the table libraries write into their texts; they keep the number to themselves."""
+"""What the table libraries write into their texts; they do not expose the number."""
 
 
 def outside_fault(error: Exception, home: Path | None) -> str | None:
     """What went wrong, where, and what to do; None for an error of the program.
 
     Args:
-        error: anything.
-        home: where the tables are; None where the setting cannot be read.
+        error: any error.
+        home: where the tables are; None if the setting cannot be read.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return _of_the_system(error, error.errno, home)
@@ -47,16 +47,16 @@ def _of_the_system(error: OSError, number: int, home: Path | None) -> str | None
     if isinstance(error, BrokenPipeError | ConnectionError | TimeoutError):
         return None
     place = Path(error.filename).absolute() if isinstance(error.filename, str) else home
-    # Or a folder above the home, which would have to be made.
+    # Or a folder above the home, which would have to be created.
     at_home = place and home and (place.is_relative_to(home) or home.is_relative_to(place))
     if not at_home:
-        advice = f"{_ADVICE.get(number, 'correct it')}, or name another place"
+        advice = f"{_ADVICE.get(number, 'correct it')}, or use another place"
     elif number in _ADVICE:
         advice = _ADVICE[number] + _ELSEWHERE
     elif home and home.is_dir():
         advice = "move it away, or restore it from a backup"
     else:
-        advice = "set GOLDLEAF_HOME to a folder that can be used"
+        advice = "set GOLDLEAF_HOME to a usable folder"
     return f"{place or 'the disk'} cannot be used: {error.strerror or os.strerror(number)}; {advice}"
 
 

@@ -1,4 +1,4 @@
-"""The commands that set things up: init, label-studio and demo."""
+"""The setup commands: init, label-studio and demo."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from pipeline.kinds.starter_files import DEFAULT_STARTER, starter_names
 from schemas.dataset import Runner
 
 Starter = StrEnum("Starter", starter_names())  # type: ignore[misc]
-"""The kinds of task that a dataset can be started from."""
+"""The kinds of task that a dataset can start from."""
 _DEFAULT_STARTER = Starter(DEFAULT_STARTER)
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="Setting up")
 @explained
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Where the files go; created if missing.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
     kind: Annotated[Starter, typer.Option(help="The kind of task to start from.")] = _DEFAULT_STARTER,
     as_json: AsJson = False,
 ) -> None:
-    """Write a dataset.yaml, a task file and a few example rows that run at once.
+    """Write a dataset.yaml, a task file and a few example rows that work right away.
 
-    Then replace data.jsonl by your data, and describe your inputs and targets in task.py.
+    Then replace data.jsonl with your data, and describe your inputs and targets in task.py.
     """
     from pipeline.config.scaffold import name_for, scaffold
     from pipeline.kinds.registry import kind_named
@@ -55,9 +55,9 @@ def label_studio(
     port: Annotated[int | None, typer.Option(help="Default: the last one, else a free one.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a local Label Studio in its own venv until Ctrl-C, and print how to reach it.
+    """Run a local Label Studio in its own venv until Ctrl-C, and print how to connect.
 
-    For trying things out and for a few annotators; teams run their own server on PostgreSQL.
+    For trial use and a few annotators; teams run their own server on PostgreSQL.
     """
     import signal
 
@@ -90,13 +90,13 @@ def _show_access(studio: "LocalStudio") -> None:
     out.print("for goldleaf, in another terminal or in .env:")
     for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
         out.print(f"  {line}", markup=False)
-    out.print("Ctrl-C stops it; what was labeled stays")
+    out.print("Ctrl-C stops it; annotations are kept")
 
 
 @app.command(rich_help_panel="Setting up")
 @explained
 def demo() -> None:
-    """Run the whole mission on the sample clauses: curate, label, collect, release, fine-tune.
+    """Run the whole workflow on the sample clauses: curate, label, collect, release, fine-tune.
 
     Simulated annotators label through the real API; ANNOTATE=me leaves the labeling to you.
     """
@@ -116,7 +116,7 @@ def demo() -> None:
         try:
             input()
         except EOFError as error:
-            raise ConfigError("ANNOTATE=me waits for Enter in a terminal; run `make demo` in one") from error
+            raise ConfigError("ANNOTATE=me waits for Enter in a terminal; run `make demo` in a terminal") from error
 
     context = play(Settings(), TerminalProgress(), verb, show, wait)
     file, store = os.path.relpath(context.dataset.path), context.store

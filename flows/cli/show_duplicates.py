@@ -25,7 +25,7 @@ _KEPT_CHARACTERS = 300
 @explained
 def duplicates(
     dataset: DatasetFile = DEFAULT,
-    of: Annotated[str, typer.Option("--of", help="Only those of this record: its id or file:line.", metavar="ID")] = "",
+    of: Annotated[str, typer.Option("--of", help="Only those of this record (id or file:line).", metavar="ID")] = "",
     limit: Annotated[
         int, typer.Option("--limit", help="Groups, copies of each, and pairs to show; --json has all.", min=1)
     ] = 10,
@@ -33,11 +33,11 @@ def duplicates(
 ) -> None:
     """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
 
-    With --of: what became of that record, its group, and which kept rows resemble it most.
+    With --of: what became of that record, its group, and the kept rows most similar to it.
 
-    Red [-words-] stand in the kept row only, green {+words+} in the other; yellow ones differ in case, accents or
-    punctuation. Where the first groups are no duplicates to your eyes, raise duplicates.threshold; where the pairs at
-    the end, which just miss it, are some, lower it. The pairs before these reach it, but most have different answers:
+    Red [-words-] are only in the kept row, green {+words+} only in the other; yellow ones differ in case, accents or
+    punctuation. If the first groups do not look like duplicates to you, raise duplicates.threshold; if the pairs at
+    the end, which just miss it, do, lower it. The pairs before these reach it, but most have different answers:
     one of them may be wrong.
 
     Example: goldleaf duplicates --of clauses.jsonl:17
@@ -60,7 +60,7 @@ def duplicates(
         out.print(f"[yellow]note:[/] {escape(meant.note)}")
     if meant and not found.asked:
         out.print(
-            f"record {meant.record_id} is withdrawn, so it is no duplicate of any; goldleaf explain tells its story"
+            f"record {meant.record_id} is withdrawn, so it is not a duplicate; goldleaf explain shows its history"
         )
         return
     _show(found, limit)
@@ -74,20 +74,20 @@ def _show(found: "Duplicates", limit: int) -> None:
         kept = counted(len(found.groups), "kept row")
         out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
     elif not found.asked.text:
-        out.print("it was not compared, as it has no valid input")
+        out.print("it was not compared, because it has no valid input")
     elif not found.misses:
-        out.print("it has no duplicates, and no kept row has three words in a row in common with it")
-    # Nobody learns from exact copies where to set the threshold.
+        out.print("it has no duplicates, and no kept row shares a word 3-gram with it")
+    # Exact copies do not help to choose a threshold.
     telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
     shown = (telling or found.groups)[:limit]
     for group in shown:
         _show_group(group, limit)
     if more := len(found.groups) - len(shown):
         exact = len(found.groups) - len(telling) if telling else 0
-        only = f", {exact:,} of them with exact copies only" if exact else ""
+        only = f", {exact:,} of them with only exact copies" if exact else ""
         out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
     if found.asked and found.misses:
-        _show_misses("the kept rows that resemble it most", found.misses, limit)
+        _show_misses("the kept rows most similar to it", found.misses, limit)
         return
     reach = [miss for miss in found.misses if miss.similarity >= found.threshold]
     _show_misses(f"similar, and both kept: {counted(found.above, 'pair')}", reach, limit)
@@ -137,7 +137,7 @@ def _table() -> RichTable:
 
 
 def _place(row: "Row") -> str:
-    # Without the folders, which leave no room for the words.
+    # Without the folders, which would leave no room for the words.
     return escape(f"{Path(row.file).name}:{row.line}")
 
 
@@ -147,7 +147,7 @@ def _shortened(text: str) -> str:
 
 
 def _difference(before: "Row", after: "Row") -> Text:
-    """The words of one row, marked where they differ from another's; and the answers, where these differ."""
+    """The words of one row, marked where they differ from another's; and the answers, if these differ."""
     found = Text.assemble(*_pieces(before.text, after.text))
     if before.answer != after.answer:
         found.append("\nanswer: ", style="dim")
@@ -159,7 +159,7 @@ def _pieces(before: str, after: str) -> Iterator[str | tuple[str, str]]:
     from pipeline.text.word_diff import word_diff
 
     for number, piece in enumerate(word_diff(before, after)):
-        # Words in one line; at the very beginning of a text, no blank parts the old ones from the new ones.
+        # Words in one line; at the very beginning of a text, no blank separates the old ones from the new ones.
         words = " ".join((piece.other or piece.text).split())
         yield " " if number else ""
         if piece.tag == "fold":

@@ -1,4 +1,4 @@
-"""How a record's story is shown in the terminal: what it is now, then all that happened, in one order of time."""
+"""Shows a record's history in the terminal: its current state, then all that happened, in chronological order."""
 
 from rich.markup import escape
 
@@ -9,7 +9,7 @@ _SHOWN_COPIES = 10
 
 
 def show_story(story: Story) -> None:
-    """The present state first, then every entry of the story's timeline."""
+    """The current state first, then every entry of the timeline."""
     at = f"  [bold]{escape(story.place)}[/]" if story.place else ""
     out.print(f"[bold]record {story.record_id}[/]{at}  source {escape(story.source)}, key {escape(story.key)}")
     releases = ", ".join(story.releases) or "none yet"
@@ -64,7 +64,7 @@ def _show_decision(decision: Decided, story: Story) -> None:
         out.print(f"    {decision.evaluation}", markup=False)
     if decision.duplicate_of:
         kept = _with_places(decision.duplicate_of, story)
-        out.print(f"  kept in its place: {kept}", markup=False)
+        out.print(f"  kept instead: {kept}", markup=False)
     if decision.targets is not None:
         out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
 
@@ -74,13 +74,13 @@ def _show_answer(said: Said) -> None:
     stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
     who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
     out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
-    # Who is unsure, or skips, says nothing more.
+    # Skips and unsure answers have no content.
     if said.error or said.targets is not None:
         out.print(f"  {said.error or said.targets}", markup=False)
 
 
 def _with_places(text: str, story: Story) -> str:
-    """A text in which every record's id has its file and line beside it."""
+    """A text in which every record's id is followed by its file and line."""
     for record_id, place in story.places.items():
         text = text.replace(record_id, f"{record_id} ({place})")
     return text

@@ -1,4 +1,4 @@
-"""Keeps stdout for results: whatever else is written there while a command runs goes to stderr.
+"""Reserves stdout for results: anything else written there while a command runs goes to stderr.
 
 A ``print`` in a task, in a worker process or in a program that the task starts would otherwise end up in ``--json``.
 """
@@ -16,17 +16,17 @@ from pipeline.errors import GoldleafError
 
 _STDOUT, _STDERR = 1, 2
 _kept: list[TextIO] = []
-"""What stdout was when the command that runs was called; empty while none runs."""
+"""The original stdout when the current command was called; empty if none is running."""
 
 
 def results() -> TextIO:
-    """Where results go."""
+    """The destination of results."""
     return _kept[-1] if _kept else sys.stdout
 
 
 @contextmanager
 def results_alone() -> Iterator[None]:
-    """Let nothing but results reach stdout: the file descriptor too, which children and workers inherit, is stderr's.
+    """Let only results reach stdout: even the file descriptor, which children and workers inherit, becomes stderr's.
 
     Raises:
         GoldleafError: the results cannot be written, say to a full disk.
@@ -44,7 +44,7 @@ def results_alone() -> Iterator[None]:
 
 
 def _copy(stdout: TextIO) -> TextIO | None:
-    """Another way to stdout, which itself leads to stderr from now on; None where it is no file of this process."""
+    """A duplicate of stdout, which itself leads to stderr from now on; None if it is not a file of this process."""
     try:
         if stdout.fileno() != _STDOUT:
             return None
@@ -52,9 +52,9 @@ def _copy(stdout: TextIO) -> TextIO | None:
         number = os.dup(_STDOUT)
         os.dup2(_STDERR, _STDOUT)
     except (OSError, AttributeError):
-        # A test's or a notebook's stream, or one that is closed.
+        # A stream of a test or notebook, or a closed one.
         return None
-    # What is no character, as in the name of a file, is written out.
+    # Invalid characters, as in a file's name, are escaped.
     return os.fdopen(number, "w", 1 if stdout.isatty() else -1, encoding=stdout.encoding, errors="backslashreplace")
 
 
@@ -62,12 +62,10 @@ def _give_back(stdout: TextIO, copy: TextIO) -> None:
     try:
         copy.flush()
     except BrokenPipeError:
-        # Whoever read the results has gone; that is for the command line to judge.
+        # The reader of the results has gone; the command line must handle that.
         raise
     except OSError as error:
-        raise GoldleafError(
-            f"the results cannot be written to stdout: {error.strerror}; correct where it goes"
-        ) from error
+        raise GoldleafError(f"the results cannot be written to stdout: {error.strerror}; fix where it goes") from error
     finally:
         stdout.flush()
         os.dup2(copy.fileno(), _STDOUT)
@@ -77,7 +75,7 @@ def _give_back(stdout: TextIO, copy: TextIO) -> None:
 
 @contextmanager
 def known_interrupts() -> Iterator[None]:
-    """Let Ctrl-C leave a trace in its KeyboardInterrupt, by which it is told from one that a task raises."""
+    """Mark KeyboardInterrupts caused by Ctrl-C, to tell them from those that a task raises."""
     if threading.current_thread() is not threading.main_thread() or (
         signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     ):

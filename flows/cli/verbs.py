@@ -46,15 +46,15 @@ def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
     rescore: Annotated[
-        bool, typer.Option("--rescore", help="Score all labels for errors anew, not only new ones.")
+        bool, typer.Option("--rescore", help="Score all labels for errors again, not only new ones.")
     ] = False,
-    reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts anew, not only new ones.")] = False,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts again, not only new ones.")] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ingest the sources, give every record its fate, and send the doubtful ones to people.
+    """Ingest the sources, give every record its fate, and send the uncertain ones to annotators.
 
-    The same files again add nothing. Never waits for a person: `goldleaf collect` hears the answers.
+    The same files again add nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
     again = {"rescore": rescore, "reindex": reindex}
     result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
@@ -65,7 +65,7 @@ def curate(
 
 
 def show_curated(result: "Curated") -> None:
-    """What a curate run did, for people."""
+    """Print the result of a curate run."""
     out.print(
         f"read {counted(result.lines, 'row')}: {result.added:,} new, {result.lines - result.added:,} known"
         + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
@@ -80,14 +80,14 @@ def show_curated(result: "Curated") -> None:
 
 
 def show_review(review: "ReviewBatch") -> None:
-    """How the review batch stands, and what to do next."""
+    """Print the state of the review batch, and what to do next."""
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
     if review.withdrawn:
         taken = "1 task was" if review.withdrawn == 1 else f"{review.withdrawn:,} tasks were"
-        out.print(f"{taken} taken back: what was asked has changed or gone")
+        out.print(f"{taken} taken back, because what they asked has changed or is gone")
     audits = f", {review.audits:,} of them random audits" if review.audits else ""
-    # Where all or none of them are unsent, the rest of the line says so.
+    # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
     waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
     if not review.waiting:
@@ -103,9 +103,9 @@ def show_review(review: "ReviewBatch") -> None:
 @app.command(rich_help_panel="Verbs")
 @explained
 def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
-    """Pull what people said in Label Studio, and decide by it.
+    """Pull annotations from Label Studio, and decide by them.
 
-    Only what changed since the last time is pulled. Edits and deletions count; a skip is no answer.
+    Only changes since the last pull are fetched. Edits and deletions count; a skip is not an answer.
     """
     result: Collected = run_verb(load_context(dataset), engine, as_json, "collect")
     if as_json:
@@ -115,7 +115,7 @@ def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: 
 
 
 def show_collected(result: "Collected") -> None:
-    """What a collect run did, for people."""
+    """Print the result of a collect run."""
     said = [
         f"{counted(result.annotations, 'annotation')} changed",
         f"{counted(result.decided, 'record')} decided by annotators",
@@ -144,7 +144,7 @@ def release(
 ) -> None:
     """Publish the accepted records as an immutable version that `datasets.load_dataset` reads.
 
-    Splits never leak (near-duplicates and `group_by` values stay together) and never move between versions.
+    Splits never leak (near-duplicates and equal `group_by` values stay together), and rows never change their split.
     """
     result: Released = run_verb(load_context(dataset), engine, as_json, "release", version=version)
     if as_json:
@@ -154,7 +154,7 @@ def release(
 
 
 def show_released(result: "Released") -> None:
-    """Which version there is now, for people."""
+    """Print which version there is now."""
     from pipeline.releases.absent_labels import in_words
 
     what = "published" if result.created else "nothing new since"
@@ -187,10 +187,10 @@ def finetune(
 
 
 def show_finetuned(result: "Finetuned") -> None:
-    """Untuned against tuned, for people."""
+    """Print untuned against tuned."""
     if result.reused:
-        out.print("this version was trained with these settings before")
-    out.print(f"{result.base_model}, asked {counted(result.test_rows, 'test question')}")
+        out.print("an adapter for this version and these settings already exists")
+    out.print(f"{result.base_model}, {counted(result.test_rows, 'test question')}")
     models = (
         ("untuned", result.untuned, result.untuned_unreadable),
         ("tuned", result.tuned, result.tuned_unreadable),
@@ -210,13 +210,13 @@ SHOW: dict[str, Callable[[Any], None]] = {
     "release": show_released,
     "finetune": show_finetuned,
 }
-"""How each verb's result is shown to people."""
+"""How each verb's result is printed."""
 
 
 @app.command(rich_help_panel="Verbs")
 @explained
 def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
-    """Curate, collect, release, finetune: all that is due, with what people have said so far."""
+    """Curate, collect, release, finetune: all that is due, with the annotations so far."""
     from flows.run import run_all
 
     context = load_context(dataset)
@@ -228,6 +228,6 @@ def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJs
                 out.rule(name)
                 SHOW[name](result)
     finally:
-        # What was done is told even where a later verb fails: a version may have been published.
+        # What was done is shown even if a later verb fails: a version may have been published.
         if as_json and done:
             print_json(done)

@@ -1,1 +1,1 @@
-"""Deployment: what Prefect deployments name as their entrypoint."""
+"""Deployment: the entrypoints of Prefect deployments."""

@@ -1,6 +1,6 @@
-"""The four stories as Prefect flows: what deployments name as their entrypoint.
+"""The four flows as Prefect flows: the entrypoints of deployments.
 
-They are apart from the stories because importing Prefect takes two seconds, which an inline run saves.
+They are separate because importing Prefect takes two seconds, which an inline run saves.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from flows.release import Released
 from pipeline.steps import Progress, Silent
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
-"""Where the flows of this process report to; a deployed run has nobody at a terminal."""
+"""Where the flows of this process report progress; a deployed run has no terminal."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def _stage(dataset: str) -> Iterator[tuple[Context, PrefectEngine]]:
 
 
 def _run_name() -> str:
-    """Such as ``curate-clauses``: a whole path would fill the list of runs."""
+    """For example ``curate-clauses``: a whole path would fill the list of runs."""
     path = Path(str(flow_run.parameters["dataset"]))
     return f"{flow_run.flow_name}-{path.parent.name if path.stem == 'dataset' else path.stem}"
 

@@ -1,4 +1,4 @@
-"""What a flow runs on: a story is told once, over an engine, and an engine decides how its steps run."""
+"""What a flow runs on: a flow is written once, and the engine decides how its steps run."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -15,19 +15,19 @@ class Engine(Steps, Protocol):
     """How steps are run and how a run is made visible."""
 
     def run_with_retries(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run one step that talks to a server; it is tried again where the engine can."""
+        """Run one step that talks to a server; the engine may retry it."""
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
-        """Tell the world that something happened, such as ``dataset.published``."""
+        """Announce an event, such as ``dataset.published``."""
 
     def artifact(self, key: str, markdown: str) -> None:
-        """Keep a page that people read beside the run."""
+        """Store a page with the run."""
 
 
 class Inline:
-    """Runs every step here and now: no server, no waiting.
+    """Runs every step immediately: no server, no waiting.
 
-    A step that is spread runs in ``workers`` processes, this one among them.
+    A parallel step runs in ``workers`` processes, including this one.
     """
 
     def __init__(self, progress: Progress | None = None, workers: int = 1) -> None:
@@ -36,7 +36,7 @@ class Inline:
 
     @property
     def progress(self) -> Progress:
-        """Where steps report to."""
+        """Where steps report their progress."""
         return self._progress
 
     def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -44,7 +44,7 @@ class Inline:
         return step(*args, **kwargs)
 
     def run_with_retries(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the step once: at a terminal, an error now is better than a wait."""
+        """Call the step once: at a terminal, an immediate error is better than a wait."""
         return step(*args, **kwargs)
 
     def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = ignored) -> list[R]:
@@ -69,7 +69,7 @@ class Inline:
         self._processes.start(first)
 
     def emit(self, event: str, payload: dict[str, Any]) -> None:
-        """Nobody listens inline."""
+        """Do nothing: inline runs have no listeners."""
 
     def artifact(self, key: str, markdown: str) -> None:
         """The command line prints its own tables."""

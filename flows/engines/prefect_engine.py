@@ -40,7 +40,7 @@ _RETRY_DELAYS_S = [2.0, 10.0]
 
 
 class PrefectEngine:
-    """Runs steps as tasks of the Prefect flow that is running; ``map`` runs at most ``workers`` of them at a time.
+    """Runs steps as tasks of the current Prefect flow; ``map`` runs at most ``workers`` of them at a time.
 
     A context manager: it ends the workers that it has started.
     """
@@ -59,15 +59,15 @@ class PrefectEngine:
 
     @property
     def progress(self) -> Progress:
-        """Where steps report to."""
+        """Where steps report their progress."""
         return self._progress
 
     def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the step as a task; it is local work, so an error would only come again."""
+        """Run the step as a task without retries; it is local work, so an error would only recur."""
         return _task(step)(*args, **kwargs)
 
     def run_with_retries(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the step as a task that is tried again when its server does not answer."""
+        """Run the step as a task that is retried if its server does not answer."""
         patient = _task(step).with_options(
             retries=len(_RETRY_DELAYS_S), retry_delay_seconds=_RETRY_DELAYS_S, retry_condition_fn=_may_pass
         )
@@ -76,7 +76,7 @@ class PrefectEngine:
     def map(
         self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
     ) -> list[R]:
-        """Run the step for every item as a task on a pool of threads, or on the workers of Dask."""
+        """Run the step for every item as a task on a thread pool, or on Dask workers."""
         work = _task(step)
         futures = [self._runner.submit(work, get_call_parameters(work.fn, (item,), {})) for item in items]
         results: list[R] = []
@@ -92,22 +92,22 @@ class PrefectEngine:
         return self.map(step, items, done)
 
     def warm_up_processes(self, first: Callable[[], object]) -> None:
-        """Nothing to start: the first task does."""
+        """Do nothing: the first task starts the workers."""
 
     @cached_property
     def _runner(self) -> TaskRunner[Any]:
-        # Not the flow's own runner: its kind and width are fixed before the flow has read its dataset.yaml.
+        # Not the flow's own runner: its type and width are fixed before the flow has read its dataset.yaml.
         if self._dask is None:
             return self._open.enter_context(ThreadPoolTaskRunner(max_workers=self._workers))
         runner = _dask_runner(self._dask, self._workers)
         try:
             self._open.enter_context(runner)
-            # It would connect with the first task only.
+            # Otherwise it would only connect with the first task.
             _ = runner.client
             return runner
         except (OSError, TimeoutError) as error:
             raise Unreachable(
-                f"no Dask scheduler answers at {self._dask} ({error}); start it there (`dask scheduler`), correct "
+                f"no Dask scheduler answers at {self._dask} ({error}); start it there (`dask scheduler`), fix "
                 "engine.dask, or drop it"
             ) from error
 
@@ -128,24 +128,24 @@ def _dask_runner(dask: str, workers: int) -> "DaskTaskRunner":
         raise ConfigError(
             f"engine.dask is '{dask}', but Dask is not installed; run `pip install 'goldleaf[dask]'`, or drop it"
         ) from error
-    # Its workers come and go; that is no news to somebody at a terminal.
+    # Its workers come and go; a user at a terminal need not know.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if dask != "local":
         return DaskTaskRunner(address=dask, client_kwargs={"timeout": f"{_PATIENCE_S:g}s"})
-    # One thread each, as the kernels and polars bring their own.
+    # One thread each, since the kernels and polars use their own.
     return DaskTaskRunner(
         cluster_kwargs={"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     )
 
 
 def start_server() -> None:
-    """Start Prefect's temporary server, which stops when this process ends; one that is named must answer.
+    """Start Prefect's temporary server, which stops when this process ends; a configured one must answer.
 
-    Prefect would start it by itself, but then Ctrl-C, which the terminal sends to the whole group of
-    processes, stops it too: the client then tried for 74 s to tell it that the run was interrupted.
+    Prefect would start it by itself, but then Ctrl-C, which the terminal sends to the whole process
+    group, stops it too: the client then tried for 74 s to report the interruption.
 
     Raises:
-        Unreachable: it does not start, or the named one does not answer.
+        Unreachable: it does not start, or the configured one does not answer.
     """
     if url := PREFECT_API_URL.value():
         _require_answer(url)
@@ -161,19 +161,19 @@ def start_server() -> None:
 
 
 def _require_answer(url: str) -> None:
-    """Ask once: a flow would try for a quarter of a minute, and end in a traceback."""
+    """Ask once: a flow would try for 15 seconds, and end in a traceback."""
     with get_client(httpx_settings={"timeout": _PATIENCE_S}, sync_client=True) as client:
         problem = client.api_healthcheck()
-    # Whatever is an answer is left to the flow, which says what is wrong with it.
+    # Any response is left to the flow, which reports what is wrong with it.
     if isinstance(problem, httpx.TransportError):
         raise Unreachable(
             f"Prefect does not answer at {url} ({problem}); start it there (`prefect server start`), "
-            "correct PREFECT_API_URL, or use --engine inline"
+            "fix PREFECT_API_URL, or use --engine inline"
         )
 
 
 def _task(step: Callable[P, R]) -> Task[P, R]:
-    # Steps take paths and small models and are idempotent on their own terms: hashing their
+    # Steps take paths and small models and are idempotent by design: hashing their
     # inputs for a cache would cost more than it saves.
     function = step.func if isinstance(step, functools.partial) else step
     return task(name=function.__name__.strip("_"), cache_policy=NO_CACHE, persist_result=False)(step)

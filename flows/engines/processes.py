@@ -1,4 +1,4 @@
-"""Worker processes beside this one, for steps that are Python code: threads would take turns at Python's lock."""
+"""Worker processes for steps of pure Python code: threads would wait for the GIL."""
 
 import gc
 import os
@@ -17,22 +17,22 @@ import loky
 T = TypeVar("T")
 R = TypeVar("R")
 _IDLE_SECONDS = 60
-"""After so long without work they end by themselves."""
+"""Seconds without work after which workers end by themselves."""
 _LOOK_SECONDS = 0.5
 
 
 class Processes:
-    """A number of workers that are started once there will be work for them, and end with it."""
+    """A pool of workers that starts when there will be work, and ends afterwards."""
 
     def __init__(self, beside: int) -> None:
-        """Take the number of processes beside this one, which works too."""
+        """Take the number of processes in addition to this one, which works too."""
         self._beside = beside
         self._pool: loky.ProcessPoolExecutor | None = None
 
     def start(self, first: Callable[[], object] | None = None) -> None:
-        """Start them in the background, if they do not run yet; ``first`` is what each does before it takes work."""
+        """Start them in the background, if they are not running yet; each runs ``first`` before it takes work."""
         if self._pool is None and self._beside:
-            # Not the standard library's: it would run the caller's script again in every worker.
+            # Not the standard library's: it would rerun the caller's script in every worker.
             first_of_all = (os.getpid(), first, gc.isenabled())
             pool = loky.ProcessPoolExecutor(
                 self._beside, timeout=_IDLE_SECONDS, initializer=_begin, initargs=first_of_all
@@ -41,7 +41,7 @@ class Processes:
             self._pool = pool
 
     def map(self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object]) -> list[R]:
-        """Run a step on every item; results in the items' order, of which ``done`` is told each."""
+        """Run a step on every item; results in the items' order, ``done`` is called with each."""
         self.start()
         work = _Work(self._pool, step, items)
         told = 0
@@ -57,7 +57,7 @@ class Processes:
                 done(results[number])
             return results
         except BaseException:
-            # Nobody needs what they are at, and whoever has interrupted us does not want to wait for it.
+            # Their current work is not needed, and a user who has interrupted us does not want to wait for it.
             work.stop()
             self.end(at_once=True)
             raise
@@ -65,7 +65,7 @@ class Processes:
             self.end()
 
     def end(self, *, at_once: bool = False) -> None:
-        """End them, if they run: as soon as they have nothing to do, or now."""
+        """End them, if they are running: when they have nothing to do, or immediately."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, kill_workers=at_once)
             self._pool = None
@@ -82,14 +82,14 @@ def _begin(parent: int, first: Callable[[], object] | None, collects_garbage: bo
 
 
 def _end_with(parent: int) -> None:
-    """End this process once the one that started it is gone, be it by kill -9."""
+    """End this process once the one that started it is gone, even by kill -9."""
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
     os._exit(1)
 
 
 class _Work(Generic[T, R]):
-    """Items of which every process takes the next one as soon as it is free."""
+    """Items, of which each process takes the next one as soon as it is free."""
 
     def __init__(self, pool: "loky.ProcessPoolExecutor | None", step: Callable[[T], R], items: Sequence[T]) -> None:
         self._pool = pool
@@ -124,12 +124,12 @@ class _Work(Generic[T, R]):
         return True
 
     def has(self, number: int) -> bool:
-        """Whether the result of an item is there."""
+        """Whether the result of an item is available."""
         return number in self._here or (number in self._elsewhere and self._elsewhere[number].done())
 
     def result(self, number: int) -> R:
         """Wait for the result of an item."""
-        # A worker may have been killed, perhaps for its memory: then this process must do.
+        # A worker may have been killed, perhaps for its memory: then this process must do the work.
         with suppress(BrokenProcessPool):
             if number in self._elsewhere:
                 return self._elsewhere[number].result()
@@ -138,6 +138,6 @@ class _Work(Generic[T, R]):
         return self._here[number]
 
     def stop(self) -> None:
-        """Hand out no more."""
+        """Hand out no more items."""
         with self._lock:
             self._waiting.clear()

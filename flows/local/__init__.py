@@ -1,1 +1,1 @@
-"""Local: a Label Studio server of our own, annotators that are simulated, and the demo."""
+"""Local: a Label Studio server, simulated annotators, and the demo."""

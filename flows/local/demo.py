@@ -1,4 +1,4 @@
-"""The whole mission on the sample clauses: what ``make demo`` runs."""
+"""The whole workflow on the sample clauses: what ``make demo`` runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,17 +23,17 @@ def demo(
     show: Callable[[str, Any], None],
     wait: Callable[[str], None],
 ) -> Context:
-    """Start a local Label Studio, go through all four verbs, stop what was started.
+    """Start a local Label Studio, run all four verbs, stop what was started.
 
     Args:
         settings: home, venv of Label Studio, and who annotates.
-        progress: shows the steps that are no verb's.
+        progress: shows the steps that belong to no verb.
         verb: runs a verb by its name on the Prefect engine.
         show: shows a verb's result.
-        wait: shows a text and waits until the person is done.
+        wait: shows a text and waits for the user.
 
     Raises:
-        ConfigError: there are no samples beside the code.
+        ConfigError: there are no samples next to the code.
     """
     file = SAMPLES / "clauses" / "dataset.yaml"
     if not file.is_file():

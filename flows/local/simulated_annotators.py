@@ -1,7 +1,7 @@
-"""Simulated annotators for the demo: they answer through the real API, by the samples' truth files.
+"""Simulated annotators for the demo: they answer through the real API, from the samples' truth files.
 
-They are no people, and their names in Label Studio say so. Like people, they are sometimes wrong,
-unsure or absent; which of it is drawn from the record's id, so every demo tells the same story.
+Their names in Label Studio say that they are simulated. Like human annotators, they are sometimes wrong,
+unsure or absent; which of these is derived from the record's id, so every demo gives the same result.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from schemas.field import JsonValue
 
 ANNOTATORS = ("simulated-annotator-1@example.com", "simulated-annotator-2@example.com")
 _SKIPPED, _UNSURE, _WRONG = 0.02, 0.04, 0.07
-"""Upper bounds of the draw: 2% are skipped, 2% unsure, 3% carelessly confirmed as they stand."""
+"""Cumulative bounds of the draw: 2% are skipped, 2% unsure, 3% carelessly confirmed unchanged."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a careful expert would say about a record."""
+    """What a careful expert would answer about a record."""
 
     targets: dict[str, JsonValue] | None
     usable: bool
@@ -66,8 +66,8 @@ def annotate(
         connection: the server.
         dataset: names the project.
         truth: by record id.
-        on_tasks: told how many more tasks were looked at.
-        faultless: never skip, doubt or err.
+        on_tasks: called with how many more tasks were looked at.
+        faultless: never skip, be unsure or make mistakes.
     """
     with AnnotatingClient(connection.url, connection.api_key) as client:
         return _annotate(client, dataset, truth, on_tasks, faultless)

@@ -1,7 +1,7 @@
-"""A local Label Studio in a venv of its own: for the demo, for tests, and for a few annotators.
+"""A local Label Studio in its own venv: for the demo, for tests, and for a few annotators.
 
-The server's dependencies do not get along with ours, so it is another program, started and stopped here.
-Its first start takes a minute of database migrations; they are made once per version and copied from then on.
+The server's dependencies conflict with ours, so it is a separate program, started and stopped here.
+Its first start takes a minute of database migrations; these are run once per version and copied from then on.
 """
 
 import atexit
@@ -33,7 +33,7 @@ _STOP_SECONDS = 10
 
 
 class Credentials(BaseModel):
-    """How to get into one local server; made up at its first start, and kept beside its data."""
+    """How to log in to one local server; generated at its first start, and stored with its data."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,18 +44,18 @@ class Credentials(BaseModel):
 
 
 class Running(BaseModel):
-    """The server process that works on a data folder."""
+    """The server process of a data folder."""
 
     model_config = ConfigDict(frozen=True)
 
     pid: int
     created: float
-    """When the process began: process ids are used again."""
+    """When the process began: process ids are reused."""
     url: str
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         try:
             process = psutil.Process(self.pid)
             return abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
@@ -69,10 +69,10 @@ class LocalStudio:
     Args:
         venv: where ``label-studio`` is installed.
         data: the server's database, files, log and credentials.
-        cache: where the migrated databases are kept, one per version of Label Studio.
-        port: on the loopback interface; without it the last one if it is free, else a free one.
-        say: is told what takes time.
-        share: use a server that runs on ``data`` already, such as one that a killed process left, and
+        cache: where the migrated databases are stored, one per version of Label Studio.
+        port: on the loopback interface; default: the last one if it is free, else a free one.
+        say: called with a message before anything that takes time.
+        share: use a server that is already running on ``data``, such as one that a killed process left, and
             leave it running at the end; otherwise it is an error.
     """
 
@@ -95,12 +95,12 @@ class LocalStudio:
 
     @property
     def log(self) -> Path:
-        """Everything that the server prints."""
+        """The server's log."""
         return self.data / "server.log"
 
     @property
     def url(self) -> str:
-        """Where the server answers."""
+        """The server's URL."""
         return f"http://{_HOST}:{self._known.port}"
 
     @property
@@ -110,7 +110,7 @@ class LocalStudio:
 
     @property
     def password(self) -> str:
-        """The password to log in with; the first one, if it was changed in Label Studio."""
+        """The password to log in with; the initial one, if it was changed in Label Studio."""
         return self._known.password
 
     @property
@@ -137,13 +137,13 @@ class LocalStudio:
 
         Raises:
             ConfigError: Label Studio is not installed, or the port is taken.
-            LabelStudioError: it runs on this folder already, or does not come up.
+            LabelStudioError: it is already running on this folder, or does not start.
         """
         program = self.venv / "bin" / "label-studio"
         if not program.is_file():
             raise ConfigError(
                 f"there is no Label Studio in {self.venv}; `make label-studio` in the clone installs it, "
-                "and GOLDLEAF_LABEL_STUDIO_VENV names another place"
+                "and GOLDLEAF_LABEL_STUDIO_VENV sets another place"
             )
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(self.data / "start.lock"):
@@ -163,7 +163,7 @@ class LocalStudio:
             raise
 
     def stop(self) -> None:
-        """Stop the server that this object started; nothing happens if there is none."""
+        """Stop the server that this object started; does nothing if there is none."""
         if self._process is None or self._owner != os.getpid():
             return
         process, self._process = self._process, None
@@ -189,7 +189,7 @@ class LocalStudio:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is ours, and the whole group can be stopped
+                start_new_session=True,  # Ctrl-C goes only to us, and the whole group can be stopped
             )
         self._owner = os.getpid()
         created = psutil.Process(self._process.pid).create_time()
@@ -198,28 +198,26 @@ class LocalStudio:
 
     def _stop_with_us(self) -> None:
         atexit.register(self.stop)
-        # Python ends at once on SIGTERM, without leaving a `with`. Only the main thread may change that.
+        # Python exits at once on SIGTERM, without leaving a `with`. Only the main thread may change that.
         with contextlib.suppress(ValueError):
             self._sigterm = signal.signal(signal.SIGTERM, _exit_on_sigterm)
 
     def _await_answer(self) -> None:
-        """Wait for the server's answer to our token: on a taken port somebody else would answer."""
+        """Wait until the server accepts our token: on a taken port another program would answer."""
         deadline = time.monotonic() + _START_SECONDS
         header = {"Authorization": f"Token {self.token}"}
         with httpx.Client(base_url=self.url, headers=header, trust_env=False, timeout=30) as client:
             while time.monotonic() < deadline:
                 if self._process is None or self._process.poll() is not None:
-                    raise LabelStudioError(
-                        f"Label Studio ended while it started; {self.log} says: {self._last_words()}"
-                    )
+                    raise LabelStudioError(f"Label Studio exited while starting; {self.log} says: {self._last_words()}")
                 with contextlib.suppress(httpx.TransportError):
                     if client.get("/health").is_success:
                         answer = client.get("/api/current-user/whoami")
                         if answer.is_success and self.username in answer.text:
                             return
                         raise LabelStudioError(
-                            f"what answers at {self.url} does not know our token: it is another program, or the token "
-                            f"was replaced; start with another --port, or put the token into {self._credentials_file}"
+                            f"the server at {self.url} does not know our token: it is another program, or the token "
+                            f"was replaced; start with another --port, or put the token in {self._credentials_file}"
                         )
                 time.sleep(0.2)
         raise LabelStudioError(f"Label Studio did not answer within {_START_SECONDS} s; {self.log} may say why")
@@ -238,7 +236,7 @@ class LocalStudio:
         return self.data / "credentials.json"
 
     def _running(self) -> Running | None:
-        """The live server on this folder, whoever started it."""
+        """The running server on this folder, whoever started it."""
         if not self._running_file.exists():
             return None
         running = Running.model_validate_json(self._running_file.read_bytes())
@@ -247,11 +245,11 @@ class LocalStudio:
     def _join(self, running: Running) -> None:
         if not self._share:
             raise LabelStudioError(
-                f"a Label Studio runs on {self.data} already, at {running.url} (process {running.pid}); "
+                f"a Label Studio is already running on {self.data}, at {running.url} (process {running.pid}); "
                 "use that one, or stop it first"
             )
         self._credentials = Credentials.model_validate_json(self._credentials_file.read_bytes())
-        self._say(f"using the Label Studio that runs at {running.url} (process {running.pid}), and leaving it running")
+        self._say(f"using the Label Studio running at {running.url} (process {running.pid}), and leaving it running")
 
     def _prepare_credentials(self) -> Credentials:
         if self._credentials_file.exists():
@@ -268,7 +266,7 @@ class LocalStudio:
         return credentials
 
     def _choose_port(self, last: int | None) -> int:
-        """Label Studio itself moves to the next port from a taken one, without a word to us."""
+        """Refuse a taken port: Label Studio itself would silently use the next one."""
         if self._port is not None:
             if not _is_free(self._port):
                 raise ConfigError(f"port {self._port} is taken by another program; choose another with --port")
@@ -313,7 +311,7 @@ def _environment(venv: Path, data: Path, credentials: Credentials | None = None)
         "LANG": "C.UTF-8",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        # Read only when the first user and so the organisation is made.
+        # Read only when the first user, and so the organization, is created.
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
@@ -347,14 +345,14 @@ def _is_free(port: int) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy so that the target is there as a whole or not at all."""
+    """Copy atomically."""
     unfinished = target.with_suffix(".unfinished")
     shutil.copyfile(source, unfinished)
     unfinished.replace(target)
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read, as a whole or not at all."""
+    """Write a file that only its owner may read, atomically."""
     handle, name = tempfile.mkstemp(dir=file.parent)  # mode 0600
     with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
         unfinished.write(text)
@@ -363,7 +361,7 @@ def _write_private(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock among processes; it is let go when the process dies, too."""
+    """Hold a lock among processes; it is released when the process dies, too."""
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

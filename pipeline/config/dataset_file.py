@@ -1,4 +1,4 @@
-"""Loads a dataset.yaml and the task it names; every mistake is named with its file and line."""
+"""Loads a dataset.yaml and the task it names; every mistake is reported with its file and line."""
 
 import hashlib
 import importlib
@@ -35,7 +35,7 @@ _SHOWN_MISTAKES = 10
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A dataset's configuration, its task, and the file they came from."""
+    """A dataset's configuration and task, and the file they came from."""
 
     path: Path
     config: Dataset
@@ -43,24 +43,24 @@ class LoadedDataset:
 
     @property
     def folder(self) -> Path:
-        """Where relative paths in the file start."""
+        """The folder that relative paths in the file start from."""
         return self.path.parent
 
     @property
     def config_digest(self) -> str:
-        """16 hex digits over the whole configuration and the task's shape."""
+        """16 hex digits over the whole configuration and the task's schema."""
         text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def has_changed_since(self, curated: CurateSummary) -> bool:
-        """Whether the file or its task says something else by now than a curate run went by."""
+        """Whether the file or its task has changed since a curate run used it."""
         return curated.curation != self.curation_digest
 
     @property
     def curation_digest(self) -> str:
-        """16 hex digits over all that decisions depend on: the configuration but for what comes later, and the task.
+        """16 hex digits over all that decisions depend on: the configuration, except what applies later, and the task.
 
-        The task's code is part of it: prompts and checks are made by it.
+        The task's code is included: it makes the prompts and checks.
         """
         values = self.config.model_dump(mode="json", exclude={"finetune", "release", "engine"})
         code = inspect.getsource(inspect.getmodule(self.task) or self.task)
@@ -84,7 +84,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     """Read and check a dataset.yaml, and import its task.
 
     Raises:
-        ConfigError: the file is missing, no YAML, or has a wrong key or value (all of them are
+        ConfigError: the file is missing, not YAML, or has a wrong key or value (all of them are
             listed, each with its line); the task cannot be loaded or used.
     """
     path = _absolute(path)
@@ -113,7 +113,7 @@ def _absolute(path: Path) -> Path:
     try:
         path = path.resolve()
     except (OSError, RuntimeError) as error:
-        # A loop of links, which Python versions call differently.
+        # A symlink loop, which Python versions report differently.
         raise ConfigError(
             f"{path} cannot be read ({in_a_line(str(error))}); pass the path of a dataset.yaml"
         ) from error
@@ -134,7 +134,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[Any, Any]]:
-    """The file as nodes, which know their lines, and as values."""
+    """The file as nodes, which know their line numbers, and as values."""
     try:
         node, values = read_yaml(text)
     except PlainYamlError as error:
@@ -148,25 +148,25 @@ def load_task(reference: str, folder: Path) -> type[Task]:
     """Import ``path/to/file.py:Class`` (relative to ``folder``) or ``module:Class``.
 
     Raises:
-        ConfigError: nothing is there, it does not import, or it is no usable task.
+        ConfigError: nothing is there, it cannot be imported, or it is not a usable task.
     """
     location, _, name = reference.rpartition(":")
     in_file = location.endswith(".py")
     is_module = all(part.isidentifier() for part in location.split("."))
     if not name.isidentifier() or not (in_file or is_module):
-        raise ConfigError(f"task '{reference}' should read path/to/file.py:Class or module:Class")
+        raise ConfigError(f"task '{reference}' must be path/to/file.py:Class or module:Class")
     module = _load_file(folder / location) if in_file else _load_module(location)
     task = getattr(module, name, None)
     if task is None:
         found = ", ".join(sorted(_tasks_in(module))) or "none"
         raise ConfigError(f"{location} has no class '{name}'; tasks in it: {found}")
     if not (isinstance(task, type) and issubclass(task, Task)):
-        raise ConfigError(f"{location}:{name} is no task; derive it from schemas.task.Task")
+        raise ConfigError(f"{location}:{name} is not a task; derive it from schemas.task.Task")
     try:
         guard(task)
         with _explained(f"{location}: {name} cannot be used", module.__name__):
             task.task_check()
-            # What needs no row: an error in them must not come in the middle of a run.
+            # Everything that needs no row: an error here must not surface in the middle of a run.
             kind_of(task)
             task.task_answer_form()
     except TaskDefinitionError as error:
@@ -175,7 +175,7 @@ def load_task(reference: str, folder: Path) -> type[Task]:
 
 
 def _check_choices(task: type[Task], config: Dataset) -> None:
-    """Rows are normalised before they are compared with the choices, so a choice must be in that form too."""
+    """Rows are normalized before they are compared with the choices, so choices must be in that form too."""
     for field in task.task_targets():
         for choice in field.choices:
             if (clean := normalize_text(choice, config.normalize)) != choice:
@@ -193,7 +193,7 @@ def _field_maps(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], dict[s
 
 
 def _check_fields(fields: dict[str, str], task: type[Task]) -> None:
-    """A field that the task does not have would be mapped in vain."""
+    """Mapping a field that the task does not have would have no effect."""
     if unknown := [name for name in fields if name not in task.model_fields]:
         known = ", ".join(task.model_fields)
         raise ConfigError(f"`fields` maps '{unknown[0]}', which {task.__name__} does not have; it has {known}")
@@ -201,7 +201,7 @@ def _check_fields(fields: dict[str, str], task: type[Task]) -> None:
 
 def _check_regions(regions: list[str]) -> None:
     if unknown := sorted(set(regions) - set(phonenumbers.SUPPORTED_REGIONS)):
-        raise ConfigError(f"screen.phone_regions has '{unknown[0]}', which is no region; write a code such as US or DE")
+        raise ConfigError(f"screen.phone_regions has '{unknown[0]}', which is not a region; use one such as US or DE")
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -209,7 +209,7 @@ def _load_file(path: Path) -> ModuleType:
         raise ConfigError(f"there is no task file {path}".replace("\0", "\\0"))
     path = path.resolve()
     # One module name per path: two datasets may both keep their task in a task.py. The content is part of
-    # it, so that a process that lives long sees an edited file.
+    # it, so that a long-running process notices edits.
     digest = hashlib.sha256(str(path).encode() + b"\0" + path.read_bytes())
     name = f"goldleaf_task_{digest.hexdigest()[:12]}"
     if name in sys.modules:
@@ -236,7 +236,7 @@ def _load_module(name: str) -> ModuleType:
 
 @contextmanager
 def _explained(what: str, module: str) -> Iterator[None]:
-    """Name what fails, and the line of the user's own module: its code may raise anything, or end the program."""
+    """Report what fails, and the line of the user's own module: its code may raise anything, or exit the program."""
     try:
         yield
     except (GoldleafError, TaskDefinitionError):
@@ -259,12 +259,12 @@ def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[s
 
 
 def _message(item: Any) -> str:
-    """One of pydantic's errors as people read it."""
+    """One of pydantic's errors as text for the user."""
     where = ".".join(str(part) for part in item["loc"])
     match item["type"]:
         case "extra_forbidden":
             known = ", ".join(_known_keys(item["loc"][:-1]))
-            return f"'{in_a_line(str(item['loc'][-1]))}' is no known key; known are: {known}"
+            return f"'{in_a_line(str(item['loc'][-1]))}' is not a known key; use one of {known}"
         case "missing":
             return f"'{where}' is missing; it is required"
         case "model_type":
@@ -300,7 +300,7 @@ def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
     shown = node = root
     for part in loc:
         if isinstance(node, yaml.MappingNode):
-            # The last one: a mapping's own keys follow those that it was merged with.
+            # The last one: a mapping's own keys follow those merged into it.
             match = [pair for pair in node.value if pair[0].value == str(part)]
             if not match:
                 break

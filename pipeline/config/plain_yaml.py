@@ -1,4 +1,4 @@
-"""Reads YAML as a dataset.yaml uses it: plain values, and nodes that know their lines; all else is a mistake."""
+"""Reads the YAML that a dataset.yaml may use: plain values, and nodes that know their lines; all else is an error."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from schemas.field import shown
 from schemas.user_code_errors import no_json
 
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map", "merge")}
-"""The tags of what a dataset.yaml can hold: no key takes a date, a set or bytes."""
+"""The tags that a dataset.yaml may have: no key takes a date, a set or bytes."""
 
 
 class PlainYamlError(ValueError):
-    """What is wrong with a text, and in which line, which is 0 where none can be named."""
+    """What is wrong with a text, and on which line; 0 if there is no line to name."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
@@ -21,21 +21,21 @@ class PlainYamlError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves dates as texts, as a title may well be one; a value that is not what its tag says has a line."""
+    """Leaves dates as texts, since a title may well be one; reports mismatched tags with their line."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if node.tag.startswith("tag:yaml.org,2002:") and node.tag not in _PLAIN and ":python/" not in node.tag:
-            raise _at(node, f"{_name(node)} is no tag that a dataset.yaml can have; leave it out")
+            raise _at(node, f"{_name(node)} is not a tag that a dataset.yaml can have; leave it out")
         try:
             value = super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-            raise _at(node, f"{_value(node)} is no {_name(node).lstrip('!')}, as its tag or its form says") from error
+            raise _at(node, f"{_value(node)} is not a valid {_name(node).lstrip('!')}") from error
         if isinstance(value, str) and (problem := no_json(value)):
             raise _at(node, f"{shown(value)} holds {problem}")
         return value
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Merges of merges would double a mapping again and again; of equal keys the last one counts.
+        # Merges of merges would double a mapping again and again; of equal keys, the last one counts.
         super().flatten_mapping(node)
         keys = [key.value if isinstance(key, yaml.ScalarNode) else id(key) for key, _ in node.value]
         node.value = list(dict(zip(keys, node.value, strict=True)).values())
@@ -48,29 +48,29 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read_yaml(text: str) -> tuple[yaml.Node | None, Any]:
-    """The text as nodes and as values; None for both where there is nothing in it.
+    """The text as nodes and as values; None for both if it is empty.
 
     Raises:
-        PlainYamlError: it is no YAML, a key stands twice, or a value is none that a dataset.yaml can have.
+        PlainYamlError: it is not YAML, a key appears twice, or a value is not allowed in a dataset.yaml.
     """
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if doubled := next(_doubled_keys(node, set()), None):
-            raise PlainYamlError(f"{shown(doubled.value)} stands here twice; keep one", line_of(doubled))
+            raise PlainYamlError(f"{shown(doubled.value)} appears twice; keep one", line_of(doubled))
         return node, loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PlainYamlError(f"no valid YAML: {error.problem}", line) from error
+        raise PlainYamlError(f"not valid YAML: {error.problem}", line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise PlainYamlError(f"no valid YAML: {error.reason} (#x{error.character:04x})", line) from error
+        raise PlainYamlError(f"not valid YAML: {error.reason} (#x{error.character:04x})", line) from error
     except RecursionError:
-        raise PlainYamlError("no valid dataset.yaml: lists or sections lie too deep in each other") from None
+        raise PlainYamlError("not a valid dataset.yaml: lists or sections are nested too deeply") from None
 
 
 def line_of(node: yaml.Node) -> int:
-    """The line in which a node begins."""
+    """The line on which a node begins."""
     return int(node.start_mark.line) + 1
 
 
@@ -87,9 +87,9 @@ def _value(node: yaml.Node) -> str:
 
 
 def _doubled_keys(node: yaml.Node | None, looked_at: set[int]) -> Iterator[yaml.Node]:
-    """Keys that stand twice in one mapping; YAML would silently let the last one win."""
+    """Keys that appear twice in one mapping; YAML would silently let the last one win."""
     if id(node) in looked_at:
-        # An alias can lead back to where it stands.
+        # An alias can lead back to its own parent.
         return
     looked_at.add(id(node))
     if isinstance(node, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""Writes the files that a new dataset starts from; they run as they are."""
+"""Writes the starter files of a new dataset; they run as they are."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ _TASK_CLASS = re.compile(r"^class (\w+)\(Task\)", re.MULTILINE)
 
 
 def name_for(folder: Path) -> str:
-    """A dataset name after a folder's, marks and other letters left out: ``Ünïcode`` becomes ``unicode``."""
+    """A dataset name derived from a folder's, without accents and other characters: ``Ünïcode`` becomes ``unicode``."""
     letters = unicodedata.normalize("NFKD", folder.resolve().name.casefold())
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-_") or "dataset"
@@ -25,18 +25,18 @@ def scaffold(folder: Path, name: str, kind: Kind) -> list[Path]:
     """Write dataset.yaml, task.py and a few example rows into a folder.
 
     Raises:
-        ConfigError: the name is no dataset name, the folder is a file, or one of the files is there
-            already; nothing is written then.
+        ConfigError: the name is not a valid dataset name, the folder is a file, or one of the files
+            already exists; nothing is written then.
     """
     if not NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no dataset name; use a-z, 0-9, - and _")
+        raise ConfigError(f"'{name}' is not a valid dataset name; use a-z, 0-9, - and _")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder")
     texts = _texts(name, kind)
     folder.mkdir(parents=True, exist_ok=True)
     for file in texts:
         if (folder / file).exists():
-            raise ConfigError(f"{folder / file} exists already; choose another folder, or move it away")
+            raise ConfigError(f"{folder / file} already exists; choose another folder, or move it away")
     for file, text in texts.items():
         with writing(folder / file) as sink:
             sink.write(text.encode())
@@ -44,7 +44,7 @@ def scaffold(folder: Path, name: str, kind: Kind) -> list[Path]:
 
 
 def _texts(name: str, kind: Kind) -> dict[str, str]:
-    """The files by name: what all kinds have in common, and the kind's own."""
+    """The files by name: those that all kinds share, and the kind's own."""
     own = kind.starter()
     [task] = _TASK_CLASS.findall(own["task.py"])
     common = files("pipeline.config").joinpath("starter.yaml").read_text(encoding="utf-8")

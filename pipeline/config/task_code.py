@@ -1,7 +1,7 @@
-"""Guards the methods of a task that its author has overridden: what they raise or return wrongly is an error of theirs.
+"""Guards a task's overridden methods: when they raise, or return something unusable, the error is attributed to them.
 
-All verbs call them, on rows, answers and models' texts. A method that ends the program, raises what is no
-``Exception`` or returns nonsense would otherwise stop a run far from its cause, or let it seem done.
+All verbs call them, on rows, answers and models' texts. A method that exits the program, raises something other
+than an ``Exception`` or returns nonsense would otherwise stop a run far from the cause, or let it seem done.
 """
 
 import functools
@@ -21,10 +21,10 @@ from schemas.user_code_errors import described, no_json, own, place_of
 
 
 def guard(task: type[Task]) -> None:
-    """Guard every ``task_`` method that the class, or a base of it, has of its own; those of ``Task`` stay as they are.
+    """Guard every ``task_`` method that the class, or a base of it, overrides; those of ``Task`` stay as they are.
 
     Raises:
-        ConfigError: one of them is no classmethod.
+        ConfigError: one of them is not a classmethod.
     """
     for base in task.__mro__:
         if issubclass(base, Task) and base is not Task:
@@ -35,7 +35,7 @@ def guard(task: type[Task]) -> None:
 
 def _guarded(base: type[Task], name: str, method: Any) -> Any:
     if not isinstance(method, classmethod | staticmethod):
-        raise ConfigError(f"{base.__name__}.{name} is no classmethod; write @classmethod above it")
+        raise ConfigError(f"{base.__name__}.{name} is not a classmethod; write @classmethod above it")
     inner, is_static = method.__func__, isinstance(method, staticmethod)
 
     @functools.wraps(inner)
@@ -43,7 +43,7 @@ def _guarded(base: type[Task], name: str, method: Any) -> Any:
         try:
             found = inner(*args, **kwargs) if is_static else inner(cls, *args, **kwargs)
             if not _RETURNS[name].fits(cls, found):
-                raise _Nonsense(f"it returned {shown(found)}, which is no {_RETURNS[name].what}")
+                raise _Nonsense(f"it returned {shown(found)}, which is not a {_RETURNS[name].what}")
             return found
         except BaseException as error:
             return _fail(cls, name, own(error), inner)
@@ -54,11 +54,11 @@ def _guarded(base: type[Task], name: str, method: Any) -> Any:
 
 
 class _Nonsense(TypeError):
-    """A method returned what nobody can use; the text says what."""
+    """A method returned something unusable; the text says what."""
 
 
 def _fail(cls: type[Task], name: str, error: BaseException, method: Callable[..., Any]) -> Any:
-    """What a method that has failed gives instead: a row or an answer that is not valid, or an error of the run."""
+    """What to return for a method that failed: an invalid row or answer; otherwise raise an error of the run."""
     if isinstance(error, _PASSED.get(name, GoldleafError)):
         raise error
     if isinstance(error, _Nonsense):
@@ -83,18 +83,18 @@ _PASSED: dict[str, tuple[type[Exception], ...]] = {
     "task_check": (GoldleafError, TaskDefinitionError),
     "task_validate_targets": (GoldleafError, ValidationError, ValueError),
 }
-"""What a method may raise, beside what another one that it calls has failed with."""
+"""What a method may raise, apart from the failures of other methods that it calls."""
 _INSTEAD: dict[str, Callable[[str], Any]] = {
     "task_parse": lambda text: Parsed(problems=_invalid(text), faults=_invalid(text)),
     "task_problems": _invalid,
     "task_validate_targets": _no_answer,
 }
-"""The methods that judge a single row or answer: where they fail, it is not valid, and the others go on."""
+"""The methods that judge a single row or answer: if one fails, that row is invalid, and the others go on."""
 
 
 # --- what they must return --------------------------------------------------------------------------
 class _Return:
-    """What a method must return: in words, and as a question about a value."""
+    """What a method must return: in words, and as a test of a value."""
 
     def __init__(self, what: str, fits: Callable[[type[Task], Any], bool]) -> None:
         self.what = what
@@ -135,7 +135,7 @@ def _is_answer(task: type[Task], value: Any) -> bool:
 
 
 def _suits(field: TargetField, value: Any) -> bool:
-    """Whether a value has the canonical form that the field's values have."""
+    """Whether a value is in the canonical form of the field's values."""
     if field.many:
         return isinstance(value, list) and all(isinstance(part, str) for part in value)
     if value is None:
@@ -178,16 +178,16 @@ _RETURNS = {
     "task_instruction": _TEXT,
     "task_answer_form": _TEXT,
     "task_digest": _Return("text", lambda task, value: bool(value) and _is_text(task, value)),
-    "task_check": _Return("result that counts", lambda _, value: True),
+    "task_check": _Return("result", lambda _, value: True),
     "task_parse": _Return("Parsed with a value for every input", _is_parsed),
     "task_canonical": _ANSWER,
     "task_messages": _Return("list of Message", _is_chat),
     "task_prompt": _Return("list of Message", _is_chat),
     "task_answer": _TEXT,
     "task_read_answer": _Return(
-        "value for every target, nor None", lambda task, value: value is None or _is_answer(task, value)
+        "value for every target or None", lambda task, value: value is None or _is_answer(task, value)
     ),
     "task_validate_targets": _ANSWER,
     "task_problems": _REASONS,
-    "task_labeling_config": _Return("text, nor None", lambda task, value: value is None or _is_text(task, value)),
+    "task_labeling_config": _Return("text or None", lambda task, value: value is None or _is_text(task, value)),
 }

@@ -1,4 +1,4 @@
-"""A dataset on this machine: what it is made of, where its state lies, and where its annotators are asked."""
+"""A dataset on this machine: its configuration, where its state is kept, and where its annotators are asked."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from schemas.run_summary import CurateSummary, Verb
 
 
 def shown_address(url: str) -> str:
-    """An address as it is shown and kept: without the name and password that it may hold."""
+    """An address as it is shown and stored: without any name and password in it."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
@@ -26,7 +26,7 @@ class Connection:
 
     @property
     def shown(self) -> str:
-        """Its address, as people read it."""
+        """Its address, for messages."""
         return shown_address(self.url)
 
 
@@ -37,13 +37,13 @@ class Workspace:
     dataset: LoadedDataset
     store: Store
     connection: Connection | None
-    """None where no Label Studio is named."""
+    """None if no Label Studio is configured."""
 
     def require_owner(self) -> None:
-        """Refuse to mix two datasets that have one name; a file that was moved, or copied as it is, is the same one.
+        """Refuse to mix two datasets with the same name; a file that was moved or copied unchanged is the same one.
 
         Raises:
-            ConfigError: the state belongs to another file that is there, too, and says something else.
+            ConfigError: the state belongs to another file that still exists and has other content.
         """
         last = self.store.snapshot().last_run(CurateSummary)
         file = self.dataset.path
@@ -55,10 +55,10 @@ class Workspace:
             )
 
     def last_curate(self) -> str:
-        """The id of the last committed curate run; empty where nothing was ever curated."""
+        """The id of the last committed curate run; empty if nothing was ever curated."""
         last = self.store.snapshot().last_run(CurateSummary)
         return last.id if last else ""
 
     def new_run(self, verb: Verb) -> Run:
-        """A run of this dataset under its present configuration."""
+        """A run of this dataset under its current configuration."""
         return self.store.new_run(verb, self.dataset.config_digest, version("goldleaf"))

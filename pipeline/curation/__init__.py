@@ -1,6 +1,6 @@
-"""Every current record is prepared, compared, measured and scored, and gets its fate.
+"""Every current record is prepared, compared, measured, scored, and given its fate.
 
-In: current records and all that is known from before. Out: rows of ``decisions``, committed with a run.
+In: current records and what is known from earlier runs. Out: rows of ``decisions``, committed with a run.
 """
 
 __all__ = [

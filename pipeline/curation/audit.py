@@ -1,4 +1,4 @@
-"""Draws the audit: a random sample of records by hashes, so that every run, in any order of rows, draws the same."""
+"""Draws the audit: a random sample of records by hash, so that every run draws the same, in any order of rows."""
 
 import hashlib
 import heapq
@@ -8,13 +8,13 @@ from schemas.dataset import Review
 
 SHARE = 0.02
 MOST = 300
-"""Of records to look at where no share is written down: 5% of errors are known to 3% to 8% by them."""
+"""Records to audit if no share is configured: with them, an error rate of 5% is estimated at 3% to 8%."""
 
 
 def drawn(places: Collection[str], review: Review) -> set[str]:
-    """The records to look at out of those that may be: the ones with the smallest hashes below the share.
+    """The records to audit among the candidates: those whose hashes are below the share, smallest first.
 
-    As the records grow in number, smaller hashes come in, so that new records are looked at, too, though fewer of each.
+    As the number of records grows, smaller hashes come in, so that new records are audited, too, though fewer.
     """
     share, most = (SHARE, MOST) if review.audit is None else (review.audit, len(places))
     limit = share * 2**64

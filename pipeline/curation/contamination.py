@@ -1,4 +1,4 @@
-"""Rejects rows that resemble a row of an evaluation set: near-duplicates, and long runs of the same words."""
+"""Rejects rows that are similar to a row of an evaluation set: near-duplicates, and long shared n-grams."""
 
 import itertools
 import unicodedata
@@ -24,7 +24,7 @@ from schemas.task import Task
 
 _SHOWN_CHARACTERS = 80
 _SEARCHED_CHARACTERS = 200_000
-"""Of texts whose words in common are shown; of longer ones it is only said that there are some."""
+"""Longer texts: only reported to share words, without showing them."""
 
 
 def reject_contaminated(
@@ -36,13 +36,13 @@ def reject_contaminated(
     folder: Path,
     each: Map,
 ) -> None:
-    """Add a reason to every case that resembles an evaluation row.
+    """Add a reason to every case that is similar to an evaluation row.
 
     Args:
         cases: in the order of ``similar.texts``.
         similar: the inputs of the evaluation rows were compared along with the cases'.
         evaluation: rows of the ``evaluations`` table.
-        config: threshold, and how many words in a row are too many.
+        config: the threshold, and how many consecutive shared words are too many.
         task: of the cases.
         folder: for files.
         each: runs a step for every item.
@@ -60,7 +60,7 @@ def reject_contaminated(
         for number, place in _overlaps(similar, texts, config.decontaminate.overlap, folder, each):
             if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejection_reasons):
                 met.setdefault(number, place)
-        # Cases that met the same text one after the other: its words take a hundred times as much memory.
+        # Cases that match the same text are processed together: its words take a hundred times as much memory.
         for place, numbers in itertools.groupby(sorted(met, key=met.__getitem__), key=met.__getitem__):
             width, runs = _runs(texts[place], config.decontaminate.overlap)
             for number in numbers:
@@ -78,37 +78,37 @@ def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
 
 
 def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:
-    """By text: the similarity with the most similar evaluation row that was met, and this row.
+    """By text: the similarity with the most similar evaluation row found, and this row.
 
-    In a dense cluster of similar texts the search compares each with a few others only, so whatever resembles a text
-    that is found out is compared with the same evaluation row.
+    In a dense cluster of similar texts the search compares each with only a few others, so everything similar to a text
+    that was found is compared with the same evaluation row.
     """
     rows = {text: row for row, text in reversed(list(enumerate(similar.evaluation))) if text >= 0}
     pairs = similar.inputs.pairs.where(similar.inputs.pairs.similarity >= threshold)
-    likes: defaultdict[int, list[int]] = defaultdict(list)
+    linked: defaultdict[int, list[int]] = defaultdict(list)
     found = {text: (1.0, row) for text, row in rows.items()}
     new: set[int] = set()
     for one, other, similarity in zip(
         pairs.left.tolist(), pairs.right.tolist(), pairs.similarity.tolist(), strict=True
     ):
-        for text, like in ((one, other), (other, one)):
-            likes[text].append(like)
-            if like in rows and _is_closer(found, text, similarity, rows[like]):
-                found[text] = similarity, rows[like]
+        for text, near in ((one, other), (other, one)):
+            linked[text].append(near)
+            if near in rows and _is_closer(found, text, similarity, rows[near]):
+                found[text] = similarity, rows[near]
                 new.add(text)
-    while asked := sorted({(like, text) for text in new for like in likes[text] if like not in found}):
-        suspects = np.array([(like, similar.evaluation[found[text][1]]) for like, text in asked], dtype=np.int64)
+    while asked := sorted({(near, text) for text in new for near in linked[text] if near not in found}):
+        suspects = np.array([(near, similar.evaluation[found[text][1]]) for near, text in asked], dtype=np.int64)
         similarities = similar.inputs.verify(*suspects.T).similarity.tolist()
         new = set()
-        for (like, text), similarity in zip(asked, similarities, strict=True):
-            if similarity >= threshold and _is_closer(found, like, similarity, found[text][1]):
-                found[like] = similarity, found[text][1]
-                new.add(like)
+        for (near, text), similarity in zip(asked, similarities, strict=True):
+            if similarity >= threshold and _is_closer(found, near, similarity, found[text][1]):
+                found[near] = similarity, found[text][1]
+                new.add(near)
     return found
 
 
 def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: float, row: int) -> bool:
-    """Whether an evaluation row is closer than the one that was found; of equally close ones the first counts."""
+    """Whether an evaluation row is more similar than the one found so far; among equals the first counts."""
     before, other = found.get(text, (0.0, 0))
     return (similarity, -row) > (before, -other)
 
@@ -116,7 +116,7 @@ def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: fl
 def _overlaps(
     similar: SimilarTexts, texts: Sequence[str], width: int, folder: Path, each: Map
 ) -> Iterator[tuple[int, int]]:
-    """The cases that share words in a row with a text of the evaluation rows, and which text."""
+    """The cases that share an n-gram with a text of the evaluation rows, and which text."""
     runs = save_runs(folder, runs_of(Texts.of(texts), width))
     shards = [*similar.input_shards, *similar.whole_shards]
     found = each(partial(_shared_with, runs=runs), shards)
@@ -124,27 +124,27 @@ def _overlaps(
     for path in found:
         # One of the texts for each text, or -1.
         yield from (
-            (number, like) for like, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if like >= 0
+            (number, text) for text, number in zip(load(path, np.int64).tolist(), numbers, strict=False) if text >= 0
         )
 
 
 def _shared_with(shard: Path, runs: Sequence[tuple[int, Path]]) -> Path:
-    """Write with which text of the evaluation rows each text of a shard shares words in a row."""
-    likes = shared(Texts.read(shard), load_runs(runs))
+    """Write which text of the evaluation rows shares an n-gram with each text of a shard."""
+    sharing = shared(Texts.read(shard), load_runs(runs))
     path = shard.with_suffix(".shared")
-    save(path, likes)
+    save(path, sharing)
     return path
 
 
 def _runs(text: str, width: int) -> tuple[int, set[tuple[str, ...]]]:
-    """How many words in a row of an evaluation row count, and all of them."""
+    """The n-gram lengths that count, and all words of shorter evaluation rows."""
     others = words(text[:_SEARCHED_CHARACTERS])
     width = min(width, len(others))
     return width, {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
 
 
 def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
-    """The first words in a row that a case shares with an evaluation row, as people read them."""
+    """The first n-gram that a case shares with an evaluation row, as shown to people."""
     answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
     whole = "\n".join([*input_texts(task, case.inputs), *answers])
     own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
@@ -152,7 +152,7 @@ def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []
     )
     if not common:
-        return f"the same {width} words in a row"
+        return f"the same {width} consecutive words"
     shown = unicodedata.normalize("NFC", " ".join(common))
     shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
-    return f"the same {width} words in a row ('{shown}')"
+    return f"the same {width} consecutive words ('{shown}')"

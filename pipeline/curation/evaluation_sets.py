@@ -1,4 +1,4 @@
-"""Reads the evaluation sets that rows must be kept away from, and keeps them as a run saw them."""
+"""Reads the evaluation sets that rows must be kept away from, and stores them as a run saw them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ _TRAIN = "train"
 
 
 def to_fetch(config: Dataset) -> list[Source]:
-    """The sources that are URLs, and the evaluation sets that are, as sources."""
+    """The sources and evaluation sets that are URLs, as sources."""
     sets = [_as_source(one) for one in config.decontaminate.against if one.release is None]
     return [source for source in [*config.sources, *sets] if is_url(source)]
 
@@ -40,13 +40,13 @@ def _as_source(one: EvaluationSet) -> Source:
 
 
 def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
-    """Read all evaluation sets and keep their rows.
+    """Read all evaluation sets and store their rows.
 
     Returns:
-        What their rows are kept under; empty where no set is named.
+        The digest under which their rows are stored; empty if no set is named.
 
     Raises:
-        SourceError: a file cannot be read to its end: what is not seen cannot be kept away from.
+        SourceError: a file cannot be read to its end: rows must not resemble what was not read.
         ConfigError: no row of a set has an input of the task.
         ReleaseError: there is no such version.
     """
@@ -65,16 +65,16 @@ def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
 
 
 def evaluation_rows(snapshot: Snapshot, digest: str) -> pl.DataFrame:
-    """The rows that were kept under a digest, in their order."""
+    """The rows stored under a digest, in their order."""
     return snapshot.scan(Table.EVALUATIONS).filter(pl.col("digest") == digest).sort("position").collect()
 
 
 def evaluation_texts(
     one: EvaluationSet, store: Store, dataset: LoadedDataset, downloads: Path
 ) -> Iterator[tuple[str, str, str]]:
-    """The place, the inputs and the written answer ("" without one) of every row of a set.
+    """The place, the inputs and the free-text answer ("" if none) of every row of a set.
 
-    What has to be fetched, and is not there yet, goes to the folder ``downloads``.
+    URLs that were not downloaded yet are downloaded into the folder ``downloads``.
 
     Raises:
         As ``read_evaluation_sets``.
@@ -91,17 +91,17 @@ def evaluation_texts(
             wanted = ", ".join(one.fields.get(name, name) for name in names)
             raise ConfigError(
                 f"evaluation set '{one.name}' has none of the inputs ({wanted}) at {place}, whose fields are "
-                f"{', '.join(sorted(row))}; map them with `fields:`, or take the row out"
+                f"{', '.join(sorted(row))}; map them with `fields:`, or remove the row"
             )
         clean = normalize_row(present, present.keys(), dataset.config.normalize)
-        # As the rows of the dataset are read: what is absent is what the task takes it for.
+        # Read like the rows of the dataset: absent values are what the task takes them for.
         yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.free_text(clean)
     if not read:
         raise ConfigError(f"evaluation set '{one.name}' has no rows; correct it, or drop it")
 
 
 def _defaults(task: type[Task]) -> dict[str, Any]:
-    """The inputs that need not be given, as JSON values."""
+    """The optional inputs' defaults, as JSON values."""
     fields = {name: task.model_fields[name] for name in task.task_names(Role.INPUT)}
     defaults = {}
     for name, field in fields.items():
@@ -127,7 +127,7 @@ def _rows(
             if raw.row is None:
                 raise SourceError(
                     f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); fix it: rows "
-                    "that are not seen cannot be kept away from"
+                    "cannot be kept away from what is not read"
                 )
             yield f"{shown}:{raw.line}", raw.row
 

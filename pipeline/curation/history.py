@@ -1,4 +1,4 @@
-"""Brings what is known about each current record together: its prepared row, what runs decided, what people said."""
+"""Combines what is known about each current record: its prepared row, earlier decisions, annotators' answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,22 +27,22 @@ _REASONS = TypeAdapter(list[Reason])
 
 @dataclass(frozen=True)
 class History:
-    """What committed runs decided and people said about one record."""
+    """Committed decisions and annotations about one record."""
 
     origin: Decision | None = None
-    """The last one that no person had a part in: what was doubted before anybody answered."""
+    """The last one without an annotator's part: what was uncertain before any answer."""
     said: Said | None = None
-    """The answer that decides, if any stands."""
+    """The answer that decides, if any still counts."""
     route: Routed | None = None
-    """How people were first asked about the present revision, if they were."""
+    """How annotators were first asked about the current revision, if they were."""
     answered_route: Routed | None = None
-    """The same of the earlier revision that they answered about."""
+    """The same for the earlier revision that they answered about."""
     since: datetime | None = None
-    """When the present revision came in, where they answered about an earlier one."""
+    """When the current revision came in, if they answered about an earlier one."""
 
 
 def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, History]:
-    """What committed runs decided and people said, for every current record whose inputs and task are unchanged."""
+    """Committed decisions and annotations for every current record whose inputs and task are unchanged."""
     if not prepared or snapshot.runs.is_empty():
         return {}
     columns = ["record_id", "revision", "inputs"]
@@ -73,7 +73,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
 def _handed_on(
     snapshot: Snapshot, prepared: list[Prepared], task: type[Task], said: Mapping[str, Said]
 ) -> dict[str, Said]:
-    """What was said about the texts of records that have no answer, where the record that was asked about is gone."""
+    """Annotations about the texts of records without an answer, if the record that was asked about is gone."""
     before = said_before(snapshot, task)
     if not before:
         return {}
@@ -88,14 +88,14 @@ def _handed_on(
 
 
 def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
-    """How people were first asked about each record, by decisions that come oldest first."""
+    """How annotators were first asked about each record, from decisions given oldest first."""
     asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
     first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
     return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
 
 
 def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
-    """How people were first asked where they answered about an earlier revision: that question still counts."""
+    """How annotators were first asked if they answered about an earlier revision: that question still counts."""
     earlier = {record_id: answer.asked for record_id, answer in said.items() if not answer.is_present}
     if not earlier:
         return {}
@@ -107,7 +107,7 @@ def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str
 
 
 def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:
-    """When the present revisions came in of the records that people answered about before."""
+    """When the current revisions came in of the records that annotators answered about before."""
     earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
     if not earlier:
         return {}
@@ -116,7 +116,7 @@ def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, da
 
 
 def verdict_of(decision: Decision | None) -> Verdict | None:
-    """What people said, by a decision of a collect run."""
+    """The annotators' answer in a decision of a collect run."""
     if decision is None:
         return None
     codes = {reason.code for reason in decision.reasons}
@@ -130,7 +130,7 @@ def verdict_of(decision: Decision | None) -> Verdict | None:
 
 
 def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[Task]) -> list[Case]:
-    """The prepared rows as cases, with people's answers in the place of the rows' own."""
+    """The prepared rows as cases, with annotators' answers replacing the rows' own."""
     columns = [
         *("record_id", "revision", "order", "fixed_split", "frozen"),
         *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "tokens"),
@@ -175,7 +175,7 @@ def _case(
 
 
 def _look_back(case: Case, past: History, task: type[Task]) -> None:
-    """Take over what runs decided and people said about a row."""
+    """Add earlier decisions and annotations to a row's case."""
     case.past_route = past.route
     own = case.targets
     if past.said is not None and _listen(case, past.said, past.since, task):
@@ -185,9 +185,9 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
-    """Take a person's answer over; where the source has changed the label since, to another one, people are asked anew.
+    """Add an annotator's answer; if the source has since changed to a different label, annotators are asked again.
 
-    Returns whether the answer stands. One that was given or edited after the change does.
+    Returns whether the answer counts. One given or edited after the change does.
     """
     answer = said.annotation
     reason = said.reason_for(case.targets) if said.is_of_another else said.reason
@@ -200,7 +200,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and not agrees:
         of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
-        detail = f"an annotator answered '{of_people}', and since then the source says '{of_source}'"
+        detail = f"an annotator answered '{of_people}', and since then the source has '{of_source}'"
         case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
         case.contradicted = True
         return False
@@ -221,7 +221,7 @@ def _reasons(text: str) -> list[Reason]:
 
 
 def _remember(case: Case, past: Decision, task: type[Task]) -> None:
-    """A label is judged once: an old doubt stands, and with it whether the label was doubted."""
+    """A label is scored once: an old score is kept, and with it whether the label was flagged."""
     case.scored = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
     case.label_error_score = past.label_error_score
     case.suggestion = past.suggestion
@@ -231,10 +231,10 @@ def _remember(case: Case, past: Decision, task: type[Task]) -> None:
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say how many answers of people no longer count because the task asks for others now; empty where all do.
+    """Say how many annotators' answers no longer count because the task now asks for something else; empty if all do.
 
-    Only while there are decisions by the task as it was: it is said once, by the run that finds the change. *Unusable*
-    is among them: whether a row can be used is another question where the answers are others.
+    Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
+    *Unusable* is included: whether a row is usable is another question if the answers are different.
     """
     is_another = pl.col("task_digest") != task.task_digest()
     if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
@@ -245,4 +245,4 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
-    return f"{task.__name__} asks for something else than before, so {count:,} answers of annotators no longer count"
+    return f"{task.__name__} has changed what it asks for, so {count:,} answers of annotators no longer count"

@@ -3,12 +3,12 @@
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
-from pipeline.ingest.field_checks import Seen, misspelt, together, ungrouped, unmapped
+from pipeline.ingest.field_checks import Seen, together, ungrouped, unmapped
 from schemas.dataset import Dataset
 
 
 def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
-    """A field that is misspelt would group nothing, and the card would promise what is not so."""
+    """Refuse a misspelled field: it would group nothing, and the card would make a false promise."""
     seen = Seen()
     for part in prepared:
         seen |= part.grouping
@@ -18,15 +18,15 @@ def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
 
 
 def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
-    """Of a target that is misspelt, nothing but blank questions would come out."""
+    """Refuse a misspelled target: it would only produce blank questions."""
     seen = together(part.seen for part in prepared)
-    found = {source.name: misspelt(source, seen[source.name]) for source in config.sources if source.name in seen}
+    found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
     if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
         raise ConfigError("\n".join(problems))
 
 
 def notes_about_fields(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
-    """Say which fields are not there, where that may be for their name."""
+    """Report fields that are absent, possibly because of their name."""
     seen = together(part.seen for part in prepared)
     sources = [source for source in dataset.config.sources if source.name in seen]
     found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}

@@ -1,4 +1,4 @@
-"""Compares the cases with each other: duplicates, conflicts, and the groups that move as one."""
+"""Compares the cases with each other: duplicates, conflicts, and the groups that move together."""
 
 from collections.abc import Iterator
 
@@ -94,7 +94,7 @@ def _candidates(
 
 
 def _untold(cases: list[Case], splits: dict[str, str], snapshot: Snapshot) -> set[str]:
-    """The records that have a split, but for another text than the present one, or as the copy of another row."""
+    """The records that have a split, but for a different text than the current one, or as the copy of another row."""
     rows = [(case.record_id, case.revision) for case in cases if case.record_id in splits]
     if not rows:
         return set()
@@ -106,13 +106,13 @@ def _untold(cases: list[Case], splits: dict[str, str], snapshot: Snapshot) -> se
 def _past_candidates(
     cases: list[Case], similar: SimilarTexts, snapshot: Snapshot, splits: dict[str, str], dataset: LoadedDataset
 ) -> list[Candidate]:
-    """What versions hold and no case stands for any more, withdrawn, changed or refused since.
+    """What versions contain but no current case has: withdrawn, changed or rejected since.
 
-    Its likes, and the rows of its group, must not go to another split.
+    Similar rows, and the rows of its group, must not go to another split.
     """
     task = dataset.task
     present = [(case.record_id, case.revision) for case in cases if is_candidate(case)]
-    # A row may be current, and nothing but the reason to leave it out new.
+    # A row may be current, with only the reason for leaving it out being new.
     texts = {
         (case.record_id, case.revision): text for case, text in zip(cases, similar.texts, strict=True)
     } | similar.past
@@ -153,12 +153,12 @@ def _past_group_keys(
     }
 
 
-def _corrected(like: Case, task: type[Task]) -> Reason:
-    before, after = (in_words(like, targets, task) if targets else "" for targets in (like.replaced, like.targets))
+def _corrected(twin: Case, task: type[Task]) -> Reason:
+    before, after = (in_words(twin, targets, task) if targets else "" for targets in (twin.replaced, twin.targets))
     return Reason(
         code=ReasonCode.CORRECTED,
-        detail=f"'{after}', not '{before}', in record {like.record_id}",
-        refs=(like.record_id,),
+        detail=f"'{after}', not '{before}', in record {twin.record_id}",
+        refs=(twin.record_id,),
     )
 
 
@@ -167,7 +167,7 @@ def _take_over(case: Case, row: Resolution, known: str | None) -> None:
     case.exact = row.exact
     case.similarity = row.similarity
     case.conflicting_answers = row.conflicting_answers
-    # Once a version gave the record a split, that binds it; but not to call it news where its source does, too.
+    # Once a version gave the record a split, it is pinned; but that is not reported if its source sets the same split.
     case.pinned_split = row.split if known in (None, case.fixed_split) else None
     case.overridden_by = row.overridden_by
     case.bridges = row.bridges

@@ -11,7 +11,7 @@ from schemas.task import Task
 
 
 def screen_answers(cases: list[Case], config: Screen) -> None:
-    """Reject what people typed and no row may hold, such as a chat template's control tokens."""
+    """Reject answers typed by annotators that no row may contain, such as a chat template's control tokens."""
     for case in cases:
         if case.human is Verdict.LABELED and case.targets:
             findings = screen(target_texts(case.targets), config)
@@ -20,7 +20,7 @@ def screen_answers(cases: list[Case], config: Screen) -> None:
 
 
 def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Reject rows over ``measure.max_tokens``, before they could stand for shorter copies."""
+    """Reject rows over ``measure.max_tokens``, before they can replace shorter copies."""
     limit = config.measure.max_tokens
     if limit is None:
         return
@@ -31,7 +31,7 @@ def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
 
 
 def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """See that the kept cases have their tokens of prompt and answer; others have none, but for those too long."""
+    """Count the prompt and answer tokens of kept cases; others have none, except those that are too long."""
     _count([case for case in cases if is_kept(case)], task, config)
     for case in cases:
         if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejection_reasons):

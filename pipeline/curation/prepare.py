@@ -1,4 +1,4 @@
-"""Sees raw records through their task: normalised, validated, screened, and ready to be compared."""
+"""Parses raw records with their task: normalized, validated, screened, and ready to be compared."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ from schemas.parsed import Parsed
 from schemas.task import Task
 
 RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
-"""What is needed of a record, and its place among the others as ``order``."""
+"""The columns needed of a record, and its position as ``order``."""
 PREPARED = pl.Schema(
     {
         "record_id": pl.String(),
         "revision": pl.String(),
         "order": pl.Int64(),
-        # What it shares with others of its group, as a JSON list with an entry a field of split.group_by.
+        # What it shares with others of its group, as a JSON list with one entry per field of split.group_by.
         "group_keys": pl.String(),
         "fixed_split": pl.String(),
         "frozen": pl.Boolean(),
@@ -40,13 +40,13 @@ PREPARED = pl.Schema(
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
-        # Of the targets: the form in which equal ones are equal, the same of what is not written, whether anything is.
+        # For targets: the form in which equal ones are equal, the same of what is not free text, and whether any is.
         "answer": pl.String(),
         "closed": pl.String(),
         "has_free_text": pl.Boolean(),
-        # Of prompt and answer; none where the task's own code fails.
+        # For prompt and answer; null if the task's own code fails.
         "tokens": pl.Int64(),
-        # JSON lists of reasons: why it is rejected, why a person must look.
+        # JSON lists of reasons: why it is rejected, why an annotator must look.
         "rejection_reasons": pl.String(),
         "review_reasons": pl.String(),
     }
@@ -68,7 +68,7 @@ _FOUND = [
     ),
     *("text", "free_text"),
 ]
-"""The columns that follow from one raw row."""
+"""The columns derived from one raw row."""
 _BLOCK_ROWS = 5_000
 """Rows that are parsed before they are screened together."""
 
@@ -81,14 +81,14 @@ class Prepared:
     texts: Path
     """The inputs of each row, as texts to compare."""
     whole: Path
-    """The inputs and written answers of the rows that have any; no file where none has."""
+    """The inputs and free-text answers of the rows that have any; no file if none has."""
     rows: int
     readable: int
     """Rows that are objects with fields."""
     grouping: Seen
-    """Which fields of ``split.group_by`` some row has."""
+    """The fields of ``split.group_by`` that some row has."""
     seen: Mapping[str, Seen]
-    """What the rows of each source have; a source without a readable row is left out."""
+    """The fields that each source's rows have; sources without a readable row are left out."""
 
 
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
@@ -123,9 +123,9 @@ def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: 
 
 
 def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:
-    """Prepare some records, whose rows as they stand in the file are ``raws``."""
+    """Prepare some records, given their raw rows as ``raws``."""
     sources = {source.name: source for source in dataset.config.sources}
-    # A source that was taken out of the file keeps its records until the next curate.
+    # A source that was removed from the file keeps its records until the next curate.
     places = [sources.get(name) for name in block["source"]]
     seen = [
         None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
@@ -153,7 +153,7 @@ def _nothing(rejection_reasons: str) -> tuple[str | bool | None, ...]:
 
 
 def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
-    """What a readable row is before it is screened: the last columns of ``_FOUND``."""
+    """The result for a readable row before screening: the last columns of ``_FOUND``."""
     if parsed.problems:
         return _nothing(_json(parsed.problems))
     texts = list(input_texts(task, parsed.inputs))
@@ -173,7 +173,7 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
 
 
 def _tokens(seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.Series:
-    """The tokens of the rows that can be written as a chat; what cannot is an error only if it is kept."""
+    """The tokens of rows that can be rendered as a chat; failing to is an error only if the row is kept."""
     texts: dict[int, str] = {}
     for row, parsed in enumerate(seen):
         if parsed is not None and not parsed.problems:
@@ -191,7 +191,7 @@ def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, 
 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
-    """The same rows, with reasons for what screening finds in them."""
+    """The same rows, with reasons for screening's findings."""
     rejection_reasons, review_reasons = found["rejection_reasons"].to_list(), found["review_reasons"].to_list()
     for row in (suspects(found["text"]) | suspects(found["targets"].fill_null(""))).arg_true():
         if parsed := seen[row]:
@@ -207,12 +207,12 @@ def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: Loade
 
 
 def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
-    """The texts of an answer as screening names them."""
+    """The texts of an answer, by their names in screening."""
     return {f"target {name}": "\n".join(_texts_in(value)) for name, value in targets.items()}
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """Every text in a value, inside lists and objects too; an object's keys are texts like others."""
+    """Every text in a value, including those in lists and objects; an object's keys are texts, too."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -225,7 +225,7 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> dict[str, Any]:
-    """The task's fields of a raw row, found by the source's field map and with their texts normalised."""
+    """The task's fields of a raw row, found by the source's field map, with texts normalized."""
     names = source.fields if source else {}
     row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
     return normalize_row(row, row.keys(), dataset.config.normalize)

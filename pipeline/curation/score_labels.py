@@ -19,22 +19,22 @@ _Answer = tuple[tuple[str, object], ...]
 
 
 def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
-    """Score the labels of the kept cases; returns a note for people.
+    """Score the labels of the kept cases; returns a note for the report.
 
-    Where a model learns from all of them, an old score stands: otherwise every answer of an annotator would move other
+    If a model learns from all of them, old scores are kept: otherwise every annotator's answer would move other
     rows in and out of review.
     """
     kind = kind_of(task)
-    # In an order of their own: neither that of the lines nor the batches they came in move a score.
+    # In a canonical order: neither line order nor batches affect a score.
     kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
     if kind.learns_labels and all(case.scored for case in kept):
         return ""
     if not kind.learns_labels:
-        # Each row is scored by itself: what annotators settled needs no score.
+        # Each row is scored independently: what annotators settled needs no score.
         kept = [case for case in kept if case.human is None and case.targets]
     rows = [LabeledText(_text(case), case.targets, case.group) for case in kept]
     found = kind.score_labels(task, rows, _SEED)
-    # Cutting all rows into words takes long: only where a reason may have to go for them.
+    # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
     suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
     answers = _answers_by_words(kept) if suggested else {}
     for case, score in zip(kept, found.rows, strict=True):
@@ -50,7 +50,7 @@ def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[_Answer]
     case.label_error_reasons = others
     if not score.reasons or case.human is not None or not case.targets:
         return
-    # Where any answer of an input is right, the model may well name another of them.
+    # If any answer to an input is right, the model may well predict another of them.
     agrees = answers and score.suggestion is not None and _answer(score.suggestion) in answers[_in_words(case)]
     if not agrees:
         case.label_error_reasons = [*others, *score.reasons]
@@ -69,7 +69,7 @@ def _answer(targets: Targets) -> _Answer:
 
 
 def _in_words(case: Case) -> _Words:
-    """What is the same of inputs that people take for one: their words, and the signs that turn them over."""
+    """What makes inputs the same to an annotator: their words, and signs that reverse the meaning."""
     return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
 
 

@@ -1,4 +1,4 @@
-"""Cuts the current records into shards, and prepares one after the other or side by side."""
+"""Splits the current records into shards, and prepares them in sequence or in parallel."""
 
 import math
 from contextlib import suppress
@@ -14,15 +14,15 @@ from pipeline.state.work_files import write_work
 from pipeline.text.tokens import count_tokens
 
 SHARD_ROWS = 50_000
-"""What one worker prepares at a time at most; people see how far a run is by the shards that are done."""
+"""Maximum rows that one worker prepares at a time; progress is shown by finished shards."""
 FEW_ROWS = 10_000
 """Fewer are not worth another worker."""
 _SHARDS_A_WORKER = 4
-"""Of a corpus that fits: then no worker waits long for the last one."""
+"""Shards per worker for a corpus that fits: then no worker waits long for the last one."""
 
 
 def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
-    """Write the current records, by age and with it as ``order``, to Parquet shards for so many workers."""
+    """Write the current records, by age, with their position as ``order``, to Parquet shards for this many workers."""
     records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
     current = records.select(RECORD_COLUMNS).collect()
     even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
@@ -41,7 +41,7 @@ def prepared_path(shard: Path) -> Path:
 
 def warm_up(dataset: LoadedDataset) -> None:
     """Load what a worker needs to prepare shards, before there are any."""
-    # Whoever prepares one says what is wrong.
+    # Errors are reported when a shard is prepared.
     with suppress(ConfigError):
         count_tokens(["a word"], dataset.config.measure.encoding)
 

@@ -1,6 +1,6 @@
-"""Finds which texts of the records resemble each other: their inputs, and their inputs with written answers.
+"""Finds which texts of the records are similar: their inputs, and their inputs with free-text answers.
 
-The texts go to files, shard by shard; the search runs over them, and the index takes the new ones in.
+The texts go to files, one per shard; the search runs over them, and the new ones are added to the index.
 """
 
 from collections.abc import Sequence
@@ -30,28 +30,28 @@ _TEXTS_A_SHARD = 100_000
 
 @dataclass(frozen=True)
 class SimilarTexts:
-    """The texts that were compared, by number."""
+    """The compared texts, by number."""
 
     inputs: SearchResult
     """All inputs of every record."""
     texts: list[int]
-    """The number of each case's inputs; -1 without words."""
+    """The number of each case's inputs; -1 if they have no words."""
     past: dict[tuple[str, str], int]
-    """The same of published rows that no case stands for, by record and revision."""
+    """The same for published rows without a current case, by record and revision."""
     evaluation: list[int]
     """The number of each evaluation row's inputs."""
     input_shards: list[Path]
-    """Where the cases' inputs lie, in their order."""
+    """The files with the cases' inputs, in their order."""
     whole: SearchResult | None
-    """Inputs with written answers; None where no record has one."""
+    """Inputs with free-text answers; None if no record has one."""
     whole_cases: list[int]
-    """The cases that have written answers, in the order of their texts."""
+    """The cases that have free-text answers, in the order of their texts."""
     free_text: list[int]
-    """The number of each case's inputs with its answer; -1 without a written one."""
+    """The number of each case's inputs with its answer; -1 without a free-text one."""
 
     @property
     def whole_shards(self) -> list[Path]:
-        """Where the written answers lie, with what was asked."""
+        """The files with the free-text answers and their inputs."""
         return self.whole.shards if self.whole is not None else []
 
 
@@ -65,15 +65,15 @@ def find_similar_texts(
     folder: Path,
     each: Map,
 ) -> SimilarTexts:
-    """Compare all texts, those of published rows that are gone among them.
+    """Compare all texts, including those of published rows that are gone.
 
     Args:
         cases: all current records, in the order of ``prepared``.
-        prepared: their texts lie beside them.
+        prepared: shards, next to which are the files with their texts.
         evaluation: the inputs of evaluation rows.
-        snapshot: holds the index, which takes the new texts in.
+        snapshot: has the index, to which the new texts are added.
         task: of the dataset.
-        threshold: least Jaccard similarity.
+        threshold: minimum Jaccard similarity.
         folder: for files.
         each: runs a step for every item.
     """
@@ -99,7 +99,7 @@ def find_similar_texts(
 
 
 def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
-    """What versions hold and no current record has: withdrawn rows, earlier revisions, and what is invalid by now."""
+    """What versions contain and no current record has: withdrawn rows, earlier revisions, and now invalid rows."""
     columns = ["record_id", "revision"]
     parts = [read_work(part.path, [*columns, "inputs"]).drop_nulls("inputs").select(columns) for part in prepared]
     present = pl.concat([pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), *parts]).lazy()
@@ -121,7 +121,7 @@ def _find_whole(
     for number, part in enumerate(prepared):
         mine = cases[start : start + part.rows]
         if any(case.human is Verdict.LABELED for case in mine):
-            # People's answers stand in the place of the rows' own.
+            # Annotators' answers replace the rows' own.
             texts = {row: free_text for row, case in enumerate(mine) if (free_text := answers.free_text(case.targets))}
             asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]
             shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))

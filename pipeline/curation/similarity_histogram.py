@@ -15,15 +15,15 @@ from schemas.run_summary import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities
 
 _NEAREST = 50
-"""Pairs of kept records that are remembered, those above the threshold and those below it."""
+"""Pairs of kept records to remember above the threshold, and as many below it."""
 _NEAREST_TO_ONE = 5
-"""Kept records that are shown beside one, the most similar ones."""
+"""Kept records shown with each one, the most similar ones."""
 
 
 def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold: float) -> Similarities:
     """Count the similar pairs among the records, whose decisions come in the order of ``similar.texts``.
 
-    Of records with equal words only one counts.
+    Records with equal words count once.
     """
     record_ids, kept = (
         decisions["record_id"],
@@ -40,7 +40,7 @@ def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
     both = _most_similar(pl.concat([both, _of_equal_words(similar.texts, kept)]))
     both = both.with_columns(cluster=_clusters(both, decisions.height))
-    # From the most similar on: those just below the threshold, and likes with other answers.
+    # Most similar first: those just below the threshold, and similar rows with other answers.
     both = both.reverse()
     below, above = both.filter(pl.col("similarity") < threshold), both.filter(pl.col("similarity") >= threshold)
     near = pl.concat([_telling(above), _telling(below)]).reverse()
@@ -58,12 +58,12 @@ def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold
 
 
 def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Each pair once, the least similar first: two records may be similar by their inputs and as a whole."""
+    """Distinct pairs, least similar first: two records may be similar by their inputs and as a whole."""
     return pairs.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
 
 
 def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
-    """Kept rows of equal words, whose answers or signs differ: the first of each text with the others."""
+    """Kept rows with equal words but different answers or signs: the first of each text with the others."""
     rows = pl.DataFrame({"other": np.arange(len(texts)), "text": np.array(texts, dtype=np.int64), "kept": kept})
     same = rows.filter(pl.col("kept"), pl.col("text") >= 0).with_columns(one=pl.col("other").first().over("text"))
     pairs = same.filter(pl.col("one") != pl.col("other")).with_columns(similarity=pl.lit(1.0))
@@ -71,7 +71,7 @@ def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.Dat
 
 
 def _clusters(pairs: pl.DataFrame, rows: int) -> pl.Series:
-    """For each pair the rows that are connected by pairs: those of one template, say."""
+    """For each pair, the rows connected by pairs, such as those of one template."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -83,14 +83,14 @@ def _clusters(pairs: pl.DataFrame, rows: int) -> pl.Series:
 
 
 def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Of pairs, the most telling first, those to remember; one of every dense cluster before a second of any."""
+    """The pairs to remember, most informative first; one of every dense cluster before a second of any."""
     order = pl.int_range(pl.len())
     chosen = pairs.with_columns(order=order, turn=order.over("cluster")).sort("turn", "order").head(_NEAREST)
     return chosen.sort("order").select("one", "other", "similarity")
 
 
 def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
-    """The pairs of texts as pairs of rows that have them: of each the first that is kept, else the first."""
+    """Pairs of texts as pairs of rows that have them: the first kept row of each text, else the first."""
     schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
     numbers = np.array(texts, dtype=np.int64)
     rows = np.full(max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1))) + 1, -1, dtype=np.int64)
@@ -99,13 +99,13 @@ def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) ->
     still = worded[kept[worded]]
     rows[numbers[still]] = still
     left, right = rows[pairs.left], rows[pairs.right]
-    # Texts of evaluation rows and of earlier versions are no records.
+    # Texts of evaluation rows and of earlier versions are not records.
     present = (left >= 0) & (right >= 0)
     one, other = np.minimum(left, right)[present], np.maximum(left, right)[present]
     return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)
 
 
 def last_similarities(snapshot: Snapshot) -> Similarities | None:
-    """What the latest committed curate run counted; None before the first one."""
+    """The counts of the latest committed curate run; None before the first one."""
     last = snapshot.last_run(CurateSummary)
     return last.summary.similarities if last else None

@@ -1,4 +1,4 @@
-"""Gives every current record its fate and commits: what curate does once the sources are read."""
+"""Gives every current record its fate and commits: what curate does after reading the sources."""
 
 import gc
 from collections.abc import Iterator, Sequence
@@ -43,8 +43,8 @@ from schemas.similarities import Similarities
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Millions of small objects are made for rows, none of them in a circle: to look for some again and again takes a
-    sixth of a run."""
+    """Millions of small objects are created for rows, none of them in a reference cycle: repeated garbage collection
+    takes a sixth of a run."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -55,17 +55,17 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def follow_answers(workspace: Workspace, steps: Steps) -> str:
-    """An answer also decides about copies and rivals of its record: decide anew where answers came in.
+    """An answer also affects copies and conflicting rows of its record: decide again if answers came in.
 
-    It looks at the committed runs, not at this one: a run that was killed in between is made up for. The caller holds
-    the lock.
+    It looks at the committed runs, not at this one, so it makes up for a run that was killed in between. The caller
+    holds the lock.
 
     Args:
         workspace: the dataset.
-        steps: carries them out.
+        steps: runs them.
 
     Returns:
-        Why the others must wait; empty where they need not.
+        Why the other rows must wait; empty if they need not.
     """
     dataset, snapshot = workspace.dataset, workspace.store.snapshot()
     curated = snapshot.last_run(CurateSummary)
@@ -74,10 +74,10 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
     if curated is None or max([*answered, pulled or ""], default="") < curated.id:
         return ""
     if dataset.has_changed_since(curated.summary):
-        # Its sources were not read as they are described now.
+        # Its sources were not read under the current configuration.
         return (
-            f"{dataset.path} or its task was changed since the last curate: rows that depend on what annotators "
-            "answered follow with the next one"
+            f"{dataset.path} or its task was changed since the last curate: rows that depend on annotators' answers "
+            "follow with the next one"
         )
     decide(workspace, steps, workspace.new_run(Verb.CURATE), curated.summary.evaluation)
     return ""
@@ -89,12 +89,12 @@ class CaseDecisions:
 
     path: Path
     note: str
-    """What people should know about the doubts and the fields, a line each; empty where there is nothing to say."""
+    """Notes on label errors and fields, a line each; empty if there are none."""
     budget: int
     used: int
     beyond_budget: int
     beyond: dict[ReasonCode, int]
-    """The same by their first reasons."""
+    """The same by first reason."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Decided:
     changed: int
     """Decisions that differ from those that counted before."""
     added: int
-    """Records that nobody had decided about before."""
+    """Records without an earlier decision."""
     near: int
-    """Near duplicates."""
+    """Near-duplicates."""
     cases: CaseDecisions
     funnel: Funnel
     adopted: Adopted
@@ -127,11 +127,11 @@ def decide(
 
     Args:
         workspace: the dataset.
-        steps: carries them out.
+        steps: runs them.
         run: the deciding one.
-        evaluation: what ``read_evaluation_sets`` has kept the evaluation rows under.
-        rescore: score all labels anew.
-        read: what was read for it; without it no splits are taken over, since those of rows to come would be missed.
+        evaluation: the digest under which ``read_evaluation_sets`` stored the evaluation rows.
+        rescore: score all labels again.
+        read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
         strange: the versions in this home whose splits it does not know.
     """
     store, dataset = workspace.store, workspace.dataset
@@ -144,7 +144,7 @@ def decide(
     snapshot = store.snapshot()
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
-    with steps.progress.step("comparing rows, scoring labels, choosing"):
+    with steps.progress.step("comparing rows, scoring labels, deciding"):
         decided = steps.run(decide_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
     decisions = read_work(decided.path)
     found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)
@@ -171,7 +171,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
         prepared: every current record.
         snapshot: the committed past.
         dataset: configuration and task.
-        rescore: score all labels anew, not only those that no run has scored.
+        rescore: score all labels again, not only those that no run has scored.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
@@ -200,9 +200,9 @@ def decide_cases(
     """Decide about all current records and write the decisions to a Parquet file in ``folder``.
 
     Args:
-        cases: what is known about them.
+        cases: what is known about the records.
         prepared: the same records, in the same order.
-        similar: which texts resemble each other.
+        similar: which texts are similar.
         snapshot: the committed past.
         dataset: configuration and task.
         run: the deciding run.
@@ -257,7 +257,7 @@ def _compare_texts(
     evaluation: str,
     folder: Path,
 ) -> SimilarTexts:
-    """Find similar texts, and reject what resembles the rows that a model is judged by."""
+    """Find similar texts, and reject what is similar to the rows that a model is evaluated on."""
     task, config = dataset.task, dataset.config
     with steps.progress.step("comparing texts"):
         judging = evaluation_rows(snapshot, evaluation)
@@ -286,11 +286,11 @@ def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:
 def _take_splits_over(
     workspace: Workspace, steps: Steps, run: Run, prepared: Sequence[Prepared], strange: Sequence[Path]
 ) -> Adopted:
-    """Take splits over from versions that the home does not know, and commit those that are its own."""
+    """Adopt splits from versions that the home does not know, and commit those that are its own."""
     store, dataset = workspace.store, workspace.dataset
     if not (strange or dataset.config.split.adopt):
         return Adopted()
-    with steps.progress.step("taking splits over"):
+    with steps.progress.step("adopting splits"):
         paths = [part.path for part in prepared]
         adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, strange)
         for manifest in reversed(adopted.own):
@@ -299,7 +299,7 @@ def _take_splits_over(
 
 
 def _added(snapshot: Snapshot, read: Ingested | None) -> int:
-    """The records that nobody has decided about before, those among them that a killed run has left."""
+    """The records without a decision, including those that a killed run has left."""
     if read is None:
         return 0
     last = snapshot.last_run(CurateSummary)

@@ -1,8 +1,8 @@
-"""Gives every record its fate and chooses, under a budget, what people look at.
+"""Gives every record its fate and chooses, within a budget, what annotators review.
 
-Pure: everything known about a record comes in as a ``Case``, and one ``Decision`` a case goes out.
-Triage is a fixed point: the same cases, with the decisions it made as their past, give the same
-decisions again, so a repeated run sends nobody anything twice.
+Pure: everything known about a record comes in as a ``Case``, and one ``Decision`` per case goes out.
+Triage is a fixed point: the same cases, with these decisions as their history, give the same
+decisions again, so a repeated run sends nothing twice.
 """
 
 import heapq
@@ -22,13 +22,13 @@ from schemas.task import Task
 
 _BUDGET = 0.1
 _MOST_ASKED = 500
-"""Of the current records, where no budget is written down: some hours of a person's work."""
+"""Records to review if no budget is configured: some hours of an annotator's work."""
 _HELD_SCORE = 0.95
-"""Conflicts and held rows come before most doubts: without people they never get in."""
+"""Conflicts and held rows come before most likely label errors: without an annotator they are never accepted."""
 _UNGROUNDED_SCORE = 0.6
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
-"""Routes that use up budget."""
-# One of each for all rows: most have no other reason.
+"""Routes that use up the budget."""
+# One shared reason for all rows: most have no other.
 _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
@@ -42,12 +42,12 @@ class Triage:
 
     decisions: list[Decision]
     budget: int
-    """Records that may be routed as uncertain or in conflict, all runs together."""
+    """Records that may be routed as uncertain or in conflict, over all runs."""
     used: int
     waiting: int
     """Records that would be routed if the budget were larger."""
     waiting_for: dict[ReasonCode, int]
-    """The same by what a person would be asked for, the most frequent first."""
+    """The same by what annotators would be asked, the most frequent first."""
 
 
 @dataclass(slots=True)
@@ -57,12 +57,12 @@ class _Outcome:
     routed: Routed | None = None
     duplicate_of: str = ""
     score: float | None = None
-    """Urgency of a look, for those that may be routed; None for all others."""
+    """Urgency of a review, for candidates; None for all others."""
     route: Routed = Routed.UNCERTAIN
     sort: str = ""
-    """Of the question: the same label and the same reason are one sort."""
+    """The sort of question: same label and same reason."""
     may_pass: bool = False
-    """Follows ``review.unreviewed`` beyond the budget; the others wait for a person."""
+    """Follows ``review.unreviewed`` beyond the budget; the others wait for an annotator."""
 
 
 def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
@@ -72,7 +72,7 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
         cases: one per current record.
         review: budget, audit rate, and what happens beyond the budget.
         run: the deciding run.
-        task: the one that the cases were seen through.
+        task: the one that parsed the cases.
     """
     verdicts = _verdicts(cases)
     askers = _conflict_representatives(cases)
@@ -103,16 +103,16 @@ def _asks_for(outcome: _Outcome) -> ReasonCode:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What people said about an input that somebody called unusable."""
+    """The verdicts on an input that an annotator marked unusable."""
 
     unusable: Case
-    """The first row of it that was called so."""
+    """The first row of it that was marked so."""
     confirmed: Case | None
-    """The first one whose answer a person gave or confirmed: these two disagree."""
+    """The first row whose answer an annotator gave or confirmed: the two disagree."""
 
 
 def _verdicts(cases: Sequence[Case]) -> dict[str, _Verdict]:
-    """By input: the verdicts that concern all of its rows."""
+    """By input: the verdicts that apply to all of its rows."""
     unusable: dict[str, Case] = {}
     for case in cases:
         if case.human is Verdict.UNUSABLE and case.text_key:
@@ -128,7 +128,7 @@ def _budget(review: Review, current: int) -> int:
     if isinstance(review.budget, int):
         return review.budget
     share = _BUDGET if review.budget is None else review.budget
-    # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not nothing.
+    # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not zero.
     budget = math.ceil(round(share * current, 6))
     return min(budget, _MOST_ASKED) if review.budget is None else budget
 
@@ -136,7 +136,7 @@ def _budget(review: Review, current: int) -> int:
 def _conflict_representatives(cases: Iterable[Case]) -> set[str]:
     """One record per conflict asks the question; the others follow its answer.
 
-    It is the one whose question people have already, or else the first.
+    It is the one whose question annotators already have, or else the first.
     """
     chosen: dict[str, Case] = {}
     for case in sorted((case for case in cases if case.conflicting_answers), key=_asking_rank):
@@ -153,7 +153,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
     if case.human is Verdict.UNUSABLE and not (verdict and verdict.confirmed):
         return _Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
     if case.rejection_reasons:
-        # Whatever a person said: such a row would spoil the training, or must not be handed on.
+        # Whatever annotators said: such a row would spoil the training, or must not be published.
         return _Outcome(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
     if case.stands:
         reasons = case.human_reasons if case.human is Verdict.LABELED else [Reason(code=ReasonCode.FROZEN)]
@@ -172,7 +172,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
 
 
 def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
-    """What becomes of a row whose input somebody called unusable: it goes, or people must agree first."""
+    """The fate of a row whose input was marked unusable: it is rejected, or annotators must agree first."""
     if verdict.confirmed is None:
         detail = "an annotator marked a row with the same input"
         return _Outcome(Fate.REJECTED, [Reason(code=ReasonCode.REVIEWER, detail=detail)], case.past_route)
@@ -180,7 +180,7 @@ def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
         return copied
     refs = (verdict.confirmed.record_id, verdict.unusable.record_id)
     detail = f"record {refs[0]} is confirmed, record {refs[1]} unusable"
-    # Only those who have spoken can settle it.
+    # Only those who have answered can settle it.
     route = Routed.ADJUDICATE if case.human is not None else None
     return _Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail, refs=refs)], route)
 
@@ -232,13 +232,13 @@ def _conflict_reason(case: Case) -> Reason:
 def _stays_asked(case: Case, outcome: _Outcome) -> bool:
     """Whether an earlier question counts: it was answered, or there is still something to ask.
 
-    Its reason may have gone: a screen was turned off, a rival was withdrawn, a source fixed.
+    Its reason may be gone: a screen was turned off, a conflicting row was withdrawn, a source fixed.
     """
     return case.human is not None or outcome.score is not None
 
 
 def _keep_asking(case: Case, outcome: _Outcome) -> None:
-    """A question that was asked and not answered stays asked, whatever the budget is by now."""
+    """A question that was asked and not answered remains asked, whatever the current budget."""
     if case.human is None:
         outcome.fate = Fate.REVIEW
         outcome.routed = case.past_route
@@ -280,7 +280,7 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Outcome], room: int, sorts: 
     def urgency(name: str) -> tuple[float, str]:
         return -_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name
 
-    # A pick changes the urgency of its own sort only, so a heap holds: there may be as many sorts as cases.
+    # A pick only changes the urgency of its own sort, so a heap suffices: there may be as many sorts as cases.
     heap = [urgency(name) for name in queues]
     heapq.heapify(heap)
     picks: list[str] = []
@@ -310,10 +310,10 @@ def _settle(outcome: _Outcome, chosen: bool, review: Review) -> None:
 
 
 def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Review) -> None:
-    """Draw the audit slice.
+    """Draw the audit sample.
 
-    What was drawn before stays so while its hash is small enough, as more rows bring in smaller ones; the question
-    covers whatever speaks against the record since, and then it stays asked. An answered one keeps its place in the
+    Earlier draws remain while their hash is small enough, as more rows bring in smaller ones. The question
+    covers any findings about the record since, and then remains asked. An answered one keeps its place in the
     draw, or every answer would call for another question.
     """
     answered, held, accepted = [], set(), []

@@ -1,6 +1,6 @@
-"""What becomes of rows that resemble each other: which is kept, what is in conflict, what moves as one.
+"""What becomes of similar rows: which is kept, what is in conflict, what moves together.
 
-In: rows with their neighbors, answers and splits. Out: for each row: kept, a duplicate, overridden, in conflict, or
+In: rows with their neighbors, answers and splits. Out: each row as kept, a duplicate, overridden, in conflict, or
 a bridge between splits.
 """
 

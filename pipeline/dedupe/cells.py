@@ -1,4 +1,4 @@
-"""Cells: the rows of one question and one answer, as far as nothing but their writing tells them apart."""
+"""Cells: rows with the same question and the same answer, up to formatting."""
 
 import itertools
 from collections import defaultdict
@@ -13,40 +13,40 @@ from schemas.dataset import OnConflict
 
 @dataclass(slots=True)
 class Cell:
-    """The rows of one key and one answer, the most preferred first; unlabeled ones are among them."""
+    """The rows of one key and one answer, the most preferred first; they may include unlabeled ones."""
 
     members: list[Candidate]
     overridden: list[Candidate] = field(default_factory=list)
     """Rows of the key whose answer lost against the head's."""
     standing: Sequence[str] = ()
-    """The rows that stand for the answers to what is asked, this cell's among them; none where nobody disagrees."""
+    """The heads of all answers to the question, including this cell's; empty if there is no conflict."""
     own: str = ""
-    """The one of them that stands for this cell's answer."""
+    """The one of them that represents this cell's answer."""
     follows: str = ""
-    """A row in conflict that asks the same in other punctuation and has this cell's answer."""
+    """A row in conflict that asks the same with other punctuation and has this cell's answer."""
 
     @property
     def head(self) -> Candidate:
-        """The row that stands for the others."""
+        """The row that represents the others."""
         return self.members[0]
 
     @property
     def human_labeled(self) -> Candidate:
-        """The row whose answer a person gave or confirmed, if there is one."""
+        """The row whose answer an annotator gave or confirmed, if there is one."""
         return next((row for row in self.members if row.human), self.head)
 
     @property
     def conflicting_answers(self) -> int:
-        """How many other answers there are to what is asked."""
+        """How many other answers the question has."""
         return max(len(self.standing) - 1, 0)
 
     def first_conflicting_answers(self) -> tuple[str, ...]:
-        """The rows that stand for the first of them."""
+        """The heads of the first of them."""
         return tuple(itertools.islice((head for head in self.standing if head != self.own), MOST_CONFLICTING_ANSWERS))
 
 
 def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: OnConflict) -> list[Cell]:
-    """The cells of some rows, in the order in which they may stand for others; past rows have one each.
+    """The cells of some rows, in the order in which they may represent others; past rows get one each.
 
     With ``ANY_OF`` every answer of a key is right, and nothing conflicts.
     """
@@ -62,16 +62,16 @@ def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: 
     if on_conflict is not OnConflict.ANY_OF and policy.similar_rows.threshold < 1:
         _oppose_across_keys(cells, policy)
     rank = {row.record_id: place for place, row in enumerate(preferred)}
-    # Rows in conflict are nobody's duplicates, so what resembles them must be theirs, or it would be published.
+    # Rows in conflict are not duplicates of anything, so their similar rows must be theirs, or would be published.
     return sorted(
         past + cells, key=lambda cell: (cell.head.merits, not cell.conflicting_answers, rank[cell.head.record_id])
     )
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:
-    """One cell for each answer that stands; where people decided, only their answers do."""
+    """One cell for each valid answer; if annotators decided, only their answers are valid."""
     if len(rows) == 1:
-        # Most keys have one row, about which there is nothing to decide.
+        # Most keys have one row, with nothing to decide.
         return [Cell(members=list(rows))]
     if rows[0].frozen:
         return _cells_around_frozen(rows, on_conflict)
@@ -82,7 +82,7 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
     if not by_answer:
         return [Cell(members=unlabeled)]
     divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
-    # One list for all, however many there are.
+    # One shared list, however many there are.
     heads = [members[0].record_id for members, _ in divided]
     cells = [Cell(members=members, standing=heads, own=head) for (members, _), head in zip(divided, heads, strict=True)]
     answers = {cell.head.answer for cell in cells}
@@ -93,15 +93,15 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
         if exposed
     ]
     if lost := [row for row in rows if row.answer is not None and row.answer not in answers]:
-        # What a person said counts, whether that very row can be published or not.
+        # An annotator's answer counts, whether that row itself can be published or not.
         next(cell for cell in (*cells, *left_out) if cell.human_labeled.human).overridden.extend(lost)
     return cells + left_out
 
 
 def _cells_around_frozen(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:
-    """A cell for each row that is published as it is, with its copies; the other rows' answers are in conflict with it.
+    """A cell for each row that is published as is, with its copies; rows with other answers conflict with it.
 
-    A copy that was published in another split is none: it stays there, and no row of the key may come here.
+    A copy published in another split is not one of them: it stays there, and no row of the key may come here.
     """
     cells = [Cell(members=[row]) for row in rows if row.frozen]
     others: list[Candidate] = []
@@ -126,9 +126,9 @@ def _lies_elsewhere(row: Candidate, cell: Cell) -> bool:
 
 
 def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """The rows of a cell, and those of an evaluation set that were published elsewhere, in another split.
+    """The rows of a cell, and those of an evaluation set that were published in another split.
 
-    These must be left out without the published ones.
+    The latter must be left out without the published ones.
     """
     published = {row.split for row in members if row.published and row.split}
     usable: list[Candidate] = []
@@ -139,7 +139,7 @@ def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]
 
 
 def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
-    """The rows of each answer that counts."""
+    """The rows of each valid answer."""
     confirmed = {answer for answer, members in by_answer.items() if any(row.human for row in members)}
     if on_conflict is OnConflict.ANY_OF:
         replaced = {row.replaced for members in by_answer.values() for row in members if row.human}
@@ -151,10 +151,10 @@ def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict)
 
 # --- other keys -------------------------------------------------------------------------------
 def _oppose_across_keys(cells: Iterable[Cell], policy: MergePolicy) -> None:
-    """Mark the cells that are in conflict though their keys differ, which is in harmless punctuation only.
+    """Mark the cells that are in conflict though their keys differ, which is only in harmless punctuation.
 
-    What people said about one of them says nothing about another, which may mean something else after all. So theirs
-    stand, and people are asked about other answers.
+    Annotators' answers to one of them say nothing about another, which may mean something else after all. So these
+    are kept, and annotators are asked about other answers.
     """
     asked = [same for same in _of_equal_questions(cells) if len({cell.head.answer for cell in same}) > 1]
     policy.expect((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
@@ -163,14 +163,14 @@ def _oppose_across_keys(cells: Iterable[Cell], policy: MergePolicy) -> None:
 
 
 def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """The labeled cells that ask the same, those of equal words and several answers only; the most preferred first."""
+    """The labeled cells that ask the same: only with equal words and several answers; the most preferred first."""
     by_text: defaultdict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
         if cell.head.text >= 0 and cell.head.answer is not None:
             by_text[cell.head.text].append(cell)
     for same_words in by_text.values():
         several_keys = len({cell.head.key for cell in same_words}) > 1
-        # Most are copies with one answer, about which nobody disagrees.
+        # Most are copies with one answer, without a conflict.
         if several_keys and len({cell.head.answer for cell in same_words}) > 1:
             same = defaultdict(list)
             for cell in sorted(same_words, key=lambda cell: cell.head.preference):
@@ -179,7 +179,7 @@ def _of_equal_questions(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
 
 
 def _first_answers(same: Sequence[Cell]) -> list[Candidate]:
-    """The rows that stand for the first few answers: others are looked for among these, however many there are."""
+    """The heads of the first few answers: others are compared only with these, however many there are."""
     heads: dict[str | None, Candidate] = {}
     for cell in same:
         heads.setdefault(cell.head.answer, cell.head)
@@ -187,20 +187,20 @@ def _first_answers(same: Sequence[Cell]) -> list[Candidate]:
 
 
 def _by_answer(same: Sequence[Cell], policy: MergePolicy) -> list[list[Cell]]:
-    """Cells that ask the same, by answers that are as good as the same."""
+    """Cells that ask the same, by answers that are equivalent."""
     found: dict[str, list[Cell]] = {}
     names: dict[str, str] = {}
-    """By row that stands for a cell: the name of its answer."""
+    """By a cell's head: the name of its answer."""
     firsts = _first_answers(same)
     for cell in same:
         name = plain_answer(str(cell.head.answer))
         if name not in found:
-            likes = (
+            equivalent = (
                 names[first.record_id]
                 for first in firsts
                 if first.record_id in names and policy.answer_similarity(cell.head, first)
             )
-            name = next(likes, name)
+            name = next(equivalent, name)
         found.setdefault(name, []).append(cell)
         names[cell.head.record_id] = name
     return list(found.values())
@@ -216,7 +216,7 @@ def _oppose(answers: Sequence[Sequence[Cell]], policy: MergePolicy) -> None:
             continue
         first = cells[0].head
         for cell in cells[1:]:
-            # One asks for all that have its very answer, or one like it; unless people replaced that once already.
+            # One asks for all with its exact answer, or a similar one, unless annotators replaced that once already.
             same = cell.head.answer == first.answer or policy.answer_similarity(cell.head, first)
             if same and cell.head.answer not in replaced:
                 cell.follows = own

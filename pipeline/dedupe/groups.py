@@ -1,4 +1,4 @@
-"""Forms groups of kept rows that move as one between splits, and finds the rows that would tie two splits."""
+"""Forms groups of kept rows that move together between splits, and finds the rows that would link two splits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pipeline.dedupe.neighbors import Neighbors
 
 
 class Groups:
-    """Sets of kept cells that move as one, each bound to at most one split."""
+    """Sets of kept cells that move together, each pinned to at most one split."""
 
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
@@ -18,22 +18,22 @@ class Groups:
         self._first_with_key: dict[str, int] = {}
 
     def root(self, number: int) -> int:
-        """The cell that stands for the number's group."""
+        """The representative cell of the number's group."""
         while self._parent[number] != number:
             self._parent[number] = self._parent[self._parent[number]]
             number = self._parent[number]
         return number
 
     def split(self, number: int) -> str | None:
-        """The split that the number's group is bound to."""
+        """The split that the number's group is pinned to."""
         return self._split[self.root(number)]
 
     def place(
         self, number: int, head: Candidate, pinned_splits: list[str], similar: Iterable[int]
     ) -> tuple[str, str] | None:
-        """Add a cell to the groups around it, unless they, or it, are bound to two splits: return those.
+        """Add a cell to its neighboring groups, unless they, or it, are pinned to two splits: return those.
 
-        ``pinned_splits`` has the cell's own splits, each once and in order.
+        ``pinned_splits`` has the cell's own splits, distinct and in order.
         """
         related = [other for other in similar if other in self._parent]
         if head.key in self._first_of_key:
@@ -42,7 +42,7 @@ class Groups:
             if value in self._first_with_key:
                 related.append(self._first_with_key[value])
         around = {self.root(other) for other in related}
-        # Around most cells there is nothing.
+        # Most cells have no neighbors.
         splits = (
             sorted({split for root in around if (split := self._split[root])}.union(pinned_splits))
             if around
@@ -60,7 +60,7 @@ class Groups:
         return None
 
     def link(self, one: int, other: int) -> None:
-        """Unite two groups, unless they are bound to two splits."""
+        """Merge two groups, unless they are pinned to two splits."""
         roots = sorted({self.root(one), self.root(other)})
         splits = {split for root in roots if (split := self._split[root])}
         if len(splits) <= 1:
@@ -69,11 +69,11 @@ class Groups:
 
 
 def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[int, tuple[str, str]]]:
-    """Place the cells one by one: those bound by themselves (by a release that has their text, by one that has their
-    record, as an evaluation set, by their source), then by their duplicates, then by nothing.
+    """Place the cells one by one: those pinned by themselves (by a release that has their text, by one that has their
+    record, as an evaluation set, by their source), then by their duplicates, then the others.
 
     Returns:
-        The groups, and the two splits of each cell that is a bridge and therefore in none of them.
+        The groups, and the two splits of each cell that is a bridge and therefore in no group.
     """
 
     pinned_splits = {number: one.pinned_splits() for number, one in kept.items()}
@@ -101,9 +101,9 @@ def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[
 def connected(
     rows: Sequence[Sequence[Candidate]], neighbors: Neighbors, numbers: Iterable[int], start: Iterable[int]
 ) -> set[int]:
-    """Those of some cells that have to do with others through whatever may tie groups: similar rows, keys, group keys.
+    """The cells that are linked to others by anything that forms groups: similarity, keys, group keys.
 
-    ``rows`` has those of each cell, any of which may come to stand for it.
+    ``rows`` has those of each cell, any of which may become its head.
     """
     ties: defaultdict[str, list[int]] = defaultdict(list)
     allowed = set(numbers)
@@ -114,11 +114,11 @@ def connected(
     new = set(start)
     while new:
         found |= new
-        likes = {like for number in new for like in neighbors.get(number, ())}
+        linked = {other for number in new for other in neighbors.get(number, ())}
         names = {name for number in new for name in _ties(rows[number])}
         for name in names:
-            likes.update(ties.pop(name, ()))
-        new = (likes & allowed) - found
+            linked.update(ties.pop(name, ()))
+        new = (linked & allowed) - found
     return found
 
 
@@ -130,14 +130,14 @@ def _ties(rows: Sequence[Candidate]) -> set[str]:
 def _link_through_duplicates(
     kept: Mapping[int, Kept], turns: Iterable[int], neighbors: Neighbors, groups: Groups
 ) -> None:
-    """Rows that resemble each other's duplicates only move together too, where no split forbids it.
+    """Rows that are similar only to each other's duplicates also move together, unless splits forbid it.
 
-    The duplicates are not published, so such a link is no leak that would cost a row.
+    The duplicates are not published, so such a link is not a leak that justifies dropping a row.
     """
     keeper = {cell: number for number, one in kept.items() for cell in (number, *one.joined)}
     for number in turns:
         for cell in kept[number].joined:
-            # Whichever comes first may decide about the split.
+            # Whichever comes first may determine the split.
             for other in sorted(neighbors[cell]):
                 if other in keeper:
                     groups.link(number, keeper[other])

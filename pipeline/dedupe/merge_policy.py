@@ -1,4 +1,4 @@
-"""Says which of two similar rows may stand for the other."""
+"""Decides which of two similar rows may represent the other."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from pipeline.text.normalize import has_several_fields, key_fields
 
 _Pair = tuple[Candidate, Candidate]
 _PAIRS_AT_ONCE = 10_000
-"""Whose inputs are compared one by one at a time; they lie in memory twice."""
+"""Pairs whose inputs are compared one by one in a batch; they are held in memory twice."""
 
 
 @dataclass(frozen=True)
 class MergePolicy:
-    """Says which rows may be duplicates of each other."""
+    """Decides which rows may be duplicates of each other."""
 
     similar_rows: SimilarRows
     answers_repeat: bool
@@ -27,7 +27,7 @@ class MergePolicy:
     _inputs: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def expect(self, pairs: Iterable[_Pair]) -> None:
-        """Compare many pairs at once, before the others are asked about them."""
+        """Compare many pairs at once, before the other methods are called for them."""
         free_text: list[tuple[int, int]] = []
         several: dict[tuple[str, str], _Pair] = {}
         for one, other in pairs:
@@ -41,16 +41,16 @@ class MergePolicy:
             self._compare_inputs(fresh[start : start + _PAIRS_AT_ONCE])
 
     def may_join(self, one: Candidate, keeper: Candidate) -> bool:
-        """Whether a row may be a near duplicate of a similar one; an unlabeled row agrees with any, or with none."""
+        """Whether a row may be a near-duplicate of a similar one; an unlabeled row agrees with any, or with none."""
         if one.past or keeper.past:
             return False
         if one.text == keeper.text and not same_signs(one.key, keeper.key):
-            # Of equal words; no threshold could tell them apart.
+            # Their words are equal; no threshold could tell them apart.
             return False
         return self._answers_agree(one, keeper) and self._inputs_similar(one, keeper)
 
     def answer_similarity(self, one: Candidate, other: Candidate) -> float:
-        """How similar two rows are together with their written answers, if these are as good as the same; 0 if not."""
+        """The similarity of two rows with their free-text answers, if these are equivalent; 0 if not."""
         if not _differ_in_free_text(one, other):
             return 0.0
         pair = (one.record_id, other.record_id)
@@ -62,14 +62,14 @@ class MergePolicy:
 
     def _answers_agree(self, one: Candidate, keeper: Candidate) -> bool:
         if one.answer is None:
-            # What the keeper's answer would be to it, nobody has said.
+            # The keeper's answer was never confirmed for the other row.
             return self.answers_repeat and same_negations(one.key, keeper.key)
         if keeper.answer is None:
             return False
         return one.answer == keeper.answer or self.answer_similarity(one, keeper) > 0
 
     def _inputs_similar(self, one: Candidate, other: Candidate) -> bool:
-        """Whether, of several inputs, each is similar: a long passage must not decide about the question beside it."""
+        """Whether, of several inputs, each is similar: a long passage must not outweigh the question beside it."""
         if not has_several_fields(one.key):
             return True
         if _of(one, other) not in self._inputs:
@@ -92,33 +92,33 @@ class MergePolicy:
         places = np.arange(len(owners), dtype=np.int64)
         found = verify(Texts.of([*left, *right]), places, places + len(owners)).similarity.tolist()
         for pair, texts, similarity in zip(owners, inputs, found, strict=True):
-            # Of equal words, signs tell them apart, as they do where there is one input only.
+            # With equal words, signs tell them apart, as with a single input.
             if similarity < self.similar_rows.threshold or (similarity == 1 and not same_signs(*texts)):
                 self._inputs[pair] = False
 
 
 def _of(one: Candidate, other: Candidate) -> tuple[str, str]:
-    """The name of a pair, whose order does not matter."""
+    """The name of an unordered pair."""
     return (one.record_id, other.record_id) if one.record_id < other.record_id else (other.record_id, one.record_id)
 
 
 def _differing_inputs(one: Candidate, other: Candidate) -> list[tuple[str, str]]:
-    """The inputs that two rows have not in common."""
+    """The inputs in which two rows differ."""
     return [(a, b) for a, b in zip(key_fields(one.key), key_fields(other.key), strict=True) if not _equal(a, b)]
 
 
 def _answers(one: Candidate, other: Candidate) -> tuple[str, str]:
-    """What an input is compared together with: the answers, where both are written."""
+    """What an input is compared together with: the answers, if both are free text."""
     return (f"\n{one.answer}", f"\n{other.answer}") if min(one.free_text, other.free_text) >= 0 else ("", "")
 
 
 def _equal(one: str, other: str) -> bool:
-    """Whether two inputs are the same; without words they have nothing to be similar by."""
+    """Whether two inputs are the same; without words there is nothing to compare."""
     return one == other or (not any(map(str.isalnum, one + other)) and same_signs(one, other))
 
 
 def _differ_in_free_text(one: Candidate, other: Candidate) -> bool:
-    """Whether two answers differ in nothing but what is written; to the same question, they are a conflict."""
+    """Whether two answers differ only in free text; to the same question, they are a conflict."""
     free_text = one.free_text >= 0 and other.free_text >= 0
     return free_text and one.key != other.key and one.answer != other.answer and one.closed == other.closed
 

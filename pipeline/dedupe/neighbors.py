@@ -1,4 +1,4 @@
-"""What resembles what, as far as duplicates are concerned: the found pairs, and a look at the texts where they end."""
+"""Which rows are similar, for deduplication: the found pairs, and a comparison of texts where these end."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ from pipeline.similarity.signatures import FULL_BUCKET, LEADERS
 from pipeline.similarity.text_columns import Rows
 
 Neighbors = dict[int, dict[int, float]]
-"""By row: the similar rows with the similarity, 0 to 1."""
+"""By row: the similar rows with their similarity, 0 to 1."""
 
 
 class Compared(Protocol):
-    """Texts, known by numbers, that were compared with each other."""
+    """Numbered texts that were compared with each other."""
 
     @property
     def pairs(self) -> Pairs:
@@ -29,21 +29,21 @@ class Compared(Protocol):
 
 @dataclass(frozen=True)
 class SimilarRows:
-    """Which texts are similar, and which answers alike."""
+    """Which texts and which answers are similar."""
 
     threshold: float
-    """Least Jaccard similarity (0 to 1) of near duplicates; with 1 only texts of equal keys are any."""
+    """Minimum Jaccard similarity (0 to 1) of near-duplicates; with 1, only texts of equal keys count."""
     inputs: Compared
     """All inputs."""
     answers: float = 1.0
-    """Least similarity of written answers that are alike."""
+    """Minimum similarity of equivalent free-text answers."""
     whole: Compared | None = None
-    """Inputs with written answers; None where there are none."""
+    """Inputs with free-text answers; None if there are none."""
     _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
-    """Of two whole texts: the similarity, and that of their answers."""
+    """For two whole texts: the similarity, and that of their answers."""
 
     def neighbors(self, texts: Sequence[int], free_text: Sequence[int]) -> Neighbors:
-        """The similar ones of some rows, given by the numbers of their inputs and of their whole texts."""
+        """The similar rows among some, given by the numbers of their inputs and of their whole texts."""
         found: Neighbors = defaultdict(dict)
         if self.threshold < 1:
             _link(found, texts, self.inputs.pairs, self.threshold)
@@ -52,7 +52,7 @@ class SimilarRows:
         return found
 
     def alone(self, texts: Sequence[int], free_text: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Which of some rows have no neighbours, as ``neighbors`` would say."""
+        """Which of some rows have no neighbors according to ``neighbors``."""
         found = np.ones(len(texts), dtype=np.bool_)
         if self.threshold < 1:
             found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
@@ -61,7 +61,7 @@ class SimilarRows:
         return found
 
     def similarities(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
-        """Of pairs of inputs, the exact similarity."""
+        """The exact similarities of pairs of inputs."""
         left, right = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
         found = np.zeros(len(left))
         worded = (left >= 0) & (right >= 0)
@@ -69,7 +69,7 @@ class SimilarRows:
         return found.tolist()
 
     def compare_answers(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Compare the answers of many pairs of whole texts at once, since the texts lie on a disk."""
+        """Compare the answers of many pairs of whole texts at once, since the texts are on disk."""
         if self.whole is None or self.answers >= 1:
             return
         if not self._known:
@@ -85,7 +85,7 @@ class SimilarRows:
         self._known.update(zip(zip(left, right, strict=True), shares, strict=True))
 
     def as_a_whole(self, one: int, other: int) -> float:
-        """The similarity of two whole texts whose answers are alike; 0 if they are not, or the texts too different."""
+        """The similarity of two whole texts with equivalent answers; 0 if these differ, or the texts do."""
         if self.whole is None or self.answers >= 1:
             return 0.0
         pair = (min(one, other), max(one, other))
@@ -96,7 +96,7 @@ class SimilarRows:
 
 
 def _link(found: Neighbors, texts: Sequence[int], pairs: Pairs, threshold: float) -> None:
-    """Link rows of similar texts, and rows of one text; of a dense cluster with one text only the first few with the
+    """Link rows of similar texts, and rows of one text; in a dense cluster with one text only the first few with the
     others."""
     rows: defaultdict[int, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
@@ -114,8 +114,8 @@ def _link(found: Neighbors, texts: Sequence[int], pairs: Pairs, threshold: float
 
 
 def _is_linked(texts: Sequence[int], pairs: Pairs, threshold: float) -> npt.NDArray[np.bool_]:
-    """Which rows have a text that stands in a pair, or that another row has, too."""
-    # Without a text a row has the number -1: the last place is for these.
+    """Which rows have a text that is in a pair, or that another row has, too."""
+    # A row without a text has the number -1: the last place is for these.
     numbers = np.array(texts, dtype=np.int64)
     size = 2 + max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1)))
     linked = np.bincount(numbers[numbers >= 0], minlength=size) > 1

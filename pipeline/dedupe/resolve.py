@@ -1,12 +1,12 @@
 """Decides what each row is: kept, a duplicate, overridden, in conflict, or a bridge between splits.
 
-The steps, for the rows that have anything to do with others:
+The steps, for the rows that are related to others:
 
-1. Rows of one key and one answer form a *cell*; its most preferred row stands for it. Cells of one question and
+1. Rows with one key and one answer form a *cell*; the most preferred row is its head. Cells with one question and
    different answers are in conflict.
-2. A cell that resembles a more preferred one of the same answer joins it as near duplicates.
-3. The cells that are kept are placed one by one into groups that move as one between splits. Where the
-   neighbours of one lie in two splits, the row that stands for it is a bridge: it is left out, and 2 and 3
+2. A cell that is similar to a more preferred one with the same answer joins it as near-duplicates.
+3. The kept cells are placed one by one into groups that move together between splits. If the
+   neighbors of a cell are in two splits, its head is a bridge: it is left out, and 2 and 3
    start over without it, because rows may have been duplicates of it.
 """
 
@@ -29,16 +29,16 @@ def resolve(
     *,
     answers_repeat: bool = True,
 ) -> dict[str, Resolution]:
-    """Decide about every row; the result does not depend on the order in which they are given.
+    """Decide about every row; the result does not depend on the order of the rows.
 
     Args:
-        candidates: rows with distinct ids. Past rows have no part in the result.
+        candidates: rows with distinct ids. Past rows have no entry in the result.
         similar_rows: which texts, and which free-text answers, are similar.
-        on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; overridden is
-            only an answer that a person replaced by another.
-        answers_repeat: similar rows mostly have one answer, as in classification, so a row without one may be
-            a near duplicate. False where each has its own, as in extraction: messages of one template differ
-            just in what is to be extracted.
+        on_conflict: with ``ANY_OF`` every answer of a key is right, and nothing conflicts; only an answer that an
+            annotator replaced is overridden.
+        answers_repeat: similar rows mostly have the same answer, as in classification, so an unlabeled row may be
+            a near-duplicate. False if each row has its own, as in extraction: messages of one template differ
+            only in what is to be extracted.
 
     Returns:
         The resolution by record_id.
@@ -60,7 +60,7 @@ def resolve(
 def _without_loners(
     candidates: Iterable[Candidate], similar_rows: SimilarRows
 ) -> tuple[dict[str, Resolution], list[Candidate]]:
-    """Keep the rows that have nothing to do with any other, which most rows have not; and the rest."""
+    """Keep the rows that are unrelated to any other, which are most; return the rest, too."""
     rows = list(candidates)
     keys = Counter(row.key for row in rows)
     alone = similar_rows.alone([row.text for row in rows], [row.free_text for row in rows]).tolist()
@@ -74,12 +74,12 @@ def _without_loners(
     return kept, others
 
 
-# --- 2 and 3: near duplicates, bridges --------------------------------------------------------
+# --- 2 and 3: near-duplicates, bridges --------------------------------------------------------
 def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
     """By cell: the similar cells with their similarity.
 
-    A cell whose like became the duplicate of another is compared with that one, too: in a dense cluster the search
-    compares each text with a few others only, and the one that is kept need not be among them.
+    A cell similar to a row that became a duplicate is compared with the kept one, too: in a dense cluster the search
+    compares each text with only a few others, and the kept one need not be among them.
     """
     similar_rows = policy.similar_rows
     neighbors = similar_rows.neighbors([cell.head.text for cell in cells], [cell.head.free_text for cell in cells])
@@ -87,7 +87,7 @@ def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
     places = {head.record_id: number for number, head in enumerate(heads)}
     for number, cell in enumerate(cells):
         if cell.follows:
-            # Of rows of equal words only the first few are linked with the others.
+            # Of rows with equal words, only the first few are linked with the others.
             leader = places[cell.follows]
             neighbors[number][leader] = neighbors[leader][number] = 1.0
     policy.expect((heads[one], heads[other]) for one, others in neighbors.items() for other in others)
@@ -120,7 +120,7 @@ def _settle(
 ) -> tuple[list[_Settled], dict[str, tuple[str, str]]]:
     """Decide which cells are kept, in which groups, and which rows are bridges.
 
-    A bridge concerns what it is connected with, directly or not; only that is decided anew without it. Its copies may
+    A bridge affects only what it is connected to, directly or not; only that is decided again without it. Its copies
     be none, such as one that was published: their group keys differ.
     """
     cells = list(cells)
@@ -149,7 +149,7 @@ def _settle(
 def _absorb(
     cells: Sequence[Cell], neighbors: Neighbors, policy: MergePolicy, numbers: Iterable[int]
 ) -> dict[int, Kept]:
-    """Walk some cells in order of preference; each joins the first kept one it may, or is kept itself."""
+    """Go through some cells in order of preference; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, Kept] = {}
     for number in numbers:
         cell = cells[number]
@@ -166,11 +166,11 @@ def _absorb(
 
 
 def _may_join(cell: Cell, keeper: Candidate, policy: MergePolicy) -> bool:
-    """Whether a cell may be a near duplicate of a similar row.
+    """Whether a cell may be a near-duplicate of a similar row.
 
-    One in conflict is nobody's duplicate: people need all answers; but each of them once. Nor is one that is
-    published as it is, nor one whose source contradicts a person. What people could not settle is the duplicate of
-    what a person has confirmed only.
+    A row in conflict is never a duplicate of another: annotators need all answers, but each only once. Nor is a row
+    published as is, nor one whose source contradicts an annotator. A row that annotators could not settle is only a
+    duplicate of what an annotator has confirmed.
     """
     if cell.head.frozen or cell.head.contradicted or (cell.head.disputed and not keeper.human):
         return False
@@ -179,7 +179,7 @@ def _may_join(cell: Cell, keeper: Candidate, policy: MergePolicy) -> bool:
 
 
 def _join(keeper: Kept, cell: Cell, similarity: float, similar_rows: SimilarRows) -> list[Candidate]:
-    """Make the cell's rows near duplicates of the keeper, each by its own similarity; return those too far."""
+    """Make the cell's rows near-duplicates of the keeper, each by its own similarity; return those too dissimilar."""
     known = {cell.head.text: similarity}
     others: list[Candidate] = []
     for row in cell.members:
@@ -198,7 +198,7 @@ def _join(keeper: Kept, cell: Cell, similarity: float, similar_rows: SimilarRows
 def _resolutions(
     cells: Sequence[Cell], kept: Mapping[int, Kept], groups: Groups, on_conflict: OnConflict
 ) -> Iterator[tuple[str, Resolution]]:
-    """The resolution of every kept row and of the rows that it stands for."""
+    """The resolution of every kept row and of the rows that it represents."""
     overridden_by = {row.record_id: cell.human_labeled.record_id for cell in cells for row in cell.overridden}
     names = _names(kept, groups)
     for number, one in kept.items():
@@ -221,17 +221,17 @@ def _resolutions(
 def _corrected(
     resolved: Mapping[str, Resolution], kept: Mapping[int, Kept], neighbors: Neighbors
 ) -> Iterator[tuple[str, Resolution]]:
-    """The kept rows that still have the answer which a person replaced in a similar one.
+    """The kept rows that still have an answer that an annotator replaced in a similar one.
 
-    Until then they were its duplicates; now their answer is probably as wrong as that one was.
+    Until then they were its duplicates; now their answer is probably wrong as well.
     """
     for number, one in kept.items():
         for other in sorted(neighbors.get(number, ())):
-            like = kept[other].head if other in kept else None
-            if like and like.human and like.replaced is not None and like.replaced == one.head.answer:
+            twin = kept[other].head if other in kept else None
+            if twin and twin.human and twin.replaced is not None and twin.replaced == one.head.answer:
                 head = one.head.record_id
                 if not one.head.human:
-                    yield head, replace(resolved[head], corrected=like.record_id)
+                    yield head, replace(resolved[head], corrected=twin.record_id)
                 break
 
 
@@ -248,7 +248,7 @@ def _names(kept: Mapping[int, Kept], groups: Groups) -> dict[int, str]:
 def _overridden_by_bridges(
     cells: Sequence[Cell], bridges: Mapping[str, tuple[str, str]]
 ) -> Iterator[tuple[str, Resolution]]:
-    """What a person overridden stays so where all rows with the person's answer are left out: the decision counts."""
+    """An overridden row stays so if all rows with the annotator's answer are left out: the decision counts."""
     for cell in cells:
         if cell.overridden and all(row.record_id in bridges for row in cell.members):
             for row in cell.overridden:

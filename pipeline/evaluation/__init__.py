@@ -1,6 +1,6 @@
 """How good are a model's answers?
 
-In: answers beside the gold ones; no model is loaded. Out: scores by label and by field, shares and ratios with
+In: answers and the gold ones; no model is loaded. Out: scores by label and by field, shares and ratios with
 their 95% intervals.
 """
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 _Z = 1.959964
-"""Standard normal quantile of a two-sided 95% interval."""
+"""Standard normal quantile for a two-sided 95% interval."""
 _RESAMPLES = 1000
 _SEED = 17
 
@@ -26,12 +26,12 @@ class Estimate(BaseModel):
 
 
 def wilson(successes: int, trials: int) -> Estimate:
-    """A share with its Wilson score interval, which holds near 0 and 1 as well."""
+    """A share with its Wilson score interval, which also holds near 0 and 1."""
     share = successes / trials
     scale = 1 + _Z**2 / trials
     center = (share + _Z**2 / (2 * trials)) / scale
     half = _Z / scale * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
-    # At 0 and 1 the ends meet the share, but for rounding.
+    # At 0 and 1 the bounds equal the share, up to rounding.
     return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
 
 
@@ -50,8 +50,8 @@ def ratio_estimate(ratios: NDArray[np.float64]) -> Estimate:
 def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
     """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
 
-    Where all questions are alike, every sample gives the same value, which is no certainty: then the interval
-    reaches as far as that of a share of which all trials succeeded.
+    If all questions give the same result, so does every resample, which proves nothing: the interval is then
+    as wide as that of a share with all trials successful.
     """
     chance = np.random.default_rng(_SEED)
 

@@ -1,4 +1,4 @@
-"""Scores of answers against gold ones: by exact match, by label, and by field and value."""
+"""Scores answers against the gold ones: by exact match, by label, and by field and value."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from pipeline.evaluation.estimates import Estimate, wilson
 from schemas.field import JsonValue
 
 CONFUSIONS = 10
-"""How many of the most common confusions are kept."""
+"""How many of the most frequent confusions are kept."""
 Pairs = Counter[tuple[str, JsonValue]]
 
 
@@ -30,7 +30,7 @@ class Part(BaseModel):
 
 
 class PartMetric(StrEnum):
-    """Which score of a part is shown."""
+    """Which score of a part to show."""
 
     RECALL = "recall"
     F1 = "F1"
@@ -45,7 +45,7 @@ class PartMetric(StrEnum):
 
 
 class Confusion(BaseModel):
-    """How often one label was taken for another."""
+    """How often one label was predicted instead of another."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,18 +70,18 @@ class Credit(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What one answer was worth."""
+    """One answer compared with the gold one."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     answer: str
     golds: tuple[str, ...]
-    """The texts of the right answers."""
+    """The texts of the gold answers."""
     gold: dict[str, JsonValue]
-    """The right answer that is nearest to the given one."""
+    """The gold answer nearest to the given one."""
     read: dict[str, JsonValue] | None
-    """The answer's targets; None where it cannot be read."""
+    """The answer's targets; None if it is unreadable."""
     credit: Credit
     """By the metric of the task's kind."""
 
@@ -92,7 +92,7 @@ class Outcome(BaseModel):
 
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
-    """Every value with its field; a list gives one pair an element, an absent value none."""
+    """Every value with its field; a list yields one pair per element, an absent value none."""
     pairs: Pairs = Counter()
     for name, value in targets.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
@@ -118,7 +118,7 @@ def pair_credit(answer: Mapping[str, JsonValue] | None, gold: Mapping[str, JsonV
 
 # --- the whole --------------------------------------------------------------------------------
 def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
-    """The share of right answers, with its Wilson interval."""
+    """The share of correct answers, with its Wilson interval."""
     return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
 
 
@@ -129,7 +129,7 @@ def credit_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
 
 # --- labels and fields ------------------------------------------------------------------------
 def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    """Precision, recall and F1 of every label that was expected or answered."""
+    """Precision, recall and F1 of every label that was expected or predicted."""
     hits = Counter(_label(outcome.gold[field]) for outcome in outcomes if outcome.right)
     expected = Counter(_label(outcome.gold[field]) for outcome in outcomes)
     answered = Counter(_label(outcome.read[field]) for outcome in outcomes if outcome.read is not None)
@@ -140,7 +140,7 @@ def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]
 
 
 def scores_by_field(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    """Precision, recall and F1 over the values of every field."""
+    """Precision, recall and F1 over the values of each field."""
     hits: Counter[str] = Counter()
     answered: Counter[str] = Counter()
     expected: Counter[str] = Counter()
@@ -162,13 +162,13 @@ def _part(name: str, hits: int, answered: int, expected: int) -> Part:
 
 
 def macro_f1(parts: Sequence[Part]) -> float:
-    """Over the parts that occur: a field that is never expected nor answered would count as perfect."""
+    """Mean over the parts that occur: a field that is never expected or predicted would count as perfect."""
     found = [part.f1 for part in parts if part.support or part.f1 < 1]
     return sum(found) / len(found) if found else 1.0
 
 
 def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
-    """The most common ones."""
+    """The most frequent confusions."""
     wrong = Counter(
         (_label(outcome.gold[field]), _label(outcome.read[field]))
         for outcome in outcomes
@@ -180,15 +180,15 @@ def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion
 
 # --- numbers ----------------------------------------------------------------------------------
 def _share(part: int, whole: int, *, empty: bool) -> float:
-    """``part / whole``; of nothing it is 1 if nothing was the right amount (``empty``), else 0."""
+    """``part / whole``; if ``whole`` is 0: 1 if nothing was the right amount (``empty``), else 0."""
     return part / whole if whole else float(empty)
 
 
 def f1(hits: int, answered: int, expected: int) -> float:
-    """Harmonic mean of precision and recall; 1 where nothing was expected and nothing answered."""
+    """Harmonic mean of precision and recall; 1 if nothing was expected and nothing answered."""
     return _share(2 * hits, answered + expected, empty=True)
 
 
 def _label(value: JsonValue) -> str:
-    """A label; ``""`` where an optional one is absent."""
+    """A label; ``""`` for an absent optional one."""
     return "" if value is None else str(value)

@@ -1,7 +1,7 @@
-"""A published version becomes a LoRA adapter, judged against the untuned model.
+"""Turns a published version into a LoRA adapter, evaluated against the untuned model.
 
 In: a published version and the settings of ``finetune:``. Out: a folder with the adapter, its card, its lineage and
-every prediction that it was judged by.
+every prediction of the evaluation.
 """
 
 __all__ = ["adapters", "experiment"]

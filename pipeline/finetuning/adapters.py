@@ -1,7 +1,7 @@
-"""Keeps finished adapters: a folder each, with its card, its lineage and every prediction it was judged by.
+"""Stores finished adapters: one folder each, with card, lineage and every prediction of the evaluation.
 
-A folder is written under a temporary name and renamed once all its bytes are on the disk. Callers
-hold the dataset's fine-tuning lock, so whatever else has a temporary name belongs to a dead run.
+A folder is written under a temporary name and renamed once all its bytes are on disk. Callers
+hold the dataset's fine-tuning lock, so any other temporary folder belongs to a dead run.
 """
 
 import json
@@ -65,7 +65,7 @@ class Lineage(BaseModel):
 
 
 class FinetuneRecord(BaseModel):
-    """Everything about an adapter that a machine may want to know: ``finetune.json``."""
+    """The machine-readable record of an adapter: ``finetune.json``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,12 +86,12 @@ class FinetuneRecord(BaseModel):
 
 
 def adapter_key(digest: str, config: Finetune) -> str:
-    """Identify a training by the version's digest and the configuration; 32 hex digits."""
+    """Identify a training run by the version's digest and the configuration; 32 hex digits."""
     return stable_hash(digest, json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
 def find_adapter(models: Path, key: str | None = None) -> Path | None:
-    """The newest finished adapter (with this key); unfinished and unreadable ones are not found."""
+    """The newest finished adapter (with this key); unfinished and unreadable ones are skipped."""
     found = [
         (record.created_at, folder)
         for folder in models.glob("*/")
@@ -101,15 +101,15 @@ def find_adapter(models: Path, key: str | None = None) -> Path | None:
 
 
 def read_record(folder: Path) -> FinetuneRecord:
-    """Read a finished adapter's record; the single outcomes are in ``predictions.parquet`` instead.
+    """Read a finished adapter's record; the individual outcomes are in ``predictions.parquet`` instead.
 
     Raises:
-        TrainingError: the folder is no finished adapter.
+        TrainingError: the folder is not a finished adapter.
     """
     try:
         return FinetuneRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
-        raise TrainingError(f"{folder} is no finished adapter: its {RECORD} cannot be read; fine-tune again") from error
+        raise TrainingError(f"{folder} is not a finished adapter: {RECORD} cannot be read; fine-tune again") from error
 
 
 def _readable(folder: Path) -> FinetuneRecord | None:
@@ -120,20 +120,20 @@ def _readable(folder: Path) -> FinetuneRecord | None:
 
 
 def save_adapter(trained: Path, models: Path, record: FinetuneRecord) -> Path:
-    """Keep what ``train`` wrote, as ``<models>/<run>``: all of it is there afterwards, or nothing.
+    """Store the output of ``train`` as ``<models>/<run>``, atomically.
 
     Leftovers of killed runs are removed.
 
     Raises:
-        TrainingError: ``trained`` holds no adapter, or the run has an adapter already.
+        TrainingError: ``trained`` has no adapter, or the run already has one.
     """
     if not (trained / WEIGHTS).is_file():
-        raise TrainingError(f"{trained} holds no adapter: there is no {WEIGHTS}; fine-tune again")
+        raise TrainingError(f"{trained} has no adapter: {WEIGHTS} is missing; fine-tune again")
     final = models / record.run
     if final.exists():
-        raise TrainingError(f"The run {record.run} has an adapter already, in {final}; start a new run")
+        raise TrainingError(f"The run {record.run} already has an adapter, in {final}; start a new run")
     with staged(models) as folder:
-        # Without the files' modes: safetensors lets nobody but the owner read its file.
+        # Without the files' modes: safetensors makes its file readable only by the owner.
         shutil.copytree(trained, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
         _write_predictions(folder / PREDICTIONS, record)
         text = record.model_dump_json(indent=2, exclude={"untuned": {"outcomes"}, "tuned": {"outcomes"}})
@@ -184,7 +184,7 @@ tokenizer = AutoTokenizer.from_pretrained(".")"""
 
 def _card(record: FinetuneRecord) -> str:
     base = record.train.base_model
-    # The Hub knows no local folder.
+    # The Hub knows no local folders.
     head = "" if Path(base).is_dir() else f"base_model: {_BUNDLED_ID if base == BUNDLED else base}\n"
     use = _USE_BUNDLED if base == BUNDLED else _USE_OTHER.format(base=base)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())

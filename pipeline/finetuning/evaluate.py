@@ -1,7 +1,7 @@
 """Scores a model's answers against the gold ones, with intervals, and compares two models.
 
-Pure arithmetic on texts: no model is loaded here. A *question* is one distinct input; where the data
-rightly holds several answers to it, any of them counts, and the question counts once.
+Pure functions of texts: no model is loaded here. A *question* is one distinct input; if the data
+has several correct answers to it, any of them counts, and the question counts once.
 """
 
 import json
@@ -20,7 +20,7 @@ from schemas.task import Role, Task
 
 
 class EvalQuestion(BaseModel):
-    """One distinct input with every answer that is right."""
+    """One distinct input with all correct answers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,28 +37,28 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     metric: str
-    """The name that the manifest has for it."""
+    """The metric's name in the manifest."""
     metric_title: str
-    """The same for people."""
+    """The metric's name as shown in text."""
     questions: int
     score: Estimate
     """By the metric of the task's kind."""
     exact: Estimate
-    """Share of the answers with all targets right; equals ``score`` for accuracy (Wilson)."""
+    """Share of the answers with all targets correct; equals ``score`` for accuracy (Wilson)."""
     macro_f1: float
     """Unweighted mean over the ``parts`` that occur in an answer or in the gold."""
     parts: tuple[Part, ...]
     confusions: tuple[Confusion, ...]
-    """The most common ones; none where answers are no labels."""
+    """The most frequent ones; none if answers are not labels."""
     unreadable: int
-    """Answers that are no valid answer of the task; they count as wrong."""
+    """Texts that are not a valid answer to the task; they count as wrong."""
     unreadable_ids: tuple[str, ...]
     outcomes: tuple[Outcome, ...] = ()
-    """One a question, in order."""
+    """One per question, in order."""
 
 
 class Comparison(BaseModel):
-    """How one model does against another on the same questions."""
+    """One model compared with another on the same questions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +67,7 @@ class Comparison(BaseModel):
     better: int
     worse: int
     same: int
-    """Questions whose answer gained, lost or kept its worth."""
+    """Questions whose answer improved, got worse or stayed the same."""
 
     def __str__(self) -> str:
         change, low, high = (
@@ -77,10 +77,10 @@ class Comparison(BaseModel):
 
     @property
     def verdict(self) -> str:
-        """What the comparison says, in a sentence for people."""
+        """The result of the comparison in a sentence."""
         change = self.difference
         if change.low <= 0 <= change.high:
-            return "On these test rows the tuned model cannot be told from the untuned one."
+            return "On these test rows the tuned model is not measurably different from the untuned one."
         return (
             f"Tuning made it {'better' if change.value > 0 else 'worse'} by {100 * abs(change.value):.1f} points (95% "
             f"interval {100 * change.low:+.1f} to {100 * change.high:+.1f}); {self.better} rows got better, "

@@ -1,4 +1,4 @@
-"""Reads the rows of a published version as training and evaluation need them, and draws some of them."""
+"""Reads the rows of a published version for training and evaluation, and samples some of them."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ def read_examples(version: Path, split: str) -> list[Example]:
     """Read a split of a published version, in the order of its file.
 
     Raises:
-        TrainingError: the folder is no published version, or has no such split.
+        TrainingError: the folder is not a published version, or has no such split.
     """
     try:
         manifest = Manifest.model_validate_json((version / "manifest.json").read_bytes())
     except (OSError, ValidationError) as error:
-        raise TrainingError(f"{version} is no published version: its manifest.json cannot be read") from error
+        raise TrainingError(f"{version} is not a published version: its manifest.json cannot be read") from error
     if split not in manifest.splits:
         there = ", ".join(manifest.splits) or "none"
         raise TrainingError(
@@ -62,9 +62,9 @@ def _example(row: Mapping[str, Any]) -> Example:
 
 
 def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T], str]) -> list[T]:
-    """Draw at most ``count`` items at random, so that every stratum keeps its share; the order is random.
+    """Sample at most ``count`` items at random, so that every stratum keeps its share; the order is random.
 
-    Equal arguments draw the same items.
+    Equal arguments give the same items.
     """
     chance = random.Random(seed)  # noqa: S311  repeatable on purpose, and no secret
     shuffled = chance.sample(items, len(items))

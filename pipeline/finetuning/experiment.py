@@ -1,4 +1,4 @@
-"""Fine-tunes on a published version and judges the adapter: train, answer the test questions twice, compare."""
+"""Fine-tunes on a published version and evaluates the adapter: train, answer the test questions twice, compare."""
 
 import math
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from schemas.dataset import Finetune
 from schemas.task import Task
 
 Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""Shows a stage while it lasts: its name and number of units, then how many more are done."""
+"""Shows a stage while it runs: its name and number of units, then how many more are done."""
 
 TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True)
 class Training:
-    """What to fine-tune, and where it goes."""
+    """What to fine-tune, and where the result goes."""
 
     version: Path
     """Folder of a published version."""
@@ -34,7 +34,7 @@ class Training:
     run: str
     goldleaf: str
     work: Path
-    """Empty; for what is not finished."""
+    """An empty folder for unfinished work."""
     models: Path
 
     @property
@@ -44,7 +44,7 @@ class Training:
 
 
 def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
-    """Train and judge an adapter, and return its folder.
+    """Train and evaluate an adapter, and return its folder.
 
     Raises:
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.

@@ -1,4 +1,4 @@
-"""Lets a model answer prompts: greedy decoding in batches, with or without its adapter."""
+"""Generates answers to prompts: greedy decoding in batches, with or without the adapter."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ def predict(
 
     Args:
         loaded: a base model, or one with an adapter.
-        prompts: each the messages before the answer.
-        max_new_tokens: an answer ends here at the latest, and earlier where the model ends it.
-        batch_size: prompts that are answered at once; similar lengths go together.
-        use_adapter: False asks the base model under the adapter.
-        on_progress: is told how many of how many prompts are answered.
+        prompts: each is the messages before the answer.
+        max_new_tokens: the maximum length of an answer; the model may end it earlier.
+        batch_size: prompts answered at once, grouped by length.
+        use_adapter: False uses the base model under the adapter.
+        on_progress: called with how many of how many prompts are answered.
     """
     import torch
 
@@ -47,7 +47,7 @@ def predict(
 
 
 def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
-    """How many tokens the longest of these answers takes, its end included; 1 where there are none."""
+    """The length of the longest of these answers in tokens, including its end; 1 if there are none."""
     return 1 + max((len(loaded.tokenizer.encode(text, add_special_tokens=False)) for text in set(answers)), default=0)
 
 

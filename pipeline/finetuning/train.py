@@ -1,6 +1,6 @@
 """Trains a LoRA adapter on the rows of a published version: supervised, on the answers only.
 
-A row is never cut: what does not fit is left out and counted. torch, peft and trl are imported
+A row is never truncated: rows that do not fit are left out and counted. torch, peft and trl are imported
 inside the functions (see ``base_model``).
 """
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-_IGNORED = -100  # the label of a token that has no part in the loss
+_IGNORED = -100  # the label of a token that is excluded from the loss
 _TREND = 0.1
-"""Share of the steps whose mean is the last loss."""
+"""The last loss is the mean over this share of the steps."""
 
 
 class LeftOut(StrEnum):
@@ -40,7 +40,7 @@ class LeftOut(StrEnum):
 
 
 class StepReport(BaseModel):
-    """What is known after one optimiser step."""
+    """What is known after one optimizer step."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class StepReport(BaseModel):
 
 
 class TrainReport(BaseModel):
-    """What a training run did, and what it took."""
+    """What a training run did, and what it used."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,12 +66,12 @@ class TrainReport(BaseModel):
     left_out: dict[LeftOut, int]
     """``rows`` and these sum to the rows that were given."""
     tokens: int
-    """Of one epoch, prompts included, padding not."""
+    """Of one epoch, including prompts, without padding."""
     answer_tokens: int
-    """Those of one epoch that the loss is computed on."""
+    """Of one epoch: those that the loss is computed on."""
     steps: int
     losses: tuple[float, ...]
-    """One a step."""
+    """One per step."""
     first_loss: float
     last_loss: float
     """Mean of the last tenth of the steps."""
@@ -86,7 +86,7 @@ class TrainReport(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """One row as the model sees it: a prompt, then the answer that is to be learned."""
+    """One row as the model sees it: a prompt, then the answer to learn."""
 
     prompt: list[int]
     answer: list[int]
@@ -103,18 +103,18 @@ def train(
     on_step: Callable[[StepReport], None] | None = None,
     base: LoadedModel | None = None,
 ) -> TrainReport:
-    """Train an adapter, and write it with its tokenizer into ``output``.
+    """Train an adapter, and write it with its tokenizer to ``output``.
 
     Args:
         source: the folder of a published version, whose ``train`` split is used, or rows.
         config: base model, rows and hyperparameters.
         output: an empty or absent folder.
-        on_step: is told of every step.
-        base: ``config.base_model``, where it is loaded already; it is as before afterwards.
+        on_step: called after every step.
+        base: ``config.base_model``, if already loaded; it is restored afterwards.
 
     Raises:
-        TrainingError: there is nothing to train on, the batch is larger than the rows, the model's template
-            has nothing to learn from an empty answer, or the loss is no longer a number.
+        TrainingError: there is nothing to train on, the batch is larger than the number of rows, the model's template
+            gives an empty answer no tokens to learn, or the loss is not a number.
     """
     examples = read_examples(source, "train") if isinstance(source, Path) else source
     check_examples(examples, config)
@@ -145,10 +145,10 @@ def train(
 
 
 def check_examples(examples: Sequence[Example], config: Finetune) -> None:
-    """Find out what would stop a training before a model is loaded for it.
+    """Check what would stop the training before a model is loaded for it.
 
     Raises:
-        TrainingError: there is nothing to train on, or the batch is larger than the rows.
+        TrainingError: there is nothing to train on, or the batch is larger than the number of rows.
     """
     if not examples:
         raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
@@ -156,7 +156,7 @@ def check_examples(examples: Sequence[Example], config: Finetune) -> None:
 
 
 def check_lengths(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> None:
-    """Find out what would stop a training before the untuned model is asked.
+    """Check what would stop the training before the untuned model is evaluated.
 
     Raises:
         TrainingError: too few rows fit into the model.
@@ -175,20 +175,20 @@ def _check_batch(config: Finetune, rows: int) -> None:
 def _prepare(
     examples: Sequence[Example], config: Finetune, loaded: LoadedModel
 ) -> tuple[list[_Tokens], dict[LeftOut, int]]:
-    """Draw the rows, turn them into tokens, and leave out those that do not fit."""
+    """Sample the rows, tokenize them, and leave out those that do not fit."""
     drawn = draw(examples, config.max_rows, config.seed, stratum=lambda example: example.answer)
     tokens = [_tokens(example, loaded) for example in drawn]
     limit = min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
     rows = [row for row in tokens if len(row) <= limit]
     if not rows:
         raise TrainingError(
-            f"All {len(tokens)} rows are longer than {limit} tokens, the shortest has {min(map(len, tokens))}; raise "
+            f"All {len(tokens)} rows are longer than {limit} tokens (the shortest has {min(map(len, tokens))}); raise "
             "finetune.max_length, or choose a base model that reads longer texts"
         )
     if not all(row.answer for row in rows):
         raise TrainingError(
-            f"The chat template of {loaded.name} ends no answer, so an empty one has nothing to learn; choose another "
-            "base model, or override the task's task_answer to write something"
+            f"The chat template of {loaded.name} does not end answers, so an empty one has nothing to learn; use "
+            "another base model, or override the task's task_answer to write something"
         )
     _check_batch(config, len(rows))
     left_out = {LeftOut.NOT_DRAWN: len(examples) - len(drawn), LeftOut.TOO_LONG: len(drawn) - len(rows)}
@@ -198,7 +198,7 @@ def _prepare(
 def _tokens(example: Example, loaded: LoadedModel) -> _Tokens:
     """Render a row with the model's chat template.
 
-    The answer begins where the conversation with it departs from the prompt alone.
+    The answer begins where the conversation that includes it differs from the prompt alone.
     """
     prompt = loaded.token_ids(example.prompt, answer_follows=True)
     whole = loaded.token_ids([*example.prompt, *example.completion], answer_follows=False)
@@ -213,7 +213,7 @@ def _fit(
     output: Path,
     on_step: Callable[[StepReport], None] | None,
 ) -> tuple[list[float], int, int]:
-    """Train, save, and take the adapter off again; the losses, and the parameters of adapter and base."""
+    """Train, save, and remove the adapter again; returns the losses, and the parameter counts of adapter and base."""
     losses: list[float] = []
     trainer = _trainer(loaded, rows, config, output, _recorder(losses, on_step))
     adapted: Any = trainer.model
@@ -266,15 +266,15 @@ def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
-        max_length=None,  # rows that are too long are out already; nothing may be cut
+        max_length=None,  # rows that are too long were left out; none may be truncated
         train_sampling_strategy="group_by_length",
         seed=config.seed,
         bf16=True,
-        gradient_checkpointing=on_gpu,  # it saves memory for a third more work; a CPU has memory enough
+        gradient_checkpointing=on_gpu,  # it saves memory at a third more compute; a CPU has memory enough
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # it would hide a loss that is no number
+        logging_nan_inf_filter=False,  # it would hide a loss that is not a number
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -285,8 +285,8 @@ def _answer_trainer() -> type["SFTTrainer"]:
     """An SFTTrainer that computes the same loss from fewer positions.
 
     On a CPU, TRL scores every position against the whole vocabulary and then masks the prompts: 8.9
-    CPU seconds for a step of 8 rows of up to 112 tokens where this takes 6.1. Rows are padded on the
-    left, so the answers stand at the end of all rows, and only these last positions are scored.
+    CPU seconds for a step of 8 rows of up to 112 tokens, where this takes 6.1. Rows are padded on the
+    left, so the answers are at the end of all rows, and only these last positions are scored.
     """
     import torch
     from trl.trainer.sft_trainer import SFTTrainer
@@ -301,7 +301,7 @@ def _answer_trainer() -> type["SFTTrainer"]:
         ) -> torch.Tensor:
             labels = inputs.pop("labels")
             width, longest = labels.shape[1], int((labels != _IGNORED).sum(dim=1).max())
-            # Each position foretells the token after it.
+            # Each position predicts the next token.
             positions = torch.arange(width - longest - 1, width - 1, device=labels.device)
             logits = model(**inputs, logits_to_keep=positions, use_cache=False).logits.float()
             answers = labels[:, -longest:]
@@ -314,7 +314,7 @@ def _answer_trainer() -> type["SFTTrainer"]:
 
 
 def _collator(padding: int) -> Callable[[list[dict[str, list[int]]]], dict[str, "torch.Tensor"]]:
-    """Make a batch of rows that are padded on the left."""
+    """Make a batch of left-padded rows."""
     import torch
 
     def collate(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -335,7 +335,7 @@ def _collator(padding: int) -> Callable[[list[dict[str, list[int]]]], dict[str, 
 
 
 def _recorder(losses: list[float], on_step: Callable[[StepReport], None] | None) -> "TrainerCallback":
-    """A callback that keeps every step's loss, tells ``on_step``, and stops a run that has gone astray."""
+    """A callback that records every step's loss, calls ``on_step``, and stops a run that has diverged."""
     from transformers import TrainerCallback
 
     began = time.monotonic()

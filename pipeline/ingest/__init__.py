@@ -1,6 +1,6 @@
-"""Files of raw rows become records, each with the key that it is known by from then on.
+"""Turns files of raw rows into records, each with a permanent key.
 
-In: the sources of a dataset. Out: rows of the table ``records``; a line that cannot be read is one, too.
+In: the sources of a dataset. Out: rows of the table ``records``, including one for each unreadable line.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Reads CSV: the first line names the columns, every later one is a row."""
+"""Reads CSV: the first line has the column names, every later one is a row."""
 
 import csv
 import io
@@ -12,14 +12,14 @@ from pipeline.ingest.json_rows import _MANY, utf8_problem
 from pipeline.ingest.raw_rows import BOM, RawRow, skip_blank, unreadable
 
 MAX_CELL = 64 * 1024 * 1024
-"""Characters of a CSV cell; a quote that is never closed ends here instead of in memory."""
+"""Maximum characters in a CSV cell; an unclosed quote ends here instead of filling memory."""
 _EMPTY = (b"\n", b"\r\n")
 _SEPARATORS = {";": "export it with commas", "|": "export it with commas", "\t": "name it .tsv", ",": "name it .csv"}
-"""What may separate a table that was read as one column, and what helps; a comma in a .tsv."""
+"""Likely separators of a table that was read as one column, and the remedy; a comma in a .tsv."""
 
 
 class _Lines:
-    """Physical lines as text for the csv module; it keeps the bytes that the current row took."""
+    """Physical lines as text for the csv module; keeps the bytes of the current row."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
@@ -29,7 +29,7 @@ class _Lines:
         self.first = 1
         """Number of the current row's first line."""
         self.problem = ""
-        """Why a line of the current row is no text."""
+        """Why a line of the current row cannot be decoded."""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -61,22 +61,22 @@ class _Lines:
         self.problem = ""
 
     def raw(self) -> bytes:
-        """The current row's lines, without the last line's end."""
+        """The current row's lines, without the final line end."""
         return b"".join(self._taken).rstrip(b"\r\n")
 
     def span(self) -> str:
-        """The current row's lines in words."""
+        """The current row's line numbers in words."""
         return f"line {self.first}" if self._number == self.first else f"lines {self.first} to {self._number}"
 
     def may_hold_others(self) -> bool:
-        """Whether the current row, which is broken, ran over the next lines or into the end of the file."""
+        """Whether the current row is broken and extends into the next lines or to the end of the file."""
         return self._ended or self._number > self.first
 
 
 def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[RawRow]:
     """Rows under a header; blank lines are skipped, empty cells are None, cells may hold line breaks.
 
-    A quote that is not closed takes all lines up to the next quote, or to the end, into one unreadable row:
+    An unclosed quote takes all lines up to the next quote, or to the end, into one unreadable row:
     guessing where the row was meant to end could turn the inside of a text into rows.
     """
     csv.field_size_limit(MAX_CELL)
@@ -115,11 +115,11 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[
             lines.start_row()
             cells = next(reader, None)
     except csv.Error as error:
-        raise SourceError(f"'{path}' has a header that cannot be read: {error}; repair the first line") from error
+        raise SourceError(f"'{path}' has a header that cannot be read: {error}; fix the first line") from error
     if cells is None:
         raise SourceError(f"'{path}' is empty; a CSV starts with a line of column names")
     if lines.problem:
-        raise SourceError(f"'{path}' has a header that is no text: {lines.problem}; save the file as UTF-8")
+        raise SourceError(f"'{path}' has a header that cannot be decoded: {lines.problem}; save the file as UTF-8")
     names = [cell.strip() for cell in cells]
     _refuse_doubled(path, names)
     return names
@@ -131,11 +131,11 @@ def _refuse_doubled(path: Path, names: list[str]) -> None:
 
 
 def separated_otherwise(names: Sequence[str]) -> str:
-    """What to do about a table whose header came out as one field; empty where it did not."""
+    """What to do about a table whose header was read as one field; empty if it was not."""
     if len(names) != 1:
         return ""
     for separator, help in _SEPARATORS.items():
         if separator in names[0]:
             shown = "tabs" if separator == "\t" else f"'{separator}'"
-            return f"the file seems to be separated by {shown}, and Goldleaf reads commas (tabs in .tsv): {help}"
+            return f"the file seems to be separated by {shown}, but Goldleaf reads commas (tabs in .tsv): {help}"
     return ""

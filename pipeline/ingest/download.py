@@ -1,4 +1,4 @@
-"""Fetches the file of a source that is a URL, and does not wait for ever for it."""
+"""Downloads the file of a source that is a URL, within time limits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,34 +12,34 @@ from schemas.dataset import Source
 from schemas.identity import stable_hash
 
 LONGEST = 2 * 60 * 60.0
-"""Seconds that a download may take."""
+"""Maximum duration of a download in seconds."""
 PATIENCE = Patience(connect=10, answer=60, window=60, least_rate=10_000, whole=LONGEST)
 MEGABYTE = 1_000_000
 _WITH_FILE = (200, 203)
-"""Statuses of answers that hold one; the second comes from a proxy that changed something."""
+"""Status codes of responses with content; the second comes from a proxy that modified it."""
 
 
 def is_url(source: Source) -> bool:
-    """Whether a source has to be fetched."""
+    """Whether a source is a URL."""
     return source.path.startswith(("http://", "https://"))
 
 
 def host(source: Source) -> str:
-    """Who is asked: the whole URL may hold a key."""
+    """The server's address: the whole URL may contain a key."""
     return source.path.split("/")[2].rpartition("@")[2]
 
 
 def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = lambda megabytes: None) -> Path:
-    """Fetch a source's URL into a folder, unless it is there already, and return the file.
+    """Fetch a source's URL into a folder, unless it is already there, and return the file.
 
     Raises:
-        SourceError: the URL is none, nobody answers, or the server refuses, breaks off or is too slow.
+        SourceError: the URL is invalid, the server does not answer, refuses, breaks off or is too slow.
     """
     client = Patient(follow_redirects=True)
     try:
-        # The endings say what the format is; the rest of the name may be anything.
-        endings = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
-        target = folder / f"download-{stable_hash(source.path)}{endings}"
+        # The extensions tell the format; the rest of the name may be anything.
+        extensions = "".join(Path(httpx.URL(source.path).path).suffixes[-2:])
+        target = folder / f"download-{stable_hash(source.path)}{extensions}"
         if target.exists():
             return target
         with client.stream("GET", source.path, PATIENCE) as answer:
@@ -50,7 +50,7 @@ def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = la
                     file.write(part)
                     on_megabytes(file.size // MEGABYTE - before // MEGABYTE)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        # A host such as "." cannot even be looked up, which is a ValueError.
+        # A host such as "." cannot even be looked up, which raises a ValueError.
         problem = str(error) or type(error).__name__
         raise SourceError(
             f"source '{source.name}': {source.path} cannot be fetched ({problem}); correct its path or try again"
@@ -63,6 +63,6 @@ def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = la
 def _require_file(source: Source, answer: Response) -> None:
     if answer.status not in _WITH_FILE:
         raise SourceError(
-            f"source '{source.name}': {source.path} cannot be fetched, the server answers {answer.status} "
+            f"source '{source.name}': {source.path} cannot be fetched, the server answered {answer.status} "
             f"{answer.reason}; correct its path"
         )

@@ -1,6 +1,6 @@
-"""Says which fields of the task the rows of a source do not have.
+"""Reports the task's fields that the rows of a source do not have.
 
-A misspelt name would otherwise leave a label out silently, and send blank questions to people.
+A misspelled name would otherwise silently drop a label, and send blank questions to annotators.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from schemas.field import admits_none
 from schemas.task import Role, Task
 
 _DEPTH = 3
-"""Objects in objects whose fields are listed."""
+"""Levels of nested objects whose fields are listed."""
 _NAMED_ROWS = 100
 _NAMED = 20
 
@@ -27,14 +27,14 @@ class Seen:
     fields: frozenset[str] = frozenset()
     """The fields of the task, or of ``split.group_by``, that some row has."""
     names: tuple[str, ...] = ()
-    """What the first rows call theirs, as paths, no more than are shown; none where all of the fields were found."""
+    """The field paths of the first rows, no more than are shown; empty if all fields were found."""
 
     def __or__(self, other: "Seen") -> "Seen":
         return Seen(self.fields | other.fields, _first((*self.names, *other.names)))
 
     @property
     def shown_names(self) -> str:
-        """The names for people."""
+        """The names as text for the user."""
         more = ", …" if len(self.names) > _NAMED else ""
         shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
         return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
@@ -50,23 +50,23 @@ def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> See
 
 
 def see_groups(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> Seen:
-    """Look for values of the fields of ``split.group_by``."""
+    """Look for the fields of ``split.group_by``."""
     found = frozenset(name for name in group_by if any(field_value(row, name) is not None for row in rows))
     return Seen(found) if found.issuperset(group_by) else Seen(found, names_of(rows))
 
 
 def names_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """What the first of some rows call their fields."""
+    """The field names of the first of some rows."""
     return _first(name for row in rows[:_NAMED_ROWS] for name in _names(row))
 
 
 def _first(names: Iterable[str]) -> tuple[str, ...]:
-    """Of some names each once; one more than are shown tells that there are more."""
+    """Distinct names; one more than are shown indicates that there are more."""
     return tuple(itertools.islice(dict.fromkeys(names), _NAMED + 1))
 
 
 def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
-    """What was seen in parts of sources, by source."""
+    """Merge what was seen in parts of sources, by source."""
     whole: dict[str, Seen] = {}
     for part in parts:
         for source, seen in part.items():
@@ -74,8 +74,8 @@ def together(parts: Iterable[Mapping[str, Seen]]) -> dict[str, Seen]:
     return whole
 
 
-def misspelt(source: Source, seen: Seen) -> str:
-    """The mapped fields that none of the rows has, and what to do about them; empty where there is none."""
+def misspelled(source: Source, seen: Seen) -> str:
+    """The mapped fields that no row has, and what to do about them; empty if there are none."""
     lacking = [
         f"'{path}', which is mapped to '{name}'" for name, path in source.fields.items() if name not in seen.fields
     ]
@@ -86,20 +86,20 @@ def misspelt(source: Source, seen: Seen) -> str:
 
 
 def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
-    """The fields of ``split.group_by`` that none of the rows has, and what to do; empty where there is none."""
+    """The fields of ``split.group_by`` that no row has, and what to do; empty if there are none."""
     if not (absent := [name for name in group_by if name not in seen.fields]):
         return ""
     return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, dots reach into objects; {seen.shown_names}"
 
 
 def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:
-    """The targets and required inputs that are not mapped and that none of the rows has; empty where there is none."""
+    """The targets and required inputs that are not mapped and that no row has; empty if there are none."""
     lacking = [name for name in task.model_fields if name not in seen.fields and name not in source.fields]
     wanted = {*task.task_names(Role.TARGET), *_required(task)}
     if not (absent := [name for name in lacking if name in wanted]):
         return ""
     which = " or ".join(map(repr, absent))
-    return f"no {rows} has {which}: map it with `fields:` if it has another name there; {seen.shown_names}"
+    return f"no {rows} has {which}: map it with `fields:` if it has another name; {seen.shown_names}"
 
 
 def _required(task: type[Task]) -> Iterator[str]:
@@ -110,7 +110,7 @@ def _required(task: type[Task]) -> Iterator[str]:
 
 
 def _names(row: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
-    """The paths of a row's fields: of an object those of its own fields, of a list of objects those of the first."""
+    """The paths of a row's fields: for an object those of its own fields, for a list of objects those of the first."""
     for name, value in row.items():
         inner, at = (value[0], f"{name}.0") if isinstance(value, list) and value else (value, name)
         if depth < _DEPTH and isinstance(inner, dict) and inner:

@@ -1,11 +1,11 @@
 """Read files of raw rows: JSONL, JSON, CSV and Parquet, one row at a time.
 
-A row that cannot be read is still a row: it comes with its raw bytes and the reason, and reading goes on.
-Only a file that cannot be used as a whole (missing, damaged, without a header) is an error.
+A row that cannot be read is still a row: it comes with its raw bytes and the reason, and reading continues.
+Only a file that cannot be used at all (missing, damaged, without a header) is an error.
 
-Rules that hold for every format:
+Rules for all formats:
 
-* Text is UTF-8; a byte order mark at the start is no part of the first row.
+* Text is UTF-8; a byte order mark at the start is not part of the first row.
 * JSON is strict: no NaN, no Infinity, no lone surrogates, at most ``MAX_DEPTH`` levels. Integers beyond
   64 bits are read as floats (in JSONL, whose lines are kept as they are) or as texts (in JSON). The last of
   two equal keys counts.
@@ -38,17 +38,17 @@ _FORMATS = {
 
 
 def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
-    """Yield every row of a file, the unreadable ones too.
+    """Yield every row of a file, including unreadable ones.
 
-    Memory is bounded by the longest row, but by the whole file for JSON.
+    Memory is bounded by the longest row, or for JSON by the whole file.
 
     Raises:
-        SourceError: the file is missing or damaged, its format is not known, or a CSV has no usable header.
+        SourceError: the file is missing or damaged, its format is unknown, or a CSV has no usable header.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    ending = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
-    chosen = _format_of(path, ending) if format is Format.AUTO else format
+    extension = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
+    chosen = _format_of(path, extension) if format is Format.AUTO else format
     with _explained(path):
         if chosen is Format.PARQUET:
             yield from read_parquet(path)
@@ -60,29 +60,29 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
                 case Format.JSON:
                     yield from read_json(stream.read())
                 case _:
-                    yield from read_csv(path, stream, delimiter="\t" if ending == ".tsv" else ",")
+                    yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
 
 
-def _format_of(path: Path, ending: str) -> Format:
-    if ending not in _FORMATS:
+def _format_of(path: Path, extension: str) -> Format:
+    if extension not in _FORMATS:
         known = ", ".join(_FORMATS)
-        shown = f"the ending '{ending}'" if ending else "no ending"
+        shown = f"the extension '{extension}'" if extension else "no extension"
         raise SourceError(
-            f"'{path}' has {shown}, which names no format; rename it ({known}, also with .gz or .zst) "
+            f"'{path}' has {shown}, so its format is unknown; rename it ({known}, also with .gz or .zst) "
             "or set the source's `format:`"
         )
-    return _FORMATS[ending]
+    return _FORMATS[extension]
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with the file as a whole into one line for the person at the terminal."""
+    """Turn failures of the whole file into a one-line error for the user."""
     try:
         yield
     except FileNotFoundError as error:
         raise SourceError(f"'{path}' does not exist; check the source's `path:`") from error
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise SourceError(f"'{path}' cannot be read: {first_line(error)}; replace or repair the file") from error
+        raise SourceError(f"'{path}' cannot be read: {first_line(error)}; replace or fix the file") from error
 
 
 # --- CSV --------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Reads the sources and adds what is new to the ``records`` table.
 
-A record's identity is its source and key; its revision is its content. The same file again adds
+A record's identity is its source and key; its revision is its content. Reading the same file again adds
 nothing, a changed row is a new revision, and in a snapshot source a vanished row is withdrawn.
-A snapshot source that is empty or damaged is refused: its rows may only seem to be gone.
+A snapshot source that is empty or damaged is refused: its rows may only appear to be gone.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,22 +26,22 @@ from schemas.dataset import Mode, Source
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one pass over the sources found."""
+    """The result of reading all sources once."""
 
     lines: int
-    """Rows read, unreadable ones included."""
+    """Rows read, including unreadable ones."""
     added: int
     """New records and new revisions."""
     withdrawn: int
-    """Records whose row vanished from a snapshot source, or whose source is no longer one."""
+    """Records whose row vanished from a snapshot source, or whose source is no longer in dataset.yaml."""
     left: tuple[tuple[str, int], ...] = ()
-    """The sources that are no longer named, with the records that were withdrawn with them."""
+    """The sources that are no longer named, with the number of records withdrawn with them."""
     doubled: tuple[tuple[str, int, int], ...] = ()
-    """The sources with rows whose key a later row has, too, with other content: how many, of how many rows."""
+    """The sources with rows whose key recurs later with other content: how many, of how many rows."""
 
     @property
     def known(self) -> int:
-        """Rows that were there already."""
+        """Rows that were already known."""
         return self.lines - self.added
 
 
@@ -57,14 +57,14 @@ def ingest(
     Args:
         store: receives the records; it has the downloads.
         sources: read in order; their relative paths start at ``folder``.
-        folder: where the dataset.yaml lies.
-        run: becomes the records' ``batch``; a repeat with the same run adds nothing.
-        on_rows: told how many more rows were read.
+        folder: that of the dataset.yaml.
+        run: becomes the records' ``batch``; repeating the same run adds nothing.
+        on_rows: called with how many more rows were read.
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
-            source came back empty or damaged.
-        ConfigError: no row of a source has its key, nor had one before.
+            source is empty or damaged.
+        ConfigError: no row of a source has its key, now or earlier.
     """
     found = {source.name: FoundInSource(source.key) for source in sources}
     chunks = _read_all(store, sources, folder, run, found, on_rows)
@@ -108,7 +108,7 @@ def _read_all(
     found: "dict[str, FoundInSource]",
     on_rows: Callable[[int], None],
 ) -> list[Path]:
-    """Write all rows to intermediate files, and note what is found in each source."""
+    """Write all rows to intermediate files, and record what is found in each source."""
     work, chunks, lines = store.work(run), list[Path](), 0
     for source in sources:
         files = source_files(source, folder, store.downloads, store)
@@ -126,7 +126,7 @@ _KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "fi
 def _require_keys(
     sources: list[Source], found: dict[str, FoundInSource], index: pl.DataFrame, present: pl.LazyFrame
 ) -> None:
-    """Refuse a misspelt key: all rows would be known by their content, and once it is corrected be there twice."""
+    """Refuse a misspelled key: all rows would be identified by content, and duplicated once it is corrected."""
     for source in sources:
         one = found[source.name]
         if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
@@ -138,7 +138,7 @@ def _require_keys(
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:
-    """Whether rows of a log had a key before, and are others than those without: then it is not misspelt."""
+    """Whether earlier rows of an append source had the key, and differ from those without it: it is not misspelled."""
     if source.mode is not Mode.APPEND:
         return False
     of_source = pl.col("source") == source.name
@@ -147,7 +147,7 @@ def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame
 
 
 def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int], ...]:
-    """The keyed sources with rows that others of this read supersede: how many, of how many."""
+    """The keyed sources with rows that later ones supersede in the same read: how many, of how many."""
     last = pl.col("revision").sort_by("position").last().over("record_id")
     rows = index.filter(pl.col("source").is_in(keyed)).with_columns(superseded=pl.col("revision") != last)
     counts = rows.group_by("source", maintain_order=True).agg(pl.col("superseded").sum(), pl.len().alias("rows"))
@@ -155,7 +155,7 @@ def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int
 
 
 def _index(chunks: list[Path]) -> pl.DataFrame:
-    """Identity and place of every row read, the last occurrence of each key marked ``final``."""
+    """Identity and place of every row read, with the last occurrence of each key marked ``final``."""
     columns = ["record_id", "revision", "source", "position", "file", "line"]
     if not chunks:
         return pl.DataFrame(schema={name: SCHEMAS[Table.RECORDS][name] for name in columns} | {"final": pl.Boolean()})
@@ -164,11 +164,11 @@ def _index(chunks: list[Path]) -> pl.DataFrame:
 
 
 def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
-    """Positions of the rows to append, with all rows that are known and the present one of every record.
+    """Indices of the rows to append, with all known rows and the current one of every record.
 
-    A key's last row is new if it differs from the record's present revision; its earlier rows only
-    if that revision was never seen, or reading a file of updates twice would replay them. Where an
-    earlier row is new, the last one follows it in any case, to stay the present revision.
+    A key's last row is new if it differs from the record's current revision; its earlier rows only
+    if that revision was never seen, or reading a file of updates twice would replay them. If an
+    earlier row is new, the last one is always appended after it, so that it stays the current revision.
     """
     same = ["record_id", "revision"]
     final = index.filter("final")
@@ -186,9 +186,9 @@ def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFram
 def _withdrawals(
     index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, FoundInSource], run: str
 ) -> pl.DataFrame:
-    """Marker rows for records of snapshot sources that were not read this time, and of sources that are gone.
+    """Marker rows for records of snapshot sources that were not read this time, and of removed sources.
 
-    Nobody could be rid of a source's rows otherwise; with the source they come back as they were.
+    This is the only way to get rid of a source's rows; if the source comes back, so do they, unchanged.
     """
     appended = [source.name for source in sources if source.mode is Mode.APPEND]
     latest = (
@@ -220,7 +220,7 @@ def _require_sound(name: str, found: FoundInSource, known: pl.DataFrame, lost: p
             f"snapshot source '{name}' is empty, which would withdraw all its {known.height} records; "
             "restore its file, or set `mode: append`"
         )
-    # A broken row that is gone, or broken otherwise, is no loss.
+    # Losing a broken row, or finding it broken differently, is no loss.
     count = lost.filter(pl.col("error") == "").height
     if count and (damage := found.damage()):
         raise SourceError(

@@ -1,4 +1,4 @@
-"""Reads JSONL and JSON: every line, or every item of the list that a file is, is a row."""
+"""Reads JSONL and JSON: each line, or each item of the file's list, is a row."""
 
 import io
 import json
@@ -12,14 +12,14 @@ import orjson
 from pipeline.ingest.raw_rows import BOM, RawRow, not_an_object, skip_blank, unreadable
 
 MAX_DEPTH = 254
-"""Levels of nesting that orjson can write again; a deeper row could be read but never published."""
+"""Levels of nesting that orjson can write; a deeper row could be read but never published."""
 _MANY = 1_000
-"""Blank lines after which more are looked for at once, which takes as long as reading some hundred."""
+"""After this many blank lines, the rest are skipped at once, which takes as long as reading some hundred."""
 _LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 
 
 def read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
-    """One row a line; blank lines hold nothing and are skipped."""
+    """One row per line; blank lines are skipped."""
     number = empty = 0
     for line in stream:
         number += 1
@@ -49,7 +49,7 @@ def read_json(data: bytes) -> Iterator[RawRow]:
         yield RawRow(1, data, error=unreadable(problem), holds_others=True)
         return
     if _LONG_INTEGER.search(data):
-        # The rows are written anew, so digits that a float drops would be gone for good, ids among them.
+        # Rows are re-serialized, so digits that a float drops, for example of ids, would be lost for good.
         with suppress(RecursionError):
             value = json.loads(data, parse_int=_exact)
     if isinstance(value, list):
@@ -62,8 +62,8 @@ def read_json(data: bytes) -> Iterator[RawRow]:
 
 
 def _exact(digits: str) -> int | str:
-    """An integer, or its digits as text where it has more than 64 bits."""
-    # No integer of 64 bits is longer, and Python refuses to read those of thousands of digits.
+    """An integer, or its digits as text if it exceeds 64 bits."""
+    # No 64-bit integer is longer, and Python refuses to parse those of thousands of digits.
     if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**64:
         return digits
     return number
@@ -72,14 +72,14 @@ def _exact(digits: str) -> int | str:
 def _json_row(number: int, raw: bytes, value: Any) -> RawRow:
     if not isinstance(value, dict):
         return RawRow(number, raw, error=not_an_object(value))
-    # A value of that depth takes at least so many bytes, so that most rows are not looked at twice.
+    # A value of that depth has at least this many bytes, so most rows need no second look.
     if len(raw) >= 2 * MAX_DEPTH and is_too_deep(value):
-        return RawRow(number, raw, error=unreadable(f"its values nest deeper than {MAX_DEPTH} levels"))
+        return RawRow(number, raw, error=unreadable(f"its values are nested deeper than {MAX_DEPTH} levels"))
     return RawRow(number, raw, value)
 
 
 def compact_json(value: Any) -> bytes:
-    """Compact JSON; what lies too deep to be written is left out."""
+    """Compact JSON, without what is nested too deeply to be written."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -113,7 +113,7 @@ def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def utf8_problem(data: bytes) -> str:
-    """Where bytes stop being UTF-8; empty where they are."""
+    """Where bytes stop being UTF-8; empty if they are valid."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -126,7 +126,7 @@ def utf8_problem(data: bytes) -> str:
 
 
 def _jsonl_hint(data: bytes) -> str:
-    """Many a file called .json holds one object per line."""
+    """The hint for a file called .json that holds one object per line."""
     first, _, rest = data.partition(b"\n")
     try:
         is_row = isinstance(orjson.loads(first), dict)

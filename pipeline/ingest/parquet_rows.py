@@ -1,4 +1,4 @@
-"""Reads Parquet, a batch of rows at a time."""
+"""Reads Parquet in batches of rows."""
 
 import base64
 import datetime
@@ -15,9 +15,9 @@ from pipeline.ingest.raw_rows import RawRow, first_line, unreadable
 from pipeline.ingest.unpacking import most_unpacked, too_much
 
 PARQUET_BATCH = 4096
-"""Rows that are held in memory at once."""
+"""Rows held in memory at once."""
 _NO_VALUE = (ValueError, OverflowError, KeyError)
-"""What pyarrow raises for text that is not UTF-8, for dates beyond Python's and for unknown time zones."""
+"""What pyarrow raises for invalid UTF-8, for dates beyond Python's range and for unknown time zones."""
 
 
 def read_parquet(path: Path) -> Iterator[RawRow]:
@@ -38,7 +38,7 @@ def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
     try:
         rows = batch.to_pylist()
     except _NO_VALUE:
-        # One cell that Python has no value for fails the batch: look for it cell by cell.
+        # One cell that Python cannot represent fails the batch: look for it cell by cell.
         for index in range(batch.num_rows):
             yield _parquet_row(batch, index, first + index)
         return
@@ -47,7 +47,7 @@ def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
 
 
 def _plain_row(number: int, row: Mapping[str, Any]) -> RawRow:
-    """The row that its own compact JSON says: reading that back gives plain values and NaN as None."""
+    """The row as read back from its own compact JSON, which gives plain values and NaN as None."""
     raw = orjson.dumps(row, default=_as_json)
     return RawRow(number, raw, orjson.loads(raw))
 
@@ -67,7 +67,7 @@ def _parquet_row(batch: pa.RecordBatch, index: int, number: int) -> RawRow:
 
 
 def _as_json(value: Any) -> str:
-    """What orjson cannot write: decimals as digits, bytes as text (or base64), times as ISO text."""
+    """Convert what orjson cannot write: decimals to digits, bytes to text (or base64), times to ISO text."""
     if isinstance(value, bytes):
         try:
             return value.decode()

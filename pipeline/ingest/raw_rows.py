@@ -1,4 +1,4 @@
-"""A raw row as it stands in a file, readable or not, and what is said of one that is not."""
+"""A raw row from a file, readable or not, and the reason if it is not."""
 
 import io
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(slots=True)
 class RawRow:
-    """One row as it stands in a file; it has either ``row`` or ``error``.
+    """One row from a file; it has either ``row`` or ``error``.
 
-    Not frozen: a frozen dataclass takes twice as long to make, and one is made for every row.
+    Not frozen: a frozen dataclass takes twice as long to create, and one is created for every row.
     """
 
     line: int
     """First physical line (JSONL, CSV) or 1-based row number (JSON, Parquet)."""
     raw: bytes
     """JSONL: the line without its end. CSV, JSON and Parquet: the row as compact JSON, so that a row keeps
-    its revision when the file is written anew with other quotes or compression. Unreadable: the bytes that
+    its revision when the file is rewritten with other quoting or compression. Unreadable: the bytes that
     were read."""
     row: dict[str, Any] | None = None
     error: Reason | None = None
@@ -29,7 +29,7 @@ class RawRow:
 
 
 def skip_blank(stream: io.BufferedReader) -> int:
-    """Pass over the empty lines that follow, however many: one by one they would take a minute for 300 MB.
+    """Skip all following empty lines: one by one they would take a minute for 300 MB.
 
     Returns how many there were.
     """
@@ -37,7 +37,7 @@ def skip_blank(stream: io.BufferedReader) -> int:
     while True:
         ahead = stream.peek()
         ends = ahead[: len(ahead) - len(ahead.lstrip(b"\r\n"))]
-        # A carriage return may belong to the line that follows.
+        # A carriage return may belong to the next line.
         ends = ends[: ends.rfind(b"\n") + 1]
         if not ends:
             return lines
@@ -46,7 +46,7 @@ def skip_blank(stream: io.BufferedReader) -> int:
 
 
 def unreadable(detail: str) -> Reason:
-    """The reason of a row that cannot be read."""
+    """The reason for a row that cannot be read."""
     return Reason(code=ReasonCode.UNREADABLE, detail=detail)
 
 
@@ -61,10 +61,10 @@ _JSON_NAMES: dict[type, str] = {
 
 
 def not_an_object(value: Any) -> Reason:
-    """The reason of a row that is a value without fields."""
+    """The reason for a row that is a value without fields."""
     return Reason(code=ReasonCode.NOT_AN_OBJECT, detail=f"it is {_JSON_NAMES[type(value)]}")
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
+    """An error's text as one line."""
     return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,31 +1,31 @@
-"""How the key of a row is written down: the user's, so that keys of two types are never one, or else its content."""
+"""How a row's key is written: the user's, such that keys of two types never coincide, or else its content."""
 
 import orjson
 import polars as pl
 
 _TYPES = ("bool", "int", "float", "list", "dict", "str")
-"""Of all that a row can hold."""
+"""JSON types that a row can hold."""
 BY_CONTENT = pl.col("key").str.starts_with(pl.col("revision") + "#")
-"""Of rows as they were read: those that have no key of the user's."""
+"""Marks rows without a key from the user."""
 _MARKS = tuple(f"{name}:" for name in _TYPES)
 
 
 def typed_key(value: object) -> str:
     """The type is part of the key: 1, "1" and "int:1" are three keys. Most texts stay as they are."""
     if isinstance(value, float) and value.is_integer():
-        # One empty cell makes floats of a whole column of integers.
+        # A single empty cell turns a whole column of integers into floats.
         value = int(value)
     is_plain = isinstance(value, str) and not value.startswith(_MARKS)
     return str(value) if is_plain else f"{type(value).__name__}:{value}"
 
 
 def content_key(revision: str, occurrence: int) -> str:
-    """The key of a row that has none of the user's."""
+    """The key of a row without one from the user."""
     return f"{revision}#{occurrence}"
 
 
 def keys_written_so(text: str) -> list[str]:
-    """All keys that people would write like this, whatever their type, in Python or in the JSON of their rows."""
+    """All keys that users might write like this, of any type, in Python or in the JSON of their rows."""
     return [text, *(f"{mark}{text}" for mark in _MARKS), *_of_json(text)]
 
 

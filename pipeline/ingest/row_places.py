@@ -1,7 +1,7 @@
-"""Where the row of every current record stands, as file and line.
+"""The current place of every record's row, as file and line.
 
-A known row that is read again adds nothing to the tables, so these say where it stood at first. Lines move, though,
-whenever a file is written anew: what has moved since is kept in a file beside the tables, which each ingest replaces.
+A known row that is read again adds nothing to the tables, so they only have its first place. But lines move
+whenever a file is rewritten: later places are kept in a file beside the tables, which each ingest replaces.
 """
 
 import polars as pl
@@ -18,11 +18,11 @@ _SCHEMA = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
 
 
 def moved(read: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
-    """The known rows that stand elsewhere than where they were read first.
+    """The known rows that are not where they were first read.
 
     Args:
-        read: the rows of an ingest, one a record.
-        latest: the present row of every record, before it.
+        read: the rows of an ingest, one per record.
+        latest: the current row of every record, before it.
     """
     known = read.join(latest.select(*_ROW, *_PLACE), on=_ROW, suffix="_before", nulls_equal=True)
     elsewhere = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_before") for name in _PLACE)
@@ -30,11 +30,11 @@ def moved(read: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
 
 
 def note_moved(store: Store, rows: pl.DataFrame, read: pl.Series) -> None:
-    """Keep where rows have moved to; what an ingest did not read, such as an old log, stays where it was.
+    """Store where rows have moved to; rows that the ingest did not read, such as an old log's, keep their places.
 
     Args:
         store: of the dataset.
-        rows: what ``moved`` found.
+        rows: the result of ``moved``.
         read: the ids of all records that the ingest read.
     """
     before = _moves(store)
@@ -54,7 +54,7 @@ def current_places(snapshot: Snapshot) -> pl.LazyFrame:
 
 
 def in_place(snapshot: Snapshot) -> pl.LazyFrame:
-    """The current records, in order of ingestion, each with the file and line where it stands now.
+    """The current records, in order of ingestion, each with the file and line of its row.
 
     Raises:
         StoreError: the file beside the tables is damaged.
@@ -71,11 +71,11 @@ def _read(store: Store) -> pl.DataFrame:
     try:
         return read_work(store.moved, list(_SCHEMA))
     except StoreError as error:
-        raise StoreError(f"{store.moved} is not as it was written; `goldleaf curate` writes it anew") from error
+        raise StoreError(f"{store.moved} is not as it was written; `goldleaf curate` rewrites it") from error
 
 
 def _moves(store: Store) -> pl.DataFrame | None:
-    """What was kept before; None if it is damaged and must be written anew."""
+    """What was stored before; None if it is damaged and must be rewritten."""
     if not store.moved.exists():
         return pl.DataFrame(schema=_SCHEMA)
     try:

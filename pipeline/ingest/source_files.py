@@ -1,4 +1,4 @@
-"""Finds the files of a source: one that is named, those that a glob matches, or what a URL leads to."""
+"""Finds the files of a source: a named one, those that match a glob, or the download of a URL."""
 
 import glob
 import os
@@ -13,12 +13,12 @@ from schemas.user_code_errors import no_json, writable
 
 
 def source_files(source: Source, folder: Path, downloads: Path, store: Store) -> list[Path]:
-    """The files of a source in a stable order; a URL is fetched into ``downloads``, if it is not there yet.
+    """The files of a source in a stable order; a URL is fetched into ``downloads`` unless already there.
 
-    What lies in the home is Goldleaf's own, and no source.
+    Files in the home belong to Goldleaf and are never sources.
 
     Raises:
-        SourceError: nothing matches, a name is not UTF-8, the path leads into the home, or the URL cannot be fetched.
+        SourceError: nothing matches, a name is not UTF-8, the path is in the home, or the URL cannot be fetched.
     """
     if is_url(source):
         return [fetch(source, downloads)]
@@ -26,8 +26,8 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
     outside = [file for file in files if not store.owns(file)]
     if not outside:
         raise SourceError(
-            f"source '{source.name}': {files[0]} is one of Goldleaf's own files, in its home; name a file outside of "
-            "it, or for the rows of a version an evaluation set with `release:`"
+            f"source '{source.name}': {files[0]} is one of Goldleaf's own files, in its home; name a file outside "
+            "it, or to use the rows of a version, an evaluation set with `release:`"
         )
     if odd := [file for file in outside if no_json(str(file))]:
         raise SourceError(
@@ -39,7 +39,7 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
 
 def _matching(source: Source, path: Path, folder: Path) -> list[Path]:
     if is_file(path):
-        # Before anything else: a file may well be called data[1].jsonl.
+        # First, since a file may well be called data[1].jsonl.
         return [path]
     shown = writable(str(path)).replace("\0", "\\0")
     if glob.has_magic(source.path) and "\0" not in source.path:

@@ -1,4 +1,4 @@
-"""Reads the rows of the sources, gives each its key, and notes what was found in every source."""
+"""Reads the rows of the sources, gives each its key, and records what was found in every source."""
 
 import hashlib
 import json
@@ -23,32 +23,32 @@ from schemas.identity import ID_BYTES, stable_hash
 
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
-"""Raw bytes that are held in memory at once, apart from the longest row's."""
+"""Raw bytes held in memory at once, not counting the longest row's."""
 _NAMED_ROWS = 100
-"""Rows whose fields are named where none has the key."""
+"""Rows whose fields are named if none has the key."""
 _EXACT_BELOW = 2**53
-"""Smaller whole numbers are the same as floats."""
+"""Smaller integers are exact as floats."""
 
 
 @dataclass
 class FoundInSource:
-    """What was found in a source: it says whether the absence of a row can be believed, and whether a key is one."""
+    """What was found in a source: whether missing rows are really gone, and whether its key field exists."""
 
     key: str | None = None
     """The field that identifies a row."""
     keyed: bool = False
-    """Some row has it, be it empty."""
+    """Some row has it, even if empty."""
     unkeyed: list[dict[str, Any]] = field(default_factory=list)
     """The first rows that do not have it."""
     readable: bool = False
-    """There is a row that can be read."""
+    """Some row can be read."""
     unreadable: str = ""
-    """The first row that cannot be: its place, and why."""
+    """The first row that cannot be read: its place, and why."""
     swallowing: str = ""
     """The first of these that may have swallowed others."""
 
     def note(self, file: str, row: RawRow) -> None:
-        """Take one more row into account."""
+        """Add one more row."""
         if row.error is None:
             self.readable = True
             if self.key is not None and not self.keyed:
@@ -65,7 +65,7 @@ class FoundInSource:
             self.unkeyed.append(row)
 
     def damage(self) -> str:
-        """Why rows may only seem to be gone; empty where they are."""
+        """Why rows may only appear to be gone; empty if they really are."""
         if not self.readable and self.unreadable:
             return f"has no row that can be read, from {self.unreadable} on"
         if self.swallowing:
@@ -79,7 +79,7 @@ _READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
 def row_frames(
     source: Source, files: list[Path], folder: Path, found: FoundInSource, run: str, start: int
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a source as frames in the shape of the ``records`` table."""
+    """The rows of a source as frames in the schema of the ``records`` table."""
     schema = SCHEMAS[Table.RECORDS]
     now = datetime.now(UTC)
     for rows in _chunks(source, files, folder, found):
@@ -97,7 +97,7 @@ def row_frames(
 
 
 def _chunks(source: Source, files: list[Path], folder: Path, found: FoundInSource) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a source, as many at a time as memory should hold."""
+    """The rows of a source, in chunks that fit in memory."""
     occurrences: Counter[bytes] = Counter()
     rows: list[tuple[Any, ...]] = []
     size = 0
@@ -121,16 +121,16 @@ def _read(source: Source, file: Path) -> Iterator[RawRow]:
     try:
         yield from read_rows(file, source.format)
     except SourceError as error:
-        # A download has a name that nobody knows.
+        # A download has an internal name.
         problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if is_url(source) else error
         raise SourceError(f"source '{source.name}': {problem}") from error
 
 
 def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
-    """The user's id of a row, or its content and occurrence number where it has none."""
+    """The user's id of a row, or its content and occurrence number if it has none."""
     value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
-        # An integer beyond 64 bits, which the fast reader rounds: many ids would become one.
+        # An integer beyond 64 bits, which the fast parser rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
     if value is not None and value != "":
         return typed_key(value)
@@ -140,7 +140,7 @@ def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: 
 
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:
-    """How people call a file of a source: below the dataset.yaml, or by its URL."""
+    """The name of a source's file for the user: relative to the dataset.yaml, or its URL."""
     if is_url(source):
         return source.path
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)

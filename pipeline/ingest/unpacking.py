@@ -1,4 +1,4 @@
-"""Opens files of rows; a compressed one is unpacked while it is read, up to a limit."""
+"""Opens files of rows; a compressed one is decompressed as it is read, up to a limit."""
 
 import io
 from pathlib import Path
@@ -9,13 +9,13 @@ import pyarrow as pa
 from pipeline.errors import SourceError
 
 UNPACKED_TIMES = 1_000
-"""Times its size that a compressed file may hold."""
+"""A compressed file may hold this many times its size."""
 UNPACKED_FLOOR = 64 * 2**20
 """Bytes that it may hold in any case."""
 
 
 def opened_file(path: Path, compression: str | None) -> io.BufferedReader:
-    """A file open for reading, unpacked while it is read."""
+    """A file open for reading, decompressed as it is read."""
     if compression is None:
         return io.BufferedReader(io.FileIO(path), buffer_size=1 << 20)
     return io.BufferedReader(_Unpacked(path, compression), buffer_size=1 << 20)
@@ -50,8 +50,8 @@ def most_unpacked(path: Path) -> int:
 
 
 def too_much(path: Path) -> SourceError:
-    """What is said of a file that holds more."""
+    """The error for a file that holds more."""
     return SourceError(
-        f"'{path}' holds more than {UNPACKED_TIMES:,} times its size; if its rows are meant, unpack it and name "
-        "what comes out"
+        f"'{path}' holds more than {UNPACKED_TIMES:,} times its size; if that is intended, decompress it and name "
+        "the result"
     )

@@ -1,4 +1,4 @@
-"""Classification: one enum or Literal is the answer."""
+"""Classification: the answer is a single enum or Literal."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -14,14 +14,14 @@ from pipeline.evaluation.scores import (
     scores_by_label,
 )
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.classifier import score_labels
+from pipeline.label_errors.classifier import label_error_scores
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
 from schemas.task import Task
 
 
 class Classification(Kind):
-    """A single label; a model of the other rows finds label errors."""
+    """A single label; a model trained on the other rows finds label errors."""
 
     name: ClassVar[str] = "classification"
     hub_categories: ClassVar[tuple[str, ...]] = ("text-classification", "text-generation")
@@ -34,7 +34,7 @@ class Classification(Kind):
     metric_title: ClassVar[str] = "accuracy"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
-        """For a single enum or Literal."""
+        """True for a single enum or Literal."""
         return len(targets) == 1 and targets[0].type is ValueType.CHOICE
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
@@ -42,10 +42,10 @@ class Classification(Kind):
         return (_label(targets.get(_field(task))),)
 
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
-        """By a linear model that was trained on the rows of other groups."""
+        """Score by a linear model trained on the rows of other groups."""
         name = _field(task)
         given = [None if row.targets is None else _label(row.targets.get(name)) for row in rows]
-        found = score_labels([row.text for row in rows], given, [row.group for row in rows], seed=seed)
+        found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed=seed)
         return LabelScores(
             [_scored(name, *scored) for scored in zip(found.score, found.predicted, found.issue, given, strict=True)],
             found.note,
@@ -56,11 +56,11 @@ class Classification(Kind):
         return exact_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-        """By label."""
+        """Scores by label."""
         return scores_by_label(_field(task), outcomes)
 
     def confusions(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
-        """The most common ones."""
+        """The most frequent confusions."""
         return label_confusions(_field(task), outcomes)
 
 
@@ -69,7 +69,7 @@ def _field(task: type[Task]) -> str:
 
 
 def _label(value: JsonValue) -> str:
-    """A choice as a label; of an optional one, no choice is a label, too."""
+    """A choice as a label; for an optional target, no choice is a label, too."""
     return "" if value is None else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Structured extraction: several fields, or one number, date, yes-or-no or list, are read out of the inputs."""
+"""Structured extraction: several fields, or a single number, date, boolean or list, are read from the inputs."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,7 +12,7 @@ from schemas.task import Task
 
 
 class Extraction(Kind):
-    """Typed fields; a value that does not occur in the inputs may be wrong."""
+    """Typed fields; a value that does not occur in the inputs is a likely error."""
 
     name: ClassVar[str] = "extraction"
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
@@ -25,15 +25,15 @@ class Extraction(Kind):
     metric_title: ClassVar[str] = "F1 over fields"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
-        """For any targets: it is asked last."""
+        """True for any targets, so this kind is asked last."""
         return True
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
-        """None: nearly every row has values of its own."""
+        """None: the values of nearly every row are unique."""
         return ()
 
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
-        """By what the inputs say; free texts are not copied from them, and so are not looked for."""
+        """Flag values that do not occur in the inputs; free texts are not copied from them, so they are not checked."""
         fields, answers = task.task_targets(), Answers(task)
         return LabelScores([_scored(row, fields, answers) for row in rows])
 
@@ -42,7 +42,7 @@ class Extraction(Kind):
         return pair_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-        """By field."""
+        """Scores by field."""
         return scores_by_field([field.name for field in task.task_targets()], outcomes)
 
 

@@ -1,4 +1,4 @@
-"""What differs between kinds of task: one interface, which every file of this room fills in."""
+"""What differs between kinds of task: the interface that every file in this room implements."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Breakdown(StrEnum):
 
     @property
     def values_title(self) -> str:
-        """What the accepted answers are called together."""
+        """The heading for the accepted answers."""
         match self:
             case Breakdown.LABEL:
                 return "Labels of the accepted records"
@@ -33,22 +33,22 @@ class Breakdown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabeledText:
-    """A row as far as its label can be scored."""
+    """What label scoring needs of a row."""
 
     text: str
-    """The texts and numbers in its inputs."""
+    """All texts and numbers in its inputs."""
     targets: Targets | None
     """None for an unlabeled row."""
     group: str
-    """Rows of one group are never used to judge each other."""
+    """Rows of one group are never used to score each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """What speaks against the label of one row, and what might be right instead."""
+    """How likely the label of one row is wrong, why, and what might be right instead."""
 
     score: float | None = None
-    """From 0 to 1, how likely an annotator would correct it; None where nobody can say."""
+    """From 0 to 1, how likely an annotator would correct it; None if unknown."""
     suggestion: dict[str, JsonValue] | None = None
     reasons: tuple[Reason, ...] = ()
     """With codes out of ``LABEL_ERROR_CODES``."""
@@ -60,31 +60,31 @@ class LabelScores:
 
     rows: Sequence[LabelScore]
     note: str = ""
-    """What limits them, for people; empty where nothing does."""
+    """What limits them, as text for the report; empty if nothing does."""
 
 
 class Kind(ABC):
-    """One kind of task. Whoever needs to know how kinds differ asks it, and nobody asks which kind it is."""
+    """One kind of task. Code that depends on how kinds differ asks this interface, never which kind it is."""
 
     name: ClassVar[str]
-    """One word: as the command line, the manifest, the card and the report call it."""
+    """One word, used by the command line, the manifest, the card and the report."""
     hub_categories: ClassVar[tuple[str, ...]]
     """The ``task_categories`` of a dataset card."""
     answers_repeat: ClassVar[bool]
-    """Whether similar rows mostly have the same answer, so that another one is worth a look."""
+    """Whether similar rows mostly have the same answer, so that a different one is worth checking."""
     digits_answer: ClassVar[bool]
-    """Whether a digit alone is an answer in the labeling form; beside text fields it is soon typed by mistake."""
+    """Whether a digit key alone answers in the labeling form; next to text fields it is easily pressed by mistake."""
     learns_labels: ClassVar[bool]
-    """Whether label scores come from a model of the other rows: then a score stands until it is asked for anew."""
+    """Whether label scores come from a model of the other rows: then a score is kept until a new one is asked for."""
     breakdown: ClassVar[Breakdown]
     part_metric: ClassVar[PartMetric]
-    """What the report shows of each part."""
+    """Which score the report shows of each part."""
     metric: ClassVar[str]
-    """The name of the measure that models are judged by, as the manifest has it."""
+    """The name of the metric that models are judged by, as in the manifest."""
     metric_title: ClassVar[str]
-    """The same for people."""
+    """The metric's name as shown in text."""
     limits: ClassVar[str] = ""
-    """What Goldleaf does not do for the kind yet, for people; empty where it does everything."""
+    """What Goldleaf does not do for the kind yet, as text for the user; empty if it does everything."""
 
     @abstractmethod
     def accepts(self, targets: Sequence[TargetField]) -> bool:
@@ -92,7 +92,7 @@ class Kind(ABC):
 
     @abstractmethod
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
-        """The labels that splits, samples and questions should have in equal shares; an absent one is ``""``."""
+        """The labels by which splits, samples and questions are stratified; an absent one is ``""``."""
 
     @abstractmethod
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
@@ -110,9 +110,9 @@ class Kind(ABC):
         """The scores of each label or field."""
 
     def starter(self) -> dict[str, str]:
-        """The kind's own files of a new dataset, ``task.py`` and ``data.jsonl``, by name."""
+        """The kind's starter files for a new dataset, ``task.py`` and ``data.jsonl``, by name."""
         return starter_files(self.name)
 
     def confusions(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
-        """Which labels are most often taken for which others; none where answers are no labels."""
+        """Which labels are most often confused with which others; none if answers are not labels."""
         return ()

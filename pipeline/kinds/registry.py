@@ -1,4 +1,4 @@
-"""The kinds that there are, and which of them a task is of."""
+"""All kinds, and which of them a task is."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Rewriting: a free text is the answer, such as a summary, a simpler wording or a translation."""
+"""Rewriting: the answer is a free text, such as a summary, a simpler wording or a translation."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from schemas.task import Task
 
 
 class Rewriting(Kind):
-    """A text in the model's own words."""
+    """A free text in new words."""
 
     name: ClassVar[str] = "rewriting"
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
@@ -22,16 +22,16 @@ class Rewriting(Kind):
     metric: ClassVar[str] = "exact_match"
     metric_title: ClassVar[str] = "exact match"
     limits: ClassVar[str] = (
-        "no free text is scored for label errors, as it need not repeat what the inputs say; a model's answer counts "
-        "as right only where it is the gold one, character by character"
+        "free texts get no label-error score, as they need not repeat what the inputs say; a model's answer counts "
+        "as correct only if it equals the gold one, character by character"
     )
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
-        """For a single free text."""
+        """True for a single free text."""
         return len(targets) == 1 and targets[0].type is ValueType.TEXT and not targets[0].many
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
-        """None: every row has a text of its own."""
+        """None: the text of nearly every row is unique."""
         return ()
 
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
@@ -43,5 +43,5 @@ class Rewriting(Kind):
         return exact_credit(answer, gold)
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-        """The one field."""
+        """Scores of the single field."""
         return scores_by_field([field.name for field in task.task_targets()], outcomes)

@@ -1,4 +1,4 @@
-"""The files that a new dataset of each kind starts from, one folder a kind; the command line looks at them quickly."""
+"""The starter files of each kind, one folder per kind; cheap to import, for the command line."""
 
 from importlib.resources import files
 
@@ -9,7 +9,7 @@ _NAMES = ("task.py", "data.jsonl")
 
 
 def starter_names() -> list[str]:
-    """The kinds that a dataset can be started from, without loading what the kinds need."""
+    """The kinds that a dataset can start from, without importing what the kinds need."""
     return sorted(folder.name for folder in _FOLDER.iterdir() if folder.joinpath(_NAMES[0]).is_file())
 
 

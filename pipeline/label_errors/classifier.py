@@ -1,6 +1,6 @@
-"""Finds label errors of a classification: a linear model, trained on the other rows, predicts each row's label.
+"""Finds label errors in classification data: a linear model, trained on the other rows, predicts each row's label.
 
-Where it disagrees with confidence, the label may be wrong.
+If it confidently disagrees, the label may be wrong.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 FOLDS = 5
 MIN_LABELED = 30
-"""Fewer labeled rows teach a model nothing that is worth a doubt."""
+"""With fewer labeled rows, a model's predictions are too weak to question a label."""
 MAX_TRAINING_ROWS = 50_000
-"""A model is trained on a random sample of at most this many rows; the time grows with rows times classes."""
+"""A model is trained on a random sample of at most this many rows; training time grows with rows times classes."""
 MAX_CHARACTERS = 4_000
-"""The beginning of a text that the model looks at."""
+"""Only this many leading characters of a text are used."""
 _MAX_FEATURES = 100_000
 _TEMPERATURES = 2.0 ** np.arange(-2, 6.25, 0.25)
 
@@ -29,33 +29,33 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """The doubt about every row's label, in the order of the rows.
+    """Label-error scores of all rows, in the order of the rows.
 
-    All lists have one entry a row; an entry is None where the row could not be judged: there are too few
+    All lists have one entry per row; an entry is None if the row could not be scored: there are too few
     rows, or no row of another group has its label.
     """
 
     score: list[float | None]
     """Labeled: 1 minus the probability of the given label, by a model that saw neither the row nor its group.
-    Unlabeled: 1 minus the lead of the likeliest label over the second."""
+    Unlabeled: 1 minus the margin between the two likeliest labels."""
     issue: list[bool]
-    """Whether confident learning takes the given label for wrong; never for an unlabeled row."""
+    """Whether confident learning considers the given label wrong; never for an unlabeled row."""
     predicted: list[str | None]
     """The likeliest label."""
     note: str = ""
-    """What limits the judgement, for people; empty where nothing does."""
+    """What limits the scores, as text for the report; empty if nothing does."""
 
 
-def score_labels(
+def label_error_scores(
     texts: Sequence[str], labels: Sequence[str | None], groups: Sequence[str], seed: int = 17
 ) -> LabelErrors:
-    """Doubt the labels of a classification task.
+    """Score how likely each label of a classification task is wrong.
 
     Args:
-        texts: what the label was given to.
-        labels: the given labels; None where there is none yet.
-        groups: rows of one group (near-duplicates, one contract) are never used to judge each other.
-        seed: the same rows and seed give the same doubts.
+        texts: what was labeled.
+        labels: the given labels; None if there is none yet.
+        groups: rows of one group (near-duplicates, one contract) are never used to score each other.
+        seed: the same rows and seed give the same scores.
     """
     given = [label for label in labels if label is not None]
     names = sorted(set(given))
@@ -64,7 +64,7 @@ def score_labels(
         return sheet.result(_too_few(len(given), len(names)))
     features = _features(texts)
     if features is None:
-        return sheet.result("no word stands in two texts, so no label can be doubted")
+        return sheet.result("no word occurs in two texts, so no label can be scored")
     codes = {name: code for code, name in enumerate(names)}
     targets = np.array([codes[label] for label in given], dtype=np.int64)
     rows = np.array([row for row, label in enumerate(labels) if label is not None], dtype=np.int64)
@@ -72,7 +72,7 @@ def score_labels(
     scores = _out_of_fold(features[rows], targets, folds, seed)
     judged = np.flatnonzero(np.isfinite(scores[np.arange(len(targets)), targets]))
     if not len(judged):
-        return sheet.result("no label stands in two groups of rows, so none can be doubted")
+        return sheet.result("no label occurs in two groups of rows, so none can be scored")
     temperature = _temperature(scores[judged], targets[judged])
     sheet.judge_labels(rows[judged], targets[judged], _softmax(scores[judged] * temperature))
     unlabeled = np.array([row for row, label in enumerate(labels) if label is None], dtype=np.int64)
@@ -85,11 +85,11 @@ def score_labels(
 def _too_few(labeled: int, different: int) -> str:
     rows = "1 labeled row" if labeled == 1 else f"{labeled:,} labeled rows"
     labels = "1 label" if different == 1 else f"{different:,} different labels"
-    return f"{rows} with {labels}: too few to doubt any; it takes {MIN_LABELED} rows and 2 labels"
+    return f"{rows} with {labels}: too few to find label errors, which takes {MIN_LABELED} rows and 2 labels"
 
 
 class _Sheet:
-    """The results of all rows, filled in as they come; NaN and -1 stand for rows not judged."""
+    """The results of all rows, filled in step by step; NaN and -1 mean not scored."""
 
     def __init__(self, names: Sequence[str], rows: int) -> None:
         self._names = names
@@ -120,8 +120,8 @@ class _Sheet:
 
 
 def _features(texts: Sequence[str]) -> Any:
-    """TF-IDF of words, word pairs and pieces of words (sparse, a row a text); None where texts share nothing."""
-    # Imported here: scikit-learn takes more than a second, which every command would wait for.
+    """TF-IDF of words, word bigrams and character n-grams (sparse, a row per text); None if texts share nothing."""
+    # Imported here: scikit-learn takes more than a second to import, which would slow down every command.
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -131,26 +131,26 @@ def _features(texts: Sequence[str]) -> Any:
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), **common)
     found = []
     for vectorizer in (words, pieces):
-        # Its only complaint about texts: nothing is left for the vocabulary.
+        # The only error it raises about texts: the vocabulary is empty.
         with contextlib.suppress(ValueError):
             found.append(vectorizer.fit_transform(starts))
     return hstack(found, format="csr") if found else None
 
 
 def _folds(targets: Ints, groups: Sequence[str], seed: int) -> tuple[Ints, str]:
-    """Deal out whole groups to folds, so that each label is spread over as many folds as it has groups.
+    """Assign whole groups to folds, so that each label is spread over as many folds as it has groups.
 
     A group counts for its rarest label. (scikit-learn's StratifiedGroupKFold can put all groups of a rare
     label into one fold, and its time grows with groups times folds times labels.) Returns every row's fold,
-    and a note where the groups could not be kept together.
+    and a note if groups had to be split.
     """
-    # By their first rows: a group's name tells which of its rows came first, and says nothing about labels.
+    # By their first rows: a group's name depends on which of its rows came first, but not on labels.
     codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
     member = np.array([codes[group] for group in groups], dtype=np.int64)
     sizes = np.bincount(member)
     note = ""
     if sizes.max() > len(targets) / 2:
-        note = f"one group holds {sizes.max()} of {len(targets)} labeled rows, so its rows were judged by each other"
+        note = f"one group holds {sizes.max()} of {len(targets)} labeled rows, so its rows scored each other"
         member = np.arange(len(targets))
         sizes = np.ones_like(member)
     by_rarity = np.lexsort((targets, np.bincount(targets)[targets]))
@@ -173,7 +173,7 @@ def _out_of_fold(features: Any, targets: Ints, folds: Ints, seed: int) -> Floats
 
 
 def _scores(wanted: Any, features: Any, targets: Ints, seed: int) -> Floats:
-    """Train on ``features`` and score ``wanted``; a label that the training lacks has minus infinity.
+    """Train on ``features`` and score ``wanted``; a label missing from the training data has minus infinity.
 
     A support vector machine finds as many random label errors as logistic regression, and more of those
     between similar labels, in half the time.
@@ -187,9 +187,9 @@ def _scores(wanted: Any, features: Any, targets: Ints, seed: int) -> Floats:
         return scores
     model = LinearSVC(C=0.3, tol=0.1, random_state=seed)
     with warnings.catch_warnings():
-        # Stopping early costs nothing that could be measured.
+        # Stopping early has no measurable cost.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Of many labels that few rows have each, people are told in the note.
+        # Many labels with few rows each are reported in the note.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         model.fit(features[sample], targets[sample])
     found = model.decision_function(wanted)
@@ -198,7 +198,7 @@ def _scores(wanted: Any, features: Any, targets: Ints, seed: int) -> Floats:
 
 
 def _sample(targets: Ints, seed: int) -> Ints:
-    """At most ``MAX_TRAINING_ROWS`` rows, of all labels alike, so that the rare ones stay complete."""
+    """At most ``MAX_TRAINING_ROWS`` rows, the same number of each label, so that rare labels keep all their rows."""
     if len(targets) <= MAX_TRAINING_ROWS:
         return np.arange(len(targets))
     shuffled = np.random.default_rng(seed).permutation(len(targets))
@@ -215,7 +215,7 @@ def _softmax(scores: Floats) -> Floats:
 
 
 def _temperature(scores: Floats, targets: Ints) -> float:
-    """The factor that makes the scores' softmax most likely to give the labels: scores become probabilities."""
+    """The temperature whose softmax of the scores makes the given labels most likely: scores become probabilities."""
     step = len(targets) // 20_000 + 1
     scores, targets = scores[::step], targets[::step]
     losses = [-np.log(_softmax(scores * t)[np.arange(len(targets)), targets] + 1e-12).mean() for t in _TEMPERATURES]
@@ -223,7 +223,7 @@ def _temperature(scores: Floats, targets: Ints) -> float:
 
 
 def _label_issues(targets: Ints, probabilities: Floats) -> npt.NDArray[np.bool_]:
-    """Confident learning over the labels that occur; "both" flags the fewest rows that are right."""
+    """Confident learning over the labels that occur; "both" flags the fewest correct rows."""
     from cleanlab.filter import find_label_issues
 
     present, codes = np.unique(targets, return_inverse=True)
@@ -231,7 +231,7 @@ def _label_issues(targets: Ints, probabilities: Floats) -> npt.NDArray[np.bool_]
         return np.zeros(len(targets), dtype=bool)
     shares = probabilities[:, present]
     with warnings.catch_warnings():
-        # It warns of labels with few rows, of which a person hears nothing new.
+        # Its warning about labels with few rows is already in the note.
         warnings.simplefilter("ignore", UserWarning)
         shares /= shares.sum(axis=1, keepdims=True)
         issues: npt.NDArray[np.bool_] = find_label_issues(codes, shares, filter_by="both", n_jobs=1)

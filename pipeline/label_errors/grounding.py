@@ -1,4 +1,4 @@
-"""Grounding: which extracted texts, numbers and dates do not occur in the text that they were extracted from?"""
+"""Grounding: which extracted texts, numbers and dates do not occur in the text they were extracted from?"""
 
 import datetime
 import math
@@ -15,9 +15,9 @@ from schemas.field import JsonValue, TargetField, ValueType
 def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
     """Name the texts, numbers and dates among the targets that do not occur in the text.
 
-    The way of writing does not matter: case, white space and punctuation of texts, separators and currencies
-    of numbers, order and form of dates (the names of months in English). Choices and booleans are not checked:
-    they say something about the text rather than stand in it.
+    Formatting does not matter: case, white space and punctuation of texts, separators and currencies
+    of numbers, order and format of dates (with English month names). Choices and booleans are not checked:
+    they describe the text rather than occur in it.
     """
     source = _Source(text)
     return [
@@ -33,7 +33,7 @@ def _values(target: JsonValue) -> list[str | int | float | bool]:
 
 
 class _Source:
-    """A text, and what can be read in it; nothing is read before it is asked for."""
+    """A text, and the values that can be read in it; each kind is parsed on first use."""
 
     def __init__(self, text: str) -> None:
         self._folded = _folded(text)
@@ -48,7 +48,7 @@ class _Source:
             case ValueType.DATE:
                 return str(value) in self._dates
             case ValueType.CHOICE | ValueType.BOOLEAN:
-                # They say something about the text rather than stand in it.
+                # They describe the text rather than occur in it.
                 return True
             case _:
                 assert_never(type)
@@ -58,7 +58,7 @@ class _Source:
         words = _words(folded)
         if words.strip() and words in self._words:
             return True
-        # Scripts without spaces have no word borders, and a value of signs alone has no words.
+        # Scripts without spaces have no word boundaries, and a value made only of signs has no words.
         return not (words.strip() and folded.isascii()) and folded in self._folded
 
     @cached_property
@@ -80,7 +80,7 @@ def _folded(text: str) -> str:
 
 
 def _words(folded: str) -> str:
-    """The words between single spaces, with one at either end, so that whole words are found in it."""
+    """The words, separated and surrounded by single spaces, so that searches match whole words."""
     return f" {' '.join(_WORD.findall(folded))} "
 
 
@@ -94,7 +94,7 @@ _MAX_SPACED_GROUPS = 5
 
 
 def _numbers_in(folded: str) -> Iterator[float]:
-    """Every number that the digits can be read as, with and without a factor behind them."""
+    """Every number that the digits can mean, with and without a factor after them."""
     for match in _GROUPS.finditer(folded):
         factor = _FACTOR.match(folded, match.end())
         for number in _readings(match.group()):
@@ -112,7 +112,7 @@ def _readings(token: str) -> Iterator[float]:
 
 
 def _reading(token: str) -> Iterator[float]:
-    """1,249.50 and 1.249,50 and 1 249.5; without a valid grouping each group for itself."""
+    """1,249.50 and 1.249,50 and 1 249.5; without a valid grouping, each group by itself."""
     groups = re.split(r"\D", token)
     separators = re.findall(r"\D", token)
     whole = _is_grouped(groups, separators)
@@ -126,7 +126,7 @@ def _reading(token: str) -> Iterator[float]:
 
 
 def _is_grouped(groups: list[str], separators: list[str]) -> bool:
-    """Digits in threes (or, in India, twos before the last three) with one kind of separator."""
+    """Digits in groups of three (or, in India, of two before the last three) with one kind of separator."""
     if not separators:
         return True
     lengths_fit = len(groups[0]) <= 3 and len(groups[-1]) == 3 and {len(group) for group in groups[1:-1]} <= {2, 3}
@@ -147,7 +147,7 @@ _MONTH_DAY = re.compile(rf"{_MONTH}[ -]{_DAY},?[ -]{_YEAR}")
 
 
 def _dates_in(folded: str) -> Iterator[str]:
-    """Every date that stands in the text, as ISO text; 05/03/2026 is read both ways."""
+    """Every date in the text, as ISO text; 05/03/2026 is read both ways."""
     for year, _, month, day in _YEAR_FIRST.findall(folded):
         yield from _iso(year, month, day)
     for one, _, other, year in _YEAR_LAST.findall(folded):
@@ -159,7 +159,7 @@ def _dates_in(folded: str) -> Iterator[str]:
 
 
 def _iso(year: str, month: str, day: str) -> Iterator[str]:
-    """The date, or both of a year of two digits; nothing where there is no such day."""
+    """The date, or both candidates for a two-digit year; nothing if there is no such day."""
     years = [year] if len(year) == 4 else [f"19{year}", f"20{year}"]
     for full in years:
         try:

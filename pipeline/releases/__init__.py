@@ -1,4 +1,4 @@
-"""Accepted records become an immutable version, whose splits never leak and never move.
+"""Turns accepted records into an immutable version, whose splits never leak and never move.
 
 In: committed decisions. Out: rows of ``splits``, and a folder with Parquet files, card, manifest and report.
 """

@@ -1,4 +1,4 @@
-"""Says in words which labels are not in every split, and why: a split without one cannot tell how well it is learnt."""
+"""Words which labels are missing from splits, and why: without its rows, a label cannot be learned or evaluated."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,15 +8,15 @@ from pipeline.text.wording import shown_label
 from schemas.manifest import Absence, AbsentLabel
 
 _SHOWN = 5
-"""Labels of one reason that are named to people; for machines all are."""
+"""Labels per reason that a message names; the manifest lists all."""
 
 
 def absent_labels(lacks: Iterable[Lack], group_by: Sequence[str]) -> list[AbsentLabel]:
-    """The same facts by label and reason.
+    """The missing labels, by label and reason.
 
     Args:
-        lacks: what the splits of a division lack.
-        group_by: what rows are grouped by.
+        lacks: what the splits lack.
+        group_by: the fields that rows are grouped by.
     """
     found: defaultdict[tuple[str, int, Absence], list[str]] = defaultdict(list)
     for lack in lacks:
@@ -33,22 +33,22 @@ def _why(reason: Absence, groups: int, by: str, splits: Sequence[str]) -> str:
         case Absence.TOO_FEW_GROUPS:
             return f"only 1 group{by} has the label" if groups == 1 else f"only {groups} groups{by} have the label"
         case Absence.PINNED:
-            return "too many groups with the label are bound to other splits, by an earlier version or their source"
+            return "too many groups with the label are pinned to other splits by an earlier version or their source"
         case Absence.FULL if len(splits) == 1:
-            return "the split is full with rows that are bound to it"
+            return "the split is full of rows pinned to it"
         case Absence.FULL:
-            return "the splits are full with rows that are bound to them"
+            return "the splits are full of rows pinned to them"
         case Absence.NO_DIVISION:
-            return "no division was found in which every label is in every split"
+            return "no assignment was found that puts every label in every split"
 
 
 def in_words(absent: Iterable[AbsentLabel]) -> str:
-    """A sentence for people, with a clause for each reason and the splits that it holds for; empty where none is."""
+    """One sentence, with a clause for each reason and the splits that it applies to; empty if nothing is missing."""
     clauses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in absent:
         clauses[" or ".join(one.splits), one.why].append(one.label)
-    said = [f"not in {splits}, as {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
-    return f"Labels that a split lacks: {'; '.join(said)}" if said else ""
+    said = [f"not in {splits} because {why}:  {_named(labels)}" for (splits, why), labels in clauses.items()]
+    return f"Labels missing from a split: {'; '.join(said)}" if said else ""
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Takes the splits of published versions over into a home that does not know them: it lost them, or was built anew."""
+"""Adopts the splits of published versions into a home that does not know them: it lost them, or was rebuilt."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Adopted:
-    """What was taken over from published versions."""
+    """What was adopted from published versions."""
 
     note: str = ""
-    """For people; empty where nothing was left to take."""
+    """Text for the report; empty if there was nothing left to adopt."""
     versions: tuple[str, ...] = ()
-    """Those of this dataset from another home: its next one comes after them."""
+    """Those of this dataset from another home: its next version is numbered after them."""
     own: tuple[Manifest, ...] = ()
     """Those in this home."""
 
@@ -46,21 +46,21 @@ class _Version:
 
     manifest: Manifest
     is_own: bool
-    """It lies in this home."""
+    """It is in this home."""
     by_id: Mapping[str, _Place]
     by_key: Mapping[str, _Place]
     """By what they ask."""
     key_of: Mapping[str, str]
-    """By id, what they ask; where they ask anything."""
+    """By id, what they ask, if they ask anything."""
 
     @property
     def shown(self) -> str:
-        """For people."""
+        """The name for messages."""
         return f"{self.manifest.name}@{self.manifest.version}"
 
     def new_places(self, keys: Mapping[str, str], placed: Container[str]) -> Iterator[tuple[str, _Place]]:
-        """The places of the records that have none yet; and of the rows that are not among the records, neither by
-        their ids nor by what they ask.
+        """The places of the records that have none yet; and of the rows that are not among the records, by
+        id or by what they ask.
         """
         for record_id, key in keys.items():
             if record_id not in placed and (place := self.place(record_id, key)):
@@ -79,8 +79,8 @@ class _Version:
 def strange_versions(store: Store, name: str) -> list[Path]:
     """The folders of a dataset's versions in its home whose splits the home does not know, the highest version first.
 
-    They were published, but no committed run says so, and rows of theirs have no split: the tables were lost, or are
-    of an earlier day.
+    They were published, but no committed run says so, and some of their rows have no split: the tables were lost, or
+    are older.
 
     Raises:
         Damaged: such a version is not as it was published.
@@ -103,22 +103,22 @@ def _is_strange(folder: Path, name: str, placed: Container[str]) -> bool:
 def adopt_splits(
     prepared: Sequence[Path], snapshot: Snapshot, dataset: LoadedDataset, run: str, strange: Sequence[Path] = ()
 ) -> Adopted:
-    """Give the records that have no split the one that they have in a version of this home that it does not know, or in
+    """Give records without a split the one that they have in a version of this home that it does not know, or in
     one that ``split.adopt`` names.
 
-    A row is recognised by its inputs, and where no row has these, by its record id: an export that is numbered anew
-    gives ids to other rows. What is written is a fact like a split of a version of this home, whether the run comes to
-    its end or not: another one finds it. Rows that are not there now keep theirs, too, for the day when they come back.
+    A row is recognized by its inputs, and if no row has these, by its record id: a renumbered export
+    gives ids to other rows. What is written is a fact, like a split of a version of this home, whether or not the run
+    completes: another run will find it. Rows that are absent now keep theirs, too, for when they come back.
 
     Args:
         prepared: files with all current records, of which the columns ``record_id`` and ``key`` are read.
-        snapshot: knows which have a split; take a new one afterwards.
+        snapshot: knows which records have a split; take a new snapshot afterwards.
         dataset: names the folders.
-        run: goes with the splits.
-        strange: what ``strange_versions`` has found.
+        run: recorded with the splits.
+        strange: the result of ``strange_versions``.
 
     Raises:
-        ReleaseError: a folder is no published version, or none of its rows is a record, or no row of all the strange
+        ReleaseError: a folder is not a published version, or none of its rows is a record, or no row of all the strange
             versions is.
         Damaged: it is not as it was published.
     """
@@ -147,10 +147,10 @@ def _keys(prepared: Sequence[Path]) -> dict[str, str]:
 
 
 def named_version(folder: Path) -> Manifest:
-    """The version that ``split.adopt`` names, whole and sound.
+    """The version that ``split.adopt`` names, complete and undamaged.
 
     Raises:
-        ReleaseError: there is no such folder, it is no published version, or cannot be read.
+        ReleaseError: there is no such folder, it is not a published version, or cannot be read.
         Damaged: it is not as it was published.
     """
     try:
@@ -175,18 +175,18 @@ def count_known(folder: Path, manifest: Manifest, task: type[Task], rows: Sequen
 
 
 def _require_known(own: Sequence[_Version], others: Sequence[_Version], keys: Mapping[str, str]) -> None:
-    """The splits of versions that have nothing in common with the records are asked for in vain."""
-    unknown = "is among the records, neither by its id nor by its inputs, so none would keep its split"
+    """Refuse versions that have no row in common with the records."""
+    unknown = "is among the records, by id or by inputs, so none would keep its split"
     if own and not any(map(partial(_is_known, keys=keys), own)):
         raise ReleaseError(
             f"the tables of this home were lost, and no row of the versions in it, up to {own[0].shown}, {unknown}; "
-            "correct the sources, their names and their fields, or move the versions out of the home to begin anew"
+            "fix the sources, their names and their fields, or move the versions out of the home to start over"
         )
     for version in others:
         if not _is_known(version, keys):
             raise ReleaseError(
-                f"split.adopt: no row of {version.shown} {unknown}; correct the folder, or the sources and their "
-                "fields, or take it out of split.adopt"
+                f"split.adopt: no row of {version.shown} {unknown}; fix the folder, or the sources and their "
+                "fields, or remove it from split.adopt"
             )
 
 
@@ -220,13 +220,13 @@ def _of_batch(batch: pa.RecordBatch, split: str) -> Iterator[tuple[str, _Place, 
 
 
 def _inputs(task: type[Task], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as they were before they were published."""
+    """The inputs as they were before publication."""
     names = task.task_names(Role.INPUT)
     return {name: _unpacked(fields.get(name)) if is_as_json(task, name) else fields.get(name) for name in names}
 
 
 def _unpacked(value: Any) -> Any:
-    """What was published as JSON text; a text that only looks like it stays."""
+    """What was published as JSON text; a text that only looks like it is kept."""
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -236,8 +236,8 @@ def _unpacked(value: Any) -> Any:
 def _note(version: _Version, taken: Sequence[str], current: Container[str]) -> str:
     here = [record_id for record_id in taken if record_id in current]
     by_content = sum(record_id not in version.by_id for record_id in here)
-    recognised = f", {by_content:,} of them recognised by their content" if by_content else ""
-    why = ", a version of this home that its tables did not know" if version.is_own else ""
+    recognized = f", {by_content:,} of them recognized by their content" if by_content else ""
+    why = ", a version in this home that its tables did not know" if version.is_own else ""
     absent = len(taken) - len(here)
-    kept = f"; {absent:,} more rows of it are not there now, and keep theirs" if absent else ""
-    return f"{len(here):,} records have the split now that they have in {version.shown}{recognised}{why}{kept}"
+    kept = f"; {absent:,} more of its rows are absent now, and keep theirs" if absent else ""
+    return f"{len(here):,} records now have the split that they have in {version.shown}{recognized}{why}{kept}"

@@ -1,7 +1,8 @@
-"""Spreads new groups over the splits: by hashes of their content first, then so that sizes and labels are right.
+"""Assigns new groups to splits: first by hashes of their content, then so that sizes and label shares are right.
 
-What a group's hash says holds unless it would make a split too large or too small, a label too rare or too frequent in
-one, or leave a label out of one. So other rows beside it, or another home, move only groups near a border.
+A group goes where its hash says unless that would make a split too large or too small, make a label too rare or too
+frequent in one, or leave a split without a label. So different rows beside it, or another home, only move groups near
+a border.
 """
 
 import math
@@ -13,20 +14,20 @@ from itertools import product
 from schemas.manifest import Absence
 
 _SLACK = 0.05
-"""By how much of its share a split may be off before groups move for it."""
+"""How far, relative to its share, a split's size may be off before groups are moved."""
 _ROUNDING = 0.5
-"""Rows that no division can do without."""
+"""A deviation of this many rows is unavoidable."""
 _NEXT_TO_NOTHING = 1e-6
 _STEPS = 30
-"""Of the search for a division with all labels in all splits, by label that a split lacks."""
+"""Steps of the search for an assignment with all labels in all splits, per label missing from a split."""
 _FEW = 100
-"""So many labels more: where few are missing, the search takes longest for each."""
+"""This many labels more: if few are missing, the search takes longest for each."""
 _TRIED_UNITS = 64
-"""Of those that have a label, in a step of the search."""
+"""Units with a label that are tried in a step of the search."""
 _BARRED = 8
-"""Steps in which a unit that has moved does not go back, at least."""
+"""Minimum number of steps before a moved unit may go back."""
 _ANYTHING = "\0any"
-"""What every group has: no split stays empty while there are enough groups."""
+"""A pseudo-label of every group: no split stays empty while there are enough groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Unit:
 
     name: str
     draw: float
-    """A hash of its content, from 0 to 1: where it goes if nothing speaks against it."""
+    """A hash of its content, from 0 to 1: where it goes by default."""
     labels: Mapping[str, int]
     """How many of its rows have each label."""
 
@@ -45,7 +46,7 @@ class Unit:
         return sum(self.labels.values())
 
     def has(self) -> Iterator[str]:
-        """Its labels, and what all units have."""
+        """Its labels, and the pseudo-label of all units."""
         yield from self.labels
         yield _ANYTHING
 
@@ -57,13 +58,13 @@ class Lack:
     label: str
     split: str
     groups: int
-    """Units that have the label."""
+    """Number of units with the label."""
     reason: Absence
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Where units go."""
+    """The split of each unit."""
 
     split_of: Mapping[str, str]
     """Of those that had none."""
@@ -72,11 +73,11 @@ class Spread:
 
 
 def spread(units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
-    """Give every unit that has none a split.
+    """Give every unit without a split one.
 
     Args:
         units: all of them, in any order.
-        bound: the split by unit, of those that have one.
+        bound: the split by unit, for those that have one.
         fractions: shares of all rows by split, which sum to 1.
     """
     division = _Division(units, pinned, fractions)
@@ -94,7 +95,7 @@ def spread(units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[
 
 
 class _Division:
-    """Which unit lies in which split, and what each split still lacks."""
+    """Which unit is in which split, and what each split still lacks."""
 
     def __init__(self, units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> None:
         self.split_of = dict(pinned)
@@ -112,7 +113,7 @@ class _Division:
                 for label, rows in unit.labels.items():
                     taken[label][pinned[unit.name]] += rows
         self._fixed = frozenset(self._present)
-        """Labels that units which may not move bring into a split."""
+        """Labels that pinned units bring into a split."""
         self._free = Counter(label for unit in units if unit.name not in pinned for label in unit.has())
         """By label: the units that may move."""
         in_all = sum(taken.values(), Counter[str]())
@@ -120,17 +121,17 @@ class _Division:
         self._label_lacks = {label: lacking(rows, taken[label], fractions) for label, rows in self._rows.items()}
         wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
         self._open = wanting or [split for split, share in fractions.items() if share > 0]
-        """The splits that take new units; one that is full already, with an evaluation set say, takes none."""
+        """The splits that accept new units; one that is already full, say with an evaluation set, does not."""
         self._small = min(self._lacks[split] for split in self._open) / 2
         self._borders = _borders([fractions[split] for split in self._open])
 
     # --- placing ------------------------------------------------------------------------------
     def is_large(self, unit: Unit) -> bool:
-        """Whether no split of any size could take it without a look at the others."""
+        """Whether it fits in a split of any size, regardless of the others."""
         return unit.size > max(1, self._small)
 
     def neediest(self, unit: Unit) -> str:
-        """The open split that lacks most rows, and most of the unit's labels."""
+        """The open split that lacks the most rows, and the most of the unit's labels."""
         return max(self._open, key=lambda split: self._need(unit, split))
 
     def _need(self, unit: Unit, split: str) -> float:
@@ -150,7 +151,7 @@ class _Division:
             yield label, found[label]
 
     def by_draw(self, label: str, members: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """The split of each unit, by its draw; borders shift where a label would be further off than by chance."""
+        """The split of each unit by its hash; borders shift if a label would be further off than by chance."""
         rows = sum(unit.labels[label] for unit in members)
         wanted = [max(self._label_lacks[label][split], 0.0) for split in self._open]
         scale = rows / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
@@ -182,9 +183,9 @@ class _Division:
 
     # --- labels -------------------------------------------------------------------------------
     def complete(self, new: Sequence[Unit]) -> None:
-        """Bring every label that has enough units into every open split, where new units can do it.
+        """Bring every label that has enough units into every open split, if new units make it possible.
 
-        First by moves that leave fewer labels missing than before, then by a search.
+        First by moves that reduce the number of missing labels, then by a search.
         """
         absent = {label for label in self._holders if self._is_missing_somewhere(label)}
         if not absent:
@@ -203,7 +204,7 @@ class _Division:
         _Search(self, {label: found for label, found in holders.items() if self._is_possible(label)}).run()
 
     def _is_possible(self, label: str) -> bool:
-        """Whether a label could be in all open splits, were it the only one."""
+        """Whether a label could be in all open splits if it were the only one."""
         return self._free[label] >= sum((label, split) not in self._fixed for split in self._open)
 
     def missing(self, labels: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -214,7 +215,7 @@ class _Division:
         return self.is_enough(label) and not all(self._present[label, split] for split in self._open)
 
     def is_enough(self, label: str) -> bool:
-        """Whether a label has as many units as there are splits to bring it to."""
+        """Whether a label has as many units as there are splits that need it."""
         return self._holders[label] >= len(self._open)
 
     def _bring(self, label: str, split: str, holders: Sequence[Unit]) -> bool:
@@ -226,7 +227,7 @@ class _Division:
         return gain > 0
 
     def gain(self, unit: Unit, split: str) -> int:
-        """How many labels fewer are missing from a split if a unit moves there."""
+        """How many fewer labels are missing from a split if a unit moves there."""
         old = self.split_of[unit.name]
         brought = sum(self.is_enough(label) and not self._present[label, split] for label in unit.has())
         return brought - sum(self._would_lack(label, old) for label in unit.has())
@@ -235,12 +236,12 @@ class _Division:
         return self.is_enough(label) and self._present[label, split] == 1
 
     def distance(self, unit: Unit, split: str) -> float:
-        """How far a unit's draw is from those of a split."""
+        """The distance of a unit's hash from those of a split."""
         place = self._open.index(split)
         return max(self._borders[place] - unit.draw, unit.draw - self._borders[place + 1], 0.0)
 
     def lacks(self) -> Iterator[Lack]:
-        """The labels of units that splits lack, and why; of splits without any unit nothing is said."""
+        """The labels that splits lack, and why; splits without any unit are skipped."""
         filled = [split for split, share in self._fractions.items() if share > 0 and self._present[_ANYTHING, split]]
         for label in sorted(self._rows):
             for split in filled:
@@ -271,7 +272,7 @@ class _Division:
             self.put(unit, pair[1])
 
     def _most_uneven(self) -> tuple[str, str] | None:
-        """The split that is too large by most, and the one that lacks most; none where both are near their shares."""
+        """The split that exceeds its share most, and the one that lacks most; none if both are near their shares."""
         large = min(self._open, key=lambda split: self._lacks[split])
         small = max(self._open, key=lambda split: self._lacks[split])
         even = -self._lacks[large] <= self._slack(large) and self._lacks[small] <= self._slack(small)
@@ -281,7 +282,7 @@ class _Division:
         return max(_ROUNDING, _SLACK * self._rows.total() * self._fractions[split]) + _NEXT_TO_NOTHING
 
     def _helps(self, unit: Unit, large: str, small: str) -> bool:
-        """Whether the sizes are nearer to the shares if a unit moves, and no label is lost."""
+        """Whether moving a unit brings the sizes nearer to the shares without losing a label."""
         if self.split_of[unit.name] != large or any(self._would_lack(label, large) for label in unit.has()):
             return False
         before = abs(self._lacks[large]) + abs(self._lacks[small])
@@ -289,23 +290,23 @@ class _Division:
 
 
 class _Search:
-    """Looks for a better division by moves that may lose as many labels as they bring, or more.
+    """Looks for a better assignment by moves that may lose as many labels as they bring, or more.
 
-    A unit does not soon go back to where it came from, so that the search does not go round in circles. What stays is
-    the first division of those in which the fewest labels are missing.
+    A moved unit does not soon go back, so that the search does not cycle (tabu search). The result is
+    the first assignment with the fewest missing labels.
     """
 
     def __init__(self, division: _Division, holders: Mapping[str, Sequence[Unit]]) -> None:
         self._division = division
         self._holders = {label: units[:: len(units) // _TRIED_UNITS + 1] for label, units in holders.items()}
-        """By label that could be in all splits: new units that have it, of many some with draws of all sizes."""
+        """By label that could be in all splits: new units that have it; of many, some over the whole hash range."""
         self._missing = dict.fromkeys(division.missing(sorted(holders)))
-        """Labels with the splits that lack them, those first whose turn it is."""
+        """Labels with the splits that lack them, in the order of their turns."""
         self._barred: dict[tuple[str, str], int] = {}
         """The step until which a unit may not go to a split."""
 
     def run(self) -> None:
-        """Take as many steps as are worth it, and go back to the best division."""
+        """Take as many steps as are worthwhile, and go back to the best assignment."""
         won, most = 0, 0
         since: list[tuple[Unit, str]] = []
         for step in range(_STEPS * (_FEW + len(self._missing))):
@@ -322,7 +323,7 @@ class _Search:
             self._division.put(unit, split)
 
     def _next_move(self, step: int) -> tuple[Unit | None, str]:
-        """The unit that costs least of those that bring the label whose turn it is; none if all have just moved."""
+        """The cheapest unit that brings the label whose turn it is; none if all have just moved."""
         label, split = pair = next(iter(self._missing))
         self._missing[pair] = self._missing.pop(pair)
         free = [unit for unit in self._holders[label] if self._barred.get((unit.name, split), 0) <= step]
@@ -333,10 +334,10 @@ class _Search:
         return max(free, key=worth, default=None), split
 
     def _move(self, unit: Unit, split: str, step: int) -> str:
-        """Move a unit; returns where it was."""
+        """Move a unit; returns its previous split."""
         old = self._division.split_of[unit.name]
         self._division.put(unit, split)
-        # Not for the same time each: two units could change places for ever.
+        # Not for the same time each: two units could swap places forever.
         self._barred[unit.name, old] = step + _BARRED + step % _BARRED
         labels = [label for label in unit.has() if label in self._holders]
         for label in labels:
@@ -346,12 +347,12 @@ class _Search:
 
 
 def _borders(shares: Sequence[float]) -> list[float]:
-    """Where the draws of each split begin, and where those of the last end."""
+    """Where the hash range of each split begins, and where the last one ends."""
     return [0.0, *(sum(shares[: place + 1]) / sum(shares) for place in range(len(shares) - 1)), 1.0]
 
 
 def lacking(rows: int, taken: Mapping[str, int], fractions: Mapping[str, float]) -> dict[str, float]:
-    """By split, its share of the rows less those it has; what one has too much is missing in all others alike."""
+    """By split, its share of the rows minus its rows; an excess is distributed over all others."""
     open_splits = {split: share for split, share in fractions.items() if share > 0}
     while True:
         rest = rows - sum(count for split, count in taken.items() if split not in open_splits)

@@ -1,4 +1,4 @@
-"""Writes the dataset card: what the Hugging Face tools read, and what people want to know first."""
+"""Writes the dataset card: what the Hugging Face tools read, and what users want to know first."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _HUB_LICENSE = re.compile(
     r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
     r"|apache-2\.0|mit|bsd(-[23]-clause)?|[al]?gpl-[23]\.[01]|gfdl|mpl-2\.0|unlicense|etalab-2\.0|unknown"
 )
-"""What the hub accepts as ``license``; for anything else it wants ``other`` and a name."""
+"""What the hub accepts as ``license``; for anything else it requires ``other`` and a name."""
 
 
 def dataset_card(
@@ -41,11 +41,11 @@ def dataset_card(
     """The text of README.md.
 
     Args:
-        manifest: all of it but ``files``.
+        manifest: complete except ``files``.
         dataset: title, description, license and language.
         task: the kind and the fields.
-        tables: the published rows by split, those of empty splits included.
-        frozen: of each frozen source, what is published of it.
+        tables: the published rows by split, including empty splits.
+        frozen: what is published of each frozen source.
     """
     head = yaml.safe_dump(_metadata(manifest, dataset, task, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
@@ -61,7 +61,7 @@ def dataset_card(
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
 
 
-# --- for the tools ----------------------------------------------------------------------------
+# --- machine-readable --------------------------------------------------------------------------
 def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     rows = _rows(manifest)
     files = [{"split": split, "path": file.file} for split, file in manifest.splits.items()]
@@ -72,7 +72,7 @@ def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Ma
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>10M")],
         "task_categories": list(kind_of(task).hub_categories),
         "annotations_creators": [_CREATORS[LabelSource(source)] for source in manifest.label_sources],
-        # Named one by one: a glob would hide from the tools' caches that the files are others.
+        # Named one by one: with a glob, the tools' caches would not notice that the files have changed.
         "configs": [{"config_name": "default", "default": True, "data_files": files}],
         "dataset_info": {
             **_features(next(iter(tables.values())).schema),
@@ -85,7 +85,7 @@ def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Ma
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
-    # Half a second to import: only publishing pays for it.
+    # Takes half a second to import: only publishing pays for it.
     from datasets import DatasetInfo, Features
 
     info: dict[str, Any] = DatasetInfo(features=Features.from_arrow_schema(schema))._to_yaml_dict()
@@ -93,7 +93,7 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _license(manifest: Manifest, dataset: Dataset) -> dict[str, Any]:
-    """The license of the whole, or those of the sources."""
+    """The license of the whole dataset, or those of the sources."""
     texts = [dataset.release.license] if dataset.release.license else sorted(set(manifest.licenses.values()))
     ids = [text.lower() if _HUB_LICENSE.fullmatch(text.lower()) else "other" for text in texts]
     names = [text for text, known in zip(texts, ids, strict=True) if known == "other"]
@@ -105,9 +105,9 @@ def _rows(manifest: Manifest) -> int:
     return sum(file.rows for file in manifest.splits.values())
 
 
-# --- for people -------------------------------------------------------------------------------
+# --- human-readable--------------------------------------------------------------------------
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table, numbers to the right."""
+    """A table with right-aligned numbers."""
     lines = [[_cell(cell) for cell in row] for row in rows]
     right = [all(line[at].replace(",", "").isdigit() for line in lines) for at in range(len(head))]
     rule = ["--:" if numbers else "---" for numbers in right]
@@ -134,7 +134,7 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
 def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> str:
     total = _rows(manifest)
     rows = [(split, file.rows, f"{file.rows / total:.1%}") for split, file in manifest.splits.items()]
-    text = "Rows that resemble each other" if dataset.duplicates.threshold < 1 else "Rows with the same input"
+    text = "Similar rows" if dataset.duplicates.threshold < 1 else "Rows with the same input"
     text += " are never in two splits"
     if dataset.split.group_by:
         text += f", nor are rows with the same {' and '.join(f'`{name}`' for name in dataset.split.group_by)}"
@@ -158,7 +158,7 @@ print(dataset["{split}"][0]["prompt"])
 ```
 
 `prompt` and `completion` are chat messages, as TRL's `SFTTrainer` takes them. To pin this version in
-another repository, keep this line there in `goldleaf.lock`:
+another repository, keep this line in its `goldleaf.lock`:
 
 ```
 {manifest.reference}
@@ -174,18 +174,18 @@ goldleaf verify path/to/{manifest.version} --lock goldleaf.lock
 
 def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
     columns = [
-        ("`id`", "stays the same over all versions"),
+        ("`id`", "the same in all versions"),
         ("`prompt`", "the instruction and the inputs, as messages"),
         ("`completion`", "the answer, as the assistant's message"),
         ("`fields`", "the same inputs and answer as typed values: " + _fields(task)),
         ("`source`, `license`", "where the row comes from, and under which terms"),
         ("`label_source`", " or ".join(f"`{source.value}`: {text}" for source, text in _LABELS.items())),
-        ("`group`", "rows of one group are in one split"),
+        ("`group`", "rows of one group are in the same split"),
         ("`tokens`", "of prompt and answer"),
     ]
     first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
     example = json.dumps(_shortened(first), ensure_ascii=False, indent=2)
-    return f"## A row\n\n{_table(('column', 'what it holds'), columns)}\n\n```json\n{example}\n```"
+    return f"## A row\n\n{_table(('column', 'content'), columns)}\n\n```json\n{example}\n```"
 
 
 def _fields(task: type[Task]) -> str:
@@ -210,7 +210,7 @@ def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequenc
         for source, license in sorted(manifest.licenses.items())
     ]
     parts = [
-        "## Where it comes from",
+        "## Sources",
         _table(("answer", "meaning", "rows"), labels),
         _table(("source", "license", *(f"rows in {split}" for split in rows)), sources),
         "\n".join(f"- {source}." for source in frozen),
@@ -234,29 +234,29 @@ def _funnel(manifest: Manifest) -> str:
 
 def _quality(manifest: Manifest) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
-    return f"## Quality\n\nPeople entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    return f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
 
 
 def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
     threshold = dataset.duplicates.threshold
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
-        lines.append(f"Nobody has looked at {unseen:,} of the answers; they are as good as their source.")
+        lines.append(f"No annotator has reviewed {unseen:,} of the answers; they are as good as their source.")
     if count := manifest.unreviewed:
-        what = "doubtful answer was" if count == 1 else "doubtful answers were"
+        what = "uncertain answer was" if count == 1 else "uncertain answers were"
         lines.append(f"{count:,} {what} accepted, beyond the review budget (`review.unreviewed: accept`).")
     for source in dataset.sources:
         if source.frozen:
             lines.append(
-                f"The rows of `{source.name}` ({source.split}) are published as they are: copies and doubtful answers "
-                "among them stay."
+                f"The rows of `{source.name}` ({source.split}) are published as is: copies and uncertain answers "
+                "among them were kept."
             )
     if threshold < 1:
-        lines.append(f"Rows that say the same in other words (below {threshold:g} of common word 3-grams) count apart.")
+        lines.append(f"Rows that say the same in different words (similarity below {threshold:g}) count separately.")
     else:
         lines.append("Only exact duplicates were removed.")
     if dataset.on_conflict is OnConflict.ANY_OF:
-        lines.append("One input can have several rows, each with another right answer (`on_conflict: any_of`).")
+        lines.append("One input can have several rows, each with a different correct answer (`on_conflict: any_of`).")
     if kind_limits := kind_of(task).limits:
         lines.append(f"{kind_limits[0].upper()}{kind_limits[1:]}.")
     lines.append("Personal data and secrets are found by patterns, which miss some.")

@@ -1,4 +1,4 @@
-"""Draws up a release from the committed decisions: rows, splits and lineage; then publishes it."""
+"""Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,17 +39,17 @@ class Draft:
     """Rows by split."""
     digest: str
     splits: Mapping[str, str]
-    """Of every accepted record, and of the duplicates, which follow the record that is kept."""
+    """Of every accepted record, and of duplicates, which follow the kept record."""
     groups: Mapping[str, str]
     absent: list[AbsentLabel]
-    """Labels that are not in every split."""
+    """Labels missing from some split."""
     known: frozenset[str]
-    """Records that have a split from before."""
+    """Records that had a split before."""
     unreviewed: int
-    """Accepted rows that are doubtful."""
+    """Accepted rows that are uncertain."""
     funnel: Funnel
     frozen: Sequence[FrozenSource]
-    """Of each frozen source, what is published of it."""
+    """What is published of each frozen source."""
     inputs: Mapping[str, int]
     """Version of each table that was read."""
 
@@ -67,17 +67,17 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
     if dataset.has_changed_since(last.summary):
         raise ReleaseError(
             f"{dataset.path} or its task was changed since the last curate, and the version would not be what "
-            f"they say; run {curate} first"
+            f"them; run {curate} first"
         )
     if strange := strange_versions(store, name):
         raise ReleaseError(
             f"the splits of {strange[0]} are not in the tables, which were lost or are older; run {curate} first, "
-            "which takes them over"
+            "which adopts them"
         )
 
 
 def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
-    """Draw up what a release of the committed state would hold.
+    """Draft what a release of the committed state would contain.
 
     Raises:
         ReleaseError: nothing is accepted, or two splits would share a group.
@@ -96,7 +96,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     for decision in accepted:
         by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
     tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
-    # A copy keeps the split of the row that stands for it: should it ever take its place, it may not move.
+    # A copy keeps the split of its representative: if it ever takes its place, it must not move.
     copies = {
         decision.record_id: splits[decision.duplicate_of]
         for decision in decisions
@@ -130,8 +130,8 @@ def _split_rows(
     in_common: Mapping[str, tuple[str, ...]],
     dataset: LoadedDataset,
 ) -> Iterator[SplitRow]:
-    """The rows to publish; those of earlier versions that are left out now but still bind their group; and copies,
-    which have a part in what their group draws, whichever of them is kept.
+    """The rows to publish; those of earlier versions that are left out now but still pin their group; and copies,
+    which contribute to their group's hash, whichever of them is kept.
     """
     kind = kind_of(dataset.task)
     for decision in decisions:
@@ -165,7 +165,7 @@ def _published(decision: Decision, source: str, dataset: LoadedDataset) -> Publi
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:
-    """Write down the new splits before they are published: a split that was seen never moves."""
+    """Record the new splits before they are published: a split that was visible never moves."""
     rows = [
         (record_id, draft.groups.get(record_id, ""), split, run)
         for record_id, split in draft.splits.items()
@@ -177,7 +177,7 @@ def keep_splits(store: Store, draft: Draft, run: str) -> None:
 def publish_draft(
     store: Store, dataset: LoadedDataset, draft: Draft, run: Run, version: str, report: bytes
 ) -> Manifest:
-    """Publish a draft as a version, with the report of its state.
+    """Publish a draft as a version, with the report on its state.
 
     Raises:
         VersionExists: another process was faster.

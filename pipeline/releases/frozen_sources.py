@@ -1,4 +1,4 @@
-"""Counts which rows of a frozen source are published as they are, and why the others are not."""
+"""Counts which rows of a frozen source are published as is, and why the others are not."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from schemas.fate import Fate, ReasonCode
 
 
 class FrozenSource(BaseModel):
-    """A source that is published as it is, as far as that can be."""
+    """A source that is published as is, as far as possible."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,9 +20,9 @@ class FrozenSource(BaseModel):
     split: str
     rows: int
     elsewhere: dict[str, int] = {}
-    """How many of them are in which other split, in which they were published before, the most first."""
+    """How many of them are in which other split, where they were published before, the most first."""
     left_out: dict[ReasonCode, int]
-    """How many of them are not published for which first reason, the most frequent one first."""
+    """How many of them are not published, by first reason, the most frequent one first."""
 
     @property
     def is_whole(self) -> bool:
@@ -30,12 +30,12 @@ class FrozenSource(BaseModel):
         return not self.elsewhere and not self.left_out
 
     def __str__(self) -> str:
-        """For people; names are marked as Markdown does."""
+        """Text for the report and the card; names are marked as in Markdown."""
         kept = self.rows - sum(self.elsewhere.values()) - sum(self.left_out.values())
-        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` are in {self.split} as they are"]
+        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` are in {self.split} as is"]
         if self.elsewhere:
             others = ", ".join(f"{count:,} in {split}" for split, count in self.elsewhere.items())
-            said.append(f"published before, and no row moves: {others}")
+            said.append(f"published before, and rows never move: {others}")
         if self.left_out:
             said.append("left out: " + ", ".join(f"{count:,} {code}" for code, count in self.left_out.items()))
         return "; ".join(said)
@@ -44,10 +44,10 @@ class FrozenSource(BaseModel):
 def frozen_sources(
     snapshot: Snapshot, sources: Iterable[Source], decisions: pl.LazyFrame | None = None
 ) -> list[FrozenSource]:
-    """The frozen sources that have rows, in their order.
+    """The frozen sources that have rows, in order.
 
     Args:
-        snapshot: knows their rows, and the splits that some have.
+        snapshot: has their rows, and some rows' splits.
         sources: all of the dataset's.
         decisions: those that count, if they are not committed yet.
     """

@@ -1,4 +1,4 @@
-"""Compares a version with the ``goldleaf.lock`` line that pins it in somebody else's repository."""
+"""Compares a version with the ``goldleaf.lock`` line that pins it in another repository."""
 
 import re
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ _SHORTENED = re.compile(r"(\S+@\S+) +sha256:[0-9a-f]{0,63}(?:…|\.{3})?")
 
 
 def against_lock(found: Verification, lock: str) -> Verification:
-    """What ``verify`` found, with one problem more where the version is not the one that a lock pins.
+    """The result of ``verify``, with one more problem if the version is not the one that a lock pins.
 
     Args:
-        found: of a version's folder.
-        lock: a file with lines for one or several versions (``#`` begins a comment), or a line itself.
+        found: the result for a version's folder.
+        lock: a file with lines for one or more versions (``#`` begins a comment), or a line itself.
 
     Raises:
         ReleaseError: the lock cannot be read, or has no line for this version.
     """
     if "@" not in found.reference:
-        # The manifest is damaged: nobody knows which version this is.
+        # The manifest is damaged, so the version is unknown.
         return found
     version, digest = found.reference.split()
     pinned = list(_pins(lock))
     digests = [pin for name, pin in pinned if name == version]
     if not digests:
         names = ", ".join(name for name, _ in pinned) or "nothing"
-        raise ReleaseError(f"{lock} has no line for {version}, it pins {names}; add the line {found.reference}")
+        raise ReleaseError(f"{lock} has no line for {version}; it pins {names}: add the line {found.reference}")
     if digest in digests:
         return found
     problem = Problem(
@@ -46,19 +46,19 @@ def _pins(lock: str) -> Iterator[tuple[str, str]]:
         match = _LINE.fullmatch(text)
         if match is None:
             _refuse_shortened(f"{lock}:{number}", text)
-            raise ReleaseError(f"{lock}:{number} is no lock line; it reads name@1.0.0 sha256: and 64 hex digits")
+            raise ReleaseError(f"{lock}:{number} is not a lock line; write name@1.0.0 sha256: and 64 hex digits")
         yield match[1], match[2]
 
 
 def _refuse_shortened(shown: str, text: str) -> None:
-    """Say of a line as ``release`` and ``releases`` show it what it lacks.
+    """Say what is missing from a line as ``release`` and ``releases`` show it.
 
     Raises:
         ReleaseError: its digest is shortened.
     """
     if match := _SHORTENED.fullmatch(text):
         raise ReleaseError(
-            f"{shown} has a shortened digest; the full line stands in the version's README.md, and "
+            f"{shown} has a shortened digest; the full line is in the version's README.md, and "
             f"`goldleaf verify {match[1]}` prints it"
         )
 
@@ -70,7 +70,7 @@ def _text(lock: str) -> str:
     try:
         return Path(lock).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ReleaseError(
             f"{lock} cannot be read ({problem}); name a file such as goldleaf.lock, or pass its line"
         ) from error

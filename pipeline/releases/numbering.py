@@ -36,17 +36,17 @@ def version_to_repeat(
         return None
     if there not in same:
         hint = f"pass --version {next_version(taken)}"
-        raise VersionExists(f"Version {version} of '{there.name}' exists already and never changes; {hint}.")
+        raise VersionExists(f"Version {version} of '{there.name}' already exists and never changes; {hint}.")
     if there.version in committed:
         use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(taken)}")
-        raise VersionExists(f"Version {version} of '{there.name}' exists already, with exactly these rows; {use}.")
+        raise VersionExists(f"Version {version} of '{there.name}' already exists, with exactly these rows; {use}.")
     return there
 
 
 def _require_new_rows(published: Sequence[Manifest], same: Sequence[Manifest]) -> None:
     if published and published[-1] in same:
         latest = published[-1]
-        raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} holds exactly these rows; use that version")
+        raise ReleaseError(f"nothing is new: {latest.name}@{latest.version} has exactly these rows; use that version")
 
 
 def _require_highest(version: str, taken: Sequence[str]) -> None:

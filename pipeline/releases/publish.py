@@ -1,8 +1,8 @@
 """Publishes a version as a plain folder that never changes.
 
-A version is written under a temporary name and renamed once all its bytes are on the disk, so that
-no half version can be seen. ``data/*.parquet`` carry their content's digest in their names, because
-``datasets`` would otherwise serve a cached version in the place of another.
+A version is written under a temporary name and renamed once all its bytes are on disk, so that
+no incomplete version is visible. ``data/*.parquet`` have their content's digest in their names, because
+``datasets`` would otherwise serve a cached version instead of another.
 """
 
 import errno
@@ -42,7 +42,7 @@ SCHEMA = "schema.json"
 
 @dataclass(frozen=True)
 class ReleaseInputs:
-    """What a manifest says beside the rows."""
+    """The manifest's content besides the rows."""
 
     dataset: Dataset
     task: type[Task]
@@ -55,28 +55,28 @@ class ReleaseInputs:
     """Version of each table that was read."""
     previous: str | None = None
     unreviewed: int = 0
-    """Rows that were accepted though doubtful."""
+    """Rows that were accepted though uncertain."""
     absent: Sequence[AbsentLabel] = ()
-    """Labels that are not in every split."""
+    """Labels missing from some split."""
     frozen: Sequence[FrozenSource] = ()
-    """Of each frozen source, what is published of it."""
+    """What is published of each frozen source."""
 
 
 # --- publishing -------------------------------------------------------------------------------
 def publish(
     version_dir: Path, tables: Mapping[str, pa.Table], release: ReleaseInputs, extras: Mapping[str, bytes] | None = None
 ) -> Manifest:
-    """Publish a version: all of it is there afterwards, or nothing.
+    """Publish a version atomically.
 
     Args:
-        version_dir: the folder to be, ``<releases>/X.Y.Z``.
+        version_dir: the folder to create, ``<releases>/X.Y.Z``.
         tables: rows by split, from ``rows_table``; splits without rows are left out.
         release: where the rows come from.
         extras: more files by name, such as ``report.html``.
 
     Raises:
-        VersionExists: it was published before, or by another process just now.
-        ReleaseError: the folder's name is no version, or there are no rows.
+        VersionExists: it was published before, or just now by another process.
+        ReleaseError: the folder's name is not a version, or there are no rows.
     """
     parse_version(version_dir.name)
     if version_dir.exists():
@@ -105,7 +105,7 @@ def publish(
 def _exists(version_dir: Path, name: str) -> VersionExists:
     other = next_version([manifest.version for manifest in list_versions(version_dir.parent)])
     return VersionExists(
-        f"Version {version_dir.name} of '{name}' exists already and never changes; pass --version {other}."
+        f"Version {version_dir.name} of '{name}' already exists and never changes; pass --version {other}."
     )
 
 
@@ -117,7 +117,7 @@ def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
         pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=3) as writer,
     ):
         for start in range(0, rows, ROWS_AT_ONCE):
-            # The bytes depend on how the rows lie in memory: each group is written from one piece.
+            # The bytes depend on memory layout: each row group is written from one chunk.
             writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
     name = path.relative_to(folder).as_posix()
     return SplitFile(file=name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path), content=digest)
@@ -158,14 +158,14 @@ def _manifest(
     )
 
 
-# --- bytes on the disk ------------------------------------------------------------------------
+# --- bytes on disk ---------------------------------------------------------------------------
 def _write(path: Path, data: bytes) -> None:
     with writing(path, lasting=True) as sink:
         sink.write(data)
 
 
 def _rename(folder: Path, version_dir: Path, name: str) -> None:
-    """Publish: the name appears with everything behind it on the disk, also after a loss of power."""
+    """Publish: the name appears with all its content on disk, even after a power failure."""
     try:
         put_in_place(folder, version_dir)
     except OSError as error:

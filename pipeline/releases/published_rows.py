@@ -72,7 +72,7 @@ def _scalar_type(value: ValueType) -> pa.DataType:
 
 
 def is_as_json(task: type[Task], name: str) -> bool:
-    """Whether a field has no column type, so that what is no text is published as its JSON text."""
+    """Whether a field has no column type, so that anything but text is published as its JSON text."""
     try:
         target_field(name, task.model_fields[name].annotation)
     except UnsupportedType:
@@ -81,10 +81,10 @@ def is_as_json(task: type[Task], name: str) -> bool:
 
 
 def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
-    """The rows of one split, sorted by id: equal rows give an equal table, in whatever order they come.
+    """The rows of one split, sorted by id: equal rows give an equal table, in any order.
 
     Raises:
-        ReleaseError: a value has no room in its column, such as an integer of more than 64 bits.
+        ReleaseError: a value does not fit its column, such as an integer of more than 64 bits.
     """
     schema = rows_schema(task)
     ordered = sorted(rows, key=lambda row: row.record_id)
@@ -95,7 +95,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
         ]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise ReleaseError(
-            f"A value does not fit the columns of {task.__name__}: {error}; correct the row or the field's type."
+            f"A value does not fit the columns of {task.__name__}: {error}; fix the row or the field's type."
         ) from error
     return pa.Table.from_batches(pieces, schema)
 
@@ -125,7 +125,7 @@ def _fitting(column: pa.DataType, value: Any) -> Any:
 def content(pieces: Iterable[pa.RecordBatch]) -> tuple[int, str]:
     """Number of rows, and a sha256 over the sorted sha256 of the rows' canonical JSON.
 
-    It depends on nothing but the rows: not on their order, the pieces, the Parquet writer or its version.
+    It depends only on the rows: not on their order, the chunks, the Parquet writer or its version.
     """
     hashes = [
         hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
@@ -142,10 +142,10 @@ def version_digest(splits: Mapping[str, tuple[int, str]]) -> str:
 
 
 def content_digest(tables: Mapping[str, pa.Table]) -> str:
-    """The digest that a version of these rows by split would have, without publishing it."""
+    """The digest that a version with these rows by split would have, without publishing it."""
     return version_digest({split: content(batches(table)) for split, table in tables.items() if table.num_rows})
 
 
 def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The table's rows in pieces of ``ROWS_AT_ONCE`` or less."""
+    """The table's rows in chunks of at most ``ROWS_AT_ONCE``."""
     return iter(table.to_batches(max_chunksize=ROWS_AT_ONCE))

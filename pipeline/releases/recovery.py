@@ -12,10 +12,10 @@ from schemas.run_summary import ReleaseSummary, Verb
 
 
 def recover_unrecorded_releases(store: Store, name: str) -> list[Path]:
-    """Commit the versions whose release was killed before it could: they are out, and bind what is like their rows.
+    """Commit versions whose release was killed before it could: they are published, and pin rows similar to theirs.
 
     Returns:
-        The folders of those whose splits the home does not know, which wait for the next curate to take them over.
+        The folders of those whose splits the home does not know, which the next curate must adopt.
 
     Raises:
         Damaged: a version that is not committed is not as it was published.
@@ -26,7 +26,7 @@ def recover_unrecorded_releases(store: Store, name: str) -> list[Path]:
 
 
 def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> None:
-    """Commit those versions that no run has committed, but for the strange ones."""
+    """Commit those versions that no run has committed, except the strange ones."""
     passed = store.snapshot().published_versions().union(folder.name for folder in strange)
     for manifest in readable_versions(store.releases)[0]:
         if manifest.name == name and manifest.version not in passed:

@@ -1,4 +1,4 @@
-"""Divides the rows of a release into splits: a group is never divided, and no row ever moves."""
+"""Assigns the rows of a release to splits: a group is never torn apart, and no row ever moves."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,57 +9,57 @@ from pipeline.releases.balance import Lack, Unit, spread
 from schemas.identity import stable_hash
 
 _DRAW_DIGITS = 13
-"""Of a hash: as many bits as a float holds."""
+"""Bits of a hash that are used: as many as a float holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One row as far as splits are concerned."""
+    """One row as splitting sees it."""
 
     record_id: str
     group: str
-    """Rows of one group go to one split; an empty text is a group of its own."""
+    """Rows of one group go to one split; with an empty text, the row is a group by itself."""
     labels: tuple[str, ...] = ()
-    """What the splits should hold in equal shares; an absent label is ``""``."""
+    """What is stratified over the splits; an absent label is ``""``."""
     split: str | None = None
-    """Where the row lies already (an earlier release, or its source says so); None for a new row."""
+    """The split that the row already has (from an earlier release, or its source); None for a new row."""
     published: bool = True
     """False for a row that this release leaves out (a duplicate of a better row, a row in review): its
-    earlier split still binds its group where no published row does, and it is not counted."""
+    earlier split still pins its group if no published row does, and it is not counted."""
     content: tuple[str, ...] = ()
-    """What its group draws a split by, such as the contract that it has in common with others; else the row's id."""
+    """What its group's hash is computed from, such as a contract that it shares with others; else the row's id."""
 
     @property
     def unit(self) -> str:
-        """What moves as one: the group, or the row alone."""
+        """What moves as one: the group, or the single row."""
         return self.group or self.record_id
 
 
 @dataclass(frozen=True)
 class Division:
-    """Rows in splits."""
+    """Rows assigned to splits."""
 
     splits: Mapping[str, str]
-    """By record_id, of the published rows."""
+    """By record_id, for the published rows."""
     lacks: list[Lack]
-    """Labels that splits lack, and why."""
+    """Labels missing from splits, and why."""
 
 
 def divide(rows: Iterable[SplitRow], fractions: Mapping[str, float], salt: str = "") -> Division:
     """Give every published row its split.
 
-    A row that has a split stays there and pulls its group after it. Each group that is left draws a split by a hash of
-    its content, and keeps it unless sizes or labels would be too far from the fractions; while there are groups, no
-    split with a fraction above 0 stays empty, nor without a label where a division with all labels is found. The
-    result depends on nothing but the set of rows.
+    A row that has a split keeps it and pins its group. Each remaining group draws a split by a hash of
+    its content, and keeps it unless sizes or labels would be too far from the fractions. While there are enough groups,
+    no split with a fraction above 0 stays empty, nor without a label if an assignment with all labels is found. The
+    result depends only on the set of rows.
 
     Args:
         rows: rows with distinct ids.
         fractions: shares of all rows by split, which sum to 1; an earlier split that is not named keeps its rows.
-        salt: makes the draws of one dataset others than those of the next, such as its name.
+        salt: makes the draws of one dataset differ from those of another, such as its name.
 
     Raises:
-        ReleaseError: a group has published rows in two splits already.
+        ReleaseError: a group already has published rows in two splits.
     """
     rows = sorted(rows, key=lambda row: row.record_id)
     published = [row for row in rows if row.published]
@@ -79,12 +79,12 @@ def _units(rows: Iterable[SplitRow], salt: str) -> list[Unit]:
     labels: defaultdict[str, Counter[str]] = defaultdict(Counter)
     least: dict[str, str] = {}
     for row in rows:
-        # The least hash of all: the same for a group that has lost or gained some rows, as often as can be.
+        # The MinHash of its content: mostly unchanged when a group loses or gains some rows.
         own = min(stable_hash(salt, content) for content in row.content or (row.record_id,))
         least[row.unit] = min(own, least.get(row.unit, own))
         if row.published:
             labels[row.unit].update(row.labels or [""])
-    # Hashed again, since least hashes are small numbers.
+    # Hashed again, since minimum hashes are small numbers.
     return [Unit(name, _draw(stable_hash("draw", least[name])), found) for name, found in labels.items()]
 
 
@@ -93,7 +93,7 @@ def _draw(digest: str) -> float:
 
 
 def _pinned_units(rows: Iterable[SplitRow], splits: Mapping[str, str | None]) -> dict[str, str]:
-    """The split of every unit that has one; the same error for the same rows, in whatever order they come."""
+    """The split of every unit that has one; the same error for the same rows, in any order."""
     first: dict[str, tuple[str, str]] = {}
     for row in sorted(rows, key=lambda row: row.record_id):
         split = splits.get(row.record_id)
@@ -102,7 +102,7 @@ def _pinned_units(rows: Iterable[SplitRow], splits: Mapping[str, str | None]) ->
         other, known = first.setdefault(row.unit, (row.record_id, split))
         if known != split:
             raise ReleaseError(
-                f"Rows '{other}' ({known}) and '{row.record_id}' ({split}) are too alike to lie in two splits: "
+                f"Rows '{other}' ({known}) and '{row.record_id}' ({split}) are too similar to be in different splits: "
                 f"the release would leak; run curate again, which leaves one of them out."
             )
     return {unit: split for unit, (_, split) in first.items()}

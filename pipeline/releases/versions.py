@@ -20,7 +20,7 @@ _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 
 class Problem(BaseModel):
-    """One file that is not as it was published."""
+    """A file that is not as it was published."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,9 +38,9 @@ class Verification(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     reference: str
-    """The version's ``goldleaf.lock`` line; only the folder's name where the manifest is damaged."""
+    """The version's ``goldleaf.lock`` line; only the folder's name if the manifest is damaged."""
     rows: int
-    """Rows whose content was read and is right."""
+    """Rows whose content was read and is correct."""
     problems: tuple[Problem, ...]
 
     def require_sound(self) -> None:
@@ -58,7 +58,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
     """
     match = _VERSION.fullmatch(text)
     if match is None:
-        raise ReleaseError(f"'{text}' is no version; write three numbers such as 1.2.0")
+        raise ReleaseError(f"'{text}' is not a version; use three numbers such as 1.2.0")
     major, minor, patch = map(int, match.groups())
     return major, minor, patch
 
@@ -72,7 +72,7 @@ def next_version(versions: Sequence[str]) -> str:
 
 
 def list_versions(releases: Path) -> list[Manifest]:
-    """The manifests of all published versions, the lowest version first; what has another name is ignored.
+    """The manifests of all published versions, lowest version first; folders with other names are ignored.
 
     Raises:
         Damaged: a manifest cannot be read.
@@ -81,7 +81,7 @@ def list_versions(releases: Path) -> list[Manifest]:
 
 
 def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
-    """For those who only look: the manifests that can be read, and what is wrong with each of the others."""
+    """For display: the manifests that can be read, and what is wrong with each of the others."""
     sound, damaged = [], []
     for folder in version_folders(releases):
         try:
@@ -97,20 +97,20 @@ def in_order_of_publication(versions: Iterable[Manifest]) -> list[Manifest]:
 
 
 def version_folders(releases: Path) -> list[Path]:
-    """The folders that have a version's name, the lowest first, whether they can be read or not."""
+    """The folders with a version's name, lowest first, whether readable or not."""
     found = [folder for folder in releases.glob("*") if folder.is_dir() and _VERSION.fullmatch(folder.name)]
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
 
 def find_version(releases: Path, reference: str) -> Path:
-    """The folder of ``name@version`` or ``name@latest``, the highest one, damaged or not.
+    """The folder of ``name@version``, or of the highest one for ``name@latest``, damaged or not.
 
     Raises:
-        ReleaseError: the reference is no such text, or there is no such version.
+        ReleaseError: the reference is invalid, or there is no such version.
     """
     name, at, version = reference.partition("@")
     if not (name and at and version):
-        raise ReleaseError(f"'{reference}' names no version; write {name or 'name'}@latest or {name or 'name'}@1.0.0")
+        raise ReleaseError(f"'{reference}' names no version; use {name or 'name'}@latest or {name or 'name'}@1.0.0")
     folders = {folder.name: folder for folder in version_folders(releases)}
     if not folders:
         raise ReleaseError(f"'{name}' has no published version yet; run `goldleaf release`")
@@ -126,15 +126,15 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a version's folder.
 
     Raises:
-        ReleaseError: the folder is no published version.
-        Damaged: the manifest cannot be read, or is gone from a folder that has a version's name.
+        ReleaseError: the folder is not a published version.
+        Damaged: the manifest cannot be read, or is missing from a folder that has a version's name.
     """
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError as error:
         if folder.is_dir() and _VERSION.fullmatch(folder.name):
             raise Damaged(f"{folder} has no {MANIFEST}; restore the folder from a copy") from error
-        raise ReleaseError(f"{folder} is no published version: it has no {MANIFEST}") from error
+        raise ReleaseError(f"{folder} is not a published version: it has no {MANIFEST}") from error
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise Damaged(f"{folder / MANIFEST} cannot be read ({first}); restore the folder from a copy") from error
@@ -148,13 +148,13 @@ def sha256_of(path: Path) -> str:
 
 
 def dump_json(document: object) -> bytes:
-    """The one form in which JSON files of a version are written."""
+    """The canonical form of a version's JSON files."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 # --- verifying --------------------------------------------------------------------------------
 def sealed(manifest: Manifest) -> Manifest:
-    """Add the manifest's own hash to its ``files``, taken while that entry is empty."""
+    """Add the manifest's own hash to its ``files``, computed with that entry empty."""
     unsealed = manifest.model_copy(update={"files": {**manifest.files, MANIFEST: ""}})
     seal = hashlib.sha256(dump_json(unsealed.model_dump(mode="json"))).hexdigest()
     return manifest.model_copy(update={"files": {**manifest.files, MANIFEST: seal}})
@@ -179,14 +179,14 @@ def verify(folder: Path) -> Verification:
     """Recompute every hash, content digest and row count of a version, and look for files that do not belong.
 
     Raises:
-        ReleaseError: the folder is no published version.
+        ReleaseError: the folder is not a published version.
         Damaged: it has no manifest.
     """
     path = folder / MANIFEST
     if not path.is_file():
         read_manifest(folder)
     if not _is_sealed(path.read_bytes()):
-        detail = "is not as it was published, so that nothing can be checked against it"
+        detail = "is not as it was published, so nothing can be checked against it"
         return Verification(reference=folder.name, rows=0, problems=(Problem(file=MANIFEST, detail=detail),))
     manifest = read_manifest(folder)
     hashes = {name: sha256 for name, sha256 in manifest.files.items() if name != MANIFEST}
@@ -196,7 +196,7 @@ def verify(folder: Path) -> Verification:
     for split in sound:
         with pq.ParquetFile(folder / split.file) as file:
             if content(file.iter_batches(ROWS_AT_ONCE)) != (split.rows, split.content):
-                damaged[split.file] = "does not hold the rows that the manifest names"
+                damaged[split.file] = "does not contain the rows listed in the manifest"
     found = {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if not entry.is_dir()}
     damaged |= dict.fromkeys(found - {MANIFEST, *hashes}, "was not published with this version")
     rows = sum(split.rows for split in sound if split.file not in damaged)
@@ -207,4 +207,4 @@ def verify(folder: Path) -> Verification:
 def _damage(path: Path, sha256: str) -> str:
     if not path.is_file():
         return "is missing"
-    return "" if sha256_of(path) == sha256 else "has other bytes than were published"
+    return "" if sha256_of(path) == sha256 else "does not have the bytes that were published"

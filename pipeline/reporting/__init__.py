@@ -1,4 +1,4 @@
-"""What people read about a dataset: status, report, duplicates, a record's story, SQL, checks before a first run.
+"""What users read about a dataset: status, report, duplicates, a record's history, SQL, checks before a first run.
 
 In: the committed state. Out: models that the command line shows, and the HTML page.
 """

@@ -1,4 +1,4 @@
-"""Finds what no queue shows: answers that only people can settle, why rows are rejected, keys that are empty."""
+"""Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -23,11 +23,11 @@ class Need(StrEnum):
     CORRECTION = "correction"
     """Its answer is not valid."""
     SECOND_OPINION = "second_opinion"
-    """Somebody was unsure, or two people disagreed."""
+    """An annotator was unsure, or two annotators disagreed."""
 
 
 class Attention(BaseModel):
-    """A record whose answer only people can settle."""
+    """A record whose answer only annotators can settle."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,20 +37,20 @@ class Attention(BaseModel):
     line: int
     project: int | None
     task_id: int | None
-    """In Label Studio; None where no task is known."""
+    """In Label Studio; None if no task is known."""
     url: str
-    """Opens the task; empty where no server or no task is known."""
+    """Opens the task; empty if no server or no task is known."""
     what: str
-    """What is wrong with the answer, or why nobody's answer counts."""
+    """What is wrong with the answer, or why no answer counts."""
 
 
 def attention(snapshot: Snapshot, task: type[Task], studio: str = "") -> list[Attention]:
-    """What people must settle and are not asked again: invalid answers first, then those in need of a second opinion.
+    """Records that annotators must settle and are not asked about again: invalid answers first, then second opinions.
 
     Args:
         snapshot: the committed state.
-        task: reads the answers.
-        studio: where Label Studio is, for the addresses; empty where none is named.
+        task: parses the answers.
+        studio: the URL of Label Studio, for the links; empty if none is configured.
     """
     each = (_corrections(snapshot, task), _second_opinions(snapshot, task))
     found = [one for some in each for one in sorted(some, key=_by_task)]
@@ -77,7 +77,7 @@ _Found = tuple[Need, str, int | None, int | None, str]
 
 
 def _by_task(found: _Found) -> tuple[bool, int, int, str]:
-    """As they were asked: the same answers stand in the same order each time."""
+    """In the order in which they were asked, so that the same answers always come in the same order."""
     _, record_id, project, task_id, _ = found
     return task_id is None, project or 0, task_id or 0, record_id
 
@@ -97,7 +97,7 @@ def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     decisions = list(from_frame(snapshot.current_decisions().filter(disputed).collect()))
     ids = [decision.record_id for decision in decisions]
     pushes = snapshot.tasks().filter(pl.col("record_id").is_in(ids))
-    # A question whose task was deleted was sent again: the last one is there. An answer about an earlier revision
+    # If a task was deleted, its question was sent again: the last task exists. An answer about an earlier revision
     # with the same text was given to that one's question.
     tasks: dict[str, tuple[int, int]] = {}
     for key, record_id, project, task_id in _columns(pushes, "push_key", "record_id", "project", "task_id"):

@@ -1,4 +1,4 @@
-"""Answers whether a dataset.yaml would work: tries all that a first curate needs, and changes nothing."""
+"""Checks whether a dataset.yaml would work: tries everything that a first curate needs, and changes nothing."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ from schemas.user_code_errors import described, own
 
 _SHOWN_CHARACTERS = 400
 _LONG_FORM = 100
-"""Tokens from which on the form of the answer is worth a word, where it is a large share of the prompt."""
+"""From this many tokens on, an answer format that is a large share of the prompt is reported."""
 _LARGE_SHARE = 0.5
 
 
@@ -69,7 +69,7 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
 
 
 def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
-    """Say what an edit of the file or the task would undo, before anybody is asked everything anew."""
+    """Report what an edit of the file or the task would undo, before every question is asked again."""
     try:
         if not workspace.store.exists:
             return
@@ -81,13 +81,13 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         return
     if answers:
         yield CheckResult(
-            what="answers of annotators", ok=True, detail=f"{answers}; undo it to keep them, or label anew"
+            what="answers of annotators", ok=True, detail=f"{answers}; undo it to keep them, or label again"
         )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
-            detail = f"not in the file any more: curate would withdraw its {counted(records, 'record')}"
-            yield CheckResult(what=f"source {name}", ok=True, detail=f"{detail}; name it again to keep them")
+            detail = f"no longer in the file: curate would withdraw its {counted(records, 'record')}"
+            yield CheckResult(what=f"source {name}", ok=True, detail=f"{detail}; add it again to keep them")
 
 
 def _check_form(task: type[Task]) -> CheckResult:
@@ -106,7 +106,7 @@ def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> CheckResu
         return CheckResult(what=what, ok=False, detail=str(error))
     names = workspace.dataset.task.task_names(Role.INPUT)
     several = "; all inputs count together, so map each that it has" if len(names) > 1 else ""
-    detail = f"{counted(len(texts), 'row')}; rows that resemble one are rejected{several}"
+    detail = f"{counted(len(texts), 'row')}; rows similar to one are rejected{several}"
     return CheckResult(what=what, ok=True, detail=detail)
 
 
@@ -121,30 +121,30 @@ def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) 
     asked = [row for source in tried for row in source.asked]
     known = count_known(path, version, dataset.task, asked)
     rows = counted(sum(split.rows for split in version.splits.values()), "row")
-    said = [f"{version.name}@{version.version} is sound, with the splits of {rows}"]
+    said = [f"{version.name}@{version.version} is undamaged, with the splits of {rows}"]
     if version.name != dataset.config.name:
-        said.append(f"it is a version of '{version.name}', so that those of '{dataset.config.name}' do not count on")
+        said.append(f"it is a version of '{version.name}', so '{dataset.config.name}' is numbered independently")
     if asked:
         said.append(
             f"{known or 'none'} of {counted(len(asked), 'valid row')} tried {'is' if known <= 1 else 'are'} in it"
         )
     if asked and not known:
-        said.append("curate refuses a version if no row of it is there; correct the folder, or the sources and fields")
+        said.append("curate refuses a version without any of these rows; fix the folder, or the sources and fields")
     is_known = known > 0 or not all(source.is_whole for source in tried)
     return CheckResult(what=what, ok=is_known, detail="; ".join(said))
 
 
 def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[CheckResult]:
-    """A check that fails itself finds nothing, and holds or rejects rows that are as they should be."""
+    """A check that itself fails finds nothing, and holds or rejects rows that are fine."""
     faults = [fault for source in tried for fault in source.faults]
     if faults:
         rows = counted(sum(len(source.raw) for source in tried), "row")
-        detail = f"it failed itself on {len(faults)} of {rows} tried, as on {faults[0]}; fix it"
+        detail = f"it failed on {len(faults)} of {rows} tried, such as {faults[0]}; fix it"
         yield CheckResult(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
 def _check_chat(task: type[Task], place: str, parsed: Parsed) -> CheckResult:
-    """A row as the model will see it: nobody should meet their prompt in the published version first."""
+    """A row as the model will see it, so that the prompt is known before a version is published."""
     what = f"{place} as a chat"
     try:
         said = [(one.role.value, one.content) for one in task.task_messages(parsed.inputs, parsed.targets)]
@@ -157,9 +157,9 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> CheckResult:
 
 
 def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[CheckResult]:
-    """Say where most of every prompt is a list of choices: every row pays for it, whenever the model reads it."""
+    """Report if most of every prompt is a list of choices: it costs tokens in every row, in training and inference."""
     task, encoding = workspace.dataset.task, workspace.dataset.config.measure.encoding
-    # What the task's own code or the encoding does not let through has a finding of its own.
+    # Failures of the task's own code or the encoding are reported separately.
     with contextlib.suppress(Exception):
         prompts = ["\n".join(message.content for message in task.task_messages(one.inputs)) for one in examples]
         form, *whole = count_tokens([task.task_answer_form(), *prompts], encoding)
@@ -167,7 +167,7 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
             return
         choices = sum(len(field.choices) for field in task.task_targets())
         detail = (
-            f"the form of the answer, with {choices:,} choices, makes {form:,} of {min(whole):,} tokens; a tuned "
+            f"the answer format, with {choices:,} choices, takes {form:,} of {min(whole):,} tokens; a tuned "
             f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty text"
         )
         yield CheckResult(what="length of the prompts", ok=True, detail=detail)
@@ -180,7 +180,7 @@ def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator
 
 # --- the machine ----------------------------------------------------------------------------------
 def _check_home(root: Path) -> CheckResult:
-    """Write a little where the tables would lie, and leave nothing behind."""
+    """Write a little where the tables would be, and leave nothing behind."""
     made = []
     try:
         made = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -189,14 +189,14 @@ def _check_home(root: Path) -> CheckResult:
             file.write(b"goldleaf" * 1024)
         free = shutil.disk_usage(root).free
     except OSError as error:
-        detail = f"{root} cannot be written: {error.strerror}; set GOLDLEAF_HOME to a folder that can"
+        detail = f"{root} cannot be written: {error.strerror}; set GOLDLEAF_HOME to a writable folder"
         return CheckResult(what="home", ok=False, detail=detail)
     finally:
         for folder in made:
             # Another process may have begun to use it.
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    return CheckResult(what="home", ok=True, detail=f"{root} can be written, {free / 1e9:.1f} GB are free")
+    return CheckResult(what="home", ok=True, detail=f"{root} is writable, {free / 1e9:.1f} GB free")
 
 
 def _check_label_studio(workspace: Workspace) -> CheckResult:

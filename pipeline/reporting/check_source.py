@@ -1,4 +1,4 @@
-"""The first rows of a source, seen through the task: what `goldleaf check` says of them."""
+"""The first rows of a source, parsed with the task: what `goldleaf check` says about them."""
 
 import functools
 import itertools
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, misspelt, names_of, see, unmapped
+from pipeline.ingest.field_checks import Seen, names_of, see, unmapped
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import typed_key
@@ -33,11 +33,11 @@ from schemas.row_problems import MISSING, respelt_choice
 
 _TRIED_ROWS = 200
 TRIED = "row that was tried"
-"""What is tried, in the singular."""
+"""What was tried, in the singular."""
 
 
 class CheckResult(BaseModel):
-    """One thing that was tried."""
+    """One check."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,7 +48,7 @@ class CheckResult(BaseModel):
 
 @dataclass
 class TriedSource:
-    """The first rows of a source, seen through the task."""
+    """The first rows of a source, parsed with the task."""
 
     workspace: Workspace
     source: Source
@@ -57,30 +57,30 @@ class TriedSource:
     example: tuple[str, Parsed] | None = None
     """A valid row with its place, a labeled one if there is any."""
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """Of each valid row: its record id, where it has a key, and what it asks."""
+    """For each valid row: its record id, if it has a key, and what it asks."""
     faults: list[str] = field(default_factory=list)
-    """For each row at which the task's own code failed: where, and how."""
+    """For each row on which the task's own code failed: where, and how."""
     is_whole: bool = False
-    """There are no more rows than those that were tried."""
+    """There are no more rows than were tried."""
     _files: int = 0
     _rows: int = 0
     _valid: int = 0
     _unlabeled: int = 0
     _refused: list[tuple[str, int, str, str, str]] = field(default_factory=list)
-    """Of each row that is not valid: file, line, and code, field and detail of the first reason."""
+    """For each invalid row: file, line, and code, field and detail of the first reason."""
     _lacking: Counter[str] = field(default_factory=Counter)
     """How many rows lack which required field."""
     _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """By field: values that are a choice but for case or white space, and the choice."""
+    """By field: values that equal a choice except for case or white space, and the choice."""
     _lacks_field: bool = False
-    """Some row is invalid for a field that it does not have."""
+    """Some row is invalid because of a field that it does not have."""
     _later: set[str] = field(default_factory=set)
-    """The mapped fields that only a row behind those that were tried has."""
+    """The mapped fields that only occur after the rows that were tried."""
     _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     """Where a key was seen, and with what content."""
 
     def findings(self) -> Iterator[CheckResult]:
-        """Try the rows, and say what they are; the rest is known afterwards."""
+        """Try the rows, and report on them; the attributes are filled afterwards."""
         what = f"source {self.source.name}"
         try:
             with tempfile.TemporaryDirectory() as work:
@@ -96,9 +96,9 @@ class TriedSource:
         detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
         yield CheckResult(what=what, ok=self._valid > 0, detail=detail)
         if self.source.key and self.raw and not self._keys:
-            detail = f"no row has a value in '{self.source.key}'; correct `key:`, dots reach into objects; "
+            detail = f"no row has a value in '{self.source.key}'; fix `key:`, dots reach into objects; "
             yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelt(self.source, self._seen)):
+        if self.raw and (problem := misspelled(self.source, self._seen)):
             yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
 
     def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
@@ -155,7 +155,7 @@ class TriedSource:
 
     def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
         if reason is not None:
-            # A CSV's unreadable line names itself, since a row may have several.
+            # An unreadable CSV line names its number, since a row may have several.
             detail = reason.detail.removeprefix(f"line {row.line}: ")
             self._refused.append((file, row.line, reason.code, reason.field, detail))
 
@@ -163,12 +163,12 @@ class TriedSource:
         value = field_value(row.row or {}, self.source.key) if self.source.key else None
         if value in (None, ""):
             return
-        # To the key, 1 and 1.0 are one number.
+        # As keys, 1 and 1.0 are one number.
         name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
         self._keys.setdefault(name, []).append((place, row.raw))
 
     def _doubled(self) -> str:
-        """How many rows have a key that others have, too: perhaps it is none."""
+        """How many rows share their key: perhaps the field is not a key."""
         others = {
             name: [place for place, raw in rows if raw != rows[-1][1]]
             for name, rows in self._keys.items()
@@ -178,15 +178,15 @@ class TriedSource:
             return ""
         key, places = next(iter(others.items()))
         return (
-            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried have a key that a later row has, "
-            f"too, with other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the last "
-            f"one counts; is `{self.source.key}` a key?"
+            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried share their key with a later "
+            f"row that has other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the "
+            f"last one counts; is `{self.source.key}` a key?"
         )
 
     def _details(self) -> Iterator[str]:
         yield counted(self._files, "file")
         if not self._rows:
-            yield "no row is there; bring some in, or correct `path:`"
+            yield "there are no rows; add some, or fix `path:`"
             return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
@@ -202,17 +202,17 @@ class TriedSource:
             value, choice = pairs[0]
             differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
             yield (
-                f"{differ} from a choice of '{name}' by nothing but case or white space, such as {shown(value)} from "
-                f"{shown(choice)}: correct them, or let a validator of the task do so"
+                f"{differ} from a choice of '{name}' only in case or white space, such as {shown(value)} from "
+                f"{shown(choice)}: fix them, or let a validator of the task do so"
             )
 
     def _rejections(self) -> Iterator[Rejection]:
-        """Why rows are not valid, as ``curate`` says it."""
+        """Why rows are invalid, worded as by ``curate``."""
         columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
         task, rows = self.workspace.dataset.task, len(self.raw)
         for group in by_reason(pl.DataFrame(self._refused, schema=columns, orient="row")):
             share = self._lacking[group.field] / rows if rows else 0
-            # What no row has is said of the names of the rows.
+            # A field that no row has is reported with the rows' field names.
             could = share < 1 and is_optional(task, group.field, share)
             yield group.model_copy(update={"optional": could})
 

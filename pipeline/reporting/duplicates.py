@@ -1,4 +1,4 @@
-"""What duplicates look like, so that a person can trust or doubt the threshold: groups, similarities, near misses."""
+"""What duplicates look like, so that a user can judge the threshold: groups, similarities, near misses."""
 
 import json
 from collections import defaultdict
@@ -60,8 +60,8 @@ class Group(BaseModel):
 
 
 class Miss(BaseModel):
-    """Two records that are both kept, as far as duplicates are concerned, and nearly were not; or one that is asked
-    about, and a kept one.
+    """Two records that deduplication keeps, but only just; or one that was asked about, and a
+    kept one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,7 +70,7 @@ class Miss(BaseModel):
     other: Row
     similarity: float
     reason: str
-    """Why neither is a duplicate of the other; empty where one is kept out for another reason."""
+    """Why neither is a duplicate of the other; empty if one is left out for another reason."""
 
 
 class Duplicates(BaseModel):
@@ -82,17 +82,17 @@ class Duplicates(BaseModel):
     exact: int
     near: int
     asked: Row | None = None
-    """The one record that is asked about, if one is."""
+    """The single record that was asked about, if any."""
     fate: str = ""
-    """What became of it, and why; empty where it is no current record."""
+    """What became of it, and why; empty if it is not a current record."""
     groups: list[Group]
-    """Those with the least similar copies first: they are the ones to doubt."""
+    """Those with the least similar copies first: these are most likely wrong."""
     misses: list[Miss]
     """The most similar first."""
     below: int
     """How many pairs of kept records just miss the threshold; the misses hold the first of them."""
     above: int
-    """How many reach it, and are no duplicates for another reason."""
+    """How many reach it, but are not duplicates for another reason."""
 
 
 class _Rows:
@@ -114,7 +114,7 @@ class _Rows:
     def _answer(self, targets: dict[str, JsonValue]) -> str:
         try:
             return self._task.task_answer(targets)
-        except Exception:  # of the user's own code, for a row that nobody needs
+        except Exception:  # of the user's own code, for a row that is not needed
             return json.dumps(targets, ensure_ascii=False)
 
     def _values(self, decision: Decision) -> dict[str, object]:
@@ -129,7 +129,7 @@ class _Rows:
 
 
 def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None = None) -> Duplicates:
-    """The groups and near misses of the committed state; of one record its group, and what else resembles it most."""
+    """The groups and near misses of the committed state; for one record its group, and what else is most similar."""
     decisions = {decision.record_id: decision for decision in from_frame(snapshot.current_decisions().collect())}
     rows = _Rows(snapshot, task)
     members: defaultdict[str, list[Copy]] = defaultdict(list)
@@ -140,7 +140,7 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
         Group(
             kept=rows.row(decisions[kept]),
             waits=decisions[kept].fate is Fate.REVIEW,
-            # The one that is asked about comes first.
+            # The one that was asked about comes first.
             copies=sorted(copies, key=lambda copy: (copy.record_id != record_id, copy.similarity)),
         )
         for kept, copies in members.items()
@@ -169,7 +169,7 @@ def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None 
 
 
 def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Iterator[NearPair]:
-    """The kept records that resemble one most, by their inputs or together with what is written as the answer."""
+    """The kept records most similar to one, by their inputs or together with free-text answers."""
     answers = Answers(task)
     rows = [asked, *(one for one in kept if one.record_id not in (asked.record_id, asked.duplicate_of))]
     texts = ["\n".join(input_texts(task, one.inputs)) for one in rows]
@@ -177,7 +177,7 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
     similar = _similar_to_first(Texts.of(texts))
     if free_text[0]:
         similar = np.maximum(similar, _similar_to_first(Texts.of(texts, free_text)))
-    # Of the equally similar ones those with another answer first.
+    # Among equally similar ones, those with another answer first.
     agree = np.array([same_targets(one.targets, asked.targets) for one in rows[1:]], dtype=np.bool_)
     for place in np.lexsort((agree, -similar))[:_NEAREST_TO_ONE].tolist():
         if similar[place] > 0:
@@ -217,7 +217,7 @@ def _misses(
 def why_both(one: Decision, other: Decision, similarity: float, threshold: float, task: type[Task]) -> str:
     """Why neither of two similar records is a duplicate of the other."""
     if all(any(reason.code is ReasonCode.FROZEN for reason in decision.reasons) for decision in (one, other)):
-        return "both are published as they are"
+        return "both are published as is"
     answers = Answers(task)
     differ = (
         one.targets is not None and other.targets is not None and answers.key(one.targets) != answers.key(other.targets)
@@ -225,16 +225,16 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
     if similarity < threshold:
         return "below the threshold" + ("; and their answers differ" if differ else "")
     if one.targets is None or other.targets is None:
-        return "without answers, nobody knows whether they are the same"
+        return "without answers, they may or may not be the same"
     if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
         return "in conflict with others: annotators need all answers"
     if differ:
         return "their answers differ"
     if not same_signs(inputs_key(task, one.inputs), inputs_key(task, other.inputs)):
-        return "their signs differ, of mathematics, currencies or faces"
+        return "their signs differ (mathematics, currencies or faces)"
     if unlike := list(_unlike(one, other, threshold, task)):
-        return f"alike together, but not in {' and '.join(map(repr, unlike))}"
-    return "kept apart by others that they resemble"
+        return f"similar as a whole, but not in {' and '.join(map(repr, unlike))}"
+    return "kept apart by other similar rows"
 
 
 def _unlike(one: Decision, other: Decision, threshold: float, task: type[Task]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Tells a record's whole story: where it came from, what was decided and why, what people said, where it went."""
+"""A record's full history: where it came from, what was decided and why, annotators' answers, where it went."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -43,9 +43,9 @@ class Revision(BaseModel):
     ingested_at: datetime
     withdrawn: bool
     superseded: bool
-    """A later row took its place."""
+    """A later row replaced it."""
     raw: str
-    """The bytes as text; what is no UTF-8 is shown as escapes. Empty where the row is withdrawn."""
+    """The bytes as text, with invalid UTF-8 escaped. Empty if the row is withdrawn."""
 
 
 class Decided(Decision):
@@ -54,7 +54,7 @@ class Decided(Decision):
     verb: str
     decided_at: datetime
     evaluation: str = ""
-    """What the evaluation row says that a reason names."""
+    """The content of the evaluation row that a reason names."""
 
 
 class TaskState(StrEnum):
@@ -63,9 +63,9 @@ class TaskState(StrEnum):
     OPEN = "open"
     ANSWERED = "answered"
     TAKEN_BACK = "taken back"
-    """What it asked has changed or gone; `curate` deletes it in Label Studio, or has done so."""
+    """Its question has changed or is gone; `curate` deletes it in Label Studio, or has done so."""
     OLDER_FORM = "asks an older form of the task"
-    """What people say to it does not count; it stays in its project in Label Studio."""
+    """Answers to it do not count; it stays in its project in Label Studio."""
     SENT_AGAIN = "sent again"
     """It was deleted in Label Studio, and another task asks the same."""
 
@@ -85,7 +85,7 @@ class Asked(BaseModel):
 
 
 class Said(BaseModel):
-    """What a person said."""
+    """An annotator's answer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -97,15 +97,15 @@ class Said(BaseModel):
     error: str
     deleted: bool
     edited: bool = False
-    """It was edited since: a later state of it follows."""
+    """It was edited since: a later state follows."""
     updated_at: datetime
     push_key: str
     stale: str = ""
-    """Why it does not count for the record as it is now; empty where it does, or was deleted."""
+    """Why it does not count for the current record; empty if it does, or was deleted."""
 
 
 class Published(BaseModel):
-    """A version that holds the record."""
+    """A version that contains the record."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,15 +114,15 @@ class Published(BaseModel):
 
 
 class Moment(BaseModel):
-    """Where an entry of the story stands in time."""
+    """The time of an entry of the history."""
 
     model_config = ConfigDict(frozen=True)
 
     at: datetime
     what: str
-    """The list that holds the entry: revisions, decisions, asked, said or published."""
+    """The list that contains the entry: revisions, decisions, asked, said or published."""
     number: int
-    """Its place in that list, from 0."""
+    """Its index in that list, from 0."""
 
 
 class Story(BaseModel):
@@ -134,39 +134,39 @@ class Story(BaseModel):
     source: str
     key: str
     place: str
-    """Where its row stands now, as ``file:line``; empty where it is withdrawn."""
+    """The current place of its row, as ``file:line``; empty if it is withdrawn."""
     now: str
-    """What it is at present: a fate, withdrawn, or not decided yet."""
+    """Its current state: a fate, withdrawn, or not decided yet."""
     note: str
-    """How the record was found, where that is not plain: the file may have been written anew."""
+    """How the record was found, if that is not obvious: the file may have been rewritten."""
     revisions: list[Revision]
     decisions: list[Decided]
-    """Without those that say the same as the one before, such as of the curate that follows each collect."""
+    """Without those that repeat the one before, such as from the curate that follows each collect."""
     duplicates: list[str]
     """Records that are copies of this one."""
     places: dict[str, str]
-    """Where other records that the story names stand now, as ``file:line``."""
+    """The current places of other records that the history names, as ``file:line``."""
     asked: list[Asked]
     said: list[Said]
     split: str | None
     releases: list[str]
-    """Versions whose files hold it, in the order of publication."""
+    """Versions whose files contain it, in the order of publication."""
     published: list[Published]
     """The same with their times."""
     timeline: list[Moment]
-    """All entries in one order of time."""
+    """All entries in chronological order."""
     unsearched: list[str]
     """What is wrong with each version that could not be searched."""
 
 
 def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedDataset | None = None) -> Story:
-    """Collect a record's story.
+    """Collect a record's history.
 
     Args:
         snapshot: the state to look at.
         wanted: a record id, its beginning, ``file:line``, or the row's own key.
         releases: the folder of the published versions.
-        dataset: where the files are; without it ``file:line`` is looked up as it was read.
+        dataset: where the files are; without it ``file:line`` means the place when it was read.
 
     Raises:
         StoreError: see ``find_record``.
@@ -217,7 +217,7 @@ _TIMES = {
     "said": "updated_at",
     "published": "published_at",
 }
-"""When an entry of each list was made; entries of one moment follow each other in this order."""
+"""The time of an entry of each list; entries of the same moment follow in this order."""
 
 
 def _timeline(lists: dict[str, list[Any]]) -> list[Moment]:
@@ -245,7 +245,7 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
         run, told = runs[decision.run], decision
         yield Decided(
             verb=run["verb"],
-            # Not its start: the rows that it read, and decided about, came in after that.
+            # Not when it began: the rows that it read, and decided about, came in after that.
             decided_at=run["finished_at"],
             evaluation=_evaluation(snapshot, decision),
             **decision.model_dump(),
@@ -253,7 +253,7 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
 
 
 def _says(decision: Decision) -> dict[str, Any]:
-    """What people read of a decision."""
+    """What a user sees of a decision."""
     return decision.model_dump(
         include={"revision", "fate", "reasons", "routed", "duplicate_of", "targets", "label_source"}
     )
@@ -285,7 +285,7 @@ def _asked(
 
 
 def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None) -> list[Said]:
-    """Every annotation in all states that were seen; those that do not count for what the record asks now say why."""
+    """Every annotation in all known states; those that do not count for the current question say why."""
     task = dataset.task if dataset else None
     about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
     counting = {
@@ -306,9 +306,9 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None)
 
 
 def _states(rows: pl.DataFrame) -> pl.DataFrame:
-    """The states of annotations in their order, each once, with ``edited`` where another one followed.
+    """The distinct states of annotations in their order, with ``edited`` if another one followed.
 
-    One that was deleted is the last state of its annotation, not one more.
+    A deletion is the last state of its annotation, not an additional one.
     """
     same = ["server", "annotation_id", "push_key"]
     seen = rows.sort("run", "updated_at", "deleted")
@@ -320,11 +320,11 @@ def _states(rows: pl.DataFrame) -> pl.DataFrame:
 def _why_stale(digest: str | None, task: type[Task] | None) -> str:
     if digest is not None and task is not None and digest != task.task_digest():
         return "it answers an older form of the task"
-    return "it is about what the record said before"
+    return "it is about an earlier text of the record"
 
 
 def _evaluation(snapshot: Snapshot, decision: Decision) -> str:
-    """The evaluation row that a record resembles, as the deciding run saw it; empty where it resembles none."""
+    """The evaluation row that a record is similar to, as the deciding run saw it; empty if there is none."""
     refs = [reason.refs for reason in decision.reasons if reason.code is ReasonCode.CONTAMINATED]
     run = snapshot.committed_run(decision.run, CurateFacts) if refs else None
     if run is None:

@@ -1,4 +1,4 @@
-"""The funnel of a dataset as a page that is kept beside a run."""
+"""The funnel of a dataset as a page stored with a run."""
 
 from typing import Any
 

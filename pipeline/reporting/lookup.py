@@ -1,4 +1,4 @@
-"""Finds the record that is meant by an id, the beginning of one, ``file:line``, or the row's own key."""
+"""Finds the record meant by an id, the beginning of one, ``file:line``, or the row's own key."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
@@ -21,20 +21,20 @@ from schemas.user_code_errors import writable
 
 _MOST_MATCHES = 5
 _LINE_DIGITS = 18
-"""Longer numbers are no line of any file, and beyond what the tables hold."""
+"""Longer numbers are not line numbers, and exceed what the tables hold."""
 _PASS = "pass a record id, its beginning, file:line, or the row's key"
 _WORDS = 40
-"""Characters of a row that are shown to tell it from others."""
+"""Characters of a row that are shown to distinguish it from others."""
 
 
 @dataclass(frozen=True)
 class FoundRecord:
-    """The record that was meant, and how it was found where that is not plain."""
+    """The record that was found, and how, if that is not obvious."""
 
     record_id: str
     note: str = ""
     place: str = ""
-    """Where its file has it now, if the file was read for it."""
+    """Its current place, if the file was read for it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Row:
     state: str
     """``current``, ``superseded`` or ``withdrawn``."""
     now: str = ""
-    """Where it stands, if it is current."""
+    """Its current place, if it is current."""
 
     @property
     def place(self) -> str:
@@ -63,18 +63,18 @@ class _Row:
 
 
 def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]:
-    """Where some records stand now, as ``file:line``; those that are gone are left out."""
+    """The current places of some records, as ``file:line``; those that are gone are left out."""
     named = current_places(snapshot).filter(pl.col("record_id").is_in(list(record_ids)))
     return dict(named.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> FoundRecord:
-    """The record that is meant by ``file:line``, by the row's own key, or by an id or the beginning of one.
+    """The record meant by ``file:line``, by the row's own key, or by an id or the beginning of one.
 
-    Where a key is also how an id begins, as short numbers are by chance, the key is meant.
+    If a key is also the beginning of an id, as a short number may be by chance, the key wins.
 
-    A line means what the file has there now, if the dataset is given and its files can be read; else the
-    row that stood there when it was read last.
+    A line means its current content, if the dataset is given and its files can be read; else the
+    row that was there when it was last read.
 
     Raises:
         StoreError: nothing matches, or more than one record does.
@@ -89,12 +89,12 @@ def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None =
 
 
 def _with_key(snapshot: Snapshot, wanted: str) -> list[_Row]:
-    """The records whose row calls itself so, whatever the type of its key."""
+    """The records whose row has this key, of any type."""
     return _records(snapshot, pl.col("key").is_in(keys_written_so(wanted))) if wanted else []
 
 
 def _records(snapshot: Snapshot, which: pl.Expr) -> list[_Row]:
-    """The last row of each record that had one of which something is true."""
+    """The last row of each record that ever met a condition."""
     return list({row.record_id: row for row in _rows(snapshot, which)}.values())
 
 
@@ -104,27 +104,27 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
     now = [row for which in there for row in _rows(snapshot, which) if row.state == "current"]
     if now:
         row = _only([row for row in now if row.line == line] or now, wanted)
-        note = "" if row.line == line else f"it stood at {row.place} before"
+        note = "" if row.line == line else f"it was at {row.place} before"
         return FoundRecord(row.record_id, note, f"{row.file}:{line}")
     here = pl.col("file").is_in(files) & (pl.col("line") == line)
     ids = current_places(snapshot).filter(here).collect()["record_id"].to_list()
     last = [row for row in _rows(snapshot, pl.col("record_id").is_in(ids)) if row.state == "current"]
     if not last:
-        # Of the rows that a file had in this line, one after the other, the last one is meant.
+        # Of the rows that were on this line over time, the last one is meant.
         last = list({(row.source, row.file): row for row in _rows(snapshot, here)}.values())
     if not last:
         if keyed := _with_key(snapshot, wanted):
             return FoundRecord(_only(keyed, wanted).record_id)
         raise StoreError(_nothing_at(snapshot, wanted, files, line))
     row = _only([row for row in last if row.state == "current"] or last, wanted)
-    notes = [] if row.state == "current" else [f"it was read at {row.place}, and is {row.state} now"]
+    notes = [] if row.state == "current" else [f"it was read at {row.place}, and is now {row.state}"]
     if there:
-        notes.append(f"{wanted} holds another row now, which `goldleaf curate` has not read yet")
+        notes.append(f"{wanted} now has another row, which `goldleaf curate` has not read yet")
     return FoundRecord(row.record_id, "; ".join(notes))
 
 
 def _files(snapshot: Snapshot, wanted: str) -> list[str]:
-    """The files that were read and may be meant: that one, or one whose path ends like it."""
+    """The files that were read and may be meant: that path, or any path that ends like it."""
     wanted = wanted.removeprefix("./")
     read, now = (rows.select("file").unique() for rows in (snapshot.scan(Table.RECORDS), current_places(snapshot)))
     known = pl.concat([read, now]).unique().collect().to_series().sort().to_list()
@@ -134,9 +134,9 @@ def _files(snapshot: Snapshot, wanted: str) -> list[str]:
 
 
 def _in_the_files_now(files: Sequence[str], line: int, dataset: LoadedDataset) -> list[pl.Expr]:
-    """How to find the rows that stand in a line of some files as they are now, one condition a file that has one.
+    """Conditions for the rows that are now on a line of some files, one per file that has one.
 
-    A known row that moves within its file is not read as a new one, so that its line in the table is an old one.
+    A known row that moves within its file is not read as a new one, so its line in the table may be outdated.
     """
     found = []
     for source in dataset.config.sources:
@@ -159,7 +159,7 @@ def _row_now(path: Path, format: Format, line: int) -> RawRow | None:
 
 
 def _rows(snapshot: Snapshot, which: pl.Expr) -> Iterator[_Row]:
-    """The rows that were ever read of which something is true, in order, with what became of them."""
+    """The rows ever read that meet a condition, in order, with what became of them."""
     read = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn") & which).sort("batch", "position").collect()
     wanted = pl.col("record_id").is_in(read["record_id"].unique().to_list())
     latest = snapshot.latest_records().filter(wanted).select("record_id", "batch", "position", "withdrawn").collect()
@@ -177,7 +177,7 @@ def _only(rows: Sequence[_Row], wanted: str) -> _Row:
     if len(rows) == 1:
         return rows[0]
     shown = "; ".join(map(str, rows[:_MOST_MATCHES])) + ("; …" if len(rows) > _MOST_MATCHES else "")
-    raise StoreError(f"'{wanted}' matches {len(rows)} records: {shown}; pass one id, or more of it")
+    raise StoreError(f"'{wanted}' matches {len(rows)} records: {shown}; pass one id, or more of its digits")
 
 
 def _nothing_at(snapshot: Snapshot, wanted: str, files: Sequence[str], line: int) -> str:
@@ -187,11 +187,11 @@ def _nothing_at(snapshot: Snapshot, wanted: str, files: Sequence[str], line: int
     rows = read.filter(pl.col("file").is_in(files)).select("line").unique().sort("line").collect().to_series()
     if not len(rows):
         known = read.select("file").unique().sort("file").head(3).collect().to_series()
-        problem = f"no record matches '{wanted}'" + (f", rows came from {', '.join(known)}" if len(known) else "")
+        problem = f"no record matches '{wanted}'" + (f"; rows came from {', '.join(known)}" if len(known) else "")
     elif line < rows[0] and files[0].removesuffix(".gz").removesuffix(".zst").endswith((".csv", ".tsv")):
-        return f"'{wanted}' is the header of {files[0]}; its first row begins in line {rows[0]}"
+        return f"'{wanted}' is the header of {files[0]}; its first row begins on line {rows[0]}"
     else:
         before = rows.filter(rows < line)
-        near = f", the nearest before it in line {before[-1]}" if len(before) and line < rows[-1] else ""
-        problem = f"no record matches '{wanted}': rows of {files[0]} begin in lines {rows[0]} to {rows[-1]}{near}"
+        near = f", the nearest before it on line {before[-1]}" if len(before) and line < rows[-1] else ""
+        problem = f"no record matches '{wanted}': rows of {files[0]} begin on lines {rows[0]} to {rows[-1]}{near}"
     return f"{problem}; {_PASS}"

@@ -1,4 +1,4 @@
-"""Counts what a dataset's state comes to: what waits for annotators, why rows are rejected, which keys no row has."""
+"""Summarizes a dataset's state: what waits for annotators, why rows are rejected, which keys no row has."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from schemas.row_problems import MISSING
 from schemas.task import Role, Task
 
 _STRAY = 0.01
-"""Share of a source's rows below which those without a field are slips, and no reason to change the task."""
+"""If fewer than this share of a source's rows lack a field, these are slips, and no reason to change the task."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Waiting:
 
     questions: int
     audits: int
-    """Of all of them, random checks of accepted records."""
+    """Of these, random checks of accepted records."""
     unsent: int
-    """Of all of them, those that were never sent to Label Studio."""
+    """Of these, those that were never sent to Label Studio."""
 
 
 def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
     """Count the open questions."""
     sent = set(snapshot.tasks().select("push_key").collect().to_series())
     rows = open_decisions(snapshot)
-    # As long as nothing was sent, the questions themselves need not be read.
+    # If nothing was sent, the questions themselves need not be read.
     asked = (rows if sent else rows.select("routed")).collect()
     audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     unsent = sum(question_key(decision, task) not in sent for decision in from_frame(asked)) if sent else asked.height
@@ -57,34 +57,34 @@ class Rejection(BaseModel):
     """One of the rows."""
     detail: str
     """What is wrong with that one."""
-    alike: bool
-    """The same is wrong with all of them."""
+    same_detail: bool
+    """Whether the same is wrong with all of them."""
     unknown: bool = False
     """No row of their sources has the field: the field map is wrong, not the task."""
     optional: bool = False
-    """Rows could do without the field, and not only a stray one does."""
+    """Rows may do without the field, and more than a few stray ones do."""
 
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
-        common = Reason(code=self.code, field=self.field, detail=self.detail if self.alike else "")
+        common = Reason(code=self.code, field=self.field, detail=self.detail if self.same_detail else "")
         return f"{common}, as in {self.file}:{self.line}" + (
-            f": {self.detail}" if self.detail and not self.alike else ""
+            f": {self.detail}" if self.detail and not self.same_detail else ""
         )
 
     @property
     def hint(self) -> str:
-        """What helps if these rows are as they should be; empty where there is nothing to say."""
+        """What helps if these rows are fine; empty if there is no advice."""
         if self.code is not ReasonCode.INVALID or self.detail != MISSING or "." in self.field:
             return ""
         if self.unknown:
-            return f"no row of its source has anything there: name with `fields:` where '{self.field}' stands"
+            return f"no row of its source has this field: map '{self.field}' to the right one with `fields:`"
         if not self.optional:
             return ""
-        return f"if rows may lack it, let the task say so: add `| None` to the type of '{self.field}', and `= None`"
+        return f"if rows may lack it, make it optional: add `| None` to the type of '{self.field}', and `= None`"
 
 
 def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
-    """Why the current records that are rejected are, the most frequent reason first."""
+    """Why the rejected current records were rejected, the most frequent reason first."""
     rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [first_reason(name) for name in ("code", "field", "detail")]
     places = in_place(snapshot).select("record_id", "source", "file", "line")
@@ -93,7 +93,7 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     found = []
     for group in by_reason(rows):
         lacking = _lacking(group.field, rows, snapshot) if group.detail == MISSING else []
-        # A task's own reason may have the same words.
+        # A task's own reason may have the same text.
         if lacking:
             could = is_optional(task, group.field, max(lacking))
             group = group.model_copy(update={"unknown": min(lacking) == 1, "optional": could})
@@ -103,17 +103,17 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
 
 def by_reason(rows: pl.DataFrame) -> list[Rejection]:
     """Rejected rows (their first reason's code, field and detail, file and line) by reason, the most frequent first."""
-    # A row whose detail says something is the better example.
+    # A row with a detail is the better example.
     telling = rows.sort(pl.col("detail") == "", maintain_order=True)
     same = telling.group_by("code", "field", maintain_order=True)
-    alike = (pl.col("detail").n_unique() == 1).alias("alike")
-    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), alike)
+    same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
+    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), same_detail)
     ordered = groups.sort("count", descending=True, maintain_order=True)
     return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
 
 
 def is_optional(task: type[Task], field: str, lacking: float) -> bool:
-    """Whether a task could let rows lack a field: it asks something without it, and more than stray rows do.
+    """Whether a task could make a field optional: it still asks something, and more than a few stray rows lack it.
 
     Args:
         task: has the field.
@@ -131,7 +131,7 @@ def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[flo
 
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
-    """How many of the current records are in review for which first reason, the most frequent one first."""
+    """How many of the current records are in review, by first reason, the most frequent one first."""
     rows = snapshot.current_decisions().filter(pl.col("fate") == Fate.REVIEW.value)
     codes = rows.select(first_reason("code")).collect()
     counts = codes.group_by("code", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
@@ -139,9 +139,9 @@ def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
 
 
 def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
-    """The sources whose key field is empty in all rows that came in last, with what to do about it.
+    """The sources whose key field is empty in all rows of the latest batch, with what to do about it.
 
-    Such rows are known by their content, silently: an edited row would be a new record.
+    Such rows are silently identified by content: an edited row would be a new record.
     """
     readable = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
     found = []
@@ -159,15 +159,15 @@ def unkeyed(snapshot: Snapshot, sources: Iterable[Source]) -> list[str]:
 
 def _keys_missing(source: Source) -> str:
     return (
-        f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are known by their "
-        "content; correct `key:` or leave it out"
+        f"no row of source '{source.name}' has a value in its key '{source.key}', so its rows are identified by their "
+        "content; fix `key:` or leave it out"
     )
 
 
 def _keys_lost(source: Source) -> str:
     return (
         f"no row of source '{source.name}' that came in last has a value in its key '{source.key}', though earlier "
-        "ones do, so these rows are known by their content; deliver them with it, or an edited one is a new row"
+        "ones do, so these rows are identified by content; deliver them with it, or an edited one is a new row"
     )
 
 

@@ -1,4 +1,4 @@
-"""Gathers from the store what the report shows."""
+"""Gathers the report's content from the store."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -72,10 +72,10 @@ def gather_report(
         dataset: configuration and task.
         funnel: of that state.
         published: the version that the page describes.
-        absent: labels that are not in every split of it.
+        absent: labels missing from some of its splits.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
-        of_version: the page becomes part of a version that is made of this state, and goes wherever people copy it:
+        of_version: the page becomes part of a version made from this state, which may be copied anywhere:
             it shows no text of a record that is not accepted.
     """
     state = State(snapshot, dataset, of_version)
@@ -183,7 +183,7 @@ def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | 
 
 
 def _pairs(state: State) -> Iterator[DuplicatePair]:
-    """Near duplicates closest to the threshold first: there a person can trust or doubt it."""
+    """Near-duplicates closest to the threshold first: they show whether it is right."""
     copies = [decision for decision in state.decisions if decision.fate is Fate.DUPLICATE]
     exact = {d.record_id for d in copies if any(r.code is ReasonCode.EXACT_DUPLICATE for r in d.reasons)}
     near = sorted((d for d in copies if d.record_id not in exact), key=lambda d: d.similarity or 0.0)
@@ -213,13 +213,13 @@ def _misses(state: State) -> Iterator[NearMiss]:
 
 
 def _conflicts(state: State) -> Iterator[Conflict]:
-    """Rows of one input, however it is written, with different answers; those that people overridden included."""
+    """Rows of one input, up to formatting, with different answers, including those that annotators overrode."""
     sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
     for decision in state.decisions:
         codes = {reason.code for reason in decision.reasons}
         if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRIDDEN}:
             rows = sets[question(inputs_key(state.task, decision.inputs))]
-            # The answer that people gave stands beside those that it overridden.
+            # The annotators' answer is shown with those that it overrode.
             upheld = named_records(decision) if ReasonCode.OVERRIDDEN in codes else ()
             rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
             rows[decision.record_id] = decision
@@ -272,13 +272,13 @@ def _review(state: State) -> ReviewCounts:
 
 
 def _may_be_audited(decision: Decision) -> bool:
-    """Whether the audit is drawn from it: nobody is asked about rows that are published as they are."""
+    """Whether the audit samples from it: rows published as is are not asked about."""
     frozen = any(reason.code is ReasonCode.FROZEN for reason in decision.reasons)
     return decision.fate is Fate.ACCEPTED and decision.label_source is not LabelSource.HUMAN and not frozen
 
 
 def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:
-    """What people replaced, the most frequent first."""
+    """What annotators replaced, the most frequent first."""
     found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
     for decision, answer in changed:
         for field, old, new in _differences(answer.asked.targets, answer.annotation.targets):
@@ -296,9 +296,9 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
 
 
 def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str | None:
-    """Which count of ``ReviewCounts`` a routed record belongs to; none where people need not see it any more.
+    """Which count of ``ReviewCounts`` a routed record belongs to; none if it no longer needs review.
 
-    What a person said counts whatever became of the record since: a corrected row that turned out a copy was wrong.
+    An answer counts whatever became of the record since: a corrected row that turned out to be a copy was wrong.
     """
     if verdict_of(decision) is Verdict.UNSURE:
         return "unsure"
@@ -316,7 +316,7 @@ def _outcome(decision: Decision, answer: Said | None, said: list[Said]) -> str |
 
 
 def _open_outcome(said: list[Said]) -> str:
-    """What the newest answer to a question amounts to that nobody has answered yet."""
+    """The verdict of the newest answer to a question that still counts as open."""
     given = [item.annotation for item in said if item.is_present and not item.annotation.deleted]
     newest = max(given, key=lambda item: (item.updated_at, item.annotation_id), default=None)
     return newest.verdict.value if newest and newest.verdict in (Verdict.SKIPPED, Verdict.INVALID) else "waiting"
@@ -336,7 +336,7 @@ def _shown(value: Any) -> str:
 
 
 def _suspect_labels(state: State, accepted: list[Decision]) -> Iterator[SuspectLabel]:
-    """What a person said about a record's like comes before what a model thinks of it."""
+    """A correction of a similar record comes before a model's score."""
     corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
     machine = [
         decision

@@ -1,4 +1,4 @@
-"""Gathers what the report shows of a fine-tuning: the newest adapter and the rows that it gets wrong."""
+"""Gathers the report's content about fine-tuning: the newest adapter and the rows that it gets wrong."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,12 +22,12 @@ Targets = dict[str, JsonValue]
 
 
 def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> FineTuning | None:
-    """Untuned against tuned of the newest adapter; None where there is none.
+    """Untuned against tuned of the newest adapter; None if there is none.
 
     Args:
         models: the folder of the adapters.
         task: the dataset's task.
-        examples: the records as people see them, by id; a mistake about any other is not shown.
+        examples: the records as shown, by id; mistakes about other records are not shown.
     """
     folder = find_adapter(models)
     if folder is None:
@@ -53,13 +53,13 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
 
 
 def _unreadable(record: FinetuneRecord) -> str:
-    """A sentence about the answers that count as wrong because of their form."""
+    """A sentence about the answers that count as wrong because of their format."""
     untuned, tuned = record.untuned.unreadable, record.tuned.unreadable
     if untuned and tuned:
-        return f" {untuned} of the untuned and {tuned} of the tuned model's answers are in no form that the task knows."
+        return f" {untuned} of the untuned and {tuned} of the tuned model's answers do not have the format of the task."
     if untuned or tuned:
         whose = "untuned" if untuned else "tuned"
-        return f" Of the {whose} model's answers, {untuned or tuned} are in no form that the task knows."
+        return f" Of the {whose} model's answers, {untuned or tuned} do not have the format of the task."
     return ""
 
 
@@ -89,7 +89,7 @@ def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord
 
 
 def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
-    """As the scores have it: another spelling of the same JSON is no mistake."""
+    """As scored: another formatting of the same JSON is not a mistake."""
     read = task.task_read_answer(answer)
     if read is None:
         return False
@@ -98,7 +98,7 @@ def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
 
 
 def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
-    """The answers field by field, against the right one that is nearest to the tuned model's; none for labels."""
+    """The answers field by field, against the gold answer nearest to the tuned model's; none for labels."""
     right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
     if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return

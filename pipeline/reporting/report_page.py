@@ -1,6 +1,6 @@
-"""Show a dataset's state as one self-contained HTML page: what the page holds, and how it is drawn.
+"""Show a dataset's state as one self-contained HTML page: its content, and how it is rendered.
 
-The caller fills ``ReportData`` from the store; ``render_report`` is pure and reads nothing but its template.
+The caller fills ``ReportData`` from the store; ``render_report`` is pure and only reads its template.
 """
 
 import base64
@@ -27,14 +27,14 @@ from schemas.similarities import Similarities
 
 Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000
-"""Characters of a text on the page; ``goldleaf explain`` shows all of it."""
+"""Characters of a text on the page; ``goldleaf explain`` shows it in full."""
 _DIFF_LIMIT = 6_000
-"""Characters of two texts that are compared; what they have in common is folded."""
+"""Characters of two texts that are compared; their common parts are folded."""
 BINS = 25
 
 
 class ReportPart(BaseModel):
-    """The base of everything on the page."""
+    """The base of all content of the page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -51,22 +51,22 @@ class Published(ReportPart):
 
 
 class ShownRecord(ReportPart):
-    """A record as people see it: where it stands, and its input as text."""
+    """A record as shown: its place, and its input as text."""
 
     record_id: str = ""
     file: str
     line: Count
     text: str = ""
     detail: str = ""
-    """What its section says about it: the reason's field and detail, or why it was shown to people."""
+    """What its section says about it: the reason's field and detail, or why annotators were asked."""
     sensitive: bool = False
-    """It may hold what is nobody's business: the page, which travels further than the records, blots it out."""
+    """It may contain private data: the page, which travels further than the records, redacts it."""
     withheld: bool = False
-    """It is not in the version that the page travels with: nothing but its place is here."""
+    """It is not in the version that the page travels with: only its place is here."""
 
 
 class ReasonCount(ReportPart):
-    """How many current records have a fate for a reason; one with several reasons counts under each."""
+    """How many current records have a fate for a reason; one with several reasons counts for each."""
 
     fate: Fate
     code: ReasonCode
@@ -80,11 +80,11 @@ class ValueCount(ReportPart):
     value: str
     records: Count
     splits: dict[str, Count] = {}
-    """The same by split; empty where no version is published."""
+    """The same by split; empty if no version is published."""
 
 
 class FieldFill(ReportPart):
-    """How often a target has a value among the accepted records, and which ones."""
+    """How many accepted records have a value for a target, and which values."""
 
     name: str
     filled: Count
@@ -101,7 +101,7 @@ class Bin(ReportPart):
     high: Count
     records: Count
     is_rest: bool = False
-    """It holds all that is longer than usual, so it is wider than the others."""
+    """It holds everything longer than usual, so it is wider than the others."""
 
 
 class TokenLengths(ReportPart):
@@ -109,13 +109,13 @@ class TokenLengths(ReportPart):
 
     encoding: str
     records_by_length: Annotated[dict[Count, Annotated[int, Field(gt=0)]], Field(min_length=1)]
-    """Tokens -> records with exactly that many: a grouped count, small even for millions of records."""
+    """Tokens -> number of records with exactly that many: small even for millions of records."""
 
     def at(self, share: float) -> int:
-        """Return the least length that at least this share of the records does not exceed."""
+        """Return the smallest length that at least this share of the records does not exceed."""
         lengths = sorted(self.records_by_length)
         running = itertools.accumulate(self.records_by_length[length] for length in lengths)
-        # Rounding may put the wanted rank a hair above a count that it equals.
+        # Rounding may put the requested rank slightly above a count that it equals.
         wanted = share * sum(self.records_by_length.values()) - 1e-6
         return next(length for length, records in zip(lengths, running, strict=True) if records >= wanted)
 
@@ -126,7 +126,7 @@ class TokenLengths(ReportPart):
 
     @property
     def bins(self) -> list[Bin]:
-        """About ``BINS`` bins of a round width; whatever is longer than 99% of the records shares the last."""
+        """About ``BINS`` bins of a round width; anything longer than 99% of the records shares the last."""
         lowest, usual, highest = min(self.records_by_length), self.at(0.99), max(self.records_by_length)
         widths = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
         width = next(width for width in widths if width * BINS > usual - lowest)
@@ -143,7 +143,7 @@ class TokenLengths(ReportPart):
 
 
 class DuplicatePair(ReportPart):
-    """A record that was dropped, beside the one that is kept."""
+    """A record that was dropped, and the one that is kept."""
 
     kept: ShownRecord
     dropped: ShownRecord
@@ -182,30 +182,30 @@ class Change(ReportPart):
     """An answer that reviewers replaced by another."""
 
     field: str = ""
-    """The target, where the task has several."""
+    """The target, if the task has several."""
     before: str
     after: str
-    """Both are empty where there is no value."""
+    """Both are empty if there is no value."""
     records: Count
     examples: list[ShownRecord] = []
 
 
 class Audit(ReportPart):
-    """What people found in a random slice of the accepted records."""
+    """What annotators found in a random sample of the accepted records."""
 
     audited: Annotated[int, Field(gt=0)]
     errors: Count
     population: Count
-    """The accepted records that the slice was drawn from."""
+    """The accepted records that the sample was drawn from."""
 
     @property
     def remaining(self) -> Estimate:
-        """The share that is wrong among all accepted records."""
+        """The share of wrong answers among all accepted records."""
         return wilson(self.errors, self.audited)
 
 
 class ReviewCounts(ReportPart):
-    """What became of the records that were chosen for people; each is in exactly one of the counts."""
+    """What became of the records chosen for review; each is in exactly one of the counts."""
 
     confirmed: Count = 0
     changed: Count = 0
@@ -214,26 +214,26 @@ class ReviewCounts(ReportPart):
     unusable: Count = 0
     unsure: Count = 0
     disputed: Count = 0
-    """People contradict each other."""
+    """Annotators contradict each other."""
     skipped: Count = 0
     invalid: Count = 0
-    """The answer breaks the task's schema and waits for a correction."""
+    """The answer breaks the task's schema and must be corrected."""
     waiting: Count = 0
     sent: Count = 0
-    """Of all of them, those that people could see."""
+    """Of all of them, those that were sent to annotators."""
     changes: list[Change] = []
     audit: Audit | None = None
     audits_waiting: Count = 0
-    """Random checks of accepted records that nobody has answered."""
+    """Random checks of accepted records without an answer."""
 
     @property
     def answered(self) -> int:
-        """Records that a person decided on."""
+        """Records that an annotator decided on."""
         return self.confirmed + self.changed + self.entered + self.unusable + self.unsure + self.disputed
 
     @property
     def routed(self) -> int:
-        """Records that were chosen for people."""
+        """Records chosen for review."""
         return self.answered + self.skipped + self.invalid + self.waiting
 
 
@@ -247,24 +247,24 @@ class PartComparison(ReportPart):
 
 
 class FieldAnswer(ReportPart):
-    """One field of a test row: what it should be, and what each model made of it; empty where it has no value."""
+    """One field of a test row: the gold value, and each model's; empty if there is none."""
 
     name: str
     expected: str
     untuned: str | None = None
     tuned: str | None = None
-    """None where nothing can be read from the model's answer."""
+    """None if the model's answer is unreadable."""
 
 
 class Mistake(ReportPart):
-    """A test row that the tuned model gets wrong; the answers are whole, as they came."""
+    """A test row that the tuned model gets wrong; the answers are complete and unmodified."""
 
     record: ShownRecord
     expected: str
     untuned: str
     tuned: str
     fields: list[FieldAnswer] = []
-    """The same field by field, where an answer has fields."""
+    """The same field by field, if an answer has fields."""
 
 
 class FineTuning(ReportPart):
@@ -290,26 +290,26 @@ class FineTuning(ReportPart):
 
 
 class SuspectLabel(ReportPart):
-    """An accepted record whose answer a model doubts, or people gave another one to a record like it."""
+    """An accepted record whose answer is a likely label error, or whose near-duplicate's answer was corrected."""
 
     record: ShownRecord
     answer: str
     suggestion: str = ""
     """What the model would answer."""
     label_error_score: Share | None
-    """None where only people spoke against the answer."""
+    """None if only a correction speaks against the answer."""
 
 
 class ReportData(ReportPart):
-    """Everything on the page; what is empty is shown as a line that says how to fill it.
+    """Everything on the page; empty parts are shown as a line that says how to fill them.
 
     Lists may be longer than what is shown: the page takes the first few and says so.
-    In plain texts (``next_steps``, ``verdict``) what stands between backticks is set as code.
+    In plain texts (``next_steps``, ``verdict``) text in backticks is rendered as code.
     """
 
     dataset: str
     config: str = "dataset.yaml"
-    """As the page's commands name it."""
+    """As used in the page's commands."""
     task: str
     kind: str
     breakdown: Breakdown
@@ -319,13 +319,13 @@ class ReportData(ReportPart):
     instruction: str
     generated_at: AwareDatetime
     of_version: bool = False
-    """The page is part of a version: other records are withheld, and nothing is said about this machine."""
+    """The page is part of a version: other records are withheld, and nothing reveals this machine."""
     funnel: Funnel
     published: Published | None = None
     splits: list[str] = []
     """All of them, in the order of the configuration."""
     absent: str = ""
-    """The labels that are not in every split, and why."""
+    """The labels missing from some split, and why."""
     next_steps: list[str] = []
     reasons: list[ReasonCount] = []
     labels: list[ValueCount] = []
@@ -341,13 +341,13 @@ class ReportData(ReportPart):
 
 
 def redacted(text: str) -> str:
-    """Blot out every word that may be personal or secret: all but short plain ones that follow no ``:`` or ``=``."""
+    """Redact every word that may be personal or secret: all except short plain ones that follow no ``:`` or ``=``."""
     plain = re.compile(r"[^\W\d_]{1,12}[.,;!?]?")
     return re.sub(r"\S*[:=]\s*\S+|\S+", lambda match: match[0] if plain.fullmatch(match[0]) else "•••", text)
 
 
 def render_report(data: ReportData) -> str:
-    """Render the page: one HTML text that loads nothing, whatever the records' texts hold."""
+    """Render the page: one HTML text that loads nothing, whatever the records' texts contain."""
     return _environment().get_template("report.html.j2").render(data=data).lstrip()
 
 
@@ -368,7 +368,7 @@ def _environment() -> Environment:
 
 
 def _printable(value: object) -> object:
-    """Show control characters as their pictures; what HTML cannot hold or what reverses text, as U+FFFD."""
+    """Replace control characters by their pictures, and what HTML cannot contain or what reverses text by U+FFFD."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), value)
@@ -376,12 +376,12 @@ def _printable(value: object) -> object:
 
 
 def _percent(share: float) -> str:
-    """Never round something to nothing, nor almost all to all."""
+    """Never round a small share to zero, nor a large one to all."""
     if 0 < share < 0.0005:
         return "<0.1%"
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def _sha256(text: str) -> str:
-    """The hash by which the page's security policy knows its own script."""
+    """The hash by which the page's security policy allows its own script."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""The committed state as the report reads it: once, and with no more than the page may tell."""
+"""The committed state as the report reads it: once, and only what the page may show."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from schemas.field import JsonValue
 from schemas.task import Task
 
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
-"""A person may have called a row unusable just because nobody should read it."""
+"""An annotator may have marked a row unusable because it must not be read."""
 _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
 """Reasons that show the answers of other records."""
 
@@ -29,7 +29,7 @@ class State:
     snapshot: Snapshot
     dataset: LoadedDataset
     of_version: bool
-    """Whether the page becomes part of a version, and goes wherever people copy it."""
+    """Whether the page becomes part of a version, which may be copied anywhere."""
 
     @cached_property
     def decisions(self) -> list[Decision]:
@@ -58,18 +58,18 @@ class State:
         return self.dataset.task
 
     def answer(self, targets: dict[str, JsonValue] | None) -> str:
-        """Targets as people read them; empty where there are none."""
+        """Targets as shown; empty if there are none."""
         return self.task.task_answer(targets) if targets is not None else ""
 
     def withholds(self, decision: Decision) -> bool:
-        """Whether the page, as part of a version, may show no more of a record than its place."""
+        """Whether the page, as part of a version, may show only a record's place."""
         return self.of_version and decision.fate is not Fate.ACCEPTED
 
     def example(self, decision: Decision, detail: str = "") -> ShownRecord:
         """A record as the page may show it."""
         file, line, raw = self.places[decision.record_id]
         if self.withholds(decision):
-            # Not even the id: it is a hash of the row or of its key, and so confirms a guess.
+            # Not even the id: it is a hash of the row or of its key, and so would confirm a guess.
             return ShownRecord(file=public_place(file), line=line, withheld=True)
         text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
         return ShownRecord(
@@ -84,10 +84,10 @@ class State:
     def _is_sensitive(self, decision: Decision, text: str) -> bool:
         if decision.fate is Fate.ACCEPTED:
             return False
-        # A copy or an unreadable line has another reason, whatever it holds besides.
+        # A copy or an unreadable line has another reason, whatever else it contains.
         found = (finding.reason for finding in screen({"": text}, self.dataset.config.screen))
         return any(reason.code in _SENSITIVE for reason in (*decision.reasons, *found))
 
     def say(self, reason: Reason) -> Reason:
-        """A reason without what the page must not tell."""
+        """A reason without what the page must not show."""
         return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason

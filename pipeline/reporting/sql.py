@@ -1,4 +1,4 @@
-"""Answers SQL over a dataset's tables with DuckDB, in memory: nothing can be changed by a query."""
+"""Answers SQL over a dataset's tables with DuckDB, in memory: a query cannot change anything."""
 
 import datetime
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ VIEWS = {
     "latest": "the row of every current record, with its file, line and raw bytes",
     "records": "every row ever ingested, with its raw bytes",
     "decisions": "every committed decision, oldest first",
-    "splits": "the split of every record that was ever released",
+    "splits": "the split of every record ever released",
     "pushes": "every question sent to Label Studio",
-    "annotations": "what annotators said, newest state of each annotation",
+    "annotations": "annotators' answers, the newest state of each annotation",
     "runs": "every committed run",
 }
-"""What a query can name in FROM."""
+"""The tables that a query can name in FROM."""
 _NOT_SHOWN = {"interval": "an interval", "union": "a union"}
 _NESTED = ("list", "array", "struct", "map")
 
@@ -32,9 +32,9 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     """Run a query over the committed state.
 
     Raises:
-        StoreError: the query is no single valid statement, or would read or write anything else; the
-            text is DuckDB's, with the tables there are. Or the answer holds an interval, a union, or a time beyond
-            Python's.
+        StoreError: the query is not a single valid statement, or would read or write anything else; the
+            text is DuckDB's, with the available tables. Or the result contains an interval, a union, or a time outside
+            Python's range.
     """
     frames = {
         "current": snapshot.current_decisions(),
@@ -49,11 +49,11 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
         try:
             for name, frame in frames.items():
-                # Lazy: only what a query names is read.
+                # Lazy: only the tables that a query names are read.
                 connection.register(name, frame)
             statements = connection.extract_statements(writable(sql))
             if len(statements) != 1:
-                raise StoreError(f"a query is one statement, but these are {len(statements)}; pass one")
+                raise StoreError(f"a query is one statement, not {len(statements)}; pass one")
             relation = connection.sql(statements[0])
             if relation is not None:
                 _require_shown(relation)
@@ -64,21 +64,21 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
     for column in answer:
         if not all(map(_has_values_in_python, _times(column))):
             raise StoreError(
-                f"the column '{column.name}' of the answer holds a time outside the years 1 to 9999; cast its times to "
+                f"the column '{column.name}' of the result holds a time outside the years 1 to 9999; cast its times to "
                 "text (::varchar)"
             )
     return answer
 
 
 def _require_shown(relation: duckdb.DuckDBPyRelation) -> None:
-    """Refuse an answer of which polars has no form; for some inside of others it panics.
+    """Refuse a result with types that polars does not support; for some nested ones it panics.
 
     Raises:
         StoreError: a column holds such values; the text names it.
     """
     for name, kind in zip(relation.columns, relation.types, strict=True):
         if found := _not_shown(kind):
-            raise StoreError(f"the column '{name}' of the answer holds {found}; cast it to text (::varchar)")
+            raise StoreError(f"the column '{name}' of the result holds {found}; cast it to text (::varchar)")
 
 
 def _not_shown(kind: DuckDBPyType) -> str:
@@ -89,10 +89,10 @@ def _not_shown(kind: DuckDBPyType) -> str:
 
 
 def _times(values: pl.Series) -> Iterator[pl.Series]:
-    """All dates and times in a column, those inside lists, objects and maps too."""
+    """All dates and times in a column, including those inside lists, objects and maps."""
     match values.dtype:
         case pl.Date() | pl.Datetime(time_unit="us" | "ms"):
-            # Nanoseconds reach from 1677 to 2262 only.
+            # Nanoseconds only reach from 1677 to 2262.
             yield values
         case pl.List() | pl.Array():
             yield from _times(values.explode())
@@ -106,6 +106,6 @@ def _times(values: pl.Series) -> Iterator[pl.Series]:
 
 
 def _has_values_in_python(times: pl.Series) -> bool:
-    """Whether Python has a form for all of them. For others polars panics: no exception, and a page on stderr."""
+    """Whether Python can represent all of them. For others polars panics: no exception, and a page on stderr."""
     bounds = pl.Series([datetime.datetime.min, datetime.datetime.max]).cast(times.dtype).to_physical()
     return bool(times.to_physical().is_between(bounds[0], bounds[1]).all())

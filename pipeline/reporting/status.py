@@ -1,4 +1,4 @@
-"""Answers how a dataset stands, and what to do next."""
+"""A dataset's status, and what to do next."""
 
 import shlex
 from datetime import datetime
@@ -30,7 +30,7 @@ class RunLine(BaseModel):
 
 
 class Status(BaseModel):
-    """How a dataset stands; the numbers are the funnel's."""
+    """A dataset's status; the numbers are the funnel's."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,21 +44,21 @@ class Status(BaseModel):
     duplicate: int
     review: int
     waiting: int
-    """Questions to people without an answer."""
+    """Questions that annotators have not answered."""
     unsent: int
     """Of those, not in Label Studio yet."""
     attention: list[Attention]
-    """What only people can settle, though Label Studio counts its task as done."""
+    """What only annotators can settle, though Label Studio counts its task as done."""
     rejections: list[Rejection]
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
-    """How many rows are in review, by their first reason."""
+    """How many rows are in review, by first reason."""
     budget: int
     budget_used: int
     beyond_budget: int
-    """How many more rows people would be asked about if the review budget were larger."""
+    """How many more rows would be sent to annotators if the review budget were larger."""
     frozen: list[FrozenSource]
-    """What is published of each frozen source, and why the rest is not; none until they were curated as they are."""
+    """What is published of each frozen source, and why the rest is not; none until they are curated as frozen."""
     latest_release: str | None
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
@@ -125,11 +125,11 @@ def _next_step(
     if curated is None:
         return f"goldleaf curate {file}"
     if workspace.dataset.has_changed_since(curated.summary):
-        return f"goldleaf curate {file}, as the file or its task was changed since the last time"
+        return f"goldleaf curate {file}, since the file or its task was changed"
     if unsent:
         connection = workspace.connection
         set_up = "" if connection and connection.api_key else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-        return f"{set_up}goldleaf curate {file}, which sends {counted(unsent, 'question')}"
+        return f"{set_up}goldleaf curate {file} to send {counted(unsent, 'question')}"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
         return f"settle {which} an annotator in Label Studio, then goldleaf collect {file}"
@@ -141,9 +141,9 @@ def _next_step(
 
 
 def _nothing_accepted(funnel: Funnel, file: str) -> str:
-    """Nothing can be released, and nobody is asked anything: only other rows or settings help."""
+    """Advice if nothing can be released and no question is open: only other rows or settings help."""
     if funnel.review:
-        return f"raise review.budget, as rows are in review that nobody was asked about, then goldleaf curate {file}"
+        return f"raise review.budget, since rows are in review that were not sent, then goldleaf curate {file}"
     if funnel.rejected:
-        return f"fix what the rows are rejected for, in the source, its fields or the task, then goldleaf curate {file}"
-    return f"bring in rows, as none is there, then goldleaf curate {file}"
+        return f"fix why the rows are rejected, in the source, its fields or the task, then goldleaf curate {file}"
+    return f"add rows, since there are none, then goldleaf curate {file}"

@@ -1,4 +1,4 @@
-"""Writes the report: into the home after a release or a fine-tuning, and into every published version."""
+"""Writes the report: into the home after a release or fine-tuning, and into every published version."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from schemas.manifest import AbsentLabel
 
 
 def write_report(workspace: Workspace, *, to: Path | None = None) -> Path:
-    """Write the report of the committed state; the old file stays until the new one is whole.
+    """Write the report on the committed state; the old file stays until the new one is complete.
 
     Args:
         workspace: the dataset.
@@ -32,30 +32,30 @@ def write_report(workspace: Workspace, *, to: Path | None = None) -> Path:
             path /= workspace.store.report.name
         _replace(path, html)
     except OSError as error:
-        other = "pass another file or folder" if to else "pass a file or folder that you may write to with --to"
+        other = "pass another file or folder" if to else "pass a writable file or folder with --to"
         raise StoreError(f"the report cannot be written to {path} ({error.strerror}); {other}") from error
     return path
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a whole file in the place of another; several processes may write the same report at once.
+    """Replace a file atomically; several processes may write the same report at once.
 
     Raises:
-        StoreError: what is there is no file, such as a device.
+        StoreError: the path is not a regular file but, say, a device.
         OSError: it cannot be written.
     """
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no file, and a report would take its place; pass another file or folder")
+        raise StoreError(f"{path} is not a regular file, and a report would replace it; pass another file or folder")
     with replacing(path) as sink:
         sink.write(text.encode())
 
 
 def report_html(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> str:
-    """The page for a version that is being made of the committed state: people may copy it anywhere.
+    """The page for a version that is being made from the committed state; it may be copied anywhere.
 
     Args:
         workspace: the dataset.
-        absent: labels that are not in every split of the version.
+        absent: labels missing from some split of the version.
     """
     snapshot = workspace.store.snapshot().at_last_commit()
     models = workspace.store.models
@@ -71,7 +71,7 @@ def report_html(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> str
 
 
 def _state_html(workspace: Workspace) -> str:
-    """The page about the committed state, for those who work on it."""
+    """The page on the committed state, for the dataset's own team."""
     snapshot = workspace.store.snapshot().at_last_commit()
     versions = list_versions(workspace.store.releases)
     data = gather_report(

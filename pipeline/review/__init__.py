@@ -1,6 +1,6 @@
-"""What annotators are asked in Label Studio, what they answer, and what the answers come to.
+"""What annotators are asked in Label Studio, what they answer, and what the answers amount to.
 
-In: committed decisions. Out: tasks on the server, rows of ``annotations``, and one human decision a record.
+In: committed decisions. Out: tasks on the server, rows of ``annotations``, and one annotator decision per record.
 """
 
 __all__ = ["annotating_client", "consensus", "form", "label_studio", "labeling_tasks", "queue"]

@@ -1,4 +1,4 @@
-"""Answers labeling tasks by program, in the names of users: for the demo and for tests."""
+"""Answers labeling tasks by program, on behalf of users: for the demo and for tests."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _PROPOSED = "id,data,annotations,predictions,result"
 
 
 class AnnotatingClient(LabelStudio):
-    """A server as an annotator uses it."""
+    """A server from an annotator's point of view."""
 
     def ensure_user(self, email: str, first_name: str, last_name: str) -> int:
         """The id of a user; created if there is none (without a password: for answers by program)."""
@@ -25,7 +25,7 @@ class AnnotatingClient(LabelStudio):
         ).made_id
 
     def unanswered(self, project: int) -> list[OpenTask]:
-        """The tasks that have no annotation, with what is proposed for them."""
+        """The tasks without an annotation, with their proposals."""
         return [
             OpenTask(
                 task_id=task.task_id,
@@ -38,7 +38,7 @@ class AnnotatingClient(LabelStudio):
         ]
 
     def annotate(self, task_id: int, result: list[dict[str, Any]], user: int, skipped: bool = False) -> None:
-        """Submit an answer, or a skip, in a user's name."""
+        """Submit an answer, or a skip, as a user."""
         self.requests.tell(
             f"cannot annotate task {task_id}",
             lambda sdk: sdk.annotations.create(

@@ -1,7 +1,7 @@
-"""Turns what people said about one record into one answer: everybody's latest, and what most of them say.
+"""Combines the annotations of one record into one answer: each annotator's latest, then the majority.
 
-An answer is about a text. It goes with the record as long as the text and the set of answers stay, whatever else of the
-row is changed; a label that the source has changed since is for the caller to compare with it.
+An answer is about a text. It stays with the record as long as the text and the set of answers stay, whatever else in
+the row changes; the caller must compare it with a label that the source has changed since.
 """
 
 from collections import defaultdict
@@ -28,36 +28,36 @@ from schemas.run_summary import Verb
 from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
-"""A skip is no answer, and an invalid one waits for its correction."""
+"""A skip is not an answer, and an invalid answer must be corrected first."""
 _OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
-"""What curate says after people, in whose decisions the row's own label stays the source's."""
+"""Reasons that curate gives to rows annotators have seen, with the source's own label."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a person said about a record's present text."""
+    """An annotator's answer about a record's current text."""
 
     annotation: Annotation
     asked: Decision
-    """What was decided about the record when it was asked about, by no person wherever there is such a decision."""
+    """The decision about the record when it was asked about; an automatic one, if there is any."""
     is_present: bool
-    """It was asked about the record's present revision; else about an earlier one with the same text."""
+    """It was asked about the record's current revision, not about an earlier one with the same text."""
     known_since: str = ""
-    """The run that pulled the annotation first, as it is now."""
+    """The run that first pulled the annotation in its current state."""
     sent_in: str = ""
-    """The run that sent its task; empty where the tables do not say."""
+    """The run that sent its task; empty if the tables do not say."""
     is_of_another: bool = False
-    """It was said about a record that is gone, whose source has the same text in another one now."""
+    """It was given about a record that is gone, and whose source now has the same text in another one."""
     against: Annotation | None = None
-    """What somebody else says to the same question, where people contradict each other and no answer has a majority."""
+    """Another annotator's answer to the same question, if annotators contradict each other without a majority."""
 
     @property
     def reason(self) -> Reason | None:
-        """Why the record is what it is by this answer; None of an answer that decides nothing."""
+        """Why the record has its fate by this answer; None for an answer that decides nothing."""
         return self.reason_for(self.asked.targets)
 
     def reason_for(self, own: Mapping[str, JsonValue] | None) -> Reason | None:
-        """The same of a record with an answer of its own, which need not be that of the one that was asked about."""
+        """The same for a record with an answer of its own, which need not be that of the one that was asked about."""
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
             detail = " and ".join(f"user {one.annotator} says {_in_short(one)}" for one in both)
@@ -77,12 +77,12 @@ class Said:
 
 
 def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
-    """All that people ever said about records' present texts, deleted annotations included.
+    """All annotations about records' current texts, including deleted ones.
 
     Args:
         snapshot: the committed state.
-        task: reads the answers; what was said under another set of answers is left out.
-        now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the records as they are now.
+        task: parses the answers; those to another set of answers are left out.
+        now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
     """
     rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
@@ -95,7 +95,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
     found: defaultdict[str, list[Said]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
         key = row["push_key"]
-        # A home that was built anew does not know the revision that was asked about, but what it asked.
+        # A rebuilt home does not know the revision that was asked about, but knows what it asked.
         asked = questions.get(key) or same_text.get(what_is_asked(key))
         if asked is None or asked.record_id not in texts:
             continue
@@ -113,7 +113,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
 
 
 def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
-    """Annotations with the runs that pulled their present states first, and that sent their tasks."""
+    """Annotations with the runs that first pulled their current states, and that sent their tasks."""
     one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
@@ -121,7 +121,7 @@ def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
-    """What people said about records that are gone, by source and text.
+    """Annotations of records that are gone, by source and text.
 
     Without a key, an edited row is a new record.
     """
@@ -158,16 +158,16 @@ def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict
 
 
 def deciding(said: Iterable[Said]) -> Said | None:
-    """What decides; None where no valid answer stands.
+    """The deciding answer; None if there is no valid one.
 
-    Who answered about the present revision saw what was said about an earlier one, if that was known when the question
-    was sent; unless it was edited later. The latest answer of each person counts. Whoever is unsure leaves it to those
-    who answer later; where these contradict each other, more than half of them decide.
+    An annotator of the current revision saw the answers about an earlier one, if these were known when the question
+    was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to
+    later answers; if these contradict each other, more than half of them decide.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
-    # The first user of every server is number 1.
+    # The first user of every server has the id 1.
     by_person = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
     answers = sorted(by_person.values(), key=_age)
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
@@ -184,7 +184,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
 
 
 def _saw(later: Said, said: Said) -> bool:
-    """Whether a person who answered knew what was said before."""
+    """Whether an annotator knew the earlier answers."""
     return _age(later) >= _age(said) and (not later.sent_in or said.known_since < later.sent_in)
 
 
@@ -193,7 +193,7 @@ def _age(said: Said) -> tuple[datetime, int]:
 
 
 def _vote(annotation: Annotation) -> str:
-    """The same for equal answers; lists have no order."""
+    """The same for equal answers; order in lists is ignored."""
     targets = {
         name: sorted(value, key=str) if isinstance(value, list) else value
         for name, value in (annotation.targets or {}).items()
@@ -208,10 +208,10 @@ def _in_short(annotation: Annotation) -> str:
 
 
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
-    """The decisions that follow from people's answers about present revisions and are not committed yet.
+    """The decisions that follow from answers about current revisions and are not committed yet.
 
-    A record whose answer was taken back gets its last automatic decision again. Where all answers are about earlier
-    revisions with the same text, they are for ``curate`` to weigh, which knows what the source says now.
+    A record whose answer was withdrawn gets its last automatic decision again. If all answers are about earlier
+    revisions with the same text, ``curate`` weighs them, since it knows what the source has now.
     """
     task, now = dataset.task, snapshot.current_decisions()
     said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
@@ -238,15 +238,15 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
 
 
 def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: Iterable[str]) -> Iterator[Decision]:
-    """The last decision about each of some records, as it is now, that no person had a part in.
+    """The last automatic decision about each of some records, in their current state.
 
     Args:
         snapshot: the committed state.
-        asked: ``record_id`` and ``inputs`` of the records as they are now.
+        asked: ``record_id`` and ``inputs`` of the current records.
         task: the dataset's task.
         records: their ids.
     """
-    # Of these records only: their reasons are decoded.
+    # Only of these records: their reasons are decoded.
     mine = snapshot.committed_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(list(records)))
     automatic = mine.filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
@@ -257,12 +257,12 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
 
 
 def had_people(decision: Decision) -> bool:
-    """Whether people had a part in an automatic decision."""
+    """Whether annotators had a part in an automatic decision."""
     return decision.label_source is LabelSource.HUMAN or any(r.code in _OF_PEOPLE for r in decision.reasons)
 
 
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
-    """Annotations that break the task's schema, where no valid one decides: people must correct them."""
+    """Annotations that break the task's schema, if no valid one decides: annotators must correct them."""
     said = said_about(snapshot, task, snapshot.current_decisions())
     undecided = [item for items in said.values() if deciding(items) is None for item in items if item.is_present]
     standing = [item.annotation for item in undecided if not item.annotation.deleted]
@@ -270,7 +270,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
-    """A row of the ``annotations`` table, its result read with the task as it is now: a validator may be fixed."""
+    """A row of the ``annotations`` table, its result parsed with the current task: a validator may have been fixed."""
     values = {name: value for name, value in row.items() if name in Annotation.model_fields}
     values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
     annotation = Annotation.model_validate(values)
@@ -311,7 +311,7 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
 
 
 def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
-    """Say in words how a person's answer differs from what stood there."""
+    """Describe how an annotator's answer differs from the earlier one."""
     if before is None or after is None:
         return "answered"
     changed = [name for name in after if not same_value(before.get(name), after[name])]

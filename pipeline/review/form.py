@@ -1,7 +1,7 @@
-"""The form that people fill in: a task's fields as a labeling config for Label Studio.
+"""The annotators' form: a task's fields as a labeling config for Label Studio.
 
-What the forms take care of was seen in a real browser: Label Studio's own controls lose typed minus
-signs, steal the focus, and relabel on stray letters. The reasons stand beside the code.
+The workarounds come from a real browser: Label Studio's own controls lose typed minus
+signs, steal the focus, and relabel on stray letters. The reasons are next to the code.
 """
 
 import functools
@@ -21,20 +21,20 @@ from schemas.field import TargetField, ValueType
 from schemas.task import Role, Task
 
 REVIEW = "goldleaf-review"
-"""The control for *unusable* and *unsure*; no target can have this name, a hyphen is no part of a Python name."""
+"""The control for *unusable* and *unsure*; no target can have this name, since Python names have no hyphens."""
 PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
-"""Keys of our own in a labeling task's data."""
+"""Goldleaf's own keys in a labeling task's data."""
 YES, NO = "yes", "no"
-"""How a boolean is chosen."""
+"""The choices of a boolean."""
 VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}
-"""The controls whose results can be read (a form of the user's own may have others), and where the value is."""
+"""The controls whose results can be read (a task's own form may have others), and where the value is."""
 
 _RESERVED = "|".join([PUSH_KEY, RECORD_ID, WHY, "source"])  # $source renders the whole task as JSON
 _DIGITS = "1234567890"
 _FILTER_LETTERS = "fghjk"
 _DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
-"""A choice without a hotkey is given a letter, and then stray typing relabels; nobody has this key. The
-style has no effect but that its hint can be found and hidden."""
+"""A choice without a hotkey is given a letter, and then stray typing relabels; no keyboard has this key. The
+style only serves to find and hide its hint."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _COMMENT = re.compile(r"/\*.*?\*/\n", re.DOTALL)
@@ -42,7 +42,7 @@ _STYLE = "\n" + _COMMENT.sub("", files("pipeline.review").joinpath("form.css").r
 
 
 class Control(BaseModel):
-    """A control of a labeling config, as far as results need to know it."""
+    """A control of a labeling config, as needed to read results."""
 
     tag: str
     """In lower case, as results name it."""
@@ -50,7 +50,7 @@ class Control(BaseModel):
 
 
 def labeling_config(task: type[Task]) -> str:
-    """The task's form: its own one, or one that is built from its fields.
+    """The task's form: its own, or one built from its fields.
 
     Raises:
         ConfigError: a choice cannot be shown, or the task's own form has no control for a target.
@@ -60,7 +60,7 @@ def labeling_config(task: type[Task]) -> str:
     for field in task.task_targets():
         if field.name not in known:
             raise ConfigError(
-                f"{task.__name__}.task_labeling_config has no control named '{field.name}' that can be read; "
+                f"{task.__name__}.task_labeling_config has no readable control named '{field.name}'; "
                 "name a Choices, TextArea, Number or DateTime element like the target"
             )
     return config
@@ -71,7 +71,7 @@ def controls(config: str) -> Mapping[str, Control]:
     """The controls of a labeling config whose results can be read, by name.
 
     Raises:
-        ConfigError: it is no XML.
+        ConfigError: it is not XML.
     """
     found: dict[str, Control] = {}
 
@@ -84,15 +84,15 @@ def controls(config: str) -> Mapping[str, Control]:
     try:
         parser.Parse(config, True)
     except expat.ExpatError as error:
-        raise ConfigError(f"the labeling config is no XML: {error}; fix task_labeling_config") from error
+        raise ConfigError(f"the labeling config is not valid XML: {error}; fix task_labeling_config") from error
     return found
 
 
 def data_key(field: str) -> str:
     """The key of an input in a labeling task's data, and so the variable that shows it.
 
-    ``$name`` takes ASCII only, so other names are spelled in hex. Reserved names, and names that look like
-    such a spelling, get an underscore more: no two fields share a key.
+    ``$name`` only allows ASCII, so other names are spelled in hex. Reserved names, and names that look like
+    such a spelling, get an extra underscore, so that no two fields share a key.
     """
     if not field.isascii():
         return f"u_{field.encode().hex()}"
@@ -121,7 +121,7 @@ def _form(task: type[Task]) -> str:
 
 
 def _instruction(task: type[Task]) -> list[str]:
-    """The first paragraph as a heading, the rest smaller: the choices should be in sight without scrolling."""
+    """The first paragraph as a heading, the rest smaller: the choices should be visible without scrolling."""
     question, _, rest = task.task_instruction().partition("\n\n")
     return [_header(question, size=4), *([_view("goldleaf-rest", _header(rest.strip()))] if rest.strip() else [])]
 
@@ -136,8 +136,8 @@ def _input(name: str, titled: bool) -> str:
 
 
 def _fields(task: type[Task], to_name: str) -> list[str]:
-    """One labelled control per target; choices share the hotkeys in the order of the fields."""
-    # Beside text fields a digit is soon typed astray (and the number pad's digits reach the hotkeys even
+    """One labeled control per target; choices share the hotkeys in the order of the fields."""
+    # Next to text fields a digit is easily typed in the wrong place (and the number pad's digits reach the hotkeys even
     # from inside), so there they need Shift.
     plain = list(_DIGITS) if kind_of(task).digits_answer else []
     keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
@@ -169,7 +169,7 @@ def _control(field: TargetField, to_name: str, keys: Iterator[str], filter_keys:
 
 def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str], filter_keys: Iterator[str]) -> str:
     values = (YES, NO) if field.type is ValueType.BOOLEAN else field.choices
-    # Radio buttons cannot be emptied, which an optional field needs.
+    # Radio buttons cannot be cleared, which an optional field needs.
     style = {"choice": "single" if field.optional else "single-radio", "showInline": "true"}
     choices = _tag("Choices", {**common, **style}, *(_choice(field, value, next(keys, None)) for value in values))
     if len(values) <= len(_DIGITS):
@@ -185,17 +185,17 @@ def _filter(field: TargetField, key: str | None) -> str:
 
 def _choice(field: TargetField, value: str, key: str | None) -> str:
     if _NOT_XML.search(value):
-        raise ConfigError(f"the choice {value!r} of '{field.name}' holds a character that no form can show; rename it")
+        raise ConfigError(f"the choice {value!r} of '{field.name}' has a character that no form can show; rename it")
     shown = _literal(value)
     attributes = {"value": shown} | ({"hotkey": key} if key else _DEAD_KEY)
-    # Long names break after an underscore. The value stays without breaks: it is what the filter searches.
+    # Long names break after an underscore. The value stays without breaks: the filter searches it.
     breaking = {"html": escape(shown).replace("_", "_<wbr>")} if "_" in shown else {}
     return _tag("Choice", attributes | breaking | ({} if shown == value else {"alias": value}))
 
 
 def _review(to_name: str) -> str:
     unusable = {"value": Verdict.UNUSABLE, "hotkey": "alt+x", "hint": "The example should not be in the dataset"}
-    unsure = {"value": Verdict.UNSURE, "hotkey": "alt+u", "hint": "Somebody else should decide"}
+    unsure = {"value": Verdict.UNSURE, "hotkey": "alt+u", "hint": "Another annotator should decide"}
     choices = _tag(
         "Choices",
         {"name": REVIEW, "toName": to_name, "choice": "single", "showInline": "true"},
@@ -242,5 +242,5 @@ def _tag(tag: str, attributes: Mapping[str, Any], *children: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Keep ``$5`` from being read as a variable: a word joiner, which nobody sees, on both sides."""
+    """Keep ``$5`` from being read as a variable: an invisible word joiner on both sides."""
     return text.replace("$", "\u2060$\u2060")

@@ -1,7 +1,7 @@
-"""Carry labeling tasks to a Label Studio server, and what people submitted back.
+"""Sends labeling tasks to a Label Studio server, and fetches annotations.
 
-The only module that knows what the server does. Every task carries a push key in its data, and before
-anything is sent, the server is asked which keys it has: so a push may break off anywhere and be repeated.
+The only module that knows how the server behaves. Every task carries a push key in its data, and before
+anything is sent, the server is asked which keys it has, so a push may break off anywhere and be repeated.
 """
 
 import html
@@ -32,19 +32,19 @@ from pipeline.review.label_studio_requests import Refused, Requests
 from pipeline.review.label_studio_transport import Limits
 
 BATCH = 500
-"""Tasks a request; larger ones are slower and are lost as a whole."""
+"""Tasks per request; larger requests are slower and fail as a whole."""
 BATCH_BYTES = 8 * 2**20
-"""A batch is smaller where its texts are long, so that a slow line carries it in time."""
+"""A batch is smaller if its texts are long, so that a slow connection can send it in time."""
 LOOKUP = 150
-"""Push keys a query: they stand in the URL, and many a proxy takes no more than 8 kB of that."""
+"""Push keys per query: they are in the URL, and many proxies allow no more than 8 kB there."""
 ATTEMPTS = 3
 MAX_REFUSED = 50
-"""More refused tasks than this are not the tasks' fault."""
+"""If more tasks than this are refused, the tasks are not to blame."""
 OVERLAP = timedelta(minutes=5)
 """How far a pull looks back beyond its watermark, for transactions that ended out of order."""
 
 _CLOCK_TOLERANCE = timedelta(seconds=2)
-"""The ``Date`` of an answer has whole seconds."""
+"""The ``Date`` of a response has whole seconds."""
 _PAUSE = 0.2
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
@@ -54,13 +54,13 @@ _ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,cre
 
 
 class _State(Enum):
-    """How a question stands on the server."""
+    """The state of a question on the server."""
 
     GONE = "gone"
-    """Its task was deleted; the id may be another's by now."""
+    """Its task was deleted; its id may be reused by now."""
     IDLE = "idle"
     WORKED_ON = "worked_on"
-    """There are annotations or drafts."""
+    """It has annotations or drafts."""
 
 
 class LabelStudio:
@@ -69,11 +69,11 @@ class LabelStudio:
     Args:
         url: of the server.
         api_key: an access token, of the older or the newer kind.
-        limits: how much of the server we put up with.
-        transport: carries the requests; the network, if there is none.
+        limits: time and size limits for the server.
+        transport: sends the requests; default: the network.
 
     Raises:
-        LabelStudioError: the URL or the token cannot be one.
+        LabelStudioError: the URL or the token is malformed.
     """
 
     def __init__(
@@ -93,20 +93,20 @@ class LabelStudio:
         """Ask the server who we are, and return the user's e-mail address.
 
         Raises:
-            Unreachable: nobody answers.
-            LabelStudioError: the server is no Label Studio, or refuses the token.
+            Unreachable: the server does not answer.
+            LabelStudioError: the server is not Label Studio, or refuses the token.
         """
         patience = self.requests.limits.login
         return self.requests.ask("cannot log in", User, lambda sdk: sdk.users.whoami(), patience=patience).email
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
-        """The id of the project with a marker as a line of its description; it is created if there is none.
+        """The id of the project that has a marker as a line of its description; it is created if there is none.
 
-        Form and instruction are brought up to date; title and settings stay as people changed them.
+        Form and instruction are updated; title and settings stay as annotators left them.
         """
-        shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog takes it for HTML
-        # A project too many would ask everything again, so that none is seen twice before one is made.
+        shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog renders it as HTML
+        # A second project would ask everything again, so make sure that there is none before creating one.
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
             return create_project(self.requests, title, marker, config, shown)
@@ -114,12 +114,12 @@ class LabelStudio:
         return known.project_id
 
     def find_project(self, marker: str) -> int | None:
-        """The id of the project with a marker as a line of its description, the oldest of several."""
+        """The id of the project that has a marker as a line of its description, the oldest of several."""
         project = find_project(self.requests, marker)
         return None if project is None else project.project_id
 
     def identity(self, project: int) -> str:
-        """What tells this project from all others of all servers, also after the address has changed."""
+        """What tells this project from all others on all servers, even after the address has changed."""
         return project_identity(self.requests, project)
 
     # --- push ---------------------------------------------------------------------------------
@@ -131,11 +131,11 @@ class LabelStudio:
         Args:
             project: id of the project.
             tasks: as ``labeling_task`` makes them.
-            on_batch: called with the task ids by push key after each batch, to note them; a key may
-                come again with another id.
+            on_batch: called with the task ids by push key after each batch, to record them; a key may
+                be repeated with another id.
 
         Raises:
-            Unreachable: the server went away; what was noted stays true, and another push goes on from there.
+            Unreachable: the connection was lost; what was recorded stays true, and another push continues from there.
             LabelStudioError: the server refuses us, or more than ``MAX_REFUSED`` tasks.
         """
         report, lost_answers = PushReport(), False
@@ -147,7 +147,7 @@ class LabelStudio:
             lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report)
             on_batch({key: report.task_ids[key] for key in keys if key in report.task_ids})
         if lost_answers:
-            # The request behind a lost answer may have ended after its repetition, and then both count.
+            # The request behind a lost response may have completed after its retry, and then both count.
             left = self.reconcile(self.asked(project))
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
             report.task_ids |= kept
@@ -155,7 +155,7 @@ class LabelStudio:
         return report
 
     def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport) -> bool:
-        """Import tasks until the server has them or refuses them one by one; whether an answer was lost."""
+        """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""
         lost, fault = False, None
         for attempt in range(ATTEMPTS):
             if not tasks:
@@ -179,10 +179,10 @@ class LabelStudio:
         return lost
 
     def _import(self, project: int, tasks: list[dict[str, Any]]) -> Unreachable | Refused | None:
-        """Send tasks once. An error that may be the tasks' fault, or leaves them in doubt, is returned."""
+        """Send tasks once. An error that the tasks may have caused, or that leaves their state unknown, is returned."""
         patience = self.requests.limits.imports
         try:
-            # What the answer says does not count: which tasks are there is looked up.
+            # The content of the response does not matter: the tasks are looked up.
             self.requests.tell(
                 "cannot push tasks",
                 lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks)),
@@ -197,7 +197,7 @@ class LabelStudio:
         return None
 
     def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
-        reason = fault.detail if isinstance(fault, Refused) else "the server took it, but does not have it"
+        reason = fault.detail if isinstance(fault, Refused) else "the server accepted it, but does not have it"
         report.refused.append((key, reason))
         if len(report.refused) > MAX_REFUSED:
             raise LabelStudioError(
@@ -215,20 +215,20 @@ class LabelStudio:
         return found
 
     def asked(self, project: int) -> dict[int, str]:
-        """The push keys of all tasks of a project by their ids; empty where a task is somebody else's.
+        """The push keys of all tasks of a project by id; empty for tasks not created by Goldleaf.
 
-        What was noted or pulled before and is not here was deleted. Only the two together name a task:
-        on SQLite, the server gives the id of a deleted newest task to the next one.
+        What was recorded or pulled before and is missing here was deleted. Only both together identify a task:
+        on SQLite, the server reuses the id of a deleted newest task for the next one.
         """
         return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
     def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
-        """Delete tasks that ask a question a second time, and return those that are left.
+        """Delete tasks that ask a question a second time, and return the remaining ones.
 
         A task with annotations or drafts is never deleted; among the others the lowest id stays.
 
         Args:
-            asked: push keys by task id, as ``asked`` tells them.
+            asked: push keys by task id, as returned by ``asked``.
         """
         same: dict[str, list[int]] = {}
         for task, key in sorted(asked.items()):
@@ -243,7 +243,7 @@ class LabelStudio:
         return {task: key for task, key in asked.items() if task not in surplus}
 
     def withdraw(self, tasks: dict[int, str]) -> int:
-        """Delete those tasks that carry their push key and have neither annotations nor drafts; count them."""
+        """Delete those tasks that have their push key and neither annotations nor drafts; count them."""
         withdrawn = 0
         for task, key in tasks.items():
             if self._state(task, key) is _State.IDLE:
@@ -252,11 +252,11 @@ class LabelStudio:
         return withdrawn
 
     def _delete(self, task: int) -> None:
-        self.requests.tell("cannot take tasks back", lambda sdk: sdk.tasks.delete(id=str(task)))
+        self.requests.tell("cannot delete tasks", lambda sdk: sdk.tasks.delete(id=str(task)))
 
     def _state(self, task: int, key: str) -> _State:
         try:
-            full = self.requests.ask("cannot take tasks back", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
+            full = self.requests.ask("cannot delete tasks", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
         except Refused as error:
             if error.status == _NOT_FOUND:
                 return _State.GONE
@@ -267,17 +267,17 @@ class LabelStudio:
 
     # --- pull ---------------------------------------------------------------------------------
     def pull(self, project: int, since: datetime | None) -> Pull:
-        """Everything that changed since a watermark, and a little from before it; all without one.
+        """Everything that changed since a watermark, and a little from before it; everything if there is none.
 
-        All, too, where the watermark lies in the server's future.
+        Everything, too, if the watermark is in the server's future.
 
-        Tasks without a push key are somebody else's and are left out. Deleted tasks are not seen here,
+        Tasks without a push key were not created by Goldleaf and are left out. Deleted tasks do not appear here,
         see ``asked``.
         """
         changed = []
         now = self.requests.transport.clock
         if since and now and since > now + _CLOCK_TOLERANCE:
-            # The server's clock was ahead when the mark was set, or was set back: what is new looks old.
+            # The server's clock was ahead when the watermark was set, or was set back: new tasks look old.
             since = None
         if since is not None:
             # The server fails without microseconds and without the Z.
@@ -292,7 +292,7 @@ class LabelStudio:
                     task_id=task.task_id, push_key=key, record_id=task.record_id, annotations=task.annotations
                 )
                 tasks.append(found)
-        # A single time in the future would hide all that comes until then.
+        # A single time in the future would hide everything until then.
         return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
 
 
@@ -301,7 +301,7 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _portions(tasks: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
-    """Their keys in batches that are neither too many nor too large."""
+    """The keys in batches that are neither too many nor too large."""
     keys: list[str] = []
     size = 0
     for key, task in tasks.items():

@@ -1,4 +1,4 @@
-"""What goes between Goldleaf and a Label Studio server: what it sends, checked field by field, and our reports."""
+"""What Goldleaf and a Label Studio server exchange: the server's data, validated field by field, and our reports."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,20 +14,20 @@ _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 
 @dataclass
 class PushReport:
-    """What became of a push."""
+    """The result of a push."""
 
     task_ids: dict[str, int] = field(default_factory=dict)
     """Every task that the server has now, by push key."""
     pushed: int = 0
     already_there: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
-    """Push key and reason of each task that the server does not take."""
+    """Push key and reason of each task that the server refused."""
 
 
 def _sane(moment: datetime) -> datetime:
-    """A server's time with which we can reckon."""
+    """A server time that we can compute with."""
     if not _EARLIEST <= moment <= _LATEST:
-        raise ValueError("is no time that a server could have")
+        raise ValueError("is not a valid server time")
     return moment.astimezone(UTC)
 
 
@@ -37,7 +37,7 @@ ServerTime = Annotated[AwareDatetime, Field(strict=True), AfterValidator(_sane)]
 
 
 class _Sent(BaseModel):
-    """What a server sends. What we count on is required: a field that is missing must not look like an empty one."""
+    """What a server sends. Fields that we rely on are required: a missing field must not look like an empty one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class User(_Sent):
 
 
 class Made(_Sent):
-    """What was made on the server."""
+    """Something created on the server."""
 
     made_id: Id = Field(alias="id")
 
@@ -73,20 +73,20 @@ class Projects(_Sent):
 
 
 class Dated(_Sent):
-    """When something was made."""
+    """When something was created."""
 
     created_at: ServerTime
 
 
 class ListedTask(_Sent):
-    """A task, whoever made it."""
+    """A task, whoever created it."""
 
     task_id: Id = Field(alias="id")
     data: dict[str, Any]
 
     @property
     def push_key(self) -> str:
-        """What it asks; empty where it is somebody else's."""
+        """What it asks; empty if Goldleaf did not create it."""
         key = self.data.get(PUSH_KEY)
         return key if isinstance(key, str) else ""
 
@@ -98,7 +98,7 @@ class ListedTask(_Sent):
 
 
 class WorkedTask(ListedTask):
-    """A task with what people did about it, finished or not."""
+    """A task with annotators' work on it, finished or not."""
 
     annotations: list[dict[str, Any]]
     drafts: list[dict[str, Any]]
@@ -110,12 +110,12 @@ class PulledAnnotation(_Sent):
     annotation_id: Id = Field(alias="id")
     result: list[dict[str, Any]]
     was_cancelled: Annotated[bool, Field(strict=True)]
-    """The annotator skipped the task; the result may be full nevertheless."""
+    """The annotator skipped the task; the result may still be filled in."""
     annotator: str = Field(alias="completed_by")
-    """The user's id as text; empty where the user was deleted."""
+    """The user's id as text; empty if the user was deleted."""
     created_at: ServerTime
     updated_at: ServerTime
-    """Both are the server's times."""
+    """Both are server times."""
     lead_time: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
     """Seconds."""
 
@@ -127,7 +127,7 @@ class PulledAnnotation(_Sent):
     @field_validator("result", mode="before")
     @classmethod
     def _regions(cls, result: Any) -> Any:
-        """None where a program has submitted nothing."""
+        """None if a program has submitted nothing."""
         return [] if result is None else result
 
     @field_validator("result")
@@ -148,13 +148,13 @@ class AnsweredTask(ListedTask):
 
 
 class Prediction(_Sent):
-    """What is proposed for a task."""
+    """A task's prediction."""
 
     result: list[dict[str, Any]] | None
 
 
 class ProposedTask(ListedTask):
-    """A task with what is proposed for it."""
+    """A task with its predictions."""
 
     annotations: list[dict[str, Any]]
     predictions: list[Prediction]
@@ -167,12 +167,12 @@ class Tasks(_Sent, Generic[L]):
     """A page of tasks."""
 
     total: Count
-    """How many pass the filters, on all pages."""
+    """How many match the filters, on all pages."""
     tasks: list[L]
 
 
 class PulledTask(BaseModel):
-    """A task that changed, with all of its annotations; none where they were deleted."""
+    """A task that changed, with all of its annotations; none if they were deleted."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -183,7 +183,7 @@ class PulledTask(BaseModel):
 
 
 class OpenTask(BaseModel):
-    """A task that nobody has answered."""
+    """A task without an answer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -191,7 +191,7 @@ class OpenTask(BaseModel):
     push_key: str
     record_id: str
     proposal: list[dict[str, Any]]
-    """The regions that annotators see prefilled; ``read_result`` makes targets of them."""
+    """The regions that annotators see prefilled; ``read_result`` turns them into targets."""
 
 
 class Pull(BaseModel):

@@ -1,4 +1,4 @@
-"""Lists the tasks of a Label Studio project page by page, and notices a list that is cut short."""
+"""Lists the tasks of a Label Studio project page by page, and notices a truncated list."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from pipeline.review.label_studio_requests import Requests, TooLarge
 
 PAGE = 500
 _SMALLER = 8
-"""A page that is too large is asked for again with so many times fewer tasks."""
+"""A page that is too large is requested again with this many times fewer tasks."""
 _TRIES = 3
 _WHAT = "cannot list tasks"
 
@@ -26,9 +26,9 @@ def list_tasks(
     *filters: dict[str, Any],
     fields: str = "task_only",
 ) -> Iterator[T]:
-    """All tasks of a project that pass the filters, in the order of their ids.
+    """All tasks of a project that match the filters, in the order of their ids.
 
-    Each page starts behind the last id, so that tasks that come or go meanwhile shift none.
+    Each page starts after the last id, so that tasks added or deleted meanwhile shift nothing.
     """
     last, size = 0, PAGE
     while True:
@@ -49,12 +49,12 @@ def list_tasks(
 
 
 def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last: int) -> Tasks[T]:
-    """The first tasks behind an id; one that is missing would seem deleted, with its answers."""
+    """The first tasks after an id; a missing one would seem deleted, with its answers."""
     for _ in range(_TRIES):
         page = requests.ask(_WHAT, kind, lambda sdk: sdk.tasks.list(**query))
         ids = [last, *(task.task_id for task in page.tasks)]
         if any(one >= other for one, other in itertools.pairwise(ids)):
-            raise LabelStudioError(f"{_WHAT}: {requests.url} sends others than it was asked for; see its log")
+            raise LabelStudioError(f"{_WHAT}: {requests.url} sends other tasks than requested; see its log")
         if len(page.tasks) == min(page.total, query["page_size"]):
             return page
         # Perhaps some were deleted while the server counted.
@@ -62,10 +62,10 @@ def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last:
 
 
 def by_filter(name: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
-    """A condition that tasks must meet, as the server takes it."""
+    """A condition that tasks must meet, in the server's format."""
     return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
 
 
 def incomplete(what: str, url: str, total: int, sent: int) -> LabelStudioError:
-    """A list that lacks something."""
-    return LabelStudioError(f"{what}: {url} speaks of {total} and sends {sent}; try again, or see its log")
+    """The error for an incomplete list."""
+    return LabelStudioError(f"{what}: {url} reports {total} but sends {sent}; try again, or see its log")

@@ -1,6 +1,6 @@
-"""Finds, makes and names the project of a dataset on a Label Studio server.
+"""Finds, creates and identifies the project of a dataset on a Label Studio server.
 
-A line of its description tells a project of ours from others: its title is the annotators' to change.
+A line of its description identifies a project as ours: annotators may change its title.
 """
 
 from typing import Any
@@ -20,14 +20,14 @@ _SETTINGS: dict[str, Any] = {
     "show_instruction": False,
     "show_skip_button": True,
     "show_collab_predictions": True,
-    "enable_empty_annotation": True,  # where all targets are optional, nothing is an answer
+    "enable_empty_annotation": True,  # if all targets are optional, an empty form is an answer
     "sampling": "Sequential sampling",
     "model_version": PREDICTION_VERSION,
 }
 
 
 def find_project(requests: Requests, marker: str) -> Project | None:
-    """The project with a marker as a line of its description, the oldest of several."""
+    """The project that has a marker as a line of its description, the oldest of several."""
     number, seen = 1, dict[int, Project]()
     while True:
         page = _page(requests, number)
@@ -47,7 +47,7 @@ def _page(requests: Requests, number: int) -> Projects:
 
 
 def create_project(requests: Requests, title: str, marker: str, config: str, instruction: str) -> int:
-    """Make a project with a marker as a line of its description, and return its id."""
+    """Create a project that has a marker as a line of its description, and return its id."""
     shortest, longest = _TITLE_LENGTHS
     try:
         return requests.ask(
@@ -55,21 +55,21 @@ def create_project(requests: Requests, title: str, marker: str, config: str, ins
             Made,
             lambda sdk: sdk.projects.create(
                 title=title[:longest].ljust(shortest, "."),
-                description=f"Made by Goldleaf, which knows it by this line:\n{marker}",
+                description=f"Created by Goldleaf, which identifies it by this line:\n{marker}",
                 label_config=config,
                 expert_instruction=instruction,
                 **_SETTINGS,
             ),
         ).made_id
     except LabelStudioError:
-        # Only the answer may have been lost.
+        # Perhaps only the response was lost.
         if (known := find_project(requests, marker)) is None:
             raise
         return known.project_id
 
 
 def update_project(requests: Requests, project: Project, config: str, instruction: str) -> None:
-    """Bring its form and its instruction up to date."""
+    """Update its form and its instruction."""
     if project.label_config != config or project.expert_instruction != instruction:
         requests.tell(
             _OPEN,
@@ -78,6 +78,6 @@ def update_project(requests: Requests, project: Project, config: str, instructio
 
 
 def project_identity(requests: Requests, project: int) -> str:
-    """What tells this project from all others of all servers, also after the address has changed."""
+    """What tells this project from all others on all servers, even after the address has changed."""
     found = requests.ask(_OPEN, Dated, lambda sdk: sdk.projects.get(id=project))
     return f"{project}@{found.created_at.isoformat()}"

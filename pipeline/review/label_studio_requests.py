@@ -1,7 +1,7 @@
-"""Asks a Label Studio server through its SDK, and checks every answer against the model of what we expect.
+"""Sends requests to a Label Studio server through its SDK, and validates every response against the expected model.
 
-The one module that knows the SDK, and the one place where an answer is read: whatever else a server says, or does
-not say in time, is one clear line.
+The only module that knows the SDK, and the only place that reads responses: whatever unexpected a server sends, or
+fails to send in time, becomes one clear line.
 """
 
 import json
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Call = Callable[["LabelStudioBase"], object]
-"""Calls one method of the SDK, which sends one request; what the method returns does not count."""
+"""Calls one method of the SDK, which sends one request; the method's return value is ignored."""
 
 LIMITS = Limits()
 _LOGIN_FAILED = 401
 _START = "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
-_NO_TOKEN = "set LABEL_STUDIO_API_KEY (it stands in Account & Settings)"
+_NO_TOKEN = "set LABEL_STUDIO_API_KEY (see Account & Settings)"
 
 
 class Refused(LabelStudioError):
-    """The server answers with an error; nothing is said about whether it did what was asked."""
+    """The server answers with an error status; whether it did what was asked is unknown."""
 
     def __init__(self, line: str, status: int, detail: str) -> None:
         super().__init__(line)
         self.status = status
         self.detail = detail
-        """What the server says went wrong."""
+        """The server's description of the error."""
 
 
 class TooLarge(LabelStudioError):
-    """An answer is larger than we put up with; the same may be had in smaller parts."""
+    """A response is larger than allowed; the same may be fetched in smaller parts."""
 
 
 class Requests:
     """Connections to one server, as one user; they close with ``close()`` or with the object.
 
     Raises:
-        LabelStudioError: the URL or the token cannot be one.
+        LabelStudioError: the URL or the token is malformed.
     """
 
     def __init__(
         self, url: str, api_key: str, limits: Limits | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.url = shown_address(url.rstrip("/"))
-        """As people read it."""
+        """As shown to users."""
         if not re.match(r"https?://[^/\s]", url):
             raise LabelStudioError(
-                f"'{self.url}' is no address of a server; set LABEL_STUDIO_URL to http(s)://host:port"
+                f"'{self.url}' is not the address of a server; set LABEL_STUDIO_URL to http(s)://host:port"
             )
         self._key = api_key.strip()
         if not (self._key and self._key.isascii() and self._key.isprintable()):
@@ -78,28 +78,28 @@ class Requests:
         from label_studio_sdk.core.api_error import ApiError
 
         try:
-            # It would repeat a POST whose answer was lost, and so import twice; and without the slash it
-            # leaves out the end of the address where it exchanges a token.
+            # It would retry a POST whose response was lost, and so import twice; and without the slash it
+            # drops the end of the address when it exchanges a token.
             return LabelStudioBase(base_url=self._address, api_key=self._key, httpx_client=self._http, max_retries=0)
         except (ApiError, TypeError, ValueError, OverflowError, OSError) as error:
-            # It looks into a personal access token for the time until which that is good.
-            raise LabelStudioError(f"the access token for Label Studio has expired, or is none; {_NO_TOKEN}") from error
+            # It decodes a personal access token to find its expiry time.
+            raise LabelStudioError(f"the access token for Label Studio is expired or invalid; {_NO_TOKEN}") from error
 
-    # --- what others ask ----------------------------------------------------------------------
+    # --- public methods -----------------------------------------------------------------------
     def ask(self, what: str, kind: type[T], call: Call, *, patience: Patience | None = None) -> T:
-        """Send a request and return the answer as a model.
+        """Send a request and return the response as a model.
 
         Args:
             what: begins every error, such as "cannot log in".
             kind: a model, or a list of them.
             call: sends the request.
-            patience: with this request; the usual one otherwise.
+            patience: for this request; default: the usual one.
 
         Raises:
-            Unreachable: nobody answers, or not in time.
+            Unreachable: the server does not answer, or not in time.
             Refused: an error status.
-            TooLarge: the answer is.
-            LabelStudioError: the answer is none of a Label Studio, or the server took too long altogether.
+            TooLarge: the response is too large.
+            LabelStudioError: the response is not from Label Studio, or the server took too long in total.
         """
         content = self._accepted(what, call, patience, reads=True).content
         try:
@@ -108,22 +108,22 @@ class Requests:
             raise self._stranger(what, _problem(error)) from error
 
     def tell(self, what: str, call: Call, *, patience: Patience | None = None) -> None:
-        """Send a request of which only the status counts; see ``ask``."""
+        """Send a request of which only the status matters; see ``ask``."""
         self._accepted(what, call, patience, reads=False)
 
     # --- one request --------------------------------------------------------------------------
     def _accepted(self, what: str, call: Call, patience: Patience | None, reads: bool) -> Reply:
-        """The answer to a request that is not refused."""
+        """The response to a request that was not refused."""
         self.transport.expect(patience or self.limits.usual, reads)
         reply = self._reply(what, call)
         if reply.status == _LOGIN_FAILED and self._key.count(".") == 2 and not reply.is_exchange:
-            # A personal access token is exchanged for one that is good for minutes only, by the server's clock.
+            # A personal access token is exchanged for one that is only valid for minutes, by the server's clock.
             self._sdk = self._new_sdk()
             reply = self._reply(what, call)
         if not reply.is_good:
             raise self._refused(what, reply)
         if reply.is_exchange:
-            raise self._stranger(what, "what it gives for the access token is no token")
+            raise self._stranger(what, "its response to the access token is not a token")
         return reply
 
     def _reply(self, what: str, call: Call) -> Reply:
@@ -138,22 +138,22 @@ class Requests:
             raise
         except ApiError as error:
             if not self.transport.replies:
-                raise self._stranger(what, "its token does not say how long it is good") from error
+                raise self._stranger(what, "its token has no expiry time") from error
         except Exception:
-            # The SDK stumbles over odd answers in many ways: what counts is the reply.
+            # The SDK fails on unexpected responses in many ways: only the raw response matters.
             if not self.transport.replies:
                 raise
         return self.transport.replies.pop()
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
-        """Turn what goes wrong on the way into our errors."""
+        """Turn network failures into our errors."""
         try:
             yield
         except httpx.InvalidURL as error:
             # It quotes what it takes for the port, which may be half a password.
             problem = f" ({error})" if self._address.startswith(self.url) else ""
-            raise LabelStudioError(f"{what}: '{self.url}' is no address{problem}; set LABEL_STUDIO_URL") from error
+            raise LabelStudioError(f"{what}: '{self.url}' is not an address{problem}; set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
                 f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
@@ -169,43 +169,43 @@ class Requests:
         except httpx.HTTPError as error:
             raise self._stranger(what, _line(error)) from error
 
-    # --- what goes wrong ----------------------------------------------------------------------
+    # --- errors -------------------------------------------------------------------------------
     def _refused(self, what: str, reply: Reply) -> Refused:
         detail = _detail(reply.content) or _line(reply.reason)
         match reply.status:
             case 401 | 403:
                 line = f"{self.url} refuses the token; {_NO_TOKEN}"
             case 404:
-                line = f"{self.url} has no such page; it is no Label Studio, or the project was deleted"
+                line = f"{self.url} has no such page; it is not Label Studio, or the project was deleted"
                 line += self._rootwards
             case status if 300 <= status < 400:
                 target = _line(reply.headers.get("location", "elsewhere"))
-                line = f"{self.url} sends us to {target}; set LABEL_STUDIO_URL to where that ends"
+                line = f"{self.url} redirects to {target}; set LABEL_STUDIO_URL to the final address"
             case status:
                 line = f"Label Studio answers {status}: {detail}"
         return Refused(f"{what}: {line}", reply.status, detail)
 
     def _stranger(self, what: str, problem: str) -> LabelStudioError:
         return LabelStudioError(
-            f"{what}: {self.url} answers, but not like a Label Studio ({problem}); check LABEL_STUDIO_URL"
+            f"{what}: {self.url} answers, but not like Label Studio ({problem}); check LABEL_STUDIO_URL"
             f"{self._rootwards}"
         )
 
     @property
     def _rootwards(self) -> str:
-        """What to try where the address is perhaps that of a page, as the browser shows it; else empty."""
+        """What to try if the address may be that of a page, as shown in a browser; else empty."""
         scheme, _, rest = self.url.partition("://")
         host, _, path = rest.partition("/")
-        return f"; if /{path} is a page of it, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
+        return f"; if /{path} is one of its pages, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
 
 
 def _is_no_tls(error: httpx.TransportError) -> bool:
-    """Whether somebody answered https with something else; a certificate is a matter of its own."""
+    """Whether https was answered with something else; a bad certificate is a different matter."""
     return "[SSL" in str(error) and "CERTIFICATE" not in str(error)
 
 
 def _parsed(adapter: TypeAdapter[T], content: bytes) -> T:
-    """JSON as a model; half a surrogate pair in somebody's text becomes a question mark."""
+    """JSON as a model; lone surrogates become question marks."""
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
@@ -225,7 +225,7 @@ def _problem(error: ValidationError) -> str:
 
 
 def _detail(content: bytes) -> str:
-    """What the server says went wrong."""
+    """The server's description of the error."""
     text = content.decode("utf-8", "replace")
     try:
         body = json.loads(text)
@@ -237,7 +237,7 @@ def _detail(content: bytes) -> str:
 
 
 def _line(text: object) -> str:
-    """A text of others, fit for a terminal."""
+    """Foreign text, made safe for a terminal."""
     whole = str(text) or (type(text).__name__ if isinstance(text, Exception) else "")
     line = next((part.strip() for part in whole.splitlines() if part.strip()), "")
     line = "".join(letter if letter.isprintable() else " " for letter in line)

@@ -1,6 +1,6 @@
-"""Carries the SDK's requests to a Label Studio server within limits of time and size, and keeps what was answered.
+"""Sends the SDK's requests to a Label Studio server within limits of time and size, and keeps the responses.
 
-The SDK fills its models unchecked, so that what counts is the answer as it came.
+The SDK fills its models without validation, so only the raw response counts.
 """
 
 import contextlib
@@ -21,27 +21,27 @@ _MOST_OF_A_PROBLEM = 65_536
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a server we put up with."""
+    """How much of a server's time and data we accept."""
 
     login: Patience = _LOGIN
-    """The first request: whoever does not answer it would not answer any."""
+    """For the first request: a server that does not answer it would not answer any."""
     usual: Patience = _USUAL
     imports: Patience = _IMPORTS
-    """On SQLite, an import was seen to take 45 s while people label."""
+    """On SQLite, an import was seen to take 45 s while annotators were labeling."""
     whole: float = 900.0
-    """Seconds that all requests together may take, and for each that was answered:"""
+    """Seconds that all requests together may take, plus this for each answered one:"""
     each: float = 10.0
     most: int = 256 * 2**20
-    """Bytes of one answer."""
+    """Bytes of one response."""
 
 
 class TooMuch(httpx.TransportError):
-    """An answer has more bytes than we put up with."""
+    """A response has more bytes than allowed."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer as it came, decompressed."""
+    """A raw response, decompressed."""
 
     path: str
     status: int
@@ -51,7 +51,7 @@ class Reply:
 
     @property
     def is_good(self) -> bool:
-        """Whether the server has done what it was asked."""
+        """Whether the server has done what was asked."""
         return 200 <= self.status < 300
 
     @property
@@ -61,17 +61,17 @@ class Reply:
 
 
 class LimitedTransport(httpx.BaseTransport):
-    """Sends requests through the network, or through another transport, one at a time."""
+    """Sends requests over the network, or through another transport, one at a time."""
 
     def __init__(self, limits: Limits, transport: httpx.BaseTransport | None) -> None:
         self.limits = limits
         self.replies: list[Reply] = []
-        """The answers so far; whoever reads them clears the list."""
+        """The responses so far; the reader clears the list."""
         self.clock: datetime | None = None
-        """What time it was for the server when it answered last."""
+        """The server's time at its latest response."""
         self.answered, self.spent = 0, 0.0
         self._patience, self._reads = limits.usual, True
-        # What a redirection leads to may be anything.
+        # A redirect may lead anywhere.
         self._client = Patient(transport, follow_redirects=False)
 
     def close(self) -> None:
@@ -79,16 +79,16 @@ class LimitedTransport(httpx.BaseTransport):
         self._client.close()
 
     def expect(self, patience: Patience, reads: bool) -> None:
-        """Say how long the next answer may take, and whether its content is read, or its status is enough."""
+        """Set how long the next response may take, and whether its content is read, or its status is enough."""
         self._patience, self._reads = patience, reads
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request once, and keep its answer.
+        """Send a request once, and keep its response.
 
         Raises:
-            TooSlow: no answer in time, or it comes too slowly, or all requests together took too long.
-            TooMuch: the answer is too large.
-            httpx.HTTPError, httpx.InvalidURL: as of ``Patient``.
+            TooSlow: no response in time, or it arrives too slowly, or all requests together took too long.
+            TooMuch: the response is too large.
+            httpx.HTTPError, httpx.InvalidURL: as for ``Patient``.
         """
         began = time.monotonic()
         try:
@@ -104,20 +104,20 @@ class LimitedTransport(httpx.BaseTransport):
         return httpx.Response(answer.status, content=content)
 
     def _within(self) -> Patience:
-        """No longer than all requests together may take."""
+        """Limit the time to what all requests together have left."""
         left = self.limits.whole + self.limits.each * self.answered - self.spent
         if left <= 0:
             raise TooSlow(f"{self.answered} requests took {self.spent:,.0f} s")
         return dataclasses.replace(self._patience, answer=min(self._patience.answer, left))
 
     def _most(self, path: str) -> int | None:
-        """How many bytes a good answer may have; None where they do not matter and are not read."""
+        """How many bytes a successful response may have; None if they do not matter and are not read."""
         if path.endswith(_EXCHANGE):
             return _MOST_OF_A_PROBLEM
         return self.limits.most if self._reads else None
 
     def _received(self, answer: Response, most: int | None) -> bytes:
-        """As much of an answer as counts: of a refusal its beginning, of others all or nothing."""
+        """As much of a response as counts: the beginning of a refusal; of others, all or nothing."""
         received = bytearray()
         if not 200 <= answer.status < 300:
             for part in answer.parts():

@@ -1,6 +1,6 @@
-"""What people are asked, and what their answers say: between a task and Label Studio's JSON.
+"""Converts questions and answers between a task and Label Studio's JSON.
 
-Nothing here talks to a server, ``pipeline.review.label_studio`` does. The way there and back is the identity
+Nothing here talks to a server, ``pipeline.review.label_studio`` does. The round trip is the identity
 on canonical targets.
 """
 
@@ -29,11 +29,11 @@ from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.task import Role, Task
 
 PREDICTION_VERSION = "goldleaf"
-"""A project shows the predictions of a single version: with several, the others' proposals would vanish."""
+"""A project shows the predictions of a single version: with several, the others' proposals would disappear."""
 
 
 class LabelingQuestion(BaseModel):
-    """What people are asked about one record."""
+    """A question to annotators about one record."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class LabelingQuestion(BaseModel):
     record_id: str
     inputs: dict[str, Any]
     why: str
-    """Why they see it, in words."""
+    """Why it is asked, in words."""
     proposal: dict[str, JsonValue] | None = None
     """Targets to start from: the record's own, or a model's suggestion; some may be missing."""
     score: float | None = Field(default=None, ge=0, le=1)
@@ -55,14 +55,14 @@ class LabelingAnswer(BaseModel):
 
     verdict: Verdict
     targets: dict[str, JsonValue] | None = None
-    """Canonical; only of a labeled record."""
+    """Canonical; only for a labeled record."""
     error: str = ""
     """What is wrong with an invalid answer, by field, and what to do."""
 
 
-# --- to people ------------------------------------------------------------------------------------
+# --- to annotators-------------------------------------------------------------------------------
 def labeling_task(task: type[Task], question: LabelingQuestion) -> dict[str, Any]:
-    """A question as Label Studio imports it: the data to show, and the proposal as a prediction.
+    """A question in Label Studio's import format: the data to show, and the proposal as a prediction.
 
     Raises:
         LabelStudioError: a text cannot be sent, or the proposal does not fit the form (the server would
@@ -84,7 +84,7 @@ def prediction_result(task: type[Task], targets: Mapping[str, Any]) -> list[dict
     """Targets as Label Studio's regions; a missing target has none.
 
     Raises:
-        LabelStudioError: a value is none that its field can have.
+        LabelStudioError: a value is invalid for its field.
     """
     known = controls(labeling_config(task))
     regions = []
@@ -106,7 +106,7 @@ def prediction_result(task: type[Task], targets: Mapping[str, Any]) -> list[dict
 
 
 def verdict_result(task: type[Task], verdict: Verdict) -> list[dict[str, Any]]:
-    """The regions of a person who chose *unusable* or *unsure*; none for any other verdict."""
+    """The regions of an *unusable* or *unsure* answer; none for any other verdict."""
     if verdict not in (Verdict.UNUSABLE, Verdict.UNSURE):
         return []
     control = next(iter(controls(labeling_config(task)).values()))
@@ -119,9 +119,9 @@ def _fitting(field: TargetField, value: Any) -> JsonValue:
     try:
         fitting = canonical(field, value)
     except (TypeError, ValueError) as error:
-        raise LabelStudioError(f"the proposal {value!r} for '{field.name}' is no {field.type}") from error
+        raise LabelStudioError(f"the proposal {value!r} for '{field.name}' is not a valid {field.type}") from error
     if field.type is ValueType.CHOICE and fitting not in (None, *field.choices):
-        raise LabelStudioError(f"the proposal {value!r} is none of the choices of '{field.name}'")
+        raise LabelStudioError(f"the proposal {value!r} is not among the choices of '{field.name}'")
     for text in fitting if isinstance(fitting, list) else [fitting]:
         if isinstance(text, str):
             _sendable(text, f"the proposal for '{field.name}'")
@@ -151,21 +151,21 @@ def _sendable(text: str, where: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise LabelStudioError(
-            f"{where} holds half a surrogate pair at character {error.start}, which JSON cannot carry; fix the source"
+            f"{where} has half a surrogate pair at character {error.start}, which JSON cannot carry; fix the source"
         ) from error
-    return text.replace("\x00", "")  # PostgreSQL takes no NUL
+    return text.replace("\x00", "")  # PostgreSQL rejects NUL
 
 
-# --- back from people -----------------------------------------------------------------------------
+# --- back from annotators -------------------------------------------------------------------------
 def read_result(
     task: type[Task],
     result: list[dict[str, Any]],
     was_cancelled: bool,
     inputs: Mapping[str, Any] | None = None,
 ) -> LabelingAnswer:
-    """What an annotation's result says; a skipped task says nothing, though its result is full.
+    """Parse an annotation's result; a skipped task has no answer, though its result may be filled in.
 
-    With the record's inputs, the answer must also suit the task's validators over several fields.
+    With the record's inputs, the answer must also pass the task's validators over several fields.
     """
     if was_cancelled:
         return LabelingAnswer(verdict=Verdict.SKIPPED)
@@ -204,7 +204,7 @@ def _values(result: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _read(field: TargetField, value: Mapping[str, Any]) -> Any:
-    """The value of one region as the task's model takes it; None where nothing was entered."""
+    """The value of one region as the task's model takes it; None if nothing was entered."""
     found = next((value[key] for key in VALUE_KEYS.values() if key in value), None)
     entries = found if isinstance(found, list) else [] if found is None else [found]
     filled = [entry for entry in entries if not isinstance(entry, str) or entry.replace("\x00", "").strip()]

@@ -1,8 +1,8 @@
-"""Puts questions to people and hears their answers: the review batch out, the annotations in.
+"""Sends questions to annotators and collects their answers: the review batch out, the annotations in.
 
 A push sends only committed decisions, and only what the server does not have yet, so it may be
-repeated at any time. A pull is incremental and repeatable too: annotations are kept by their id. It
-only asks; what it brought is kept in a step of its own, which waits for no server.
+repeated at any time. A pull is incremental and repeatable too: annotations are stored by id. It
+only fetches; storing is a separate step, which waits for no server.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,12 +38,12 @@ _SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unu
 
 
 _TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
-"""What names a task: an id may be given away again."""
+"""What identifies a task: an id alone may be reused."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What one push did."""
+    """The result of one push."""
 
     project: int
     url: str
@@ -51,17 +51,17 @@ class Pushed:
     """New tasks."""
     already_there: int
     withdrawn: int
-    """Tasks taken back, since their row has changed or gone, or the reason to ask has."""
+    """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
     refused: list[str]
-    """What the server would not take, and why."""
+    """What the server refused, and why."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What one pull brought."""
+    """The result of one pull."""
 
     project: int | None = None
-    """None where the server has none of this dataset: nothing was ever pushed, or it was deleted."""
+    """None if the server has no project of this dataset: nothing was ever pushed, or it was deleted."""
     server: str = ""
     tasks: Sequence[PulledTask] = ()
     """What changed since the last pull, and a little from before it."""
@@ -71,12 +71,12 @@ class Pulled:
 
 
 def marker(dataset: LoadedDataset) -> str:
-    """What a dataset's project is recognised by; another set of answers gets a project of its own."""
+    """What identifies a dataset's project; another set of answers gets another project."""
     return f"goldleaf:{dataset.config.name}:{dataset.task.task_digest()}"
 
 
 def open_questions(snapshot: Snapshot) -> list[Decision]:
-    """The current decisions that wait for a person's answer, the most urgent first, audits in between."""
+    """The current decisions that wait for an annotator's answer, the most urgent first, audits in between."""
     waiting = list(from_frame(open_decisions(snapshot).collect()))
     audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
     others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
@@ -85,7 +85,7 @@ def open_questions(snapshot: Snapshot) -> list[Decision]:
 
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
-    """Those decisions as rows of their table, in any order; to count them, none need be read as a decision."""
+    """Those decisions as rows of their table, in any order; they can be counted without decoding."""
     return snapshot.current_decisions().filter(
         pl.col("routed").is_in([route.value for route in _OPEN_ROUTES]),
         pl.col("fate").is_in([fate.value for fate in _OPEN_FATES]),
@@ -94,7 +94,7 @@ def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
 
 
 def is_open(decision: Decision) -> bool:
-    """Whether a person was asked and has not answered."""
+    """Whether an annotator was asked and has not answered."""
     return (
         decision.routed in _OPEN_ROUTES
         and decision.fate in _OPEN_FATES
@@ -108,7 +108,7 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
 
 
 def question(decision: Decision, task: type[Task]) -> LabelingQuestion:
-    """What a person is shown for a decision."""
+    """What an annotator is shown for a decision."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
@@ -130,7 +130,7 @@ def push_questions(
     run: str,
     on_tasks: Callable[[int], None] = lambda tasks: None,
 ) -> Pushed:
-    """Send every open question that the server does not have yet, and take back those that are none any more.
+    """Send every open question that the server does not have yet, and delete those that are no longer open.
 
     Raises:
         Unreachable: the server does not answer.
@@ -138,7 +138,7 @@ def push_questions(
     """
     snapshot = store.snapshot().at_last_commit()
     digest = dataset.task.task_digest()
-    # Another curate may have gone by a newer task since: its questions belong into another project.
+    # Another curate may have used a newer task since: its questions belong in another project.
     decisions = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
     by_key = {question_key(decision, dataset.task): decision for decision in decisions}
     with LabelStudio(connection.url, connection.api_key) as client:
@@ -174,9 +174,9 @@ def push_questions(
 
 
 def _standing(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
-    """Task and push key of the questions that were sent and are still there; others are asked again.
+    """Task and push key of the questions that were sent and still exist; others are asked again.
 
-    Both must agree: the server may have given the id of a deleted task to another one.
+    Both must agree: the server may have reused the id of a deleted task.
     """
     found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
     sent = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
@@ -184,9 +184,9 @@ def _standing(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.Data
 
 
 def _outdated(snapshot: Snapshot, standing: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
-    """The tasks whose question is none any more, as far as nobody has answered them, with their push keys.
+    """The tasks whose question is no longer open, with their push keys, if they have no answer.
 
-    Their row has changed or gone, or what spoke against it has. Should the question come back, it is sent again.
+    Their row has changed or is gone, or the finding is. If the question comes back, it is sent again.
     """
     answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key").collect()
     closed = standing.filter(~pl.col("push_key").is_in(list(open_keys)))
@@ -194,7 +194,7 @@ def _outdated(snapshot: Snapshot, standing: pl.DataFrame, open_keys: Collection[
 
 
 def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:
-    """The tasks to import, and what cannot be one: a single odd text must not hold up all the others."""
+    """The tasks to import, and records that cannot become one: a single odd text must not hold up the others."""
     tasks, unfit = [], []
     for decision in decisions:
         try:
@@ -228,7 +228,7 @@ def pull_annotations(
         dataset: names the project.
         connection: the server.
         since: watermark (ISO time of the server) by server, from the last committed pull.
-        on_tasks: told how many more tasks were read.
+        on_tasks: called with how many more tasks were read.
     """
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
@@ -244,9 +244,9 @@ def pull_annotations(
 
 
 def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
-    """Append what a pull brought to the ``annotations`` table; the caller holds the lock of pulls since it began.
+    """Append the result of a pull to the ``annotations`` table; the caller has held the lock of pulls since it began.
 
-    What the table has already is not written again.
+    What the table already has is not written again.
 
     Returns:
         How many annotations are new, edited or deleted since the last pull.
@@ -271,7 +271,7 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
 def _inputs_by_question(
     snapshot: Snapshot, task: type[Task], pulled: Sequence[PulledTask]
 ) -> dict[str, dict[str, Any]]:
-    """What was asked about, of the questions that are still the records' present ones."""
+    """What was asked about, for questions that are still the records' current ones."""
     records = {task.record_id for task in pulled}
     decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
     return {question_key(decision, task): dict(decision.inputs) for decision in from_frame(decisions)}

@@ -1,4 +1,4 @@
-"""Which texts resemble each other, among millions, and which of those are known from before?
+"""Which texts are similar, among millions, and which of them are already known?
 
 In: texts as Arrow columns on disk. Out: pairs with their exact Jaccard similarity, and an index of what was
 compared.

@@ -1,7 +1,7 @@
 """The compiled loops over dense clusters: texts with many pairs each, whose n-grams are numbered once.
 
-Of numbers, to say what two texts have in common is a look into a table of marks, many times as fast as hashing. To
-number the n-grams of a text costs as much as to compare it once.
+With numbers, finding what two texts share is a look-up in a table of marks, many times as fast as hashing.
+Numbering the n-grams of a text costs as much as comparing it once.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from pipeline.text.uint64_ops import ONE, gram_hash, grams_of, prefetch
 from pipeline.text.words import SHINGLE_WORDS
 
 IN_TEXT, IN_ANSWER = 1, 2
-"""The lowest bits of an entry: where the text holds the n-gram. The others are its number."""
+"""The lowest bits of an entry: which parts of the text hold the n-gram. The others are its number."""
 _FLAGS = 2
 _AHEAD = 4
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -19,27 +19,27 @@ _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 @compiled
 def number_grams(words, starts, asked, table, distinct, before, entries, ends, sizes):
-    """Write the entries of some texts, each distinct n-gram once, and how many are in the text and in its answer.
+    """Write the entries of some texts, one per distinct n-gram, and their counts for the text and for its answer.
 
     Args:
-        words, starts, asked: what ``hash_words`` has written.
-        table: slots x 2, a hash table: the n-gram, 0 in a free slot, then its number and behind that the place of its
-            newest entry. Both lie together, since to fetch them takes longer than all else.
-        distinct: how many numbers are given.
+        words, starts, asked: the output of ``hash_words``.
+        table: slots x 2, a hash table: the n-gram, 0 in a free slot, then its number and below that the place of its
+            newest entry. Both are adjacent, since fetching them takes longer than all else.
+        distinct: how many numbers are in use.
         before: how many entries other texts have.
         entries: receives ``number << 2 | flags``; as long as there are words.
         ends: receives where each text's entries end, within ``entries``.
-        sizes: texts x 2, receives how many are in the text, and in its answer.
+        sizes: texts x 2, receives the counts for the text and for its answer.
 
     Returns:
-        The table, which may have grown, and how many numbers are given now.
+        The table, which may have grown, and how many numbers are in use now.
     """
     count = 0
     for text in range(len(asked)):
         start, words_asked = starts[text], asked[text]
         length = starts[text + 1] - start - 2
         answered, grams, first = length - words_asked, grams_of(length), count
-        # An answer of fewer words than an n-gram has one of its own.
+        # An answer shorter than an n-gram is a single n-gram.
         for number in range(grams + (1 if 0 < answered < SHINGLE_WORDS else 0)):
             at = number if number < grams else words_asked
             flags = IN_TEXT if number < grams else 0
@@ -53,7 +53,7 @@ def number_grams(words, starts, asked, table, distinct, before, entries, ends, s
                     slot = _slot(table, gram)
                 table[slot, 0], table[slot, 1] = gram, np.uint64(distinct) << _HALF
                 distinct += 1
-            # Zero where there is no entry yet.
+            # Zero if there is no entry yet.
             newest = np.int64(table[slot, 1] & _LOW) - 1
             if newest >= before + first:
                 entries[newest - before] |= np.uint32(flags)
@@ -91,9 +91,9 @@ def _grown(table):
 
 @compiled
 def common_grams(entries, ends, sizes, distinct, left, right, whole, answers):
-    """Write the exact Jaccard similarity of pairs of texts, of the whole ones and of their answers.
+    """Write the exact Jaccard similarities of pairs of texts, for whole texts and for answers.
 
-    Pairs with the same right text should come in a row. ``ends`` has one more entry than texts, the first one 0.
+    Pairs with the same right text should be adjacent. ``ends`` has one more entry than there are texts, the first is 0.
     """
     marks = np.zeros(distinct, dtype=np.uint8)
     pair = 0

@@ -1,4 +1,4 @@
-"""Dense clusters: texts with so many pairs that numbering their n-grams pays."""
+"""Dense clusters: texts with so many pairs that numbering their n-grams pays off."""
 
 import os
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from pipeline.similarity.signatures import in_threads
 from pipeline.similarity.text_columns import Rows, Texts
 
 _MIN_PAIRS = 3
-"""Pairs with earlier texts from which on a text is in a dense cluster."""
+"""A text with at least this many pairs with earlier texts is in a dense cluster."""
 _WORTHWHILE = 10_000
-"""Fewer pairs are verified one by one in less time than it takes to compile what numbers them."""
+"""Fewer pairs are verified one by one in less time than it takes to compile the numbering."""
 _BYTES_AT_ONCE = 128 * 2**20
-"""Text whose n-grams are numbered together. A number for each word takes about as much again."""
+"""Bytes of text whose n-grams are numbered together. The numbers take about as much memory again."""
 _LARGEST_TABLE = 2**24
-"""Slots of 16 bytes, half of them empty; while a table grows there is another of half its size. The texts of a dense
-cluster have most of their n-grams in common; where they have not, they are numbered in parts."""
+"""Slots of 16 bytes, half of them empty; a growing table coexists with one of half its size. Texts of a dense
+cluster share most of their n-grams; if they do not, they are numbered in parts."""
 _MOST_THREADS = 8
-"""Each has a byte for every number."""
+"""Each has one byte per number."""
 _FIRST_TABLE = 2**16
 
 
@@ -35,13 +35,13 @@ def in_dense_clusters(right: Rows) -> npt.NDArray[np.bool_]:
 
 
 def fitting(sizes: Rows, left: Rows, right: Rows, order: Rows) -> Iterator[Rows]:
-    """Some pairs in large pieces that memory holds, so that no text is read too often.
+    """Split some pairs into large pieces that fit in memory, so that no text is read too often.
 
     Args:
         sizes: bytes of all texts.
         left: one text of each pair.
         right: the other.
-        order: places of the pairs that are asked for; those of one right text should lie together, or some of them may
+        order: indices of the requested pairs; those with the same right text should be adjacent, or some of them may
             no longer be in a dense cluster of their piece.
     """
     waiting = [order]
@@ -54,7 +54,7 @@ def fitting(sizes: Rows, left: Rows, right: Rows, order: Rows) -> Iterator[Rows]
 
 
 def _members(count: int, left: Rows, right: Rows) -> Rows:
-    """Those of so many texts that stand in some pairs, in ascending order."""
+    """The texts, of ``count``, that occur in some pairs, in ascending order."""
     among = np.zeros(count, dtype=np.bool_)
     among[left] = True
     among[right] = True
@@ -62,12 +62,12 @@ def _members(count: int, left: Rows, right: Rows) -> Rows:
 
 
 def dense_cluster_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
-    """The exact Jaccard similarities of pairs of texts: 2 x pairs, of the whole ones and of their answers.
+    """The exact Jaccard similarities of pairs of texts: 2 x pairs, for whole texts and for answers.
 
     Args:
         texts: all of them.
         left: one row of each pair.
-        right: the other; equal ones lie together.
+        right: the other; equal ones are adjacent.
     """
     rows = _members(len(texts), left, right)
     numbered = _number(texts, rows, _LARGEST_TABLE if len(left) > 1 else None)
@@ -94,19 +94,19 @@ def dense_cluster_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDA
 
 @dataclass(frozen=True)
 class _Numbered:
-    """Texts by the numbers of their n-grams."""
+    """Texts as numbers of their n-grams."""
 
     entries: npt.NDArray[np.uint32]
     """As ``number_grams`` writes them, text by text."""
     ends: Rows
     """Where each text's entries end; the first one is 0."""
     sizes: npt.NDArray[np.int64]
-    """Texts x 2: how many are in the text, and in its answer."""
+    """Texts x 2: the number of n-grams in the text, and in its answer."""
     distinct: int
 
 
 def _number(texts: Texts, rows: Rows, largest: int | None) -> _Numbered | None:
-    """Number the n-grams of some texts; None if their table becomes larger than it may."""
+    """Number the n-grams of some texts; None if their table would exceed its limit."""
     table, distinct, before = np.zeros((_FIRST_TABLE, 2), dtype=np.uint64), 0, 0
     parts: list[npt.NDArray[np.uint32]] = [np.empty(0, dtype=np.uint32)]
     ends = [np.zeros(1, dtype=np.int64)]

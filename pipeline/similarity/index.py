@@ -1,8 +1,8 @@
 """The near-duplicate index: signatures and verified pairs in the tables of a dataset.
 
-A search compares new texts with it and with each other, and then the index takes them in. Its rows are
+A search compares new texts with the index and with each other, then adds them to it. Its rows are
 facts about texts, so it does not matter which run wrote them. Pairs are written before the signatures
-that mark their texts as compared: whoever is killed in between finds the same pairs again next time.
+that mark their texts as compared: after a kill in between, the next run finds the same pairs again.
 """
 
 from functools import cached_property
@@ -25,7 +25,7 @@ _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
 
 
 class StoredIndex:
-    """The index as a snapshot holds it, for one scheme."""
+    """The index in a snapshot, for one scheme."""
 
     def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
         _require_pairs(snapshot)
@@ -42,7 +42,7 @@ class StoredIndex:
         return _identities(self._columns(*_BYTES), _BYTES)
 
     def keys(self, band: int) -> Keys:
-        """One key a text."""
+        """One key per text."""
         return self._columns(BAND_COLUMNS[band]).to_series().to_numpy().view(np.uint32)
 
     def sketches(self) -> Sketches:
@@ -57,12 +57,12 @@ class StoredIndex:
 
     @cached_property
     def _mine(self) -> pl.Series | None:
-        """Which rows are of this scheme; None where all are, as long as nobody tries other thresholds."""
+        """Which rows are of this scheme; None if all are, as long as no other threshold was tried."""
         mine = self._all.select(pl.col("scheme") == self._name).collect().to_series()
         return None if mine.all() else mine
 
     def pairs(self) -> tuple[Identities, Identities, Pairs]:
-        """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""
+        """The identities of both sides, and the pairs, whose ``left`` and ``right`` mean nothing."""
         frame = self._pairs.collect()
         places = np.arange(frame.height)
         pairs = Pairs(places, places, frame["similarity"].to_numpy(), frame["answers"].to_numpy())
@@ -70,7 +70,7 @@ class StoredIndex:
 
 
 def _require_pairs(snapshot: Snapshot) -> None:
-    """See that the pairs are there of texts that count as compared: nobody would look for them again.
+    """Check that the pairs of texts marked as compared exist: they would never be searched for again.
 
     Raises:
         StoreError: some are lost.

@@ -1,6 +1,6 @@
-"""The compiled loops over hashes: words to signatures, signatures to pairs, pairs to similarities, words in a row.
+"""The compiled loops over hashes: words to signatures, signatures to pairs, pairs to similarities, n-gram runs.
 
-They release Python's lock, and are compiled once a machine (numba keeps the result). All hashes are spelled out in
+They release the GIL and are compiled once per machine (numba caches the result). All hashes are defined by explicit
 64-bit arithmetic, so that they are the same in every process and version.
 """
 
@@ -26,10 +26,10 @@ from pipeline.text.uint64_ops import (
 from pipeline.text.words import SHINGLE_WORDS
 
 _STEP = 4
-"""N-grams that go through all permutations together: then the permutations are loaded that much less often."""
+"""N-grams that go through each permutation together, so that the permutations are loaded less often."""
 _AHEAD = 48
-"""Places in a band for which memory is asked in advance."""
-# The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and so in their answers.
+"""How many places ahead memory is prefetched in a band."""
+# The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and likewise their answers.
 _BOTH, _ANSWER, _BOTH_ANSWERS, _MARKS = np.uint64(0b0011), np.uint64(0b0100), np.uint64(0b1100), np.uint64(0b1111)
 _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
 
@@ -39,8 +39,8 @@ _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
 def sign_words(words, starts, asked, first, multipliers, masks, bands, identities, sizes, keys, sketches):
     """Write the identity and the signature of texts from row ``first`` on.
 
-    ``multipliers`` and ``masks`` define the permutations, ``bands`` the ones of each band (bands x width).
-    ``identities`` is rows x 2: equal bits, equal words; zeros where there are none. ``sizes`` is the number of
+    ``multipliers`` and ``masks`` define the permutations, ``bands`` those of each band (bands x width).
+    ``identities`` is rows x 2: equal bits mean equal words; zeros if there are none. ``sizes`` is the number of
     n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each MinHash value.
     """
     permutations = len(multipliers)
@@ -80,7 +80,7 @@ def sign_words(words, starts, asked, first, multipliers, masks, bands, identitie
 
 @inlined
 def _identify(words, start, asked, count, identities, row):
-    """Sum up what each word and its place are mixed to, in two ways."""
+    """Sum the mixed hashes of all words and their positions, in two ways."""
     one, other = np.uint64(asked) * FIRST_MIX, np.uint64(asked) * SECOND_MIX
     for at in range(count):
         mixed = (words[start + at] ^ (np.uint64(at + 1) * SECOND_MIX)) * PLACE_MIX
@@ -94,7 +94,7 @@ def _identify(words, start, asked, count, identities, row):
 
 @inlined
 def _place_of(ordered, value):
-    """Where a value stands among sorted ones; -1 where it does not."""
+    """The index of a value among sorted ones; -1 if it is not there."""
     low, high = 0, len(ordered)
     while low < high:
         middle = (low + high) // 2
@@ -112,7 +112,7 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
 
     ``packed`` holds ``key << 32 | row``, sorted. In a bucket of up to ``full_bucket`` rows each is compared with
     all earlier ones, in a larger one with the first and with the last few (``leaders``) before it. Rows before
-    ``first_new`` are not compared with each other. Returns where to go on (``start``, ``member``) once
+    ``first_new`` are not compared with each other. Returns where to resume (``start``, ``member``) once
     ``pairs`` is full, and how many pairs it holds.
     """
     count, rows = 0, len(packed)
@@ -142,7 +142,7 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
 
 @inlined
 def _fetch_sketches(packed, sketches, start, stop):
-    """Have the sketches of rows at hand that share a bucket; they lie anywhere, and most rows are alone in theirs."""
+    """Prefetch the sketches of rows that share a bucket; they are scattered, and most rows are alone in theirs."""
     for place in range(start, stop):
         if packed[place] >> np.uint64(32) == packed[place + 1] >> np.uint64(32):
             width = sketches.shape[1]
@@ -179,7 +179,7 @@ def agreements(sketches, left, right, equal):
 
 @compiled
 def seen_keys(keys, seen, shift, places):
-    """Write the places of the keys whose high bits are ``seen``; returns their number."""
+    """Write the indices of the keys whose high bits are in ``seen``; returns their number."""
     count = 0
     for place in range(len(keys)):
         places[count] = place
@@ -190,10 +190,10 @@ def seen_keys(keys, seen, shift, places):
 # --- pairs to similarities ------------------------------------------------------------------------
 @compiled
 def similarities(words, starts, asked, left, right, whole, answers):
-    """Write the exact Jaccard similarity of pairs of texts, of the whole ones and of their answers.
+    """Write the exact Jaccard similarities of pairs of texts, for whole texts and for answers.
 
-    Pairs come as two columns. Those with the same right text should come in a row: it is read once for all of them.
-    Where both texts have no words in their answers these are alike (1); a whole text without words resembles
+    Pairs come as two columns. Those with the same right text should be adjacent: it is read once for all of them.
+    Answers without words in both texts have similarity 1; a whole text without words is similar to
     nothing (0).
     """
     longest = 0
@@ -207,7 +207,7 @@ def similarities(words, starts, asked, left, right, whole, answers):
         while last < len(right) and right[last] == right[pair]:
             longest = max(longest, starts[left[last] + 1] - starts[left[last]])
             last += 1
-        # Only a small part of the table for short texts, so that it stays in the processor's cache.
+        # Short texts use only a small part of the table, so that it stays in the processor's cache.
         capacity = _capacity(longest + starts[right[pair] + 1] - starts[right[pair]])
         first, size, answer = 0, 0, 0
         for text in range(pair - 1, last):
@@ -228,7 +228,7 @@ def similarities(words, starts, asked, left, right, whole, answers):
 
 @inlined
 def _capacity(entries):
-    """The size of a hash table that so many entries fill by half at most; a power of two."""
+    """The size of a hash table that is at most half full with this many entries; a power of two."""
     capacity = 16
     while capacity < 2 * entries:
         capacity *= 2
@@ -237,10 +237,10 @@ def _capacity(entries):
 
 @inlined
 def _enter(table, capacity, slots, words, start, asked, count, side, used):
-    """Enter the n-grams of a text, those within its answer marked; lists their slots from ``used`` on.
+    """Enter the n-grams of a text, marking those within its answer; lists their slots from ``used`` on.
 
-    An entry is an n-gram but for its lowest bits, which say what holds it. An answer of fewer words than an
-    n-gram has one of its own. Returns the end of the list.
+    An entry is an n-gram except for its lowest bits, which say what holds it. An answer shorter than an
+    n-gram is a single n-gram. Returns the end of the list.
     """
     answered, grams = count - asked, grams_of(count)
     last, own = np.uint64(capacity - 1), _OWN << side
@@ -263,8 +263,8 @@ def _enter(table, capacity, slots, words, start, asked, count, side, used):
 
 @inlined
 def _tally(table, slots, first, used, side):
-    """Count the n-grams in some slots, of which this side holds each: those that it alone holds and the common ones,
-    and so in answers."""
+    """Count the n-grams of this side in some slots: those that only it holds and the shared ones, and the same
+    for answers."""
     alone, common, answer_alone, answer_common = 0, 0, 0, 0
     for at in range(first, used):
         mark = table[slots[at]]
@@ -277,13 +277,13 @@ def _tally(table, slots, first, used, side):
 
 @inlined
 def _leave(table, slots, first, used):
-    """Take the second text's marks out of some slots, and n-grams that only it holds."""
+    """Clear the second text's marks from some slots, and n-grams that only it holds."""
     for at in range(first, used):
         entry = table[slots[at]] & ~_SECOND_TEXT
         table[slots[at]] = entry if entry & _MARKS else np.uint64(0)
 
 
-# --- words in a row -------------------------------------------------------------------------------
+# --- runs of words ---------------------------------------------------------------------------------
 @inlined
 def _power(width):
     power = ONE
@@ -311,9 +311,9 @@ def runs(words, starts, width, hashes, texts):
 
 @compiled
 def shared_runs(words, starts, width, known, maybe, found):
-    """Write which of the ``known`` runs, sorted, stands first in each text; -1 where none does.
+    """Write which of the ``known`` runs (sorted) comes first in each text; -1 if there is none.
 
-    ``maybe`` is true wherever the high bits of a known run point to: most runs need no search.
+    ``maybe`` is true wherever the high bits of a known run point: most runs need no search.
     """
     power, shift = _power(width), np.uint64(64)
     size = len(maybe)

@@ -1,4 +1,4 @@
-"""Finds long runs of words that texts share with the rows of an evaluation set."""
+"""Finds long runs of words (n-grams) that texts share with the rows of an evaluation set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import mapped, save
 
 LEAST_WORDS = 8
-"""Shorter texts hold phrases that anybody may write; they are compared as a whole only."""
+"""Shorter texts consist of common phrases; they are compared only as a whole."""
 _FILTER_BITS = 20
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of so many words in some texts."""
+    """The n-grams of one width in some texts."""
 
     width: int
     hashes: Identities
-    """Sorted, each once."""
+    """Sorted and distinct."""
     texts: Rows
-    """The first text of each."""
+    """The first text with each n-gram."""
 
     @cached_property
     def maybe(self) -> npt.NDArray[np.bool_]:
-        """A table by the high bits of a hash; false where no run is."""
+        """A table over the high bits of hashes; false where there is no n-gram."""
         table = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
         table[self.hashes >> np.uint64(64 - _FILTER_BITS)] = True
         return table
 
 
 def runs_of(texts: Texts, width: int) -> list[Runs]:
-    """All runs of ``width`` words; of shorter texts, from ``LEAST_WORDS`` words on, the one run of all their words."""
+    """All n-grams of ``width`` words; a shorter text of at least ``LEAST_WORDS`` words is a single n-gram."""
     words = texts.words(np.arange(len(texts), dtype=np.int64))
     counts = np.diff(words.starts) - 2
     found = []
@@ -54,14 +54,14 @@ def runs_of(texts: Texts, width: int) -> list[Runs]:
 
 
 def save_runs(folder: Path, runs: Sequence[Runs]) -> list[tuple[int, Path]]:
-    """Write runs, for many to read; returns the width and the file of each."""
+    """Write n-grams for several readers; returns the width and the file of each."""
     for part in runs:
         save(folder / f"runs-{part.width}", np.concatenate([part.hashes, part.texts.astype(np.uint64)]))
     return [(part.width, folder / f"runs-{part.width}") for part in runs]
 
 
 def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
-    """Map what ``save_runs`` has written."""
+    """Map the output of ``save_runs``."""
     found = []
     for width, path in files:
         hashes, texts = mapped(path, np.uint64, 2, -1)
@@ -70,7 +70,7 @@ def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
 
 
 def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
-    """For each text, one that has a run in common with it; -1 where there is none."""
+    """For each text, one that shares an n-gram with it; -1 if there is none."""
     owners = np.full(len(texts), -1, dtype=np.int64)
 
     all_rows = np.arange(len(texts), dtype=np.int64)

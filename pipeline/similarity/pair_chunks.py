@@ -1,4 +1,4 @@
-"""Chunks of pairs, whose texts are read together to verify them: the last step of a search, over its files."""
+"""Chunks of pairs whose texts are read together to verify them: the last step of a search, over its files."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, mapped, save
 
 _CHUNK_BYTES = 256 * 2**20
-"""Text that is read at once to verify pairs."""
+"""Bytes of text read at once to verify pairs."""
 _CHUNK_PAIRS = 500_000
 _DENSE_CHUNK_PAIRS = 2_000_000
-"""More of them, since their texts are fewer; to hold a pair takes 150 bytes."""
+"""More pairs, since they have fewer texts; a pair takes 150 bytes."""
 
 
 def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
-    """Pairs whose texts fit into memory together; those of dense clusters by themselves."""
+    """Pairs whose texts fit into memory together; dense clusters get separate chunks."""
     sizes, dense = mapped(folder / SearchFile.BYTES, np.int64), in_dense_clusters(right)
     few, many = np.flatnonzero(~dense), np.flatnonzero(dense)
     many = many[np.argsort(right[many], kind="stable")]
@@ -38,7 +38,7 @@ def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
 
 
 def save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
-    """Write the two entries of each chunk's pairs, for whoever verifies it."""
+    """Write the two entries of each chunk's pairs, for ``verify_chunk``."""
     paths = [folder / f"chunk-{number:05}" for number in range(len(chunks))]
     for path, chunk in zip(paths, chunks, strict=True):
         save(path, np.stack(chunk))
@@ -46,7 +46,7 @@ def save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
 
 
 def verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
-    """Write those pairs of a chunk that are similar enough."""
+    """Write the pairs of a chunk that are similar enough."""
     left, right = load(chunk, np.int64, 2, -1)
     pairs = verify_entries(folder, shards, left, right)
     pairs = pairs.where(pairs.similarity >= least)
@@ -56,7 +56,7 @@ def verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) ->
 
 
 def load_pairs(path: Path) -> Pairs:
-    """Read what ``verify_chunk`` has written."""
+    """Read the output of ``verify_chunk``."""
     left, right, similarity, answers = load(path, np.int64, 4, -1)
     return Pairs(left, right, similarity.view(np.float64), answers.view(np.float64))
 
@@ -65,7 +65,7 @@ def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) ->
     """The exact similarities of pairs of entries, whose texts are read together."""
     homes = mapped(folder / SearchFile.HOMES, np.int64, -1, 2)
     entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
-    # Read in the order in which they lie on the disk, and left so.
+    # Read in their order on disk, and kept in it.
     order = np.lexsort((homes[entries, 1], homes[entries, 0]))
     lies = np.empty(len(order), dtype=np.int64)
     lies[order] = np.arange(len(order))
@@ -75,8 +75,8 @@ def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) ->
 
 
 def _texts(shards: list[Path], homes: Rows) -> Texts:
-    """A copy of the texts that stand at some shards and rows, which are sorted."""
-    # A mapped file is let go at once: only what was taken stays in memory.
+    """A copy of the texts at some shards and rows, which are sorted."""
+    # A mapped file is released at once: only the copy stays in memory.
     return Texts.concat(
         [Texts.read(shards[shard]).take(homes[homes[:, 0] == shard, 1]) for shard in np.unique(homes[:, 0]).tolist()]
     )

@@ -34,15 +34,15 @@ class Pairs:
     left: Rows
     right: Rows
     similarity: Shares
-    """Of the whole texts."""
+    """For whole texts."""
     answers: Shares
-    """Of the answers; 1 where neither has one."""
+    """For answers; 1 if neither has one."""
 
     def __len__(self) -> int:
         return len(self.left)
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Pairs":
-        """Some of them."""
+        """A selection of the pairs."""
         return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen], self.answers[chosen])
 
     @classmethod
@@ -66,10 +66,10 @@ class Pairs:
 def similar_pairs(texts: Texts, threshold: float) -> Pairs:
     """Pairs of texts that are similar, or miss the ``threshold`` by no more than ``NEAR_MISS``.
 
-    No pair is listed with a wrong similarity. Of the pairs just at a threshold of 0.7 999 in 1,000 are found, at others
-    from 0.2 up at least 997, of closer ones more; of those below it, some. Texts of equal words are paired with the
-    first of them only, and in a dense cluster of more than ``FULL_BUCKET`` similar texts each is paired with a few
-    others, not with everyone, and with ``MOST_NEIGHBORS`` earlier ones at most.
+    All listed similarities are exact. Of the pairs exactly at a threshold of 0.7, 999 in 1,000 are found, at other
+    thresholds from 0.2 up at least 997; of more similar pairs more, of those below it some. Texts of equal words are
+    paired only with the first of them, and in a dense cluster of more than ``FULL_BUCKET`` similar texts each is paired
+    with a few others, not with all, and with at most ``MOST_NEIGHBORS`` earlier ones.
     """
     scheme = Scheme(threshold)
     signed = sign(texts, scheme)
@@ -93,8 +93,8 @@ def distinct(identities: npt.NDArray[np.uint64], sizes: Rows) -> tuple[Rows, Pai
 
 
 def grouped(identities: npt.NDArray[np.uint64]) -> tuple[Rows, npt.NDArray[np.bool_]]:
-    """An order of the rows in which equal texts stand together, and where in it another text begins."""
-    # The halves of an identity decide together, but hardly ever does the second one have a say.
+    """An order of the rows in which equal texts are adjacent, and where each text begins in it."""
+    # Both halves of an identity decide, but the second one hardly ever makes a difference.
     order = np.argsort(identities[:, 0])
     ordered = identities[order]
     new = np.ones(len(order), dtype=np.bool_)
@@ -107,7 +107,7 @@ def grouped(identities: npt.NDArray[np.uint64]) -> tuple[Rows, npt.NDArray[np.bo
 
 
 def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) -> tuple[Rows, Rows]:
-    """Pairs of some rows that share a band and whose sketches agree; rows before ``first_new`` meet new ones only."""
+    """Pairs of some rows that share a band and whose sketches agree; rows before ``first_new`` only meet new ones."""
 
     def of_band(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
         return band_pairs(keys[rows], rows, signed.sketches, scheme.need, first_new)
@@ -116,14 +116,14 @@ def propose(signed: Signatures, scheme: Scheme, rows: Rows, first_new: int = 0) 
 
 
 def parted(codes: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
-    """The two rows of pairs that are ``later << 32 | earlier``, the earlier ones first."""
+    """The two rows of pairs given as ``later << 32 | earlier``, the earlier ones first."""
     return (codes & _LOW).astype(np.int64), (codes >> _HALF).astype(np.int64)
 
 
 def most_similar(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The pairs of several bands, each once and in order.
+    """The distinct pairs of several bands, in order.
 
-    Of a row with more than ``MOST_NEIGHBORS`` earlier ones, the most promising.
+    For a row with more than ``MOST_NEIGHBORS`` earlier ones, only the most promising.
     """
     codes = np.concatenate(parts)
     codes.sort()
@@ -146,7 +146,7 @@ def most_similar(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.u
 def band_pairs(
     keys: npt.NDArray[np.uint32], rows: Rows, sketches: npt.NDArray[np.uint8], need: int, first_new: int
 ) -> npt.NDArray[np.uint64]:
-    """The pairs of one band, as ``later << 32 | earlier``: some rows, in any order, and their keys."""
+    """The pairs of one band, as ``later << 32 | earlier``, from some rows, in any order, and their keys."""
     packed = (keys.astype(np.uint64) << _HALF) | rows.astype(np.uint64)
     packed.sort()
     buffer = np.empty(_BUFFER, dtype=np.uint64)
@@ -163,7 +163,7 @@ def band_pairs(
 def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     """The exact similarities of pairs of rows."""
     whole, answers = np.empty(len(left)), np.empty(len(left))
-    # Those of one right text lie together.
+    # Those with the same right text are adjacent.
     order = np.argsort(right, kind="stable")
     dense = in_dense_clusters(right)[order]
     few = order[~dense]

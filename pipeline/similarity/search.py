@@ -1,11 +1,11 @@
 """Finds similar pairs among texts on disk, step by step: sign, gather, propose, verify.
 
-Each step reads and writes files in one folder and can run wherever that folder is seen: shards are signed
-side by side, then bands are searched side by side, then chunks of pairs are verified. No step holds more
-text than a shard or a chunk of pairs; what grows with the number of texts are their signatures.
+Each step reads and writes files in one folder and can run on any machine that sees the folder: shards are
+signed in parallel, then bands are searched in parallel, then chunks of pairs are verified. No step holds more
+text than a shard or a chunk of pairs; only the signatures grow with the number of texts.
 
-Texts are known by what their words are (their identity), so that an index from earlier runs serves whatever
-rows they stand in now. An *entry* is such a text; rows of equal words share it.
+Texts are identified by their words (their identity), so that an index from earlier runs still applies when
+their rows have moved. An *entry* is such a text; rows of equal words share it.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,20 +41,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 _BANDS_AT_ONCE = 4
 _MOST_PROPOSED = 2**26
-"""Proposed pairs that are held at once (512 MB), or all different ones, if there are more of these."""
+"""Proposed pairs held at once (512 MB), or all distinct ones, if there are more of these."""
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
 
 
 class Map(Protocol):
-    """Calls a step for every item, side by side where it can; results in the items' order."""
+    """Calls a step for every item, in parallel if possible; results in the items' order."""
 
     def __call__(self, step: Callable[[T], R], items: Sequence[T], /) -> list[R]:
         """Run them all."""
 
 
 class Index(Protocol):
-    """Signatures and verified pairs that earlier searches have left."""
+    """Signatures and verified pairs of earlier searches."""
 
     def identities(self) -> Identities:
         """Texts x 2, in the order of ``keys`` and ``sketches``."""
@@ -63,13 +63,13 @@ class Index(Protocol):
         """Texts x 2: of the bytes of one text with these words."""
 
     def keys(self, band: int) -> Keys:
-        """One key a text."""
+        """One key per text."""
 
     def sketches(self) -> Sketches:
         """Texts x PERMUTATIONS."""
 
     def pairs(self) -> tuple[Identities, Identities, Pairs]:
-        """The identities of both sides, and the pairs; their ``left`` and ``right`` mean nothing."""
+        """The identities of both sides, and the pairs, whose ``left`` and ``right`` mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class SearchResult:
         return mapped(self.folder / SearchFile.IDENTITIES, np.uint64, -1, 2)
 
     def signatures(self, start: int, stop: int) -> tuple[Identities, Keys, Sketches]:
-        """Of new entries, from ``known`` on: the hashes of their bytes (entries x 2), their keys (BANDS x entries) and
+        """For new entries, from ``known`` on: the hashes of their bytes (entries x 2), their keys (BANDS x entries) and
         sketches (entries x PERMUTATIONS).
         """
         part = slice(start - self.count, stop - self.count or None)
@@ -117,10 +117,10 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
 
     Args:
         shards: files written by ``Texts.write``, all with answers or all without.
-        folder: an empty one for the files of the search, on a disk that all workers share.
+        folder: an empty one for the files of the search, on a disk shared by all workers.
         scheme: the threshold and what follows from it.
-        index: what earlier searches under the same scheme left; their texts are not signed, and not compared
-            with each other, again.
+        index: the output of earlier searches under the same scheme; its texts are neither signed again nor compared
+            with each other again.
         each: runs a step for every item.
     """
     shards = list(shards)
@@ -140,23 +140,23 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
 
 # --- sign -----------------------------------------------------------------------------------------
 def _save_known(folder: Path, index: Index | None) -> None:
-    """Write what tells known texts, by their words and by their bytes, and where they stand in the index."""
+    """Write the tables that identify known texts, by their words and by their bytes, and their places in the index."""
     identities = index.identities() if index else NO_IDENTITIES
     by_words = Known.of(identities, np.arange(len(identities)))
     by_words.write(folder / SearchFile.KNOWN_WORDS)
-    # What was killed may have left a text twice.
+    # A killed run may have left a text twice.
     places = np.arange(len(identities)) if by_words.differ else by_words.find(identities)
     Known.of(index.bytes_hashes() if index else NO_IDENTITIES, places).write(folder / SearchFile.KNOWN_BYTES)
 
 
 def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) -> None:
-    """Write where a shard's rows stand in the index, -1 for the others; and the identities of all new rows, and the
+    """Write each row's place in the index, -1 for new ones; and the identities of all new rows, and the
     signatures of their texts, one row each.
     """
     texts = Texts.read(shards[shard])
     hashes = texts.hashes()
     places = Known.read(folder / SearchFile.KNOWN_BYTES).find(hashes)
-    # Of most rows the words need not be looked at.
+    # Most rows need not be split into words.
     rows = np.flatnonzero(places < 0)
     signed = sign(texts, scheme, rows)
     places[rows] = Known.read(folder / SearchFile.KNOWN_WORDS).find(signed.identities)
@@ -174,7 +174,7 @@ def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) ->
 
 # --- gather ---------------------------------------------------------------------------------------
 def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int, int]:
-    """Number the distinct texts, the known ones first, and lay out what the bands need of their signatures.
+    """Number the distinct texts, the known ones first, and lay out the signatures that the bands need.
 
     Returns how many there are, and how many of them are known.
     """
@@ -194,13 +194,13 @@ def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int,
 def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
     """Number the distinct texts: those of the index in its order, then the others as they come.
 
-    Writes the identity of every entry, and the entry of every row. Returns the places in the index of those that it
-    knows, and the shard and row where each entry comes first.
+    Writes the identity of every entry, and the entry of every row. Returns the index places of the known ones,
+    and the shard and row of each entry's first occurrence.
     """
     homes = np.full((len(before), 2), -1, dtype=np.int64)
     for shard in reversed(range(shards)):
         places = load(folder / ShardFile.PLACES.of(shard), np.int64)
-        # The first row is written last, and so it stays.
+        # The first row is written last, so it remains.
         rows = np.flatnonzero(places >= 0)[::-1]
         homes[places[rows]] = np.stack([np.full(len(rows), shard), rows], axis=1)
     known = np.flatnonzero(homes[:, 0] >= 0)
@@ -226,7 +226,7 @@ def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
 
 
 def _firsts(identities: Identities) -> Rows:
-    """For each text, where an equal one comes first."""
+    """For each text, the first place of an equal one."""
     order, new = grouped(identities)
     first = np.empty_like(order)
     if len(order):
@@ -235,7 +235,7 @@ def _firsts(identities: Identities) -> Rows:
 
 
 def _by_shard(shard: Rows, shards: int) -> list[Rows]:
-    """The places of each shard's number, in ascending order."""
+    """The indices of each shard's number, in ascending order."""
     order = np.argsort(shard, kind="stable")
     return np.split(order, np.searchsorted(shard[order], np.arange(1, shards))) if shards else []
 
@@ -249,9 +249,9 @@ def _bytes(shards: list[Path], homes: Rows) -> Rows:
 
 
 def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> None:
-    """Write what the search of each band reads beside the signatures of the new texts: known keys, and all sketches.
+    """Write what the search of each band reads in addition to the new signatures: known keys, and all sketches.
 
-    Of known texts only those are laid out that share a key with a new one, or a small batch would cost as much as the
+    Only known texts that share a key with a new one are laid out, or a small batch would cost as much as the
     whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
     met: list[Rows] = []
@@ -293,7 +293,7 @@ def _new_hashes(folder: Path, shards: int) -> Identities:
 
 
 def _chosen(rows: npt.NDArray[Scalar], places: Rows) -> npt.NDArray[Scalar]:
-    """The rows at some places, which ascend; mostly all of them, which need no copy."""
+    """The rows at some ascending indices; mostly all of them, which need no copy."""
     return rows if len(places) == len(rows) else rows[places]
 
 
@@ -303,7 +303,7 @@ def _entries_file(folder: Path, shard: int) -> Path:
 
 # --- propose --------------------------------------------------------------------------------------
 def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path:
-    """Write the pairs of laid out texts that share a key in some bands, and one of which is new."""
+    """Write the pairs of laid-out texts that share a key in some bands, at least one of them new."""
     sketches = mapped(folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)
     known, starts = len(mapped(folder / SearchFile.LAID_OUT, np.int64)), load(folder / SearchFile.MET_STARTS, np.int64)
 
@@ -336,7 +336,7 @@ def _entries_of(folder: Path, proposed: Sequence[Path], known: int, count: int) 
 def _known_pairs(folder: Path, index: Index) -> Pairs:
     """The pairs of the index whose texts are both among the known entries.
 
-    A killed search may have left pairs of texts that it did not come to take in: these are found anew.
+    A killed search may have left pairs of texts that it did not get to add: these are found again.
     """
     left, right, pairs = index.pairs()
     by_words, entry_of_place = (
@@ -346,7 +346,7 @@ def _known_pairs(folder: Path, index: Index) -> Pairs:
     places = [by_words.find(side) for side in (left, right)]
     one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
     present = np.flatnonzero((one >= 0) & (other >= 0))
-    # Entries are numbered anew, so either may be the first now; and what was killed may stand there twice.
+    # Entries are renumbered, so either may be the first now; and a killed run may have written a pair twice.
     lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
     _, once = np.unique((lower << 32) | upper, return_index=True)
     kept = present[once]

@@ -1,10 +1,10 @@
-"""The files of a search: their names are said once, for those who write and those who read them."""
+"""The files of a search: their names are defined once, for writers and readers."""
 
 from enum import StrEnum
 
 
 class SearchFile(StrEnum):
-    """A file for the whole search; a *place* is a text of the shards, an *entry* one that differs from all others."""
+    """A file for the whole search; a *place* is a text of the shards, an *entry* a distinct text."""
 
     BYTES = "bytes"
     ENTRY_OF_PLACE = "entry-of-place"

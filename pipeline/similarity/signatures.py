@@ -1,9 +1,9 @@
-"""Signatures: what is kept of a text, so that its likes can be found without reading it again.
+"""Signatures: what is kept of a text, so that similar ones can be found without reading it again.
 
-Sixty-four permutations of the word n-grams give as many MinHash values (MinHash). Bands of some of them
-make the keys by which similar texts meet; a byte of each makes the sketch by which most strangers are
-told apart. Every MinHash value serves in more than one band: at a threshold of 0.7, 32 bands find 999
-of 1,000 pairs that just reach it, where 16 that have nothing in common find 988.
+Sixty-four permutations of the word n-grams give as many MinHash values. Bands of some of them make the keys
+that similar texts share; one byte of each makes the sketch that tells most dissimilar texts
+apart. Every MinHash value serves in more than one band: at a threshold of 0.7, 32 bands find 999
+of 1,000 pairs that just reach it, while 16 disjoint bands find 988.
 """
 
 import os
@@ -29,20 +29,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 PERMUTATIONS = 64
 FULL_BUCKET = 64
-"""In buckets of up to so many texts all are compared with each other."""
+"""In buckets of up to this many texts, all are compared with each other."""
 LEADERS = 2
-"""In larger ones each is compared with the first and with the last few before it, so that the cost stays linear."""
+"""In larger ones, each is compared with the first and with the last few before it, so that the cost stays linear."""
 MOST_NEIGHBORS = 64
-"""Earlier texts that one is compared with at most, all bands together: those whose sketches are most like its own."""
+"""Earlier texts that one is compared with at most, over all bands: those with the most similar sketches."""
 NEAR_MISS = 0.1
-"""Pairs that miss the threshold by no more than this are kept for people to see; not all of them are found."""
+"""Pairs that miss the threshold by no more than this are kept for the report; not all of them are found."""
 _DEVIATIONS = 3.5
-"""Standard deviations by which a sketch may miss the threshold before it settles the matter: 4 pairs in 10,000
-that are just at the threshold, at most."""
+"""Standard deviations by which a sketch may miss the threshold before the pair is dropped: this loses at most 4 in
+10,000 pairs exactly at the threshold."""
 _MISSED = 0.001
 _SEED = 0x5DEECE66D
 _VERSION = 2
-"""To be raised with any change to what words are, how they are hashed, or which pairs are looked at; or if pairs were
+"""Increase with any change to what words are, how they are hashed, or which pairs are looked at; or if pairs were
 lost, as by the first version on a full disk."""
 NO_IDENTITIES: Identities = np.empty((0, 2), dtype=np.uint64)
 
@@ -57,15 +57,15 @@ class Scheme:
 
     @cached_property
     def width(self) -> int:
-        """Least hashes a band: as many as still find the pairs at the threshold. 4 from 0.672 up, 3 from 0.588, 2 from
-        0.451."""
-        # Bands that share hashes find a little less than independent ones.
+        """MinHash values per band: as many as still find the pairs at the threshold. 4 from 0.672 up, 3 from 0.588, 2
+        from 0.451."""
+        # Bands that share hashes find slightly fewer pairs than independent ones.
         found = (width for width in (4, 3, 2) if (1 - self.threshold**width) ** BANDS <= _MISSED * 0.7)
         return next(found, 1)
 
     @property
     def name(self) -> str:
-        """Names everything that signatures and verified pairs depend on: what has another name starts anew."""
+        """Names everything that signatures and verified pairs depend on; another name means starting from scratch."""
         return (
             f"{self.view}-v{_VERSION}-words{SHINGLE_WORDS}-minhash{PERMUTATIONS}-{BANDS}x{self.width}-at{self.threshold:g}"
             f"-unicode{unicodedata.unidata_version}"
@@ -73,7 +73,7 @@ class Scheme:
 
     @property
     def need(self) -> int:
-        """Equal bytes of two sketches without which the texts are no pair."""
+        """Two texts whose sketches have fewer equal bytes are not a pair."""
         spread = np.sqrt(self.threshold * (1 - self.threshold) / PERMUTATIONS)
         return int((self.threshold - _DEVIATIONS * spread) * PERMUTATIONS)
 
@@ -95,7 +95,7 @@ class Scheme:
 
 
 def _mixed(values: Identities) -> Identities:
-    """SplitMix64's finaliser: every input bit moves every output bit."""
+    """SplitMix64's finalizer: every input bit affects every output bit."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
@@ -106,7 +106,7 @@ class Signatures:
     """Signatures of a number of texts."""
 
     identities: Identities
-    """Texts x 2. Equal identities, equal words in equal order; zeros where there are no words."""
+    """Texts x 2. Equal identities mean equal words in equal order; zeros if there are no words."""
     sizes: Rows
     """Number of word n-grams, repeated ones counted; 0 without words."""
     keys: Keys

@@ -16,7 +16,7 @@ from pipeline.text.words import fold_table
 
 Rows = npt.NDArray[np.int64]
 _BLOCK_BYTES = 2**20
-"""Text whose words are hashed at once: they still lie in the processor's cache when they are read again."""
+"""Bytes of text whose words are hashed at once: they are still in the processor's cache when read again."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Words:
     """The hashed words of some texts, one after the other."""
 
     hashes: npt.NDArray[np.uint64]
-    """Two zeros stand behind each text."""
+    """Two zeros follow each text."""
     starts: Rows
     """Where each text begins; one more entry than texts."""
     asked: Rows
-    """How many of its words are asked; those of its answer follow."""
+    """How many of its words are the prompt's; those of its answer follow."""
 
 
 class Texts:
-    """Texts of two parts, what is asked and what is answered; equal places belong together."""
+    """Texts of two parts, prompt and answer; equal indices belong together."""
 
     def __init__(self, asked: pa.Array | pa.ChunkedArray, answered: pa.Array | pa.ChunkedArray | None = None) -> None:
         """Take string or binary columns of equal length without nulls; without a second, no text has an answer."""
@@ -46,13 +46,13 @@ class Texts:
 
     @classmethod
     def read(cls, path: Path) -> "Texts":
-        """Map a file that ``write`` has written: what is not looked at is not read."""
+        """Map the output of ``write``: unused parts are not read."""
         table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
         return cls(table["asked"], table["answered"] if "answered" in table.column_names else None)
 
     @classmethod
     def concat(cls, parts: Sequence["Texts"]) -> "Texts":
-        """The texts of several, all with answers or all without."""
+        """The concatenation of several, all with answers or all without."""
         if not parts:
             return cls.of([])
         answered = [part.answered for part in parts if part.answered is not None]
@@ -60,7 +60,7 @@ class Texts:
         return cls(asked, pa.chunked_array(answered) if answered else None)
 
     def write(self, path: Path) -> None:
-        """Write an uncompressed Arrow file, with a seal behind it."""
+        """Write an uncompressed Arrow file, followed by a seal."""
         columns = {"asked": self.asked} | ({"answered": self.answered} if self.answered is not None else {})
         table = pa.table(columns)
         with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
@@ -83,7 +83,7 @@ class Texts:
         """Hash the words of some texts."""
         (a, a_at), (b, b_at) = self._parts
         size = int((a_at[rows + 1] - a_at[rows] + b_at[rows + 1] - b_at[rows]).sum())
-        # A word takes two bytes of text, with what parts it from the next one.
+        # A word takes two bytes of text, including its separator.
         hashes = np.empty(size // 2 + 4 * len(rows) + 2, dtype=np.uint64)
         starts = np.empty(len(rows) + 1, dtype=np.int64)
         asked = np.empty(len(rows), dtype=np.int64)
@@ -117,7 +117,7 @@ class Texts:
 
 
 def _arrow(texts: Sequence[str] | pl.Series) -> pa.Array | pa.ChunkedArray:
-    # Without string views, whose bytes lie in many places; nor by pyarrow, which imports pandas to look at a list.
+    # Without string views, whose bytes are scattered; nor by pyarrow, which imports pandas to look at a list.
     series = texts if isinstance(texts, pl.Series) else pl.Series(texts, dtype=pl.String)
     return series.to_arrow(compat_level=pl.CompatLevel.oldest())
 
@@ -127,7 +127,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         raise ValueError(f"{column.null_count} texts are missing; give empty ones")
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    # Offsets of 64 bits, the bytes as they are: binary may hold what is no UTF-8.
+    # Offsets of 64 bits, the bytes as they are: binary data may be invalid UTF-8.
     return column if column.type == pa.large_binary() else column.cast(pa.large_binary())
 
 

@@ -1,4 +1,4 @@
-"""The Delta tables of a dataset, its folders and its locks; every file is there as a whole or not at all.
+"""The Delta tables of a dataset, its folders and its locks; every file is written atomically.
 
 In: frames and models of ``schemas``. Out: a store that commits runs, and snapshots of what is committed.
 """

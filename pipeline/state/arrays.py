@@ -1,6 +1,6 @@
-"""Arrays in files without a header: who reads one knows what it holds.
+"""Arrays in files without a header: readers know the type and shape.
 
-Not numpy's own format: to read its headers in several threads at once crashes Python 3.11. Nor by numpy's own hand: it
+Not in numpy's format: reading its headers in several threads at once crashes Python 3.11. Nor by numpy's writer: it
 writes a small array to a full disk without an error.
 """
 
@@ -16,21 +16,21 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write the elements row by row; the file is there as a whole or not at all, whoever is killed or writes it too."""
+    """Write the elements row by row, atomically, even if the process is killed or another one writes the same file."""
     with replacing(path, sealed=True) as sink:
         add(sink, array)
 
 
 def add(sink: Sink, array: npt.NDArray[Any]) -> None:
-    """Write the elements behind others; the file must be sealed."""
+    """Append the elements; the file must be sealed."""
     sink.write(np.ascontiguousarray(array))
 
 
 def load(path: Path, kind: type[Scalar], *shape: int) -> npt.NDArray[Scalar]:
-    """Read an array of a shape, of which one part may be -1; without it, one of a single dimension."""
+    """Read an array of a given shape, in which one dimension may be -1; default: one dimension."""
     return np.array(mapped(path, kind, *shape))
 
 
 def mapped(path: Path, kind: type[Scalar], *shape: int) -> npt.NDArray[Scalar]:
-    """The same without reading what is not looked at, but for its checksum the first time."""
+    """The same without reading unused parts, except for the checksum the first time."""
     return sealed_bytes(path).view(kind).reshape(shape or -1)

@@ -1,8 +1,8 @@
-"""Writes files that are there as a whole or not at all, and reads back nothing but what was written.
+"""Writes files atomically, and reads back exactly what was written.
 
-Everything that is kept or passed on is written here, by Python: numpy's own writer has lost the error of a full disk,
-so that an empty file took the place of a full one. A file that a later step of ours reads ends in a seal, its length
-and a checksum, since a disk may also lose or change what it took without an error.
+Everything that is kept or passed on is written here, by Python: numpy's writer has swallowed the error of a full disk,
+so that an empty file replaced a full one. A file that a later step of ours reads ends in a seal, its length
+and a checksum, since a disk may also lose or change what it accepted without an error.
 """
 
 import errno
@@ -30,15 +30,15 @@ _BLOCK = 2**20
 
 
 class Sink(io.RawIOBase):
-    """What is written to a file, counted and summed up on its way."""
+    """Counts and checksums what is written to a file."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
         self.size = 0
-        """Bytes so far."""
+        """Bytes written so far."""
         self.checksum = 0
-        """CRC-32 of them."""
+        """Their CRC-32."""
 
     def writable(self) -> bool:
         """Always."""
@@ -55,28 +55,28 @@ class Sink(io.RawIOBase):
         return view.nbytes
 
     def tell(self) -> int:
-        """Bytes so far; there is no way back."""
+        """Bytes written so far; seeking is not possible."""
         return self.size
 
     def flush(self) -> None:
-        """Hand everything to the system."""
+        """Flush everything to the system."""
         if not self._file.closed:
             self._file.flush()
 
 
 @contextmanager
 def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
-    """Write a new file; nothing of it stays where that fails.
+    """Write a new file; if that fails, nothing remains of it.
 
     Args:
-        path: of the file, which must not be there.
-        lasting: a loss of power must not take it back.
+        path: of the file, which must not exist.
+        lasting: it must survive a power failure.
         sealed: ``sealed_bytes`` will read it.
 
     Raises:
-        OSError: it cannot be written, or is shorter than what was written.
+        OSError: it cannot be written, or ends up shorter than what was written.
     """
-    # Not ``path.open``: an error of a write does not know its file.
+    # Not ``path.open``: a write error does not know its file.
     file = path.open("xb")
     try:
         with file:
@@ -87,7 +87,7 @@ def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Itera
             file.flush()
             size = os.fstat(file.fileno()).st_size
             if size != sink.size:
-                raise OSError(errno.EIO, f"{sink.size:,} bytes were written, and {size:,} are there", str(path))
+                raise OSError(errno.EIO, f"{sink.size:,} bytes were written, but the file has {size:,}", str(path))
             if lasting:
                 os.fsync(file.fileno())
     except BaseException:
@@ -97,16 +97,16 @@ def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Itera
 
 
 def unfinished(folder: Path) -> Path:
-    """A name for a file that is not whole yet."""
+    """A name for an unfinished file."""
     return folder / f".{uuid.uuid4().hex}{_UNFINISHED}"
 
 
 def remove_unfinished(folder: Path, before: float) -> None:
-    """Remove the files in a folder, and below it, that a killed process has begun.
+    """Remove unfinished files of killed processes in a folder and below it.
 
     Args:
-        folder: need not be there.
-        before: seconds since 1970; what was written to later may be at work.
+        folder: need not exist.
+        before: seconds since 1970; files modified later may be in use.
     """
     for path in folder.rglob(f".*{_UNFINISHED}"):
         with suppress(OSError):
@@ -116,9 +116,9 @@ def remove_unfinished(folder: Path, before: float) -> None:
 
 @contextmanager
 def replacing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
-    """The same under another name first: the file takes the place of an older one once it is whole.
+    """The same under a temporary name first: the file replaces an older one once it is complete.
 
-    Whoever is killed leaves the older one; several may write the same file at once.
+    If the process is killed, the older one remains; several processes may write the same file at once.
     """
     partial = unfinished(path.parent)
     try:
@@ -146,14 +146,14 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def flush(path: Path) -> None:
-    """See that the names in a folder, or what others wrote to a file, survive a loss of power."""
+    """Make sure that a folder's entries, or a file that others wrote, survive a power failure."""
     with opened(path) as descriptor:
         os.fsync(descriptor)
 
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Let one process at a time do something to a folder; the others wait."""
+    """Let one process at a time work on a folder; the others wait."""
     with opened(folder) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -161,10 +161,10 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 # --- reading --------------------------------------------------------------------------------------
 def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
-    """Map what was written to a sealed file; a process sums it up once.
+    """Map a sealed file; its checksum is verified once per process.
 
     Raises:
-        StoreError: these are not the bytes that were written.
+        StoreError: its bytes are not those that were written.
     """
     found = path.stat()
     _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
@@ -178,12 +178,12 @@ def _require_seal(path: Path, _inode: int, size: int, _changed: int) -> None:
             raise _damaged(path, f"it has {size:,} bytes")
         checksum = checksum_of(file, size - _SEAL.size)
         if file.read() != _SEAL.pack(size - _SEAL.size, checksum, _MARK):
-            raise _damaged(path, "its checksum is another one")
+            raise _damaged(path, "its checksum does not match")
 
 
 def _damaged(path: Path, problem: str) -> StoreError:
     return StoreError(
-        f"{path} is not as it was written ({problem}); see whether the disk is full or not sound, then run it again"
+        f"{path} is not as it was written ({problem}); check whether the disk is full or failing, then run it again"
     )
 
 
@@ -197,5 +197,5 @@ def checksum_of(file: BinaryIO, size: int) -> int:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of this name, which may be one that no file can have."""
+    """Whether a file of this name exists; names that no file can have are allowed."""
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error for a name of 300 characters)

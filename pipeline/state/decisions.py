@@ -21,7 +21,7 @@ _REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
            "label_source", "group", "pinned_split", "tokens")  # fmt: skip
-"""The columns that make two decisions different; a doubt that moved by a hair is not news."""
+"""The columns that make two decisions different; a tiny change of a label-error score is not news."""
 
 
 def to_frame(decisions: Iterable[Decision]) -> pl.DataFrame:
@@ -52,9 +52,9 @@ def from_row(row: dict[str, Any]) -> Decision:
 
 
 def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -> pl.LazyFrame:
-    """Those of some decisions, oldest first, that were made about what is current: the revision and the task.
+    """Those of some decisions, oldest first, that apply to the current revision and task.
 
-    A row may be changed and changed back; what was decided about its present revision counts again then.
+    A row may be changed and changed back; decisions about its current revision then count again.
     """
     current = snapshot.current_records().select("record_id", "revision")
     same_task = decisions.filter(pl.col("task_digest") == task_digest)
@@ -62,26 +62,26 @@ def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -
 
 
 def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.LazyFrame:
-    """Those of some decisions that were made about what their records ask now; another field map asks another thing.
+    """Those of some decisions that apply to what their records ask now; a different field map asks something else.
 
     Args:
         decisions: in any order, which is kept.
-        asked: ``record_id`` and the present ``inputs`` as JSON.
-        task: says which inputs ask the same.
+        asked: ``record_id`` and the current ``inputs`` as JSON.
+        task: decides which inputs ask the same thing.
     """
     # A row that breaks the schema has no inputs.
     now = asked.select("record_id", now=pl.col("inputs").fill_null("{}"))
     joined = decisions.join(now, on="record_id", how="inner", maintain_order="left")
     differ = joined.filter(pl.col("inputs") != pl.col("now")).select("inputs", "now").unique().collect()
-    # Other spaces or another case make no other question.
-    alike = [pair for pair in differ.iter_rows() if len({inputs_key(task, orjson.loads(text)) for text in pair}) == 1]
-    same = pl.LazyFrame(alike, schema={"inputs": pl.String, "now": pl.String}, orient="row").with_columns(same=True)
+    # A difference in white space or case does not make another question.
+    equal = [pair for pair in differ.iter_rows() if len({inputs_key(task, orjson.loads(text)) for text in pair}) == 1]
+    same = pl.LazyFrame(equal, schema={"inputs": pl.String, "now": pl.String}, orient="row").with_columns(same=True)
     found = joined.join(same, on=["inputs", "now"], how="left", maintain_order="left")
     return found.filter((pl.col("inputs") == pl.col("now")) | pl.col("same").fill_null(value=False)).drop("now", "same")
 
 
 def question_key(decision: Decision, task: type[Task]) -> str:
-    """The push key of the question that a decision's record asks people."""
+    """The push key of the question that a decision's record asks annotators."""
     return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))
 
 
@@ -94,7 +94,7 @@ def named_records(decision: Decision) -> Iterator[str]:
 
 
 def with_reason(*codes: ReasonCode, **values: str) -> pl.Expr:
-    """Whether any reason of a decision has one of these codes, and these values: over the column ``reasons``."""
+    """Whether any reason of a decision has one of these codes and these values: over the column ``reasons``."""
     reason = pl.element().struct
     fits = reason.field("code").is_in([code.value for code in codes])
     for name, value in values.items():
@@ -108,12 +108,12 @@ def first_reason(name: str) -> pl.Expr:
 
 
 def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
-    """The newest decision of every record, of decisions that come oldest first."""
+    """The newest decision of every record, from decisions given oldest first."""
     return decisions.unique("record_id", keep="last", maintain_order=True)
 
 
 def changed_decisions(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """The decisions that differ in meaning from those that count already."""
+    """The decisions that differ in substance from those that count already."""
     return decisions.join(before, on=list(MEANING), how="anti", nulls_equal=True, maintain_order="left")
 
 
@@ -140,7 +140,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
 
 
 def _reasons(reasons: list[Reason]) -> str:
-    # Nearly all rows have one of a few reasons with nothing more to say.
+    # Nearly all rows have one of a few reasons without details.
     if len(reasons) == 1 and not (reasons[0].detail or reasons[0].field or reasons[0].refs):
         return _plain(reasons[0].code)
     return _REASONS.dump_json(reasons, exclude_defaults=True).decode()

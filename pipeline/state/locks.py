@@ -1,4 +1,4 @@
-"""Keeps a second process out of what one is at; the operating system frees a lock when its process dies."""
+"""Keeps a second process out of what another is using; the operating system frees a lock when its process dies."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from pipeline.errors import Busy, StoreError
 from schemas.user_code_errors import in_a_line
 
 Waiting = Callable[[str], AbstractContextManager[object]]
-"""Shows people for whom we wait while we do."""
+"""Shows whom we are waiting for while we do."""
 _MOST = 1_000
 _PAUSE = 0.1
-"""Seconds until a lock is tried again."""
+"""Seconds between attempts to get a lock."""
 
 
 @contextmanager
@@ -25,22 +25,22 @@ def held(
     """Hold a lock.
 
     Args:
-        file: the lock; it tells others who holds it.
+        file: the lock; its content tells others who holds it.
         dataset: what is in use meanwhile.
         holder: who we are.
-        advice: what somebody who finds it taken should do.
+        advice: what to do if it is taken.
         patience: seconds to wait for another process that holds it.
-        waiting: shows for whom.
+        waiting: shows whom we wait for.
 
     Raises:
-        Busy: another process holds it, and for longer than our patience.
-        StoreError: what is there is no file, such as a pipe, which could keep us waiting for ever.
-        OSError: the file system has no locks.
+        Busy: another process holds it for longer than our patience.
+        StoreError: the path is not a regular file but, say, a pipe, which could block us forever.
+        OSError: the file system does not support locks.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and not file.is_file():
-        raise StoreError(f"{file} is no file, and only a file can be the lock of '{dataset}'; move it away")
-    # Whatever bytes it holds: it only says who is at work.
+        raise StoreError(f"{file} is not a regular file, so it cannot be the lock of '{dataset}'; move it away")
+    # Whatever bytes it holds: they only say who is at work.
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
         if not _is_ours(lock):
             with waiting(f"waiting for {_holder(lock)}") if patience else nullcontext():
@@ -53,7 +53,7 @@ def held(
 
 
 def _is_ours(lock: IO[str]) -> bool:
-    """Take a lock if nobody has it."""
+    """Take a lock if it is free."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Runs: one execution of a verb each, which counts once it is committed."""
+"""Runs: each is one execution of a verb, and counts once it is committed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,9 +22,9 @@ class Run:
 
 @dataclass(frozen=True)
 class CommittedRun(Generic[Summary]):
-    """A run that counts."""
+    """A committed run."""
 
     id: str
     inputs: dict[str, int]
-    """Version of each table that it read."""
+    """The version of each table that it read."""
     summary: Summary

@@ -15,11 +15,11 @@ from schemas.manifest import Funnel
 from schemas.run_summary import CurateFacts, CurateSummary, ReleaseSummary, RunSummary, Verb
 
 if TYPE_CHECKING:
-    # A store gives snapshots.
+    # Stores create snapshots.
     from pipeline.state.store import Store
 
 _END_OF_TIME = "9"
-"""Sorts behind every run."""
+"""Sorts after every run."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Snapshot:
     _frames: dict[Table, pl.LazyFrame] = field(default_factory=dict)
 
     def scan(self, table: Table) -> pl.LazyFrame:
-        """The table's rows at the pinned version, uncommitted runs' rows included."""
+        """The table's rows at the pinned version, including those of uncommitted runs."""
         if table not in self._frames:
             self._frames[table] = self.store.scan(table, self.versions[table])
         return self._frames[table]
@@ -42,15 +42,15 @@ class Snapshot:
         return self.scan(Table.RUNS).sort("run").collect()
 
     def committed_runs(self, kind: type[Summary]) -> list[CommittedRun[Summary]]:
-        """The committed runs of the verb that has such summaries, oldest first.
+        """The committed runs of the verb with this kind of summary, oldest first.
 
         Raises:
-            StoreError: what one says about itself cannot be read.
+            StoreError: a summary cannot be read.
         """
         return [self._read_run(row, kind) for row in self._runs_of(kind).iter_rows(named=True)]
 
     def committed_run(self, run: str, kind: type[Summary]) -> CommittedRun[Summary] | None:
-        """The committed run of this id; None where there is none of the verb that has such summaries."""
+        """The committed run with this id; None if the verb with this kind of summary has none."""
         rows = self._runs_of(kind).filter(pl.col("run") == run)
         return self._read_run(rows.row(0, named=True), kind) if rows.height else None
 
@@ -58,7 +58,7 @@ class Snapshot:
         """The latest of them.
 
         Raises:
-            StoreError: what it says about itself cannot be read.
+            StoreError: its summary cannot be read.
         """
         rows = self._runs_of(kind)
         return self._read_run(rows.row(-1, named=True), kind) if rows.height else None
@@ -71,27 +71,27 @@ class Snapshot:
             return CommittedRun(row["run"], json.loads(row["inputs"]), kind.model_validate_json(row["summary"]))
         except ValueError as error:
             raise StoreError(
-                f"table 'runs' of '{self.store.dataset}' says of run {row['run']} what no {kind.verb} says; restore "
+                f"table 'runs' of '{self.store.dataset}' has no valid {kind.verb} summary of run {row['run']}; restore "
                 f"{self.store.root / 'tables'} from a backup"
             ) from error
 
     def at_last_commit(self) -> "Snapshot":
         """The same, with the records that the latest committed curate run decided about.
 
-        Rows that a killed run ingested stay out of sight until a run has decided about them.
+        Rows ingested by a killed run are not included until a run has decided about them.
         """
         last = self.last_run(CurateSummary)
         seen = last.inputs[Table.RECORDS.value] if last else -1
         return Snapshot(self.store, self.versions | {Table.RECORDS: seen})
 
     def committed_versions(self) -> dict[Table, int]:
-        """The version of each table when the latest run was committed; nothing where no run has noted it."""
+        """The version of each table when the latest run was committed; empty if no run has recorded it."""
         noted = self.runs["tables"].drop_nulls()
         found: dict[str, int] = json.loads(noted[-1]) if noted.len() else {}
         return {Table(name): version for name, version in found.items()}
 
     def latest_records(self) -> pl.LazyFrame:
-        """The newest row of every record, withdrawn ones included, in order of ingestion."""
+        """The newest row of every record, including withdrawn ones, in order of ingestion."""
         return self.scan(Table.RECORDS).sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
 
     def current_records(self) -> pl.LazyFrame:
@@ -99,8 +99,8 @@ class Snapshot:
         return self.latest_records().filter(~pl.col("withdrawn"))
 
     def by_age(self) -> pl.LazyFrame:
-        """The same, those that came first at the front: by the batch that a record first came with, then by source as
-        dataset.yaml named them. Where a line stands in its source makes no difference.
+        """The same, first arrivals first: by the batch that a record first came with, then by source in the order of
+        dataset.yaml. A row's line number makes no difference.
         """
         ever = self.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
         age = ever.group_by("record_id").agg(pl.col("batch").min().alias("since"))
@@ -114,16 +114,16 @@ class Snapshot:
         return self.scan(Table.DECISIONS).join(runs.lazy().select("run"), on="run", how="semi").sort("run")
 
     def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
-        """The newest committed decision (of a verb's runs) of every record ever decided."""
+        """The newest committed decision (of a verb's runs) about every record ever decided."""
         return self.committed_decisions(verb).unique("record_id", keep="last", maintain_order=True)
 
     def current_decisions(self) -> pl.LazyFrame:
-        """The decision that counts for every current record."""
+        """The decision that counts for each current record."""
         current = self.current_records().select("record_id", "revision")
         return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
 
     def released(self) -> pl.LazyFrame:
-        """The decision behind every row of every version, the last one about each revision."""
+        """The decision behind every row of every version: the last one about each revision."""
         releases = self.runs.filter(pl.col("verb") == Verb.RELEASE.value)["run"]
         if not releases.len():
             return pl.LazyFrame(schema=SCHEMAS[Table.DECISIONS])
@@ -131,16 +131,16 @@ class Snapshot:
             self.committed_decisions()
             .with_columns(until=pl.col("run").shift(-1).over("record_id", order_by="run").fill_null(_END_OF_TIME))
             .filter(pl.col("fate") == Fate.ACCEPTED.value)
-            # It counted while a release began.
+            # It counted when a release began.
             .filter(_count_upto(releases, "run") < _count_upto(releases, "until"))
             .drop("until")
             .unique(["record_id", "revision"], keep="last", maintain_order=True)
         )
 
     def latest_annotations(self) -> pl.LazyFrame:
-        """The state of every annotation as it was seen last, deleted ones included.
+        """The last known state of every annotation, including deleted ones.
 
-        By the runs that saw it, not by the server's times: a server may be restored from a backup.
+        Ordered by the runs that saw it, not by the server's times: a server may be restored from a backup.
         """
         return (
             self.scan(Table.ANNOTATIONS)
@@ -149,11 +149,11 @@ class Snapshot:
         )
 
     def tasks(self) -> pl.LazyFrame:
-        """The last question that was noted under every task id: on SQLite, Label Studio gives ids away again."""
+        """The last question recorded for every task id: on SQLite, Label Studio reuses ids."""
         return self.scan(Table.PUSHES).sort("pushed_at").unique(["server", "task_id"], keep="last", maintain_order=True)
 
     def splits(self) -> pl.LazyFrame:
-        """The split of every record that ever had one: the first that was written stays."""
+        """The split of every record that ever had one: the first one recorded stays."""
         return self.scan(Table.SPLITS).sort("run").unique("record_id", keep="first", maintain_order=True)
 
     def published_versions(self) -> set[str]:
@@ -161,14 +161,14 @@ class Snapshot:
         return {run.summary.version for run in self.committed_runs(ReleaseSummary)}
 
     def adopted_versions(self) -> set[str]:
-        """Versions of this dataset, published from another home, whose splits were taken over."""
+        """Versions of this dataset, published from another home, whose splits were adopted."""
         return {version for run in self.committed_runs(CurateFacts) for version in run.summary.adopted}
 
     def settled_funnel(self) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.
 
         Raises:
-            StoreError: it does not add up, so that no number can be believed.
+            StoreError: it does not add up, so none of its numbers can be trusted.
         """
         funnel = self.funnel()
         if not funnel.adds_up():
@@ -194,5 +194,5 @@ class Snapshot:
 
 
 def _count_upto(runs: pl.Series, column: str) -> pl.Expr:
-    """How many of some runs, the oldest first, are not later than the one in a column."""
+    """How many of some runs, given oldest first, are not later than the one in a column."""
     return pl.lit(runs).search_sorted(pl.col(column), side="right")

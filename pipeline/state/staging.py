@@ -1,4 +1,4 @@
-"""Folders that are there as a whole or not at all: prepared under another name, then renamed."""
+"""Folders that appear atomically: prepared under a temporary name, then renamed."""
 
 import fcntl
 import os
@@ -17,8 +17,8 @@ _STAGING = ".staging-"
 def staged(parent: Path) -> Iterator[Path]:
     """A new folder in ``parent`` to prepare another one in; removed afterwards unless it was renamed.
 
-    It is locked while its process lives, so that whoever comes next can tell leftovers of the dead from the work of
-    the living. The lock on ``parent`` closes the gap between making and locking.
+    It is locked while its process lives, so that later processes can tell leftovers from work in
+    progress. The lock on ``parent`` closes the gap between creating and locking.
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"{_STAGING}{uuid.uuid4().hex}"
@@ -36,10 +36,10 @@ def staged(parent: Path) -> Iterator[Path]:
 
 
 def put_in_place(folder: Path, final: Path) -> None:
-    """Give a staged folder its name, which appears with everything behind it, also after a loss of power.
+    """Give a staged folder its final name; it appears with all its content, also after a power failure.
 
     Raises:
-        OSError: it cannot be, such as ENOTEMPTY where ``final`` is there already.
+        OSError: the rename failed, for example with ENOTEMPTY because ``final`` already exists.
     """
     for inner in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
         flush(inner)
@@ -54,4 +54,4 @@ def _remove_leftovers(parent: Path) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(leftover)
         except (BlockingIOError, FileNotFoundError):
-            continue  # its process lives, or has just renamed or removed it
+            continue  # its process is alive, or has just renamed or removed it

@@ -1,6 +1,6 @@
-"""Where everything lies: the Delta tables of a dataset, its folders and its lock.
+"""Where everything is stored: the Delta tables of a dataset, its folders and its lock.
 
-No other module knows a table's or a file's location. Tables are append-only. The row in ``runs`` is
+No other module knows a table's or a file's path. Tables are append-only. The row in ``runs`` is
 written last and is the commit point: decisions of a run without one are never read. A reader pins the
 state that the latest committed run saw.
 """
@@ -31,7 +31,7 @@ from schemas.run_summary import RunSummary, Verb
 
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
 REPORT = "report.html"
-"""Of a home and of a version."""
+"""The version of the layout of a home and of a version."""
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
@@ -40,7 +40,7 @@ _RUN_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Store:
-    """The state of one dataset below a home folder."""
+    """The state of one dataset in a home folder."""
 
     def __init__(self, home: Path, dataset: str) -> None:
         self.dataset = dataset
@@ -53,22 +53,22 @@ class Store:
     # --- places -------------------------------------------------------------------------------
     @property
     def releases(self) -> Path:
-        """The folder of the published versions."""
+        """The folder of published versions."""
         return self.root / "releases"
 
     @property
     def models(self) -> Path:
-        """The folder of the trained adapters."""
+        """The folder of trained adapters."""
         return self.root / "models"
 
     @property
     def report(self) -> Path:
-        """The report over the current state."""
+        """The report on the current state."""
         return self.root / REPORT
 
     @property
     def moved(self) -> Path:
-        """Where rows stand that have moved since they were read first; it need not be there."""
+        """The current places of rows that have moved since they were first read; may not exist."""
         return self.root / "tables" / "moved.parquet"
 
     @property
@@ -76,35 +76,35 @@ class Store:
         """Whether anything was ever committed.
 
         Raises:
-            StoreError: the table that says so is gone.
+            StoreError: the table that would say so is missing.
         """
         return self._version_of_runs() > 0
 
     def work(self, run: str) -> Path:
-        """The folder for a run's intermediate files; it goes when the run ends."""
+        """The folder for a run's intermediate files; removed when the run ends."""
         folder = self.root / "work" / run
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def clear_work(self) -> None:
-        """Remove intermediate files, those of killed runs too; call it while holding the lock.
+        """Remove intermediate files, including those of killed runs; call it while holding the lock.
 
-        A file that nobody has finished in a day is of a killed run; a younger one may be of another verb at work.
+        A file unfinished for a day belongs to a killed run; a younger one may belong to another running verb.
         """
         shutil.rmtree(self.root / "work", ignore_errors=True)
         remove_unfinished(self.root, before=time.time() - _A_DAY)
 
     @property
     def downloads(self) -> Path:
-        """The folder for what is fetched, which ``clear_work`` leaves alone."""
+        """The folder for downloads, which ``clear_work`` leaves alone."""
         return self.root / "downloads"
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Let one curate at a time fill the folder of downloads and read it; it is empty before, and gone at the end.
+        """Let one curate at a time fill the folder of downloads and read it; it is emptied before and removed after.
 
-        Two would read an older download after a newer one. It is not the lock of the state, so that nobody else has
-        to wait for a server; it ends with ``Busy``.
+        Two at once could read an older download after a newer one. This is not the lock of the state, so that others
+        need not wait for a server; if taken, it raises ``Busy``.
         """
         advice = "run curate again when it has finished"
         with held(self.root / "fetch.lock", self.dataset, "goldleaf curate (fetching sources)", advice):
@@ -117,9 +117,9 @@ class Store:
 
     @contextmanager
     def scratch(self, run: str) -> Iterator[Path]:
-        """An empty folder for a fine-tuning, which may go on while others curate; it goes at the end.
+        """An empty folder for a fine-tuning run, during which others may curate; removed at the end.
 
-        What killed fine-tunings left behind goes too: the caller holds their lock.
+        Leftovers of killed fine-tuning runs are removed too: the caller holds their lock.
         """
         parent = self.root / "finetuning"
         shutil.rmtree(parent, ignore_errors=True)
@@ -134,16 +134,16 @@ class Store:
         return self.root / "tables" / table
 
     def drop_index(self) -> None:
-        """Forget which texts are alike, so that all are compared anew; call it while holding the lock."""
-        # First what says that texts were compared: whoever is killed in between compares them again.
+        """Forget which texts are similar, so that all are compared again; call it while holding the lock."""
+        # First what marks texts as compared: after a kill in between, they are compared again.
         for table in INDEX:
             if self._path(table).exists():
                 shutil.rmtree(self._path(table))
 
     def owns(self, path: Path) -> bool:
-        """Whether a file is one of this home's own, of whichever dataset, so that it is nobody's source.
+        """Whether a file belongs to this home, whichever the dataset, so that it is never a source.
 
-        The home may as well be a folder with data: what Goldleaf itself puts there counts.
+        The home may as well be a folder with data: only what Goldleaf itself puts there counts.
         """
         home, path = self.root.parent.resolve(), path.resolve()
         if path == home or not path.is_relative_to(home):
@@ -157,7 +157,7 @@ class Store:
 
     # --- locking ------------------------------------------------------------------------------
     def lock(self, verb: Verb, patience: float = 0.0, waiting: Waiting = nullcontext) -> AbstractContextManager[None]:
-        """Keep a second writer out; it ends with ``Busy``, or waits some seconds for the first and shows for whom.
+        """Keep a second writer out; raises ``Busy``, or waits some seconds for the first and shows whom it waits for.
 
         Curate, collect and release share one lock, since each reads what the others decide.
         """
@@ -168,27 +168,27 @@ class Store:
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.
 
-        It is not the lock of the state, so that nobody has to wait for Label Studio.
+        It is not the lock of the state, so that others need not wait for Label Studio.
         """
         advice = "the next curate sends the rest"
         return held(self.root / "push.lock", self.dataset, "goldleaf curate (sending questions)", advice)
 
     def pull_lock(self) -> AbstractContextManager[None]:
-        """Let one process at a time pull answers and keep them: an older state of one must not follow a newer one.
+        """Let one process at a time pull answers and store them: an older state must not follow a newer one.
 
-        Nor is this the lock of the state.
+        This is not the lock of the state, either.
         """
         advice = "run collect again when it has finished"
         return held(self.root / "pull.lock", self.dataset, "goldleaf collect (pulling annotations)", advice)
 
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
-        """The table's newest version; -1 where the table does not exist yet."""
+        """The table's newest version; -1 if the table does not exist yet."""
         delta = self._open(table)
         return -1 if delta is None else delta.version()
 
     def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
-        """The table's rows at a version (the newest where None), lazily."""
+        """The table's rows at a version (default: the newest), lazily."""
         version = self.version(table) if version is None else version
         if version < 0:
             return pl.LazyFrame(schema=SCHEMAS[table])
@@ -201,25 +201,25 @@ class Store:
             raise self._damaged(table, error) from error
 
     def _require_known_columns(self, delta: DeltaTable, table: Table) -> None:
-        """Refuse a table of the days when it had other columns, before its rows are taken for what they are not."""
+        """Refuse a table from an older Goldleaf with other columns, before its rows are misread."""
         if other := {column.name for column in delta.schema().fields} - set(SCHEMAS[table].names()):
             raise StoreError(
                 f"table '{table}' of '{self.dataset}' was written by an older Goldleaf: it has the column "
-                f"'{min(other)}'; move {self.root / 'tables'} away and curate anew, and the versions in "
+                f"'{min(other)}'; move {self.root / 'tables'} away and curate again; the versions in "
                 f"{self.releases} keep their splits"
             )
 
     def snapshot(self) -> "Snapshot":
         """Pin the newest state of every table.
 
-        The runs are pinned first: what a run wrote was there before the run, so that no run is seen
+        The runs are pinned first: what a run wrote was there before the run, so that no run is visible
         without its rows, even if it commits meanwhile.
         """
         runs = self._version_of_runs()
         others = {table: self.version(table) for table in Table if table != Table.RUNS}
         found = Snapshot(self, {Table.RUNS: runs} | others)
         for table, version in found.committed_versions().items():
-            # The index is looked at by who uses it: it can be made anew.
+            # The code that uses the index checks it: it can be rebuilt.
             if table not in INDEX:
                 self.require_version(table, found.versions[table], version)
         return found
@@ -228,13 +228,13 @@ class Store:
         if (version := self.version(Table.RUNS)) >= 0:
             return version
         others = [table for table in Table if table is not Table.RUNS and self.version(table) >= 0]
-        # No other table is made before this one, so that a home that has lost it is not taken for a new one. Looked
-        # at once more: another process may be making them just now.
+        # No other table is created before this one, so that a home that has lost it is not mistaken for a new one.
+        # Checked again here: another process may be creating them just now.
         if (version := self.version(Table.RUNS)) < 0 and others:
-            lost = self._damaged(Table.RUNS, f"it is not there, and '{others[0]}' is")
+            lost = self._damaged(Table.RUNS, f"it is missing, and '{others[0]}' exists")
             raise StoreError(
-                f"{lost}, or move {self.root / 'tables'} away and curate anew: the splits of the versions that are in "
-                "the home are taken over"
+                f"{lost}, or move {self.root / 'tables'} away and curate again: the splits of the versions in "
+                "the home are adopted"
             )
         return version
 
@@ -251,13 +251,13 @@ class Store:
             raise self._damaged(table, error) from error
 
     def require_version(self, table: Table, version: int, committed: int) -> None:
-        """See that a table is not older than a run that was committed found it.
+        """Check that a table is not older than when the latest run was committed.
 
         Raises:
             StoreError: it is.
         """
         if version < committed:
-            lost = f"it is at version {version:,}, and was at {committed:,} when the latest run was committed"
+            lost = f"it is at version {version:,}, but was at {committed:,} when the latest run was committed"
             raise self._damaged(table, lost)
 
     def _damaged(self, table: Table, problem: Exception | str) -> StoreError:
@@ -265,22 +265,22 @@ class Store:
         path = self._path(table)
         remedy = f"restore {path} from a backup"
         if table in INDEX:
-            remedy += ", or let `goldleaf curate --reindex` make it anew"
+            remedy += ", or let `goldleaf curate --reindex` rebuild it"
         return StoreError(f"table '{table}' of '{self.dataset}' is damaged ({found}); {remedy}")
 
     # --- writing ------------------------------------------------------------------------------
     def append(self, table: Table, rows: pl.DataFrame) -> None:
-        """Append rows in one atomic commit; rows of another writer in between do not matter."""
+        """Append rows in one atomic commit; concurrent commits of other writers do not matter."""
         if rows.height:
             self._add(self._create(table), table, [rows], CommitProperties())
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]
     ) -> int:
-        """Append what ``build`` makes of the table's present rows, or nothing if ``batch`` was appended before.
+        """Append the output of ``build`` for the table's current rows, or nothing if ``batch`` was appended before.
 
-        A compare-and-swap: where another writer commits first, ``build`` is called again with what
-        is there then. Returns the number of rows.
+        A compare-and-swap: if another writer commits first, ``build`` is called again with the new
+        rows. Returns the number of rows.
         """
         for _ in range(_CAS_TRIES):
             delta = self._create(table)
@@ -298,7 +298,7 @@ class Store:
         raise StoreError(f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times meanwhile; run it again")
 
     def _add(self, delta: DeltaTable, table: Table, frames: Iterable[pl.DataFrame], how: CommitProperties) -> int:
-        # A search reads all signatures, most of which are random bytes.
+        # A search reads all signatures, which are mostly random bytes.
         compressed = table is not Table.SIGNATURES
         return add_file(delta, self._path(table), frames, SCHEMAS[table], how, compressed=compressed)
 

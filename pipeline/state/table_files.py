@@ -1,9 +1,10 @@
-"""The files of the Delta tables: written whole and named by their checksum, looked at before they are read.
+"""The files of the Delta tables: written atomically, named by their checksum, and verified before they are read.
 
-The table's log names its files, and so a file that was lost, cut off or changed is found out: by the length that the
-log has of it, and by the checksum in its name.
+The table's log names its files, so a lost, truncated or changed file is detected by its length in the
+log and by the checksum in its name.
 """
 
+# Pinned versions must stay readable: nothing that a manifest refers to is cleaned up.
 import json
 import time
 import uuid
@@ -30,14 +31,14 @@ _TABLE_SETTINGS = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 _CHECKSUM = 8
-"""Hex digits of it, the last thing in a file's name."""
+"""Hex digits of it, at the end of a file's name."""
 
 
 # --- writing --------------------------------------------------------------------------------------
 def create_table(folder: Path, schema: pl.Schema) -> DeltaTable:
-    """Create a table without rows, unless another process does so just now."""
+    """Create an empty table, unless another process is doing so just now."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Of two processes that create it at once, the second might commit an empty version.
+    # If two processes create it at once, the second might commit an empty version.
     with locked_folder(folder):
         empty = _arrow(pl.DataFrame(schema=schema))
         write_deltalake(folder, empty, mode="ignore", configuration=_TABLE_SETTINGS)
@@ -53,23 +54,23 @@ def add_file(
     *,
     compressed: bool,
 ) -> int:
-    """Write frames to one file and commit it; all of it is on the disk when this returns.
+    """Write frames to one file and commit it; everything is on disk when this returns.
 
     Args:
-        table: as it is now.
+        table: its current state.
         folder: of the table.
         frames: with the columns of ``schema``.
         schema: the table's columns.
         how: the commit's properties.
-        compressed: whether that makes the file shorter.
+        compressed: whether compression makes the file smaller.
 
     Returns:
         The number of rows.
 
     Raises:
-        CommitFailedError: another writer was faster, and ``how`` does not let this one try again.
+        CommitFailedError: another writer was faster, and ``how`` does not allow a retry.
         OSError: it cannot be written.
-        StoreError: the log does not say what it was told.
+        StoreError: the log does not contain the commit.
     """
     path, action, rows = _write(folder, frames, schema, compressed)
     try:
@@ -86,7 +87,7 @@ def _write(
 ) -> tuple[Path, AddAction, int]:
     rows = 0
     unnamed = unfinished(folder)
-    # Most columns have another value in each row: dictionaries of them took up to five times as long, and more room.
+    # In most columns every value is different: dictionaries took up to five times as long, and more space.
     how: dict[str, Any] = {"compression": "zstd", "compression_level": 1} if compressed else {"compression": "none"}
     with (
         writing(unnamed, lasting=True) as sink,
@@ -103,16 +104,16 @@ def _write(
 
 
 def _require_logged(table: DeltaTable, path: Path) -> None:
-    """See that the log names a file that was just added, and that a loss of power does not take this back."""
+    """Check that the log names a file that was just added, and make this survive a power failure."""
     folder = path.parent / "_delta_log"
     before = table.version()
     table.update_incremental()
-    # Others may have added files meanwhile.
+    # Others may have added files in the meantime.
     entries = [folder / f"{version:020}.json" for version in range(before + 1, table.version() + 1)]
     mine = [entry for entry in entries if entry.is_file() and path.name in entry.read_text(encoding="utf-8")]
     if not mine:
         raise StoreError(
-            f"{folder} does not name {path.name}, which was just added; see whether the disk is full or not sound, "
+            f"{folder} does not name {path.name}, which was just added; check whether the disk is full or failing, "
             "then run it again"
         )
     flush(mine[0])
@@ -120,25 +121,25 @@ def _require_logged(table: DeltaTable, path: Path) -> None:
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
-    # As older readers know it: without polars' string views.
+    # In the form that older readers know: without polars' string views.
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 # --- reading --------------------------------------------------------------------------------------
 def scan_files(table: DeltaTable, folder: Path, schema: pl.Schema) -> pl.LazyFrame:
-    """The rows of a table at its version, lazily; each of its files was looked at.
+    """The rows of a table at its version, lazily; each of its files was verified.
 
     Raises:
-        ValueError: one is not as it was written, or the log names too few; says which and how.
+        ValueError: a file is not as it was written, or the log names too few; the text says which and how.
     """
     named = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]))
-    # Every entry of the log but the first one adds a file.
+    # Every log entry except the first adds a file.
     if named.height < table.version():
         raise ValueError(f"its log names {named.height:,} files at version {table.version():,}")
     if not named.height:
         return pl.LazyFrame(schema=schema)
-    # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing below a folder with a
-    # space or an umlaut in its name.
+    # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing in a folder whose
+    # path has a space or an umlaut.
     files = [_sound(folder / unquote(name), size) for name, size in named.iter_rows()]
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
@@ -148,20 +149,20 @@ def _sound(path: Path, size: int) -> Path:
     try:
         found = path.stat()
     except FileNotFoundError as error:
-        raise ValueError(f"{path.name} is not there") from error
+        raise ValueError(f"{path.name} is missing") from error
     if found.st_size != size:
         raise ValueError(f"{path.name} has {found.st_size:,} of {size:,} bytes")
     if not _has_its_checksum(path, found.st_ino, size, found.st_mtime_ns):
-        raise ValueError(f"{path.name} holds other bytes than were written")
+        raise ValueError(f"{path.name} does not hold the bytes that were written")
     return path
 
 
 @lru_cache(maxsize=2**16)
 def _has_its_checksum(path: Path, _inode: int, size: int, _changed: int) -> bool:
-    """Whether a file's bytes are those that its name tells; a process sums it up once."""
+    """Whether a file's bytes match the checksum in its name; verified once per process."""
     stem, _, told = path.stem.rpartition("-")
     if not stem.startswith("part-") or len(told) != _CHECKSUM or "." in path.stem:
-        # The table's own writer, which once wrote it, named no checksum.
+        # The Delta writer used by early versions put no checksum in the name.
         return True
     with path.open("rb") as file:
         return f"{checksum_of(file, size):0{_CHECKSUM}x}" == told

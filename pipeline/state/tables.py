@@ -1,4 +1,4 @@
-"""The tables of a dataset: their names, what writes them and their columns."""
+"""The tables of a dataset: their names, which verb writes them, and their columns."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class Table(StrEnum):
 
 
 INDEX = (Table.SIGNATURES, Table.SIMILARITIES)
-"""What is known about texts, and can be found out again; the first one says which texts were compared."""
+"""Facts about texts that can be recomputed; the first one says which texts were compared."""
 BANDS = 32
 BAND_COLUMNS = [f"band_{band:02}" for band in range(BANDS)]
 
@@ -65,7 +65,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "tokens": pl.Int64(),
         }
     ),
-    # The rows that `decontaminate` names, as a run read them; runs that read the same share them by their digest.
+    # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.
     Table.EVALUATIONS: pl.Schema(
         {
             "digest": pl.String(),

@@ -1,4 +1,4 @@
-"""A run's intermediate tables: written once, read once or twice, gone with the run."""
+"""A run's intermediate tables: written once, read once or twice, removed with the run."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""How texts are cleaned, cut into words, counted in tokens and screened, and where two of them differ.
+"""How texts are cleaned, split into words, counted in tokens, screened and diffed.
 
-In: values of raw rows. Out: normalized texts and the keys under which equal inputs meet, words and their hashes,
+In: values of raw rows. Out: normalized texts and the keys that equal inputs share, words and their hashes,
 token counts, findings.
 """
 

@@ -1,4 +1,4 @@
-"""Answers as they are compared: free texts need only be similar, closed values have a form in which they are equal."""
+"""Answers in comparable form: free texts need only be similar; closed values must be equal in canonical form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,22 +11,22 @@ from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 
 FREE_TEXT_WORDS = 20
-"""An answer of so many words is a free text, not a choice or a copy: another that is nearly the same is as good."""
+"""An answer with at least this many words is a free text, not a choice or a copy: a near-duplicate is as good."""
 _BEGINNING = 200
-"""Characters that tell whether a text has so many words, where they are not parted by spaces."""
+"""Characters that decide whether a text in a script without spaces has that many words."""
 
 
 class Answers:
-    """The answers to a task."""
+    """Compares the answers to a task."""
 
     def __init__(self, task: type[Task]) -> None:
-        """Take the task that they belong to."""
+        """Take the task that the answers belong to."""
         self._texts = tuple(field.name for field in task.task_targets() if field.type is ValueType.TEXT)
 
     def key(self, targets: Mapping[str, JsonValue] | None) -> str | None:
-        """The whole answer in the form in which equal ones are equal; None for none.
+        """The whole answer in canonical form, so that equal answers are equal; None if there is none.
 
-        Texts are copied from inputs, so they are compared like these; lists of them have no order.
+        Texts are copied from inputs, so they are normalized in the same way; order in lists of texts is ignored.
         """
         if targets is None:
             return None
@@ -34,7 +34,7 @@ class Answers:
         return orjson.dumps({**targets, **folded}, option=orjson.OPT_SORT_KEYS).decode()
 
     def free_text(self, targets: Mapping[str, JsonValue] | None) -> str:
-        """The texts of an answer that are long enough to be free ones; "" where there are none."""
+        """The texts of an answer that are long enough to be free text; "" if there are none."""
         if not targets:
             return ""
         return "\n".join(str(targets[name]) for name in self._texts if self._is_free_text(name, targets.get(name)))
@@ -44,7 +44,7 @@ class Answers:
         return {name: value for name, value in targets.items() if not self._is_free_text(name, value)}
 
     def closed_key(self, targets: Mapping[str, JsonValue] | None) -> str:
-        """What must be equal of an answer that is free text in part."""
+        """The part of a partly free-text answer that must be equal."""
         return self.key(self.closed(targets)) or "" if targets else ""
 
     def _is_free_text(self, name: str, value: JsonValue) -> bool:

@@ -1,4 +1,4 @@
-"""Finds the fields of a raw row by name or path, and the values by which rows are grouped."""
+"""Finds the fields of a raw row by name or path, and the values that group rows."""
 
 import json
 import re
@@ -13,16 +13,16 @@ _ABSENT = object()
 
 
 def field_value(row: dict[str, Any], path: str) -> Any:
-    """A field by its name, or by a dotted path into nested objects and lists; None where it is absent.
+    """A field by its name or by a dotted path into nested objects and lists; None if it is absent.
 
-    A number counts a list's items from 0, and from its end where it is negative.
+    A number indexes a list: from 0, or from the end if negative.
     """
     found = _find(row, path)
     return None if found is _ABSENT else found
 
 
 def has_field(row: dict[str, Any], path: str) -> bool:
-    """Whether a row has a field, be it empty; what lies in an empty object or list is not known to be misspelt."""
+    """Whether a row has a field, even an empty one; a path into an empty object or list is not called misspelled."""
     return _find(row, path) is not _ABSENT
 
 
@@ -49,13 +49,13 @@ def _step(value: Any, part: str) -> Any:
 
 
 def group_keys(raw: dict[str, Any], group_by: list[str]) -> list[str]:
-    """What the row of some fields shares with others of its group: a field with its value, for every one it has."""
+    """What a row shares with the others of its group: each of the given fields that it has, with its value."""
     values = {name: _group_value(field_value(raw, name)) for name in group_by}
     return [_any_json(pair) for pair in values.items() if pair[1]]
 
 
 def _group_value(value: Any) -> str:
-    """The same for 7, 7.0 and "7 ", and for an empty cell and none: one source says it so, another otherwise."""
+    """The same for 7, 7.0 and "7 ", and for an empty cell and none, since sources differ in how they write these."""
     if value is None or isinstance(value, str):
         return match_key(value or "")
     if isinstance(value, float) and value.is_integer():
@@ -64,7 +64,7 @@ def _group_value(value: Any) -> str:
 
 
 def _any_json(value: Any) -> str:
-    """JSON of a value that no task has checked: it may be a number of many digits, or hold half a surrogate pair."""
+    """JSON of a value that no task has validated: it may be a huge number or hold half a surrogate pair."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:

@@ -1,9 +1,9 @@
-"""Clean texts before anything looks at them, without changing what they say.
+"""Clean texts before any other step, without changing what they say.
 
-What goes: NUL and other control characters, byte order marks, exotic spaces (they become plain ones),
-spaces at the ends of lines, blank space around the text, every line end but ``\\n``. What stays:
-indentation and runs of spaces inside a line (instruction data holds code and tables), tabs, the joiners
-that emoji and Persian are written with, and the ideographic space, which is the ordinary one in Japanese.
+Removed or replaced: NUL and other control characters, byte order marks, exotic spaces (replaced by plain ones),
+trailing spaces, blank space around the text, every line end other than ``\\n``. Kept: indentation and runs of
+spaces inside a line (instruction data holds code and tables), tabs, the joiners that emoji and Persian need, and
+the ideographic space, which is the ordinary one in Japanese.
 """
 
 import json
@@ -15,7 +15,7 @@ from schemas.dataset import Normalize
 from schemas.task import Role, Task
 
 _LINE_ENDS = "\v\f\x85\u2028\u2029"
-"""Besides carriage returns; a form feed is the page break of text that was a PDF."""
+"""In addition to carriage returns; a form feed is a page break in text extracted from a PDF."""
 _SPACES = "\xa0\u1680\u202f\u205f" + "".join(map(chr, range(0x2000, 0x200B)))
 _BYTE_ORDER_MARK = "\ufeff"
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
@@ -26,20 +26,20 @@ _CLEAN: dict[int, str | None] = {
     ord(_BYTE_ORDER_MARK): None,
 }
 _BETWEEN_FIELDS = "\x1f"
-"""To ``match_key`` it is white space, so no key of a single text holds it."""
+"""White space to ``match_key``, so no key of a single text contains it."""
 _TRAILING = (" \n", "\t\n", "\u3000\n")
-"""The blanks that are left after cleaning, at the end of a line."""
+"""Trailing blanks that remain after cleaning."""
 
 
 def normalize_text(text: str, config: Normalize) -> str:
-    """Clean one text; doing it twice changes nothing more."""
+    """Clean a text; idempotent."""
     if config.whitespace == "keep":
         return _to_form(text.replace("\x00", ""), config)
-    # Nothing that has to go is printable, and few texts hold any of it: translating takes ten times as long.
+    # Everything to be removed is unprintable, and few texts contain any: translating takes ten times as long.
     if not text.replace("\n", "").replace("\t", "").isprintable():
         text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CLEAN)
-    # The form comes after the removals, which can bring a letter and its accent together, and before the
-    # stripping, because NFKC writes some characters with a space.
+    # The Unicode form comes after removals, which can join a letter and its accent, and before stripping,
+    # because NFKC writes some characters with a space.
     text = _to_form(text, config)
     if "\n" in text and any(end in text for end in _TRAILING):
         text = "\n".join(line.rstrip() for line in text.split("\n"))
@@ -51,7 +51,7 @@ def _to_form(text: str, config: Normalize) -> str:
 
 
 def normalize_row(row: Mapping[str, Any], fields: Collection[str], config: Normalize) -> dict[str, Any]:
-    """Return a copy of a row in which the texts of the given fields are clean, inside lists and objects too.
+    """Return a copy of a row with the texts of the given fields cleaned, including those in lists and objects.
 
     Other fields, and the keys of objects, stay as they are.
     """
@@ -69,10 +69,10 @@ def _normalise_value(value: Any, config: Normalize) -> Any:
 
 
 def match_key(text: str) -> str:
-    """The form in which texts that differ in case, width or white space alone are equal."""
+    """The form in which texts that differ only in case, width or white space are equal."""
     if text.isascii():
         lower = text.lower()
-        # Most texts are one line of words with a space between them.
+        # Most texts are one line of words with single spaces.
         tidy = text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]
         return lower if tidy else " ".join(lower.split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -80,32 +80,32 @@ def match_key(text: str) -> str:
 
 
 def inputs_key(task: type[Task], inputs: Mapping[str, Any]) -> str:
-    """The form in which inputs that ask the same are equal, compared field by field."""
+    """The form in which inputs that ask the same thing are equal, field by field."""
     return texts_key(input_texts(task, inputs))
 
 
 def texts_key(texts: Iterable[str]) -> str:
-    """The same of inputs that are texts already."""
+    """The same for inputs that are already texts."""
     return _BETWEEN_FIELDS.join(map(match_key, texts))
 
 
 def has_several_fields(key: str) -> bool:
-    """Whether a key was made of more than one input."""
+    """Whether a key was made from more than one input."""
     return _BETWEEN_FIELDS in key
 
 
 def key_fields(key: str) -> list[str]:
-    """The inputs that a key was made of."""
+    """The inputs that a key was made from."""
     return key.split(_BETWEEN_FIELDS)
 
 
 def shown_inputs(task: type[Task], inputs: Mapping[str, Any]) -> str:
-    """The inputs as people read them; what is absent is left out."""
+    """The inputs as shown to people; absent ones are left out."""
     return "\n".join(filter(None, input_texts(task, inputs)))
 
 
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The inputs as texts, in the order of the task's fields; none is as good as an empty one."""
+    """The inputs as texts, in the order of the task's fields; an absent input is an empty text."""
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
         yield value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,8 @@
 """Find what should not be trained on: personal data, secrets and the control tokens of chat templates.
 
-Everything is found by form (patterns, check digits, numbering plans); nothing asks the network. Names and
-addresses of people are not looked for. A cheap look for one telling character or word comes before each
-pattern, and ``suspects`` takes it at many texts at once, because nearly all are clean.
+Everything is found by its form (patterns, check digits, numbering plans), without the network. Names and
+addresses are not searched for. A cheap test for one characteristic character or word comes before each
+pattern, and ``suspects`` runs it on many texts at once, because nearly all are clean.
 """
 
 import functools
@@ -22,10 +22,10 @@ from schemas.fate import Reason, ReasonCode
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing found in one field, and what the configuration does about it."""
+    """One kind of finding in one field, and what the configuration does about it."""
 
     reason: Reason
-    """Its detail names the kind and shows the first value masked, never whole."""
+    """Names the kind and shows the first value, masked."""
     action: Action
 
 
@@ -36,7 +36,7 @@ class _Hit:
 
 
 def screen(texts: Mapping[str, str], config: Screen) -> list[Finding]:
-    """Screen a row's texts by field name; what the configuration allows is not even looked for."""
+    """Screen a row's texts by field name; what the configuration allows is skipped."""
     findings: list[Finding] = []
     for field, text in texts.items():
         if config.personal_data is not Action.ALLOW:
@@ -50,34 +50,34 @@ def screen(texts: Mapping[str, str], config: Screen) -> list[Finding]:
 
 
 def suspects(texts: pl.Series) -> pl.Series:
-    """Which texts screening must look at: all in which it finds something, and a few others.
+    """The texts that screening must look at: all that have findings, and a few others.
 
-    Texts of several fields may be joined by line breaks, or stand in JSON, which writes nothing of a find otherwise.
-    Every test is for something that each find has, in terms on which Python and polars agree.
+    Texts of several fields may be joined by line breaks or be JSON, which escapes nothing within a finding.
+    Every test is for something that all findings have, in terms on which Python and polars agree.
     """
     text = pl.col("text")
     marks = [mark for kind, marks in _MARKS.items() if kind not in _COMMON_MARKS for mark in marks]
     patterns = [_AROUND_AT, _MANY_DIGITS.pattern, _TEMPLATE_TOKEN.pattern, *_COMMON_MARKS.values()]
-    # A column for each, as columns are filled side by side.
+    # One column each, since columns are evaluated in parallel.
     tests = [text.str.contains_any(marks), *map(text.str.contains, patterns)]
     found = pl.DataFrame({"text": texts}).select(test.alias(f"{number}") for number, test in enumerate(tests))
     return found.select(pl.any_horizontal(pl.all())).to_series()
 
 
 def _findings(code: ReasonCode, action: Action, field: str, hits: Iterable[_Hit]) -> Iterator[Finding]:
-    """One finding for each kind, so that a list of a thousand addresses is one reason."""
+    """One finding per kind, so that a list of a thousand addresses is one reason."""
     values: dict[str, dict[str, None]] = {}
     for hit in hits:
         values.setdefault(hit.kind, {})[hit.value] = None
     for kind, (first, *others) in values.items():
-        # A control token is no secret; seen whole, it can be searched for.
+        # A control token is no secret; unmasked, it can be searched for.
         shown = first if code is ReasonCode.TEMPLATE_TOKEN else masked(first)
         more = f" and {len(others)} more" if others else ""
         yield Finding(Reason(code=code, field=field, detail=f"{kind} {shown}{more}"), action)
 
 
 def masked(value: str) -> str:
-    """The first and the last two characters; a short value shows its first only."""
+    """The first and the last two characters; a short value shows only its first."""
     return f"{value[:2]}…{value[-2:]}" if len(value) >= 8 else f"{value[:1]}…"
 
 
@@ -85,20 +85,20 @@ def masked(value: str) -> str:
 
 _EMAIL = re.compile(
     r"(?<![\w.+%'-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}"
-    # Punycode; then Latin letters alone, because Chinese goes on without a space.
+    # Punycode; then only Latin letters, because Chinese continues without a space.
     r"(?:[Xx][Nn]--[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[A-Za-z]{2,24}|[^\W\d_]{2,24})(?![A-Za-z0-9]|_[A-Za-z])",
 )
 _AROUND_AT = r"@[^\s@]+\."
 _GAP = r" \xa0\u202f.\u2010-\u2013-"
-"""Characters, for a regular expression's brackets, that part the groups of a long number."""
+"""Characters, for a regex character class, that separate the groups of a long number."""
 _MANY_DIGITS = re.compile(rf"\d(?:[()/{_GAP}]{{0,3}}\d){{7}}")
-"""What phone, card and account numbers have in common: eight digits, apart by a few separators at most."""
+"""What phone, card and account numbers have in common: eight digits with at most a few separators between them."""
 _IBAN_HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
 _CARD_START = r"\d(?<!\w\d)(?<!\d[.,]\d)"
-"""A first digit, and after it what must not stand before it: a search for this is four times as fast as one for
-the other order. Digits after a dot or a comma are decimals."""
-# ASCII, so that a number may touch the words of a script that has no spaces. What a slash or a hyphen joins to a
-# number in no groups is a path or a code.
+"""A first digit, and after it a lookbehind for what must not precede it: four times as fast as the other order.
+Digits after a dot or a comma are decimals."""
+# ASCII, so that a number may touch the words of a script without spaces. A slash or a hyphen next to an ungrouped
+# number means a path or a code.
 _CARD_IN_ONE = re.compile(rf"{_CARD_START}(?<![/-]\d)\d{{12,18}}(?!\w|\.\d|[/-]\D)", re.ASCII)
 _CARD_ALONE = re.compile(rf"{_CARD_START}(?<![/-]\d)(?:[ -]?\d){{12,18}}(?![\w/-]|[.,]\d)", re.ASCII)
 _CARD_OF_THREE = re.compile(rf"{_CARD_START}\d{{3}}([{_GAP}]{{1,3}})\d{{6}}\1\d{{4,5}}(?!\w)", re.ASCII)
@@ -118,9 +118,9 @@ _PHONE_CUE = re.compile(
     re.IGNORECASE,
 )
 _MAX_PHONES = 100
-"""Numbers of one text that are told apart; one alone decides what happens to the row."""
+"""Distinct numbers in one text; a single one decides what happens to the row."""
 _MAX_PHONE_TRIES = 1000
-"""Candidates that may prove wrong before the search of one text ends; a page of figures has hundreds."""
+"""Candidates that may turn out wrong before the search of a text ends; a page of figures has hundreds."""
 
 
 def _personal_data(text: str, regions: Sequence[str]) -> list[_Hit]:
@@ -135,7 +135,7 @@ def _personal_data(text: str, regions: Sequence[str]) -> list[_Hit]:
 
 
 def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """So that no part of an account number is taken for a card number, and no part of that for a phone number."""
+    """Blank out what was found, so that no part of an account or card number counts as something else."""
     characters = list(text)
     for start, end in spans:
         characters[start:end] = " " * (end - start)
@@ -146,15 +146,15 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
     for head in _IBAN_HEAD.finditer(text):
         pattern = _iban_pattern(head.group()[:2].upper())
         match = pattern and pattern.match(text, head.start())
-        # Words fit some countries' form as well ("GT40 ..."), and one in 97 passes the check. The checks by country
-        # are left out: they know some countries' banks, but not all of them.
+        # Words fit some countries' format as well ("GT40 ..."), and one in 97 passes the checksum. The country checks
+        # are skipped: they know some countries' banks, but not all.
         if match and _MANY_DIGITS.search(match.group()) and iban.is_valid(match.group(), check_country=False):
             yield match.span()
 
 
 @functools.cache
 def _iban_pattern(country: str) -> re.Pattern[str] | None:
-    """An IBAN's length follows from its country, so that it ends where the next word or number begins."""
+    """An IBAN's country determines its length, so it ends where the next word or number begins."""
     structure = numdb.get("iban").info(country)[0][1].get("bban")
     if structure is None:
         return None
@@ -170,19 +170,19 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _card_candidates(text: str) -> Iterator[tuple[int, int]]:
-    """Numbers in the groups that cards show, whatever stands beside them, and lone ones in any groups."""
+    """Numbers grouped as on cards, whatever surrounds them, and isolated ones in any grouping."""
     for pattern in (_CARD_ALONE, _CARD_IN_ONE, _CARD_OF_THREE):
         yield from (match.span() for match in pattern.finditer(text))
     for row in _ROW_OF_FOURS.finditer(text):
         length = 16 + 3 * len(row[1])
         starts = range(row.start(), row.end() - length + 1, 4 + len(row[1]))
-        # A year may come before and an expiry date after; of a table's long row, only the two ends are tried.
+        # A year may precede and an expiry date follow; in a long table row, only the two ends are tried.
         for start in starts if len(starts) <= 3 else (starts[0], starts[-1]):
             yield start, start + length
 
 
 def _phones(text: str, regions: Sequence[str]) -> Iterator[_Hit]:
-    """International numbers, and national ones of the regions in the grouping that is usual there."""
+    """International numbers, and national ones of the configured regions in their usual grouping."""
     any_region: Sequence[str | None] = regions or [None]
     for region in any_region:
         matcher = phonenumbers.PhoneNumberMatcher(
@@ -190,7 +190,7 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[_Hit]:
         )
         for match in itertools.islice(matcher, _MAX_PHONES):
             value = match.raw_string
-            # Ten digits in a row are an order or account number as often as a phone number.
+            # Ten consecutive digits are an order or account number as often as a phone number.
             bare = value.isdigit() and not value.startswith("0")
             if not bare or _PHONE_CUE.search(text[max(0, match.start - 48) : match.start]):
                 yield _Hit("phone number", value)
@@ -237,15 +237,15 @@ _MARKS: dict[str, tuple[str, ...]] = {
     "Twilio API Key": ("AC", "SK"),
     "Vault token": ("hvs.",),
 }
-"""The kinds of detect-secrets that hardly ever meet ordinary text and those of `_PATTERNS`, and what a text must
-hold to be searched for them. Detectors by entropy and by keyword take too much prose for secrets."""
+"""The kinds of detect-secrets that hardly ever match ordinary text, and those of `_PATTERNS`, with the strings of
+which a text must contain one to be searched. Entropy and keyword detectors mistake too much prose for secrets."""
 
 _COMMON_MARKS = {
     "Basic Auth Credentials": r"://\S+@",
     "Mailchimp Access Key": r"[0-9a-z]{32}-us[0-9]",
     "Twilio API Key": r"(?:AC|SK)[a-z0-9]{32}",
 }
-"""Of the kinds whose marks ordinary texts have, what is around the mark of a secret."""
+"""For the kinds whose marks occur in ordinary texts: what surrounds the mark in a real secret."""
 
 _PATTERNS: dict[str, re.Pattern[str]] = {
     kind: re.compile(pattern, re.ASCII)
@@ -277,11 +277,11 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
         "Vault token": r"(?<!\w)hvs\.[\w-]{90,}",
     }.items()
 }
-"""Forms that detect-secrets does not know, or knows only in part, or takes minutes to look for in a megabyte of
-their own first letters."""
+"""Formats that detect-secrets does not know, or knows only in part, or for which it takes minutes on a megabyte
+of text made of their first letters."""
 
 _LEAST_SECRET = 20
-"""Characters in a row, without a space, of the shortest secret (an AWS key) but for those below."""
+"""Consecutive characters without a space in the shortest secret (an AWS key), except those below."""
 _SPACED_MARKS = ("://", "PRIVATE KEY")
 
 
@@ -297,7 +297,7 @@ def _secrets_of(kind: str, text: str) -> Iterator[str]:
     patterns = [_PATTERNS[kind]] if kind in _PATTERNS else _detectors()[kind].denylist
     for pattern in patterns:
         for match in pattern.finditer(text):
-            # Only JSON Web Tokens have a form beyond the pattern.
+            # Only JSON Web Tokens are checked beyond the pattern.
             if kind != "JSON Web Token" or _detectors()[kind].is_formally_valid(match.group()):
                 yield match.group()
 
@@ -306,7 +306,7 @@ def _secrets_of(kind: str, text: str) -> Iterator[str]:
 def _detectors() -> Mapping[str, Any]:
     """Every detector class of detect-secrets by its kind.
 
-    Imported here because it takes longer than the rest of the module, and clean texts do not need it.
+    Imported here because it takes longer to load than the rest of the module, and clean texts do not need it.
     """
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 

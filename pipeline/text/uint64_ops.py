@@ -1,6 +1,6 @@
-"""What the compiled inner loops do with eight bytes at a time, and the constants that they mix hashes with.
+"""How the compiled inner loops process eight bytes at a time, and the constants that mix hashes.
 
-numba compiles it into the modules that use it, and does not notice changes here: touch those, too.
+numba compiles this into the modules that use it and does not notice changes here: touch those modules, too.
 """
 
 from typing import Any
@@ -51,13 +51,13 @@ def save(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
-    """Let the processor fetch what stands in an array before it is read; the place may lie outside."""
+    """Prefetch an array element before it is read; the index may be out of range."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         place = builder.bitcast(cgutils.gep(builder, data, arguments[1]), ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
-        # Newer compilers know it as llvm.prefetch.p0, and read the old name as well.
+        # Newer compilers call it llvm.prefetch.p0, and accept the old name as well.
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [place, *(ir.Constant(ir.IntType(32), how) for how in (0, 3, 1))])
         return context.get_dummy_value()
@@ -73,7 +73,7 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 @intrinsic
 def trailing_zeros(typing_context: Any, value: Any) -> Any:
-    """The number of zeros below the lowest bit that is set."""
+    """The number of zeros below the lowest set bit."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -83,7 +83,7 @@ def trailing_zeros(typing_context: Any, value: Any) -> Any:
 
 @intrinsic
 def ones(typing_context: Any, value: Any) -> Any:
-    """The number of bits that are set."""
+    """The number of set bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -93,14 +93,14 @@ def ones(typing_context: Any, value: Any) -> Any:
 
 @inlined
 def finish(value):
-    """Let every bit of a sum move the highest ones."""
+    """Let every bit of a sum affect the highest ones."""
     value = (value ^ (value >> np.uint64(33))) * PLACE_MIX
     return value ^ (value >> np.uint64(29))
 
 
 @inlined
 def gram_hash(one, two, three):
-    """The hash of three words in a row."""
+    """The hash of a word 3-gram."""
     value = (one * FIRST_MIX + two) * SECOND_MIX + three
     value ^= value >> np.uint64(31)
     return value * WORD_MIX

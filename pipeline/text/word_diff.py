@@ -10,40 +10,40 @@ from typing import Literal
 from pipeline.text.words import Sign, sign, words
 
 DIFF_CONTEXT = 12
-"""Equal words that are shown on either side of a difference."""
+"""Equal words shown on either side of a difference."""
 _MOST_WORDS = 5_000
-"""Of each text; comparing takes a quadratic number of steps."""
+"""Words compared of each text; the comparison is quadratic."""
 _LONGEST_WORD = 200
-"""Longer ones are no words: encoded files, say."""
+"""Longer strings are not words but, say, encoded files."""
 _REPEATED = 20
-"""No more than so many times the different words: where all are the same few, it takes a cubic number of steps."""
+"""At most this many times the number of different words: if a text repeats the same few, the search is cubic."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text in a diff; a ``fold`` says what is left out."""
+    """A stretch of text in a diff; a ``fold`` states what is left out."""
 
     tag: Literal["same", "form", "del", "ins", "fold"]
     text: str
     other: str = ""
-    """The second text's form of words that are the same to the search."""
+    """The second text's form of words that are equal to the search."""
 
 
 def word_diff(before: str, after: str) -> list[Piece]:
-    """Compare two texts word by word; ``same``, ``form`` and ``del`` give the first, ``same``, ``form`` by its other
-    text, and ``ins`` the second.
+    """Compare two texts word by word; ``same``, ``form`` and ``del`` give the first text, ``same``, ``form`` (by
+    its ``other`` text) and ``ins`` the second.
 
-    What the search does not see is a difference of form only: case, accents, punctuation beside a word.
+    What the search ignores is a difference in form only: case, accents, punctuation beside a word.
     """
     old, new = list(_words(before)), list(_words(after))
     one, other = ([_folded_word(word) for word in parts[:_MOST_WORDS]] for parts in (old, new))
     start = _in_common(one, other)
     compared = start + min(_MOST_WORDS, _REPEATED * len({*one[start:], *other[start:]}))
     matcher = difflib.SequenceMatcher(None, one[start:compared], other[start:compared], autojunk=False)
-    pieces = list(_alike(old[:start], new[:start])) if start else []
+    pieces = list(_equal_words(old[:start], new[:start])) if start else []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            pieces += _alike(old[start + a : start + b], new[start + c : start + d])
+            pieces += _equal_words(old[start + a : start + b], new[start + c : start + d])
             continue
         if b > a:
             pieces.append(Piece("del", "".join(old[start + a : start + b])))
@@ -55,13 +55,13 @@ def word_diff(before: str, after: str) -> list[Piece]:
 
 
 def _in_common(one: list[str], other: list[str]) -> int:
-    """How many words two texts begin with."""
+    """How many leading words two texts share."""
     same = (a == b for a, b in zip(one, other, strict=False))
     return next((number for number, equal in enumerate(same) if not equal), min(len(one), len(other)))
 
 
 def _words(text: str) -> Iterator[str]:
-    """Words with the spaces before them; in scripts without spaces every character is one, as in the search."""
+    """Words with the spaces before them; in scripts without spaces every character is a word, as in the search."""
     for word in re.findall(r"\s*\S+", text):
         if word.isascii():
             yield word
@@ -88,8 +88,8 @@ def _folded_word(word: str) -> str:
     return "".join(words(word)) or word.strip()
 
 
-def _alike(old: list[str], new: list[str]) -> Iterator[Piece]:
-    """Words that are the same to the search, one by one."""
+def _equal_words(old: list[str], new: list[str]) -> Iterator[Piece]:
+    """Words that are equal to the search, one by one."""
     pairs = zip(old, new, strict=True)
     for same, run in itertools.groupby(pairs, key=lambda pair: pair[0].strip() == pair[1].strip()):
         ones, others = zip(*run, strict=True)
@@ -103,7 +103,7 @@ def _alike(old: list[str], new: list[str]) -> Iterator[Piece]:
 
 
 def _ends(words: int) -> tuple[slice | int, ...]:
-    """Which of so many words are shown; of a long stretch only both ends, and how many lie between them."""
+    """Which words are shown: in a long stretch only those at both ends, with a count of the rest."""
     if words <= 3 * DIFF_CONTEXT:
         return (slice(None),)
     return slice(DIFF_CONTEXT), words - 2 * DIFF_CONTEXT, slice(words - DIFF_CONTEXT, None)

@@ -1,7 +1,7 @@
-"""The compiled loops over bytes: texts to the hashes of their words, and of their bytes.
+"""The compiled loops over bytes: from texts to the hashes of their words and of their bytes.
 
-Texts come as bytes and offsets of two columns: what is asked (``a``) and what is answered (``b``, empty where answers
-are no texts). A text's words are those of ``a``, then those of ``b``.
+Texts come as bytes and offsets of two columns: prompts (``a``) and answers (``b``, empty if answers are not
+texts). A text's words are those of ``a``, then those of ``b``.
 """
 
 import numpy as np
@@ -24,12 +24,12 @@ from pipeline.text.uint64_ops import (
 from pipeline.text.words import SIGN_SHIFT, TABLE_SIZE, Sign
 
 _SLACK = 144
-"""Bytes behind a folded text that are read as well: up to two blocks of 64, and a number."""
+"""Bytes that are read beyond a folded text: up to two blocks of 64, and a number."""
 _ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
 _GATHER = np.uint64(0x0102040810204080)
-"""Times this, the lowest bits of eight bytes become the highest eight bits."""
+"""Multiplying by this moves the lowest bit of each of eight bytes into the highest eight bits."""
 _CASE_BITS = np.uint64(0x2020202020202020)
-# Added to seven bits, they set the eighth from "a", behind "z", from "0" and behind "9" on.
+# Added to seven bits, they set the eighth: from "a" up, above "z", from "0" up and above "9".
 _FROM_A, _BEHIND_Z = np.uint64(0x1F1F1F1F1F1F1F1F), np.uint64(0x0505050505050505)
 _FROM_0, _BEHIND_9 = np.uint64(0x5050505050505050), np.uint64(0x4646464646464646)
 _SEPARATOR, _LETTER, _LONE, _MARK, _NOTHING = (
@@ -42,9 +42,9 @@ _RUN = np.uint32((1 << SIGN_SHIFT) - 1)
 # --- text to words --------------------------------------------------------------------------------
 @inlined
 def _fold(data, start, end, codes, letters, out):
-    """Write the folded words of a text with zeros between them; returns the length.
+    """Write the folded words of a text, separated by zeros; returns the length.
 
-    ASCII eight bytes at a time, as vectors of such numbers where nothing else is in the text.
+    Eight ASCII bytes at a time, as vectors of such numbers if the text is pure ASCII.
     """
     parts = (end - start) // 8
     every = np.uint64(0)
@@ -63,7 +63,7 @@ def _fold(data, start, end, codes, letters, out):
 
 @inlined
 def _fold_ascii(raw):
-    """Letters in lower case, digits, and zeros for the rest of eight ASCII characters."""
+    """Eight ASCII characters with letters in lower case, digits kept, and zeros for the rest."""
     lower = raw | _CASE_BITS
     seven = lower & LOW_SEVEN
     alpha = ((seven + _FROM_A) ^ (seven + _BEHIND_Z)) & HIGH_BITS
@@ -73,13 +73,13 @@ def _fold_ascii(raw):
 
 @inlined
 def _whole_bytes(high):
-    """All bits of each byte whose highest one is set."""
+    """For each byte, all bits if its highest bit is set, else none."""
     return (high << ONE) - (high >> np.uint64(7))
 
 
 @called
 def _fold_slowly(data, at, end, codes, letters, out, size):
-    """Go on folding, character by character where there is more than ASCII; a byte that is no UTF-8 parts words."""
+    """Continue folding, character by character outside ASCII; an invalid UTF-8 byte separates words."""
     before = _LETTER if size and out[size - 1] else _SEPARATOR
     while at < end:
         if at + 8 <= end and not load(data, at) & HIGH_BITS:
@@ -122,7 +122,7 @@ def _fold_slowly(data, at, end, codes, letters, out, size):
 
 @inlined
 def _decode(data, at, end):
-    """The code point that begins at a byte above 127, and its length; a separator's where it is no UTF-8."""
+    """The code point that begins at a byte above 127, and its length; a separator if it is invalid UTF-8."""
     first = np.int64(data[at])
     if first >= 0xF0:
         length, code = 4, first & 0x07
@@ -144,8 +144,8 @@ def _decode(data, at, end):
 def _hash_words(folded, size, words, count):
     """Append the hashes of the words to ``words`` from ``count`` on; returns the new count.
 
-    Of 64 bytes at a time it is a bit each whether a byte belongs to a word. Where the bits change, a word begins or
-    ends: so the next word is found without waiting for the hash of the last one.
+    One bit per byte, 64 at a time, says whether the byte belongs to a word. A word begins or ends where the bits
+    change, so the next word is found without waiting for the hash of the last one.
     """
     begin, inside, last = 0, False, np.uint64(0)
     for base in range(0, size + 1, 64):
@@ -174,7 +174,7 @@ def _hash_word(folded, begin, length):
         value ^= value >> np.uint64(29)
         begin += 8
         length -= 8
-    # Two steps for all other words: to tell short from long ones would cost more, as nobody can foresee it.
+    # Two steps for all other words: telling short from long ones would cost more, since the branch is unpredictable.
     first, second = min(length, 8), max(length - 8, 0)
     value = (value ^ (load(folded, begin) & (_ALL_BITS >> np.uint64(64 - 8 * first)))) * WORD_MIX
     value ^= value >> np.uint64(29)
@@ -184,21 +184,21 @@ def _hash_word(folded, begin, length):
 
 @compiled
 def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
-    """Write the hashes of the words of some rows one after the other.
+    """Write the hashes of the words of some rows one after another.
 
     Row ``rows[i]`` has ``words[starts[i] : starts[i + 1] - 2]``, the first ``asked[i]`` of them from ``a``; two
-    zeros follow, so that a text of one or two words is one n-gram.
+    zeros follow, so that a text of one or two words forms one n-gram.
     """
     longest = 0
     for row in rows:
         longest = max(longest, a_at[row + 1] - a_at[row], b_at[row + 1] - b_at[row])
-    # A character may become twice as long, and a byte parts it from the last one: seven bytes for three at worst.
+    # Folding may double a character's length, and a byte separates it from the last one: at worst 7 bytes for 3.
     folded = np.empty(3 * longest + 2 * _SLACK, dtype=np.uint8)
     count = 0
     for number in range(len(rows)):
         row = rows[number]
         starts[number] = count
-        # One call of each function: they are copied into their caller, and compiled as often.
+        # One call of each function: they are inlined, and compiled once per call.
         for part in range(2):
             if part == 0:
                 data, start, end = a, a_at[row], a_at[row + 1]
@@ -215,7 +215,7 @@ def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
 
 @compiled
 def hash_bytes(a, a_at, b, b_at, hashes):
-    """Write 128 bits over the bytes of each text, rows x 2: other bytes, other bits, whatever their words are."""
+    """Write 128 bits over the bytes of each text, rows x 2: different bytes, different bits, whatever their words."""
     for row in range(len(hashes)):
         one, other = FIRST_MIX, SECOND_MIX
         for part in range(2):
@@ -230,7 +230,7 @@ def hash_bytes(a, a_at, b, b_at, hashes):
             value = np.uint64(0)
             for place in range(rest, end):
                 value = (value << np.uint64(8)) | np.uint64(data[place])
-            # The length as well, or zeros at the end of a part would not count.
+            # The length is hashed as well, or trailing zeros of a part would not count.
             one = ((one ^ value) * WORD_MIX ^ np.uint64(end - at)) * PLACE_MIX
             other = ((other ^ value) * PLACE_MIX ^ np.uint64(end - at)) * OTHER_PLACE_MIX
         hashes[row, 0] = finish(one)

@@ -1,4 +1,4 @@
-"""A compiled hash table of the words in texts; a word has the spaces before it."""
+"""A compiled hash table of the words in texts; a word includes the spaces before it."""
 
 import string
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.compiled import called, compiled
 
-# A word ends between two bytes that have a bit in common here.
+# A word ends between two bytes that share a bit here.
 _BEFORE, _BEHIND = np.zeros(256, dtype=np.uint8), np.zeros(256, dtype=np.uint8)
 _BEFORE[0x21:0x7F], _BEHIND[0x20] = 0b01, 0b01
 _BEFORE[[*(string.ascii_letters + string.digits).encode()]] |= 0b10
@@ -18,11 +18,11 @@ _NONE = np.uint64(0)
 
 @compiled
 def look_up(data, ends, hashes, places, new, word_ends):
-    """Write the place of every word in the hash table, and where each text's words end; returns the number of words
-    that are new, whose begin, end and place are written too.
+    """Write the slot of every word in the hash table, and where each text's words end; returns the number of new
+    words, whose starts, ends and slots are written too.
 
-    A word ends before a space, if what stands before that is a visible ASCII character, and between an ASCII letter or
-    digit and a punctuation mark, but for the apostrophe.
+    A word ends before a space that follows a visible ASCII character, and between an ASCII letter or digit and a
+    punctuation mark other than the apostrophe.
     """
     count = found = start = 0
     for text in range(len(ends)):
@@ -49,7 +49,7 @@ def look_up(data, ends, hashes, places, new, word_ends):
 
 @called
 def _place_of(hashes, value):
-    """The place of a hash, or the empty one where it belongs."""
+    """The slot of a hash, or the empty one where it belongs."""
     last = np.uint64(len(hashes) - 1)
     place = (value >> np.uint64(32)) & last
     while hashes[place] != _NONE and hashes[place] != value:
@@ -59,7 +59,7 @@ def _place_of(hashes, value):
 
 @compiled
 def move(hashes, counts, new_hashes, new_counts):
-    """Enter all of one table into a larger one."""
+    """Insert all entries of one table into a larger one."""
     for old in range(len(hashes)):
         if hashes[old] != _NONE:
             place = _place_of(new_hashes, hashes[old])

@@ -1,4 +1,4 @@
-"""How numbers and things are put into words for people."""
+"""How numbers and nouns are worded in messages."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -7,10 +7,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def questions_wait(count: int) -> str:
-    """How many questions people have not answered yet."""
+    """How many questions annotators have not answered yet."""
     return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for annotators"
 
 
 def shown_label(label: str) -> str:
-    """A label as people read it; the absent one of an optional target is the empty text."""
+    """A label as shown to people; an absent optional label is the empty text."""
     return label or "(none)"

@@ -1,8 +1,8 @@
-"""What a word is: how texts are folded and cut before they are compared.
+"""What a word is: how texts are folded and split before they are compared.
 
-A word is a run of letters and digits in the form that upper case, accents and width do not change.
+A word is a run of letters and digits, folded so that case, accents and width do not matter.
 In scripts without spaces every character is a word. The compiled kernels read the same table as the
-plain functions here, which define what is compared and serve wherever few texts are at hand.
+pure-Python functions here, which define what is compared and serve small numbers of texts.
 """
 
 import functools
@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 SHINGLE_WORDS = 3
-"""Texts are compared by their sets of so many words in a row."""
+"""Texts are compared by their sets of word n-grams of this length."""
 TABLE_SIZE = 0x40000
-"""Code points beyond the planes of letters and ideographs (private use, tags) part words."""
+"""Code points above this one (private use, tags) separate words."""
 
 
 class Sign(IntEnum):
@@ -26,13 +26,13 @@ class Sign(IntEnum):
 
     SEPARATOR = 0
     LETTER = 1
-    """Goes on with the word before it; it may stand for several letters, as ß does."""
+    """Continues the word before it; it may expand to several letters, as ß does."""
     LONE = 2
-    """Is a word by itself, with the marks that follow it: characters of scripts without spaces."""
+    """Is a word by itself, together with the marks that follow it: characters of scripts without spaces."""
     MARK = 3
-    """Goes on with whatever stands before it: the vowel signs of Thai and Hindi are no letters to Unicode."""
+    """Continues whatever precedes it: the vowel signs of Thai and Hindi are not letters in Unicode."""
     NOTHING = 4
-    """Is passed over: accents, soft hyphens, the optional vowel points of Arabic and Hebrew."""
+    """Is skipped: accents, soft hyphens, the optional vowel points of Arabic and Hebrew."""
 
 
 SIGN_SHIFT = 24
@@ -41,19 +41,19 @@ _UNSPACED = (
     *((0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF)),  # Japanese
     *((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D), (0x20000, 0x3FFFF)),  # Chinese characters, narrow kana
 )
-"""Ranges of the scripts that are written without spaces."""
+"""Ranges of scripts without spaces."""
 _AS_THEY_ARE = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF)),  # ideographs
     (0xAC00, 0xD7A3),  # Korean syllables
     *((0x20000, 0x2F7FF), (0x2FA20, 0x3FFFD)),  # ideographs
 )
-"""Ranges of characters that are all of one sort and fold to themselves; most characters are among them."""
+"""Ranges of characters that are all of one kind and fold to themselves; most characters are among them."""
 _ACCENTS = (0x0300, 0x036F)
-"""The marks of Latin, Greek and Cyrillic. Capitals go without them in Greek, and careless writers anywhere."""
+"""The marks of Latin, Greek and Cyrillic. Greek capitals drop them, and careless writers drop them anywhere."""
 _BETWEEN = "\0"
 _BARE = {0x0131: "i"} | dict.fromkeys(range(_ACCENTS[0], _ACCENTS[1] + 1))
 _NARROW_VOICE_MARKS = (0xFF9E, 0xFF9F)
-"""Of narrow kana; they follow them as characters of their own."""
+"""For narrow kana; they follow as separate characters."""
 _KANA = {code: unicodedata.normalize("NFD", chr(code)) for code in range(0x3041, 0x3100)}
 _PASSED_OVER = (
     _ACCENTS,
@@ -62,7 +62,7 @@ _PASSED_OVER = (
     *((0x180B, 0x180F), (0xFE00, 0xFE0F)),  # variation selectors
 )
 _SPACES = frozenset("\u200b\ufeff")
-"""Of no width, yet between words."""
+"""Zero-width, but separates words."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,21 @@ class FoldTable:
     """What every code point becomes."""
 
     codes: npt.NDArray[np.uint32]
-    """TABLE_SIZE entries: a ``Sign`` above ``SIGN_SHIFT``; below it the place of the folded letters."""
+    """TABLE_SIZE entries: a ``Sign`` above ``SIGN_SHIFT``, and below it the offset of the folded letters."""
     letters: npt.NDArray[np.uint8]
     """The folded letters in UTF-8, each run after a byte with its length. The run at 0 is empty: the character
     stays as it is."""
 
 
 def folded(characters: Sequence[str]) -> list[str]:
-    """Characters in lower case, of common width, without accents; "" where nothing is left.
+    """Characters in lower case, of normal width, without accents; "" if nothing is left.
 
-    The dotless i becomes an i: by sight of the letter alone, the Turkish capitals I and İ are those of others.
+    The dotless i becomes an i: judged by the letter alone, the Turkish capitals I and İ equal those of other languages.
     """
-    # All at once, since the library's functions take longer to be called than to work.
+    # All at once, since the library's functions have more call overhead than work to do.
     text = unicodedata.normalize("NFKC", _BETWEEN.join(characters)).casefold()
     bare = unicodedata.normalize("NFD", text).translate(_BARE)
-    # Kana are voiced by a mark of their own: narrow ones come with it.
+    # Kana are voiced by a separate mark, which accompanies narrow ones.
     return unicodedata.normalize("NFC", bare).translate(_KANA).split(_BETWEEN)
 
 
@@ -104,22 +104,22 @@ def sign(character: str) -> Sign:
 
 
 def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
-    """Whether a code point is in one of some ranges, which ascend."""
+    """Whether a code point is in one of some ascending ranges."""
     place = bisect(ranges, (code, TABLE_SIZE)) - 1
     return place >= 0 and code <= ranges[place][1]
 
 
 def _letters(character: str, fold: str, kind: Sign) -> str:
-    """What stands in a word for a character."""
+    """What replaces a character within a word."""
     found = fold if kind is not Sign.LETTER or fold.isalnum() else "".join(filter(str.isalnum, fold))
-    # A few signs stand for a whole phrase; the kernels' buffers have room for twice the text, and what parts its words.
+    # A few signs expand to a whole phrase; the kernels' buffers have room for twice the text, separators included.
     short = len(found.encode()) <= 2 * len(character.encode())
     return found if found and short else character
 
 
 @functools.cache
 def fold_table() -> FoldTable:
-    """The table for all code points, built once a process (a tenth of a second)."""
+    """The table for all code points, built once per process (a tenth of a second)."""
     codes = np.zeros(TABLE_SIZE, dtype=np.uint32)
     for first, last in _AS_THEY_ARE:
         codes[first : last + 1] = sign(chr(first)) << SIGN_SHIFT
@@ -134,7 +134,7 @@ def fold_table() -> FoldTable:
 
 
 def _others() -> Iterator[int]:
-    """The code points that need a look one by one, private ones left out."""
+    """The code points that need an individual look, private ones excluded."""
     start = 0
     for first, last in _AS_THEY_ARE:
         yield from (code for code in range(start, first) if not 0xD800 <= code <= 0xF8FF)
@@ -158,19 +158,19 @@ def words(text: str) -> list[str]:
                 found.append(letters)
             else:
                 found[-1] += letters
-            # A mark goes on with what it stands on.
+            # A mark continues what it is attached to.
             before = kind if kind is not Sign.MARK or before is Sign.SEPARATOR else before
     return found
 
 
 def shingles(found: Sequence[str]) -> set[tuple[str, ...]]:
-    """The runs of ``SHINGLE_WORDS`` words; a shorter text is one run."""
+    """The n-grams of ``SHINGLE_WORDS`` words; a shorter text is a single n-gram."""
     if not found:
         return set()
     return {tuple(found[at : at + SHINGLE_WORDS]) for at in range(max(len(found) - SHINGLE_WORDS, 0) + 1)}
 
 
 def jaccard(left: str, right: str) -> float:
-    """The similarity of two texts by definition, 0 to 1; a text without words resembles nothing."""
+    """The similarity of two texts by definition, 0 to 1; a text without words is similar to nothing."""
     one, other = shingles(words(left)), shingles(words(right))
     return len(one & other) / max(len(one | other), 1)

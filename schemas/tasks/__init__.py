@@ -1,1 +1,1 @@
-"""Example tasks, one file each; they belong to the samples under ``data/samples``."""
+"""Example tasks, one per file, for the samples in ``data/samples``."""

@@ -19,5 +19,5 @@ class Invoice(Task):
 
     @soft_check
     def total_is_positive(self) -> str | None:
-        """A credit note is no invoice."""
+        """A credit note is not an invoice."""
         return None if self.total > 0 else f"the total is {self.total:g}"

@@ -1,8 +1,8 @@
-"""Makes the corpora of the benchmarks from English that lies on every machine: the docstrings of installed packages.
+"""Makes the benchmark corpora from English that every machine has: the docstrings of installed packages.
 
-A row's text is a function of the seed and a number, so that a copy can be made without keeping its original:
+A row's text is a function of the seed and a number, so that copies can be made without keeping originals:
 millions of rows are written part by part. The sentences are those of this machine's packages; on another
-machine, or after an upgrade, the corpora are like these, not the same.
+machine, or after an upgrade, the corpora are similar, but not the same.
 """
 
 import os
@@ -30,22 +30,22 @@ ROWS_A_PART = 100_000
 _COPIES_SHARE, _CONFLICT_SHARE, _TEMPLATE_SHARE = 0.28, 0.02, 0.05
 _TEMPLATE_WORDS, _LONG_TEMPLATE_WORDS, _OWN_WORDS = 45, 80, 4
 _LEAST_PROMPT, _MOST_PROMPT = 0.1, 0.9
-"""Shares of a row's words. Rows of long prompts are alike whatever the response, which makes conflicts hard to see."""
+"""Shares of a row's words. Rows with long prompts are similar whatever the response, which hides conflicts."""
 _MEDIAN_WORDS, _SPREAD, _FEWEST, _MOST = 66, 1.4, 5, 3000
-"""Of the lengths that are drawn. Texts end with a whole sentence, and so are some 14 words longer."""
+"""Parameters of the length distribution. Texts end with a whole sentence, so they are some 14 words longer."""
 _DAMAGED_SHARES = (0.02, 0.04, 0.06)
-"""Words that a typo, swap or substitution hits."""
+"""Share of the words affected by a typo, swap or substitution."""
 _DOCSTRING = re.compile(rb"^[ \t]*[rRuU]?(\"\"\"|''')(.*?)\1", re.MULTILINE | re.DOTALL)
 _PARAGRAPH, _SENTENCE = re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?])\s+")
-# What a row's random numbers are for.
+# What a row's random numbers are used for.
 _ROLE, _KIND, _ORIGINAL, _LENGTH, _PROMPT_PART, _IN_TEMPLATE, _PROMPT, _RESPONSE, _OTHER_RESPONSE, _OWN = range(10)
 
 
 # --- sentences ------------------------------------------------------------------------------------
 def sentences(folder: Path) -> list[str]:
-    """The distinct English sentences of this machine's Python packages, sorted; kept in the folder for the next call.
+    """The distinct English sentences of this machine's Python packages, sorted; cached in the folder.
 
-    ASCII only, since tools differ in what they take for a letter, and that is not what is measured.
+    ASCII only, since tools differ in what they consider a letter, and that is not measured here.
     """
     kept = folder / "sentences.txt"
     if not kept.is_file():
@@ -69,7 +69,7 @@ def _package_roots() -> list[Path]:
 def _docstrings(root: Path) -> Iterator[str]:
     """Strings that begin a line: nearly all are docstrings, found many times as fast as by parsing."""
     for at, folders, names in os.walk(root):
-        # Installed packages may lie within the standard library; they are a root of their own.
+        # Installed packages may be inside the standard library's folder; they are a separate root.
         folders[:] = sorted(name for name in folders if name not in {"site-packages", "dist-packages"})
         for name in sorted(names):
             if name.endswith(".py"):
@@ -104,7 +104,7 @@ def _mixed(seed: int, purpose: int, rows: Numbers, draw: int = 0) -> npt.NDArray
 
 
 def _shares(seed: int, purpose: int, rows: Numbers, draw: int = 0) -> npt.NDArray[np.float64]:
-    """The same between 0 and 1."""
+    """The same, scaled to between 0 and 1."""
     return (_mixed(seed, purpose, rows, draw) >> np.uint64(11)) / 2**53
 
 
@@ -144,7 +144,7 @@ class _Author:
 
     @cached_property
     def vocabulary(self) -> list[str]:
-        """Words to put in the place of others."""
+        """Words to substitute."""
         return [word for sentence in self.sentences[:20_000] for word in sentence.split() if word.isalpha()]
 
     def template(self, words: int) -> str:
@@ -157,12 +157,12 @@ class _Author:
         return _shares(self.seed, _ROLE, rows) >= _COPIES_SHARE + _CONFLICT_SHARE
 
     def conflicting(self, rows: Numbers) -> npt.NDArray[np.bool_]:
-        """Whether rows have the prompt of another and a response of their own."""
+        """Whether rows have another row's prompt and a different response."""
         share = _shares(self.seed, _ROLE, rows)
         return (share >= _COPIES_SHARE) & ~self.original(rows)
 
     def sources(self, rows: Numbers) -> Numbers:
-        """The original of each row; its own number where it is one."""
+        """The original of each row; for originals, their own number."""
         found = rows.copy()
         waiting, draw = np.flatnonzero(~self.original(rows)), 0
         while len(waiting):
@@ -182,7 +182,7 @@ class _Author:
         return [f"{template} {text}" if has else text for text, has in zip(own, self.templated(rows), strict=True)]
 
     def responses(self, rows: Numbers, conflicting: npt.NDArray[np.bool_]) -> list[str]:
-        """The responses of originals, or others in their place."""
+        """The responses of originals, or others instead of them."""
         target = (1 - self._prompt_shares(rows)) * self._lengths(rows)
         first = self._bodies(rows[~conflicting], _RESPONSE, target[~conflicting])
         other = self._bodies(rows[conflicting], _OTHER_RESPONSE, target[conflicting])
@@ -198,7 +198,7 @@ class _Author:
         return _LEAST_PROMPT + (_MOST_PROMPT - _LEAST_PROMPT) * _shares(self.seed, _PROMPT_PART, rows)
 
     def _bodies(self, rows: Numbers, purpose: int, target: npt.NDArray[np.float64]) -> list[str]:
-        """As many sentences for each row as have the wanted number of words together."""
+        """For each row, as many sentences as are needed for its number of words."""
         if not len(rows):
             return []
         written = np.zeros(len(rows), dtype=np.int64)
@@ -250,7 +250,7 @@ class _Author:
         return " ".join(words)
 
     def template_part(self, rows: Numbers) -> pl.DataFrame:
-        """Rows whose responses are one long template with a few words of their own."""
+        """Rows whose responses are one long template with a few different words."""
         template = self.template(_LONG_TEMPLATE_WORDS)
         words = np.array(self.vocabulary)
         drawn = [words[_mixed(self.seed, _OWN, rows, draw) % np.uint64(len(words))] for draw in range(_OWN_WORDS + 2)]
@@ -269,8 +269,8 @@ class _Author:
 def corpus(folder: Path, rows: int, seed: int = 1) -> Corpus:
     """A corpus with planted copies, written into the folder unless it is there.
 
-    Of 100 rows 28 are copies of others (exact, case and white space, typos, swapped words, other words, cut short),
-    2 are conflicts (the prompt of another, another response), and the rest are originals, 5% of them with one
+    Of 100 rows 28 are copies of others (exact, case and white space, typos, swaps, substitutions, truncation),
+    2 are conflicts (another row's prompt, a different response), and the rest are originals, 5% of them with one
     45-word template before the prompt. Lengths are lognormal with a median of 88 words, 10 to 90% of them the prompt's.
     """
     made = Corpus(folder / f"corpus-{rows}-{seed}", rows)
@@ -280,7 +280,7 @@ def corpus(folder: Path, rows: int, seed: int = 1) -> Corpus:
 
 
 def template_corpus(folder: Path, rows: int, seed: int = 1) -> Corpus:
-    """A corpus of one long template with a few words of each row's own, written into the folder unless it is there."""
+    """A corpus of one long template with a few different words per row, written into the folder unless it is there."""
     made = Corpus(folder / f"template-{rows}-{seed}", rows)
     author = _Author(sentences(folder), seed, rows)
     _write(made, author.template_part)
@@ -294,7 +294,7 @@ def _write(made: Corpus, part_of: Callable[[Numbers], pl.DataFrame]) -> None:
     unfinished = made.folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    # At least two files: some tools share out work by files.
+    # At least two files: some tools distribute work by file.
     size = min(ROWS_A_PART, -(-made.rows // 2))
     for number, start in enumerate(range(0, made.rows, size)):
         rows = np.arange(start, min(start + size, made.rows), dtype=np.int64)

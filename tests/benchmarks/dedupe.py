@@ -1,4 +1,4 @@
-"""Measures the near-duplicate engine beside other tools: speed, memory, and whether what they find is right.
+"""Compares the near-duplicate search with other tools: speed, memory, and whether the results are correct.
 
 python tests/benchmarks/dedupe.py --help
 """
@@ -32,27 +32,27 @@ OURS, FLOOR = ("goldleaf", "goldleaf-streamed"), "floor"
 TINY, SLOW_SECONDS = 1_000, 60
 _HELP = """\
 What is measured
-  A corpus of prompts and responses is made of the English in the docstrings of this
-  machine's Python packages: 28% planted copies (exact, case and white space, typos, swapped
-  words, other words, cut short), 2% conflicts (the same prompt, another response), 5% with
-  one template. Each tool reads it from Parquet and ends with a cluster for every row, in a
-  fresh process that was warmed up on a tiny corpus before the clock starts. Tools take
-  turns, so that a busy machine hits all of them; CPU seconds count, wall time depends on
-  what else runs.
+  A corpus of prompts and responses is made from the English in the docstrings of this
+  machine's Python packages: 28% planted copies (exact, case and white space, typos, swaps,
+  substitutions, truncation), 2% conflicts (the same prompt, a different response), 5% with
+  one template. Each tool reads it from Parquet and returns a cluster for every row, in a
+  new process that is warmed up on a tiny corpus before the clock starts. Tools take turns,
+  so that a busy machine affects all of them; compare CPU seconds, since wall time depends on
+  what else is running.
 
-What is right
-  All rows are compared with all, exactly, without any code of the engine. Two rows are
+What is correct
+  All rows are compared with all, exactly, without any code of the product. Two rows are
   duplicates if the Jaccard similarity of their sets of word 3-grams is 0.7 for prompt and
-  response together, and 0.5 for the responses. Recall is the share of such pairs in one cluster, precision the
-  share of pairs within clusters that are such pairs, or connected by them.
+  response together, and 0.5 for the responses. Recall is the share of such pairs in one cluster,
+  precision the share of pairs within clusters that are such pairs, or connected by them.
 
 Peers
-  They are imported by the interpreter that --python names, so they may live apart:
+  They are imported by the interpreter that --python names, so they may have their own venv:
     python3 -m venv peers
     peers/bin/pip install polars scipy daft rensa datasketch 'xxhash<4' text-dedup \\
       'datatrove[io]' tokenizers py-data-juicer aiohttp torch
     python tests/benchmarks/dedupe.py --python peers/bin/python
-  What is missing is named and left out.
+  Missing ones are listed and left out.
 
 Examples
   python tests/benchmarks/dedupe.py --rows 20000 --only goldleaf --only daft
@@ -61,13 +61,13 @@ Examples
   python tests/benchmarks/dedupe.py --curate --only goldleaf --python peers/bin/python
 
 Time, on two cores: 13 minutes for the table with all peers, 15 more with --full (and 6 GB
-of disk), 6 more with --curate. Memory: 5 GB for 100,000 rows, most of it to know the truth.
+of disk), 6 more with --curate. Memory: 5 GB for 100,000 rows, most of it for the ground truth.
 """
 
 
 @dataclass
 class Entry:
-    """A contestant with all that was measured of it."""
+    """A contestant with all its measurements."""
 
     name: str
     contestant: Contestant
@@ -78,12 +78,12 @@ class Entry:
 
     @property
     def cpu(self) -> float:
-        """The least."""
+        """The minimum."""
         return min(measured.cpu for measured in self.taken)
 
     @property
     def memory(self) -> int:
-        """The least."""
+        """The minimum."""
         return min(measured.memory for measured in self.taken)
 
     def run(self, warm: Path, rows: Corpus) -> None:
@@ -100,8 +100,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     names = [*OURS, *peers.CONTESTANTS]
     add = parser.add_argument
     add("--rows", type=int, default=100_000, help="rows of the corpus (default: 100000)")
-    add("--rounds", type=int, default=3, help="how often each tool is run (default: 3); one that takes a minute, once")
-    only = f"run this one only; may be repeated; one of {', '.join(names)}"
+    add("--rounds", type=int, default=3, help="runs per tool (default: 3; 1 for a tool that takes a minute)")
+    only = f"run only this one; may be repeated; one of {', '.join(names)}"
     add("--only", action="append", choices=names, metavar="NAME", help=only)
     add(
         "--python",
@@ -109,9 +109,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=sys.executable,
         help="the interpreter that has the peers (default: this one)",
     )
-    add("--full", action="store_true", help="also measure how our engine grows, up to 3 million rows")
-    add("--curate", action="store_true", help="also run `goldleaf curate` beside data-juicer")
-    add("--work", type=Path, help="a folder that keeps corpora and truth for the next call (default: a temporary one)")
+    add("--full", action="store_true", help="also measure how Goldleaf scales, up to 3 million rows")
+    add("--curate", action="store_true", help="also compare `goldleaf curate` with data-juicer")
+    add(
+        "--work",
+        type=Path,
+        help="a folder that keeps corpora and truth for later runs (default: a temporary one)",
+    )
     add("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     return parser.parse_args(given)
 
@@ -119,7 +123,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run what the command line asks for."""
     asked = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     console = Console(width=max(Console().width, 150))
     measured = _measured()
     console.print(measured, style="dim")
@@ -143,7 +147,7 @@ def _measured() -> str:
 
 
 def _sections(asked: argparse.Namespace, work: Path) -> Iterator[Results]:
-    """The tables, as soon as they are known."""
+    """The tables, one by one as they are ready."""
     tools = _probe(asked.python)
     rows, warm = corpus(work, asked.rows), corpus(work, TINY, seed=2).folder
     truth = truth_of(rows)
@@ -157,7 +161,7 @@ def _sections(asked: argparse.Namespace, work: Path) -> Iterator[Results]:
     if asked.curate:
         there = tools.has(NEEDS)
         if not there:
-            print(f"data-juicer is left out; to have it: {asked.python} -m pip install {INSTALL}")
+            print(f"data-juicer is left out; to include it: {asked.python} -m pip install {INSTALL}")
         yield whole_run(rows, asked.python if there else "", min(asked.rounds, 2))
 
 
@@ -201,7 +205,9 @@ def _entries(asked: argparse.Namespace, tools: Tools) -> list[Entry]:
     entries = [Entry(name, ours.CONTESTANTS[name], "ours.py", sys.executable) for name in OURS if name in chosen]
     for name, peer in peers.CONTESTANTS.items():
         if name in chosen and not tools.has(peers.BASE + peer.needs):
-            print(f"{name} is left out; to have it: {tools.python} -m pip install {peers.INSTALL_BASE} {peer.install}")
+            print(
+                f"{name} is left out; to include it: {tools.python} -m pip install {peers.INSTALL_BASE} {peer.install}"
+            )
         elif name in chosen:
             entries.append(Entry(name, peer, "peers.py", tools.python))
     return entries
@@ -244,10 +250,10 @@ def _comparison(entries: list[Entry], rows: Corpus, truth: Truth, tools: Tools) 
             *("texts lost", "conflicts merged"),
         ),
         lines,
-        f"CPU: the least of up to {rounds} runs, and the median. MB: the highest "
-        f"resident size, of the largest process. True pairs: {len(truth.pairs(RULE)[0]):,}. Responses "
-        "aside: precision if these need not be alike. Texts lost: those that nothing similar would be left of if one "
-        f"row of each cluster were kept, responses aside. Conflicts merged: of {conflicts:,} planted ones. {versions}.",
+        f"CPU: the minimum of up to {rounds} runs, and the median. MB: the peak resident size of the largest process. "
+        f"True pairs: {len(truth.pairs(RULE)[0]):,}. Responses aside: precision if responses need not be similar. "
+        "Texts lost: those left without any similar text if you kept one row per cluster, responses aside. Conflicts "
+        f"merged: of {conflicts:,} planted ones. {versions}.",
     )
 
 
@@ -260,11 +266,11 @@ def _operating_points(rows: Corpus, warm: Path, truth: Truth) -> Results:
         title = f"{rule.whole} and {rule.response}"
         lines.append((title, f"{how.recall:.4f}", f"{how.precision:.4f}", *shares, f"{how.conflicts:,}"))
     return Results(
-        "What a rule finds of the planted copies",
+        "Planted copies found by each rule",
         ("rule", "recall", "precision", *COPIES, "conflicts merged"),
         lines,
-        "A rule is the least Jaccard similarity of prompt and response together, and that of the responses. Recall and "
-        "precision by the rule of the line. Planted copies may be less alike than the rule asks.",
+        "A rule is the minimum Jaccard similarity of prompt and response together, and that of the responses. Each "
+        "line's recall and precision use its own rule. Planted copies may be less similar than the rule requires.",
     )
 
 

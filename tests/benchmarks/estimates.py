@@ -1,7 +1,7 @@
-"""What MinHash libraries make of given sets of shingles: estimated similarities, and what their LSH finds.
+"""Results of MinHash libraries on given sets of shingles: estimated similarities, and what their LSH finds.
 
-``paraphrases.py`` runs this file with the interpreter that has the libraries: ``IN.json OUT.json``. It imports nothing
-of the product.
+``paraphrases.py`` runs this file with the interpreter that has the libraries: ``IN.json OUT.json``. It imports no
+code of the product.
 """
 
 import json
@@ -33,7 +33,7 @@ def _estimated(signatures: Sequence[Any], pairs: Pairs) -> list[float]:
 
 
 def _found(signatures: Sequence[Any], pairs: Pairs, query: Callable[[Any], Sequence[int]]) -> list[bool]:
-    """Whether the index, asked for what is like the left of a pair, names the right."""
+    """Whether the index, queried with the left of a pair, returns the right."""
     answers = {left: set(query(signatures[left])) for left in {left for left, _ in pairs}}
     return [right in answers[left] for left, right in pairs]
 
@@ -49,7 +49,7 @@ def _lsh(sets: list[list[str]], pairs: Pairs) -> dict[str, list[bool]]:
     signatures = _rensa(sets, _LSH_PERMUTATIONS)
     for bands in _BANDS:
         width = _LSH_PERMUTATIONS // bands
-        # Its threshold serves comparisons only; where the bands have theirs follows from their number.
+        # Its threshold only serves comparisons; that of the bands follows from their number.
         index = RMinHashLSH(threshold=(1 / bands) ** (1 / width), num_perm=_LSH_PERMUTATIONS, num_bands=bands)
         index.insert_pairs([(right, signatures[right]) for right in rights])
         found[f"rensa, {bands} x {width}"] = _found(signatures, pairs, index.query)

@@ -1,7 +1,7 @@
-"""Runs one contestant in a fresh process and measures it there: CPU, wall clock, memory, and what it found.
+"""Runs one contestant in a new process and measures it there: CPU, wall clock, memory, and what it found.
 
 The parent calls ``measure``. The child calls ``serve``: it warms the contestant up on a tiny corpus, so that imports
-and compilation are done, and then starts the clock. It imports nothing of the product, since peers may live in
+and compilation are done, and then starts the clock. It imports no code of the product, since peers may have
 another virtual environment.
 """
 
@@ -31,17 +31,17 @@ _QUIET = {
     **dict.fromkeys(("HF_HUB_OFFLINE", "UV_OFFLINE", "PIP_NO_INDEX", "DO_NOT_TRACK"), "1"),
     "DAFT_ANALYTICS_ENABLED": "0",
 }
-"""Nothing is fetched or reported meanwhile: data-juicer would install packages on its own."""
+"""Nothing is downloaded or reported meanwhile: data-juicer would install packages by itself."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a contestant is given."""
+    """The input of a contestant."""
 
     parts: list[Path]
-    """Parquet files with ``prompt`` and ``response``; rows are numbered through all of them."""
+    """Parquet files with ``prompt`` and ``response``; rows are numbered across all of them."""
     scratch: Path
-    """An empty folder, gone afterwards."""
+    """An empty folder, removed afterwards."""
     keep: Path
     """A folder that several jobs may share."""
 
@@ -52,40 +52,40 @@ class Contestant:
 
     title: str
     run: Callable[[Job], Labels | None]
-    """Returns a label for each row, the same for rows of one cluster; None for what finds no clusters."""
+    """Returns a label for each row, the same for rows of one cluster; None if it finds no clusters."""
     needs: tuple[str, ...] = ()
-    """Modules beyond numpy, polars, pyarrow and scipy that it imports."""
+    """Modules it imports beyond numpy, polars, pyarrow and scipy."""
     install: str = ""
-    """What to give to pip if they are missing."""
+    """Arguments for pip if they are missing."""
     warm_up: Callable[[Job], object] | None = None
-    """Another way to warm up than by a run."""
+    """A way to warm up other than a run."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """The seconds that something took."""
+    """Time spent, in seconds."""
 
     user: float
     system: float
-    """What the operating system's kernel did for it, most of it to hand out memory."""
+    """The kernel's part, mostly to allocate memory."""
     wall: float
 
     @property
     def cpu(self) -> float:
-        """User and system time, of the process and the children that it waited for."""
+        """User and system time of the process and the children that it waited for."""
         return self.user + self.system
 
 
 @dataclass(frozen=True)
 class Measured(Spent):
-    """What a contestant took."""
+    """The resources of a contestant's run."""
 
     memory: int
-    """The highest resident size in MB, of the largest process."""
+    """Peak resident size in MB of the largest process."""
 
 
 class Failed(Exception):
-    """A contestant ended with an error."""
+    """A contestant failed."""
 
 
 def interpreter(path: str) -> str:
@@ -97,14 +97,14 @@ def interpreter(path: str) -> str:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """A temporary folder."""
     with tempfile.TemporaryDirectory(prefix="goldleaf-benchmark-") as path:
         yield Path(path)
 
 
 # --- the child ------------------------------------------------------------------------------------
 def serve(contestants: Mapping[str, Contestant]) -> None:
-    """Run what the command line names: ``NAME OUT KEEP WARM_FOLDER PART...``."""
+    """Run the contestant on the command line: ``NAME OUT KEEP WARM_FOLDER PART...``."""
     name, out, keep, warm = sys.argv[1], *map(Path, sys.argv[2:5])
     contestant, parts = contestants[name], list(map(Path, sys.argv[5:]))
     if warm.is_dir():
@@ -130,7 +130,7 @@ def _cpu_seconds() -> tuple[float, float]:
 
 def _highest_memory() -> int:
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    # Not our own ru_maxrss: it counts what the parent's memory was when it started us.
+    # Not our own ru_maxrss: it includes the parent's memory at the time of the fork.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     own = int(status.split("VmHWM:")[1].split()[0])
     return max(own, children) // 1024
@@ -140,18 +140,18 @@ def _highest_memory() -> int:
 def measure(
     python: str, script: str, name: str, warm: Path, parts: Sequence[Path], keep: Path | None = None
 ) -> tuple[Measured, Labels | None]:
-    """Run a contestant of a script beside this one in a fresh process.
+    """Run a contestant of a script in this folder in a new process.
 
     Args:
         python: the interpreter.
         script: a file that calls ``serve``.
         name: of the contestant.
-        warm: the folder of a tiny corpus; one that is not there for no warm-up.
+        warm: the folder of a tiny corpus; if it does not exist, there is no warm-up.
         parts: the corpus.
         keep: a folder that several jobs share.
 
     Raises:
-        Failed: with the last line that it said.
+        Failed: with the last line of its output.
     """
     with folder() as out:
         run(_command(python, script, name, out, keep or out, warm, parts), out)
@@ -161,7 +161,7 @@ def measure(
 
 
 def measure_start_to_end(script: str, name: str, parts: Sequence[Path], environment: Mapping[str, str]) -> Spent:
-    """Run a contestant like ``measure``, without a warm-up, and count all of its process, imports included."""
+    """Run a contestant like ``measure``, without a warm-up, and count the whole process, including imports."""
     with folder() as out:
         command = _command(sys.executable, script, name, out, out, out / "none", parts)
         return run(command, out, environment)
@@ -174,7 +174,7 @@ def _command(
 
 
 def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Spent:
-    """Run a command to its end; whatever it has started ends with it. What it says goes to ``log.txt`` in scratch.
+    """Run a command to its end, including all processes that it starts. Its output goes to ``log.txt`` in scratch.
 
     Raises:
         Failed: it failed, or took longer than an hour.
@@ -197,12 +197,12 @@ def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | 
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
             signal.alarm(0)
-            # What it started and left behind is in its group.
+            # Processes that it left behind are in its group.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise Failed(f"exit code {process.returncode}: {lines[-1] if lines else 'it said nothing'}")
+        raise Failed(f"exit code {process.returncode}: {lines[-1] if lines else 'no output'}")
     return Spent(usage.ru_utime, usage.ru_stime, time.perf_counter() - started)
 
 

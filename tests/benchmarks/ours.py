@@ -1,4 +1,4 @@
-"""Our own near-duplicate engine as a contestant: in memory, streamed, and with an index that outlives the process."""
+"""Goldleaf's near-duplicate search as a contestant: in memory, streamed, and with a persistent index."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def _streamed(job: Job) -> Labels:
 
 
 def _indexed(job: Job) -> Labels:
-    """Add some rows to those that ``keep`` holds already, with text files and index; none at first."""
+    """Add rows to those that ``keep`` already has (initially none), with text files and index."""
     store, scheme = Store(job.keep, "benchmark"), Scheme(RULE.whole)
     shards = _spool(job.parts, job.keep / "texts")
     found = _search(shards, job.scratch / "search", StoredIndex(store.snapshot(), scheme))
@@ -50,7 +50,7 @@ def _warm_index(job: Job) -> None:
 
 
 def _spool(parts: Sequence[Path], folder: Path) -> list[Path]:
-    """Write each Parquet file (of 100,000 rows) as a file of texts behind those in the folder, and list them all."""
+    """Write each Parquet file (of 100,000 rows) as a file of texts after those in the folder, and list them all."""
     folder.mkdir(exist_ok=True)
     shards = sorted(folder.glob("*.arrow"))
     for part in parts:
@@ -74,7 +74,7 @@ def _one_after_the_other(step: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 
 def _row_clusters(found: SearchResult, shards: int) -> Labels:
-    """The clusters of rows, from those of the texts that they have; a row without words is one by itself."""
+    """The clusters of rows, from those of their texts; a row without words is a cluster by itself."""
     entries = np.concatenate([found.entries(shard) for shard in range(shards)])
     without = entries < 0
     entries[without] = found.count + np.arange(np.count_nonzero(without))
@@ -99,7 +99,7 @@ def run_ours(name: str, warm: Path, parts: Sequence[Path], keep: Path | None = N
     """Measure one of them with this interpreter; see ``measuring.measure``."""
     measured, labels = measure(sys.executable, "ours.py", name, warm, parts, keep)
     if labels is None:
-        raise ValueError(f"{name} says nothing about clusters")
+        raise ValueError(f"{name} finds no clusters")
     return measured, labels
 
 

@@ -1,6 +1,6 @@
-"""How well likeness tells a person's other wording from another question, on the questions of Disfl-QA.
+"""How well similarity measures tell a paraphrase from a different question, on the questions of Disfl-QA.
 
-python tests/benchmarks/paraphrases.py FOLDER    beside it the estimates of datasketch and rensa
+python tests/benchmarks/paraphrases.py FOLDER    includes the estimates of datasketch and rensa
 """
 
 import argparse
@@ -24,30 +24,30 @@ from pipeline.text.words import SHINGLE_WORDS, shingles, words
 
 Scores = npt.NDArray[np.float64]
 _SECONDS_OF_ID = 8
-"""Digits of a SQuAD id that tell when it was given out: questions about one passage came in at once."""
+"""Digits of a SQuAD id that encode its time: questions about one passage were created together."""
 _THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95)
 _HELP = """\
-FOLDER holds train.json and dev.json of Disfl-QA (github.com/google-research-datasets/Disfl-QA).
-Each of its questions has a disfluent version, in which somebody begins with another question
-and corrects himself: "Who did no What did the government want Thoreau to do?"
+FOLDER contains train.json and dev.json of Disfl-QA (github.com/google-research-datasets/Disfl-QA).
+Each of its questions has a disfluent version, which begins with another question and then
+corrects itself: "Who did no What did the government want Thoreau to do?"
 
 Positive pairs are a disfluent version and its own question, negative ones the same version
-and another question about the same passage, which is often the one that it begins with.
+and another question about the same passage, often the one that it begins with.
 
-datasketch and rensa are imported by the interpreter that --python names; to have them:
+datasketch and rensa are imported by the interpreter that --python names; to install them:
   pip install datasketch rensa
 """
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Pairs of questions of which it is known whether they ask the same."""
+    """Pairs of questions, and whether they ask the same."""
 
     texts: list[str]
     """All questions, then all disfluent versions."""
     left: npt.NDArray[np.int64]
-    """Disfluent versions, by their place."""
+    """Disfluent versions, by index."""
     right: npt.NDArray[np.int64]
     """Questions."""
     same: npt.NDArray[np.bool_]
@@ -100,7 +100,7 @@ def _exact(questions: Questions) -> Scores:
 
 
 def _others(questions: Questions) -> dict[str, Scores]:
-    """Measures that the engine does not have."""
+    """Measures that Goldleaf does not have."""
     cut, found = [words(text) for text in questions.texts], {}
     for name, grams_of in _OTHER_GRAMS.items():
         grams = [grams_of(some) for some in cut]
@@ -116,7 +116,7 @@ def _others(questions: Questions) -> dict[str, Scores]:
 
 
 def _found(questions: Questions) -> dict[str, npt.NDArray[np.bool_]]:
-    """What the engine finds among all texts."""
+    """What Goldleaf finds among all texts."""
     found, texts = {}, Texts.of(questions.texts)
     for threshold in _THRESHOLDS:
         pairs = similar_pairs(texts, threshold)
@@ -143,7 +143,7 @@ def _curves(title: str, scores: dict[str, Scores], same: npt.NDArray[np.bool_], 
     lines = []
     for name, score in scores.items():
         precision, recall, thresholds = precision_recall_curve(same, score)
-        # The last point, of recall 0, has no threshold.
+        # The last point, at recall 0, has no threshold.
         precision, recall = precision[:-1], recall[:-1]
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
         best = int(np.argmax(f1))
@@ -161,7 +161,9 @@ def _index_table(found: dict[str, npt.NDArray[np.bool_]], same: npt.NDArray[np.b
         precision, recall = right / max(np.count_nonzero(row), 1), right / np.count_nonzero(same)
         f1 = 2 * precision * recall / max(precision + recall, 1e-9)
         lines.append((name, f"{f1:.4f}", f"{precision:.3f}", f"{recall:.3f}"))
-    note = "Goldleaf compares what its index finds exactly. Of the others: bands x least hashes a band, 128 in all."
+    note = (
+        "Goldleaf verifies exactly what its index finds. For the others: bands x MinHash values per band, 128 in total."
+    )
     return Results("What an index finds", ("index", "F1", "precision", "recall"), lines, note)
 
 
@@ -171,14 +173,16 @@ def _sections(questions: Questions, python: str) -> list[Results]:
     try:
         estimated, met = _estimates(questions, python)
     except Failed as failed:
-        print(f"datasketch and rensa are left out ({failed}); to have them: {python} -m pip install datasketch rensa")
+        print(
+            f"datasketch and rensa are left out ({failed}); to include them: {python} -m pip install datasketch rensa"
+        )
     else:
         scores |= estimated
         found |= met
     counts = f"{np.count_nonzero(same):,} positive and {np.count_nonzero(~same):,} negative pairs."
-    others = "Not in the engine. The share of the shorter text: how many of its n-grams the other has, too."
+    others = "These are not in the engine. Share of the shorter text: how many of its n-grams the other text also has."
     return [
-        _curves("Another wording, or another question?", scores, same, f"{counts} Area: average precision."),
+        _curves("Paraphrase or different question?", scores, same, f"{counts} Area: average precision."),
         _index_table(found, same),
         _curves("Other measures on the same pairs", _others(questions), same, others),
     ]
@@ -189,7 +193,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="where train.json and dev.json of Disfl-QA lie")
+    parser.add_argument("folder", type=Path, help="the folder with train.json and dev.json of Disfl-QA")
     parser.add_argument(
         "--python", type=interpreter, default=sys.executable, help="the interpreter that has datasketch and rensa"
     )

@@ -1,8 +1,8 @@
 """The other tools, each used as its documentation shows and in the fastest way that we found.
 
-Word 3-grams of the lower-cased letters and digits, 64 permutations in 16 bands of 4, which is a threshold of about
-0.7. ``measuring.measure`` runs this file with the interpreter of the virtual environment that the tools live in, so
-it imports nothing of the product.
+Word 3-grams of the lowercase letters and digits, 64 permutations in 16 bands of 4, which means a threshold of about
+0.7. ``measuring.measure`` runs this file with the interpreter of the tools' virtual environment, so
+it imports no code of the product.
 """
 
 import pickle
@@ -15,29 +15,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from gram_hashes import Grams, alike
+from gram_hashes import Grams, are_similar
 from measuring import Contestant, Job, Labels, serve
 
 PERMUTATIONS, BANDS, ROWS_A_BAND, GRAM_WORDS, THRESHOLD = 64, 16, 4, 3, 0.7
 WORKERS = 2
 BASE, INSTALL_BASE = ("numpy", "polars", "pyarrow", "scipy"), "polars pyarrow scipy"
-"""What all of them need."""
+"""Needed by all of them."""
 RULE = (0.7, 0.5)
-"""Least similarity of the whole texts and of the responses, where pairs are verified."""
+"""Minimum similarity of the whole texts and of the responses, for verified pairs."""
 Numbers = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint32]
 _WORD = re.compile(rb"[a-z0-9\x80-\xff]+")
 _NEIGHBOURS = 7
-"""A row is compared with the first of its bucket and with so many before it: whole buckets take quadratic time."""
+"""A row is compared with the first of its bucket and with this many before it: whole buckets take quadratic time."""
 _SURE_MISS = 0.5
-"""A share of equal least hashes that pairs at the threshold practically never fall to (3.5 deviations)."""
+"""A share of equal MinHash values below which pairs at the threshold practically never are (3.5 deviations)."""
 _ROWS_AT_ONCE = 500
 _KEY_ONE, _KEY_OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
-# --- what several of them need --------------------------------------------------------------------
+# --- shared by several tools --------------------------------------------------------------------
 def _texts(parts: list[Path]) -> pl.Series:
-    """Prompt and response of each row; the last line break keeps the words of neighbouring rows apart."""
+    """Prompt and response of each row; the last line break separates the words of neighboring rows."""
     whole = pl.concat_str("prompt", pl.lit("\n"), "response", pl.lit("\n")).alias("text")
     return pl.read_parquet(parts, columns=["prompt", "response"]).select(whole).to_series()
 
@@ -74,7 +74,7 @@ def _buckets(signatures: Signatures) -> Iterator[tuple[Numbers, npt.NDArray[np.b
 
 
 def _by_bands(signatures: Signatures) -> Labels:
-    """Rows that share a band are duplicates. Twice as fast with a sort as with a window function of polars."""
+    """Rows that share a band are duplicates. Twice as fast with a sort as with a polars window function."""
     lefts, rights = [], []
     for order, new in _buckets(signatures):
         lefts.append(order[:-1][~new[1:]])
@@ -83,7 +83,7 @@ def _by_bands(signatures: Signatures) -> Labels:
 
 
 def _candidates(signatures: Signatures) -> tuple[Numbers, Numbers]:
-    """Pairs that share a band, if most of their least hashes do not speak against them."""
+    """Pairs that share a band, unless most of their MinHash values differ."""
     found = []
     for order, new in _buckets(signatures):
         start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
@@ -106,14 +106,14 @@ def _equal(signatures: Signatures, codes: Numbers) -> Numbers:
 
 
 def _grams(text: bytes) -> list[bytes]:
-    """Its runs of three words. Bytes, because that is what the libraries hash."""
+    """Its word 3-grams, as bytes, because the libraries hash bytes."""
     words = _WORD.findall(text)
     return list(map(b" ".join, zip(words, words[1:], words[2:], strict=False))) or [b" ".join(words)]
 
 
 # --- the floor ------------------------------------------------------------------------------------
 def _floor(job: Job) -> None:
-    """What any tool has to do at least: read, put together, look at every byte once."""
+    """The minimum work of any tool: read, join, look at every byte once."""
     _texts(job.parts).hash()
 
 
@@ -142,7 +142,7 @@ def _daft_verified(job: Job) -> Labels:
     frame = pl.read_parquet(job.parts, columns=["prompt", "response"])[rows]
     grams = Grams.of(frame["prompt"], frame["response"])
     one, other = np.split(places, 2)
-    true = alike(grams, one, other, *RULE)
+    true = are_similar(grams, one, other, *RULE)
     return _clusters(len(signatures), left[true], right[true])
 
 
@@ -159,7 +159,7 @@ def _rensa(job: Job) -> Labels:
 
 
 def _rensa_signatures(grams: Grams) -> Signatures:
-    """Blocks of rows, whose lists of Python's numbers do not outgrow the processor's cache."""
+    """Blocks of rows whose lists of Python integers fit in the processor's cache."""
     from rensa import RMinHash
 
     found = np.empty((len(grams), PERMUTATIONS), dtype=np.uint32)
@@ -179,7 +179,7 @@ def _rensa_flat_verified(job: Job) -> Labels:
     frame = pl.read_parquet(job.parts, columns=["prompt", "response"])
     grams = Grams.of(frame["prompt"], frame["response"])
     left, right = _candidates(_rensa_signatures(grams))
-    true = alike(grams, left, right, *RULE)
+    true = are_similar(grams, left, right, *RULE)
     return _clusters(len(grams), left[true], right[true])
 
 
@@ -198,7 +198,7 @@ def _datasketch(job: Job) -> Labels:
 
 
 def _datasketch_example(job: Job) -> Labels:
-    """As the first example of its documentation does it, but for the bands."""
+    """As in the first example of its documentation, except for the bands."""
     from datasketch import MinHash, MinHashLSH
 
     texts = _lower(job.parts)
@@ -214,7 +214,7 @@ def _datasketch_example(job: Job) -> Labels:
 
 # --- text-dedup -----------------------------------------------------------------------------------
 def _text_dedup(job: Job) -> Labels:
-    """Its script with its options. It wants the text in one column, and takes every blank for a word's end."""
+    """Its script with its options. It requires the text in one column, and splits words at every blank."""
     from text_dedup.minhash import main
 
     whole, out = job.scratch / "whole.parquet", job.scratch / "out"
@@ -245,7 +245,7 @@ def _datatrove(job: Job) -> Labels:
     from datatrove.utils.word_tokenizers import WordTokenizer
 
     class AtBlanks(WordTokenizer):
-        """The texts come without punctuation; spaCy, the default, takes far longer over them."""
+        """The texts have no punctuation; spaCy, the default, takes far longer on them."""
 
         def word_tokenize(self, text: str) -> list[str]:
             return text.split()
@@ -279,7 +279,7 @@ def _datatrove(job: Job) -> Labels:
         ([MinhashDedupCluster(met, found, config, save_cluster_id=True)], 1),
     ]
     for number, (pipeline, tasks) in enumerate(stages):
-        # Forked workers need no imports of their own; the default starts them from nothing.
+        # Forked workers need not import anything; the default starts them from scratch.
         LocalPipelineExecutor(
             pipeline, tasks, min(WORKERS, tasks), str(job.scratch / f"logs-{number}"), start_method="fork"
         ).run()

@@ -1,6 +1,6 @@
-"""How our own engine grows: a million rows and three, a batch into an index, one template, a cold start.
+"""How Goldleaf scales: a million rows and three, a batch into an index, one template, a cold start.
 
-All numbers are the least of three rounds, whose members take turns.
+All numbers are the minimum of three rounds, which interleave the measurements.
 """
 
 import shutil
@@ -20,7 +20,7 @@ Row = tuple[str, ...]
 
 
 def scale(cache: Path, warm: Path) -> Results:
-    """Measure all of it; fifteen minutes.
+    """Measure everything; fifteen minutes.
 
     Args:
         cache: a folder for the corpora (2 GB).
@@ -30,10 +30,10 @@ def scale(cache: Path, warm: Path) -> Results:
         "Scale",
         ("what", "CPU s", "in the kernel", "wall s", "MB", "against", "target", "verdict"),
         [*_growth(cache, warm), *_batches(cache, warm), *_templates(cache, warm), *_cold_start(cache)],
-        "The least CPU of three rounds. In the kernel: the part of it that the operating system takes, most of it to "
-        "hand out memory; on a virtual machine that is several times as slow for memory that the host took back. The "
-        "batch: the text files of the first million rows lie there, as they would in a run that has just read them; in "
-        "the line below it they are written and their words hashed again, too.",
+        "Minimum CPU of three rounds. In the kernel: the operating system's share of it, mostly to allocate memory; a "
+        "virtual machine is several times slower at that for memory that the host took back. The batch: the text files "
+        "of the first million rows are already on disk, as in a run that has just read them; in the line below they "
+        "are written and their words hashed again, too.",
     )
 
 
@@ -62,10 +62,10 @@ def _batches(cache: Path, warm: Path) -> list[Row]:
             build, _ = run_ours("goldleaf-index", warm, whole[:-1], keep)
             shutil.copytree(keep, again, dirs_exist_ok=True, ignore=shutil.ignore_patterns("texts"))
             batch, grown = run_ours("goldleaf-index", warm, whole[-1:], keep)
-            anew, _ = run_ours("goldleaf-index", warm, whole, again)
+            rewritten, _ = run_ours("goldleaf-index", warm, whole, again)
             rebuild, built = run_ours("goldleaf-index", warm, whole, fresh)
-            rounds.append((build, batch, anew, rebuild))
-    build, batch, anew, rebuild = (min(taken, key=_cpu) for taken in zip(*rounds, strict=True))
+            rounds.append((build, batch, rewritten, rebuild))
+    build, batch, rewritten, rebuild = (min(taken, key=_cpu) for taken in zip(*rounds, strict=True))
     equal = "the same clusters" if _same(grown, built) else "**other clusters**"
     return [
         _row("an index of 1M rows, built", build),
@@ -74,7 +74,7 @@ def _batches(cache: Path, warm: Path) -> list[Row]:
             *("50k rows into the index of 1M", batch, f"{batch.cpu / rebuild.cpu:.3f} x of the rebuild; {equal}"),
             *(f"<= {_BATCH_SHARE:.3f} x", verdict(batch.cpu / rebuild.cpu, _BATCH_SHARE)),
         ),
-        _row("the same, all 1.05M texts written anew", anew, f"{anew.cpu / rebuild.cpu:.3f} x of the rebuild"),
+        _row("the same, all 1.05M texts rewritten", rewritten, f"{rewritten.cpu / rebuild.cpu:.3f} x of the rebuild"),
     ]
 
 

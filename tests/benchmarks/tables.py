@@ -10,7 +10,7 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Results:
-    """A table with what one has to know to read it."""
+    """A table with the notes needed to read it."""
 
     title: str
     columns: tuple[str, ...]

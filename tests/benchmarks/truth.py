@@ -1,7 +1,7 @@
-"""Knows which rows of a corpus are alike, by an exact join of all with all, and judges clusters by it.
+"""Finds which rows of a corpus are similar by an exact all-pairs join, and evaluates clusters against it.
 
-Nothing here is the product's: words are cut by a regular expression, their runs counted in sparse matrices.
-Two texts with a Jaccard similarity of at least t share one of the rarest n-grams of each: a text of n has to
+None of the product's code is used: words are found by a regular expression, and n-grams counted in sparse matrices.
+Two texts with a Jaccard similarity of at least t share one of the rarest n-grams of each: a text of n must
 be found by its n - ceil(t * n) + 1 rarest (prefix filtering), and every pair that these bring together is compared.
 """
 
@@ -31,9 +31,9 @@ class Rule:
     """When two rows are duplicates."""
 
     whole: float
-    """Least Jaccard similarity of prompt and response together."""
+    """Minimum Jaccard similarity of prompt and response together."""
     response: float
-    """Least Jaccard similarity of the responses."""
+    """Minimum Jaccard similarity of the responses."""
 
 
 RULE, LOOSER_RULE, TEXT_ALONE = Rule(0.7, 0.5), Rule(0.6, 0.4), Rule(0.7, 0.0)
@@ -50,47 +50,47 @@ class Truth:
     response: Shares
 
     def pairs(self, rule: Rule) -> tuple[Numbers, Numbers]:
-        """Both sides of the pairs that a rule makes duplicates."""
+        """Both sides of the pairs that are duplicates by a rule."""
         true = (self.whole >= rule.whole) & (self.response >= rule.response)
         return self.left[true], self.right[true]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How good clusters are."""
+    """The quality of clusters."""
 
     recall: float
-    """Share of the true pairs that lie in one cluster."""
+    """Share of the true pairs that are in one cluster."""
     precision: float
     """Share of the pairs within clusters that true pairs connect, directly or through other rows."""
     precision_text: float
-    """The same if the similarity of the whole texts alone made a pair true."""
+    """The same if only the similarity of the whole texts counts."""
     lost: int
-    """Texts that nothing is left of if one row of each cluster is kept, going by the similarity of whole texts."""
+    """Texts left without any similar text if one row per cluster is kept, by the similarity of whole texts."""
     conflicts: int
-    """Planted conflicts that lie in one cluster with what they conflict with."""
+    """Planted conflicts that are in one cluster with their counterparts."""
     found: dict[str, float]
-    """By kind of planted copy, the share that lies in one cluster with its original."""
+    """By kind of planted copy, the share that is in one cluster with its original."""
 
 
 def policy(labels: Numbers, truth: Truth, plants: pl.DataFrame, rule: Rule = RULE) -> Judgement:
-    """Judge clusters, given as a label of each row."""
+    """Evaluate clusters, given as a label for each row."""
     left, right = truth.pairs(rule)
-    alike = components(truth.rows, *truth.pairs(Rule(rule.whole, 0)))
+    similar = components(truth.rows, *truth.pairs(Rule(rule.whole, 0)))
     together = plants.with_columns(together=labels == labels[plants["source"].to_numpy()])
     shares = together.filter(pl.col("row") != pl.col("source")).group_by("kind").agg(pl.col("together").mean())
     return Judgement(
         recall=float(np.mean(labels[left] == labels[right])),
         precision=_precision(labels, components(truth.rows, left, right)),
-        precision_text=_precision(labels, alike),
-        lost=len(np.unique(np.stack([labels, alike]), axis=1).T) - len(np.unique(labels)),
+        precision_text=_precision(labels, similar),
+        lost=len(np.unique(np.stack([labels, similar]), axis=1).T) - len(np.unique(labels)),
         conflicts=int(together.filter(kind=CONFLICT)["together"].sum()),
         found=dict(shares.iter_rows()),
     )
 
 
 def components(rows: int, left: Numbers, right: Numbers) -> Numbers:
-    """A label for each row: those that pairs connect have the same."""
+    """A label for each row: connected rows have the same."""
     graph = sparse.coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(rows, rows))
     labels: Numbers = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels
@@ -108,7 +108,7 @@ def _pairs_within(sizes: pl.DataFrame) -> int:
 
 
 def truth_of(corpus: Corpus) -> Truth:
-    """The truth about a corpus; kept beside it for the next call. Takes a minute and 6 GB for 100,000 rows."""
+    """The ground truth about a corpus; cached next to it. Takes a minute and 6 GB for 100,000 rows."""
     kept = corpus.folder / "truth.npz"
     if not kept.is_file():
         print(f"comparing all {corpus.rows:,} rows with all, exactly", flush=True)
@@ -126,7 +126,7 @@ def truth_of(corpus: Corpus) -> Truth:
 
 
 def _grams(texts: Iterable[list[str]]) -> sparse.csr_array:
-    """Texts x n-grams: a one where a text has an n-gram; the rarest n-grams come first."""
+    """Texts x n-grams: 1 if a text has an n-gram; the rarest n-grams come first."""
     numbers: dict[tuple[str, ...], int] = {}
     columns: list[Numbers] = []
     for words in texts:
@@ -149,7 +149,7 @@ def _join(grams: sparse.csr_array) -> tuple[Numbers, Numbers, Shares]:
     size = np.diff(grams.indptr)
     owner = np.repeat(np.arange(len(size)), size)
     place = np.arange(grams.nnz) - grams.indptr[owner]
-    # A trifle less, so that rounding never makes a prefix too short.
+    # Slightly less, so that rounding never makes a prefix too short.
     rare = place < (size - np.ceil(size * FLOOR - 1e-9) + 1)[owner]
     prefixes = sparse.csr_array((grams.data[rare], (owner[rare], grams.indices[rare])), shape=grams.shape)
     columns = prefixes.T.tocsr()

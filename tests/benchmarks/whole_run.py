@@ -1,8 +1,8 @@
-"""The whole run of `goldleaf curate` beside data-juicer's on the same rows, each by its own command line.
+"""All of `goldleaf curate` compared with data-juicer on the same rows, each by its own command line.
 
-Both read 100,000 rows of JSON lines and leave on the disk which of them are worth keeping. Goldleaf does more on the
-way: it checks each row against the task, looks for personal data and secrets, tells conflicts from duplicates, and
-draws up the review batch.
+Both read 100,000 rows of JSONL and write which of them are worth keeping. Goldleaf does more on the
+way: it validates each row with the task, looks for personal data and secrets, tells conflicts from duplicates, and
+selects the review batch.
 """
 
 import json
@@ -17,7 +17,7 @@ from tables import Results, ratio, verdict
 
 NEEDS, INSTALL = ("data_juicer", "aiohttp", "torch"), "py-data-juicer aiohttp torch"
 _SHARE = 1 / 8
-"""Of data-juicer's wall time: the target."""
+"""The target, as a share of data-juicer's wall time."""
 _PROCESSES = 2
 _DATASET = """\
 name: answers
@@ -76,11 +76,11 @@ def whole_run(rows: Corpus, python: str, rounds: int) -> Results:
         share = base.wall / min(theirs, key=_wall)[0].wall
         said = f"{share:.3f} of data-juicer's wall time; target {_SHARE}: {verdict(share, _SHARE)}."
     return Results(
-        f"All of curate: {rows.rows:,} rows of JSON lines",
+        f"All of curate: {rows.rows:,} rows of JSONL",
         ("tool", "wall s", "CPU s", "rows kept", "wall to ours", "CPU to ours"),
         lines,
-        f"Start to end, imports included; the best of {rounds} by wall time. {said} Of Goldleaf's rows those that wait "
-        "for people are counted as kept.",
+        f"From start to finish, including imports; the best of {rounds} by wall time. {said} Goldleaf's count of rows "
+        "kept includes those in review.",
     )
 
 
@@ -100,7 +100,7 @@ def _goldleaf(rows: Corpus) -> tuple[Spent, int]:
 
 
 def _data_juicer(rows: Corpus, python: str) -> tuple[Spent, int]:
-    """It compares one column only, so it gets one; that is less for it to read and write, too."""
+    """It only compares one column, so it gets one, which also means less to read and write."""
     with folder() as place:
         whole = pl.concat_str("prompt", pl.lit("\n"), "response").alias("text")
         _numbered(rows).select("id", whole).write_ndjson(place / "rows.jsonl")

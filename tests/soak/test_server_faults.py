@@ -1,4 +1,4 @@
-"""Eight years with a Label Studio that is often ill: nothing that people said is lost, and nothing is asked twice."""
+"""Eight years with a Label Studio that is often ill: no annotator's answer is lost, and nothing is asked twice."""
 
 import os
 from pathlib import Path

@@ -6,7 +6,7 @@ from schemas.task import Input, Target, Task
 
 
 class Topic(StrEnum):
-    """The answers that there are."""
+    """The possible answers."""
 
     BILLING = "billing"
     DELIVERY = "delivery"

@@ -15,5 +15,5 @@ class Appointment(Task):
 
     @soft_check
     def person_is_a_name(self) -> str | None:
-        """A soft check returns what is odd; such a record goes to people instead of being rejected."""
+        """A soft check returns what is odd; such a record goes to annotators instead of being rejected."""
         return None if self.person[:1].isupper() else f"'{self.person}' does not begin with a capital"
