@@ -6,7 +6,6 @@ In: current records and what is known from earlier runs. Out: rows of ``decision
 __all__ = [
     "evaluation_sets",
     "history",
-    "measure",
     "notes",
     "prepare",
     "shards",

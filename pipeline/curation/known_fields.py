@@ -3,7 +3,7 @@
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
-from pipeline.ingest.field_checks import Seen, together, ungrouped, unmapped
+from pipeline.ingest.field_checks import Seen, misspelled, together, ungrouped, unmapped
 from schemas.dataset import Dataset
 
 

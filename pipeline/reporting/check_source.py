@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, names_of, see, unmapped
+from pipeline.ingest.field_checks import Seen, misspelled, names_of, see, unmapped
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import typed_key
