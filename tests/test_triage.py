@@ -654,10 +654,15 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
 @given(case_lists(), REVIEWS)
 def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
-        held = one.targets is None or ((one.review_reasons or one.conflicting_answers) and not one.stands)
+        held = one.targets is None or ((one.review_reasons or one.conflicting_answers) and not one.published_as_is)
         if held and one.human is not Verdict.LABELED:
             assert decision.fate is not Fate.ACCEPTED
-        if one.label_error_reasons and review.unreviewed is Unreviewed.HOLD and one.human is None and not one.stands:
+        if (
+            one.label_error_reasons
+            and review.unreviewed is Unreviewed.HOLD
+            and one.human is None
+            and not one.published_as_is
+        ):
             assert decision.fate is not Fate.ACCEPTED
 
 

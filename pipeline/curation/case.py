@@ -62,7 +62,7 @@ class Case:
     """The split that the group must go to, if the record has none of its own yet."""
 
     @property
-    def stands(self) -> bool:
+    def published_as_is(self) -> bool:
         """Whether it is published as is: valid, labeled, and without content that must not be published unseen."""
         seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.review_reasons)
         agreed = self.human is Verdict.LABELED or (self.human is None and seen)

@@ -89,7 +89,7 @@ def _candidates(
             split=splits.get(case.record_id, case.fixed_split),
             published=case.record_id in splits,
             told=case.record_id in splits and case.record_id not in untold,
-            frozen=case.stands,
+            frozen=case.published_as_is,
         )
 
 

@@ -155,7 +155,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
     if case.rejection_reasons:
         # Whatever annotators said: such a row would spoil the training, or must not be published.
         return _Outcome(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
-    if case.stands:
+    if case.published_as_is:
         reasons = case.human_reasons if case.human is Verdict.LABELED else [Reason(code=ReasonCode.FROZEN)]
         return _by_comparison(case) or _Outcome(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
     if verdict:
@@ -322,7 +322,7 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Outcome], review: Revi
         if case.human is not None:
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
-        elif not (outcome.routed or case.stands) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
+        elif not (outcome.routed or case.published_as_is) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
             if case.past_route is Routed.AUDIT and outcome.reasons != [_PASSED]:
                 held.add(case.record_id)
             elif outcome.fate is Fate.ACCEPTED:

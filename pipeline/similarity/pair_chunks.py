@@ -67,9 +67,9 @@ def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) ->
     entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     # Read in their order on disk, and kept in it.
     order = np.lexsort((homes[entries, 1], homes[entries, 0]))
-    lies = np.empty(len(order), dtype=np.int64)
-    lies[order] = np.arange(len(order))
-    one, other = np.split(lies[places], 2)
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    one, other = np.split(position[places], 2)
     found = verify(_texts(shards, homes[entries[order]]), one, other)
     return Pairs(left, right, found.similarity, found.answers)
 
