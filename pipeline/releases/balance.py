@@ -77,7 +77,7 @@ def spread(units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[
 
     Args:
         units: all of them, in any order.
-        bound: the split by unit, for those that have one.
+        pinned: the split by unit, for those that have one.
         fractions: shares of all rows by split, which sum to 1.
     """
     division = _Division(units, pinned, fractions)
