@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from store_rows import decision
 
-from pipeline.review.consensus import Said, deciding, had_people, what_changed
+from pipeline.review.consensus import Said, deciding, involved_annotators, what_changed
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode
 from schemas.field import JsonValue
@@ -184,5 +184,5 @@ def test_annotators_had_a_part_in_what_they_labeled_called_unusable_were_unsure_
 ) -> None:
     of_people = {ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT}
     plain = decision("run", "r1", Fate.REVIEW, label_source=LabelSource.SOURCE)
-    assert had_people(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_people)
-    assert had_people(plain.model_copy(update={"label_source": LabelSource.HUMAN}))
+    assert involved_annotators(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_people)
+    assert involved_annotators(plain.model_copy(update={"label_source": LabelSource.HUMAN}))

@@ -58,7 +58,7 @@ def test_pairs_that_nearly_were_duplicates_say_why_they_are_none(odd: Odd) -> No
     ]
 
 
-def test_of_one_record_its_group_and_the_kept_ones_most_like_it_are_shown(odd: Odd) -> None:
+def test_of_one_record_its_group_and_the_most_similar_kept_ones_are_shown(odd: Odd) -> None:
     snapshot, task = odd.context.store.snapshot(), odd.context.dataset.task
     found = read_duplicates(snapshot, task, key(6))
     assert [group.kept.line for group in found.groups] == [7]

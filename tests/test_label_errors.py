@@ -42,24 +42,24 @@ def judged(result: LabelErrors) -> list[bool]:
 # --- labels -----------------------------------------------------------------------------------------
 
 
-def test_planted_wrong_labels_are_doubted_most_and_flagged_with_the_right_answer() -> None:
+def test_planted_wrong_labels_have_the_highest_scores_and_are_flagged_with_the_right_answer() -> None:
     texts, labels = rows()
     right = list(labels)
     for row, wrong in ((3, "law"), (40, "money"), (70, "term")):
         labels[row] = wrong
     result = label_error_scores(texts, labels, own_groups(texts))
-    doubts = [score for score in result.score if score is not None]
-    assert len(doubts) == len(texts)
-    assert set(sorted(range(len(texts)), key=lambda row: -doubts[row])[:3]) == {3, 40, 70}
+    scores = [score for score in result.score if score is not None]
+    assert len(scores) == len(texts)
+    assert set(sorted(range(len(texts)), key=lambda row: -scores[row])[:3]) == {3, 40, 70}
     assert [row for row, issue in enumerate(result.issue) if issue] == [3, 40, 70]
     assert [result.predicted[row] for row in (3, 40, 70)] == [right[row] for row in (3, 40, 70)]
     assert result.note == ""
 
 
-def test_labels_that_the_words_bear_out_are_hardly_doubted() -> None:
+def test_labels_that_the_words_support_have_low_scores() -> None:
     texts, labels = rows()
-    doubts = [score for score in label_error_scores(texts, labels, own_groups(texts)).score if score is not None]
-    assert sum(doubts) / len(doubts) < 0.1, "scores that were no probabilities would be nearer to chance"
+    scores = [score for score in label_error_scores(texts, labels, own_groups(texts)).score if score is not None]
+    assert sum(scores) / len(scores) < 0.1, "scores that were no probabilities would be nearer to chance"
 
 
 def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_not_an_issue() -> None:
@@ -71,7 +71,7 @@ def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_not_an_iss
     assert sum(result.issue) < 0.8 * sum(missed)
 
 
-def test_doubts_lie_between_0_and_1() -> None:
+def test_scores_are_between_0_and_1() -> None:
     texts, labels = rows()
     labels[::7] = [None] * len(labels[::7])
     result = label_error_scores(texts, labels, own_groups(texts))

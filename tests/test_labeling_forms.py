@@ -405,5 +405,5 @@ def test_a_form_without_a_control_for_a_target_is_refused() -> None:
 
 
 def test_a_form_that_is_not_xml_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no XML: .*; fix task_labeling_config"):
+    with pytest.raises(ConfigError, match=r"not valid XML: .*; fix task_labeling_config"):
         labeling_config(own_task(OWN_FORM[:-9]))

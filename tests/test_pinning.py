@@ -44,7 +44,7 @@ def lock(terminal: Terminal, *lines: str) -> None:
 
 def test_the_card_s_own_command_works_in_an_empty_folder(published: Path, tmp_path: Path) -> None:
     card = (published / "README.md").read_text()
-    found = re.search(r"in `goldleaf\.lock`:\n\n```\n(.+)\n```\n(?s:.*?)```sh\ngoldleaf (.+)\n```", card)
+    found = re.search(r"to its `goldleaf\.lock`:\n\n```\n(.+)\n```\n(?s:.*?)```sh\ngoldleaf (.+)\n```", card)
     assert found is not None
     line, command = found.groups()
     shutil.copytree(published, tmp_path / "path" / "to" / "1.0.0")

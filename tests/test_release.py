@@ -475,7 +475,7 @@ class Question(Task):
     assert found == {split: set(labels) for split in ("train", "validation", "test")}
 
 
-def test_labels_that_a_full_exam_lacks_are_named_together_whoever_is_asked(tmp_path: Path) -> None:
+def test_labels_that_a_full_exam_lacks_are_named_together_in_every_output(tmp_path: Path) -> None:
     """They were said to be pinned to other splits, one by one, though it was the exam that takes no rows."""
     labels = [f"kind{number}" for number in range(9)]
     task = f"""

@@ -460,7 +460,9 @@ def test_a_row_to_train_on_that_resembles_an_evaluation_row_of_another_answer_is
 
 @pytest.mark.parametrize("threshold", [0.7, 1.0])
 @pytest.mark.parametrize("text", [CLAUSE, f"{NEAR} forthwith"], ids=["same key", "similar"])
-def test_an_evaluation_row_like_one_that_was_published_to_train_on_is_left_out(text: str, threshold: float) -> None:
+def test_an_evaluation_row_similar_to_one_that_was_published_to_train_on_is_left_out(
+    text: str, threshold: float
+) -> None:
     result = resolve([row("r1", text=text, split="train"), row("r2", **EVALUATION)], threshold)
     assert result["r1"].is_kept and result["r1"].split == "train"
     similar = threshold < 1 or text == CLAUSE

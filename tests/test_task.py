@@ -101,7 +101,7 @@ def test_a_subclass_can_replace_or_drop_a_soft_check() -> None:
         def total_is_positive(self) -> str | None:
             return "never asked"
 
-    assert [doubt.detail for doubt in Strict.task_parse(INVOICE).warnings] == ["always odd"]
+    assert [warning.detail for warning in Strict.task_parse(INVOICE).warnings] == ["always odd"]
     assert Lax.task_parse(INVOICE | {"total": -3}).warnings == []
 
 
@@ -551,12 +551,12 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() 
             return Array()
 
     parsed = Odd.task_parse({"text": "a", "answer": "b"})
-    [doubt] = parsed.warnings
-    assert parsed.faults == [doubt] and doubt.field == "is_odd"
+    [warning] = parsed.warnings
+    assert parsed.faults == [warning] and warning.field == "is_odd"
     assert re.fullmatch(
         r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is odd, "
         r"or None \(test_task\.py, line \d+\)",
-        doubt.detail,
+        warning.detail,
     )
 
 

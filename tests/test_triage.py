@@ -21,7 +21,7 @@ from schemas.tasks.contract_clause import ContractClause
 
 ALL = Review(budget=1.0, audit=0.0)
 NONE = Review(budget=0, audit=0.0)
-DOUBT = [Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="says 'b', not 'a'")]
+FLAGGED = [Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="says 'b', not 'a'")]
 HOLD = [Reason(code=ReasonCode.PERSONAL_DATA, field="text", detail="an e-mail address")]
 REJECT = [Reason(code=ReasonCode.INVALID, field="kind", detail="missing or empty")]
 VERDICTS = [None, Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE, Verdict.DISPUTED]
@@ -44,7 +44,7 @@ def case(name: str, **values: Any) -> Case:
 
 
 def suspected(name: str, label_error_score: float = 0.9, **values: Any) -> Case:
-    return case(name, label_error_reasons=DOUBT, label_error_score=label_error_score, **values)
+    return case(name, label_error_reasons=FLAGGED, label_error_score=label_error_score, **values)
 
 
 def asked(name: str, verdict: Verdict | None, **values: Any) -> Case:
@@ -119,7 +119,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
 
 
 # --- annotators -------------------------------------------------------------------------------------
-@pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"label_error_reasons": DOUBT}])
+@pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"label_error_reasons": FLAGGED}])
 @pytest.mark.parametrize(
     ("verdict", "fate", "routed"),
     [
@@ -128,7 +128,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
         (Verdict.UNSURE, Fate.REVIEW, Routed.ADJUDICATE),
     ],
 )
-def test_an_annotator_s_answer_outranks_every_automatic_doubt(
+def test_an_annotator_s_answer_outranks_every_automatic_finding(
     against: dict[str, Any], verdict: Verdict | None, fate: Fate, routed: Routed
 ) -> None:
     decision = decide([asked("r1", verdict, **against)], Review(budget=0, audit=1.0))["r1"]
@@ -137,7 +137,7 @@ def test_an_annotator_s_answer_outranks_every_automatic_doubt(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.LABELED, Verdict.UNSURE])
-def test_what_no_row_may_hold_is_rejected_whatever_a_person_says(verdict: Verdict | None) -> None:
+def test_what_no_row_may_contain_is_rejected_whatever_an_annotator_says(verdict: Verdict | None) -> None:
     decision = decide([asked("r1", verdict, rejection_reasons=REJECT)], Review(budget=0, audit=1.0))["r1"]
     assert (decision.fate, decision.reasons) == (Fate.REJECTED, REJECT)
 
@@ -180,7 +180,7 @@ def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, ro
     assert result.budget == (budget if isinstance(budget, int) else used)
 
 
-def test_doubts_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
+def test_uncertain_rows_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
     cases = [suspected("r1"), case("r2", review_reasons=HOLD), case("r3", targets=None), *conflict("k", "r4", "r5")]
     accepting = decide(cases, NONE)
     assert accepting["r1"].fate is Fate.ACCEPTED
@@ -215,8 +215,8 @@ def test_the_most_uncertain_rows_go_first() -> None:
 
 def test_a_held_row_goes_before_most_label_errors_but_not_before_a_certain_one() -> None:
     """Only an annotator lets it in, while a suspect one may pass unreviewed."""
-    certain, doubtful = suspected("r4", 0.99), suspected("r1", 0.94, targets={"kind": "b"})
-    cases = [doubtful, case("r2", review_reasons=HOLD), case("r3", targets=None), certain]
+    certain, uncertain = suspected("r4", 0.99), suspected("r1", 0.94, targets={"kind": "b"})
+    cases = [uncertain, case("r2", review_reasons=HOLD), case("r3", targets=None), certain]
     for budget, names in ((1, {"r4"}), (2, {"r4", "r2"}), (3, {"r4", "r2", "r1"})):
         decisions = decide(cases, Review(budget=budget, audit=0.0))
         assert {name for name, decision in decisions.items() if decision.routed} == names
@@ -258,7 +258,7 @@ def test_a_conflict_asks_one_question_for_each_input() -> None:
 
 
 @pytest.mark.parametrize("past", [Routed.CONFLICT, Routed.UNCERTAIN, Routed.AUDIT])
-def test_a_conflict_is_left_to_the_question_that_people_have_already(past: Routed) -> None:
+def test_a_conflict_is_left_to_the_question_that_annotators_already_have(past: Routed) -> None:
     cases = conflict("k", "r1", "r2", "r3")
     cases[2].past_route = past
     decisions = decide(cases)
@@ -345,9 +345,9 @@ def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Ver
 def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no_other_one() -> None:
     cases = [case(f"r{number}") for number in range(20_000)]
     first = audited(cases, Review(budget=0))
-    doubted = set(sorted(first)[:50])
+    flagged = set(sorted(first)[:50])
     past = [
-        replace(one, past_route=Routed.AUDIT, label_error_reasons=DOUBT if one.record_id in doubted else [])
+        replace(one, past_route=Routed.AUDIT, label_error_reasons=FLAGGED if one.record_id in flagged else [])
         if one.record_id in first
         else one
         for one in cases
@@ -414,7 +414,7 @@ def test_a_confirmed_row_that_is_rejected_for_another_reason_contradicts_no_unus
 
 
 def test_annotators_who_contradict_each_other_about_one_row_are_adjudicated() -> None:
-    decision = decide([asked("r1", Verdict.DISPUTED, label_error_reasons=DOUBT)])["r1"]
+    decision = decide([asked("r1", Verdict.DISPUTED, label_error_reasons=FLAGGED)])["r1"]
     assert (decision.fate, decision.routed) == (Fate.REVIEW, Routed.ADJUDICATE)
     assert (decision.reasons, decision.label_source) == (PERSON[Verdict.DISPUTED], LabelSource.SOURCE)
 
@@ -443,7 +443,7 @@ def test_a_frozen_row_that_an_annotator_confirmed_says_so_and_a_frozen_copy_is_s
 # --- what is asked, and how urgently ------------------------------------------------------------------
 def test_a_label_error_without_a_score_is_as_urgent_as_a_moderate_one() -> None:
     """A value that its text does not hold: no model has a number for it."""
-    ungrounded = case("r1", label_error_reasons=DOUBT)
+    ungrounded = case("r1", label_error_reasons=FLAGGED)
     sure = case("r2", targets=None, suggestion={"kind": "a"}, label_error_score=0.1)
     unsure = case("r3", targets=None, suggestion={"kind": "b"}, label_error_score=0.9)
     routed = {name for name, d in decide([ungrounded, sure, unsure], Review(budget=2, audit=0.0)).items() if d.routed}
@@ -482,18 +482,18 @@ def test_a_question_about_a_conflict_outlives_one_about_another_row_of_its_input
 
 def test_a_row_that_contradicts_an_annotator_s_earlier_answer_is_asked_about_as_a_conflict() -> None:
     contradicts = [Reason(code=ReasonCode.CONFLICT, detail="an annotator said 'b'")]
-    decision = decide([case("r1", review_reasons=contradicts, label_error_reasons=DOUBT)])["r1"]
-    assert (decision.routed, decision.reasons) == (Routed.CONFLICT, contradicts + DOUBT)
+    decision = decide([case("r1", review_reasons=contradicts, label_error_reasons=FLAGGED)])["r1"]
+    assert (decision.routed, decision.reasons) == (Routed.CONFLICT, contradicts + FLAGGED)
 
 
 def test_a_row_in_conflict_tells_all_that_speaks_against_it() -> None:
     first, _ = rows = conflict("k", "r1", "r2")
-    first.review_reasons, first.label_error_reasons = HOLD, DOUBT
+    first.review_reasons, first.label_error_reasons = HOLD, FLAGGED
     assert codes(decide(rows)["r1"]) == [ReasonCode.CONFLICT, ReasonCode.PERSONAL_DATA, ReasonCode.LABEL_ERROR]
 
 
 def test_a_held_row_tells_its_label_error_too() -> None:
-    assert decide([suspected("r1", review_reasons=HOLD)])["r1"].reasons == HOLD + DOUBT
+    assert decide([suspected("r1", review_reasons=HOLD)])["r1"].reasons == HOLD + FLAGGED
 
 
 def test_equally_urgent_rows_are_asked_about_in_the_order_of_the_file() -> None:
@@ -570,7 +570,7 @@ def case_lists(draw: st.DrawFn) -> list[Case]:
         one.frozen = draw(st.integers(0, 4)) == 0
         one.rejection_reasons = REJECT if draw(st.integers(0, 8)) == 0 else []
         one.review_reasons = HOLD if draw(st.integers(0, 4)) == 0 else []
-        one.label_error_reasons = DOUBT if labeled and draw(st.booleans()) else []
+        one.label_error_reasons = FLAGGED if labeled and draw(st.booleans()) else []
         kind = draw(st.integers(0, 12))
         if kind == 0 and number:
             one.duplicate_of, one.exact = "r0", draw(st.booleans())
@@ -652,7 +652,7 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
 
 @examples(60)
 @given(case_lists(), REVIEWS)
-def test_held_rows_are_never_accepted_without_a_person(cases: list[Case], review: Review) -> None:
+def test_held_rows_are_never_accepted_without_an_annotator(cases: list[Case], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
         held = one.targets is None or ((one.review_reasons or one.conflicting_answers) and not one.published_as_is)
         if held and one.human is not Verdict.LABELED:

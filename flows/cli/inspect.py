@@ -180,7 +180,7 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
     if not dataset.exists():
         raise ReleaseError(
-            f"there is no {dataset} to look up '{reference}' in; pass the path of one, or the version's folder:  "
+            f"there is no {dataset} to look up '{reference}' in; pass the path of one, or the version's folder: "
             "`goldleaf verify path/to/1.0.0`"
         )
     context = load_context(dataset)

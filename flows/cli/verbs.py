@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from flows.release import Released
 
-Again = Annotated[bool, typer.Option("--again", help="Train even if an adapter for this version and setting exists.")]
+Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
 
 
 @app.command(rich_help_panel="Verbs")
@@ -103,7 +103,7 @@ def show_review(review: "ReviewBatch") -> None:
 @app.command(rich_help_panel="Verbs")
 @explained
 def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
-    """Pull annotations from Label Studio, and decide by them.
+    """Pull annotations from Label Studio, and commit the decisions that follow.
 
     Only changes since the last pull are fetched. Edits and deletions count; a skip is not an answer.
     """

@@ -50,7 +50,7 @@ def curate(dataset: str, rescore: bool = False, reindex: bool = False, push: boo
 
 @flow(name="collect", flow_run_name=_run_name)
 def collect(dataset: str) -> Collected:
-    """Pull annotations and decide by them."""
+    """Pull annotations and commit the decisions that follow."""
     with _stage(dataset) as stage:
         return collect_story.collect(*stage)
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import Said, deciding, had_people, origins, said_about, said_before
+from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
@@ -56,7 +56,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
     said |= _handed_on(snapshot, prepared, task, said)
     routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
     since = _changed_since(snapshot, said)
-    before = [decision.record_id for decision in automatic.values() if had_people(decision)]
+    before = [decision.record_id for decision in automatic.values() if involved_annotators(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     return {
         record_id: History(
@@ -199,8 +199,8 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     agrees = any(same_targets(case.targets, known) for known in (None, said.asked.targets, answer.targets))
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and not agrees:
-        of_people, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
-        detail = f"an annotator answered '{of_people}', and since then the source has '{of_source}'"
+        of_annotators, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
+        detail = f"an annotator answered '{of_annotators}', and since then the source has '{of_source}'"
         case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
         case.contradicted = True
         return False

@@ -121,7 +121,7 @@ def _settle(
     """Decide which cells are kept, in which groups, and which rows are bridges.
 
     A bridge affects only what it is connected to, directly or not; only that is decided again without it. Its copies
-    be none, such as one that was published: their group keys differ.
+    need not be bridges themselves, such as one that was published: their group keys differ.
     """
     cells = list(cells)
     settled: list[_Settled] = []

@@ -93,26 +93,26 @@ class _Sheet:
 
     def __init__(self, names: Sequence[str], rows: int) -> None:
         self._names = names
-        self._score = np.full(rows, np.nan)
+        self._error_score = np.full(rows, np.nan)
         self._issue = np.zeros(rows, dtype=bool)
         self._predicted = np.full(rows, -1, dtype=np.int64)
 
     def judge_labels(self, rows: Ints, targets: Ints, probabilities: Floats) -> None:
         self._predict(rows, probabilities)
-        self._score[rows] = 1 - probabilities[np.arange(len(rows)), targets]
+        self._error_score[rows] = 1 - probabilities[np.arange(len(rows)), targets]
         self._issue[rows] = _label_issues(targets, probabilities) & (self._predicted[rows] != targets)
 
     def suggest_labels(self, rows: Ints, probabilities: Floats) -> None:
         self._predict(rows, probabilities)
         second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
-        self._score[rows] = 1 - (first - second)
+        self._error_score[rows] = 1 - (first - second)
 
     def _predict(self, rows: Ints, probabilities: Floats) -> None:
         self._predicted[rows] = probabilities.argmax(axis=1)
 
     def result(self, note: str) -> LabelErrors:
         return LabelErrors(
-            score=[None if math.isnan(value) else value for value in self._score.tolist()],
+            score=[None if math.isnan(value) else value for value in self._error_score.tolist()],
             issue=self._issue.tolist(),
             predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],
             note=note,

@@ -21,7 +21,7 @@ _NEXT_TO_NOTHING = 1e-6
 _STEPS = 30
 """Steps of the search for an assignment with all labels in all splits, per label missing from a split."""
 _FEW = 100
-"""This many labels more: if few are missing, the search takes longest for each."""
+"""Added to the number of missing labels: if few are missing, each takes the longest to search for."""
 _TRIED_UNITS = 64
 """Units with a label that are tried in a step of the search."""
 _BARRED = 8
@@ -127,7 +127,7 @@ class _Division:
 
     # --- placing ------------------------------------------------------------------------------
     def is_large(self, unit: Unit) -> bool:
-        """Whether it fits in a split of any size, regardless of the others."""
+        """Whether it is too large to be placed in a split without looking at the others."""
         return unit.size > max(1, self._small)
 
     def neediest(self, unit: Unit) -> str:

@@ -158,7 +158,7 @@ print(dataset["{split}"][0]["prompt"])
 ```
 
 `prompt` and `completion` are chat messages, as TRL's `SFTTrainer` takes them. To pin this version in
-another repository, keep this line in its `goldleaf.lock`:
+another repository, add this line to its `goldleaf.lock`:
 
 ```
 {manifest.reference}

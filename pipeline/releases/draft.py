@@ -137,14 +137,14 @@ def _split_rows(
     for decision in decisions:
         record_id = decision.record_id
         published = decision.fate is Fate.ACCEPTED
-        binds = published or (record_id in known and decision.duplicate_of not in known)
-        if not binds and decision.fate is not Fate.DUPLICATE:
+        pins = published or (record_id in known and decision.duplicate_of not in known)
+        if not pins and decision.fate is not Fate.DUPLICATE:
             continue
         yield SplitRow(
             record_id=record_id,
             group=decision.group,
             labels=kind.strata(dataset.task, decision.targets or {}),
-            split=(known.get(record_id) or decision.pinned_split or None) if binds else None,
+            split=(known.get(record_id) or decision.pinned_split or None) if pins else None,
             published=published,
             content=in_common.get(record_id, ()),
         )

@@ -29,8 +29,8 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is not an answer, and an invalid answer must be corrected first."""
-_OF_PEOPLE = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
-"""Reasons that curate gives to rows annotators have seen, with the source's own label."""
+_FROM_ANNOTATORS = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
+"""Reasons from annotators in curate's decisions, in which the row's own label still counts as the source's."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict
     found: dict[str, Decision] = {}
     for decision in from_frame(decided.collect()):
         key = question_key(decision, task)
-        if key not in found or had_people(found[key]) or not had_people(decision):
+        if key not in found or involved_annotators(found[key]) or not involved_annotators(decision):
             found[key] = decision
     return found
 
@@ -168,8 +168,8 @@ def deciding(said: Iterable[Said]) -> Said | None:
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
     # The first user of every server has the id 1.
-    by_person = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
-    answers = sorted(by_person.values(), key=_age)
+    by_annotator = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
+    answers = sorted(by_annotator.values(), key=_age)
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
     votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
@@ -250,15 +250,15 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
     mine = snapshot.committed_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(list(records)))
     automatic = mine.filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
-        ~with_reason(*_OF_PEOPLE),
+        ~with_reason(*_FROM_ANNOTATORS),
     )
     present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
     yield from from_frame(latest(present).collect())
 
 
-def had_people(decision: Decision) -> bool:
+def involved_annotators(decision: Decision) -> bool:
     """Whether annotators had a part in an automatic decision."""
-    return decision.label_source is LabelSource.HUMAN or any(r.code in _OF_PEOPLE for r in decision.reasons)
+    return decision.label_source is LabelSource.HUMAN or any(r.code in _FROM_ANNOTATORS for r in decision.reasons)
 
 
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:

@@ -13,7 +13,7 @@ from schemas.task import Task
 FREE_TEXT_WORDS = 20
 """An answer with at least this many words is a free text, not a choice or a copy: a near-duplicate is as good."""
 _BEGINNING = 200
-"""Characters that decide whether a text in a script without spaces has that many words."""
+"""Leading characters that decide whether a text in a script without spaces has that many words."""
 
 
 class Answers:

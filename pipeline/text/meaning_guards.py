@@ -75,7 +75,7 @@ def negations(text: str) -> list[str]:
 
 def signs(text: str) -> list[str]:
     """Signs that carry meaning outside of words: mathematical and currency signs, emoji, faces."""
-    # Two separate lists: no string may be in both, or no part of a text could be left out.
+    # Two lists, one after the other: if a string could be in both, no part of a text could be left out.
     alone = [sign for sign in _RARE.findall(text) if unicodedata.category(sign) in _MEANINGFUL]
     return alone + _SIGN.findall(text)
 
