@@ -63,7 +63,7 @@ class Settings(BaseSettings):
             )
         if found := _NO_TABLES.search(str(home)):
             raise ConfigError(
-                f"the home {str(home)!r} contains {found[0]!r}, which a path of tables must not; "
+                f"the home {str(home)!r} contains {found[0]!r}, which a table's path must not; "
                 "set GOLDLEAF_HOME to another one"
             )
         return home

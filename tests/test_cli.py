@@ -194,7 +194,7 @@ def test_a_home_where_no_tables_can_be_is_refused(tmp_path: Path, name: str, fou
     folder.mkdir()
     write_dataset(folder, ROWS)
     line = Terminal(folder).error("status")
-    assert line.startswith(f"the home {str(folder / 'home')!r} holds {found!r}, ")
+    assert line.startswith(f"the home {str(folder / 'home')!r} contains {found!r}, ")
     assert line.endswith("; set GOLDLEAF_HOME to another one")
 
 
@@ -220,7 +220,7 @@ ERRORS = {
     ),
     "a beginning of many": (("explain", ""), "'' matches 8 records: "),
     "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
-    "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
+    "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml is about 'questions', not 'answers'"),
     "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),

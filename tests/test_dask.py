@@ -83,7 +83,7 @@ def test_a_scheduler_that_does_not_answer_is_named(
     on_dask(dataset, "tcp://127.0.0.1:9")
     monkeypatch.setattr(prefect_engine, "_PATIENCE_S", 1.0)
     enter(tmp_path / "home", dataset, monkeypatch)
-    with pytest.raises(Unreachable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*correct engine.dask"):
+    with pytest.raises(Unreachable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*fix engine.dask"):
         prefect_flows.curate(str(dataset))
 
 

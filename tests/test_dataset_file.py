@@ -159,7 +159,8 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD + "? [a]\n: b\n", "6: not valid YAML: found unhashable key"),
         (
             GOOD + "release: !!python/name:os.system\n",
-            "6: not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system",
+            "6: not valid YAML: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/name:os.system'",
         ),
         (GOOD + "---\nname: b\n", "6: not valid YAML: but found another document"),
         (GOOD.encode() + b"# \x00\n", "6: not valid YAML: special characters are not allowed (#x0000)"),
