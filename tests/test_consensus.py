@@ -1,15 +1,39 @@
 """Many annotators, one answer: whose counts, and what is said where they contradict each other."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import orjson
+import polars as pl
 import pytest
-from store_rows import decision
+from store_rows import commit, decision, records
+from support import write_dataset
 
-from pipeline.review.consensus import Said, deciding, had_people, what_changed
+from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.review.consensus import (
+    Said,
+    deciding,
+    had_people,
+    human_decisions,
+    invalid_annotations,
+    said_about,
+    said_before,
+    what_changed,
+)
+from pipeline.review.labeling_tasks import prediction_result, verdict_result
+from pipeline.state.decisions import question_key, to_frame
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
+from schemas.record import Decision
+from schemas.run_summary import Verb
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 Targets = dict[str, JsonValue]
@@ -186,3 +210,257 @@ def test_annotators_had_a_part_in_what_they_labeled_called_unusable_were_unsure_
     plain = decision("run", "r1", Fate.REVIEW, label_source=LabelSource.SOURCE)
     assert had_people(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_people)
     assert had_people(plain.model_copy(update={"label_source": LabelSource.HUMAN}))
+
+
+# --- from the tables --------------------------------------------------------------------------------
+ASKED = Reason(code=ReasonCode.LABEL_ERROR, detail="'billing', not 'returns'")
+QUESTION: dict[str, object] = {"question": "Where is my parcel?"}
+
+
+@dataclass
+class Home:
+    """Records in a store that were asked about, and what annotators say to it; no server, no curate."""
+
+    dataset: LoadedDataset
+    store: Store
+    given: dict[int, Annotation] = field(default_factory=dict)
+    """By number, as it was said last."""
+
+    def asked(self, record_id: str, **more: Any) -> Decision:
+        """What curate decides about a doubtful record."""
+        digest = self.dataset.task.task_digest()
+        usual: dict[str, Any] = {
+            "fate": Fate.REVIEW, "routed": Routed.UNCERTAIN, "inputs": QUESTION, "targets": {"topic": "billing"},
+            "label_source": LabelSource.SOURCE, "tokens": 7, "reasons": [ASKED], "task_digest": digest,
+        }  # fmt: skip
+        return decision("", record_id).model_copy(update=usual | more)
+
+    def curated(self, *decisions: Decision, gone: Iterable[str] = ()) -> None:
+        """Commit a curate run; ``gone`` are the records that were withdrawn before it."""
+        run = self.store.new_run(Verb.CURATE, "c", "0")
+        for one in decisions:
+            self.store.append(Table.RECORDS, records(run.id, [one.record_id], one.revision))
+        self.store.append(Table.RECORDS, records(run.id, gone, withdrawn=True))
+        self.store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
+        commit(self.store, run, records=self.store.version(Table.RECORDS))
+
+    def said(
+        self, who: str, answer: str | Verdict, about: Decision, *, number: int, minute: int = 0, **more: Any
+    ) -> None:
+        """An annotation as a collect run pulls it."""
+        task = self.dataset.task
+        result = (
+            verdict_result(task, answer) if isinstance(answer, Verdict) else prediction_result(task, {"topic": answer})
+        )
+        at = NOON + timedelta(minutes=minute or number)
+        # The result is read again, whatever was read from it before; but a skip is a skip.
+        verdict = Verdict.SKIPPED if answer is Verdict.SKIPPED else Verdict.LABELED
+        self.given[number] = Annotation(
+            server="http://studio", project=1, task_id=number, annotation_id=number, annotator=who, verdict=verdict,
+            push_key=question_key(about, task), record_id=about.record_id, result=result, created_at=NOON,
+            updated_at=at, **more,
+        )  # fmt: skip
+        self._pull(self.given[number])
+
+    def takes_back(self, number: int) -> None:
+        self._pull(self.given[number].model_copy(update={"deleted": True}))
+
+    def _pull(self, annotation: Annotation) -> None:
+        run = self.store.new_run(Verb.COLLECT, "c", "0").id
+        values = annotation.model_dump() | {
+            "verdict": annotation.verdict.value,
+            "targets": None,
+            "result": orjson.dumps(annotation.result).decode(),
+            "run": run,
+        }
+        self.store.append(Table.ANNOTATIONS, pl.DataFrame([values], schema=SCHEMAS[Table.ANNOTATIONS]))
+
+    def sent(self, about: Decision, task_id: int) -> str:
+        """Note that a question was sent; returns the run."""
+        run = self.store.new_run(Verb.CURATE, "c", "0").id
+        key = question_key(about, self.dataset.task)
+        values = (key, about.record_id, about.revision, "t", "uncertain", "http://studio", 1, task_id, run, NOON)
+        self.store.append(Table.PUSHES, pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row"))
+        return run
+
+    @property
+    def now(self) -> Snapshot:
+        return self.store.snapshot().at_last_commit()
+
+    def follows(self) -> list[Decision]:
+        """What follows from the answers and is not committed yet."""
+        return human_decisions(self.now, self.dataset, "this run")
+
+    def collected(self) -> list[Decision]:
+        """Commit what follows from the answers."""
+        run = self.store.new_run(Verb.COLLECT, "c", "0")
+        decisions = human_decisions(self.now, self.dataset, run.id)
+        self.store.append(Table.DECISIONS, to_frame(decisions))
+        commit(self.store, run)
+        return decisions
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    write_dataset(tmp_path, [])
+    return Home(load_dataset_file(tmp_path / "dataset.yaml"), Store(tmp_path / "home", "questions"))
+
+
+def essence(one: Decision) -> tuple[Fate, Routed | None, Targets | None, LabelSource | None, int | None]:
+    return one.fate, one.routed, one.targets, one.label_source, one.tokens
+
+
+@pytest.mark.parametrize("last", ["delivery", Verdict.UNUSABLE])
+def test_annotators_who_contradict_each_other_decide_nothing_and_are_asked_to_agree(
+    home: Home, last: str | Verdict
+) -> None:
+    """Whatever the last of them says: its answer must not count, not even until curate weighs both."""
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    home.said("2", last, asked, number=2)
+    [found] = home.follows()
+    assert essence(found) == (Fate.REVIEW, Routed.ADJUDICATE, {"topic": "billing"}, LabelSource.SOURCE, 7)
+    says = "unusable" if last is Verdict.UNUSABLE else "topic 'delivery'"
+    detail = f"user 1 says topic 'returns' and user 2 says {says}"
+    assert found.reasons == [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("returns", (Fate.ACCEPTED, Routed.UNCERTAIN, {"topic": "returns"}, LabelSource.HUMAN, None)),
+        ("billing", (Fate.ACCEPTED, Routed.UNCERTAIN, {"topic": "billing"}, LabelSource.HUMAN, 7)),
+        (Verdict.UNUSABLE, (Fate.REJECTED, Routed.UNCERTAIN, {"topic": "billing"}, LabelSource.SOURCE, 7)),
+        (Verdict.UNSURE, (Fate.REVIEW, Routed.ADJUDICATE, {"topic": "billing"}, LabelSource.SOURCE, 7)),
+    ],
+)
+def test_one_answer_decides_what_becomes_of_the_record(home: Home, answer: str | Verdict, expected: object) -> None:
+    asked = home.asked("r1")
+    home.curated(asked, home.asked("r2"))
+    home.said("1", answer, asked, number=1)
+    [found] = home.follows()
+    assert (found.run, found.record_id, essence(found)) == ("this run", "r1", expected)
+
+
+def test_a_copy_that_is_answered_is_a_copy_no_more(home: Home) -> None:
+    asked = home.asked("r1", fate=Fate.DUPLICATE, duplicate_of="r2", similarity=0.9)
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    [found] = home.follows()
+    assert (found.duplicate_of, found.similarity) == ("", None)
+
+
+def test_what_is_committed_is_not_decided_again_and_an_answer_taken_back_gives_the_record_its_own_label(
+    home: Home,
+) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    assert [one.targets for one in home.collected()] == [{"topic": "returns"}]
+    assert home.follows() == []
+    home.takes_back(1)
+    [back] = home.collected()
+    assert back.model_copy(update={"run": ""}) == asked
+    assert home.follows() == []
+
+
+@pytest.mark.parametrize("answer", [Verdict.SKIPPED, "returns"])
+def test_a_skip_and_an_answer_that_was_taken_back_before_it_counted_decide_nothing(
+    home: Home, answer: str | Verdict
+) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", answer, asked, number=1)
+    if answer is not Verdict.SKIPPED:
+        home.takes_back(1)
+    assert home.follows() == []
+
+
+def test_answers_about_an_earlier_revision_alone_are_left_to_curate(home: Home) -> None:
+    first = home.asked("r1")
+    home.curated(first)
+    home.said("1", "returns", first, number=1)
+    second = home.asked("r1", revision="v2")
+    home.curated(second)
+    assert home.follows() == []
+    home.said("2", Verdict.SKIPPED, second, number=2)
+    assert home.follows() == [], "nobody decided about the present one"
+    home.said("3", "returns", second, number=3)
+    assert [one.revision for one in home.follows()] == ["v2"]
+
+
+def test_what_was_said_about_another_text_or_under_other_answers_is_no_answer(home: Home) -> None:
+    first = home.asked("r1", inputs={"question": "Who was it?"})
+    other = home.asked("r1", task_digest="another")
+    home.curated(first)
+    home.curated(other)
+    home.said("1", "returns", first, number=1)
+    home.said("2", "returns", other, number=2)
+    home.curated(home.asked("r1", revision="v2"))
+    assert said_about(home.now, home.dataset.task, home.now.current_decisions()) == {}
+    assert home.follows() == []
+
+
+def test_it_is_known_which_run_pulled_an_answer_first_and_which_one_sent_its_task(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    sent = home.sent(asked, task_id=1)
+    home.sent(asked, task_id=1)
+    home.said("1", "returns", asked, number=1)
+    first = home.now.latest_annotations().collect()["run"].item()
+    home.said("1", "returns", asked, number=1)
+    home.said("2", "returns", asked, number=2)
+    one, other = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+    assert (one.known_since, one.sent_in, one.is_present) == (first, sent, True)
+    assert (other.sent_in, other.is_present) == ("", True)
+
+
+def test_a_home_that_does_not_know_the_revision_that_was_asked_about_knows_the_question(home: Home) -> None:
+    asked = home.asked("r1", revision="lost")
+    present = home.asked("r1")
+    home.curated(present)
+    home.said("1", "returns", asked, number=1)
+    [found] = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+    assert (found.asked.revision, found.is_present) == ("v1", False)
+
+
+def test_what_was_asked_is_what_curate_said_before_people_had_a_part_in_it(home: Home) -> None:
+    """A home asks what changed since the automatic decision, not since the answer itself."""
+    asked = home.asked("r1")
+    answered = home.asked("r1", label_source=LabelSource.HUMAN, targets={"topic": "returns"})
+    newer = home.asked("r1", targets={"topic": "delivery"})
+    for decided, topic in ((asked, "billing"), (answered, "billing"), (newer, "delivery"), (answered, "delivery")):
+        home.curated(decided)
+        if decided is asked:
+            home.said("1", "returns", asked, number=1)
+        [found] = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+        assert found.asked.targets == {"topic": topic}
+
+
+def test_of_a_record_that_is_gone_the_standing_answers_are_told_by_source_and_text(home: Home) -> None:
+    asked, other = home.asked("r1"), home.asked("r2", inputs={"question": "Who was it?"})
+    home.curated(asked, other)
+    home.said("1", "returns", asked, number=1)
+    home.said("2", "returns", asked, number=2)
+    home.takes_back(2)
+    home.said("1", "returns", other, number=3)
+    assert said_before(home.now, home.dataset.task) == {}
+    home.curated(other, gone=["r1"])
+    [(where, [found])] = said_before(home.now, home.dataset.task).items()
+    assert where == ("s", inputs_key(home.dataset.task, QUESTION))
+    assert (found.annotation.annotator, found.asked.record_id) == ("1", "r1")
+    assert (found.is_of_another, found.is_present) == (True, False)
+
+
+def test_an_invalid_answer_waits_for_its_correction_unless_it_was_deleted_or_a_valid_one_decides(home: Home) -> None:
+    asked = {name: home.asked(name, inputs={"question": f"{name}?"}) for name in ("r1", "r2", "r3", "r4")}
+    home.curated(*asked.values())
+    for number, about in enumerate(asked.values(), start=1):
+        home.said("1", Verdict.INVALID, about, number=number)
+    home.takes_back(2)
+    home.said("2", "returns", asked["r3"], number=5)
+    home.curated(home.asked("r4", revision="v2", inputs={"question": "r4?"}))
+    waiting = invalid_annotations(home.now, home.dataset.task)
+    assert [(one.record_id, one.verdict) for one in waiting] == [("r1", Verdict.INVALID)]
+    assert home.follows() != [], "the third is decided"
