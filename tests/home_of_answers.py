@@ -55,18 +55,16 @@ class Home:
         self.store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
         commit(self.store, run, records=self.store.version(Table.RECORDS))
 
-    def said(
-        self, who: str, answer: str | Verdict, about: Decision, *, number: int, minute: int = 0, **more: Any
-    ) -> None:
-        """An annotation as a collect run pulls it."""
+    def said(self, who: str, answer: str | Verdict, about: Decision, *, number: int, skipped: bool = False) -> None:
+        """An annotation as a collect run pulls it; a form that was filled may be skipped."""
         task, result = self.dataset.task, self.result(answer)
-        at = NOON + timedelta(minutes=minute or number)
+        at = NOON + timedelta(minutes=number)
         # The result is read again, whatever was read from it before; but a skip is a skip.
-        verdict = Verdict.SKIPPED if answer is Verdict.SKIPPED else Verdict.LABELED
+        verdict = Verdict.SKIPPED if skipped else Verdict.LABELED
         self.given[number] = Annotation(
             server="http://studio", project=1, task_id=number, annotation_id=number, annotator=who, verdict=verdict,
             push_key=question_key(about, task), record_id=about.record_id, result=result, created_at=NOON,
-            updated_at=at, **more,
+            updated_at=at,
         )  # fmt: skip
         self._pull(self.given[number])
 

@@ -1,5 +1,6 @@
 """Many annotators, one answer: whose counts, and what is said where they contradict each other."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,19 @@ def test_unusable_contradicts_a_label_and_agrees_with_itself() -> None:
     assert (
         agreed(said("ada", Verdict.UNUSABLE, 1), said("ben", "a", 2), said("cleo", Verdict.UNUSABLE, 3)) == "unusable"
     )
+
+
+def answered(who: str, minute: int, **targets: JsonValue) -> Said:
+    plain = said(who, "returns", minute)
+    return replace(plain, annotation=plain.annotation.model_copy(update={"targets": targets}))
+
+
+def test_lists_in_another_order_are_the_same_answer_and_letters_in_another_order_are_not() -> None:
+    agreeing = deciding([answered("ada", 1, parts=["a", "b"], n=1), answered("ben", 2, n=1, parts=["b", "a"])])
+    assert agreeing is not None and agreeing.against is None
+    for one, other in (("abc", "cab"), (["a", "a"], ["a", "b"]), (["a"], "a")):
+        contradicting = deciding([answered("ada", 1, parts=one), answered("ben", 2, parts=other)])
+        assert contradicting is not None and contradicting.against is not None
 
 
 def test_who_is_unsure_leaves_it_to_those_who_answer_later_and_asks_after_those_who_did() -> None:
@@ -264,15 +278,19 @@ def test_what_is_committed_is_not_decided_again_and_an_answer_taken_back_gives_t
     assert home.follows() == []
 
 
-@pytest.mark.parametrize("answer", [Verdict.SKIPPED, "returns"])
-def test_a_skip_and_an_answer_that_was_taken_back_before_it_counted_decide_nothing(
-    home: Home, answer: str | Verdict
-) -> None:
+def test_a_form_that_was_filled_and_skipped_is_no_answer(home: Home) -> None:
     asked = home.asked("r1")
     home.curated(asked)
-    home.said("1", answer, asked, number=1)
-    if answer is not Verdict.SKIPPED:
-        home.takes_back(1)
+    for number, answer in enumerate(["returns", Verdict.UNUSABLE, Verdict.UNSURE], start=1):
+        home.said("1", answer, asked, number=number, skipped=True)
+    assert home.follows() == []
+
+
+def test_an_answer_that_was_taken_back_before_it_counted_decides_nothing(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    home.takes_back(1)
     assert home.follows() == []
 
 
@@ -283,7 +301,7 @@ def test_answers_about_an_earlier_revision_alone_are_left_to_curate(home: Home) 
     second = home.asked("r1", revision="v2")
     home.curated(second)
     assert home.follows() == []
-    home.said("2", Verdict.SKIPPED, second, number=2)
+    home.said("2", "returns", second, number=2, skipped=True)
     assert home.follows() == [], "nobody decided about the present one"
     home.said("3", "returns", second, number=3)
     assert [one.revision for one in home.follows()] == ["v2"]
