@@ -94,6 +94,8 @@ def test_of_two_answers_of_one_moment_that_with_the_higher_number_counts() -> No
         (["returns", "returns", "delivery", "delivery"], "disputed"),
         (["returns", "returns", "delivery", "billing"], "disputed"),
         (["returns", "returns", "returns", "delivery", "billing"], "returns"),
+        (["returns", "returns", "returns", "delivery", "delivery", "delivery"], "disputed"),
+        (["returns", "returns", "returns", "delivery", "delivery", "billing", "billing"], "disputed"),
     ],
 )
 def test_more_than_half_of_the_annotators_decide_and_a_half_or_less_do_not(answers: list[str], decided: str) -> None:
