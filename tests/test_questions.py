@@ -204,8 +204,10 @@ def test_a_question_that_no_task_can_hold_does_not_hold_up_the_others(home: Home
 
 
 def test_what_was_decided_under_other_answers_is_not_sent(home: Home, studio: FakeStudio) -> None:
-    home.curated(home.asked("r1"), home.asked("r2", task_digest="another", inputs={"question": "Another?"}))
+    others = [home.asked(digest, task_digest=digest, inputs={"question": f"{digest}?"}) for digest in ("0", "z")]
+    home.curated(home.asked("r1"), *others)
     assert push(home, studio).sent == 1
+    assert [task["data"]["record_id"] for task in studio.tasks.values()] == ["r1"]
 
 
 # --- what is pulled and kept ------------------------------------------------------------------------
