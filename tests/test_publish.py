@@ -314,6 +314,11 @@ def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(
     assert manifest.encoding == told.dataset.measure.encoding != ""
 
 
+def test_a_first_version_without_doubtful_rows_says_so(tmp_path: Path) -> None:
+    manifest = publish(tmp_path / "1.0.0", tables(), release())
+    assert (manifest.unreviewed, manifest.absent, manifest.previous) == (0, [], None)
+
+
 def test_rows_whose_tokens_nobody_counted_add_none(tmp_path: Path) -> None:
     rows = [replace(row, tokens=None if at % 2 else 12) for at, row in enumerate(clauses("train", 10))]
     assert publish(tmp_path / "1.0.0", {"train": rows_table(ContractClause, rows)}, release()).tokens == 5 * 12
