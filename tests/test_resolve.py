@@ -126,6 +126,16 @@ def test_however_many_rows_of_equal_words_are_in_conflict_each_answer_is_asked_f
     assert {(found.duplicate_of, found.similarity) for found in copies} == {("r002", 1.0)}
 
 
+def test_a_row_in_conflict_is_the_duplicate_of_the_row_that_asks_for_its_answer_and_of_no_other() -> None:
+    key = " ".join(words(CLAUSE))
+    like = row("r000", NEAR, human=True)
+    answers = enumerate(["term", "law", "law"], start=1)
+    asked = [row(f"r{n:03}", answer=answer, key=key + "." * (9 - n)) for n, answer in answers]
+    result = resolve([like, *asked], threshold=0.7)
+    assert result["r003"].duplicate_of == "r002"
+    assert [result[name].is_kept for name in ("r000", "r001", "r002")] == [True, True, True]
+
+
 def test_the_same_input_with_another_answer_is_a_conflict_and_no_duplicate() -> None:
     result = resolve([row("r1"), row("r2", answer="term"), row("r3", answer="law"), row("r4", answer=None)], 0.7)
     assert result["r1"].conflict == ("r2",)
