@@ -243,6 +243,14 @@ def test_questions_of_many_sorts_are_mixed() -> None:
     assert labels["a"] > labels["b"] >= 3
 
 
+def test_a_sort_of_questions_is_as_urgent_as_its_most_urgent_one_that_is_left() -> None:
+    kinds = {"r1": ("a", 0.65), "r2": ("a", 0.95), "r3": ("b", 0.8), "r4": ("b", 0.75)}
+    cases = [suspected(name, score, targets={"kind": kind}) for name, (kind, score) in kinds.items()]
+    for budget, expected in enumerate([set(), {"r2"}, {"r2", "r3"}, {"r2", "r3", "r4"}]):
+        decisions = decide(cases, Review(budget=budget, audit=0.0))
+        assert {name for name, decision in decisions.items() if decision.routed} == expected
+
+
 def test_a_sort_for_every_row_is_no_burden() -> None:
     """As with many labels that are rare."""
     cases = [suspected(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
