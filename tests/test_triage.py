@@ -243,6 +243,14 @@ def test_questions_of_many_sorts_are_mixed() -> None:
     assert labels["a"] > labels["b"] >= 3
 
 
+def test_a_question_of_an_earlier_run_counts_like_one_of_this_run_for_its_group() -> None:
+    """The second of any group is chosen by its urgency, whenever the first one was asked."""
+    before = suspected("r1", group="g1", past_route=Routed.UNCERTAIN)
+    doubts = [suspected("r2", 0.65, group="g1"), suspected("r3", 0.95, group="g2"), suspected("r4", 0.9, group="g2")]
+    decisions = decide([before, *doubts], Review(budget=3, audit=0.0))
+    assert [name for name, decision in decisions.items() if decision.routed] == ["r1", "r3", "r4"]
+
+
 def test_a_sort_of_questions_is_as_urgent_as_its_most_urgent_one_that_is_left() -> None:
     kinds = {"r1": ("a", 0.65), "r2": ("a", 0.95), "r3": ("b", 0.8), "r4": ("b", 0.75)}
     cases = [suspected(name, score, targets={"kind": kind}) for name, (kind, score) in kinds.items()]
