@@ -114,8 +114,9 @@ def test_an_unlabeled_row_waits_with_a_suggestion() -> None:
 
 
 def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
-    decision = decide(conflict("k", *(f"r{number}" for number in range(6))))["r0"]
-    assert decision.reasons[0].detail == "'r1', 'r2', 'r3' and 2 more"
+    for rows, more in ((4, ""), (6, " and 2 more"), (8, " and 4 more")):
+        decision = decide(conflict("k", *(f"r{number}" for number in range(rows))))["r0"]
+        assert decision.reasons[0].detail == f"'r1', 'r2', 'r3'{more}"
 
 
 # --- people -----------------------------------------------------------------------------------------
