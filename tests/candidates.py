@@ -1,6 +1,7 @@
 """Rows as far as duplicates are concerned, made from their texts."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -70,6 +71,11 @@ class InMemory:
         found = (getattr(self.pairs, part.name)[order] for part in fields(Pairs))
         return replace(self, pairs=Pairs(*found))
 
+    def without(self, pairs: Collection[tuple[int, int]]) -> "InMemory":
+        """The same if the search had not found some pairs, by the numbers of their texts."""
+        found = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)
+        return replace(self, pairs=self.pairs.where(np.array([tuple(sorted(pair)) not in pairs for pair in found])))
+
     def verify(self, left: Rows, right: Rows) -> Pairs:
         """The exact similarities of pairs of numbers, similar or not."""
         found = verify(self.texts, self.firsts[left], self.firsts[right])
@@ -88,9 +94,15 @@ def resolve(
     *,
     answers_repeat: bool = True,
     rng: random.Random | None = None,
+    unfound: Collection[tuple[int, int]] = (),
 ) -> dict[str, Resolution]:
-    """Compare the texts of rows, and decide; with ``rng`` the pairs come in an order of its own."""
+    """Compare the texts of rows, and decide; with ``rng`` the pairs come in an order of its own.
+
+    ``unfound`` are similar texts that the search does not find, by the places of their rows.
+    """
     compared = InMemory.compare(Texts.of([text_of(one) for one in rows]), threshold)
+    if unfound:
+        compared = compared.without(unfound)
     if rng is not None:
         compared = compared.shuffled(rng)
     numbered = [replace(one, text=number) for one, number in zip(rows, compared.entries.tolist(), strict=True)]

@@ -1,17 +1,29 @@
 """Many annotators, one answer: whose counts, and what is said where they contradict each other."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from home_of_answers import NOON, QUESTION, Home, home_in
 from store_rows import decision
 
-from pipeline.review.consensus import Said, deciding, involved_annotators, what_changed
+from pipeline.review.consensus import (
+    Said,
+    deciding,
+    invalid_annotations,
+    involved_annotators,
+    said_about,
+    said_before,
+    what_changed,
+)
+from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode
+from schemas.decision import Decision
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 
-NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 Targets = dict[str, JsonValue]
 
 
@@ -82,6 +94,8 @@ def test_of_two_answers_of_one_moment_that_with_the_higher_number_counts() -> No
         (["returns", "returns", "delivery", "delivery"], "disputed"),
         (["returns", "returns", "delivery", "billing"], "disputed"),
         (["returns", "returns", "returns", "delivery", "billing"], "returns"),
+        (["returns", "returns", "returns", "delivery", "delivery", "delivery"], "disputed"),
+        (["returns", "returns", "returns", "delivery", "delivery", "billing", "billing"], "disputed"),
     ],
 )
 def test_more_than_half_of_the_annotators_decide_and_a_half_or_less_do_not(answers: list[str], decided: str) -> None:
@@ -94,6 +108,19 @@ def test_unusable_contradicts_a_label_and_agrees_with_itself() -> None:
     assert (
         agreed(said("ada", Verdict.UNUSABLE, 1), said("ben", "a", 2), said("cleo", Verdict.UNUSABLE, 3)) == "unusable"
     )
+
+
+def answered(who: str, minute: int, **targets: JsonValue) -> Said:
+    plain = said(who, "returns", minute)
+    return replace(plain, annotation=plain.annotation.model_copy(update={"targets": targets}))
+
+
+def test_lists_in_another_order_are_the_same_answer_and_letters_in_another_order_are_not() -> None:
+    agreeing = deciding([answered("ada", 1, parts=["a", "b"], n=1), answered("ben", 2, n=1, parts=["b", "a"])])
+    assert agreeing is not None and agreeing.against is None
+    for one, other in (("abc", "cab"), (["a", "a"], ["a", "b"]), (["a"], "a")):
+        contradicting = deciding([answered("ada", 1, parts=one), answered("ben", 2, parts=other)])
+        assert contradicting is not None and contradicting.against is not None
 
 
 def test_who_is_unsure_leaves_it_to_those_who_answer_later_and_asks_after_those_who_did() -> None:
@@ -182,7 +209,177 @@ def test_the_reason_of_an_answer_says_what_it_is_and_whose_record_it_was_given_f
 def test_annotators_had_a_part_in_what_they_labeled_called_unusable_were_unsure_of_or_disagreed_about(
     code: ReasonCode,
 ) -> None:
-    of_people = {ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT}
+    of_annotators = {ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT}
     plain = decision("run", "r1", Fate.REVIEW, label_source=LabelSource.SOURCE)
-    assert involved_annotators(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_people)
+    assert involved_annotators(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_annotators)
     assert involved_annotators(plain.model_copy(update={"label_source": LabelSource.HUMAN}))
+
+
+# --- from the tables --------------------------------------------------------------------------------
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return home_in(tmp_path)
+
+
+def essence(one: Decision) -> tuple[Fate, Routed | None, Targets | None, LabelSource | None, int | None]:
+    return one.fate, one.routed, one.targets, one.label_source, one.tokens
+
+
+@pytest.mark.parametrize("last", ["delivery", Verdict.UNUSABLE])
+def test_annotators_who_contradict_each_other_decide_nothing_and_are_asked_to_agree(
+    home: Home, last: str | Verdict
+) -> None:
+    """Whatever the last of them says: its answer must not count, not even until curate weighs both."""
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    home.said("2", last, asked, number=2)
+    [found] = home.follows()
+    assert essence(found) == (Fate.REVIEW, Routed.ADJUDICATE, {"topic": "billing"}, LabelSource.SOURCE, 7)
+    says = "unusable" if last is Verdict.UNUSABLE else "topic 'delivery'"
+    detail = f"user 1 says topic 'returns' and user 2 says {says}"
+    assert found.reasons == [Reason(code=ReasonCode.DISAGREEMENT, detail=detail)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("returns", (Fate.ACCEPTED, Routed.UNCERTAIN, {"topic": "returns"}, LabelSource.HUMAN, None)),
+        ("billing", (Fate.ACCEPTED, Routed.UNCERTAIN, {"topic": "billing"}, LabelSource.HUMAN, 7)),
+        (Verdict.UNUSABLE, (Fate.REJECTED, Routed.UNCERTAIN, {"topic": "billing"}, LabelSource.SOURCE, 7)),
+        (Verdict.UNSURE, (Fate.REVIEW, Routed.ADJUDICATE, {"topic": "billing"}, LabelSource.SOURCE, 7)),
+    ],
+)
+def test_one_answer_decides_what_becomes_of_the_record(home: Home, answer: str | Verdict, expected: object) -> None:
+    asked = home.asked("r1")
+    home.curated(asked, home.asked("r2"))
+    home.said("1", answer, asked, number=1)
+    [found] = home.follows()
+    assert (found.run, found.record_id, essence(found)) == ("this run", "r1", expected)
+
+
+def test_a_copy_that_is_answered_is_a_copy_no_more(home: Home) -> None:
+    asked = home.asked("r1", fate=Fate.DUPLICATE, duplicate_of="r2", similarity=0.9)
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    [found] = home.follows()
+    assert (found.duplicate_of, found.similarity) == ("", None)
+
+
+def test_what_is_committed_is_not_decided_again_and_an_answer_taken_back_gives_the_record_its_own_label(
+    home: Home,
+) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    assert [one.targets for one in home.collected()] == [{"topic": "returns"}]
+    assert home.follows() == []
+    home.takes_back(1)
+    [back] = home.collected()
+    assert back.model_copy(update={"run": ""}) == asked
+    assert home.follows() == []
+
+
+def test_a_form_that_was_filled_and_skipped_is_no_answer(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    for number, answer in enumerate(["returns", Verdict.UNUSABLE, Verdict.UNSURE], start=1):
+        home.said("1", answer, asked, number=number, skipped=True)
+    assert home.follows() == []
+
+
+def test_an_answer_that_was_taken_back_before_it_counted_decides_nothing(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    home.takes_back(1)
+    assert home.follows() == []
+
+
+def test_answers_about_an_earlier_revision_alone_are_left_to_curate(home: Home) -> None:
+    first = home.asked("r1")
+    home.curated(first)
+    home.said("1", "returns", first, number=1)
+    second = home.asked("r1", revision="v2")
+    home.curated(second)
+    assert home.follows() == []
+    home.said("2", "returns", second, number=2, skipped=True)
+    assert home.follows() == [], "nobody decided about the present one"
+    home.said("3", "returns", second, number=3)
+    assert [one.revision for one in home.follows()] == ["v2"]
+
+
+def test_what_was_said_about_another_text_or_under_other_answers_is_no_answer(home: Home) -> None:
+    first = home.asked("r1", inputs={"question": "Who was it?"})
+    other = home.asked("r1", task_digest="another")
+    home.curated(first)
+    home.curated(other)
+    home.said("1", "returns", first, number=1)
+    home.said("2", "returns", other, number=2)
+    home.curated(home.asked("r1", revision="v2"))
+    assert said_about(home.now, home.dataset.task, home.now.current_decisions()) == {}
+    assert home.follows() == []
+
+
+def test_it_is_known_which_run_pulled_an_answer_first_and_which_one_sent_its_task(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    sent = home.sent(asked, task_id=1)
+    home.sent(asked, task_id=1)
+    home.said("1", "returns", asked, number=1)
+    first = home.now.latest_annotations().collect()["run"].item()
+    home.said("1", "returns", asked, number=1)
+    home.said("2", "returns", asked, number=2)
+    one, other = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+    assert (one.known_since, one.sent_in, one.is_present) == (first, sent, True)
+    assert (other.sent_in, other.is_present) == ("", True)
+
+
+def test_a_home_that_does_not_know_the_revision_that_was_asked_about_knows_the_question(home: Home) -> None:
+    asked = home.asked("r1", revision="lost")
+    present = home.asked("r1")
+    home.curated(present)
+    home.said("1", "returns", asked, number=1)
+    [found] = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+    assert (found.asked.revision, found.is_present) == ("v1", False)
+
+
+def test_what_was_asked_is_what_curate_said_before_people_had_a_part_in_it(home: Home) -> None:
+    """A home asks what changed since the automatic decision, not since the answer itself."""
+    asked = home.asked("r1")
+    answered = home.asked("r1", label_source=LabelSource.HUMAN, targets={"topic": "returns"})
+    newer = home.asked("r1", targets={"topic": "delivery"})
+    for decided, topic in ((asked, "billing"), (answered, "billing"), (newer, "delivery"), (answered, "delivery")):
+        home.curated(decided)
+        if decided is asked:
+            home.said("1", "returns", asked, number=1)
+        [found] = said_about(home.now, home.dataset.task, home.now.current_decisions())["r1"]
+        assert found.asked.targets == {"topic": topic}
+
+
+def test_of_a_record_that_is_gone_the_standing_answers_are_told_by_source_and_text(home: Home) -> None:
+    asked, other = home.asked("r1"), home.asked("r2", inputs={"question": "Who was it?"})
+    home.curated(asked, other)
+    home.said("1", "returns", asked, number=1)
+    home.said("2", "returns", asked, number=2)
+    home.takes_back(2)
+    home.said("1", "returns", other, number=3)
+    assert said_before(home.now, home.dataset.task) == {}
+    home.curated(other, gone=["r1"])
+    [(where, [found])] = said_before(home.now, home.dataset.task).items()
+    assert where == ("s", inputs_key(home.dataset.task, QUESTION))
+    assert (found.annotation.annotator, found.asked.record_id) == ("1", "r1")
+    assert (found.is_of_another, found.is_present) == (True, False)
+
+
+def test_an_invalid_answer_waits_for_its_correction_unless_it_was_deleted_or_a_valid_one_decides(home: Home) -> None:
+    asked = {name: home.asked(name, inputs={"question": f"{name}?"}) for name in ("r1", "r2", "r3", "r4")}
+    home.curated(*asked.values())
+    for number, about in enumerate(asked.values(), start=1):
+        home.said("1", Verdict.INVALID, about, number=number)
+    home.takes_back(2)
+    home.said("2", "returns", asked["r3"], number=5)
+    home.curated(home.asked("r4", revision="v2", inputs={"question": "r4?"}))
+    waiting = invalid_annotations(home.now, home.dataset.task)
+    assert [(one.record_id, one.verdict) for one in waiting] == [("r1", Verdict.INVALID)]
+    assert home.follows() != [], "the third is decided"

@@ -139,7 +139,7 @@ def test_in_files_and_in_memory_the_same_pairs_are_found(tmp_path: Path) -> None
 def test_in_many_chunks_of_dense_clusters_and_others_every_pair_gets_its_own_similarity(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_CROWD_PAIRS": 7}
+    limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_DENSE_CHUNK_PAIRS": 7}
     for name, value in limits.items():
         monkeypatch.setattr(chunks, name, value)
     monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 3_000)

@@ -36,6 +36,7 @@ from pipeline.releases.versions import (
     sealed,
     verify,
 )
+from pipeline.state.atomic import opened
 from schemas.dataset import Dataset
 from schemas.manifest import Absence, AbsentLabel, Funnel, Manifest
 from schemas.task import Input, Target, Task
@@ -313,7 +314,12 @@ def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(
     assert manifest.encoding == told.dataset.measure.encoding != ""
 
 
-def test_rows_whose_tokens_were_not_counted_add_none(tmp_path: Path) -> None:
+def test_a_first_version_without_doubtful_rows_says_so(tmp_path: Path) -> None:
+    manifest = publish(tmp_path / "1.0.0", tables(), release())
+    assert (manifest.unreviewed, manifest.absent, manifest.previous) == (0, [], None)
+
+
+def test_rows_whose_tokens_nobody_counted_add_none(tmp_path: Path) -> None:
     rows = [replace(row, tokens=None if at % 2 else 12) for at, row in enumerate(clauses("train", 10))]
     assert publish(tmp_path / "1.0.0", {"train": rows_table(ContractClause, rows)}, release()).tokens == 5 * 12
 
@@ -591,6 +597,28 @@ def test_the_work_of_a_living_publisher_is_not_collected(tmp_path: Path) -> None
     os.close(alive)
     publish(tmp_path / "1.1.0", tables(), release())
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["1.0.0", "1.1.0"]
+
+
+def test_no_publisher_is_taken_for_dead_between_making_its_folder_and_locking_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever collects what nobody has locked, or makes a folder, holds the lock on the folder of all versions."""
+    (tmp_path / ".staging-dead").mkdir()
+    lock, held = fcntl.flock, 0
+
+    def while_held(descriptor: int, operation: int) -> None:
+        nonlocal held
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(".staging-"):
+            held += 1
+            with opened(tmp_path) as another, pytest.raises(BlockingIOError):
+                lock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", while_held)
+    publish(tmp_path / "1.0.0", tables(), release())
+    assert held == 2, "to collect the dead one and to lock its own"
+    with opened(tmp_path) as another:
+        lock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def publish_together(releases: Path, barrier: Barrier, rows: int) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.dedupe.candidates import MOST_CONFLICTING_ANSWERS, Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
+from pipeline.similarity.signatures import FULL_BUCKET
 from pipeline.text.meaning_guards import question
 from pipeline.text.words import jaccard, words
 from schemas.dataset import OnConflict
@@ -99,6 +100,40 @@ def test_of_a_dense_cluster_one_row_is_kept(own: int) -> None:
     texts = [f"{template} {' '.join(str(rng.randrange(10**5, 10**6)) for _ in range(own))}" for _ in range(5_000)]
     result = resolve([row(f"r{n:04}", text) for n, text in enumerate(texts)], threshold=0.7)
     assert [record_id for record_id, found in result.items() if found.is_kept] == ["r0000"]
+
+
+@pytest.mark.parametrize(("more", "kept"), [({20}, ["r1"]), ({20, 30}, ["r1", "r3"])])
+def test_what_resembles_a_copy_is_compared_with_the_row_that_is_kept_for_it(more: set[int], kept: list[str]) -> None:
+    """In a dense cluster the search does not compare all rows; here it has not found the first and the last."""
+    changes: list[set[int]] = [set(), {5}, {5} | more]
+    texts = [" ".join(f"term{n}" if n in changed else f"word{n}" for n in range(40)) for changed in changes]
+    similar = [jaccard(texts[one], texts[other]) >= 0.7 for one, other in ((0, 1), (1, 2), (0, 2))]
+    assert similar == [True, True, len(kept) == 1]
+    rows = [row(f"r{n}", text) for n, text in enumerate(texts, start=1)]
+    result = resolve(rows, threshold=0.7, unfound={(0, 2)})
+    assert [record_id for record_id, found in result.items() if found.is_kept] == kept
+    assert result["r3"].similarity == (pytest.approx(jaccard(texts[0], texts[2])) if len(kept) == 1 else None)
+
+
+def test_however_many_rows_of_equal_words_are_in_conflict_each_answer_is_asked_for_once() -> None:
+    # Of so many rows of equal words only two are compared with all the others, here with other answers than these.
+    key = " ".join(words(CLAUSE))
+    answers = ["term", "rent", *["law"] * (FULL_BUCKET + 1)]
+    rows = [row(f"r{n:03}", answer=answer, key=key + "." * (100 - n)) for n, answer in enumerate(answers)]
+    result = resolve(rows, threshold=0.7)
+    assert sorted(record_id for record_id, found in result.items() if found.is_kept) == ["r000", "r001", "r002"]
+    copies = [found for record_id, found in result.items() if record_id > "r002"]
+    assert {(found.duplicate_of, found.similarity) for found in copies} == {("r002", 1.0)}
+
+
+def test_a_row_in_conflict_is_the_duplicate_of_the_row_that_asks_for_its_answer_and_of_no_other() -> None:
+    key = " ".join(words(CLAUSE))
+    like = row("r000", NEAR, human=True)
+    answers = enumerate(["term", "law", "law"], start=1)
+    asked = [row(f"r{n:03}", answer=answer, key=key + "." * (9 - n)) for n, answer in answers]
+    result = resolve([like, *asked], threshold=0.7)
+    assert result["r003"].duplicate_of == "r002"
+    assert [result[name].is_kept for name in ("r000", "r001", "r002")] == [True, True, True]
 
 
 def test_the_same_input_with_another_answer_is_a_conflict_and_no_duplicate() -> None:

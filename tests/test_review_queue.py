@@ -1,14 +1,32 @@
-"""Which questions are sent to annotators first, and what each of them says."""
+"""Which questions are sent to annotators first, what each of them says, and what is kept of the answers."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
+from fake_studio import FakeStudio, fake_studio
+from home_of_answers import NOON, Home, home_in
 from test_attention import committed
 
-from pipeline.review.queue import open_questions, question
+from pipeline.config.workspace import Connection
+from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
+from pipeline.review.queue import (
+    Pulled,
+    Pushed,
+    keep_annotations,
+    open_questions,
+    pull_annotations,
+    push_questions,
+    question,
+)
 from pipeline.state.decisions import question_key
+from pipeline.state.tables import Table
+from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
 
 LABEL_ERROR = Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="'term', not 'renewal'")
@@ -106,3 +124,188 @@ def test_an_annotator_of_a_sensitive_row_is_told_that_an_answer_lets_it_in(sensi
     for reasons, warned in (([LABEL_ERROR, sensitive], True), ([LABEL_ERROR], False)):
         shown = question(held.model_copy(update={"reasons": reasons}), ContractClause)
         assert shown.why.endswith(SENSITIVE) == warned
+
+
+# --- what is sent and taken back --------------------------------------------------------------------
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return home_in(tmp_path)
+
+
+@pytest.fixture
+def studio() -> Iterator[FakeStudio]:
+    """One for each test, since the datasets of all have the same project."""
+    with fake_studio() as fake:
+        yield fake
+
+
+def push(home: Home, studio: FakeStudio, heard: list[int] | None = None) -> Pushed:
+    run = home.store.new_run(Verb.COLLECT, "c", "0").id
+    return push_questions(
+        home.store, home.dataset, Connection(studio.url, studio.token), run, ([] if heard is None else heard).append
+    )
+
+
+def three(home: Home) -> list[Decision]:
+    return [home.asked(name, inputs={"question": f"{name}?"}) for name in ("r1", "r2", "r3")]
+
+
+def test_a_question_is_sent_once_and_noted_with_its_task(home: Home, studio: FakeStudio) -> None:
+    asked = three(home)
+    home.curated(*asked[:2])
+    heard: list[int] = []
+    first = push(home, studio, heard)
+    assert (first.sent, first.already_there, first.withdrawn, first.refused) == (2, 0, 0, [])
+    assert first.url == f"{studio.url}/projects/{first.project}/data"
+    assert heard == [0, 2], "none was known, two were sent"
+    noted = home.store.scan(Table.PUSHES).sort("task_id").collect()
+    sent = {number: task["data"] for number, task in studio.tasks.items()}
+    assert dict(noted.select("task_id", "push_key").iter_rows()) == {k: one["push_key"] for k, one in sent.items()}
+    assert dict(noted.select("task_id", "record_id").iter_rows()) == {k: one["record_id"] for k, one in sent.items()}
+    assert noted.select("revision", "routed", "project").unique().rows() == [("v1", "uncertain", first.project)]
+    home.curated(*asked)
+    again = push(home, studio, heard)
+    assert (again.sent, again.already_there, again.withdrawn, heard) == (1, 2, 0, [0, 2, 2, 1])
+
+
+def test_a_task_that_was_deleted_on_the_server_is_sent_again(home: Home, studio: FakeStudio) -> None:
+    home.curated(*three(home))
+    push(home, studio)
+    [lost] = [number for number, task in studio.tasks.items() if task["data"]["record_id"] == "r2"]
+    studio.delete_task(lost)
+    again = push(home, studio)
+    assert (again.sent, again.already_there) == (1, 2)
+
+
+def test_an_unanswered_question_is_taken_back_once_it_is_none_and_an_answered_one_stays(
+    home: Home, studio: FakeStudio
+) -> None:
+    asked = three(home)
+    home.curated(*asked)
+    push(home, studio)
+    home.said("1", "returns", asked[0], number=1)
+    home.said("1", "returns", asked[1], number=2)
+    home.takes_back(2)
+    home.curated(*(one.model_copy(update={"routed": None, "fate": Fate.ACCEPTED}) for one in asked))
+    again = push(home, studio)
+    assert (again.sent, again.already_there, again.withdrawn) == (0, 0, 2)
+    assert [task["data"]["record_id"] for task in studio.tasks.values()] == ["r1"]
+
+
+def test_a_question_that_no_task_can_hold_does_not_hold_up_the_others(home: Home, studio: FakeStudio) -> None:
+    asked = three(home)
+    odd = asked[0].model_copy(update={"targets": {"topic": "weather"}})
+    home.curated(odd, asked[1])
+    for sent in (1, 0):
+        pushed = push(home, studio)
+        assert (pushed.sent, pushed.already_there) == (sent, 1 - sent)
+        [refused] = pushed.refused
+        assert refused.startswith("record r1: ") and "weather" in refused
+
+
+def test_what_was_decided_under_other_answers_is_not_sent(home: Home, studio: FakeStudio) -> None:
+    others = [home.asked(digest, task_digest=digest, inputs={"question": f"{digest}?"}) for digest in ("0", "z")]
+    home.curated(home.asked("r1"), *others)
+    assert push(home, studio).sent == 1
+    assert [task["data"]["record_id"] for task in studio.tasks.values()] == ["r1"]
+
+
+# --- what is pulled and kept ------------------------------------------------------------------------
+SERVER = "http://studio"
+
+
+def pulled_task(home: Home, about: Decision, task_id: int, *annotations: tuple[int, str | Verdict, int]) -> PulledTask:
+    """A task with annotations: the number, the answer, and the minute of the last edit of each."""
+    key = question_key(about, home.dataset.task)
+    found = [
+        PulledAnnotation.model_validate(
+            {
+                "id": number, "result": home.result(answer), "was_cancelled": answer is Verdict.SKIPPED,
+                "completed_by": 5, "created_at": NOON, "updated_at": NOON + timedelta(minutes=minute), "lead_time": 2.5,
+            }
+        )
+        for number, answer, minute in annotations
+    ]  # fmt: skip
+    return PulledTask(task_id=task_id, push_key=key, record_id=about.record_id, annotations=found)
+
+
+def keep(home: Home, *tasks: PulledTask, there: dict[int, str] | None = None, server: str = SERVER) -> int:
+    """Keep what a pull brought; ``there`` are tasks of the project that it did not bring."""
+    all_there = {task.task_id: task.push_key for task in tasks} | (there or {})
+    run = home.store.new_run(Verb.COLLECT, "c", "0").id
+    return keep_annotations(home.store, home.dataset, Pulled(1, server, tasks, all_there), run)
+
+
+def kept(home: Home) -> dict[tuple[str, int], tuple[str, str | None, bool]]:
+    """Verdict, targets and whether it was deleted, by server and annotation."""
+    found = home.now.latest_annotations().select("server", "annotation_id", "verdict", "targets", "deleted")
+    return {(server, number): (*values,) for server, number, *values in found.collect().iter_rows()}
+
+
+RETURNS, DELIVERY = (("labeled", f'{{"topic":"{topic}"}}', False) for topic in ("returns", "delivery"))
+
+
+def test_what_a_pull_brings_is_kept_once_and_what_was_edited_since_again(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    task = pulled_task(home, asked, 7, (1, "returns", 1), (2, Verdict.SKIPPED, 2), (3, Verdict.UNUSABLE, 3))
+    assert (keep(home, task), keep(home, task)) == (3, 0)
+    skipped, unusable = ("skipped", None, False), ("unusable", None, False)
+    assert kept(home) == {(SERVER, 1): RETURNS, (SERVER, 2): skipped, (SERVER, 3): unusable}
+    row = home.now.latest_annotations().filter(pl.col("annotation_id") == 1).collect().row(0, named=True)
+    assert (row["task_id"], row["record_id"], row["annotator"], row["lead_time"]) == (7, "r1", "5", 2.5)
+    assert (row["created_at"], row["updated_at"]) == (NOON, NOON + timedelta(minutes=1))
+    assert keep(home, pulled_task(home, asked, 7, (1, "delivery", 4), (2, Verdict.SKIPPED, 2))) == 2
+    assert kept(home) == {(SERVER, 1): DELIVERY, (SERVER, 2): skipped, (SERVER, 3): (*unusable[:2], True)}
+    assert keep(home, pulled_task(home, asked, 7, (1, "delivery", 4), (2, Verdict.SKIPPED, 2))) == 0
+
+
+def test_an_annotation_is_gone_with_its_task_and_stays_where_the_task_did_not_change(home: Home) -> None:
+    asked = three(home)
+    home.curated(*asked)
+    tasks = [pulled_task(home, one, at, (at, "returns", at)) for at, one in enumerate(asked, start=1)]
+    assert keep(home, *tasks) == 3
+    still_there = {tasks[0].task_id: tasks[0].push_key}
+    # The server gave the id of a deleted task to the next one.
+    given_away = {tasks[1].task_id: "another question"}
+    assert keep(home, there=still_there | given_away) == 2
+    assert {number: gone for (_, number), (_, _, gone) in kept(home).items()} == {1: False, 2: True, 3: True}
+    assert keep(home, there=still_there | given_away) == 0, "they are gone already"
+
+
+def test_what_another_server_has_is_not_taken_for_deleted(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    keep(home, pulled_task(home, asked, 7, (1, "returns", 1)))
+    assert keep(home, pulled_task(home, asked, 8, (1, "delivery", 1)), server="http://other") == 1
+    assert kept(home) == {(SERVER, 1): RETURNS, ("http://other", 1): DELIVERY}
+
+
+def test_where_there_is_no_project_nothing_is_kept_nor_taken_for_deleted(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    keep(home, pulled_task(home, asked, 7, (1, "returns", 1)))
+    assert keep_annotations(home.store, home.dataset, Pulled(), "run") == 0
+    assert kept(home) == {(SERVER, 1): RETURNS}
+
+
+def test_a_pull_brings_what_changed_since_the_mark_and_names_all_tasks(home: Home, studio: FakeStudio) -> None:
+    asked = three(home)
+    home.curated(*asked)
+    connection = Connection(studio.url, studio.token)
+    assert pull_annotations(home.dataset, connection, {}) == Pulled()
+    project = push(home, studio).project
+    there = {number: task["data"]["push_key"] for number, task in studio.tasks.items()}
+    # A mark in the future of the server, whose clock is the real one, would not count.
+    changed, mark = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    for task in studio.tasks.values():
+        task["updated_at"] = f"{changed:%Y-%m-%dT%H:%M:%S.%fZ}"
+    heard: list[int] = []
+    everything = pull_annotations(home.dataset, connection, {}, heard.append)
+    assert (everything.project, everything.there, len(everything.tasks), heard) == (project, there, 3, [3])
+    assert everything.watermark == changed
+    marks = {everything.server: mark.isoformat(), "http://other": NOON.isoformat()}
+    nothing = pull_annotations(home.dataset, connection, marks, heard.append)
+    assert (nothing.tasks, nothing.there, nothing.watermark, heard) == ([], there, mark, [3, 0])
+    elsewhere = pull_annotations(home.dataset, connection, {"http://other": mark.isoformat()})
+    assert (len(elsewhere.tasks), elsewhere.watermark) == (3, changed), "another server's mark is not this one's"

@@ -50,7 +50,22 @@ def test_a_group_in_two_splits_is_refused_and_both_rows_are_named() -> None:
         assert str(caught.value) == text
 
 
-def test_a_row_that_left_the_release_still_pins_the_row_that_replaced_it() -> None:
+@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("test", "train")])
+def test_a_group_in_two_splits_is_refused_whichever_of_them_comes_first(first: str, second: str) -> None:
+    with pytest.raises(ReleaseError, match=rf"^Rows 'r1' \({first}\) and 'r2' \({second}\) are too similar"):
+        assign_splits([row("r1", "g", split=first), row("r2", "g", split=second)], FRACTIONS)
+
+
+def test_a_split_is_known_by_its_name_wherever_it_was_read() -> None:
+    read = "".join(list("train"))
+    assert read is not (name := "train")
+    assert assign_splits([row("r1", "g", split=name), row("r2", "g", split=read)], FRACTIONS) == {
+        "r1": name,
+        "r2": name,
+    }
+
+
+def test_a_row_that_left_the_release_still_binds_the_row_that_took_its_place() -> None:
     rows = [row("old", "g", split="test", published=False), row("new", "g"), *(row(f"r{i}") for i in range(30))]
     splits = assign_splits(rows, FRACTIONS)
     assert splits["new"] == "test"

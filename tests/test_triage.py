@@ -114,8 +114,9 @@ def test_an_unlabeled_row_waits_with_a_suggestion() -> None:
 
 
 def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
-    decision = decide(conflict("k", *(f"r{number}" for number in range(6))))["r0"]
-    assert decision.reasons[0].detail == "'r1', 'r2', 'r3' and 2 more"
+    for rows, more in ((4, ""), (6, " and 2 more"), (8, " and 4 more")):
+        decision = decide(conflict("k", *(f"r{number}" for number in range(rows))))["r0"]
+        assert decision.reasons[0].detail == f"'r1', 'r2', 'r3'{more}"
 
 
 # --- annotators -------------------------------------------------------------------------------------
@@ -243,7 +244,23 @@ def test_questions_of_many_sorts_are_mixed() -> None:
     assert labels["a"] > labels["b"] >= 3
 
 
-def test_a_sort_for_every_row_is_not_a_burden() -> None:
+def test_a_question_of_an_earlier_run_counts_like_one_of_this_run_for_its_group() -> None:
+    """The second of any group is chosen by its urgency, whenever the first one was asked."""
+    before = suspected("r1", group="g1", past_route=Routed.UNCERTAIN)
+    doubts = [suspected("r2", 0.65, group="g1"), suspected("r3", 0.95, group="g2"), suspected("r4", 0.9, group="g2")]
+    decisions = decide([before, *doubts], Review(budget=3, audit=0.0))
+    assert [name for name, decision in decisions.items() if decision.routed] == ["r1", "r3", "r4"]
+
+
+def test_a_sort_of_questions_is_as_urgent_as_its_most_urgent_one_that_is_left() -> None:
+    kinds = {"r1": ("a", 0.65), "r2": ("a", 0.95), "r3": ("b", 0.8), "r4": ("b", 0.75)}
+    cases = [suspected(name, score, targets={"kind": kind}) for name, (kind, score) in kinds.items()]
+    for budget, expected in enumerate([set(), {"r2"}, {"r2", "r3"}, {"r2", "r3", "r4"}]):
+        decisions = decide(cases, Review(budget=budget, audit=0.0))
+        assert {name for name, decision in decisions.items() if decision.routed} == expected
+
+
+def test_a_sort_for_every_row_is_no_burden() -> None:
     """As with many labels that are rare."""
     cases = [suspected(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
     routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]

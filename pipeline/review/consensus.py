@@ -117,7 +117,8 @@ def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
     one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
-    return annotations.join(known, on=one, how="left").join(sent, on=task, how="left", maintain_order="left")
+    told = annotations.join(known, on=one, how="left", maintain_order="left")
+    return told.join(sent, on=task, how="left", maintain_order="left")
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
