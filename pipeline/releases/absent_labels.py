@@ -47,7 +47,7 @@ def in_words(absent: Iterable[AbsentLabel]) -> str:
     clauses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in absent:
         clauses[" or ".join(one.splits), one.why].append(one.label)
-    said = [f"not in {splits} because {why}:  {_named(labels)}" for (splits, why), labels in clauses.items()]
+    said = [f"not in {splits} because {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
     return f"Labels missing from a split: {'; '.join(said)}" if said else ""
 
 
