@@ -300,7 +300,7 @@ def test_ctrl_c_in_the_middle_of_a_task_s_code_is_not_an_error_of_that_code(tmp_
     body = "import signal; signal.raise_signal(signal.SIGINT)\n        return value"
     Odd(tmp_path, QUESTION + method("looked", "cls, value", body, FIELD_VALIDATOR), ROWS)
     result = Terminal(tmp_path).goldleaf("curate", "--json", exit_code=130)
-    assert result.stdout == "" and "what was committed stays" in result.stderr
+    assert result.stdout == "" and "committed work is kept" in result.stderr
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
