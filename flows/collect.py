@@ -73,7 +73,7 @@ def collect(context: Context, engine: Engine) -> Collected:
             context.require_owner()
             if not (curated := context.last_curate()):
                 name, file = context.dataset.config.name, context.dataset.path
-                raise ConfigError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
+                raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
         last = store.snapshot().last_run(CollectSummary)
         marks = last.summary.watermarks if last else {}
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:

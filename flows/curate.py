@@ -223,7 +223,7 @@ def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
         return _waiting(context, str(error))
     except LabelStudioError as error:
         unasked = _waiting(context).unsent
-        wait = "1 question waits" if unasked == 1 else f"{unasked or 'no'} questions wait"
+        wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
     done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused")}

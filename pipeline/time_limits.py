@@ -121,7 +121,7 @@ class _Watch:
         self.expired = False
         self._end = end
         self._last = time.monotonic() + patience.whole
-        self._too_long = f"not all of it within {patience.whole:,g} s"
+        self._too_long = f"not complete within {patience.whole:,g} s"
         self._done = False
         self._turn = threading.Condition()
         self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -85,7 +85,7 @@ class Source(Section):
     key: str | None = None
     """The field that identifies a row; without it a row is identified by its content."""
     fields: dict[str, str] = {}
-    """Task field -> the row's field (dots reach into objects); default: the same name."""
+    """Task field -> the row's field (use dots for nested fields); default: the same name."""
     license: str = "unknown"
     """SPDX id or a text; shown in the dataset card."""
     mode: Mode = Mode.APPEND
@@ -159,7 +159,7 @@ class Decontaminate(Section):
     def _names_differ(cls, sets: list[EvaluationSet]) -> list[EvaluationSet]:
         names = [one.name for one in sets]
         if doubled := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two evaluation sets are called '{min(doubled)}' ; make the names unique")
+            raise ValueError(f"two evaluation sets are called '{min(doubled)}'; make the names unique")
         return sets
 
 

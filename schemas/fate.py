@@ -76,8 +76,8 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it is similar to an evaluation row, which a model must not have seen",
     ReasonCode.OVERRIDDEN: "an annotator gave the same input another answer",
-    ReasonCode.BRIDGES_SPLITS: "it is similar to rows of two splits, so it could leak",
-    ReasonCode.REVIEWER: "a reviewer marked it unusable",
+    ReasonCode.BRIDGES_SPLITS: "it is similar to rows in two splits, so it could leak",
+    ReasonCode.REVIEWER: "an annotator marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
     ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no different answer",
     ReasonCode.UNLABELED: "it has no answer yet",
@@ -88,7 +88,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
     ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
-    ReasonCode.UNSURE: "a reviewer was not sure",
+    ReasonCode.UNSURE: "an annotator was unsure",
     ReasonCode.DISAGREEMENT: "annotators contradict each other about the same input",
 }
 

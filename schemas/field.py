@@ -78,7 +78,7 @@ def target_field(name: str, annotation: Any, description: str = "") -> TargetFie
     if get_origin(inner) is list and _without_metadata(get_args(inner)[0]) is str:
         return TargetField(name=name, type=ValueType.TEXT, many=True, optional=True, description=description)
     raise UnsupportedType(
-        f"target '{name}' has the type {annotation!r}; use an enum or Literal of texts, str, int, float, bool, "
+        f"target '{name}' has the type {annotation!r}; use an enum or Literal of strings, str, int, float, bool, "
         "datetime.date, list[str], or one of these | None"
     )
 

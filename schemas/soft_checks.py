@@ -37,7 +37,7 @@ def run_soft_checks(task: BaseModel, parsed: Parsed) -> None:
 def _said(found: Any, name: str) -> str:
     if found is None or isinstance(found, str):
         return str(found or "")
-    raise TypeError(f"{name}() returned {shown(found)}; return a text that says what is odd, or None")
+    raise TypeError(f"{name}() returned {shown(found)}; return a string that says what is odd, or None")
 
 
 @functools.cache

@@ -142,7 +142,7 @@ class Task(BaseModel):
                 reserved name, or a type that is undefined or unsupported.
         """
         if not cls.task_instruction():
-            raise TaskDefinitionError(f"{cls.__name__} has no docstring: it is the instruction; write one")
+            raise TaskDefinitionError(f"{cls.__name__} has no docstring, which serves as the instruction; write one")
         try:
             cls.model_rebuild()
         except PydanticUndefinedAnnotation as error:
@@ -163,7 +163,7 @@ class Task(BaseModel):
         except UnsupportedType as error:
             raise TaskDefinitionError(f"{cls.__name__}: {error}") from error
         except PydanticUserError as error:
-            raise TaskDefinitionError(f"{cls.__name__}: {error.message}; use types that JSON has a form for") from error
+            raise TaskDefinitionError(f"{cls.__name__}: {error.message}; use types that JSON can represent") from error
 
     # --- rows ---------------------------------------------------------------------------------
     @classmethod

@@ -105,11 +105,11 @@ def no_json(value: Any, depth: int = _DEEPEST) -> str:
             return next(filter(None, (no_json(item, depth - 1) for item in value)), "")
         case dict():
             if odd := [key for key in value if not isinstance(key, str)]:
-                return f"a key that is not a text but a {type(odd[0]).__name__}"
+                return f"a key that is not a string but a {type(odd[0]).__name__}"
             parts = (no_json(part, depth - 1) for item in value.items() for part in item)
             return next(filter(None, parts), "")
         case _:
-            return f"a {type(value).__name__}, which JSON has no form for"
+            return f"a {type(value).__name__}, which JSON cannot represent"
 
 
 def _is_whole(text: str) -> bool:

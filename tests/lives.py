@@ -233,7 +233,7 @@ class Life:
         try:
             return release(self.desk.context, Inline())
         except ReleaseError as error:
-            reasons = {"was never curated": self.read is None, "was changed since": self.edited}
+            reasons = {"has not been curated yet": self.read is None, "was changed since": self.edited}
             reasons["is accepted yet"] = self.read is not None and not self.of_fate(Fate.ACCEPTED)
             assert any(text in str(error) for text, holds in reasons.items() if holds), error
         return None

@@ -328,7 +328,7 @@ def test_rows_that_are_away_when_lost_tables_are_made_up_for_keep_their_splits_t
     shutil.rmtree(odd.home / "questions" / "tables")
     write_rows(odd.folder, rows_of(0, 10))
     assert "10 records now have the split that they have in questions@1.2.0" in (note := odd.curate().note)
-    assert "; 70 more of its rows are absent now, and keep theirs\n" in note
+    assert "; 70 more of its rows are not in the sources now, and keep their splits\n" in note
     write_rows(odd.folder, rows_of(0, 120))
     odd.curate()
     release(odd.context, Inline())

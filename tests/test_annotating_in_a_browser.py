@@ -156,7 +156,7 @@ class Desk:
 
     def search(self, text: str, key: str = "Shift+F") -> Locator:
         """Leave only the choices with a text. The filter cannot be reached in its first 200 ms."""
-        box = self.page.get_by_placeholder(f"Filter ({key}), Enter takes the first")
+        box = self.page.get_by_placeholder(f"Filter ({key}), Enter selects the first")
         expect(box).to_be_visible()
         self.press(key)
         self.keys.type(text)

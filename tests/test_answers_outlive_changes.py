@@ -185,8 +185,8 @@ def test_a_source_goes_and_comes_back_with_the_annotators_answers(label_studio: 
         gone = desk.curate()
         assert (gone.added, gone.withdrawn, gone.review.withdrawn) == (2, 2, 1)
         assert gone.note.splitlines()[0] == (
-            "source 'examples' is no longer in the file, so its records (2) are withdrawn; add it again, and they "
-            "come back with what annotators said about them"
+            "source 'examples' is no longer in the file, so its records (2) are withdrawn; if you add it again, they "
+            "come back with their answers"
         )
         assert desk.id(1) not in current(desk.context)
         edit(desk, "dataset.yaml", "name: renamed", "name: examples")

@@ -59,5 +59,5 @@ def test_a_sealed_file_with_other_bytes_than_were_written_is_not_read(
     with pytest.raises(StoreError) as caught:
         read_work(path)
     assert str(caught.value) == (
-        f"{path} is not as it was written ({problem}); check whether the disk is full or failing, then run it again"
+        f"{path} is corrupt ({problem}); check whether the disk is full or failing, then run it again"
     )

@@ -73,7 +73,7 @@ def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_i
     assert (correction.kind, opinion.kind) == (Need.CORRECTION, Need.SECOND_OPINION)
     assert (correction.record_id, correction.file, correction.line) == (answered.desk.id(INVALID), "data.jsonl", 1)
     assert (correction.project, correction.task_id) == (answered.desk.project, answered.desk.task(INVALID))
-    assert "'nonsense'" in correction.what and opinion.what == "a reviewer was not sure"
+    assert "'nonsense'" in correction.what and opinion.what == "an annotator was unsure"
     assert [item.url for item in answered.first.attention] == [answered.address(INVALID), answered.address(UNSURE)]
     listed = [item.model_dump(mode="json") for item in answered.first.attention]
     assert listed == answered.terminal.json("status")["attention"] == answered.terminal.json("collect")["attention"]
@@ -84,7 +84,7 @@ def test_collect_and_status_show_them_and_status_says_to_settle_them(answered: A
     for shown in (answered.shown, status):
         assert "2 answers need an annotator:\n  data.jsonl:1  topic: " in shown
         assert f"\n    {answered.address(INVALID)}\n" in shown
-        assert f"\n  data.jsonl:2  a reviewer was not sure\n    {answered.address(UNSURE)}\n" in shown
+        assert f"\n  data.jsonl:2  an annotator was unsure\n    {answered.address(UNSURE)}\n" in shown
     file = answered.desk.folder / "dataset.yaml"
     step = f"settle the 2 answers that need an annotator in Label Studio, then goldleaf collect {file}"
     assert f"\nnext: {step}\n" in status
@@ -93,7 +93,10 @@ def test_collect_and_status_show_them_and_status_says_to_settle_them(answered: A
 def test_explain_shows_who_was_unsure_and_no_empty_answer(answered: Answered) -> None:
     shown = answered.terminal.goldleaf("explain", "data.jsonl:2").stdout
     assert ": unsure\n" in shown and "None" not in shown
-    assert ", curate: review, asked as uncertain\n" in shown and ", collect: review, asked as adjudicate\n" in shown
+    assert (
+        ", curate: review, for annotators: uncertain\n" in shown
+        and ", collect: review, for annotators: adjudicate\n" in shown
+    )
 
 
 def test_the_address_opens_the_task_with_its_answer_after_a_log_in(
@@ -130,7 +133,7 @@ def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_pa
             desk.say(key, Verdict.UNSURE)
         shown = Terminal(tmp_path, label_studio.url, label_studio.token).goldleaf("collect").stdout
     assert "12 annotations changed, 0 records decided by annotators, 12 unsure\n" in shown
-    assert shown.count("a reviewer was not sure") == 10
+    assert shown.count("an annotator was unsure") == 10
     assert "  … 2 more, all with --json\n" in shown
 
 
@@ -185,7 +188,7 @@ def test_reasons_of_rejection_are_counted_with_one_row_each(tmp_path: Path) -> N
     assert terminal.json("status")["rejections"] == found
     for command in ("curate", "status"):
         shown = terminal.goldleaf(command).stdout
-        assert "why rows are rejected (goldleaf explain data.jsonl:2 tells more):\n" in shown
+        assert "why rows are rejected (for details: goldleaf explain data.jsonl:2):\n" in shown
         assert "\n  2  a field breaks the task's schema (topic), as in data.jsonl:2: " in shown
         assert "\n  1  a field breaks the task's schema (question): " in shown and ", as in data.jsonl:1\n" in shown
 
@@ -195,7 +198,7 @@ def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
     with (tmp_path / "data.jsonl").open("a") as file:
         file.write('{"id": 4\n[5]\n')
     shown = Terminal(tmp_path).goldleaf("curate").stdout
-    assert "\n  2  for 2 other reasons: unreadable, not_an_object; all with status --json\n" in shown
+    assert "\n  2  for 2 other reasons: unreadable, not_an_object; status --json lists them all\n" in shown
 
 
 def test_where_every_row_is_rejected_the_next_step_is_to_fix_them(tmp_path: Path) -> None:
@@ -203,7 +206,7 @@ def test_where_every_row_is_rejected_the_next_step_is_to_fix_them(tmp_path: Path
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     assert terminal.json("status")["next_step"] == (
-        "fix why the rows are rejected, in the source, its fields or the task, "
+        "fix the source, its fields or the task, because all rows are rejected, "
         f"then goldleaf curate {tmp_path}/dataset.yaml"
     )
 
@@ -234,8 +237,8 @@ def test_a_key_that_no_row_has_is_an_error_before_anything_is_committed(tmp_path
     terminal = Terminal(tmp_path)
     for _ in range(2):
         assert terminal.goldleaf("curate", exit_code=1).stderr.endswith(
-            "error: no row of source 'examples' has its key 'ID'; correct `key:` (dots reach into objects) or leave it "
-            "out; the rows have the fields 'id', 'question', 'topic'\n"
+            "error: no row of source 'examples' has its key 'ID'; correct `key:` (use dots for nested fields) or leave "
+            "it out; the rows have the fields 'id', 'question', 'topic'\n"
         )
     file.write_text(file.read_text().replace("key: ID,", "key: id,"))
     assert terminal.json("curate")["funnel"]["raw"] == 1, "the rows are there once"
@@ -254,7 +257,7 @@ def test_a_batch_of_a_log_without_the_key_that_earlier_ones_had_is_a_note(tmp_pa
         found = terminal.json("curate")
         assert found["funnel"]["raw"] == 5
         assert found["note"].splitlines()[-1] == (
-            "no row of source 'examples' that came in last has a value in its key 'id', though earlier ones do, so "
+            "no row of source 'examples' in the latest batch has a value in its key 'id', though earlier ones do, so "
             "these rows are identified by content; deliver them with it, or an edited one is a new row"
         )
     write_rows(tmp_path, [row(3, "May I send it back?", "returns")])
@@ -299,11 +302,11 @@ def test_a_key_that_many_rows_share_is_noted_with_their_number(tmp_path: Path) -
     terminal = Terminal(tmp_path)
     for _ in range(2):
         assert terminal.json("curate")["note"].splitlines()[-1] == (
-            "3 of 6 rows of source 'examples' share their key with a later row that has other content, and only the "
-            "last one counts; is `id` a key?"
+            "3 of 6 rows of source 'examples' share their key with a later row that has different content, and "
+            "only the last one counts; is `id` a key?"
         )
     [found] = [one["detail"] for one in terminal.json("check") if one["what"] == "source examples"]
-    assert "; 3 of 6 rows tried share their key with a later row that has other content, such as " in found
+    assert "; 3 of 6 rows tried share their key with a later row that has different content, such as " in found
 
 
 def test_a_log_in_which_some_rows_replace_others_is_no_note(tmp_path: Path) -> None:
@@ -357,9 +360,9 @@ def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio:
         desk.curate()
         write_rows(tmp_path, ROWS[:3])
         line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
-        assert line.endswith("; everything is decided and committed, and 1 question waits for the next curate")
+        assert line.endswith("; everything is decided and committed, and 1 question is waiting for the next curate")
         away = Terminal(tmp_path, "http://127.0.0.1:9", "token")
-        assert "3 questions wait for annotators, 1 not sent yet: " in away.goldleaf("curate").stdout
+        assert "3 questions are waiting for annotators, 1 not sent yet: " in away.goldleaf("curate").stdout
         review = away.json("curate")["review"]
         assert (review["waiting"], review["unsent"]) == (3, 1)
         desk.say(INVALID, Verdict.UNSURE)

@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_a_text_is_a_finding(tmp_path: Path, given: str, s
     answer = f"    @classmethod\n    def task_answer(cls, targets):\n        return {given}\n"
     (tmp_path / "task.py").write_text((tmp_path / "task.py").read_text() + "\n" + answer)
     found = findings(tmp_path, exit_code=1)["data.jsonl:1 as a chat"]
-    said = f"Question.task_answer failed: it returned {shown}, which is not a text (task.py, line 10); fix it"
+    said = f"Question.task_answer failed: it returned {shown}, which is not a string (task.py, line 10); fix it"
     assert found["detail"] == said
 
 
@@ -163,7 +163,7 @@ def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     found = findings(tmp_path, exit_code=1)
     assert found["source examples"]["ok"] and not found["key of source examples"]["ok"]
     assert found["key of source examples"]["detail"] == (
-        "no row has a value in 'ID'; fix `key:`, dots reach into objects; "
+        "no row has a value in 'ID'; fix `key:`, use dots for nested fields; "
         "the rows have the fields 'id', 'question', 'topic'"
     )
 
@@ -197,7 +197,7 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
     found = findings(tmp_path)["source examples"]
     assert found["ok"]
     assert found["detail"].endswith(
-        "; 2 of 3 rows tried share their key with a later row that has other content, such as data.jsonl:1 and "
+        "; 2 of 3 rows tried share their key with a later row that has different content, such as data.jsonl:1 and "
         "data.jsonl:3 with the key 1: the last one counts; is `id` a key?"
     )
 
@@ -205,7 +205,7 @@ def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path
 def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
     found = findings(tmp_path, exit_code=1)["split.group_by"]
-    said = "has 'customer'; correct it, dots reach into objects; the rows have the fields 'id', 'question', 'topic'"
+    said = "has 'customer'; correct it, use dots for nested fields; the rows have the fields 'id', 'question', 'topic'"
     assert found["detail"] == f"no row that was tried {said}"
     edit(tmp_path, "[id, customer]", "customer")
     assert Terminal(tmp_path).error("curate", "--json") == f"split.group_by: no row {said}"

@@ -107,8 +107,8 @@ def test_releases_are_listed_as_they_were_published_and_the_latest_is_the_highes
         terminal.goldleaf("release", "--version", number)
     assert [found["version"] for found in terminal.json("releases")] == ["1.0.0", "1.1.0", "0.9.0"]
     lines = terminal.goldleaf("releases").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["version", "1.0.0", "1.1.0", "0.9.0", "latest"]
-    assert lines[-1] == "latest is the highest of them: 1.1.0"
+    assert [line.split()[0] for line in lines] == ["version", "1.0.0", "1.1.0", "0.9.0", "`latest`"]
+    assert lines[-1] == "`latest` means the highest version: 1.1.0"
     assert terminal.json("verify", "questions@latest")["reference"].startswith("questions@1.1.0 ")
     monkeypatch.undo()
     assert terminal.json("release")["version"] == "1.2.0", "the highest holds other rows"
@@ -151,7 +151,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
         assert [fate, count] in [line[:2] for line in lines]
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
-    assert "1 question waits for annotators, 1 not sent yet" in shown
+    assert "1 question is waiting for annotators, 1 not sent yet" in shown
     assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
 
 
@@ -219,8 +219,8 @@ ERRORS = {
         "no record matches 'data.jsonl:99': rows of data.jsonl begin on lines 1 to 8; ",
     ),
     "a beginning of many": (("explain", ""), "'' matches 8 records: "),
-    "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; there are 1.0.0"),
-    "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml is about 'questions', not 'answers'"),
+    "an unknown version": (("verify", "questions@9.9.9"), "'questions' has no version 9.9.9; it has 1.0.0"),
+    "another dataset": (("verify", "answers@1.0.0"), "dataset.yaml describes 'questions', not 'answers'"),
     "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shop: Terminal, monkeypatch:
     monkeypatch.setattr(curate, "ingest", interrupted)
     result = shop.goldleaf("curate", "--json", exit_code=130)
     assert result.stdout == ""
-    assert "what was committed stays, run the command again to continue" in result.stderr
+    assert "committed work is kept, run the command again to continue" in result.stderr
 
 
 def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     path = Path(terminal.json("release")["path"])
-    assert "every byte is as it was published" in terminal.goldleaf("verify", "questions@1.0.0").stdout
+    assert "every byte matches what was published" in terminal.goldleaf("verify", "questions@1.0.0").stdout
     [file] = path.glob("data/train-*.parquet")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -457,8 +457,13 @@ NEXT = {
         "set LABEL_STUDIO_URL and LABEL_STUDIO_",
     ),
     "unsent, a server": ([row(1, "Why?", None)], "review: {budget: 9}\n", "http://127.0.0.1:9", "goldleaf curate FILE"),
-    "in review, unasked": ([row(1, "Why?", None)], "review: {budget: 0}\n", "", "raise review.budget, since rows "),
-    "all rejected": ([row(1, "Why?", "x")], "", "", "fix why the rows are rejected, in the source, its fields"),
+    "in review, unasked": (
+        [row(1, "Why?", None)],
+        "review: {budget: 0}\n",
+        "",
+        "raise review.budget, because some rows ",
+    ),
+    "all rejected": ([row(1, "Why?", "x")], "", "", "fix the source, its fields or the task, "),
     "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),
 }
 
@@ -476,7 +481,7 @@ def test_the_next_step_is_one_that_leads_on(
 def test_on_a_dataset_that_was_never_curated_it_is_said_what_to_run(tmp_path: Path, command: tuple[str, ...]) -> None:
     write_dataset(tmp_path, ROWS)
     terminal, hint = Terminal(tmp_path), f"run `goldleaf curate {tmp_path}/dataset.yaml`"
-    assert terminal.error(*command) == f"'questions' was never curated; {hint} first"
+    assert terminal.error(*command) == f"'questions' has not been curated yet; {hint} first"
     assert terminal.goldleaf("releases").stdout.splitlines()[-1] == f"no version yet; {hint}"
     terminal.goldleaf("curate")
     assert "`goldleaf release " in terminal.goldleaf("releases").stdout

@@ -122,7 +122,7 @@ def test_without_label_studio_collect_says_what_to_set(tmp_path: Path) -> None:
 def test_collect_before_curate_says_what_to_run(label_studio: LocalStudio, tmp_path: Path) -> None:
     with (
         desk_at(label_studio, tmp_path, ROWS) as desk,
-        pytest.raises(ConfigError, match=r" was never curated; run `goldleaf curate .*/dataset\.yaml` first$"),
+        pytest.raises(ConfigError, match=r" has not been curated yet; run `goldleaf curate .*/dataset\.yaml` first$"),
     ):
         desk.collect()
 
@@ -212,7 +212,7 @@ def test_a_skip_removes_no_answer(answered: Moment) -> None:
 def test_an_unusable_row_is_rejected_and_its_copies_with_it(answered: Moment) -> None:
     row, copy = answered[Q.UNUSABLE], answered[Q.UNUSABLE_COPY]
     assert row.fate is copy.fate is Fate.REJECTED
-    assert [str(reason) for reason in row.reasons] == ["a reviewer marked it unusable"]
+    assert [str(reason) for reason in row.reasons] == ["an annotator marked it unusable"]
     assert [reason.code for reason in copy.reasons] == [ReasonCode.REVIEWER]
     assert copy.reasons[0].detail == "an annotator marked a row with the same input"
 
@@ -220,7 +220,7 @@ def test_an_unusable_row_is_rejected_and_its_copies_with_it(answered: Moment) ->
 def test_an_unsure_reviewer_leaves_the_row_to_adjudication(answered: Moment) -> None:
     decision = answered[Q.UNSURE]
     assert (decision.fate, decision.routed, answered.is_open(Q.UNSURE)) == (Fate.REVIEW, Routed.ADJUDICATE, False)
-    assert [str(reason) for reason in decision.reasons] == ["a reviewer was not sure"]
+    assert [str(reason) for reason in decision.reasons] == ["an annotator was unsure"]
 
 
 def test_an_invalid_answer_decides_nothing_and_says_what_is_wrong(sent: Moment, answered: Moment) -> None:

@@ -140,7 +140,7 @@ def test_a_first_curate_that_was_killed_before_its_commit_is_no_damage(
         patch.setattr(Store, "commit", dies)
         assert terminal.error("curate", "--json") == "killed"
     assert terminal.json("status")["raw"] == 0
-    assert "was never curated" in terminal.error("explain", "data.jsonl:1")
+    assert "has not been curated yet" in terminal.error("explain", "data.jsonl:1")
     terminal.goldleaf("curate", "--json")
     assert terminal.json("status")["accepted"] == 1
 
@@ -162,7 +162,7 @@ def test_tables_that_do_not_belong_together_are_neither_shown_nor_published(
     line = home.terminal.error(reader)
     assert line.startswith("the numbers of 'questions' do not add up (")
     assert line.endswith(
-        "): its tables records, decisions and runs do not belong together; restore "
+        "): its tables records, decisions and runs do not match each other; restore "
         f"{home.terminal.home}/questions/tables from a backup"
     )
     assert sorted((home.terminal.home / "questions" / "releases").iterdir()) == versions

@@ -174,7 +174,7 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD.replace("task.py:Toy", "..:Toy"), "2: task '..:Toy' must be path/to/file.py:Class or module:Class"),
         (
             GOOD.replace("task.py:Toy", "no.such.place:Toy"),
-            "2: task module 'no.such.place' does not import: ModuleNotFoundError: No module named 'no'",
+            "2: task module 'no.such.place' cannot be imported: ModuleNotFoundError: No module named 'no'",
         ),
     ],
 )
@@ -185,13 +185,16 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str | bytes
 @pytest.mark.parametrize(
     ("task", "expected"),
     [
-        ("class Toy(\n", "task file task.py does not import: SyntaxError: '(' was never closed (task.py, line 1)"),
+        ("class Toy(\n", "task file task.py cannot be imported: SyntaxError: '(' was never closed (task.py, line 1)"),
         (
             "import os\n1 / 0\n",
-            "task file task.py does not import: ZeroDivisionError: division by zero (task.py, line 2)",
+            "task file task.py cannot be imported: ZeroDivisionError: division by zero (task.py, line 2)",
         ),
         ("x = 1\n", "task.py has no class 'Toy'; tasks in it: none"),
-        (TASK.replace('"""Say a or b."""', ""), "task.py: Toy has no docstring: it is the instruction; write one"),
+        (
+            TASK.replace('"""Say a or b."""', ""),
+            "task.py: Toy has no docstring, which serves as the instruction; write one",
+        ),
         (TASK.replace("Literal[", "Litteral["), "task.py: Toy uses 'Litteral', which is not defined; import it"),
         (TASK.replace("Target[", "Input["), "task.py: Toy has no target; mark a field with Target[...]"),
     ],
@@ -304,7 +307,7 @@ def test_a_choice_that_no_normalized_row_could_have_is_named_with_its_spelling(t
     assert line == (
         "dataset.yaml:2: target 'kind' has the choice 'cafe\u0301' ('cafe\\u0301'), "
         "which rows spell 'café' ('caf\\xe9') "
-        "after normalize.unicode: NFC; spell it so"
+        "after normalize.unicode: NFC; spell it that way"
     )
     load_dataset_file(write(tmp_path, GOOD + "normalize: {unicode: none}\n", TASK.replace('"a"', f'"{decomposed}"')))
 

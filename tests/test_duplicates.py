@@ -78,18 +78,16 @@ def test_of_a_record_in_conflict_the_rows_it_conflicts_with_are_shown(tmp_path: 
     assert odd.codes(1) == odd.codes(2) == [ReasonCode.CONFLICT]
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert shown.startswith(
-        "data.jsonl:1 is review: the same input has another answer elsewhere in the data: 'returns'"
-    )
-    assert "the kept rows most similar to it in conflict with others: annotators need all answers 1.00" in shown
+    assert shown.startswith("data.jsonl:1 review: the same input has another answer elsewhere in the data: 'returns'")
+    assert "the kept rows most similar to it in conflict: annotators choose among all the answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())
     assert shown.endswith("it has no duplicates, and no kept row shares a word 3-gram with it")
     (tmp_path / "dataset.yaml").write_text((tmp_path / "dataset.yaml").read_text() + "duplicates: {threshold: 0.8}\n")
-    changed = "the dataset's file or its task was changed since the last curate, which decided this"
+    changed = "dataset.yaml or the task has changed since the last curate, so this may be out of date"
     assert changed in " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert terminal.json("status")["next_step"].endswith("dataset.yaml, since the file or its task was changed")
-    assert " is rejected: a field breaks" in terminal.goldleaf("duplicates", "--of", "data.jsonl:4").stdout
+    assert "  rejected: a field breaks" in terminal.goldleaf("duplicates", "--of", "data.jsonl:4").stdout
 
 
 def test_a_group_whose_kept_row_waits_for_annotators_says_so(tmp_path: Path) -> None:
@@ -157,7 +155,7 @@ def test_a_row_whose_signs_differ_says_so(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, one, "billing"), row(2, other, "billing"), row(3, LEASE, "billing")])
     odd.curate()
     shown = " ".join(Terminal(tmp_path).goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert "their signs differ (mathematics, currencies or faces) 1.00" in shown
+    assert "their symbols differ (math, currencies or emoticons) 1.00" in shown
 
 
 def test_of_a_withdrawn_or_invalid_row_it_is_said_that_nothing_is_compared(tmp_path: Path) -> None:
@@ -270,7 +268,7 @@ def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Pa
     found = read_duplicates(odd.context.store.snapshot().at_last_commit(), odd.context.dataset.task)
     reasons = {frozenset((miss.one.line, miss.other.line)): miss.reason for miss in found.misses}
     assert (found.above, found.below) == (2, 0)
-    assert reasons[frozenset((1, 2))] == "without answers, they may or may not be the same"
+    assert reasons[frozenset((1, 2))] == "at least one has no answer, so they may differ"
     assert reasons[frozenset((3, 4))] == "their answers differ"
 
 

@@ -100,7 +100,7 @@ def test_again_retrains_with_the_same_result(bench: Bench) -> None:
 
 
 def test_a_version_that_is_not_there_or_damaged_is_not_trained_on(bench: Bench) -> None:
-    with pytest.raises(ReleaseError, match=r"'questions' has no version 2\.0\.0; there are 1\.0\.0"):
+    with pytest.raises(ReleaseError, match=r"'questions' has no version 2\.0\.0; it has 1\.0\.0"):
         finetune(bench.context, Inline(), version="2.0.0")
     [file] = Path(bench.released.path).glob("data/train-*.parquet")
     sound = file.read_bytes()

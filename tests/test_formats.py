@@ -104,7 +104,7 @@ def test_a_broken_json_file_is_one_error_row_with_all_its_bytes(tmp_path: Path, 
     ("value", "said"),
     [
         (b"[]", "it is a list"),
-        (b'"{}"', "it is a text"),
+        (b'"{}"', "it is a string"),
         (b"12", "it is a number"),
         (b"1.5", "it is a number"),
         (b"true", "it is true or false"),

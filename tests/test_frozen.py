@@ -142,7 +142,7 @@ def test_a_frozen_row_whose_near_duplicate_was_published_for_training_is_left_ou
         tmp_path, [row(1, CLAUSE, "billing"), row(2, NEAR, "billing"), row(3, "unheard of", "returns")], "exam.jsonl"
     )
     note = school.curate().note
-    assert "1 of 3 rows of `exam` are in test as is; left out: 2 bridges_splits" in note
+    assert "1 of 3 rows of `exam` are published unchanged in test; left out: 2 bridges_splits" in note
     assert school.exam(1).reasons[0].detail == "test and train"
     assert [school.exam(key).reasons[0].code for key in (1, 2, 3)] == [
         *[ReasonCode.BRIDGES_SPLITS] * 2,
@@ -168,7 +168,7 @@ def test_what_keeps_rows_of_a_frozen_source_out_is_counted(tmp_path: Path) -> No
     held = "call me at jo.public@mail.example.org please"
     exam = [row(1, "one", "nonsense"), row(2, "two", "nothing"), row(3, "three", None), row(4, held, "billing")]
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing")], many(5, 9))
-    said = "1 of 5 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    said = "1 of 5 rows of `exam` are published unchanged in test; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert said in school.curate().note.splitlines()
     write_rows(tmp_path, [row(5, CLAUSE, "billing")], "exam.jsonl")
     school.edit("split: test", "mode: snapshot, split: test")
@@ -181,7 +181,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
     school = School(tmp_path, [*exam, row(5, CLAUSE, "billing"), row(6, LEASE, "returns")], many(5, 9))
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
-    line = "2 of 6 rows of `exam` are in test as is; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    line = "2 of 6 rows of `exam` are published unchanged in test; left out: 2 invalid, 1 personal_data, 1 unlabeled"
     assert line in terminal.goldleaf("release").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
     assert line in terminal.goldleaf("status").stdout.splitlines()
@@ -200,7 +200,9 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
 def test_a_frozen_source_that_is_there_as_a_whole_is_said_to_be(tmp_path: Path) -> None:
     school = School(tmp_path, [row(1, CLAUSE, "billing"), row(2, CLAUSE, "billing")], many(5, 9))
     school.curate()
-    assert [str(one) for one in release(school.context, Inline()).frozen] == ["2 of 2 rows of `exam` are in test as is"]
+    assert [str(one) for one in release(school.context, Inline()).frozen] == [
+        "2 of 2 rows of `exam` are published unchanged in test"
+    ]
 
 
 def test_rows_that_were_published_before_their_source_was_frozen_are_counted_where_they_stay(tmp_path: Path) -> None:
@@ -213,7 +215,8 @@ def test_rows_that_were_published_before_their_source_was_frozen_are_counted_whe
     )
     school.edit("path: exam.jsonl,", "path: exam.jsonl, split: test, frozen: true,")
     others = ", ".join(f"{count} in {split}" for split, count in counts.most_common() if split != "test")
-    line = f"{counts['test']} of 30 rows of `exam` are in test as is; published before, and rows never move: {others}"
+    line = f"{counts['test']} of 30 rows of `exam` are published unchanged in test; "
+    line += f"published before, and rows never move: {others}"
     terminal = Terminal(tmp_path)
     assert f"note: {line}" in terminal.goldleaf("curate").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines()

@@ -119,7 +119,7 @@ def test_a_server_that_keeps_us_waiting_is_one_line(
 
 @pytest.mark.parametrize(
     ("patience", "problem"),
-    [({"window": 0.4}, "less than 10,000 bytes per second for 0.4 s"), ({"whole": 0.4}, "not all of it within 0.4 s")],
+    [({"window": 0.4}, "less than 10,000 bytes per second for 0.4 s"), ({"whole": 0.4}, "not complete within 0.4 s")],
 )
 def test_a_server_that_sends_a_kilobyte_a_second_does_not_keep_us_forever(
     home: Home, monkeypatch: pytest.MonkeyPatch, patience: dict[str, float], problem: str

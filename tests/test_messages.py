@@ -49,8 +49,8 @@ def rejection(**values: Any) -> Rejection:
 
 
 def test_an_example_without_a_detail_ends_with_its_place() -> None:
-    assert str(rejection()) == "a reviewer marked it unusable, as in a.jsonl:58"
-    assert str(rejection(detail="twice")) == "a reviewer marked it unusable, as in a.jsonl:58: twice"
+    assert str(rejection()) == "an annotator marked it unusable, as in a.jsonl:58"
+    assert str(rejection(detail="twice")) == "an annotator marked it unusable, as in a.jsonl:58: twice"
 
 
 NOTED = QUESTION.replace("    topic:", "    note: Input[str]\n    topic:")
@@ -177,7 +177,7 @@ def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tm
     choices = [f"choice_{number}" for number in range(151)]
     [said] = length(tmp_path / "long", choices)
     assert said.startswith("the answer format, with 151 choices, takes ")
-    assert said.endswith("to leave it out, let task_answer_form in Question return an empty text")
+    assert said.endswith("to leave it out, let task_answer_form in Question return an empty string")
     without = '\n    @classmethod\n    def task_answer_form(cls):\n        return ""\n'
     assert length(tmp_path / "without", choices, without) == []
     assert length(tmp_path / "short", choices[:5]) == []

@@ -55,7 +55,7 @@ def test_a_table_that_cannot_be_written_is_one_line(shop: Terminal, blocks: int)
     assert (done.returncode, done.stdout) == (1, "")
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: ") and "Traceback" not in done.stderr
-    assert line.endswith(f" cannot be used: File too large; raise the limit on the size of files{ELSEWHERE}")
+    assert line.endswith(f" cannot be used: File too large; raise the file size limit (ulimit -f){ELSEWHERE}")
     assert str(shop.home) in line
     assert run(shop.folder, "goldleaf curate --json").returncode == 0, "with room again, it goes on"
 
@@ -117,5 +117,5 @@ def test_a_full_disk_is_told_as_such_whichever_library_was_writing(tmp_path: Pat
     wrapped = pl.exceptions.ComputeError("parquet: underlying IO error: [Errno 28] No space left on device")
     line = outside_fault(wrapped, tmp_path)
     assert line == (
-        f"a table below the home {tmp_path} cannot be used: No space left on device; free some space there{ELSEWHERE}"
+        f"a table in the home {tmp_path} cannot be used: No space left on device; free some space there{ELSEWHERE}"
     )

@@ -51,7 +51,7 @@ def test_the_card_s_own_command_works_in_an_empty_folder(published: Path, tmp_pa
     terminal = Terminal(tmp_path)
     lock(terminal, line)
     shown = terminal.goldleaf(*shlex.split(command)).stdout
-    assert shown == f"{line}\nevery byte is as it was published\n"
+    assert shown == f"{line}\nevery byte matches what was published\n"
 
 
 @pytest.mark.parametrize("folder", ["data/1.0.0", "data/1.0.0/", "data/../data/1.0.0"])
@@ -74,7 +74,9 @@ def test_another_digest_than_the_pinned_one_fails(elsewhere: Terminal) -> None:
     [problem] = elsewhere.json("verify", "data/1.0.0", "--lock", "goldleaf.lock", exit_code=1)["problems"]
     assert problem == {"file": "goldleaf.lock", "detail": f"pins questions@1.0.0 as {OTHER}, not {line.split()[1]}"}
     shown = elsewhere.goldleaf("verify", "data/1.0.0", "--lock", f"questions@1.0.0 {OTHER}", exit_code=1).stdout
-    assert shown.startswith("lock pins questions@1.0.0 as ") and shown.endswith("\nevery byte is as it was published\n")
+    assert shown.startswith("lock pins questions@1.0.0 as ") and shown.endswith(
+        "\nevery byte matches what was published\n"
+    )
 
 
 def test_a_damaged_version_fails_whatever_its_lock_says(elsewhere: Terminal) -> None:
@@ -116,8 +118,8 @@ def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
         ("data", "data is not a published version: it has no manifest.json"),
         (
             "questions@1.0.0",
-            "there is no dataset.yaml to look up 'questions@1.0.0' in; pass the path of one, or the version's "
-            "folder: `goldleaf verify path/to/1.0.0`",
+            "there is no dataset.yaml to look up 'questions@1.0.0' in; pass the path of a dataset.yaml, or a version's "
+            "folder, as in `goldleaf verify path/to/1.0.0`",
         ),
     ],
 )

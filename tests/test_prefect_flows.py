@@ -187,7 +187,7 @@ def test_ctrl_c_ends_a_run_on_prefect_s_temporary_server_without_a_traceback(tmp
             output, errors = process.communicate(timeout=30)  # the client gave up after 74 s
             ended.set()
     assert process.returncode == 130, errors
-    assert "interrupted; what was committed stays, run the command again to continue" in errors
+    assert "interrupted; committed work is kept, run the command again to continue" in errors
     assert "Traceback" not in output + errors
 
 

@@ -455,7 +455,7 @@ def test_a_reference_finds_its_folder(tmp_path: Path) -> None:
         ("clauses", "'clauses' names no version; use clauses@latest or clauses@1.0.0"),
         ("clauses@", "'clauses@' names no version; use clauses@latest or clauses@1.0.0"),
         ("clauses@newest", "'newest' is not a version; use three numbers such as 1.2.0"),
-        ("clauses@2.0.0", "'clauses' has no version 2.0.0; there are 1.0.0, 1.1.0"),
+        ("clauses@2.0.0", "'clauses' has no version 2.0.0; it has 1.0.0, 1.1.0"),
     ],
 )
 def test_a_wrong_reference_says_what_to_write(tmp_path: Path, reference: str, text: str) -> None:

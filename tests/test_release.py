@@ -505,7 +505,7 @@ class Question(Task):
 def test_a_release_before_curate_says_what_to_run(tmp_path: Path) -> None:
     Shop(tmp_path, [])
     line = Terminal(tmp_path).error("release", "dataset.yaml")
-    assert line == f"'questions' was never curated; run `goldleaf curate {tmp_path}/dataset.yaml` first"
+    assert line == f"'questions' has not been curated yet; run `goldleaf curate {tmp_path}/dataset.yaml` first"
 
 
 def test_a_release_of_nothing_says_where_the_rows_are(tmp_path: Path) -> None:

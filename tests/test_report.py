@@ -84,7 +84,7 @@ def example(number: int = 1, text: str = CLAUSE, **more: Any) -> ShownRecord:
 
 
 def empty_report(**parts: object) -> ReportData:
-    """A dataset that was never curated, with the given parts filled."""
+    """A dataset that has not been curated yet, with the given parts filled."""
     nothing = Funnel(raw=0, superseded=0, withdrawn=0, accepted=0, rejected=0, duplicate=0, review=0)
     names = {"dataset": "contract-clauses", "task": "ContractClause", "instruction": "Name the kind of this clause."}
     now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -368,7 +368,7 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
 
 def test_the_page_of_a_version_says_so_and_sends_no_one_to_another() -> None:
     html = render_report(empty_report(of_version=True))
-    assert "Of rows that are not in it, only the place is shown." in html
+    assert "Rows that are not in it are shown by file and line only." in html
     assert "the one whose folder contains this page" in html
     assert "none is published yet" not in html and "rewrites it" not in html
 
@@ -390,7 +390,7 @@ def test_what_is_left_out_is_said() -> None:
 
 def test_tuned_and_untuned_are_side_by_side_with_their_intervals() -> None:
     text = section(render_report(full_report()), "finetuning")
-    assert "trained on 1,930 rows in 1,502 s, judged on 241 test rows by accuracy" in text
+    assert "trained on 1,930 rows in 1,502 s, evaluated on 241 test rows by accuracy" in text
     assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
     assert "untuned 1.2% 0.4% to 3.6% tuned 86.7% 81.9% to 90.4%" in text
     assert "non_compete 14 5.0% 88.0%" in text
@@ -665,14 +665,14 @@ def section_of_next(html: str) -> str:
 
 def test_the_local_report_masks_what_an_annotator_called_unusable(shop: Shop) -> None:
     text = section(shop.state(), "reasons")
-    assert "a reviewer marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
+    assert "an annotator marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
     assert "Perth-7" not in text
 
 
 def test_a_row_is_masked_for_what_it_holds_whatever_its_last_reason_is(shop: Shop) -> None:
     shop.decide(6, fate=Fate.REVIEW, reasons=[Reason(code=ReasonCode.UNSURE)])
     state = shop.state()
-    assert "a reviewer was not sure" in section(state, "reasons")
+    assert "an annotator was unsure" in section(state, "reasons")
     assert "numbat@" not in state
 
 

@@ -77,7 +77,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
         shown = terminal.goldleaf("curate", "dataset.yaml", "--engine", "inline").stdout
         again = terminal.json("curate", "dataset.yaml")
     start, _, end = problem.format(url=url).partition("*")
-    assert "3 questions wait for annotators: " in shown
+    assert "3 questions are waiting for annotators: " in shown
     assert start in shown and end in shown
     assert (again["added"], again["review"]["waiting"], again["review"]["sent"]) == (0, 3, 0)
     assert start in again["review"]["problem"]
@@ -88,7 +88,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     sends_what_waits_once(desk)
 
 
-COMMITTED = "everything is decided and committed, and 3 questions wait for the next curate"
+COMMITTED = "everything is decided and committed, and 3 questions are waiting for the next curate"
 
 
 def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def sends_what_waits_once(desk: Desk) -> None:
 def test_without_push_nothing_is_sent_until_curate_runs_with_it(desk: Desk, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, desk.settings.label_studio_url, desk.settings.label_studio_api_key.get_secret_value())
     shown = terminal.goldleaf("curate", "dataset.yaml", "--no-push").stdout
-    assert "3 questions wait for annotators; run curate without --no-push to send them" in shown
+    assert "3 questions are waiting for annotators; run curate without --no-push to send them" in shown
     shown = terminal.goldleaf("curate", "dataset.yaml").stdout
-    assert f"3 questions wait for annotators; 3 new at {desk.client.url}/projects/{desk.project}/data" in shown
+    assert f"3 questions are waiting for annotators; 3 new at {desk.client.url}/projects/{desk.project}/data" in shown
     assert terminal.json("status")["unsent"] == 0
 
 

@@ -33,7 +33,7 @@ LABEL_ERROR = Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="'term', 
 PERSONAL = Reason(code=ReasonCode.PERSONAL_DATA, field="clause", detail="an e-mail address")
 SECRET = Reason(code=ReasonCode.SECRET, field="clause", detail="a key")
 AUDIT = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
-SENSITIVE = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
+SENSITIVE = ". If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 def asked(name: str, routed: Routed | None, score: float | None = None, fate: Fate = Fate.REVIEW) -> Decision:

@@ -96,7 +96,7 @@ def test_a_damaged_file_of_places_is_named_and_rewritten_by_the_next_curate(tmp_
         home.write("a.jsonl", lines)
         home.ingest(table)
     home.store.moved.write_bytes(home.store.moved.read_bytes()[:-20])
-    with pytest.raises(StoreError, match=r"moved\.parquet is not as it was written; `goldleaf curate` rewrites it"):
+    with pytest.raises(StoreError, match=r"moved\.parquet is corrupt; `goldleaf curate` rewrites it"):
         placed(home)
     home.ingest(table)
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
@@ -124,7 +124,7 @@ def test_messages_tables_and_the_report_send_users_to_the_present_line(tmp_path:
     write_rows(tmp_path, [*GOOD, BAD])
     assert "as in data.jsonl:5\n" in terminal.goldleaf("curate").stdout
     status = terminal.goldleaf("status").stdout
-    assert "goldleaf explain data.jsonl:5 tells more" in status
+    assert "(for details: goldleaf explain data.jsonl:5)" in status
     assert "got 'nonsense'" in terminal.goldleaf("explain", "data.jsonl:5").stdout
     asked = "select line from current join latest using (record_id) where fate = 'rejected'"
     assert terminal.json("sql", asked) == [{"line": 5}]

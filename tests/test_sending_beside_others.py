@@ -93,7 +93,10 @@ def test_a_second_curate_leaves_its_questions_to_the_next_one_and_says_so(tmp_pa
 
         server.meanwhile = others
         assert desk.curate().review.sent == 2
-        assert "3 questions wait for annotators: 'beside' is in use by goldleaf curate (sending questions)" in shown[0]
+        assert (
+            "3 questions are waiting for annotators: 'beside' is in use by goldleaf curate (sending questions)"
+            in shown[0]
+        )
         assert "the next curate sends the rest" in shown[0]
         assert terminal.json("curate")["review"] | {"url": ""} == {
             "waiting": 3, "audits": 0, "unsent": 0, "sent": 1, "withdrawn": 0, "url": "", "refused": [], "problem": "",

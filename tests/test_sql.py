@@ -178,7 +178,7 @@ def test_a_row_that_no_table_can_hold_is_shown_as_lines_of_name_and_value(tmp_pa
     assert shown[17] == "─" * 120
     [long] = [line for line in shown if "[b]parcel[/b] 1 so late" in line]
     assert long.endswith("...") and len(long) == 120
-    assert shown[-1] == "a cell that ends in ... is shortened; --json has all"
+    assert shown[-1] == "cells that end in ... are shortened; --json shows all"
 
 
 def test_many_columns_that_fit_and_few_that_do_not_are_a_table(tmp_path: Path) -> None:

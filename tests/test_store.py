@@ -274,7 +274,7 @@ def test_a_writer_that_is_always_overtaken_gives_up_with_one_line(
         store.append(Table.RECORDS, records("rival", ["x"]))
         yield records(B1, ["r1"])
 
-    with pytest.raises(StoreError, match=r"^table 'records' of 'toy' changed 3 times meanwhile; run it again$"):
+    with pytest.raises(StoreError, match=r"^table 'records' of 'toy' changed 3 times in the meantime; run it again$"):
         store.append_if_unseen(Table.RECORDS, B1, build)
     assert set(store.scan(Table.RECORDS).collect()["record_id"]) == {"x"}
 
@@ -421,7 +421,7 @@ def test_a_file_system_without_locks_is_not_taken_for_another_process(
         pytest.fail("there is no lock")
     said = outside_fault(caught.value, store.root)
     assert (
-        said == f"{store.root} cannot be used: No locks available; use a file system that has locks, or set "
+        said == f"{store.root} cannot be used: No locks available; use a file system that supports locks, or set "
         "GOLDLEAF_HOME to another folder"
     )
 

@@ -43,7 +43,7 @@ def test_a_server_that_keeps_us_waiting_is_unreachable(talk: Talk, reason: str) 
     with (
         talking(talk) as url,
         pytest.raises(
-            Unreachable, match=rf"^cannot log in: Label Studio at {url[:-1]} keeps us waiting \({reason}\); see"
+            Unreachable, match=rf"^cannot log in: Label Studio at {url[:-1]} does not respond in time \({reason}\); see"
         ),
         LabelStudio(url, "token", HASTY) as client,
     ):
@@ -55,7 +55,7 @@ def test_requests_that_are_all_slow_end_together(monkeypatch: pytest.MonkeyPatch
         client.requests.transport.answered = 10  # a second and a half are left
         client.check()
         client.requests.transport.spent = 60.0
-        with pytest.raises(Unreachable, match=r"keeps us waiting \(11 requests took 60 s\)"):
+        with pytest.raises(Unreachable, match=r"does not respond in time \(11 requests took 60 s\)"):
             client.check()
 
 
@@ -67,8 +67,8 @@ def test_a_server_that_hangs_makes_the_questions_wait_and_collect_fail(
     with talking(mute) as url:
         terminal = Terminal(tmp_path, url, "token")
         shown = terminal.goldleaf("curate").stdout
-        assert "1 question waits for annotators: cannot log in: Label Studio at" in shown
-        assert "keeps us waiting (no answer within 0.4 s)" in terminal.error("collect", "--json")
+        assert "1 question is waiting for annotators: cannot log in: Label Studio at" in shown
+        assert "does not respond in time (no answer within 0.4 s)" in terminal.error("collect", "--json")
 
 
 def test_an_import_may_take_longer_than_other_requests() -> None:
@@ -178,7 +178,9 @@ def test_a_server_that_does_not_heed_the_page_is_noticed(monkeypatch: pytest.Mon
     with (
         serving(lambda *_: (200, {}, answer)) as server,
         LabelStudio(server.url, "token") as client,
-        pytest.raises(LabelStudioError, match=r"^cannot list tasks: .* sends other tasks than requested; see its log"),
+        pytest.raises(
+            LabelStudioError, match=r"^cannot list tasks: .* sends tasks other than those requested; see its log"
+        ),
     ):
         client.asked(1)
 

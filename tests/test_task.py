@@ -385,7 +385,7 @@ def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_
         task_with(Target[annotation]).task_check()
     assert str(caught.value).startswith("Toy: target 'answer' has the type ")
     assert str(caught.value).endswith(
-        "; use an enum or Literal of texts, str, int, float, bool, datetime.date, list[str], or one of these | None"
+        "; use an enum or Literal of strings, str, int, float, bool, datetime.date, list[str], or one of these | None"
     )
 
 
@@ -414,7 +414,7 @@ def definition_error(**fields: Any) -> str:
 def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
     text, answer = (Input[str], ...), (Target[str], ...)
     assert definition_error(doc=" ", text=text, answer=answer) == (
-        "Toy has no docstring: it is the instruction; write one"
+        "Toy has no docstring, which serves as the instruction; write one"
     )
     assert definition_error(text=text) == "Toy has no target; mark a field with Target[...]"
     assert definition_error(answer=answer) == "Toy has no input; mark a field with Input[...]"
@@ -427,7 +427,7 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
     assert definition_error(text=text, answer=answer, task_size=text) == (
         "Toy.task_size begins with task_, which is reserved; rename it"
     )
-    assert definition_error(text=(Input[type], ...), answer=answer).endswith("; use types that JSON has a form for")
+    assert definition_error(text=(Input[type], ...), answer=answer).endswith("; use types that JSON can represent")
 
 
 def test_a_text_of_invisible_characters_is_none() -> None:
@@ -554,7 +554,7 @@ def test_a_soft_check_that_returns_what_is_neither_true_nor_false_is_at_fault() 
     [warning] = parsed.warnings
     assert parsed.faults == [warning] and warning.field == "is_odd"
     assert re.fullmatch(
-        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a text that says what is odd, "
+        r"the check itself failed: TypeError: is_odd\(\) returned \[1 2\]; return a string that says what is odd, "
         r"or None \(test_task\.py, line \d+\)",
         warning.detail,
     )

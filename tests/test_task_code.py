@@ -88,7 +88,7 @@ def test_a_soft_check_that_returns_no_text_is_broken_and_check_says_so(tmp_path:
     [reason] = odd[1].reasons
     assert reason.code is ReasonCode.SOFT_CHECK and reason.field == "odd"
     assert reason.detail.startswith("the check itself failed: TypeError: odd() returned ")
-    assert reason.detail.endswith("; return a text that says what is odd, or None (task.py, line 12)")
+    assert reason.detail.endswith("; return a string that says what is odd, or None (task.py, line 12)")
     [fault] = [finding for finding in Terminal(tmp_path).json("check", exit_code=1) if not finding["ok"]]
     assert fault["what"] == "code of Question"
     assert fault["detail"].startswith("it failed on 2 of 2 rows tried, such as data.jsonl:1: a soft check of ")
@@ -129,7 +129,7 @@ def test_a_task_that_ends_the_program_while_it_is_imported_is_one_line(tmp_path:
     Odd(tmp_path, HEAD + ending + "\n" + QUESTION, ROWS)
     for verb in ("curate", "release", "check", "status"):
         line = Terminal(tmp_path).error(verb, "--json")
-        assert line.startswith(f"{tmp_path}/dataset.yaml:2: task file {tmp_path}/task.py does not import: ")
+        assert line.startswith(f"{tmp_path}/dataset.yaml:2: task file {tmp_path}/task.py cannot be imported: ")
         assert line.isascii() and "(task.py, line " in line
 
 
@@ -180,9 +180,8 @@ def test_a_method_that_fails_only_on_annotators_answers_is_their_answer_s_proble
 def test_a_labeling_form_that_fails_is_a_finding_of_check(tmp_path: Path) -> None:
     Odd(tmp_path, HEAD + QUESTION + method("task_labeling_config", "cls", "return 7"), ROWS)
     findings = {finding["what"]: finding for finding in Terminal(tmp_path).json("check", exit_code=1)}
-    assert (
-        "task_labeling_config failed: it returned 7, which is not a text or None" in findings["labeling form"]["detail"]
-    )
+    detail = findings["labeling form"]["detail"]
+    assert "task_labeling_config failed: it returned 7, which is not a string or None" in detail
 
 
 def test_a_method_that_is_not_a_classmethod_is_named(tmp_path: Path) -> None:
@@ -278,7 +277,10 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == "error: the results cannot be written to stdout: No space left on device; fix where it goes\n"
+    assert (
+        done.stderr
+        == "error: the results cannot be written to stdout: No space left on device; check where stdout is redirected\n"
+    )
 
 
 # --- in workers, threads and under a signal ---------------------------------------------------------
@@ -298,7 +300,7 @@ def test_ctrl_c_in_the_middle_of_a_task_s_code_is_not_an_error_of_that_code(tmp_
     body = "import signal; signal.raise_signal(signal.SIGINT)\n        return value"
     Odd(tmp_path, QUESTION + method("looked", "cls, value", body, FIELD_VALIDATOR), ROWS)
     result = Terminal(tmp_path).goldleaf("curate", "--json", exit_code=130)
-    assert result.stdout == "" and "what was committed stays" in result.stderr
+    assert result.stdout == "" and "committed work is kept" in result.stderr
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

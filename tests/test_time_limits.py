@@ -90,7 +90,7 @@ def test_an_answer_that_comes_fast_but_does_not_end_is_left() -> None:
             connection.sendall(b"x" * 10_000)
             gone.wait(0.02)
 
-    with talking(endless) as url, pytest.raises(TooSlow, match=r"not all of it within 0\.6 s"):
+    with talking(endless) as url, pytest.raises(TooSlow, match=r"not complete within 0\.6 s"):
         read(url, replace(HASTE, whole=0.6))
 
 

@@ -97,7 +97,7 @@ def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
 def test_bridges_and_overruled_rows_are_rejected_with_what_they_touch() -> None:
     decisions = decide([case("r1", bridges=("test", "train")), case("r2", overridden_by="r9")])
     assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
-        "it is similar to rows of two splits, so it could leak: test and train",
+        "it is similar to rows in two splits, so it could leak: test and train",
         "an annotator gave the same input another answer: record r9",
     ]
     assert {decision.fate for decision in decisions.values()} == {Fate.REJECTED}
@@ -147,7 +147,7 @@ def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:
     decisions = decide([asked("r1", Verdict.UNUSABLE, text_key="k"), suspected("r2", text_key="k"), case("r3")])
     assert decisions["r2"].fate is Fate.REJECTED
     assert str(decisions["r2"].reasons[0]) == (
-        "a reviewer marked it unusable: an annotator marked a row with the same input"
+        "an annotator marked it unusable: an annotator marked a row with the same input"
     )
     assert decisions["r3"].fate is Fate.ACCEPTED
 

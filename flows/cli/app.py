@@ -85,7 +85,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             with known_interrupts(), results_alone():
                 return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            err.print("interrupted; what was committed stays, run the command again to continue")
+            err.print("interrupted; committed work is kept, run the command again to continue")
             raise typer.Exit(130) from error
         except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
@@ -148,7 +148,7 @@ def require_curated(context: "Context") -> None:
     """
     if not context.store.exists:
         name, file = context.dataset.config.name, shlex.quote(str(context.dataset.path))
-        raise StoreError(f"'{name}' was never curated; run `goldleaf curate {file}` first")
+        raise StoreError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
 
 
 def require_published(context: "Context") -> None:

@@ -122,8 +122,8 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
-    out.print(f"why rows are rejected (goldleaf explain {groups[0].file}:{groups[0].line} tells more):", markup=False)
-    for line in rejection_lines(groups, "; all with status --json"):
+    out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].file}:{groups[0].line}):", markup=False)
+    for line in rejection_lines(groups, "; status --json lists them all"):
         out.print(f"  {line}", markup=False)
 
 
@@ -164,7 +164,7 @@ def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         for name, value in zip(names, row, strict=True):
             out.print(f"[dim]{name}[/]  {_cell(value)}")
     if cut != rows:
-        out.print("a cell that ends in ... is shortened; --json has all")
+        out.print("cells that end in ... are shortened; --json shows all")
 
 
 def _cut(value: Any, most: int) -> Any:

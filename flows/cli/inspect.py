@@ -41,7 +41,7 @@ _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 """Limits of a table's cell."""
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Show the funnel, what waits for annotators, the versions and the last runs."""
@@ -71,7 +71,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def explain(
     record: Annotated[
@@ -96,7 +96,7 @@ def explain(
     show_story(story)
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """List the published versions in the order of publication. Exit code 1 if one of them cannot be read."""
@@ -116,7 +116,7 @@ def releases(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         show_rows("", ["version", "published", "rows", "digest"], rows)
         if found != readable:
             # For homes from before versions had to count up.
-            out.print(f"latest is the highest of them: {readable[-1].version}")
+            out.print(f"`latest` means the highest version: {readable[-1].version}")
         if not found:
             verb = "release" if store.exists else "curate"
             hint = f"no version yet; run `goldleaf {verb} {shlex.quote(str(context.dataset.path))}`"
@@ -131,7 +131,7 @@ def _listed(manifest: "Manifest", releases: Path) -> dict[str, Any]:
     return shown | {"path": str(releases / manifest.version), "splits": splits}
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def verify(
     reference: Annotated[
@@ -142,7 +142,7 @@ def verify(
     ],
     dataset: DatasetFile = DEFAULT,
     lock: Annotated[
-        str | None, typer.Option(help="A goldleaf.lock, or a line of one, that must pin this version.")
+        str | None, typer.Option(help="A goldleaf.lock file, or one line of it, that must pin this version.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -165,7 +165,7 @@ def verify(
             out.print(f"[red]{escape(str(problem))}")
         # On its own line: users copy it into their goldleaf.lock.
         out.print(result.reference, markup=False)
-        out.print("[green]every byte is as it was published" if is_sound else "[red]damaged")
+        out.print("[green]every byte matches what was published" if is_sound else "[red]damaged")
     if result.problems:
         raise typer.Exit(1)
 
@@ -180,23 +180,25 @@ def _version_folder(reference: str, dataset: Path) -> Path:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
     if not dataset.exists():
         raise ReleaseError(
-            f"there is no {dataset} to look up '{reference}' in; pass the path of one, or the version's folder: "
-            "`goldleaf verify path/to/1.0.0`"
+            f"there is no {dataset} to look up '{reference}' in; pass the path of a dataset.yaml, or a version's "
+            "folder, as in `goldleaf verify path/to/1.0.0`"
         )
     context = load_context(dataset)
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")
     if at and name != known:
-        raise ReleaseError(f"{context.dataset.path} is about '{known}', not '{name}'")
+        raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
     require_published(context)
     # A version alone is unambiguous, a name alone is not.
     return find_version(context.store.releases, reference if at or name == known else f"{known}@{name}")
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def report(
     dataset: DatasetFile = DEFAULT,
-    to: Annotated[Path | None, typer.Option("--to", help="Write it here instead of to the home.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write it here instead of into the home (GOLDLEAF_HOME).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report on the current state as one HTML file, and print its path."""
@@ -209,7 +211,7 @@ def report(
     out.print(str(path), markup=False)
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def sql(
     query: Annotated[str, typer.Argument(help="Any DuckDB query.")],
@@ -230,7 +232,9 @@ def sql(
     shown = [[_cut(cell) for cell in row] for row in rows]
     show_answer(frame.columns, shown)
     if shown != rows:
-        out.print(f"… ends a cell of more than {_SHOWN_CHARACTERS} characters or {_SHOWN_LINES} lines; --json has all")
+        out.print(
+            f"cells that end in … are cut to {_SHOWN_CHARACTERS} characters or {_SHOWN_LINES} lines; --json shows all"
+        )
     if frame.height > _SHOWN_ROWS:
         out.print(f"… {counted(frame.height - _SHOWN_ROWS, 'more row')}; use limit, or --json for all")
 
@@ -261,7 +265,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""

@@ -13,11 +13,11 @@ _NO_SPACE, _NO_RIGHT = "free some space there", "give this user write permission
 _ADVICE = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
-    errno.EFBIG: "raise the limit on the size of files",
+    errno.EFBIG: "raise the file size limit (ulimit -f)",
     errno.EACCES: _NO_RIGHT,
     errno.EPERM: _NO_RIGHT,
     errno.EROFS: _NO_RIGHT,
-    errno.ENOLCK: "use a file system that has locks",
+    errno.ENOLCK: "use a file system that supports locks",
     errno.EIO: "check whether the disk is failing",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
@@ -65,4 +65,4 @@ def _of_a_table(error: Exception, number: int | None, home: Path | None) -> str:
         text, advice = os.strerror(number), _ADVICE[number] + _ELSEWHERE
     else:
         text, advice = str(error).strip().split("\n")[0].rstrip("."), "restore it from a backup"
-    return f"a table below the home {home} cannot be used: {text}; {advice}"
+    return f"a table in the home {home} cannot be used: {text}; {advice}"

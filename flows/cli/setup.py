@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flows.local.studio_server import LocalStudio
 
 
-@app.command(rich_help_panel="Setting up")
+@app.command(rich_help_panel="Setup")
 @explained
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the files go; created if missing.")] = Path(),
@@ -49,15 +49,15 @@ def init(
     out.print(f"[dim]next:[/] goldleaf check {escape(shlex.quote(str(folder / 'dataset.yaml')))}")
 
 
-@app.command("label-studio", rich_help_panel="Setting up")
+@app.command("label-studio", rich_help_panel="Setup")
 @explained
 def label_studio(
-    port: Annotated[int | None, typer.Option(help="Default: the last one, else a free one.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: the last port used, or else a free one.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a local Label Studio in its own venv until Ctrl-C, and print how to connect.
 
-    For trial use and a few annotators; teams run their own server on PostgreSQL.
+    For trials and a few annotators; a team should run its own server on PostgreSQL.
     """
     import signal
 
@@ -87,13 +87,13 @@ def label_studio(
 
 def _show_access(studio: "LocalStudio") -> None:
     out.print(f"user {studio.username}, password {studio.password}", markup=False)
-    out.print("for goldleaf, in another terminal or in .env:")
+    out.print("to connect goldleaf, set these in another terminal or in .env:")
     for line in (f"LABEL_STUDIO_URL={studio.url}", f"LABEL_STUDIO_API_KEY={studio.token}"):
         out.print(f"  {line}", markup=False)
     out.print("Ctrl-C stops it; annotations are kept")
 
 
-@app.command(rich_help_panel="Setting up")
+@app.command(rich_help_panel="Setup")
 @explained
 def demo() -> None:
     """Run the whole workflow on the sample clauses: curate, label, collect, release, fine-tune.
@@ -116,7 +116,7 @@ def demo() -> None:
         try:
             input()
         except EOFError as error:
-            raise ConfigError("ANNOTATE=me waits for Enter in a terminal; run `make demo` in a terminal") from error
+            raise ConfigError("ANNOTATE=me waits until you press Enter; run `make demo` in a terminal") from error
 
     context = play(Settings(), TerminalProgress(), verb, show, wait)
     file, store = os.path.relpath(context.dataset.path), context.store

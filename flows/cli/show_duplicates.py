@@ -21,24 +21,27 @@ _MARKS = {"del": ("[-", "-]", "red"), "ins": ("{+", "+}", "green")}
 _KEPT_CHARACTERS = 300
 
 
-@app.command(rich_help_panel="Questions")
+@app.command(rich_help_panel="Inspect")
 @explained
 def duplicates(
     dataset: DatasetFile = DEFAULT,
-    of: Annotated[str, typer.Option("--of", help="Only those of this record (id or file:line).", metavar="ID")] = "",
+    of: Annotated[
+        str, typer.Option("--of", help="Show only this record: an id, file:line, or its key.", metavar="ID")
+    ] = "",
     limit: Annotated[
-        int, typer.Option("--limit", help="Groups, copies of each, and pairs to show; --json has all.", min=1)
+        int,
+        typer.Option("--limit", help="How many groups, copies per group, and pairs to show; --json shows all.", min=1),
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show duplicates with the words that differ, the least similar first, and pairs that nearly were duplicates.
+    """Show duplicates with the words that differ, least similar first, and similar pairs that were both kept.
 
-    With --of: what became of that record, its group, and the kept rows most similar to it.
+    With --of: what happened to that record, its group, and the kept rows most similar to it.
 
     Red [-words-] are only in the kept row, green {+words+} only in the other; yellow ones differ in case, accents or
-    punctuation. If the first groups do not look like duplicates to you, raise duplicates.threshold; if the pairs at
-    the end, which just miss it, do, lower it. The pairs before these reach it, but most have different answers:
-    one of them may be wrong.
+    punctuation. If the first groups do not look like duplicates, raise duplicates.threshold. If the pairs at the end,
+    which are just below it, do look like duplicates, lower it. The pairs in between reach the threshold, but most
+    have different answers: one of those may be wrong.
 
     Example: goldleaf duplicates --of clauses.jsonl:17
     """
@@ -55,7 +58,7 @@ def duplicates(
         return
     curated = snapshot.last_run(CurateSummary)
     if curated and context.dataset.has_changed_since(curated.summary):
-        out.print("[yellow]the dataset's file or its task was changed since the last curate, which decided this[/]")
+        out.print("[yellow]dataset.yaml or the task has changed since the last curate, so this may be out of date[/]")
     if meant and meant.note:
         out.print(f"[yellow]note:[/] {escape(meant.note)}")
     if meant and not found.asked:
@@ -68,7 +71,7 @@ def duplicates(
 
 def _show(found: "Duplicates", limit: int) -> None:
     if found.asked:
-        out.print(f"{_place(found.asked)} is {escape(found.fate)}")
+        out.print(f"{_place(found.asked)}  {escape(found.fate)}")
     copies = found.exact + found.near
     if copies or not found.asked:
         kept = counted(len(found.groups), "kept row")

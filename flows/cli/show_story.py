@@ -56,7 +56,7 @@ def _show_revision(revision: Revision) -> None:
 
 
 def _show_decision(decision: Decided, story: Story) -> None:
-    routed = f", asked as {decision.routed}" if decision.routed else ""
+    routed = f", for annotators: {decision.routed}" if decision.routed else ""
     out.print(f"run {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
     for reason in decision.reasons:
         out.print(f"  {_with_places(str(reason), story)}", markup=False)

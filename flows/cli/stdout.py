@@ -65,7 +65,9 @@ def _give_back(stdout: TextIO, copy: TextIO) -> None:
         # The reader of the results has gone; the command line must handle that.
         raise
     except OSError as error:
-        raise GoldleafError(f"the results cannot be written to stdout: {error.strerror}; fix where it goes") from error
+        raise GoldleafError(
+            f"the results cannot be written to stdout: {error.strerror}; check where stdout is redirected"
+        ) from error
     finally:
         stdout.flush()
         os.dup2(copy.fileno(), _STDOUT)

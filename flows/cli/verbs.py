@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
 
 
-@app.command(rich_help_panel="Verbs")
+@app.command(rich_help_panel="Workflow")
 @explained
 def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
     rescore: Annotated[
-        bool, typer.Option("--rescore", help="Score all labels for errors again, not only new ones.")
+        bool, typer.Option("--rescore", help="Score all labels for likely errors again, not only new ones.")
     ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts again, not only new ones.")] = False,
     engine: EngineName = None,
@@ -54,7 +54,7 @@ def curate(
 ) -> None:
     """Ingest the sources, give every record its fate, and send the uncertain ones to annotators.
 
-    The same files again add nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
+    Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
     again = {"rescore": rescore, "reindex": reindex}
     result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
@@ -84,8 +84,9 @@ def show_review(review: "ReviewBatch") -> None:
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
     if review.withdrawn:
-        taken = "1 task was" if review.withdrawn == 1 else f"{review.withdrawn:,} tasks were"
-        out.print(f"{taken} taken back, because what they asked has changed or is gone")
+        one = review.withdrawn == 1
+        tasks = "1 task was withdrawn: its" if one else f"{review.withdrawn:,} tasks were withdrawn: their"
+        out.print(f"{tasks} question{'' if one else 's'} changed or no longer {'applies' if one else 'apply'}")
     audits = f", {review.audits:,} of them random audits" if review.audits else ""
     # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
@@ -97,10 +98,10 @@ def show_review(review: "ReviewBatch") -> None:
     elif review.url:
         out.print(f"{waiting}; {review.sent:,} new at {review.url}")
     else:
-        out.print(f"{waiting}; run curate without --no-push to send them")
+        out.print(f"{waiting}; run curate without --no-push to send {'it' if review.waiting == 1 else 'them'}")
 
 
-@app.command(rich_help_panel="Verbs")
+@app.command(rich_help_panel="Workflow")
 @explained
 def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
     """Pull annotations from Label Studio, and commit the decisions that follow.
@@ -122,7 +123,7 @@ def show_collected(result: "Collected") -> None:
     ]
     said += [f"{result.unsure:,} unsure"] if result.unsure else []
     said += [f"{result.disputed:,} disputed"] if result.disputed else []
-    said += [f"{counted(result.taken_back, 'answer')} taken back"] if result.taken_back else []
+    said += [f"{counted(result.taken_back, 'answer')} withdrawn"] if result.taken_back else []
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)
     for note in result.note.splitlines():
@@ -132,12 +133,13 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
 
 
-@app.command(rich_help_panel="Verbs")
+@app.command(rich_help_panel="Workflow")
 @explained
 def release(
     dataset: DatasetFile = DEFAULT,
     version: Annotated[
-        str | None, typer.Option(help="X.Y.Z, above the latest. Default: the next minor version, if anything changed.")
+        str | None,
+        typer.Option(help="X.Y.Z, higher than the latest. Default: the next minor version, if anything changed."),
     ] = None,
     engine: EngineName = None,
     as_json: AsJson = False,
@@ -167,7 +169,7 @@ def show_released(result: "Released") -> None:
     out.print(result.path, markup=False)
 
 
-@app.command(rich_help_panel="Verbs")
+@app.command(rich_help_panel="Workflow")
 @explained
 def finetune(
     dataset: DatasetFile = DEFAULT,
@@ -213,10 +215,10 @@ SHOW: dict[str, Callable[[Any], None]] = {
 """How each verb's result is printed."""
 
 
-@app.command(rich_help_panel="Verbs")
+@app.command(rich_help_panel="Workflow")
 @explained
 def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
-    """Curate, collect, release, finetune: all that is due, with the annotations so far."""
+    """Run curate, collect, release and finetune in order, with the annotations so far."""
     from flows.run import run_all
 
     context = load_context(dataset)

@@ -216,7 +216,7 @@ class LocalStudio:
                         if answer.is_success and self.username in answer.text:
                             return
                         raise LabelStudioError(
-                            f"the server at {self.url} does not know our token: it is another program, or the token "
+                            f"the server at {self.url} does not accept our token: it is another program, or the token "
                             f"was replaced; start with another --port, or put the token in {self._credentials_file}"
                         )
                 time.sleep(0.2)
@@ -284,7 +284,7 @@ class LocalStudio:
         with _locked(self.cache / "template.lock"):
             if template.exists():
                 return template
-            self._say("preparing Label Studio's database; this takes a minute or two, once")
+            self._say("preparing Label Studio's database; this takes a minute or two, the first time only")
             with tempfile.TemporaryDirectory(dir=self.cache) as folder:
                 made = subprocess.run(
                     [str(program), "version"],  # any command migrates first; this one does nothing else

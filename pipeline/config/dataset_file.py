@@ -126,7 +126,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        hint = "pass the path of a dataset.yaml, or make one with `goldleaf init`"
+        hint = "pass the path of a dataset.yaml, or create one with `goldleaf init`"
         raise ConfigError(f"{path} cannot be read ({error.strerror}); {hint}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
@@ -181,7 +181,7 @@ def _check_choices(task: type[Task], config: Dataset) -> None:
             if (clean := normalize_text(choice, config.normalize)) != choice:
                 raise ConfigError(
                     f"target '{field.name}' has the choice {choice!r} ({choice!a}), which rows spell {clean!r} "
-                    f"({clean!a}) after normalize.unicode: {config.normalize.unicode}; spell it so"
+                    f"({clean!a}) after normalize.unicode: {config.normalize.unicode}; spell it that way"
                 )
 
 
@@ -221,7 +221,7 @@ def _load_file(path: Path) -> ModuleType:
     # Registered first: pydantic looks the module up to resolve postponed annotations.
     sys.modules[name] = module
     try:
-        with _explained(f"task file {path} does not import", name):
+        with _explained(f"task file {path} cannot be imported", name):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -230,7 +230,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _load_module(name: str) -> ModuleType:
-    with _explained(f"task module '{name}' does not import", name):
+    with _explained(f"task module '{name}' cannot be imported", name):
         return importlib.import_module(name)
 
 

@@ -165,7 +165,7 @@ def _is_parsed(task: type[Task], value: Any) -> bool:
     return inputs and (value.targets is None or _is_answer(task, value.targets))
 
 
-_TEXT = _Return("text", _is_text)
+_TEXT = _Return("string", _is_text)
 _ANSWER = _Return("value for every target", _is_answer)
 _REASONS = _Return("list of Reason", _are_reasons)
 _RETURNS = {
@@ -177,7 +177,7 @@ _RETURNS = {
     ),
     "task_instruction": _TEXT,
     "task_answer_form": _TEXT,
-    "task_digest": _Return("text", lambda task, value: bool(value) and _is_text(task, value)),
+    "task_digest": _Return("string", lambda task, value: bool(value) and _is_text(task, value)),
     "task_check": _Return("result", lambda _, value: True),
     "task_parse": _Return("Parsed with a value for every input", _is_parsed),
     "task_canonical": _ANSWER,
@@ -189,5 +189,5 @@ _RETURNS = {
     ),
     "task_validate_targets": _ANSWER,
     "task_problems": _REASONS,
-    "task_labeling_config": _Return("text or None", lambda task, value: value is None or _is_text(task, value)),
+    "task_labeling_config": _Return("string or None", lambda task, value: value is None or _is_text(task, value)),
 }

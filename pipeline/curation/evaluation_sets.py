@@ -127,7 +127,7 @@ def _rows(
             if raw.row is None:
                 raise SourceError(
                     f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); fix it: rows "
-                    "cannot be kept away from what is not read"
+                    "can only be compared with readable rows"
                 )
             yield f"{shown}:{raw.line}", raw.row
 

@@ -13,8 +13,8 @@ _MOST = 0.5
 def _left(read: Ingested) -> list[str]:
     """Report what was withdrawn with a source, since a misspelled name looks like a removed one."""
     return [
-        f"source '{name}' is no longer in the file, so its records ({count:,}) are withdrawn; add it again, and "
-        "they come back with what annotators said about them"
+        f"source '{name}' is no longer in the file, so its records ({count:,}) are withdrawn; if you add it "
+        "again, they come back with their answers"
         for name, count in read.left
     ]
 
@@ -23,8 +23,8 @@ def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
     """Question a key that repeats, since only the last row of a key counts; for a log that is normal."""
     keys = {source.name: source.key for source in sources}
     return [
-        f"{count:,} of {rows:,} rows of source '{name}' share their key with a later row that has other content, and "
-        f"only the last one counts; is `{keys[name]}` a key?"
+        f"{count:,} of {rows:,} rows of source '{name}' share their key with a later row that has different content, "
+        f"and only the last one counts; is `{keys[name]}` a key?"
         for name, count, rows in read.doubled
         if count > rows * _OFTEN
     ]

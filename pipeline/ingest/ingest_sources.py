@@ -132,8 +132,8 @@ def _require_keys(
         if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
             names = Seen(names=names_of(one.unkeyed)).shown_names
             raise ConfigError(
-                f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (dots reach into objects) "
-                f"or leave it out; {names}"
+                f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (use dots for nested "
+                f"fields) or leave it out; {names}"
             )
 
 

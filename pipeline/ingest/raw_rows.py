@@ -52,7 +52,7 @@ def unreadable(detail: str) -> Reason:
 
 _JSON_NAMES: dict[type, str] = {
     list: "a list",
-    str: "a text",
+    str: "a string",
     int: "a number",
     float: "a number",
     bool: "true or false",

@@ -71,7 +71,7 @@ def _read(store: Store) -> pl.DataFrame:
     try:
         return read_work(store.moved, list(_SCHEMA))
     except StoreError as error:
-        raise StoreError(f"{store.moved} is not as it was written; `goldleaf curate` rewrites it") from error
+        raise StoreError(f"{store.moved} is corrupt; `goldleaf curate` rewrites it") from error
 
 
 def _moves(store: Store) -> pl.DataFrame | None:

@@ -27,7 +27,7 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
     if not outside:
         raise SourceError(
             f"source '{source.name}': {files[0]} is one of Goldleaf's own files, in its home; name a file outside "
-            "it, or to use the rows of a version, an evaluation set with `release:`"
+            "it; to use the rows of a version, name it with `release:` in an evaluation set"
         )
     if odd := [file for file in outside if no_json(str(file))]:
         raise SourceError(

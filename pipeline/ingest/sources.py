@@ -69,7 +69,7 @@ class FoundInSource:
         if not self.readable and self.unreadable:
             return f"has no row that can be read, from {self.unreadable} on"
         if self.swallowing:
-            return f"cannot be read at {self.swallowing}, nor can the rows that this one may have swallowed"
+            return f"cannot be read at {self.swallowing}, and that row may contain the rows after it"
         return ""
 
 

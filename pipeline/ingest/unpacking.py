@@ -52,6 +52,6 @@ def most_unpacked(path: Path) -> int:
 def too_much(path: Path) -> SourceError:
     """The error for a file that holds more."""
     return SourceError(
-        f"'{path}' holds more than {UNPACKED_TIMES:,} times its size; if that is intended, decompress it and name "
+        f"'{path}' unpacks to more than {UNPACKED_TIMES:,} times its size; if that is intended, decompress it and name "
         "the result"
     )

@@ -239,5 +239,5 @@ def _note(version: _Version, taken: Sequence[str], current: Container[str]) -> s
     recognized = f", {by_content:,} of them recognized by their content" if by_content else ""
     why = ", a version in this home that its tables did not know" if version.is_own else ""
     absent = len(taken) - len(here)
-    kept = f"; {absent:,} more of its rows are absent now, and keep theirs" if absent else ""
+    kept = f"; {absent:,} more of its rows are not in the sources now, and keep their splits" if absent else ""
     return f"{len(here):,} records now have the split that they have in {version.shown}{recognized}{why}{kept}"

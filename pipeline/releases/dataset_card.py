@@ -157,7 +157,7 @@ dataset = load_dataset("path/to/{manifest.version}")
 print(dataset["{split}"][0]["prompt"])
 ```
 
-`prompt` and `completion` are chat messages, as TRL's `SFTTrainer` takes them. To pin this version in
+`prompt` and `completion` are chat messages, in the form that TRL's `SFTTrainer` expects. To pin this version in
 another repository, add this line to its `goldleaf.lock`:
 
 ```
@@ -241,7 +241,7 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
     threshold = dataset.duplicates.threshold
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
-        lines.append(f"No annotator has reviewed {unseen:,} of the answers; they are as good as their source.")
+        lines.append(f"No annotator has reviewed {unseen:,} of the answers; they are only as reliable as their source.")
     if count := manifest.unreviewed:
         what = "uncertain answer was" if count == 1 else "uncertain answers were"
         lines.append(f"{count:,} {what} accepted, beyond the review budget (`review.unreviewed: accept`).")
@@ -252,7 +252,7 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
                 "among them were kept."
             )
     if threshold < 1:
-        lines.append(f"Rows that say the same in different words (similarity below {threshold:g}) count separately.")
+        lines.append(f"Paraphrases (similarity below {threshold:g}) count as separate rows.")
     else:
         lines.append("Only exact duplicates were removed.")
     if dataset.on_conflict is OnConflict.ANY_OF:

@@ -63,11 +63,11 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
     name, curate = dataset.config.name, f"`goldleaf curate {dataset.path}`"
     last = store.snapshot().at_last_commit().last_run(CurateSummary)
     if last is None:
-        raise ReleaseError(f"'{name}' was never curated; run {curate} first")
+        raise ReleaseError(f"'{name}' has not been curated yet; run {curate} first")
     if dataset.has_changed_since(last.summary):
         raise ReleaseError(
-            f"{dataset.path} or its task was changed since the last curate, and the version would not be what "
-            f"them; run {curate} first"
+            f"{dataset.path} or its task was changed since the last curate, so a release "
+            f"would not match it; run {curate} first"
         )
     if strange := strange_versions(store, name):
         raise ReleaseError(

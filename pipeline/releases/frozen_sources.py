@@ -32,7 +32,7 @@ class FrozenSource(BaseModel):
     def __str__(self) -> str:
         """Text for the report and the card; names are marked as in Markdown."""
         kept = self.rows - sum(self.elsewhere.values()) - sum(self.left_out.values())
-        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` are in {self.split} as is"]
+        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` are published unchanged in {self.split}"]
         if self.elsewhere:
             others = ", ".join(f"{count:,} in {split}" for split, count in self.elsewhere.items())
             said.append(f"published before, and rows never move: {others}")

@@ -118,7 +118,7 @@ def find_version(releases: Path, reference: str) -> Path:
         return list(folders.values())[-1]
     parse_version(version)
     if version not in folders:
-        raise ReleaseError(f"'{name}' has no version {version}; there are {', '.join(folders)}")
+        raise ReleaseError(f"'{name}' has no version {version}; it has {', '.join(folders)}")
     return folders[version]
 
 

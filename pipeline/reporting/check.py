@@ -81,7 +81,7 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         return
     if answers:
         yield CheckResult(
-            what="answers of annotators", ok=True, detail=f"{answers}; undo it to keep them, or label again"
+            what="annotators' answers", ok=True, detail=f"{answers}; undo it to keep them, or label again"
         )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
@@ -168,7 +168,7 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
         choices = sum(len(field.choices) for field in task.task_targets())
         detail = (
             f"the answer format, with {choices:,} choices, takes {form:,} of {min(whole):,} tokens; a tuned "
-            f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty text"
+            f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty string"
         )
         yield CheckResult(what="length of the prompts", ok=True, detail=detail)
 
@@ -202,7 +202,7 @@ def _check_home(root: Path) -> CheckResult:
 def _check_label_studio(workspace: Workspace) -> CheckResult:
     connection = workspace.connection
     if connection is None:
-        hint = "not set: review items will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
+        hint = "not set: questions for annotators will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
         return CheckResult(what="Label Studio", ok=True, detail=hint)
     try:
         user = LabelStudio(connection.url, connection.api_key).check()

@@ -96,7 +96,7 @@ class TriedSource:
         detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
         yield CheckResult(what=what, ok=self._valid > 0, detail=detail)
         if self.source.key and self.raw and not self._keys:
-            detail = f"no row has a value in '{self.source.key}'; fix `key:`, dots reach into objects; "
+            detail = f"no row has a value in '{self.source.key}'; fix `key:`, use dots for nested fields; "
             yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
         if self.raw and (problem := misspelled(self.source, self._seen)):
             yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
@@ -179,7 +179,7 @@ class TriedSource:
         key, places = next(iter(others.items()))
         return (
             f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried share their key with a later "
-            f"row that has other content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the "
+            f"row that has different content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the "
             f"last one counts; is `{self.source.key}` a key?"
         )
 

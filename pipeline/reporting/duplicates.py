@@ -225,13 +225,13 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
     if similarity < threshold:
         return "below the threshold" + ("; and their answers differ" if differ else "")
     if one.targets is None or other.targets is None:
-        return "without answers, they may or may not be the same"
+        return "at least one has no answer, so they may differ"
     if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
-        return "in conflict with others: annotators need all answers"
+        return "in conflict: annotators choose among all the answers"
     if differ:
         return "their answers differ"
     if not same_signs(inputs_key(task, one.inputs), inputs_key(task, other.inputs)):
-        return "their signs differ (mathematics, currencies or faces)"
+        return "their symbols differ (math, currencies or emoticons)"
     if unlike := list(_unlike(one, other, threshold, task)):
         return f"similar as a whole, but not in {' and '.join(map(repr, unlike))}"
     return "kept apart by other similar rows"

@@ -58,11 +58,11 @@ class Decided(Decision):
 
 
 class TaskState(StrEnum):
-    """What became of a task."""
+    """What happened to a task."""
 
     OPEN = "open"
     ANSWERED = "answered"
-    TAKEN_BACK = "taken back"
+    TAKEN_BACK = "withdrawn"
     """Its question has changed or is gone; `curate` deletes it in Label Studio, or has done so."""
     OLDER_FORM = "asks an older form of the task"
     """Answers to it do not count; it stays in its project in Label Studio."""

@@ -166,7 +166,7 @@ def _keys_missing(source: Source) -> str:
 
 def _keys_lost(source: Source) -> str:
     return (
-        f"no row of source '{source.name}' that came in last has a value in its key '{source.key}', though earlier "
+        f"no row of source '{source.name}' in the latest batch has a value in its key '{source.key}', though earlier "
         "ones do, so these rows are identified by content; deliver them with it, or an edited one is a new row"
     )
 

@@ -72,7 +72,7 @@ class Status(BaseModel):
 
 
 def read_status(workspace: Workspace) -> Status:
-    """Read the committed state; a dataset that was never curated has zeros."""
+    """Read the committed state; a dataset that has not been curated yet has zeros."""
     snapshot = workspace.store.snapshot().at_last_commit()
     asked = count_waiting(snapshot, workspace.dataset.task)
     connection = workspace.connection
@@ -143,7 +143,7 @@ def _next_step(
 def _nothing_accepted(funnel: Funnel, file: str) -> str:
     """Advice if nothing can be released and no question is open: only other rows or settings help."""
     if funnel.review:
-        return f"raise review.budget, since rows are in review that were not sent, then goldleaf curate {file}"
+        return f"raise review.budget, because some rows in review were not sent, then goldleaf curate {file}"
     if funnel.rejected:
-        return f"fix why the rows are rejected, in the source, its fields or the task, then goldleaf curate {file}"
+        return f"fix the source, its fields or the task, because all rows are rejected, then goldleaf curate {file}"
     return f"add rows, since there are none, then goldleaf curate {file}"

@@ -180,7 +180,7 @@ def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str],
 def _filter(field: TargetField, key: str | None) -> str:
     shown = f" ({key.title()})" if key else ""
     found = {"name": f"filter-{field.name}", "toName": field.name} | ({"hotkey": key} if key else {})
-    return _tag("Filter", found | {"minlength": "0", "placeholder": f"Filter{shown}, Enter takes the first"})
+    return _tag("Filter", found | {"minlength": "0", "placeholder": f"Filter{shown}, Enter selects the first"})
 
 
 def _choice(field: TargetField, value: str, key: str | None) -> str:
@@ -203,8 +203,8 @@ def _review(to_name: str) -> str:
         _tag("Choice", unsure),
     )
     once_reviewed = {"visibleWhen": "choice-selected", "whenTagName": REVIEW, "className": "goldleaf-hint"}
-    done = _tag("View", once_reviewed, _header("Nothing else is needed. Choose it again to go back."))
-    tip = _view("goldleaf-hint", _header("Ctrl+Enter submits while the cursor is in no field."))
+    done = _tag("View", once_reviewed, _header("Nothing else is needed. Choose it again to undo."))
+    tip = _view("goldleaf-hint", _header("Ctrl+Enter submits when the cursor is not in a field."))
     return _view("goldleaf-review", choices, done, tip)
 
 
@@ -217,7 +217,7 @@ def _hint(field: TargetField) -> str:
         ValueType.INTEGER: "A whole number such as 1200 (no separators)",
         ValueType.NUMBER: "A number such as 1234.5 (no thousands separators)",
     }
-    entries = "Enter adds an entry; an emptied one is left out" if field.many else ""
+    entries = "Enter adds an entry; empty entries are dropped" if field.many else ""
     text = "\n".join(line for line in (field.description, formats.get(field.type, ""), entries) if line)
     return _view("goldleaf-hint", _header(text)) if text else ""
 

@@ -197,7 +197,7 @@ class LabelStudio:
         return None
 
     def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
-        reason = fault.detail if isinstance(fault, Refused) else "the server accepted it, but does not have it"
+        reason = fault.detail if isinstance(fault, Refused) else "the server accepted it, but did not store it"
         report.refused.append((key, reason))
         if len(report.refused) > MAX_REFUSED:
             raise LabelStudioError(

@@ -54,7 +54,7 @@ def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last:
         page = requests.ask(_WHAT, kind, lambda sdk: sdk.tasks.list(**query))
         ids = [last, *(task.task_id for task in page.tasks)]
         if any(one >= other for one, other in itertools.pairwise(ids)):
-            raise LabelStudioError(f"{_WHAT}: {requests.url} sends other tasks than requested; see its log")
+            raise LabelStudioError(f"{_WHAT}: {requests.url} sends tasks other than those requested; see its log")
         if len(page.tasks) == min(page.total, query["page_size"]):
             return page
         # Perhaps some were deleted while the server counted.

@@ -156,7 +156,8 @@ class Requests:
             raise LabelStudioError(f"{what}: '{self.url}' is not an address{problem}; set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
-                f"{what}: Label Studio at {self.url} keeps us waiting ({error}); see its log, or set LABEL_STUDIO_URL"
+                f"{what}: Label Studio at {self.url} does not respond in time ({error}); see its log, "
+                "or set LABEL_STUDIO_URL"
             ) from error
         except TooMuch as error:
             raise TooLarge(f"{what}: {self.url} answers with {error}; check LABEL_STUDIO_URL") from error

@@ -151,7 +151,7 @@ def _sendable(text: str, where: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise LabelStudioError(
-            f"{where} has half a surrogate pair at character {error.start}, which JSON cannot carry; fix the source"
+            f"{where} has half a surrogate pair at character {error.start}, which JSON cannot represent; fix the source"
         ) from error
     return text.replace("\x00", "")  # PostgreSQL rejects NUL
 

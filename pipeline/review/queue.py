@@ -34,7 +34,7 @@ _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
-_SENSITIVE_WHY = ". An answer lets the row into the dataset as it is; choose unusable if it must stay out"
+_SENSITIVE_WHY = ". If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 _TASK = {"task_id": pl.Int64(), "push_key": pl.String()}

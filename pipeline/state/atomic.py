@@ -182,9 +182,7 @@ def _require_seal(path: Path, _inode: int, size: int, _changed: int) -> None:
 
 
 def _damaged(path: Path, problem: str) -> StoreError:
-    return StoreError(
-        f"{path} is not as it was written ({problem}); check whether the disk is full or failing, then run it again"
-    )
+    return StoreError(f"{path} is corrupt ({problem}); check whether the disk is full or failing, then run it again")
 
 
 def checksum_of(file: BinaryIO, size: int) -> int:

@@ -174,7 +174,7 @@ class Snapshot:
         if not funnel.adds_up():
             raise StoreError(
                 f"the numbers of '{self.store.dataset}' do not add up ({funnel}): its tables records, decisions and "
-                f"runs do not belong together; restore {self.store.root / 'tables'} from a backup"
+                f"runs do not match each other; restore {self.store.root / 'tables'} from a backup"
             )
         return funnel
 

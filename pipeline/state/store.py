@@ -295,7 +295,9 @@ class Store:
                 return self._add(delta, table, itertools.chain([first], frames), once)
             except CommitFailedError:
                 time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (jitter, no secret)
-        raise StoreError(f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times meanwhile; run it again")
+        raise StoreError(
+            f"table '{table}' of '{self.dataset}' changed {_CAS_TRIES} times in the meantime; run it again"
+        )
 
     def _add(self, delta: DeltaTable, table: Table, frames: Iterable[pl.DataFrame], how: CommitProperties) -> int:
         # A search reads all signatures, which are mostly random bytes.

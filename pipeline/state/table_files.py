@@ -130,7 +130,7 @@ def scan_files(table: DeltaTable, folder: Path, schema: pl.Schema) -> pl.LazyFra
     """The rows of a table at its version, lazily; each of its files was verified.
 
     Raises:
-        ValueError: a file is not as it was written, or the log names too few; the text says which and how.
+        ValueError: a file is corrupt, or the log names too few; the text says which and how.
     """
     named = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]))
     # Every log entry except the first adds a file.

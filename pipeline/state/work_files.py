@@ -19,7 +19,7 @@ def read_work(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a table, or some of its columns in this order.
 
     Raises:
-        StoreError: it is not as it was written.
+        StoreError: it is corrupt.
     """
     frame = pl.read_parquet(sealed_bytes(path).tobytes(), columns=list(columns) if columns else None)
     return frame.select(columns) if columns else frame

@@ -8,7 +8,7 @@ def counted(number: int, noun: str) -> str:
 
 def questions_wait(count: int) -> str:
     """How many questions annotators have not answered yet."""
-    return f"{counted(count, 'question')} {'waits' if count == 1 else 'wait'} for annotators"
+    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators"
 
 
 def shown_label(label: str) -> str:
