@@ -28,7 +28,7 @@ from wording import (
 )
 
 SEED = "goldleaf clauses 1"
-MOST_ALIKE = 0.55  # two clauses that are not planted as alike stay below this
+MAX_SIMILARITY = 0.55  # two clauses that are not planted copies stay below this
 FEWEST_WORDS = 30
 LEAST_NEAR = 0.75  # a planted near-duplicate is at least this similar to its original
 
@@ -123,7 +123,7 @@ def tidy(text: str) -> str:
 
 
 def write_clauses(kind: str, contracts: list[Contract], rows: int) -> Iterator[Row]:
-    """Write a clause of the kind for `rows` of the contracts, no two of them alike."""
+    """Write a clause of the kind for `rows` of the contracts, no two of them similar."""
     lists = read_lists(MATERIAL / "slots.txt")
     patterns = read_blocks(MATERIAL / "clauses" / f"{kind}.txt", "\n\n")
     rng = seeded(SEED, kind)
@@ -140,7 +140,7 @@ def write_clauses(kind: str, contracts: list[Contract], rows: int) -> Iterator[R
             grams = trigrams(clause)
             if len(clause.split()) < FEWEST_WORDS:
                 continue
-            if all(jaccard(grams, other) < MOST_ALIKE for other in seen):
+            if all(jaccard(grams, other) < MAX_SIMILARITY for other in seen):
                 break
         seen.append(grams)
         yield Row(contract.name, clause, kind, kind)

@@ -1,9 +1,9 @@
-"""Rewrites the sample datasets from the hand-written material, byte for byte the same each time.
+"""Generates the sample datasets from the hand-written material, with the same bytes each time.
 
-python data/samples/generate.py            rewrite the files beside this one
+python data/samples/generate.py            rewrite the files next to this one
 python data/samples/generate.py --out DIR  write them to another folder
-python data/samples/generate.py --check    compare the files here, and that no two texts
-                                           are alike that were not planted so
+python data/samples/generate.py --check    check that the files here are up to date, and
+                                           that only planted copies are similar
 python data/samples/generate.py --counts   print the table of the README
 """
 
@@ -19,7 +19,7 @@ import invoice_set
 from wording import jaccard, trigrams
 
 HERE = Path(__file__).parent
-ALIKE = 0.6
+MAX_SIMILARITY = 0.6
 Rows = Sequence[clause_set.Row] | Sequence[invoice_set.Row]
 
 
@@ -43,12 +43,14 @@ def row_text(row: clause_set.Row | invoice_set.Row) -> str:
     return row.clause if isinstance(row, clause_set.Row) else row.text
 
 
-def too_alike(rows: Rows) -> list[str]:
+def too_similar(rows: Rows) -> list[str]:
     """Return a line for each two unplanted texts that share 0.6 or more of their trigrams."""
     texts = [row_text(row) for row in rows if row.original is None]
     grams = [(text, trigrams(text)) for text in texts if text]
     pairs = ((jaccard(a, b), s, t) for (s, a), (t, b) in combinations(grams, 2))
-    return [f"{similar_rows:.2f} alike: {s!r} {t!r}" for similar_rows, s, t in pairs if similar_rows >= ALIKE]
+    return [
+        f"{similar_rows:.2f} similar: {s!r} {t!r}" for similar_rows, s, t in pairs if similar_rows >= MAX_SIMILARITY
+    ]
 
 
 def counts(sets: Mapping[str, Rows]) -> str:
@@ -78,8 +80,8 @@ def main() -> int:
         print(counts(sets))
     elif options.check:
         faults = [f"{name} is stale; run generate.py" for name in stale(contents, options.out)]
-        faults += [fault for rows in sets.values() for fault in too_alike(rows)]
-        print("\n".join(faults) or "all files are as generated; no unplanted likeness")
+        faults += [fault for rows in sets.values() for fault in too_similar(rows)]
+        print("\n".join(faults) or "all files are as generated; no unplanted similarity")
         return 1 if faults else 0
     else:
         write(contents, options.out)

@@ -25,7 +25,7 @@ from wording import (
 SEED = "goldleaf invoices 1"
 HONEST_ROWS = 124
 WORDS = range(30, 91)
-MOST_ALIKE = 0.55  # two messages that are not planted as alike stay below this
+MAX_SIMILARITY = 0.55  # two messages that are not planted copies stay below this
 TARGETS = ("vendor", "invoice_number", "total", "currency", "due_date", "purchase_order")
 CURRENCIES = ("CHF", "EUR", "GBP", "USD")
 TAX_PER_CENT = {"CHF": 8, "EUR": 20, "GBP": 20, "USD": 7}
@@ -139,7 +139,7 @@ def write_message(layout: str, vendor: list[str], rng: random.Random) -> Row:
 
 
 def write_messages() -> list[Row]:
-    """Write the honest messages, no two of them alike."""
+    """Write the clean messages, no two of them similar."""
     layouts = read_blocks(MATERIAL / "invoices.txt", "\n===\n")
     vendors = read_table(MATERIAL / "vendors.txt")
     rng = seeded(SEED, "text")
@@ -152,7 +152,7 @@ def write_messages() -> list[Row]:
         row = write_message(layout, vendors[(len(rows) * 7) % len(vendors)], rng)
         grams = trigrams(row.text)
         fits = len(row.text.split()) in WORDS
-        if fits and all(jaccard(grams, other) < MOST_ALIKE for other in seen):
+        if fits and all(jaccard(grams, other) < MAX_SIMILARITY for other in seen):
             rows.append(row)
             seen.append(grams)
     return rows
@@ -174,7 +174,7 @@ class Planter:
         return row
 
     def duplicates(self) -> Iterator[Row]:
-        """Repeat honest rows, alike or nearly so, with every value still in the text."""
+        """Repeat clean rows, exactly or nearly, with every value still in the text."""
         for plant, details in DUPLICATES.items():
             for detail in (d for d in details for _ in range(details[d])):
                 row = self.take()
