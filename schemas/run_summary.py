@@ -38,6 +38,8 @@ class CurateFacts(RunSummary):
     """What the rows of its evaluation sets are stored under; empty if it had none."""
     lines: int = 0
     """Rows read."""
+    kind: str = ""
+    """The task's kind; empty in runs that did not record it."""
     added: int = 0
     """Records without an earlier decision."""
     withdrawn: int = 0

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
-from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
@@ -181,7 +180,7 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
     if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
-        _remember(case, past.origin, task)
+        _remember(case, past.origin)
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
@@ -220,14 +219,16 @@ def _reasons(text: str) -> list[Reason]:
     return _REASONS.validate_json(text) if text != "[]" else []
 
 
-def _remember(case: Case, past: Decision, task: type[Task]) -> None:
+def _remember(case: Case, past: Decision) -> None:
     """A label is scored once: an old score is kept, and with it whether the label was flagged."""
-    case.scored = past.fate in (Fate.ACCEPTED, Fate.REVIEW)
+    was_frozen = any(reason.code is ReasonCode.FROZEN for reason in past.reasons)
+    if past.fate not in (Fate.ACCEPTED, Fate.REVIEW) or (was_frozen and not case.frozen):
+        # Such a decision does not say whether the label was flagged.
+        return
+    case.scored = True
     case.label_error_score = past.label_error_score
     case.suggestion = past.suggestion
-    if kind_of(task).learns_labels:
-        # Others are scored by themselves in every run.
-        case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
+    case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:

@@ -10,7 +10,7 @@ from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
 from schemas.dataset import OnConflict
-from schemas.fate import LABEL_ERROR_CODES
+from schemas.fate import LABEL_ERROR_CODES, Reason
 from schemas.task import Task
 
 _SEED = 17
@@ -27,6 +27,9 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     kind = kind_of(task)
     # In a canonical order: neither line order nor batches affect a score.
     kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
+    for case in cases:
+        if not is_kept(case):
+            forget_scores(case)
     if kind.learns_labels and all(case.scored for case in kept):
         return ""
     if not kind.learns_labels:
@@ -43,17 +46,26 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     return found.note
 
 
+def forget_scores(case: Case) -> None:
+    """Let the next scoring judge a case that earlier runs have scored."""
+    case.scored, case.label_error_score, case.suggestion = False, None, None
+    case.label_error_reasons = _others(case)
+
+
+def _others(case: Case) -> list[Reason]:
+    return [reason for reason in case.label_error_reasons if reason.code not in LABEL_ERROR_CODES]
+
+
 def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[_Answer]]) -> None:
     case.label_error_score = None if score.score is None else round(score.score, 4)
     case.suggestion = score.suggestion
-    others = [reason for reason in case.label_error_reasons if reason.code not in LABEL_ERROR_CODES]
-    case.label_error_reasons = others
+    case.label_error_reasons = _others(case)
     if not score.reasons or case.human is not None or not case.targets:
         return
     # If any answer to an input is right, the model may well predict another of them.
     agrees = answers and score.suggestion is not None and _answer(score.suggestion) in answers[_in_words(case)]
     if not agrees:
-        case.label_error_reasons = [*others, *score.reasons]
+        case.label_error_reasons = [*_others(case), *score.reasons]
 
 
 def _answers_by_words(cases: list[Case]) -> dict[_Words, set[_Answer]]:

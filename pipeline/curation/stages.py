@@ -19,13 +19,14 @@ from pipeline.curation.known_fields import notes_about_fields, require_group_fie
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.score_labels import score_labels
+from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.curation.triage import triage
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.releases.recovery import commit_version
@@ -39,6 +40,7 @@ from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import CollectSummary, CurateSummary, Verb
 from schemas.similarities import Similarities
+from schemas.task import Task
 
 
 @contextmanager
@@ -133,6 +135,9 @@ def decide(
         rescore: score all labels again.
         read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
         strange: the versions in this home whose splits it does not know.
+
+    Raises:
+        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
     """
     store, dataset = workspace.store, workspace.dataset
     snapshot = store.snapshot()
@@ -140,6 +145,9 @@ def decide(
     shards = steps.run(write_shards, snapshot, folder, dataset.config.engine.workers)
     with steps.progress.step("checking rows") as advance:
         prepared = steps.map_in_processes(partial(prepare, dataset=dataset), shards, lambda part: advance(part.rows))
+    # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
+    require_group_fields(prepared, dataset.config)
+    require_mapped_fields(prepared, dataset.config)
     adopted = _take_splits_over(workspace, steps, run, prepared, strange) if read is not None else Adopted()
     snapshot = store.snapshot()
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
@@ -172,20 +180,21 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
         snapshot: the committed past.
         dataset: configuration and task.
         rescore: score all labels again, not only those that no run has scored.
-
-    Raises:
-        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
     """
     config, task = dataset.config, dataset.task
-    require_group_fields(prepared, config)
-    require_mapped_fields(prepared, config)
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
-    if rescore:
+    if rescore or _is_of_another_kind(snapshot, task):
         for case in cases:
-            case.scored, case.label_error_score, case.label_error_reasons = False, None, []
+            forget_scores(case)
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
     return cases
+
+
+def _is_of_another_kind(snapshot: Snapshot, task: type[Task]) -> bool:
+    """Whether the last curate took the task for another kind, whose label-error scores mean something else."""
+    last = snapshot.last_run(CurateSummary)
+    return last is not None and last.summary.kind not in ("", kind_of(task).name)
 
 
 def decide_cases(
@@ -235,6 +244,7 @@ def _summary(
     return CurateSummary(
         file=str(dataset.path),
         curation=dataset.curation_digest,
+        kind=kind_of(dataset.task).name,
         evaluation=evaluation,
         similarities=found,
         lines=read.lines if read else 0,

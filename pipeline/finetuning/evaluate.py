@@ -154,15 +154,20 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
     read = task.task_read_answer(text)
-    credits = [kind_of(task).credit(read, gold) for gold in question.golds]
-    nearest = max(range(len(credits)), key=lambda number: credits[number].worth)
+    kind = kind_of(task)
+    # Among equally near ones the smallest, then by their texts: the order of the gold answers decides nothing.
+    ranked = sorted(
+        ((kind.credit(read, gold), task.task_answer(gold), gold) for gold in question.golds),
+        key=lambda one: (-one[0].worth, one[0].possible, one[1]),
+    )
+    credit, _, nearest = ranked[0]
     return Outcome(
         id=question.id,
         answer=text,
         golds=tuple(task.task_answer(right) for right in question.golds),
-        gold=question.golds[nearest],
+        gold=nearest,
         read=read,
-        credit=credits[nearest],
+        credit=credit,
     )
 
 

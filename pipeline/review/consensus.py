@@ -294,14 +294,14 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
         "similarity": None,
         "reasons": [answer.reason],
     }
-    match annotation.verdict:
-        case _ if answer.against:
-            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
+    match Verdict.DISPUTED if answer.against else annotation.verdict:
         case Verdict.UNUSABLE:
             changes |= {"fate": Fate.REJECTED}
-        case Verdict.UNSURE:
+        case Verdict.UNSURE | Verdict.DISPUTED:
             changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
-        case _:
+        case Verdict.SKIPPED | Verdict.INVALID:
+            raise AssertionError(f"{annotation.verdict} is no answer")
+        case Verdict.LABELED:
             changes |= {
                 "fate": Fate.ACCEPTED,
                 "targets": annotation.targets,

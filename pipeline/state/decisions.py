@@ -20,8 +20,10 @@ _REASONS = TypeAdapter(list[Reason])
 _REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail": pl.String}))
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "pinned_split", "tokens")  # fmt: skip
-"""The columns that make two decisions different; a tiny change of a label-error score is not news."""
+           "label_source", "group", "pinned_split", "tokens", "suggestion")  # fmt: skip
+"""The columns that make two decisions different, beside the label-error score."""
+_SCORE_DIGITS = 2
+"""Of a label-error score; a smaller change makes no other decision."""
 
 
 def to_frame(decisions: Iterable[Decision]) -> pl.DataFrame:
@@ -114,7 +116,10 @@ def latest(decisions: pl.LazyFrame) -> pl.LazyFrame:
 
 def changed_decisions(decisions: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """The decisions that differ in substance from those that count already."""
-    return decisions.join(before, on=list(MEANING), how="anti", nulls_equal=True, maintain_order="left")
+    score = pl.col("label_error_score").round(_SCORE_DIGITS).alias("score")
+    after, before = decisions.with_columns(score), before.with_columns(score)
+    changed = after.join(before, on=[*MEANING, "score"], how="anti", nulls_equal=True, maintain_order="left")
+    return changed.drop("score")
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:
