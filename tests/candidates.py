@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from hypothesis import strategies as st
 
 from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
@@ -107,3 +108,53 @@ def resolve(
         compared = compared.shuffled(rng)
     numbered = [replace(one, text=number) for one, number in zip(rows, compared.entries.tolist(), strict=True)]
     return resolve_compared(numbered, SimilarRows(threshold, compared), on_conflict, answers_repeat=answers_repeat)
+
+
+def between(left: str, right: str) -> tuple[str, str, str]:
+    """Two texts that do not resemble each other at 0.6, and one that resembles both."""
+    common = [f"common{i}" for i in range(40)]
+    return (
+        " ".join([*(f"{left}{i}" for i in range(10)), *common]),
+        " ".join(common),
+        " ".join([*common, *(f"{right}{i}" for i in range(10))]),
+    )
+
+
+LONG = words("one two three four five six seven eight nine ten eleven twelve")
+
+
+def variant(at: int, word: str, shout: bool) -> str:
+    """LONG with one word replaced, so that variants are equal, similar or neither."""
+    text = " ".join([*LONG[:at], word, *LONG[at + 1 :]])
+    return text.upper() if shout else text
+
+
+TEXTS = st.builds(variant, st.sampled_from([0, 1, 11]), st.sampled_from(["one", "two", "twelve", "x"]), st.booleans())
+SPLITS = st.sampled_from([None, None, "train", "test"])
+
+
+@st.composite
+def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
+    count = draw(st.integers(0, 12))
+    orders = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))
+    return [
+        row(
+            f"r{number:02}",
+            text=(text := draw(TEXTS | st.just(LEASE))),
+            key=f"{' '.join(words(text))}{draw(st.sampled_from(['', '', '!', ' ?']))}",
+            answer=(answer := draw(st.sampled_from([None, "a", "b"]))),
+            human=draw(st.sampled_from([False, False, True])),
+            order=order,
+            held=draw(st.booleans()),
+            disputed=draw(st.integers(0, 4)) == 0,
+            group_keys=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
+            split=(split := draw(SPLITS)),
+            published=split is not None and draw(st.booleans()),
+            frozen=split is not None and answer is not None and draw(st.integers(0, 3)) == 0,
+            replaced=draw(st.sampled_from([None, None, "a", "b"])),
+        )
+        for number, order in enumerate(orders)
+    ]
+
+
+CONFIGS = st.tuples(st.sampled_from([0.5, 0.6, 0.8, 1.0]), st.sampled_from(OnConflict))

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.state.store import Store
-from schemas.dataset import Source
+from schemas.dataset import Mode, Source
 from schemas.run_summary import Verb
 
 
@@ -40,3 +40,8 @@ class Home:
     def ids(self) -> dict[str, str]:
         """The record id by raw line."""
         return {row["raw"].decode(): row["record_id"] for row in self.current().iter_rows(named=True)}
+
+
+PLAIN = Source(name="s", path="data.jsonl")
+KEYED = Source(name="s", path="data.jsonl", key="id")
+SNAPSHOT = Source(name="s", path="data.jsonl", key="id", mode=Mode.SNAPSHOT)

@@ -5,7 +5,6 @@ whose choices change, and people who answer, correct themselves and disagree in 
 what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the order.
 """
 
-import random
 import tempfile
 from collections import Counter, defaultdict
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import Any
 
 import orjson
 import polars as pl
+from chances import CHANGES, CHOICES, UNSURE, Chance, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
 from hypothesis import strategies as st
@@ -37,84 +37,6 @@ from pipeline.text.normalize import match_key
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
-
-UNSURE = Verdict.UNSURE
-CHOICES = ("billing", "delivery", "returns")
-_SUBJECTS = ("my parcel", "the blue lamp", "our second invoice")
-_STORIES = (
-    "was promised for the ninth of the month but nobody has told us where it went since then",
-    "came with a note from the shop that says we owe you forty more for the work that was done",
-)
-_TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody in the whole team.", "!")
-"""With these, texts are equal, equal up to punctuation, similar or unrelated."""
-
-LABELS = (*CHOICES, None)
-TEXTS = [f"{who} {what}.{tail}" for who in _SUBJECTS for what in _STORIES for tail in _TAILS]
-USERS = ("a@example.com", "b@example.com", "c@example.com")
-Edit = tuple[Any, ...]
-"""What happens to the sources: its name, and with what."""
-Saying = tuple[Any, ...]
-"""What annotators do: its name, and with what."""
-
-
-class Chance:
-    """What annotators and sources do at random. Hypothesis chooses the seeds: its own choices vary too little."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def texts(self, count: int) -> list[Edit]:
-        """Rows to begin with."""
-        draw = self._random
-        return [("put", key, draw.choice(TEXTS), draw.choice(LABELS)) for key in range(count)]
-
-    def edits(self, most: int) -> list[Edit]:
-        """Some changes of the sources."""
-        return [self._edit() for _ in range(self._random.randrange(most + 1))]
-
-    def sayings(self, most: int) -> list[Saying]:
-        """Some answers and second thoughts."""
-        return [self._saying() for _ in range(self._random.randrange(most + 1))]
-
-    def _edit(self) -> Edit:
-        draw, pick = self._random, self._random.randrange(1000)
-        match draw.choice(("put", "put", "relabel", "touch", "delete", "copy", "copy", "visit")):
-            case "put" | "visit" as name:
-                return name, draw.randrange(20), draw.choice(TEXTS), draw.choice(LABELS)
-            case "relabel" as name:
-                return name, pick, draw.choice(LABELS)
-            case "copy" as name:
-                return name, pick, draw.choice(_TAILS), draw.choice((*LABELS, "same"))
-            case name:
-                return name, pick
-
-    def _saying(self) -> Saying:
-        draw, pick = self._random, self._random.randrange(1000)
-        match draw.choice((*["answer"] * 6, "skip", "reconsider", "take back", "delete the task")):
-            case "answer" as name:
-                return name, pick, draw.choice((*CHOICES, "unusable", "unusable", "unsure")), draw.choice(USERS)
-            case "skip" as name:
-                return name, pick, draw.choice(CHOICES), draw.choice(USERS)
-            case "reconsider" as name:
-                return name, pick, draw.choice((*CHOICES, "nonsense"))
-            case name:
-                return name, pick
-
-
-CHANGES: list[dict[str, Any]] = [
-    {"visits": True},
-    {"visits": False},
-    {"choices": [*CHOICES, "other"]},
-    {"choices": list(CHOICES)},
-    {"on_conflict": "review"},
-    {"on_conflict": "any_of"},
-    {"review": "{budget: 2, audit: 0.0}"},
-    {"review": "{budget: 0.9, audit: 0.9}"},
-    {"review": "{budget: 0.5, audit: 0.3, unreviewed: hold}"},
-    {"split": "{group_by: [seen]}"},
-    {"split": "{}"},
-]
-"""Of the task and of dataset.yaml."""
 
 
 def _row(key: int, text: str, label: str | None) -> Row:

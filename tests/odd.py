@@ -67,3 +67,7 @@ class Question(Task):
     article: Target[str]
     pieces: Target[int | None] = None
 '''
+
+
+def key(number: int) -> str:
+    return stable_hash("examples", f"int:{number}")

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import pytest
-from desk import Desk, Row, desk_at
-from support import current, offline, row, state, write_dataset
+from desk import Row, desk_at
+from moments import EVERYTHING, Moment, counted, human, moment
+from support import offline, row, state, write_dataset
 from terminal import Terminal
 
-from flows.collect import Collected, collect
+from flows.collect import collect
 from flows.context import Context
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
@@ -19,9 +19,7 @@ from pipeline.errors import ConfigError, Unreachable
 from pipeline.reporting.explain import explain
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import Audit
-from pipeline.review.queue import open_questions
 from schemas.annotation import Verdict
-from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 
 
@@ -68,47 +66,7 @@ ROWS: list[Row] = [
     row(Q.THIRD_RIVAL, "Who pays if it gets lost?", "billing"),
 ]
 """Rows without an answer, rows that are audited, and three conflicts."""
-EVERYTHING = "review: {budget: 100, audit: 1.0}\n"
 FIRST, SECOND = "first@example.com", "second@example.com"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """What is known right after a run."""
-
-    desk: Desk
-    decisions: dict[str, Decision]
-    open: frozenset[str]
-    """Records whose question waits."""
-    counts: dict[str, int]
-    """What the collect run counted."""
-
-    def __getitem__(self, key: int) -> Decision:
-        return self.decisions[self.desk.id(key)]
-
-    def said(self, key: int) -> Decision:
-        """A decision without the run; tokens that were once counted stay known."""
-        return self[key].model_copy(update={"run": "", "tokens": None})
-
-    def is_open(self, key: int) -> bool:
-        return self.desk.id(key) in self.open
-
-
-def moment(desk: Desk, result: Collected | None = None) -> Moment:
-    questions = open_questions(desk.context.store.snapshot().at_last_commit())
-    counts = counted(result) if result else {}
-    return Moment(desk, current(desk.context), frozenset(question.record_id for question in questions), counts)
-
-
-def counted(result: Collected) -> dict[str, int]:
-    return result.model_dump(include={"annotations", "decided", "waiting", "invalid"})
-
-
-def human(decision: Decision) -> tuple[Fate, object, str]:
-    """Fate, answer and reason of a decision that must be an annotator's."""
-    assert decision.label_source is LabelSource.HUMAN
-    assert [reason.code for reason in decision.reasons] == [ReasonCode.REVIEWED]
-    return decision.fate, (decision.targets or {})["topic"], decision.reasons[0].detail
 
 
 # --- before anything can be collected -------------------------------------------------------------
@@ -337,94 +295,3 @@ def test_curate_then_asks_again_only_what_lost_its_task(rethought: Moment) -> No
     rethought.desk.label(Q.TASK_DELETED, "returns")
     rethought.desk.collect()
     assert human(rethought.desk.decision(Q.TASK_DELETED))[1] == "returns"
-
-
-# --- rows that change -----------------------------------------------------------------------------
-PARCEL, PARCELS = "Where is my parcel?", "Where are both of my parcels?"
-SUNDAY = row(2, "Do you deliver on Sundays?", None)
-
-
-@pytest.fixture
-def desk(label_studio: LocalStudio, tmp_path: Path) -> Iterator[Desk]:
-    """Two questions, sent."""
-    with desk_at(label_studio, tmp_path, [row(1, PARCEL, None), SUNDAY], EVERYTHING) as desk:
-        desk.curate()
-        yield desk
-
-
-def rewrite(desk: Desk, text: str) -> None:
-    desk.rows(row(1, text, None), SUNDAY)
-
-
-def test_a_changed_row_is_asked_again_and_the_old_answer_no_longer_counts(desk: Desk) -> None:
-    desk.label(1, "delivery")
-    desk.collect()
-    old = desk.task(1)
-    rewrite(desk, PARCELS)
-    result = desk.curate()
-    assert (result.funnel.superseded, result.review.sent) == (1, 1)
-    assert desk.task(1) != old
-    assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 2, "invalid": 0}
-    assert desk.decision(1).fate is Fate.REVIEW
-    desk.label(1, "returns")
-    desk.collect()
-    assert human(desk.decision(1))[1] == "returns"
-
-
-@pytest.mark.parametrize("topic", ["delivery", "nonsense"])
-def test_an_answer_that_is_collected_after_its_row_was_changed_does_not_count(desk: Desk, topic: str) -> None:
-    desk.label(1, topic)
-    rewrite(desk, PARCELS)
-    desk.curate()
-    assert counted(desk.collect()) == {"annotations": 1, "decided": 0, "waiting": 2, "invalid": 0}
-    assert desk.decision(1).fate is Fate.REVIEW
-
-
-def test_a_row_that_is_changed_back_has_its_answer_again(desk: Desk) -> None:
-    desk.label(1, "delivery")
-    desk.collect()
-    before = moment(desk)
-    rewrite(desk, PARCELS)
-    desk.curate()
-    desk.label(1, "returns")
-    desk.collect()
-    rewrite(desk, PARCEL)
-    assert desk.curate().review.sent == 0
-    for _ in range(2):
-        assert human(desk.decision(1))[1] == "delivery"
-        assert counted(desk.collect()) == {"annotations": 0, "decided": 0, "waiting": 1, "invalid": 0}
-    assert moment(desk).said(1) == before.said(1)
-
-
-def test_the_same_answer_to_a_changed_set_of_choices_counts_again(desk: Desk) -> None:
-    desk.label(1, "delivery")
-    desk.collect()
-    task = desk.folder / "task.py"
-    task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    desk.curate()
-    assert desk.decision(1).fate is Fate.REVIEW
-    desk.label(1, "delivery")
-    assert desk.collect().decided == 1
-    assert human(desk.decision(1))[:2] == (Fate.ACCEPTED, "delivery")
-
-
-def test_the_answer_about_a_withdrawn_row_is_kept_and_decides_nothing(
-    label_studio: LocalStudio, tmp_path: Path
-) -> None:
-    rows = [row(1, PARCEL, None), SUNDAY]
-    with desk_at(label_studio, tmp_path, rows, EVERYTHING) as desk:
-        file = tmp_path / "dataset.yaml"
-        file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
-        desk.curate()
-        desk.label(1, "delivery")
-        desk.rows(SUNDAY)
-        desk.curate()
-        result = desk.collect()
-        assert (result.annotations, result.decided, result.funnel.withdrawn) == (1, 0, 1)
-        story = explain(desk.context.store.snapshot().at_last_commit(), desk.id(1), desk.context.store.releases)
-        assert [revision.withdrawn for revision in story.revisions] == [False, True]
-        assert [said.targets for said in story.said] == [{"topic": "delivery"}]
-        desk.rows(*rows)
-        desk.curate()
-        desk.collect()
-        assert human(desk.decision(1))[1] == "delivery", "when the row is back, so is its answer"

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from file_rows import LATIN_1, detail, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from pipeline.ingest.json_rows import MAX_DEPTH
 from schemas.dataset import Format
 from schemas.fate import ReasonCode
 
-LATIN_1 = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
 NAUGHTY_JSON = [
     b"[1,]",
     b'{"a":1,}',
@@ -45,21 +45,6 @@ NAUGHTY_JSON = [
 ]
 
 
-def written(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
-
-
-def read(folder: Path, name: str, data: bytes, format: Format = Format.AUTO) -> list[RawRow]:
-    return list(read_rows(written(folder, name, data), format))
-
-
-def detail(row: RawRow) -> str:
-    assert row.error is not None
-    return row.error.detail
-
-
 def parquet(folder: Path, columns: dict[str, Any]) -> list[RawRow]:
     path = folder / "rows.parquet"
     pq.write_table(pa.table(columns), path)
@@ -67,8 +52,6 @@ def parquet(folder: Path, columns: dict[str, Any]) -> list[RawRow]:
 
 
 # --- JSONL ------------------------------------------------------------------------------------------
-
-
 def test_each_line_is_a_row_with_its_number_and_its_own_bytes(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.jsonl", b'{"a": 1}\n{ "a":2 }\n')
     assert [(row.line, row.raw, row.row) for row in rows] == [(1, b'{"a": 1}', {"a": 1}), (2, b'{ "a":2 }', {"a": 2})]
@@ -153,8 +136,6 @@ def test_no_bytes_can_stop_the_readers_of_json(tmp_path_factory: pytest.TempPath
 
 
 # --- JSON -------------------------------------------------------------------------------------------
-
-
 def test_a_list_gives_a_row_per_element_as_compact_json(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.json", b'[ {"b": 1, "a": "\\u00e9"},\n 7,\n {} ]')
     assert [row.line for row in rows] == [1, 2, 3]
@@ -189,106 +170,7 @@ def test_an_element_that_nests_too_deep_does_not_take_its_neighbors_along(tmp_pa
     assert broken.raw.startswith(b'{"a":[[[')
 
 
-# --- CSV --------------------------------------------------------------------------------------------
-
-
-def test_cells_may_hold_line_breaks_quotes_and_commas_and_a_row_has_the_number_of_its_first_line(
-    tmp_path: Path,
-) -> None:
-    rows = read(tmp_path, "a.csv", b'\xef\xbb\xbf text ,label\r\n"a, ""b""\r\nc",x\r\n\r\nd,y\r\n')
-    assert [(row.line, row.row) for row in rows] == [
-        (2, {"text": 'a, "b"\r\nc', "label": "x"}),
-        (5, {"text": "d", "label": "y"}),
-    ]
-    assert rows[1].raw == b'{"text":"d","label":"y"}'
-
-
-def test_an_empty_cell_is_none(tmp_path: Path) -> None:
-    (row,) = read(tmp_path, "a.csv", b"text,label\n,x\n")
-    assert row.row == {"text": None, "label": "x"}
-
-
-def test_a_tsv_is_split_at_tabs(tmp_path: Path) -> None:
-    for format in (Format.AUTO, Format.CSV):
-        (row,) = read(tmp_path, "a.tsv", b"text\tlabel\na, b\tx\n", format)
-        assert row.row == {"text": "a, b", "label": "x"}
-
-
-def test_rows_with_too_many_or_too_few_cells_say_the_counts(tmp_path: Path) -> None:
-    rows = read(tmp_path, "a.csv", b"a,b\n1\n1,2,3\n1,2\n")
-    assert [detail(row) for row in rows[:2]] == ["1 cells, but the header has 2", "3 cells, but the header has 2"]
-    assert (rows[1].raw, rows[2].row) == (b"1,2,3", {"a": "1", "b": "2"})
-
-
-def test_broken_quotes_are_error_rows_with_their_lines(tmp_path: Path) -> None:
-    rows = read(tmp_path, "a.csv", b'a,b\n1,"x"y\n1,2\n"3\n4,5\n')
-    assert detail(rows[0]) == "',' expected after '\"' in line 2"
-    assert rows[1].row == {"a": "1", "b": "2"}
-    assert detail(rows[2]) == "unexpected end of data in lines 4 to 5"
-    assert (rows[2].line, rows[2].raw) == (4, b'"3\n4,5')
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "held"),
-    [
-        ("a.csv", b'a,b\n1,"x"y\n1,2,3\n\xff,2\n1,2\n', [False, False, False, False]),
-        ("a.csv", b'a,b\n1,"x\n1,"y"\n1,2\n', [True, False]),
-        ("a.csv", b'a,b\n1,2\n"3\n4,5\n', [False, True]),
-        ("a.csv", b'a,b\n1,2\n3,"4', [False, True]),
-        ("a.json", b'[{"a": 1}, {', [True]),
-        ("a.json", b"null", [True]),
-        ("a.json", b'[{"a": 1}, null]', [False, False]),
-        ("a.json", b'{"a": 1}', [False]),
-        ("a.jsonl", b'{"a": 1}\n{"a"\nnull', [False, False, False]),
-    ],
-)
-def test_a_row_that_may_have_swallowed_others_is_marked(
-    tmp_path: Path, name: str, data: bytes, held: list[bool]
-) -> None:
-    assert [row.holds_others for row in read(tmp_path, name, data)] == held
-
-
-def test_a_csv_row_that_is_not_a_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
-    rows = read(tmp_path, "a.csv", b"a,b\ncaf\xe9,x\ny,z\n")
-    assert (detail(rows[0]), rows[0].raw) == (f"line 2: byte 3 (0xe9) is not UTF-8; {LATIN_1}", b"caf\xe9,x")
-    assert rows[1].row == {"a": "y", "b": "z"}
-
-
-def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None:
-    nul, huge = read(tmp_path, "a.csv", b"a,b\n\x00,1\n" + b"x" * 1_000_000 + b",2\n")
-    assert nul.row == {"a": "\x00", "b": "1"}
-    assert huge.row is not None
-    assert len(huge.row["a"]) == 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", "is empty; a CSV starts with a line of column names"),
-        (b"a,b,a\n1,2,3\n", "has two columns called 'a'; rename one, so that no cell is lost"),
-        (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; fix the first line"),
-        (
-            b"\xff,b\n",
-            "has a header that cannot be decoded: "
-            f"line 1: byte 0 (0xff) is not UTF-8; {LATIN_1}; save the file as UTF-8",
-        ),
-    ],
-)
-def test_a_csv_without_a_usable_header_is_an_error(tmp_path: Path, data: bytes, said: str) -> None:
-    with pytest.raises(SourceError) as error:
-        read(tmp_path, "a.csv", data)
-    assert str(error.value) == f"'{tmp_path / 'a.csv'}' {said}"
-
-
-@given(st.binary())
-def test_no_bytes_below_a_header_can_stop_the_csv_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    for row in read(tmp_path_factory.getbasetemp(), "any.csv", b"a,b\n" + data):
-        assert (row.row is None) != (row.error is None)
-
-
 # --- Parquet ----------------------------------------------------------------------------------------
-
-
 def test_parquet_values_become_plain_json_values(tmp_path: Path) -> None:
     (row,) = parquet(
         tmp_path,
@@ -353,8 +235,6 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path: Path, size: int) -> None:
 
 
 # --- files ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "A.JSONL", "v1.2.jsonl"])
 def test_the_extension_names_the_format(tmp_path: Path, name: str) -> None:
     assert [row.row for row in read(tmp_path, name, b'{"a":1}')] == [{"a": 1}]

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from candidates import CLAUSE, LEASE, NEAR
+from candidates import CLAUSE, CONFIGS, LEASE, NEAR, candidate_lists, resolve
 from desk import desk_at
 from fake_studio import FakeStudio
 from hypothesis import given
 from odd import QUESTION, Odd
 from support import current, row, write_rows
 from terminal import Terminal
-from test_resolve import CONFIGS, candidate_lists, resolve
 
 from flows.engines.engine import Inline
 from flows.release import release

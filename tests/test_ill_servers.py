@@ -7,7 +7,7 @@ import pytest
 from ill_servers import DAMAGES, HASTY, Year, ill_studio
 from ingest_home import Home
 from loopback import serving
-from test_label_studio import clauses, new_project, nothing
+from studio_clauses import clauses, new_project, nothing
 
 from pipeline.errors import ConfigError, LabelStudioError, SourceError
 from pipeline.ingest import download

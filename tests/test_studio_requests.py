@@ -11,9 +11,9 @@ from desk import desk_at
 from fake_studio import FakeStudio, fake_studio
 from ill_servers import HASTY
 from loopback import MUTE, Reply, Talk, dripping_body, dripping_headers, mute, serving, talking
+from studio_clauses import clauses, new_project, nothing
 from support import row, write_dataset
 from terminal import Terminal
-from test_label_studio import clauses, new_project, nothing
 
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable

@@ -1,0 +1,23 @@
+"""Files with given bytes, and the rows that are read from them."""
+
+from pathlib import Path
+
+from pipeline.ingest.formats import RawRow, read_rows
+from schemas.dataset import Format
+
+LATIN_1 = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
+
+
+def written(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def read(folder: Path, name: str, data: bytes, format: Format = Format.AUTO) -> list[RawRow]:
+    return list(read_rows(written(folder, name, data), format))
+
+
+def detail(row: RawRow) -> str:
+    assert row.error is not None
+    return row.error.detail

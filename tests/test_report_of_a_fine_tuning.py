@@ -1,0 +1,106 @@
+"""What a fine-tuning left is told by its questions, fields and labels."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from report_toys import empty_report, example, section
+from test_adapter import a_record
+
+from pipeline.finetuning.adapters import WEIGHTS, save_adapter
+from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
+from pipeline.kinds.interface import Breakdown
+from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_page import FineTuning, render_report
+from schemas.dataset import Finetune
+from schemas.field import JsonValue
+from schemas.task import Input, Target, Task
+
+
+class Slip(Task):
+    """Copy the slip's details."""
+
+    text: Input[str]
+    vendor: Target[str]
+    total: Target[float]
+    order: Target[str | None] = None
+
+
+SLIP: dict[str, JsonValue] = {"vendor": "ACME", "total": 12.5, "order": "P1"}
+
+
+class Topic(Task):
+    """Name the topic."""
+
+    text: Input[str]
+    topic: Target[Literal["billing", "returns"]]
+
+
+def tuned_on(
+    folder: Path,
+    untuned: list[str],
+    tuned: list[str],
+    task: type[Task] = Slip,
+    gold: dict[str, JsonValue] = SLIP,
+) -> FineTuning:
+    """What the report shows of an adapter whose test rows are all about the same slip."""
+    (folder / "trained").mkdir()
+    (folder / "trained" / WEIGHTS).write_bytes(b"weights")
+    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold,)) for n in range(len(untuned))]
+    before, after = evaluate(task, asked, untuned), evaluate(task, asked, tuned)
+    changes = {"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
+    save_adapter(
+        folder / "trained",
+        folder / "models",
+        a_record(config=Finetune(base_model="/srv/models/tiny")).model_copy(update=changes),
+    )
+    shown = latest_finetuning(folder / "models", task, {f"q{n}": example(n) for n in range(len(untuned))})
+    assert shown is not None
+    return shown
+
+
+def test_an_extraction_s_answers_are_compared_field_by_field(tmp_path: Path) -> None:
+    right = json.dumps(SLIP, indent=2)
+    wrong = json.dumps({"vendor": "ACME", "total": 125})
+    shown = tuned_on(tmp_path, ["Sure!", "Sure!", right], [right, wrong, "I was"])
+    first, second = shown.mistakes
+    assert (first.record.line, second.record.line) == (1, 2), "another spelling of the right answer is no mistake"
+    assert [(f.name, f.expected, f.tuned, f.untuned) for f in first.fields] == [
+        ("vendor", "ACME", "ACME", None),
+        ("total", "12.5", "125.0", None),
+        ("order", "P1", "", None),
+    ]
+    assert [(f.tuned, f.untuned) for f in second.fields] == [(None, "ACME"), (None, "12.5"), (None, "P1")]
+    assert (first.tuned, second.tuned) == (wrong, "I was")
+
+
+def test_fields_are_shown_by_their_f1(tmp_path: Path) -> None:
+    right = json.dumps(SLIP)
+    shown = tuned_on(tmp_path, [right, "Sure!", "Sure!"], [right, right, "I was"])
+    vendor = shown.parts[0]
+    assert (vendor.name, vendor.records) == ("vendor", 3)
+    assert (vendor.untuned, vendor.tuned) == (pytest.approx(0.5), pytest.approx(0.8)), "recall were 1/3 and 2/3"
+    text = section(render_report(empty_report(finetuning=shown, breakdown=Breakdown.FIELD)), "finetuning")
+    assert "F1 by field" in text and "vendor 3 50.0% 80.0%" in text
+
+
+def test_labels_are_shown_by_their_recall(tmp_path: Path) -> None:
+    shown = tuned_on(
+        tmp_path, ["billing", "returns", "?"], ["billing", "billing", "returns"], Topic, {"topic": "billing"}
+    )
+    billing = shown.parts[0]
+    assert (billing.name, billing.records) == ("billing", 3)
+    assert (billing.untuned, billing.tuned) == (pytest.approx(1 / 3), pytest.approx(2 / 3)), "F1 were 0.5 and 0.8"
+    text = section(render_report(empty_report(finetuning=shown)), "finetuning")
+    assert "Recall by label" in text and "billing 3 33.3% 66.7%" in text
+
+
+def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
+    assert "4 of the untuned and 1 of the tuned model's answers do not have the format of the task." in shown.verdict
+
+
+def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["Sure!"], ["I was"])
+    assert shown.base_model == "tiny"

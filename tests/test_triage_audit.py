@@ -1,0 +1,113 @@
+"""The audit keeps its rate and its rows, costs no budget and changes no fate."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from triage_cases import FLAGGED, HOLD, PERSON, case, decide, run, suspected
+
+from pipeline.curation.case import Case
+from schemas.annotation import Verdict
+from schemas.dataset import Review
+from schemas.fate import Fate, Routed
+
+
+def test_the_audit_slice_keeps_its_fate_and_costs_no_budget() -> None:
+    result = run([case("r1"), suspected("r2"), case("r3", review_reasons=HOLD)], Review(budget=0, audit=1.0))
+    decisions = {decision.record_id: decision for decision in result.decisions}
+    assert {name: (d.fate, d.routed) for name, d in decisions.items()} == {
+        "r1": (Fate.ACCEPTED, Routed.AUDIT),
+        "r2": (Fate.ACCEPTED, Routed.AUDIT),
+        "r3": (Fate.REVIEW, None),
+    }
+    assert (result.used, result.budget) == (0, 0)
+
+
+def test_the_audit_rate_is_kept_and_the_same_records_are_drawn_again() -> None:
+    cases = [case(f"r{number}") for number in range(5_000)]
+    for rate in (0.02, 0.3):
+        drawn = {name for name, d in decide(cases, Review(budget=0, audit=rate)).items() if d.routed}
+        spread = 4 * math.sqrt(5_000 * rate * (1 - rate))
+        assert abs(len(drawn) - 5_000 * rate) < spread
+        assert drawn == {name for name, d in decide(cases[::-1], Review(budget=0, audit=rate)).items() if d.routed}
+    small = {name for name, d in decide(cases, Review(budget=0, audit=0.02)).items() if d.routed}
+    assert small <= drawn, "a higher rate adds to the slice"
+
+
+def audited(cases: Sequence[Case], review: Review) -> set[str]:
+    return {name for name, decision in decide(cases, review).items() if decision.routed is Routed.AUDIT}
+
+
+def test_by_default_at_most_500_are_asked_about_and_300_audited() -> None:
+    cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    result = run(cases, Review())
+    routes = Counter(decision.routed for decision in result.decisions)
+    assert (result.budget, result.used) == (500, 500)
+    assert (routes[Routed.UNCERTAIN], routes[Routed.AUDIT]) == (500, 300)
+
+
+@pytest.mark.parametrize(("rows", "budget"), [(10, 1), (11, 2), (1_000, 100), (4_999, 500), (5_000, 500), (5_001, 500)])
+def test_by_default_a_tenth_of_few_rows_may_be_asked_about(rows: int, budget: int) -> None:
+    assert run([case(f"r{number}") for number in range(rows)], Review()).budget == budget
+
+
+def test_what_is_written_down_has_no_cap() -> None:
+    cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
+    result = run(cases, Review(budget=0.1, audit=0.02))
+    assert result.used == 4_000
+    assert sum(decision.routed is Routed.AUDIT for decision in result.decisions) > 600
+
+
+def test_the_capped_audit_is_the_same_in_any_order_and_the_smallest_of_the_uncapped_one() -> None:
+    cases = [case(f"r{number}") for number in range(30_000)]
+    capped = audited(cases, Review(budget=0))
+    assert capped == audited(cases[::-1], Review(budget=0)) and len(capped) == 300
+    assert capped < audited(cases, Review(budget=0, audit=0.02))
+    assert audited(cases[:5_000], Review(budget=0)) == audited(cases[:5_000], Review(budget=0, audit=0.02))
+
+
+@pytest.mark.parametrize("verdict", [None, Verdict.LABELED, Verdict.UNUSABLE])
+def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Verdict | None) -> None:
+    cases = [case(f"r{number}") for number in range(20_000)]
+    first = audited(cases, Review(budget=0))
+    past = [
+        replace(one, past_route=Routed.AUDIT, human=verdict, human_reasons=PERSON[verdict])
+        if one.record_id in first
+        else one
+        for one in cases
+    ]
+    assert audited(past, Review(budget=0)) == first, "an answer calls for no other question"
+    more = [case(f"r{number}") for number in range(20_000, 40_000)]
+    second = audited([*past, *more], Review(budget=0))
+    fresh = {one.record_id for one in more} & second
+    assert 100 < len(fresh) < 200, "of the 300 smallest hashes about half are those of the new rows"
+    if verdict is None:
+        assert second - fresh < first and len(second) == 300, "never more than 300 wait"
+    else:
+        assert second - fresh == first, "what was answered counts"
+
+
+def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no_other_one() -> None:
+    cases = [case(f"r{number}") for number in range(20_000)]
+    first = audited(cases, Review(budget=0))
+    flagged = set(sorted(first)[:50])
+    past = [
+        replace(one, past_route=Routed.AUDIT, label_error_reasons=FLAGGED if one.record_id in flagged else [])
+        if one.record_id in first
+        else one
+        for one in cases
+    ]
+    assert audited(past, Review(budget=0)) == first
+
+
+def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:
+    """Its question is already with annotators: their answer settles the new finding, too."""
+    review = Review(budget=0, audit=0.0)
+    held = decide([case("r1", review_reasons=HOLD, past_route=Routed.AUDIT)], review)["r1"]
+    assert (held.fate, held.routed) == (Fate.REVIEW, Routed.AUDIT)
+    questioned = decide([suspected("r1", past_route=Routed.AUDIT)], review)["r1"]
+    assert (questioned.fate, questioned.routed) == (Fate.ACCEPTED, Routed.AUDIT)
+    gone = decide([case("r0"), case("r1", duplicate_of="r0", past_route=Routed.AUDIT)], review)["r1"]
+    assert gone.fate is Fate.DUPLICATE

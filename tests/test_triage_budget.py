@@ -1,0 +1,214 @@
+"""Triage spends the budget once, on the most urgent questions and on all sorts of them."""
+
+from collections import Counter
+
+import pytest
+from triage_cases import FLAGGED, HOLD, NONE, case, codes, conflict, decide, run, suspected
+
+from schemas.dataset import Review, Unreviewed
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+
+
+# --- the budget -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("budget", "rows", "used"),
+    [(0, 9, 0), (3, 9, 3), (99, 9, 9), (0.0, 9, 0), (0.5, 9, 5), (1.0, 9, 9), (0.07, 100, 7), (0.1, 3, 1)],
+)
+def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
+    result = run([suspected(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
+    assert result.used == used == sum(decision.routed is not None for decision in result.decisions)
+    assert result.waiting == rows - used
+    assert result.budget == (budget if isinstance(budget, int) else used)
+
+
+def test_uncertain_rows_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
+    cases = [suspected("r1"), case("r2", review_reasons=HOLD), case("r3", targets=None), *conflict("k", "r4", "r5")]
+    accepting = decide(cases, NONE)
+    assert accepting["r1"].fate is Fate.ACCEPTED
+    assert codes(accepting["r1"]) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_ERROR]
+    holding = decide(cases, NONE.model_copy(update={"unreviewed": Unreviewed.HOLD}))
+    assert codes(holding["r1"]) == [ReasonCode.LABEL_ERROR]
+    for decisions in (accepting, holding):
+        for name in ("r2", "r3", "r4", "r5"):
+            assert (decisions[name].fate, decisions[name].routed) == (Fate.REVIEW, None)
+    assert holding["r1"].fate is Fate.REVIEW
+
+
+def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> None:
+    cases = [suspected(f"r{number}", past_route=Routed.UNCERTAIN) for number in range(3)] + [suspected("r9", 1.0)]
+    for budget in (3, 1):
+        result = run(cases, Review(budget=budget, audit=0.0))
+        assert {d.record_id for d in result.decisions if d.routed} == {"r0", "r1", "r2"}
+        assert result.used == 3
+    assert {d.record_id for d in run(cases, Review(budget=4, audit=0.0)).decisions if d.routed} == {
+        "r0",
+        "r1",
+        "r2",
+        "r9",
+    }
+
+
+def test_the_most_uncertain_rows_go_first() -> None:
+    cases = [suspected("r1", 0.61), suspected("r2", 0.99), suspected("r3", 0.8)]
+    routed = [name for name, decision in decide(cases, Review(budget=2, audit=0.0)).items() if decision.routed]
+    assert routed == ["r2", "r3"]
+
+
+def test_a_held_row_goes_before_most_label_errors_but_not_before_a_certain_one() -> None:
+    """Only an annotator lets it in, while a suspect one may pass unreviewed."""
+    certain, uncertain = suspected("r4", 0.99), suspected("r1", 0.94, targets={"kind": "b"})
+    cases = [uncertain, case("r2", review_reasons=HOLD), case("r3", targets=None), certain]
+    for budget, names in ((1, {"r4"}), (2, {"r4", "r2"}), (3, {"r4", "r2", "r1"})):
+        decisions = decide(cases, Review(budget=budget, audit=0.0))
+        assert {name for name, decision in decisions.items() if decision.routed} == names
+
+
+def test_every_group_is_asked_about_once_before_any_is_asked_twice() -> None:
+    cases = [suspected(f"r{number}", 0.99, group="big") for number in range(8)] + [
+        suspected("r8", 0.61),
+        suspected("r9", 0.61),
+    ]
+    routed = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
+    assert routed == ["r0", "r8", "r9"]
+    cases[0].past_route = Routed.UNCERTAIN
+    again = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
+    assert again == routed, "the group was asked about in an earlier run"
+
+
+def test_questions_of_many_sorts_are_mixed() -> None:
+    """The same finding over and over teaches less than several."""
+    cases = [suspected(f"r{number}", 0.9, targets={"kind": "a"}) for number in range(20)]
+    cases += [suspected(f"r{number}", 0.8, targets={"kind": "b"}) for number in range(20, 40)]
+    routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
+    labels = Counter(str(decision.targets["kind"]) for decision in routed if decision.targets)
+    assert labels["a"] > labels["b"] >= 3
+
+
+def test_a_question_of_an_earlier_run_counts_like_one_of_this_run_for_its_group() -> None:
+    """The second of any group is chosen by its urgency, whenever the first one was asked."""
+    before = suspected("r1", group="g1", past_route=Routed.UNCERTAIN)
+    doubts = [suspected("r2", 0.65, group="g1"), suspected("r3", 0.95, group="g2"), suspected("r4", 0.9, group="g2")]
+    decisions = decide([before, *doubts], Review(budget=3, audit=0.0))
+    assert [name for name, decision in decisions.items() if decision.routed] == ["r1", "r3", "r4"]
+
+
+def test_a_sort_of_questions_is_as_urgent_as_its_most_urgent_one_that_is_left() -> None:
+    kinds = {"r1": ("a", 0.65), "r2": ("a", 0.95), "r3": ("b", 0.8), "r4": ("b", 0.75)}
+    cases = [suspected(name, score, targets={"kind": kind}) for name, (kind, score) in kinds.items()]
+    for budget, expected in enumerate([set(), {"r2"}, {"r2", "r3"}, {"r2", "r3", "r4"}]):
+        decisions = decide(cases, Review(budget=budget, audit=0.0))
+        assert {name for name, decision in decisions.items() if decision.routed} == expected
+
+
+def test_a_sort_for_every_row_is_no_burden() -> None:
+    """As with many labels that are rare."""
+    cases = [suspected(f"r{number}", 0.9 - number / 1e6, targets={"kind": f"t{number}"}) for number in range(30_000)]
+    routed = [d.record_id for d in run(cases, Review(budget=15_000, audit=0.0)).decisions if d.routed]
+    assert routed == [f"r{number}" for number in range(15_000)]
+
+
+# --- conflicts --------------------------------------------------------------------------------------
+def test_a_conflict_asks_one_question_for_each_input() -> None:
+    cases = [*conflict("k", "r3", "r1", "r2"), *conflict("l", "r5", "r4")]
+    routed = {name: decision.routed for name, decision in decide(cases).items() if decision.routed}
+    assert routed == {"r1": Routed.CONFLICT, "r4": Routed.CONFLICT}
+
+
+@pytest.mark.parametrize("past", [Routed.CONFLICT, Routed.UNCERTAIN, Routed.AUDIT])
+def test_a_conflict_is_left_to_the_question_that_annotators_already_have(past: Routed) -> None:
+    cases = conflict("k", "r1", "r2", "r3")
+    cases[2].past_route = past
+    decisions = decide(cases)
+    assert {name: decision.routed for name, decision in decisions.items() if decision.routed} == {"r3": past}
+    assert {decision.fate for decision in decisions.values()} == {Fate.REVIEW}
+
+
+# --- what is asked, and how urgently ------------------------------------------------------------------
+def test_a_label_error_without_a_score_is_as_urgent_as_a_moderate_one() -> None:
+    """A value that its text does not hold: no model has a number for it."""
+    ungrounded = case("r1", label_error_reasons=FLAGGED)
+    sure = case("r2", targets=None, suggestion={"kind": "a"}, label_error_score=0.1)
+    unsure = case("r3", targets=None, suggestion={"kind": "b"}, label_error_score=0.9)
+    routed = {name for name, d in decide([ungrounded, sure, unsure], Review(budget=2, audit=0.0)).items() if d.routed}
+    assert routed == {"r1", "r3"}
+
+
+def test_an_unlabeled_row_is_the_more_urgent_the_less_its_suggestion_can_be_trusted() -> None:
+    scores = {"r1": 0.2, "r2": None, "r3": 0.9}
+    cases = [case(name, targets=None, label_error_score=score) for name, score in scores.items()]
+    order = [
+        {name for name, decision in decide(cases, Review(budget=budget, audit=0.0)).items() if decision.routed}
+        for budget in (1, 2)
+    ]
+    assert order == [{"r3"}, {"r2", "r3"}]
+
+
+def test_an_unlabeled_row_that_is_also_held_is_as_urgent_as_a_held_one() -> None:
+    both = case("r1", targets=None, label_error_score=0.0, review_reasons=HOLD)
+    decisions = decide([suspected("r2", 0.9), both], Review(budget=1, audit=0.0))
+    assert (decisions["r1"].routed, decisions["r2"].routed) == (Routed.UNCERTAIN, None)
+    assert codes(decisions["r1"]) == [ReasonCode.PERSONAL_DATA, ReasonCode.UNLABELED]
+
+
+def test_a_conflict_goes_before_everything_else() -> None:
+    cases = [suspected("r1", 0.99), case("r2", review_reasons=HOLD), *conflict("k", "r3", "r4")]
+    decisions = decide(cases, Review(budget=1, audit=0.0))
+    assert {name: decision.routed for name, decision in decisions.items() if decision.routed} == {"r3": Routed.CONFLICT}
+
+
+def test_a_question_about_a_conflict_outlives_one_about_another_row_of_its_input() -> None:
+    cases = conflict("k", "r1", "r2")
+    cases[0].past_route, cases[1].past_route = Routed.UNCERTAIN, Routed.CONFLICT
+    decisions = decide(cases)
+    assert {name: d.routed for name, d in decisions.items() if d.routed} == {"r2": Routed.CONFLICT}
+
+
+def test_a_row_that_contradicts_an_annotator_s_earlier_answer_is_asked_about_as_a_conflict() -> None:
+    contradicts = [Reason(code=ReasonCode.CONFLICT, detail="an annotator said 'b'")]
+    decision = decide([case("r1", review_reasons=contradicts, label_error_reasons=FLAGGED)])["r1"]
+    assert (decision.routed, decision.reasons) == (Routed.CONFLICT, contradicts + FLAGGED)
+
+
+def test_a_row_in_conflict_tells_all_that_speaks_against_it() -> None:
+    first, _ = rows = conflict("k", "r1", "r2")
+    first.review_reasons, first.label_error_reasons = HOLD, FLAGGED
+    assert codes(decide(rows)["r1"]) == [ReasonCode.CONFLICT, ReasonCode.PERSONAL_DATA, ReasonCode.LABEL_ERROR]
+
+
+def test_a_held_row_tells_its_label_error_too() -> None:
+    assert decide([suspected("r1", review_reasons=HOLD)])["r1"].reasons == HOLD + FLAGGED
+
+
+def test_equally_urgent_rows_are_asked_about_in_the_order_of_the_file() -> None:
+    cases = [suspected(f"r{number}") for number in (3, 1, 2, 0)]
+    decisions = decide(cases, Review(budget=2, audit=0.0))
+    assert {name for name, decision in decisions.items() if decision.routed} == {"r0", "r1"}
+
+
+def test_the_same_suggestion_over_and_over_is_one_sort_of_question() -> None:
+    cases = [
+        case(f"r{number}", targets=None, label_error_score=0.9, suggestion={"kind": "a"}) for number in range(20)
+    ] + [case(f"r{number}", targets=None, label_error_score=0.7, suggestion={"kind": "b"}) for number in range(20, 40)]
+    routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
+    suggested = Counter(str(decision.suggestion["kind"]) for decision in routed if decision.suggestion)
+    assert suggested["a"] > suggested["b"] >= 3
+
+
+def test_different_troubles_of_one_label_are_different_sorts_of_questions() -> None:
+    cases = [case(f"r{number}", review_reasons=HOLD) for number in range(20)]
+    cases += [suspected(f"r{number}", 0.8) for number in range(20, 40)]
+    routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
+    troubles = Counter(decision.reasons[0].code for decision in routed)
+    assert troubles[ReasonCode.PERSONAL_DATA] > troubles[ReasonCode.LABEL_ERROR] >= 3
+
+
+def test_what_waits_is_counted_by_what_an_annotator_would_be_asked_for() -> None:
+    cases = [suspected(f"r{n}") for n in range(3)] + [case("r3", targets=None), *conflict("k", "r4", "r5")]
+    result = run(cases, NONE)
+    assert result.waiting == 5
+    assert list(result.waiting_for.items()) == [
+        (ReasonCode.LABEL_ERROR, 3),
+        (ReasonCode.UNLABELED, 1),
+        (ReasonCode.CONFLICT, 1),
+    ]
+    assert (run(cases).waiting, run(cases).waiting_for) == (0, {})

@@ -1,0 +1,64 @@
+"""Cases for triage, made from what is found about them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.curation.case import SHOWN_ANSWERS, Case
+from pipeline.curation.triage import Triage, triage
+from schemas.annotation import Verdict
+from schemas.dataset import Review
+from schemas.decision import Decision
+from schemas.fate import Reason, ReasonCode, Routed
+from schemas.tasks.contract_clause import ContractClause
+
+ALL = Review(budget=1.0, audit=0.0)
+NONE = Review(budget=0, audit=0.0)
+FLAGGED = [Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="says 'b', not 'a'")]
+HOLD = [Reason(code=ReasonCode.PERSONAL_DATA, field="text", detail="an e-mail address")]
+REJECT = [Reason(code=ReasonCode.INVALID, field="kind", detail="missing or empty")]
+PERSON = {
+    None: [],
+    Verdict.LABELED: [Reason(code=ReasonCode.REVIEWED, detail="confirmed")],
+    Verdict.UNUSABLE: [Reason(code=ReasonCode.REVIEWER)],
+    Verdict.UNSURE: [Reason(code=ReasonCode.UNSURE)],
+    Verdict.DISPUTED: [Reason(code=ReasonCode.DISAGREEMENT)],
+}
+
+
+def case(name: str, **values: Any) -> Case:
+    """A labeled case that nothing speaks against."""
+    number = int(name.strip("r") or 0)
+    return Case(
+        **{"record_id": name, "revision": "v", "order": number, "text_key": name, "group": name,
+           "targets": {"kind": "a"}} | values
+    )  # fmt: skip
+
+
+def suspected(name: str, label_error_score: float = 0.9, **values: Any) -> Case:
+    return case(name, label_error_reasons=FLAGGED, label_error_score=label_error_score, **values)
+
+
+def asked(name: str, verdict: Verdict | None, **values: Any) -> Case:
+    """A case that an annotator has answered."""
+    return case(name, human=verdict, human_reasons=PERSON[verdict], past_route=Routed.UNCERTAIN, **values)
+
+
+def conflict(key: str, *names: str) -> list[Case]:
+    """Rows of the same input with different answers."""
+    return [
+        case(name, text_key=key, targets={"kind": name}, conflicting_answers=len(names) - 1,
+             conflict_answers=[other for other in names if other != name][:SHOWN_ANSWERS], group=key)
+        for name in names
+    ]  # fmt: skip
+
+
+def run(cases: Sequence[Case], review: Review = ALL) -> Triage:
+    return triage(cases, review, run="run", task=ContractClause)
+
+
+def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
+    return {decision.record_id: decision for decision in run(cases, review).decisions}
+
+
+def codes(decision: Decision) -> list[ReasonCode]:
+    return [reason.code for reason in decision.reasons]
