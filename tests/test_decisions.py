@@ -38,14 +38,16 @@ def test_decisions_are_read_back_as_they_were_written(decisions: list[Decision])
     assert changed_decisions(frame, frame).height == 0
 
 
-def test_a_score_that_moved_is_no_news_but_a_changed_answer_is() -> None:
+def test_a_score_that_hardly_moved_changes_no_decision_but_another_answer_does() -> None:
     before = decision("run1", "r1", targets={"kind": "a"}, label_error_score=0.1)
-    moved = before.model_copy(update={"run": "run2", "label_error_score": 0.2})
+    moved = before.model_copy(update={"run": "run2", "label_error_score": 0.1004})
     changed = replace_targets(moved, {"kind": "b"})
     unlabeled = replace_targets(moved, None)
     old = to_frame([before])
     assert changed_decisions(to_frame([moved]), old).height == 0
     assert changed_decisions(to_frame([changed]), old).height == 1
+    for update in ({"label_error_score": 0.2}, {"label_error_score": None}, {"suggestion": {"kind": "b"}}):
+        assert changed_decisions(to_frame([before.model_copy(update=update)]), old).height == 1
     assert changed_decisions(to_frame([unlabeled]), old).height == 1
     assert changed_decisions(to_frame([unlabeled]), to_frame([unlabeled])).height == 0
 

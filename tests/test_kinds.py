@@ -1,6 +1,7 @@
 """What differs between kinds of task has one home, and every task is of one kind."""
 
 import ast
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -227,6 +228,17 @@ def test_the_nearest_of_several_right_answers_counts_by_the_kinds_own_measure() 
     result = evaluate(task, asked, ['{"tags":["x","y"]}'])
     assert result.outcomes[0].gold == golds[1]
     assert result.score.value == pytest.approx(0.8)
+
+
+def test_the_order_of_the_right_answers_decides_nothing() -> None:
+    task, _ = EXAMPLES["extraction"]
+    prompt = (Message(role=Speaker.USER, content="?"),)
+    golds = ({"name": "Ann", "tags": []}, {"name": "Bob", "tags": ["x", "y"]}, {"name": "Eve", "tags": []})
+    found = []
+    for order in itertools.permutations(golds):
+        outcome = evaluate(task, [EvalQuestion(id="q", prompt=prompt, golds=order)], ['{"name":"Zoe"}']).outcomes[0]
+        found.append((outcome.gold, outcome.credit))
+    assert found == [(golds[0], found[0][1])] * 6
 
 
 def test_an_unreadable_answer_became_worse_even_where_nothing_was_to_be_found() -> None:

@@ -106,6 +106,14 @@ def test_a_version_with_nothing_new_is_refused_and_the_one_that_holds_the_rows_i
     assert shop.release().version == "2.0.0", "rows as they were in an older version are news after another one"
 
 
+def test_rows_that_return_to_an_older_version_s_make_a_new_one(tmp_path: Path) -> None:
+    """Or `latest` would still have the rows that were taken out."""
+    shop = Shop(tmp_path, [])
+    for last in (10, 11, 10):
+        shop.day(rows_of(0, last))
+    assert (shop.release().version, shop.release().created) == ("1.2.0", False)
+
+
 def released(folder: Path) -> Released:
     return Released(dataset="", version=folder.name, digest="", path=str(folder), created=False, splits={})
 

@@ -43,11 +43,12 @@ def tuned_on(
     tuned: list[str],
     task: type[Task] = Slip,
     gold: dict[str, JsonValue] = SLIP,
+    *others: dict[str, JsonValue],
 ) -> FineTuning:
     """What the report shows of an adapter whose test rows are all about the same slip."""
     (folder / "trained").mkdir()
     (folder / "trained" / WEIGHTS).write_bytes(b"weights")
-    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold,)) for n in range(len(untuned))]
+    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold, *others)) for n in range(len(untuned))]
     before, after = evaluate(task, asked, untuned), evaluate(task, asked, tuned)
     changes = {"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
     save_adapter(
@@ -73,6 +74,17 @@ def test_an_extraction_s_answers_are_compared_field_by_field(tmp_path: Path) -> 
     ]
     assert [(f.tuned, f.untuned) for f in second.fields] == [(None, "ACME"), (None, "12.5"), (None, "P1")]
     assert (first.tuned, second.tuned) == (wrong, "I was")
+
+
+def test_a_wrong_answer_is_compared_with_the_nearest_of_several_right_ones(tmp_path: Path) -> None:
+    bolt: dict[str, JsonValue] = {"vendor": "BOLT", "total": 9.0, "order": "P7"}
+    wrong = json.dumps(bolt | {"order": "P8"})
+    [mistake] = tuned_on(tmp_path, [wrong], [wrong], Slip, SLIP, bolt).mistakes
+    assert [(f.name, f.expected, f.tuned) for f in mistake.fields] == [
+        ("vendor", "BOLT", "BOLT"),
+        ("total", "9.0", "9.0"),
+        ("order", "P7", "P8"),
+    ]
 
 
 def test_fields_are_shown_by_their_f1(tmp_path: Path) -> None:
