@@ -8,7 +8,7 @@ from flows.context import Context
 from flows.engines.engine import Engine
 from flows.settings import prepare_training
 from pipeline.evaluation.estimates import Estimate
-from pipeline.finetuning.adapters import find_adapter, read_record
+from pipeline.finetuning.adapters import CARD, find_adapter, read_record
 from pipeline.finetuning.experiment import Training, finetune_version
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
@@ -80,7 +80,7 @@ def finetune(context: Context, engine: Engine, *, version: str = "latest", again
     if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=result.tuned.value))
-        engine.artifact(f"goldleaf-{config.name}-finetune", (path / "README.md").read_text(encoding="utf-8"))
+        engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
 
 

@@ -5,7 +5,7 @@ import math
 import types
 import typing
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -122,18 +122,21 @@ def is_beyond_64_bits(value: Any) -> bool:
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
-def same_value(one: JsonValue, other: JsonValue) -> bool:
-    """Whether two canonical values are the same answer: a list is, in any order."""
-    if isinstance(one, list) and isinstance(other, list):
-        return sorted(one) == sorted(other)
-    return one == other
+def comparable(value: JsonValue) -> Hashable:
+    """A canonical value in the form in which equal answers are equal: the order of a list does not matter."""
+    return tuple(sorted(value)) if isinstance(value, list) else value
+
+
+def comparable_targets(targets: Mapping[str, JsonValue] | None) -> Hashable:
+    """The same of a canonical answer; None is no answer."""
+    if targets is None:
+        return None
+    return tuple(sorted((name, comparable(value)) for name, value in targets.items()))
 
 
 def same_targets(one: Mapping[str, JsonValue] | None, other: Mapping[str, JsonValue] | None) -> bool:
-    """Whether two canonical answers are the same one; None is no answer."""
-    if one is None or other is None:
-        return one is other
-    return one.keys() == other.keys() and all(same_value(value, other[name]) for name, value in one.items())
+    """Whether two canonical answers are the same one."""
+    return comparable_targets(one) == comparable_targets(other)
 
 
 def canonical(field: TargetField, value: Any) -> JsonValue:

@@ -108,10 +108,19 @@ def across_rooms() -> Iterator[tuple[Path, str, str]]:
     """Who imports which module of which other room."""
     for module in MODULES:
         for node in ast.walk(parsed(module)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
-                _, room, *inner = str(node.module).split(".")
+            for _, room, *inner in _imported(node):
                 if (ROOT / "pipeline" / room).is_dir() and module.parts[:2] != ("pipeline", room):
-                    yield from ((module, room, name) for name in (inner or [alias.name for alias in node.names]))
+                    yield from ((module, room, name) for name in inner[:1])
+
+
+def _imported(node: ast.AST) -> Iterator[list[str]]:
+    """The modules of ``pipeline`` that an import names, as the parts of their paths."""
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    yield from (name.split(".") for name in names if name.startswith("pipeline."))
 
 
 def test_a_room_s_inner_modules_are_its_own() -> None:

@@ -42,7 +42,13 @@ def test_no_place_outside_of_the_room_names_a_kind() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["if kind.name == 'classification': pass", "from pipeline.kinds.extraction import Extraction", "x = Rewriting()"],
+    [
+        "if kind.name == 'classification': pass",
+        "from pipeline.kinds.extraction import Extraction",
+        "x = Rewriting()",
+        "def is_extraction(): pass",
+        "f(rewriting=1)",
+    ],
 )
 def test_a_place_that_names_a_kind_is_found(tmp_path: Path, line: str) -> None:
     """Otherwise the test above would say nothing."""
@@ -260,7 +266,7 @@ class Talk(Task):
 
 def test_what_a_chat_says_counts_as_said_where_labels_are_scored() -> None:
     """The messages are objects in a list, and yet their words are the input's."""
-    turns = [{"role": "user", "content": "This is Ann Lee."}, {"role": "user", "content": "I am 42."}]
+    turns = [{"role": "Bob", "content": "This is Ann Lee."}, {"role": "user", "content": "I am 42."}]
     cases = [
         Case("r1", "1", 0, inputs={"turns": turns}, targets={"caller": "Ann Lee", "age": 42}),
         Case("r2", "1", 1, inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}),

@@ -18,7 +18,7 @@ from hypothesis import example as such_as
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import TrainingError
+from pipeline.errors import ReleaseError, TrainingError
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, save_adapter
 from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
 from pipeline.finetuning.evaluate import compare_models, evaluate, questions
@@ -331,7 +331,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_a_version_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"is not a published version: its manifest\.json cannot be read"):
+    with pytest.raises(ReleaseError, match=r"is not a published version: it has no manifest\.json"):
         train(tmp_path, CONFIG, tmp_path / "out")
 
 

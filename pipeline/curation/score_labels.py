@@ -1,21 +1,21 @@
 """Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from pipeline.curation.case import Case, is_kept
-from pipeline.kinds.interface import LabeledText, LabelScore, Targets
+from pipeline.kinds.interface import LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
 from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
 from schemas.dataset import OnConflict
 from schemas.fate import LABEL_ERROR_CODES, Reason
+from schemas.field import comparable_targets
 from schemas.task import Task
 
 _SEED = 17
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
-_Answer = tuple[tuple[str, object], ...]
 
 
 def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
@@ -56,28 +56,26 @@ def _others(case: Case) -> list[Reason]:
     return [reason for reason in case.label_error_reasons if reason.code not in LABEL_ERROR_CODES]
 
 
-def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[_Answer]]) -> None:
+def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable]]) -> None:
     case.label_error_score = None if score.score is None else round(score.score, 4)
     case.suggestion = score.suggestion
     case.label_error_reasons = _others(case)
     if not score.reasons or case.human is not None or not case.targets:
         return
     # If any answer to an input is right, the model may well predict another of them.
-    agrees = answers and score.suggestion is not None and _answer(score.suggestion) in answers[_in_words(case)]
+    agrees = (
+        answers and score.suggestion is not None and comparable_targets(score.suggestion) in answers[_in_words(case)]
+    )
     if not agrees:
         case.label_error_reasons = [*_others(case), *score.reasons]
 
 
-def _answers_by_words(cases: list[Case]) -> dict[_Words, set[_Answer]]:
-    answers: defaultdict[_Words, set[_Answer]] = defaultdict(set)
+def _answers_by_words(cases: list[Case]) -> dict[_Words, set[Hashable]]:
+    answers: defaultdict[_Words, set[Hashable]] = defaultdict(set)
     for case in cases:
         if case.targets:
-            answers[_in_words(case)].add(_answer(case.targets))
+            answers[_in_words(case)].add(comparable_targets(case.targets))
     return answers
-
-
-def _answer(targets: Targets) -> _Answer:
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(targets.items()))
 
 
 def _in_words(case: Case) -> _Words:
@@ -92,7 +90,8 @@ def _text(case: Case) -> str:
 def _texts(value: object) -> Iterator[str]:
     """The texts and numbers in a value, such as those of the messages of a chat."""
     if isinstance(value, Mapping):
-        value = list(value.values())
+        # Who speaks is not part of what a message says.
+        value = [part for name, part in value.items() if not (name == "role" and "content" in value)]
     if isinstance(value, str):
         yield value
     elif isinstance(value, Sequence):

@@ -25,7 +25,7 @@ _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
 _HELD_SCORE = 0.95
 """Conflicts and held rows come before most likely label errors: without an annotator they are never accepted."""
-_UNGROUNDED_SCORE = 0.6
+_LEAST_FLAGGED_SCORE = 0.6
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 """Routes that use up the budget."""
 # One shared reason for all rows: most have no other.
@@ -168,7 +168,7 @@ def _outcome(case: Case, verdict: _Verdict | None, askers: set[str]) -> _Outcome
         return _Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
     if case.human in (Verdict.UNSURE, Verdict.DISPUTED):
         return _Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
-    return _by_label_error_score(case, askers)
+    return _automatic(case, askers)
 
 
 def _by_verdict(case: Case, verdict: _Verdict) -> _Outcome:
@@ -200,7 +200,7 @@ def _by_comparison(case: Case) -> _Outcome | None:
     return None
 
 
-def _by_label_error_score(case: Case, askers: set[str]) -> _Outcome:
+def _automatic(case: Case, askers: set[str]) -> _Outcome:
     waits = list(case.review_reasons)
     if case.targets is None:
         waits.append(_UNLABELED)
@@ -218,7 +218,7 @@ def _by_label_error_score(case: Case, askers: set[str]) -> _Outcome:
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
         return _Outcome(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
     if case.label_error_reasons:
-        score = max(_UNGROUNDED_SCORE, case.label_error_score or 0.0)
+        score = max(_LEAST_FLAGGED_SCORE, case.label_error_score or 0.0)
         return _Outcome(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
     return _Outcome(Fate.ACCEPTED, [_PASSED])
 

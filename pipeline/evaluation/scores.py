@@ -130,9 +130,9 @@ def credit_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
 # --- labels and fields ------------------------------------------------------------------------
 def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
     """Precision, recall and F1 of every label that was expected or predicted."""
-    hits = Counter(_label(outcome.gold[field]) for outcome in outcomes if outcome.right)
-    expected = Counter(_label(outcome.gold[field]) for outcome in outcomes)
-    answered = Counter(_label(outcome.read[field]) for outcome in outcomes if outcome.read is not None)
+    hits = Counter(label_text(outcome.gold[field]) for outcome in outcomes if outcome.right)
+    expected = Counter(label_text(outcome.gold[field]) for outcome in outcomes)
+    answered = Counter(label_text(outcome.read[field]) for outcome in outcomes if outcome.read is not None)
     return tuple(
         _part(label, hits[label], answered[label], expected[label])
         for label in sorted(expected.keys() | answered.keys())
@@ -170,7 +170,7 @@ def macro_f1(parts: Sequence[Part]) -> float:
 def label_confusions(field: str, outcomes: Sequence[Outcome]) -> tuple[Confusion, ...]:
     """The most frequent confusions."""
     wrong = Counter(
-        (_label(outcome.gold[field]), _label(outcome.read[field]))
+        (label_text(outcome.gold[field]), label_text(outcome.read[field]))
         for outcome in outcomes
         if outcome.read is not None and not outcome.right
     )
@@ -189,6 +189,6 @@ def f1(hits: int, answered: int, expected: int) -> float:
     return _share(2 * hits, answered + expected, empty=True)
 
 
-def _label(value: JsonValue) -> str:
+def label_text(value: JsonValue) -> str:
     """A label; ``""`` for an absent optional one."""
     return "" if value is None else str(value)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from pipeline.errors import TrainingError
-from schemas.manifest import Manifest
+from pipeline.releases.versions import read_manifest
 from schemas.message import Message
 
 T = TypeVar("T")
@@ -37,12 +36,10 @@ def read_examples(version: Path, split: str) -> list[Example]:
     """Read a split of a published version, in the order of its file.
 
     Raises:
-        TrainingError: the folder is not a published version, or has no such split.
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+        TrainingError: it has no such split.
     """
-    try:
-        manifest = Manifest.model_validate_json((version / "manifest.json").read_bytes())
-    except (OSError, ValidationError) as error:
-        raise TrainingError(f"{version} is not a published version: its manifest.json cannot be read") from error
+    manifest = read_manifest(version)
     if split not in manifest.splits:
         there = ", ".join(manifest.splits) or "none"
         raise TrainingError(

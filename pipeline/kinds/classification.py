@@ -11,6 +11,7 @@ from pipeline.evaluation.scores import (
     PartMetric,
     exact_credit,
     label_confusions,
+    label_text,
     scores_by_label,
 )
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
@@ -39,12 +40,12 @@ class Classification(Kind):
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """The label."""
-        return (_label(targets.get(_field(task))),)
+        return (label_text(targets.get(_field(task))),)
 
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
         """Score by a linear model trained on the rows of other groups."""
         name = _field(task)
-        given = [None if row.targets is None else _label(row.targets.get(name)) for row in rows]
+        given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]
         found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed=seed)
         return LabelScores(
             [_scored(name, *scored) for scored in zip(found.score, found.predicted, found.issue, given, strict=True)],
@@ -66,11 +67,6 @@ class Classification(Kind):
 
 def _field(task: type[Task]) -> str:
     return task.task_targets()[0].name
-
-
-def _label(value: JsonValue) -> str:
-    """A choice as a label; for an optional target, no choice is a label, too."""
-    return "" if value is None else str(value)
 
 
 def _scored(field: str, score: float | None, predicted: str | None, is_issue: bool, given: str | None) -> LabelScore:

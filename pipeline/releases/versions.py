@@ -166,7 +166,7 @@ def _is_sealed(data: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     match document:
-        case {"files": {"manifest.json": str(seal)}}:
+        case {"files": {**files}} if isinstance(seal := files.get(MANIFEST), str):
             # The bytes, not only their meaning: a changed space counts as damage, too.
             untouched = dump_json(document) == data
             document["files"][MANIFEST] = ""

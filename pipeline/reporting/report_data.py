@@ -43,7 +43,7 @@ from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
-from schemas.field import JsonValue, same_targets, same_value
+from schemas.field import JsonValue, comparable, same_targets
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 
 _EXAMPLES = 2
@@ -327,7 +327,7 @@ def _differences(
 ) -> Iterator[tuple[str, str, str]]:
     for field, old in (before or {}).items():
         new = (after or {}).get(field)
-        if not same_value(old, new):
+        if comparable(old) != comparable(new):
             yield field, _shown(old), _shown(new)
 
 

@@ -5,7 +5,7 @@ the row changes; the caller must compare it with a label that the source has cha
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, same_value
+from schemas.field import JsonValue, comparable, comparable_targets
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
 from schemas.task import Task
@@ -174,7 +174,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
     votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
-    same: defaultdict[str, list[Said]] = defaultdict(list)
+    same: defaultdict[Hashable, list[Said]] = defaultdict(list)
     for item in votes:
         same[_vote(item.annotation)].append(item)
     most = max(same.values(), key=len)
@@ -193,13 +193,9 @@ def _age(said: Said) -> tuple[datetime, int]:
     return said.annotation.updated_at, said.annotation.annotation_id
 
 
-def _vote(annotation: Annotation) -> str:
-    """The same for equal answers; order in lists is ignored."""
-    targets = {
-        name: sorted(value, key=str) if isinstance(value, list) else value
-        for name, value in (annotation.targets or {}).items()
-    }
-    return orjson.dumps([annotation.verdict, targets], option=orjson.OPT_SORT_KEYS).decode()
+def _vote(annotation: Annotation) -> Hashable:
+    """The same for equal answers."""
+    return annotation.verdict, comparable_targets(annotation.targets)
 
 
 def _in_short(annotation: Annotation) -> str:
@@ -315,7 +311,7 @@ def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, Jso
     """Describe how an annotator's answer differs from the earlier one."""
     if before is None or after is None:
         return "answered"
-    changed = [name for name in after if not same_value(before.get(name), after[name])]
+    changed = [name for name in after if comparable(before.get(name)) != comparable(after[name])]
     if not changed:
         return "confirmed"
     return "; ".join(f"{name}: '{before.get(name)}' became '{after[name]}'" for name in changed)
