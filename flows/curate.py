@@ -76,7 +76,7 @@ class Curated(BaseModel):
     budget_used: int
     beyond_budget: int
     """How many more rows would be sent to annotators if the budget were larger."""
-    beyond: dict[ReasonCode, int] = {}
+    beyond_by_reason: dict[ReasonCode, int] = {}
     """The same by first reason."""
     review: ReviewBatch
 
@@ -105,15 +105,15 @@ def curate(
         _require_same_file(context, curated)
         if reindex:
             store.drop_index()
-        strange = recover_unrecorded_releases(store, config.name)
+        unknown = recover_unrecorded_releases(store, config.name)
         store.clear_work()
         run = context.new_run(Verb.CURATE)
         read, evaluation = _read(context, engine, run)
-        decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, strange=strange)
+        decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
-    cases, funnel = decided.cases, decided.funnel
+    triaged, funnel = decided.triaged, decided.funnel
     notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
@@ -126,10 +126,10 @@ def curate(
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        budget=cases.budget,
-        budget_used=cases.used,
-        beyond_budget=cases.beyond_budget,
-        beyond=cases.beyond,
+        budget=triaged.budget,
+        budget_used=triaged.used,
+        beyond_budget=triaged.beyond_budget,
+        beyond_by_reason=triaged.beyond_by_reason,
         review=review,
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))

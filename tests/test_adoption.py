@@ -162,7 +162,7 @@ def test_a_curate_that_dies_after_adopting_ends_as_if_nothing_had_happened(
         raise GoldleafError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "decide_cases", dies)
+        patch.setattr(stages, "triage_cases", dies)
         with pytest.raises(GoldleafError, match="killed"):
             new.curate()
     for one in (new, undisturbed):

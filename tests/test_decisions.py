@@ -1,4 +1,4 @@
-"""Decisions survive their table, only what differs in meaning is news, and identities do not collide."""
+"""Decisions survive their table, only what differs in substance is written again, and identities do not collide."""
 
 from typing import Any
 

@@ -121,7 +121,7 @@ def test_a_curate_that_dies_while_adopting_is_made_up_for(tmp_path: Path, monkey
     def dies(*_: object) -> None:
         raise GoldleafError("killed")
 
-    for step in ("commit_version", "decide_cases"):
+    for step in ("commit_version", "triage_cases"):
         with monkeypatch.context() as patch:
             patch.setattr(stages, step, dies)
             with pytest.raises(GoldleafError, match="killed"):

@@ -134,7 +134,7 @@ def test_what_is_beyond_the_budget_is_called_what_it_is(tmp_path: Path) -> None:
     ]
     write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.0}\n")
     terminal = Terminal(tmp_path)
-    assert terminal.json("curate")["beyond"] == {"unlabeled": 2, "conflict": 1}
+    assert terminal.json("curate")["beyond_by_reason"] == {"unlabeled": 2, "conflict": 1}
     shown = terminal.goldleaf("curate").stdout
     assert "3 more rows are beyond the review budget: 2 unlabeled, 1 conflict (0 of 0 used; raise " in shown
     assert "uncertain" not in shown
@@ -162,7 +162,7 @@ def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> N
 def test_an_uncertain_row_accepted_beyond_the_budget_is_called_so(tmp_path: Path) -> None:
     wrong = row(99, "the parcel did not come at all", "billing")
     odd = Odd(tmp_path, QUESTION, [*TWO_KINDS, wrong], "duplicates: {threshold: 1.0}\n")
-    assert odd.curate().beyond == {ReasonCode.LABEL_ERROR: 1}
+    assert odd.curate().beyond_by_reason == {ReasonCode.LABEL_ERROR: 1}
 
 
 # --- check ----------------------------------------------------------------------------------------

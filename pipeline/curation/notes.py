@@ -46,7 +46,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
     return [
         *_left(read),
         decided.adopted.note,
-        decided.cases.note,
+        decided.triaged.note,
         _mostly_similar(decided),
         *_doubled(read, sources),
     ]

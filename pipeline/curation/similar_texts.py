@@ -80,8 +80,8 @@ def find_similar_texts(
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", ["\n".join(input_texts(task, decision.inputs)) for decision in gone])
     own = [part.texts for part in prepared]
-    judging = _write(folder / "evaluation", evaluation)
-    inputs = _search("inputs", [*own, *past, *judging], snapshot, threshold, folder, each)
+    of_evaluation = _write(folder / "evaluation", evaluation)
+    inputs = _search("inputs", [*own, *past, *of_evaluation], snapshot, threshold, folder, each)
     numbers = _numbers(inputs)
     behind = len(cases) + len(gone)
     revisions = [(decision.record_id, decision.revision) for decision in gone]

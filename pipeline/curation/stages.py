@@ -1,4 +1,16 @@
-"""Gives every current record its fate and commits: what curate does after reading the sources."""
+"""Gives every current record its fate and commits: what curate does after reading the sources.
+
+The stages, in order; each is a module of this package:
+
+1. ``shards``, ``prepare``: parse every record by the task, in parallel.
+2. ``known_fields``: refuse fields of dataset.yaml that no row has.
+3. ``history``: combine each record with past decisions and annotators' answers into a ``Case``.
+4. ``similar_texts``, ``contamination``: compare the texts, reject what resembles evaluation rows.
+5. ``mark_duplicates``: duplicates, conflicts and groups.
+6. ``score_labels``, ``measure``: label errors, tokens.
+7. ``triage``: fates, and what annotators are asked.
+8. Commit the decisions that changed, with the run.
+"""
 
 import gc
 from collections.abc import Iterator, Sequence
@@ -86,7 +98,7 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
 
 
 @dataclass(frozen=True)
-class CaseDecisions:
+class Triaged:
     """The decisions of a run that is not committed yet."""
 
     path: Path
@@ -95,7 +107,7 @@ class CaseDecisions:
     budget: int
     used: int
     beyond_budget: int
-    beyond: dict[ReasonCode, int]
+    beyond_by_reason: dict[ReasonCode, int]
     """The same by first reason."""
 
 
@@ -109,7 +121,7 @@ class Decided:
     """Records without an earlier decision."""
     near: int
     """Near-duplicates."""
-    cases: CaseDecisions
+    triaged: Triaged
     funnel: Funnel
     adopted: Adopted
 
@@ -123,7 +135,7 @@ def decide(
     *,
     rescore: bool = False,
     read: Ingested | None = None,
-    strange: Sequence[Path] = (),
+    unknown: Sequence[Path] = (),
 ) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
 
@@ -134,7 +146,7 @@ def decide(
         evaluation: the digest under which ``read_evaluation_sets`` stored the evaluation rows.
         rescore: score all labels again.
         read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
-        strange: the versions in this home whose splits it does not know.
+        unknown: the versions in this home whose splits it does not know.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
@@ -148,13 +160,13 @@ def decide(
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(prepared, dataset.config)
     require_mapped_fields(prepared, dataset.config)
-    adopted = _take_splits_over(workspace, steps, run, prepared, strange) if read is not None else Adopted()
+    adopted = _adopt_splits(workspace, steps, run, prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
-        decided = steps.run(decide_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
-    decisions = read_work(decided.path)
+        triaged = steps.run(triage_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
+    decisions = read_work(triaged.path)
     found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)
     fresh = changed_decisions(decisions, snapshot.latest_decisions().collect())
     funnel = _funnel(snapshot, decisions)
@@ -164,12 +176,12 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary=_summary(dataset, evaluation, found, read, added, decided, adopted),
+        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted),
     )
     near = (
         decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
     )
-    return Decided(fresh.height, added, near, decided, funnel, adopted)
+    return Decided(fresh.height, added, near, triaged, funnel, adopted)
 
 
 def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
@@ -197,7 +209,7 @@ def _is_of_another_kind(snapshot: Snapshot, task: type[Task]) -> bool:
     return last is not None and last.summary.kind not in ("", kind_of(task).name)
 
 
-def decide_cases(
+def triage_cases(
     cases: list[Case],
     prepared: list[Prepared],
     similar: SimilarTexts,
@@ -205,7 +217,7 @@ def decide_cases(
     dataset: LoadedDataset,
     run: str,
     folder: Path,
-) -> CaseDecisions:
+) -> Triaged:
     """Decide about all current records and write the decisions to a Parquet file in ``folder``.
 
     Args:
@@ -229,7 +241,7 @@ def decide_cases(
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return CaseDecisions(path, note, result.budget, result.used, result.waiting, result.waiting_for)
+    return Triaged(path, note, result.budget, result.used, result.waiting, result.waiting_for)
 
 
 def _summary(
@@ -238,7 +250,7 @@ def _summary(
     found: Similarities,
     read: Ingested | None,
     added: int,
-    cases: CaseDecisions,
+    triaged: Triaged,
     adopted: Adopted,
 ) -> CurateSummary:
     return CurateSummary(
@@ -250,10 +262,10 @@ def _summary(
         lines=read.lines if read else 0,
         added=added,
         withdrawn=read.withdrawn if read else 0,
-        budget=cases.budget,
-        budget_used=cases.used,
-        beyond_budget=cases.beyond_budget,
-        note=cases.note,
+        budget=triaged.budget,
+        budget_used=triaged.used,
+        beyond_budget=triaged.beyond_budget,
+        note=triaged.note,
         adopted=adopted.versions,
     )
 
@@ -270,10 +282,10 @@ def _compare_texts(
     """Find similar texts, and reject what is similar to the rows that a model is evaluated on."""
     task, config = dataset.task, dataset.config
     with steps.progress.step("comparing texts"):
-        judging = evaluation_rows(snapshot, evaluation)
-        texts, threshold = judging["text"].to_list(), config.duplicates.threshold
+        of_evaluation = evaluation_rows(snapshot, evaluation)
+        texts, threshold = of_evaluation["text"].to_list(), config.duplicates.threshold
         similar = find_similar_texts(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
-        reject_contaminated(cases, similar, judging, config, task, folder, steps.map)
+        reject_contaminated(cases, similar, of_evaluation, config, task, folder, steps.map)
     return similar
 
 
@@ -293,16 +305,16 @@ def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:
     return funnel
 
 
-def _take_splits_over(
-    workspace: Workspace, steps: Steps, run: Run, prepared: Sequence[Prepared], strange: Sequence[Path]
+def _adopt_splits(
+    workspace: Workspace, steps: Steps, run: Run, prepared: Sequence[Prepared], unknown: Sequence[Path]
 ) -> Adopted:
     """Adopt splits from versions that the home does not know, and commit those that are its own."""
     store, dataset = workspace.store, workspace.dataset
-    if not (strange or dataset.config.split.adopt):
+    if not (unknown or dataset.config.split.adopt):
         return Adopted()
     with steps.progress.step("adopting splits"):
         paths = [part.path for part in prepared]
-        adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, strange)
+        adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, unknown)
         for manifest in reversed(adopted.own):
             commit_version(store, manifest)
     return adopted

@@ -18,7 +18,7 @@ class Cell:
     members: list[Candidate]
     overridden: list[Candidate] = field(default_factory=list)
     """Rows of the key whose answer lost against the head's."""
-    standing: Sequence[str] = ()
+    answer_heads: Sequence[str] = ()
     """The heads of all answers to the question, including this cell's; empty if there is no conflict."""
     own: str = ""
     """The one of them that represents this cell's answer."""
@@ -38,11 +38,13 @@ class Cell:
     @property
     def conflicting_answers(self) -> int:
         """How many other answers the question has."""
-        return max(len(self.standing) - 1, 0)
+        return max(len(self.answer_heads) - 1, 0)
 
     def first_conflicting_answers(self) -> tuple[str, ...]:
         """The heads of the first of them."""
-        return tuple(itertools.islice((head for head in self.standing if head != self.own), MOST_CONFLICTING_ANSWERS))
+        return tuple(
+            itertools.islice((head for head in self.answer_heads if head != self.own), MOST_CONFLICTING_ANSWERS)
+        )
 
 
 def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: OnConflict) -> list[Cell]:
@@ -81,14 +83,16 @@ def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Ce
         (unlabeled if row.answer is None else by_answer[row.answer]).append(row)
     if not by_answer:
         return [Cell(members=unlabeled)]
-    divided = [_divide(members) for members in _standing(by_answer, on_conflict)]
+    divided = [_divide(members) for members in _not_overridden(by_answer, on_conflict)]
     # One shared list, however many there are.
     heads = [members[0].record_id for members, _ in divided]
-    cells = [Cell(members=members, standing=heads, own=head) for (members, _), head in zip(divided, heads, strict=True)]
+    cells = [
+        Cell(members=members, answer_heads=heads, own=head) for (members, _), head in zip(divided, heads, strict=True)
+    ]
     answers = {cell.head.answer for cell in cells}
     cells[0].members.extend(unlabeled)
     left_out = [
-        Cell(members=exposed, standing=heads, own=head)
+        Cell(members=exposed, answer_heads=heads, own=head)
         for (_, exposed), head in zip(divided, heads, strict=True)
         if exposed
     ]
@@ -117,7 +121,7 @@ def _cells_around_frozen(rows: Sequence[Candidate], on_conflict: OnConflict) -> 
     if on_conflict is not OnConflict.ANY_OF and len(heads) > 1:
         for cell in rest:
             if cell.head.answer is not None:
-                cell.standing, cell.own = list(heads.values()), heads[cell.head.answer]
+                cell.answer_heads, cell.own = list(heads.values()), heads[cell.head.answer]
     return cells + rest
 
 
@@ -138,7 +142,7 @@ def _divide(members: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]
     return usable, exposed
 
 
-def _standing(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
+def _not_overridden(by_answer: Mapping[str, list[Candidate]], on_conflict: OnConflict) -> list[list[Candidate]]:
     """The rows of each valid answer."""
     confirmed = {answer for answer, members in by_answer.items() if any(row.human for row in members)}
     if on_conflict is OnConflict.ANY_OF:
@@ -221,4 +225,4 @@ def _oppose(answers: Sequence[Sequence[Cell]], policy: MergePolicy) -> None:
             if same and cell.head.answer not in replaced:
                 cell.follows = own
         for cell in cells:
-            cell.standing, cell.own = heads, own
+            cell.answer_heads, cell.own = heads, own

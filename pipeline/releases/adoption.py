@@ -76,7 +76,7 @@ class _Version:
         return (self.by_key.get(key) if key else None) or self.by_id.get(record_id)
 
 
-def strange_versions(store: Store, name: str) -> list[Path]:
+def versions_with_unknown_splits(store: Store, name: str) -> list[Path]:
     """The folders of a dataset's versions in its home whose splits the home does not know, the highest version first.
 
     They were published, but no committed run says so, and some of their rows have no split: the tables were lost, or
@@ -101,7 +101,7 @@ def _is_strange(folder: Path, name: str, placed: Container[str]) -> bool:
 
 
 def adopt_splits(
-    prepared: Sequence[Path], snapshot: Snapshot, dataset: LoadedDataset, run: str, strange: Sequence[Path] = ()
+    prepared: Sequence[Path], snapshot: Snapshot, dataset: LoadedDataset, run: str, unknown: Sequence[Path] = ()
 ) -> Adopted:
     """Give records without a split the one that they have in a version of this home that it does not know, or in
     one that ``split.adopt`` names.
@@ -115,10 +115,10 @@ def adopt_splits(
         snapshot: knows which records have a split; take a new snapshot afterwards.
         dataset: names the folders.
         run: recorded with the splits.
-        strange: the result of ``strange_versions``.
+        unknown: the result of ``versions_with_unknown_splits``.
 
     Raises:
-        ReleaseError: a folder is not a published version, or none of its rows is a record, or no row of all the strange
+        ReleaseError: a folder is not a published version, or none of its rows is a record, or no row of all the unknown
             versions is.
         Damaged: it is not as it was published.
     """
@@ -126,7 +126,7 @@ def adopt_splits(
     placed = set(snapshot.splits().select("record_id").collect()["record_id"])
     notes: list[str] = []
     named = [dataset.folder / folder for folder in dataset.config.split.adopt]
-    own = [_read(folder, read_manifest(folder), dataset.task, is_own=True) for folder in strange]
+    own = [_read(folder, read_manifest(folder), dataset.task, is_own=True) for folder in unknown]
     others = [_read(folder, named_version(folder), dataset.task, is_own=False) for folder in named]
     _require_known(own, others, keys)
     for version in (*own, *others):

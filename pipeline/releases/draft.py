@@ -13,7 +13,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import absent_labels
-from pipeline.releases.adoption import strange_versions
+from pipeline.releases.adoption import versions_with_unknown_splits
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
@@ -69,9 +69,9 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
             f"{dataset.path} or its task was changed since the last curate, so a release "
             f"would not match it; run {curate} first"
         )
-    if strange := strange_versions(store, name):
+    if unknown := versions_with_unknown_splits(store, name):
         raise ReleaseError(
-            f"the splits of {strange[0]} are not in the tables, which were lost or are older; run {curate} first, "
+            f"the splits of {unknown[0]} are not in the tables, which were lost or are older; run {curate} first, "
             "which adopts them"
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.releases.adoption import strange_versions
+from pipeline.releases.adoption import versions_with_unknown_splits
 from pipeline.releases.versions import readable_versions
 from pipeline.state.runs import Run
 from pipeline.state.store import Store
@@ -20,14 +20,14 @@ def recover_unrecorded_releases(store: Store, name: str) -> list[Path]:
     Raises:
         Damaged: a version that is not committed is not as it was published.
     """
-    strange = strange_versions(store, name)
-    commit_versions(store, name, strange)
-    return strange
+    unknown = versions_with_unknown_splits(store, name)
+    commit_versions(store, name, unknown)
+    return unknown
 
 
-def commit_versions(store: Store, name: str, strange: Iterable[Path] = ()) -> None:
-    """Commit those versions that no run has committed, except the strange ones."""
-    passed = store.snapshot().published_versions().union(folder.name for folder in strange)
+def commit_versions(store: Store, name: str, unknown: Iterable[Path] = ()) -> None:
+    """Commit those versions that no run has committed, except those with unknown splits."""
+    passed = store.snapshot().published_versions().union(folder.name for folder in unknown)
     for manifest in readable_versions(store.releases)[0]:
         if manifest.name == name and manifest.version not in passed:
             commit_version(store, manifest)

@@ -262,8 +262,8 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
     """Annotations that break the task's schema, if no valid one decides: annotators must correct them."""
     said = said_about(snapshot, task, snapshot.current_decisions())
     undecided = [item for items in said.values() if deciding(items) is None for item in items if item.is_present]
-    standing = [item.annotation for item in undecided if not item.annotation.deleted]
-    return [annotation for annotation in standing if annotation.verdict is Verdict.INVALID]
+    remaining = [item.annotation for item in undecided if not item.annotation.deleted]
+    return [annotation for annotation in remaining if annotation.verdict is Verdict.INVALID]
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:

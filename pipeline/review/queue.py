@@ -151,9 +151,9 @@ def push_questions(
         )
         server = client.identity(project)
         there = client.reconcile(client.asked(project))
-        standing = _standing(snapshot, server, there)
-        withdrawn = client.withdraw(_outdated(snapshot, standing, by_key.keys()))
-        known = set(standing["push_key"])
+        sent = _sent_questions(snapshot, server, there)
+        withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
+        known = set(sent["push_key"])
         todo = {key: decision for key, decision in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
@@ -173,23 +173,23 @@ def push_questions(
     )
 
 
-def _standing(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
+def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
     """Task and push key of the questions that were sent and still exist; others are asked again.
 
     Both must agree: the server may have reused the id of a deleted task.
     """
     found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
-    sent = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
-    return sent.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
+    pushed = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
+    return pushed.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
 
 
-def _outdated(snapshot: Snapshot, standing: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
+def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
     """The tasks whose question is no longer open, with their push keys, if they have no answer.
 
     Their row has changed or is gone, or the finding is. If the question comes back, it is sent again.
     """
     answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key").collect()
-    closed = standing.filter(~pl.col("push_key").is_in(list(open_keys)))
+    closed = sent.filter(~pl.col("push_key").is_in(list(open_keys)))
     return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
 
@@ -316,8 +316,8 @@ def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
 
 def _tombstones(known: pl.DataFrame, pulled: Sequence[PulledTask], there: Mapping[int, str]) -> pl.DataFrame:
     """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
-    standing = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
-    seen = pl.DataFrame(standing, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
+    present = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
+    seen = pl.DataFrame(present, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
     looked_at = {task.task_id for task in pulled}
     now = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
     kept = known.filter(~pl.col("deleted"))
