@@ -103,9 +103,7 @@ def test_a_version_with_nothing_new_is_refused_and_the_one_that_holds_the_rows_i
         with pytest.raises(ReleaseError, match=r"^nothing is new: questions@1\.1\.0 has exactly these rows; use that"):
             shop.release(version)
     shop.day(rows_of(0, 10), version="2.0.0")
-    assert shop.release().version == "2.0.0", (
-        "an older version's rows are a new version after another"
-    )
+    assert shop.release().version == "2.0.0", "an older version's rows are a new version after another"
 
 
 def test_rows_that_return_to_an_older_version_s_make_a_new_one(tmp_path: Path) -> None:
