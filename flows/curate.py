@@ -113,7 +113,7 @@ def curate(
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
-    triaged, funnel = decided.triaged, decided.funnel
+    use, funnel = decided.triaged.use, decided.funnel
     notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
@@ -126,10 +126,10 @@ def curate(
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        budget=triaged.budget,
-        budget_used=triaged.used,
-        beyond_budget=triaged.beyond_budget,
-        beyond_by_reason=triaged.beyond_by_reason,
+        budget=use.budget,
+        budget_used=use.used,
+        beyond_budget=use.beyond,
+        beyond_by_reason=use.beyond_by_reason,
         review=review,
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))

@@ -293,7 +293,11 @@ def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
     again = [remembered(one, decision) for one, decision in zip(cases, first.decisions, strict=True)]
     second = run(again, review)
     assert second.decisions == first.decisions
-    assert (second.budget, second.used, second.waiting) == (first.budget, first.used, first.waiting)
+    assert (second.use.budget, second.use.used, second.use.beyond) == (
+        first.use.budget,
+        first.use.used,
+        first.use.beyond,
+    )
 
 
 @examples(60)
@@ -305,8 +309,8 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review
     before = [one for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
     old = {one.record_id for one in before if one.human is not None or one.record_id in asking}
     new = asking - {one.record_id for one in before}
-    assert len(new) <= max(0, result.budget - len(old))
-    assert result.used == len(old) + len(new)
+    assert len(new) <= max(0, result.use.budget - len(old))
+    assert result.use.used == len(old) + len(new)
 
 
 @examples(60)

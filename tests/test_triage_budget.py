@@ -16,9 +16,9 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 )
 def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
     result = run([suspected(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
-    assert result.used == used == sum(decision.routed is not None for decision in result.decisions)
-    assert result.waiting == rows - used
-    assert result.budget == (budget if isinstance(budget, int) else used)
+    assert result.use.used == used == sum(decision.routed is not None for decision in result.decisions)
+    assert result.use.beyond == rows - used
+    assert result.use.budget == (budget if isinstance(budget, int) else used)
 
 
 def test_uncertain_rows_beyond_the_budget_follow_unreviewed_and_held_rows_always_wait() -> None:
@@ -39,7 +39,7 @@ def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> N
     for budget in (3, 1):
         result = run(cases, Review(budget=budget, audit=0.0))
         assert {d.record_id for d in result.decisions if d.routed} == {"r0", "r1", "r2"}
-        assert result.used == 3
+        assert result.use.used == 3
     assert {d.record_id for d in run(cases, Review(budget=4, audit=0.0)).decisions if d.routed} == {
         "r0",
         "r1",
@@ -205,8 +205,8 @@ def test_different_troubles_of_one_label_are_different_sorts_of_questions() -> N
 def test_what_waits_is_counted_by_what_an_annotator_would_be_asked_for() -> None:
     cases = [suspected(f"r{n}") for n in range(3)] + [case("r3", targets=None), *conflict("k", "r4", "r5")]
     result = run(cases, NONE)
-    assert result.waiting == 5
-    assert list(result.waiting_for.items()) == [
+    assert result.use.beyond == 5
+    assert list(result.use.beyond_by_reason.items()) == [
         (ReasonCode.LABEL_ERROR, 3),
         (ReasonCode.UNLABELED, 1),
         (ReasonCode.CONFLICT, 1),

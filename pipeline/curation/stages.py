@@ -35,7 +35,7 @@ from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
-from pipeline.curation.triage import triage
+from pipeline.curation.triage import BudgetUse, triage
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
@@ -50,7 +50,7 @@ from pipeline.state.work_files import read_work, write_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Verb
+from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Verb
 from schemas.similarities import Similarities
 from schemas.task import Task
 
@@ -104,11 +104,7 @@ class Triaged:
     path: Path
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
-    budget: int
-    used: int
-    beyond_budget: int
-    beyond_by_reason: dict[ReasonCode, int]
-    """The same by first reason."""
+    use: BudgetUse
 
 
 @dataclass(frozen=True)
@@ -205,7 +201,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
 
 def _is_of_another_kind(snapshot: Snapshot, task: type[Task]) -> bool:
     """Whether the last curate took the task for another kind, whose label-error scores mean something else."""
-    last = snapshot.last_run(CurateSummary)
+    last = snapshot.last_run(CurateFacts)
     return last is not None and last.summary.kind not in ("", kind_of(task).name)
 
 
@@ -241,7 +237,7 @@ def triage_cases(
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return Triaged(path, note, result.budget, result.used, result.waiting, result.waiting_for)
+    return Triaged(path, note, result.use)
 
 
 def _summary(
@@ -262,9 +258,9 @@ def _summary(
         lines=read.lines if read else 0,
         added=added,
         withdrawn=read.withdrawn if read else 0,
-        budget=triaged.budget,
-        budget_used=triaged.used,
-        beyond_budget=triaged.beyond_budget,
+        budget=triaged.use.budget,
+        budget_used=triaged.use.used,
+        beyond_budget=triaged.use.beyond,
         note=triaged.note,
         adopted=adopted.versions,
     )

@@ -37,17 +37,24 @@ _DIVERSITY = 0.9
 
 
 @dataclass(frozen=True)
+class BudgetUse:
+    """How much of the review budget is used."""
+
+    budget: int
+    """Records that may be routed as uncertain or in conflict, over all runs."""
+    used: int
+    beyond: int
+    """Records that would be routed if the budget were larger."""
+    beyond_by_reason: dict[ReasonCode, int]
+    """The same by what annotators would be asked, the most frequent first."""
+
+
+@dataclass(frozen=True)
 class Triage:
     """The decisions, and how much of the budget they use."""
 
     decisions: list[Decision]
-    budget: int
-    """Records that may be routed as uncertain or in conflict, over all runs."""
-    used: int
-    waiting: int
-    """Records that would be routed if the budget were larger."""
-    waiting_for: dict[ReasonCode, int]
-    """The same by what annotators would be asked, the most frequent first."""
+    use: BudgetUse
 
 
 @dataclass(slots=True)
@@ -93,8 +100,9 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
     _audit(cases, outcomes, review)
     digest = task.task_digest()
     decisions = [_decision(case, outcomes[case.record_id], run, digest) for case in cases]
-    waiting = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
-    return Triage(decisions, budget, len(asked) + len(chosen), waiting.total(), dict(waiting.most_common()))
+    beyond = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
+    use = BudgetUse(budget, len(asked) + len(chosen), beyond.total(), dict(beyond.most_common()))
+    return Triage(decisions, use)
 
 
 def _asks_for(outcome: _Outcome) -> ReasonCode:
