@@ -50,7 +50,7 @@ def test_by_default_at_most_500_are_asked_about_and_300_audited() -> None:
 
 @pytest.mark.parametrize(("rows", "budget"), [(10, 1), (11, 2), (1_000, 100), (4_999, 500), (5_000, 500), (5_001, 500)])
 def test_by_default_a_tenth_of_few_rows_may_be_asked_about(rows: int, budget: int) -> None:
-    assert run([case(f"r{number}") for number in range(rows)], Review()).budget == budget
+    assert run([case(f"r{number}") for number in range(rows)], Review()).use.budget == budget
 
 
 def test_what_is_written_down_has_no_cap() -> None:

@@ -211,4 +211,4 @@ def test_what_waits_is_counted_by_what_an_annotator_would_be_asked_for() -> None
         (ReasonCode.UNLABELED, 1),
         (ReasonCode.CONFLICT, 1),
     ]
-    assert (run(cases).waiting, run(cases).waiting_for) == (0, {})
+    assert (run(cases).use.beyond, run(cases).use.beyond_by_reason) == (0, {})
