@@ -50,20 +50,19 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
     extension = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
     chosen = _format_of(path, extension) if format is Format.AUTO else format
     with _explained(path):
-        match chosen:
-            case Format.PARQUET:
-                yield from read_parquet(path)
-            case Format.JSONL:
-                with opened_file(path, compression) as stream:
+        if chosen is Format.PARQUET:
+            yield from read_parquet(path)
+            return
+        with opened_file(path, compression) as stream:
+            match chosen:
+                case Format.JSONL:
                     yield from read_jsonl(stream)
-            case Format.JSON:
-                with opened_file(path, compression) as stream:
+                case Format.JSON:
                     yield from read_json(stream.read())
-            case Format.CSV:
-                with opened_file(path, compression) as stream:
+                case Format.CSV:
                     yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
-            case Format.AUTO:
-                raise AssertionError("_format_of names a format")
+                case Format.AUTO:
+                    raise AssertionError("_format_of names a format")
 
 
 def _format_of(path: Path, extension: str) -> Format:
