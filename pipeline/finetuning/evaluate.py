@@ -154,18 +154,12 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
     read = task.task_read_answer(text)
-    kind = kind_of(task)
-    # Among equally near ones the smallest, then by their texts: the order of the gold answers decides nothing.
-    ranked = sorted(
-        ((kind.credit(read, gold), task.task_answer(gold), gold) for gold in question.golds),
-        key=lambda one: (-one[0].worth, one[0].possible, one[1]),
-    )
-    credit, _, nearest = ranked[0]
+    place, credit = kind_of(task).nearest(read, question.golds)
     return Outcome(
         id=question.id,
         answer=text,
         golds=tuple(task.task_answer(right) for right in question.golds),
-        gold=nearest,
+        gold=question.golds[place],
         read=read,
         credit=credit,
     )

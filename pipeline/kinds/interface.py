@@ -105,6 +105,19 @@ class Kind(ABC):
         Both are canonical. An unreadable answer (None) earns 0 of 1 or more, the gold answer itself earns everything.
         """
 
+    def nearest(self, answer: Targets | None, golds: Sequence[Targets]) -> tuple[int, Credit]:
+        """Which of several gold answers, at least one, an answer is compared with, and what it earns.
+
+        Among equally near ones the smallest wins, then the first by their values: the order of ``golds`` is irrelevant.
+        """
+        earned = [self.credit(answer, gold) for gold in golds]
+        ranks = [
+            (-credit.worth, credit.possible, repr(sorted(gold.items())))
+            for credit, gold in zip(earned, golds, strict=True)
+        ]
+        place = ranks.index(min(ranks))
+        return place, earned[place]
+
     @abstractmethod
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """The scores of each label or field."""
