@@ -43,13 +43,15 @@ class ReasonCode(StrEnum):
     UNREVIEWED = "unreviewed"
     UNREADABLE = "unreadable"
     NOT_AN_OBJECT = "not_an_object"
+    MISSING = "missing"
+    NO_INPUT = "no_input"
     INVALID = "invalid"
     TEMPLATE_TOKEN = "template_token"
     TOO_LONG = "too_long"
     CONTAMINATED = "contaminated"
     OVERRIDDEN = "overridden"
     BRIDGES_SPLITS = "bridges_splits"
-    REVIEWER = "reviewer"
+    UNUSABLE = "unusable"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     UNLABELED = "unlabeled"
@@ -71,13 +73,15 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.UNREVIEWED: "uncertain, beyond the review budget, accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
+    ReasonCode.MISSING: "a required field is missing or empty",
+    ReasonCode.NO_INPUT: "all input is missing or empty",
     ReasonCode.INVALID: "a field breaks the task's schema",
     ReasonCode.TEMPLATE_TOKEN: "the text contains a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it is similar to an evaluation row, which a model must not have seen",
     ReasonCode.OVERRIDDEN: "an annotator gave the same input another answer",
     ReasonCode.BRIDGES_SPLITS: "it is similar to rows in two splits, so it could leak",
-    ReasonCode.REVIEWER: "an annotator marked it unusable",
+    ReasonCode.UNUSABLE: "an annotator marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
     ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no different answer",
     ReasonCode.UNLABELED: "it has no answer yet",

@@ -10,10 +10,6 @@ from pydantic import BaseModel, ValidationError
 from schemas.fate import Reason, ReasonCode
 from schemas.field import choices_of, shown
 
-MISSING = "missing or empty"
-"""Reported for a required field that a row lacks."""
-NO_INPUT = "no input: all of it is missing or empty"
-"""Reported for a row without any input."""
 _FEW_CHOICES = 8
 """Up to this many choices are all listed in the error about an unknown one."""
 _NEAREST = 3
@@ -21,15 +17,17 @@ _NEAREST = 3
 
 def problems_of(task: type[BaseModel], error: ValidationError) -> list[Reason]:
     """The problems that validation found, each with its field."""
-    return [
-        Reason(code=ReasonCode.INVALID, field=".".join(str(part) for part in item["loc"]), detail=_detail(item, task))
-        for item in error.errors(include_url=False, include_context=False)
-    ]
+    return [_problem(item, task) for item in error.errors(include_url=False, include_context=False)]
+
+
+def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
+    field = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "missing":
+        return Reason(code=ReasonCode.MISSING, field=field)
+    return Reason(code=ReasonCode.INVALID, field=field, detail=_detail(item, task))
 
 
 def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
-    if item["type"] == "missing":
-        return MISSING
     text = (
         _among_many(item, task)
         if item["type"] in ("enum", "literal_error")
@@ -45,7 +43,7 @@ def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     choices = choices_of(info.annotation) if info else ()
     if len(choices) <= _FEW_CHOICES:
         return str(item["msg"])
-    nearest = _nearest(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
+    nearest = nearest_choices(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
     return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
 
 
@@ -63,7 +61,8 @@ def _bare(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=2**14)
-def _nearest(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+def nearest_choices(value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Up to three choices that are spelled most like a value, or the first ones if none is."""
     if len(value) > 2 * max(map(len, choices)):
         # A text in place of a label is close to none, and comparing it would take long.
         return choices[:_NEAREST]

@@ -45,7 +45,7 @@ from schemas.field import (
 from schemas.message import Message, Speaker
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
-from schemas.row_problems import NO_INPUT, problems_of
+from schemas.row_problems import problems_of
 from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
 from schemas.task_faults import Unwritten, own_fault, written
@@ -323,7 +323,7 @@ def _asks_nothing(inputs: Mapping[str, Any]) -> bool:
 
 
 def _blank() -> Parsed:
-    return Parsed(problems=[Reason(code=ReasonCode.INVALID, detail=NO_INPUT)])
+    return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT)])
 
 
 def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:

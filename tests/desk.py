@@ -15,9 +15,9 @@ from flows.collect import Collected, collect
 from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
+from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.labeling_tasks import prediction_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.tables import Table

@@ -1,6 +1,6 @@
 """Random lives of a dataset: its days come in any order, and after each of them the laws must hold.
 
-A life has three sources (a table that is written anew, a log that only grows, and one that comes and goes), a task
+A life has three sources (a table that is rewritten, a log that only grows, and one that comes and goes), a task
 whose choices change, and people who answer, correct themselves and disagree in a Label Studio in memory. ``Life`` does
 what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the order.
 """
@@ -217,7 +217,7 @@ class Life:
         """What an annotator confirmed is never silently rejected for another's answer."""
         for decision in self.decisions():
             codes = {reason.code for reason in decision.reasons}
-            assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.REVIEWER in codes), decision
+            assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.UNUSABLE in codes), decision
 
     def check_answers(self) -> None:
         """Right after a collect, what most annotators say about a record's current question is what counts."""

@@ -1,4 +1,4 @@
-"""Homes that are lost after they have published, and built anew."""
+"""Homes that are lost after they have published, and rebuilt."""
 
 from pathlib import Path
 
@@ -39,5 +39,5 @@ def published(folder: Path, batches: list[list[Row]]) -> Path:
     return path
 
 
-def built_anew(folder: Path, rows: list[Row], version: Path) -> Odd:
+def rebuilt(folder: Path, rows: list[Row], version: Path) -> Odd:
     return Odd(folder, QUESTION, rows, f"split: {{adopt: {version}}}\n")

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from pipeline.review.annotating_client import AnnotatingClient
+from flows.local.annotating_client import AnnotatingClient
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, prediction_result

@@ -21,4 +21,4 @@ def task_with(annotation: Any) -> type[Task]:
 
 
 def problems(task: type[Task], **row: Any) -> list[str]:
-    return [f"{reason.field}: {reason.detail}" for reason in task.task_parse(row).problems]
+    return [f"{reason.field}: {reason.detail or reason.code}" for reason in task.task_parse(row).problems]

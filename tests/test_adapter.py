@@ -239,7 +239,7 @@ def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_p
 
 
 # --- what the report says -------------------------------------------------------------------------
-def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
+def record_of(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
     """A record over as many questions, all about apples."""
     asked = [question(f"q{number}", "apple") for number in range(len(untuned))]
     before, after = evaluate(Fruit, asked, untuned), evaluate(Fruit, asked, tuned)
@@ -273,7 +273,7 @@ def judged(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
 def test_the_report_says_what_tuning_did_and_where_it_cannot_know(
     tmp_path: Path, trained: Path, untuned: list[str], tuned: list[str], verdict: str
 ) -> None:
-    save_adapter(trained, tmp_path / "models", judged(untuned, tuned))
+    save_adapter(trained, tmp_path / "models", record_of(untuned, tuned))
     shown = latest_finetuning(tmp_path / "models", Fruit, {})
     assert shown is not None
     assert shown.verdict == verdict
@@ -284,7 +284,7 @@ def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path
     models = tmp_path / "models"
     assert latest_finetuning(models, Fruit, {}) is None
     save_adapter(trained, models, a_record("r1", hours=1))
-    wrong = judged(["apple", "apple"], ["apple", "pear"]).model_copy(update={"run": "r2"})
+    wrong = record_of(["apple", "apple"], ["apple", "pear"]).model_copy(update={"run": "r2"})
     save_adapter(trained, models, wrong.model_copy(update={"created_at": a_record(hours=2).created_at}))
     examples = {f"q{n}": ShownRecord(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
     shown = latest_finetuning(models, Fruit, examples)

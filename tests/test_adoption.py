@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from candidates import CLAUSE, LEASE, NEAR
-from lost_homes import TOPICS, Row, built_anew, opened, published, rows_of, splits
+from lost_homes import TOPICS, Row, opened, published, rebuilt, rows_of, splits
 from odd import QUESTION, Odd
 from support import row, state, write_rows
 from terminal import Terminal
@@ -25,7 +25,7 @@ def test_a_home_that_is_rebuilt_moves_no_row_of_the_version_that_it_adopts(tmp_p
     batches = [rows_of(0, 40), rows_of(40, 70), rows_of(70, 80)]
     version = published(tmp_path / "lost", batches)
     rows = random.Random(1).sample([row for batch in batches for row in batch] + rows_of(80, 120), 120)
-    new = built_anew(tmp_path / "new", rows, version)
+    new = rebuilt(tmp_path / "new", rows, version)
     note = new.curate().note
     assert "80 records now have the split that they have in questions@1.2.0" in note
     before = splits(new)
@@ -38,7 +38,7 @@ def test_a_home_that_is_rebuilt_moves_no_row_of_the_version_that_it_adopts(tmp_p
 def test_versions_of_a_home_that_is_rebuilt_come_after_the_one_that_it_adopted(tmp_path: Path) -> None:
     """Or two datasets of other rows would have one name."""
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
-    new = built_anew(tmp_path / "new", rows_of(0, 40), version)
+    new = rebuilt(tmp_path / "new", rows_of(0, 40), version)
     new.curate()
     new.edit(f"split: {{adopt: {version}}}\n", "")
     new.curate()
@@ -52,7 +52,7 @@ def test_versions_of_a_home_that_is_rebuilt_come_after_the_one_that_it_adopted(t
 
 def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 20), rows_of(20, 30)])
-    new = built_anew(tmp_path / "new", rows_of(0, 40), version)
+    new = rebuilt(tmp_path / "new", rows_of(0, 40), version)
     new.edit("name: questions", "name: others")
     assert "30 records now have the split that they have in questions@1.1.0" in new.curate().note
     assert release(new.context, Inline()).version == "1.0.0"
@@ -61,7 +61,7 @@ def test_the_version_of_another_dataset_counts_for_nothing_but_its_splits(tmp_pa
 def test_rows_under_other_ids_are_recognized_by_their_content(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     renamed = [row(n + 500, str(one["question"]).upper(), TOPICS[n % 3]) for n, one in enumerate(rows_of(0, 30))]
-    new = built_anew(tmp_path / "new", renamed, version)
+    new = rebuilt(tmp_path / "new", renamed, version)
     assert "30 of them recognized by their content" in new.curate().note
     release(new.context, Inline())
     lost = opened(tmp_path / "lost")
@@ -101,7 +101,7 @@ def test_inputs_that_are_lists_and_objects_are_recognized_too(tmp_path: Path) ->
 
 def test_an_adopted_split_pins_what_is_similar_to_its_row(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [[*rows_of(0, 20), row(50, CLAUSE, "billing"), row(51, LEASE, "billing")]])
-    new = built_anew(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
+    new = rebuilt(tmp_path / "new", [*rows_of(0, 9), row(50, CLAUSE, "billing"), row(60, NEAR, "returns")], version)
     new.curate()
     assert new[60].fate is Fate.ACCEPTED
     release(new.context, Inline())
@@ -142,13 +142,13 @@ def test_what_has_a_split_keeps_it_and_nothing_is_adopted_twice(tmp_path: Path) 
 def test_a_damaged_version_or_none_is_an_error_and_nothing_is_decided(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     next((version / "data").glob("train*")).write_bytes(b"cut off")
-    new = built_anew(tmp_path / "new", rows_of(0, 30), version)
+    new = rebuilt(tmp_path / "new", rows_of(0, 30), version)
     with pytest.raises(
         Damaged, match=r"questions@1.0.0 .* is damaged: data/train.* does not have the bytes that were published"
     ):
         new.curate()
     with pytest.raises(ReleaseError, match=r"is not a published version: it has no manifest.json"):
-        built_anew(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
+        rebuilt(tmp_path / "other", rows_of(0, 3), tmp_path).curate()
     assert new.context.store.snapshot().last_run(CurateSummary) is None
 
 
@@ -156,7 +156,7 @@ def test_a_curate_that_dies_after_adopting_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
-    new, undisturbed = (built_anew(tmp_path / name, rows_of(0, 40), version) for name in ("new", "undisturbed"))
+    new, undisturbed = (rebuilt(tmp_path / name, rows_of(0, 40), version) for name in ("new", "undisturbed"))
 
     def dies(*_: object) -> None:
         raise GoldleafError("killed")
@@ -174,7 +174,7 @@ def test_a_curate_that_dies_after_adopting_ends_as_if_nothing_had_happened(
 
 def test_a_version_does_not_tell_which_folder_it_adopted(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
-    new = built_anew(tmp_path / "new", rows_of(0, 30), version)
+    new = rebuilt(tmp_path / "new", rows_of(0, 30), version)
     new.curate()
     manifest = Path(release(new.context, Inline()).path) / "manifest.json"
     assert json.loads(manifest.read_bytes())["config"]["split"]["adopt"] == ["1.0.0"]
@@ -187,7 +187,7 @@ def test_a_version_that_has_no_row_in_common_with_the_records_is_an_error(tmp_pa
     """Ids and fields had changed, and rows of test got into train without a word."""
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     others = [row(n, f"hat{n} coat{n} scarf{n} tore{n}", TOPICS[n % 3]) for n in range(100, 130)]
-    new = built_anew(tmp_path / "new", others, version)
+    new = rebuilt(tmp_path / "new", others, version)
     line = Terminal(new.folder).error("curate", "--json")
     assert line == (
         "split.adopt: no row of questions@1.0.0 is among the records, by id or by inputs, so none "
@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_adopted_is_one_clear_line_for_curate_and_check(
 
 def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
-    terminal = Terminal(built_anew(tmp_path / "new", rows_of(0, 30), version).folder)
+    terminal = Terminal(rebuilt(tmp_path / "new", rows_of(0, 30), version).folder)
     what = f"split.adopt {version}"
     found = {finding["what"]: finding for finding in terminal.json("check")}
     said = "questions@1.0.0 is undamaged, with the splits of 30 rows; "
@@ -230,7 +230,7 @@ def test_check_verifies_the_versions_that_would_be_adopted(tmp_path: Path) -> No
 def test_check_says_whether_the_rows_are_those_of_the_version_that_would_be_adopted(tmp_path: Path) -> None:
     version = published(tmp_path / "lost", [rows_of(0, 30)])
     others = [row(n, f"hat{n} coat{n} scarf{n} tore{n}", TOPICS[n % 3]) for n in range(100, 330)]
-    new = built_anew(tmp_path / "new", others[:30], version)
+    new = rebuilt(tmp_path / "new", others[:30], version)
     new.edit("name: questions", "name: tickets")
 
     def found(exit_code: int) -> str:

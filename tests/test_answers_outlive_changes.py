@@ -134,13 +134,13 @@ def test_the_copy_of_a_corrected_row_is_flagged_with_its_answer(label_studio: Lo
 
 
 # --- copies and conflicts ---------------------------------------------------------------------------
-RIVALS = [row(1, "May I have my money back?", "returns"), row(2, "May I have my money back?", "billing")]
+CONFLICTING = [row(1, "May I have my money back?", "returns"), row(2, "May I have my money back?", "billing")]
 
 
 def test_rows_in_conflict_with_an_answer_wait_for_the_next_curate_if_the_file_was_edited(
     label_studio: LocalStudio, tmp_path: Path
 ) -> None:
-    with desk_at(label_studio, tmp_path, RIVALS, ALL) as desk:
+    with desk_at(label_studio, tmp_path, CONFLICTING, ALL) as desk:
         desk.curate()
         desk.label(1, "returns")
         edit(desk, "dataset.yaml", "review:", "duplicates: {threshold: 0.9}\nreview:")
@@ -161,7 +161,7 @@ def test_a_release_decides_about_the_conflicting_rows_if_collect_was_killed_befo
         raise KeyboardInterrupt
 
     more = [row(n, f"Is lamp{n} or chair{n} still here?", "delivery") for n in range(3, 13)]
-    with desk_at(label_studio, tmp_path, [*RIVALS, *more], ALL) as desk:
+    with desk_at(label_studio, tmp_path, [*CONFLICTING, *more], ALL) as desk:
         desk.curate()
         desk.label(1, "returns")
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

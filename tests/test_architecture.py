@@ -123,6 +123,13 @@ def _imported(node: ast.AST) -> Iterator[list[str]]:
     yield from (name.split(".") for name in names if name.startswith("pipeline."))
 
 
+def test_a_private_name_is_imported_nowhere() -> None:
+    for module in (*MODULES, *TESTS):
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+                assert not [alias.name for alias in node.names if alias.name.startswith("_")], f"{module}:{node.lineno}"
+
+
 def test_a_room_s_inner_modules_are_its_own() -> None:
     for module, room, name in across_rooms():
         assert name in importlib.import_module(f"pipeline.{room}").__all__, f"{module} imports {room}/{name}.py"
@@ -147,7 +154,9 @@ def test_every_room_says_what_comes_in_and_what_goes_out() -> None:
 @pytest.mark.parametrize(("what", "most"), [("file", 400), ("function", 60)])
 def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
     if what == "file":
-        for module in (*MODULES, *TESTS):
+        templates = [path for end in ("j2", "css") for path in (ROOT / "pipeline").rglob(f"*.{end}")]
+        assert templates
+        for module in (*MODULES, *TESTS, *templates):
             assert len((ROOT / module).read_text(encoding="utf-8").splitlines()) <= most, module
         return
     for module in MODULES:

@@ -183,14 +183,14 @@ def test_reasons_of_rejection_are_counted_with_one_row_each(tmp_path: Path) -> N
     found = terminal.json("curate")["rejections"]
     assert [(item["code"], item["field"], item["count"], item["line"]) for item in found] == [
         ("invalid", "topic", 2, 2),
-        ("invalid", "question", 1, 1),
+        ("missing", "question", 1, 1),
     ]
     assert terminal.json("status")["rejections"] == found
     for command in ("curate", "status"):
         shown = terminal.goldleaf(command).stdout
         assert "why rows are rejected (for details: goldleaf explain data.jsonl:2):\n" in shown
         assert "\n  2  a field breaks the task's schema (topic), as in data.jsonl:2: " in shown
-        assert "\n  1  a field breaks the task's schema (question): " in shown and ", as in data.jsonl:1\n" in shown
+        assert "\n  1  a required field is missing or empty (question), as in data.jsonl:1\n" in shown
 
 
 def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_no_rejected_row_no_reasons(tmp_path: Path) -> None:
 def test_equally_frequent_reasons_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
     store = Store(tmp_path, "toy")
     run = store.new_run(Verb.CURATE, "c", "0")
-    codes = [ReasonCode.INVALID, ReasonCode.UNREADABLE, ReasonCode.REVIEWER, ReasonCode.TOO_LONG]
+    codes = [ReasonCode.INVALID, ReasonCode.UNREADABLE, ReasonCode.UNUSABLE, ReasonCode.TOO_LONG]
     store.append(Table.RECORDS, records(run.id, codes))
     made = [decision(run.id, code, Fate.REJECTED).model_copy(update={"reasons": [Reason(code=code)]}) for code in codes]
     store.append(Table.DECISIONS, to_frame(made))

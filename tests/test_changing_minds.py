@@ -34,7 +34,7 @@ def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
 
 
 # --- what a conflict came to ------------------------------------------------------------------------
-def test_the_report_shows_the_answer_that_annotators_gave_beside_those_that_it_overruled(desk: Desk) -> None:
+def test_the_report_shows_the_answer_that_annotators_gave_beside_those_that_it_overrode(desk: Desk) -> None:
     desk.rows(parcel("billing"), row(2, PARCEL, "delivery"))
     desk.curate()
     asked = next(key for key in (1, 2) if desk.decision(key).routed)

@@ -82,7 +82,10 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
     write_dataset(tmp_path, [DELIVERY])
     edit(tmp_path, "key: id,", "key: id, fields: {question: qestion},")
     detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert "; the rows have the fields 'id', 'question', 'topic'\n  1  a field breaks the task's schema (" in detail
+    assert (
+        "; the rows have the fields 'id', 'question', 'topic'\n  1  a required field is missing or empty (question)"
+        in detail
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
         "2  a field breaks the task's schema (topic), as in data.jsonl:2: Input should be 'billing', 'delivery' or "
         "'returns', got 'x'"
     )
-    assert lines[1] == "1  a field breaks the task's schema (question): missing or empty, as in data.jsonl:1"
+    assert lines[1] == "1  a required field is missing or empty (question), as in data.jsonl:1"
     assert lines[-1] == "1  for 1 other reason: not_an_object"
     shown = Terminal(tmp_path).goldleaf("curate").stdout
     assert all(f"\n  {line}" in shown for line in lines)

@@ -171,7 +171,7 @@ def test_an_unusable_row_is_rejected_and_its_copies_with_it(answered: Moment) ->
     row, copy = answered[Q.UNUSABLE], answered[Q.UNUSABLE_COPY]
     assert row.fate is copy.fate is Fate.REJECTED
     assert [str(reason) for reason in row.reasons] == ["an annotator marked it unusable"]
-    assert [reason.code for reason in copy.reasons] == [ReasonCode.REVIEWER]
+    assert [reason.code for reason in copy.reasons] == [ReasonCode.UNUSABLE]
     assert copy.reasons[0].detail == "an annotator marked a row with the same input"
 
 

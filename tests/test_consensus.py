@@ -200,7 +200,7 @@ def test_the_reason_of_an_answer_says_what_it_is_and_whose_record_it_was_given_f
     assert said("ada", "returns", 1, is_of_another=True).reason_for({"topic": "returns"}) == Reason(
         code=ReasonCode.REVIEWED, detail="confirmed, in record r1, which is gone", refs=("r1",)
     )
-    assert said("ada", Verdict.UNUSABLE, 1).reason == Reason(code=ReasonCode.REVIEWER)
+    assert said("ada", Verdict.UNUSABLE, 1).reason == Reason(code=ReasonCode.UNUSABLE)
     assert said("ada", Verdict.UNSURE, 1).reason == Reason(code=ReasonCode.UNSURE)
     assert said("ada", Verdict.SKIPPED, 1).reason is None
 
@@ -209,7 +209,7 @@ def test_the_reason_of_an_answer_says_what_it_is_and_whose_record_it_was_given_f
 def test_annotators_had_a_part_in_what_they_labeled_called_unusable_were_unsure_of_or_disagreed_about(
     code: ReasonCode,
 ) -> None:
-    of_annotators = {ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT}
+    of_annotators = {ReasonCode.UNUSABLE, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT}
     plain = decision("run", "r1", Fate.REVIEW, label_source=LabelSource.SOURCE)
     assert involved_annotators(plain.model_copy(update={"reasons": [Reason(code=code)]})) == (code in of_annotators)
     assert involved_annotators(plain.model_copy(update={"label_source": LabelSource.HUMAN}))

@@ -42,7 +42,7 @@ def test_two_annotators_who_contradict_each_other_hold_the_row_and_its_copies_un
     desk.edit(annotation, "delivery")
     assert desk.collect().decided == 1
     assert desk.decision(1).targets == {"topic": "delivery"}
-    assert desk.decision(3).fate is Fate.REJECTED, "its answer is overruled"
+    assert desk.decision(3).fate is Fate.REJECTED, "its answer is overridden"
 
 
 def test_a_third_annotator_settles_what_two_contradict_each_other_about(desk: Desk) -> None:

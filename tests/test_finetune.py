@@ -1,4 +1,4 @@
-"""The verb finetune on a real model: trained on the train split, judged on the test split, and never twice."""
+"""The verb finetune on a real model: trained on the train split, evaluated on the test split, and never twice."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mutations import KINDS, broken_law, damaged
+from fuzzed_inputs import KINDS, broken_law, damaged
 
 _CASES = {"yaml": 25, "task": 8, "data": 8, "command": 3}
 

@@ -9,9 +9,9 @@ from ingest_home import Home
 from loopback import serving
 from studio_clauses import clauses, new_project, nothing
 
+from flows.local.annotating_client import AnnotatingClient
 from pipeline.errors import ConfigError, LabelStudioError, SourceError
 from pipeline.ingest import download
-from pipeline.review.annotating_client import AnnotatingClient
 from schemas.dataset import Mode, Source
 from schemas.tasks.contract_clause import ContractClause
 

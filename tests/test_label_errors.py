@@ -35,7 +35,7 @@ def own_groups(texts: list[str]) -> list[str]:
     return [f"g{number}" for number in range(len(texts))]
 
 
-def judged(result: LabelErrors) -> list[bool]:
+def flagged(result: LabelErrors) -> list[bool]:
     return [score is not None for score in result.score]
 
 
@@ -115,7 +115,7 @@ def test_a_label_that_only_one_group_has_is_not_judged() -> None:
     result = label_error_scores(
         [*texts, "audit", "audit rights"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "a"]
     )
-    assert judged(result) == [True] * len(texts) + [False, False]
+    assert flagged(result) == [True] * len(texts) + [False, False]
     assert result.predicted[-2:] == [None, None]
 
 
@@ -124,20 +124,20 @@ def test_a_label_with_two_groups_is_judged() -> None:
     result = label_error_scores(
         [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], [*own_groups(texts), "a", "b"]
     )
-    assert all(judged(result))
+    assert all(flagged(result))
 
 
 def test_one_group_of_most_rows_is_taken_apart_and_the_note_says_so() -> None:
     texts, labels = rows()
     result = label_error_scores(texts, labels, ["all"] * len(texts))
-    assert all(judged(result))
+    assert all(flagged(result))
     assert result.note == "one group holds 90 of 90 labeled rows, so its rows scored each other"
 
 
 def test_two_labels_that_never_share_a_group_s_fold_are_not_judged() -> None:
     texts, labels = rows(20)
     result = label_error_scores(texts[:40], labels[:40], ["a"] * 20 + ["b"] * 20)
-    assert judged(result) == [False] * 40
+    assert flagged(result) == [False] * 40
     assert result.note == "no label occurs in two groups of rows, so none can be scored"
 
 
@@ -178,7 +178,7 @@ def test_nearly_as_many_labels_as_rows_are_no_warning() -> None:
 def test_texts_without_a_common_word_are_not_judged() -> None:
     texts = [chr(0x4E00 + number) for number in range(40)]
     result = label_error_scores(texts, ["a", "b"] * 20, own_groups(texts))
-    assert judged(result) == [False] * 40
+    assert flagged(result) == [False] * 40
     assert result.note == "no word occurs in two texts, so no label can be scored"
 
 
@@ -188,7 +188,7 @@ def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.Monke
     result = label_error_scores(
         [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], own_groups([*texts, "", ""])
     )
-    assert all(judged(result))
+    assert all(flagged(result))
     assert sum(given == found for given, found in zip(labels, result.predicted, strict=False)) > 170
 
 

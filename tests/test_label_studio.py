@@ -7,9 +7,9 @@ import pytest
 from loopback import LOST, Proxy, Reply, plan, serving, through_a_proxy
 from studio_clauses import new_project
 
+from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.form import labeling_config
 from schemas.tasks.contract_clause import ContractClause
 

@@ -9,9 +9,9 @@ import pytest
 from loopback import LATE, LOST, plan, through_a_proxy
 from studio_clauses import clauses, keys_on_server, kinds, new_project, nothing, pulled
 
+from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, read_result, verdict_result
 from schemas.annotation import Verdict
 from schemas.task import Input, Target, Task

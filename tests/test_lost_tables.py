@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lost_homes import built_anew, opened, published, rows_of, splits
+from lost_homes import opened, published, rebuilt, rows_of, splits
 from odd import QUESTION, Odd
 from support import write_rows
 
@@ -72,7 +72,7 @@ def test_an_export_that_is_renumbered_moves_no_text(tmp_path: Path) -> None:
     texts = [one for batch in (rows_of(0, 40), rows_of(40, 60)) for one in batch]
     version = published(tmp_path / "lost", [texts[:40], texts[40:]])
     shuffled = random.Random(3).sample(texts, len(texts))
-    new = built_anew(tmp_path / "new", [one | {"id": n} for n, one in enumerate(shuffled)], version)
+    new = rebuilt(tmp_path / "new", [one | {"id": n} for n, one in enumerate(shuffled)], version)
     new.curate()
     release(new.context, Inline())
     lost = opened(tmp_path / "lost")

@@ -16,7 +16,7 @@ from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue
-from schemas.row_problems import _nearest
+from schemas.row_problems import nearest_choices
 from schemas.task import Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 
@@ -44,7 +44,7 @@ def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) 
 
 # --- rejections -----------------------------------------------------------------------------------
 def rejection(**values: Any) -> Rejection:
-    usual = {"code": "reviewer", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": ""}
+    usual = {"code": "unusable", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": ""}
     return Rejection.model_validate(usual | {"same_detail": False} | values)
 
 
@@ -66,7 +66,7 @@ def noted(lacking: int, others: int) -> list[dict[str, object]]:
 def test_rows_rejected_for_an_empty_field_come_with_what_lets_them_in(tmp_path: Path, verb: str) -> None:
     Odd(tmp_path, NOTED, [*noted(2, 1), row(3, "Why?", "nonsense")], "duplicates: {threshold: 1.0}\n")
     lines = Terminal(tmp_path).goldleaf(verb).stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if "(note): missing or empty" in line)
+    at = next(number for number, line in enumerate(lines) if "is missing or empty (note)" in line)
     assert lines[at + 1] == f"    {LET_IN}"
     assert sum("| None" in line for line in lines) == 1
 
@@ -118,10 +118,10 @@ def test_few_choices_are_all_named(tmp_path: Path) -> None:
 
 
 def test_a_wrong_label_that_comes_again_is_compared_once() -> None:
-    before = _nearest.cache_info().misses
+    before = nearest_choices.cache_info().misses
     for _ in range(100):
         problem(ContractClause, clause="x", kind="a label that nobody knows")
-    assert _nearest.cache_info().misses - before <= 1
+    assert nearest_choices.cache_info().misses - before <= 1
 
 
 # --- the budget -----------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     shop = Shop(tmp_path)
-    shop.decide(10, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.REVIEWER)])
+    shop.decide(10, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.UNUSABLE)])
     return shop
 
 
@@ -137,7 +137,7 @@ def section_of_next(html: str) -> str:
 
 def test_the_local_report_masks_what_an_annotator_called_unusable(shop: Shop) -> None:
     text = section(shop.state(), "reasons")
-    assert "an annotator marked it unusable reviewer 1 data.jsonl:10 · My neighbour Bilby of •" in text
+    assert "an annotator marked it unusable unusable 1 data.jsonl:10 · My neighbour Bilby of •" in text
     assert "Perth-7" not in text
 
 
@@ -152,7 +152,7 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.version()
-    told = shop.decide(1, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.REVIEWER)])
+    told = shop.decide(1, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.UNUSABLE)])
     asked: list[set[str]] = []
     monkeypatch.setattr(
         "pipeline.reporting.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known))

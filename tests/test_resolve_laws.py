@@ -53,8 +53,8 @@ def test_a_bridge_concerns_only_what_it_is_connected_with(
     rows: list[Candidate], config: tuple[float, OnConflict]
 ) -> None:
     with patch("pipeline.dedupe.resolve.connected", lambda heads, neighbors, numbers, start: set(numbers)):
-        all_anew = resolve(rows, *config)
-    assert resolve(rows, *config) == all_anew
+        from_scratch = resolve(rows, *config)
+    assert resolve(rows, *config) == from_scratch
 
 
 @given(candidate_lists(), CONFIGS)
@@ -116,7 +116,7 @@ def test_no_two_kept_rows_answer_one_question_differently_unless_annotators_did_
 
 
 @given(candidate_lists(), CONFIGS)
-def test_an_overruled_row_differs_from_an_annotator_s_answer_to_the_same_input(
+def test_an_overridden_row_differs_from_an_annotator_s_answer_to_the_same_input(
     rows: Sequence[Candidate], config: tuple[float, OnConflict]
 ) -> None:
     by_id = {row.record_id: row for row in rows}

@@ -44,8 +44,8 @@ def test_a_row_between_a_past_row_and_a_present_one_of_another_split_is_a_bridge
 
 def test_a_row_that_resembles_only_a_duplicate_of_another_split_stays_in_its_own_group() -> None:
     left, middle, right = between("east", "west")
-    bound = [row("r1", text=left, split="train"), row("r3", text=right, split="test")]
-    result = resolve([*bound, row("r2", text=middle, answer=None, order=9)], threshold=0.7)
+    pinned = [row("r1", text=left, split="train"), row("r3", text=right, split="test")]
+    result = resolve([*pinned, row("r2", text=middle, answer=None, order=9)], threshold=0.7)
     assert result["r2"].duplicate_of == "r1"
     assert (result["r1"].split, result["r3"].split) == ("train", "test")
 

@@ -83,7 +83,7 @@ def test_a_flag_outlasts_a_run_in_which_its_row_was_a_copy(tmp_path: Path) -> No
     assert flagged(odd) == before
 
 
-def test_another_kind_scores_anew_and_keeps_nothing_of_the_one_before(odd: Odd) -> None:
+def test_another_kind_scores_afresh_and_keeps_nothing_of_the_one_before(odd: Odd) -> None:
     task = odd.folder / "task.py"
     code = task.read_text(encoding="utf-8")
     task.write_text(code + EXTRACTION, encoding="utf-8")

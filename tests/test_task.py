@@ -19,6 +19,7 @@ from pydantic import (
 from task_toys import INVOICE, problems, task_with
 
 from pipeline.kinds.registry import kind_of
+from schemas.fate import Reason, ReasonCode
 from schemas.field import ValueType
 from schemas.message import Message
 from schemas.task import Input, Target, Task, TaskDefinitionError, soft_check
@@ -161,7 +162,7 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
 def test_a_text_of_invisible_characters_is_none() -> None:
     for text in ("\u200b", " \u2060\u00ad", "\ufeff\x7f"):
         parsed = ContractClause.task_parse({"clause": text, "kind": "term"})
-        assert [(reason.field, reason.detail) for reason in parsed.problems] == [("clause", "missing or empty")]
+        assert parsed.problems == [Reason(code=ReasonCode.MISSING, field="clause")]
     assert not ContractClause.task_parse({"clause": "\u200b.", "kind": "term"}).problems
 
 

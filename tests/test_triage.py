@@ -41,7 +41,7 @@ def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
     assert decision.reasons == [Reason(code=code, detail=detail)]
 
 
-def test_bridges_and_overruled_rows_are_rejected_with_what_they_touch() -> None:
+def test_bridges_and_overridden_rows_are_rejected_with_what_they_touch() -> None:
     decisions = decide([case("r1", bridges=("test", "train")), case("r2", overridden_by="r9")])
     assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
         "it is similar to rows in two splits, so it could leak: test and train",
@@ -160,7 +160,7 @@ def test_a_confirmed_row_that_is_rejected_for_another_reason_contradicts_no_unus
     ]
     decisions = decide(cases)
     assert [decisions[name].fate for name in ("r1", "r2", "r3")] == [Fate.REJECTED] * 3
-    assert [codes(decisions[name]) for name in ("r1", "r3")] == [[ReasonCode.REVIEWER]] * 2
+    assert [codes(decisions[name]) for name in ("r1", "r3")] == [[ReasonCode.UNUSABLE]] * 2
 
 
 def test_annotators_who_contradict_each_other_about_one_row_are_adjudicated() -> None:
@@ -261,7 +261,7 @@ REVIEWS = st.builds(
 
 
 def remembered(one: Case, decision: Decision) -> Case:
-    """The same case in the next run, as ``pipeline.curation.history`` brings it: a label is judged once."""
+    """The same case in the next run, as ``pipeline.curation.history`` brings it: a label is scored once."""
     asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
     label_error_reasons = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_ERROR]
     if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not None:

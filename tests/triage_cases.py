@@ -19,7 +19,7 @@ REJECT = [Reason(code=ReasonCode.INVALID, field="kind", detail="missing or empty
 PERSON = {
     None: [],
     Verdict.LABELED: [Reason(code=ReasonCode.REVIEWED, detail="confirmed")],
-    Verdict.UNUSABLE: [Reason(code=ReasonCode.REVIEWER)],
+    Verdict.UNUSABLE: [Reason(code=ReasonCode.UNUSABLE)],
     Verdict.UNSURE: [Reason(code=ReasonCode.UNSURE)],
     Verdict.DISPUTED: [Reason(code=ReasonCode.DISAGREEMENT)],
 }

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.local.annotating_client import AnnotatingClient
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.review.annotating_client import AnnotatingClient
 from pipeline.review.labeling_tasks import prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.snapshot import Snapshot

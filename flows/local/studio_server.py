@@ -6,7 +6,6 @@ Its first start takes a minute of database migrations; these are run once per ve
 
 import atexit
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -15,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -25,6 +24,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import ConfigError, LabelStudioError
+from pipeline.state.atomic import locked_folder, replacing
 
 _HOST = "127.0.0.1"
 _DATABASE = "label_studio.sqlite3"
@@ -146,12 +146,13 @@ class LocalStudio:
                 "and GOLDLEAF_LABEL_STUDIO_VENV sets another place"
             )
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(self.data / "start.lock"):
+        with locked_folder(self.data):
             if (running := self._running()) is not None:
                 self._join(running)
                 return
             if not (self.data / _DATABASE).exists():
-                _copy(self._template(program), self.data / _DATABASE)
+                with self._template(program).open("rb") as template, replacing(self.data / _DATABASE) as database:
+                    shutil.copyfileobj(template, database)
             self._credentials = self._prepare_credentials()
             self._say(f"starting Label Studio at {self.url}")
             self._launch(program)
@@ -194,7 +195,8 @@ class LocalStudio:
         self._owner = os.getpid()
         created = psutil.Process(self._process.pid).create_time()
         running = Running(pid=self._process.pid, created=created, url=self.url)
-        _write_private(self._running_file, running.model_dump_json())
+        with replacing(self._running_file, private=True) as file:
+            file.write(running.model_dump_json().encode())
 
     def _stop_with_us(self) -> None:
         atexit.register(self.stop)
@@ -262,7 +264,8 @@ class LocalStudio:
                 token=secrets.token_hex(20),
                 port=self._choose_port(None),
             )
-        _write_private(self._credentials_file, credentials.model_dump_json(indent=2))
+        with replacing(self._credentials_file, private=True) as file:
+            file.write(credentials.model_dump_json(indent=2).encode())
         return credentials
 
     def _choose_port(self, last: int | None) -> int:
@@ -281,7 +284,7 @@ class LocalStudio:
         """A migrated database without users or secrets, made at the first start of this version."""
         self.cache.mkdir(parents=True, exist_ok=True)
         template = self.cache / f"label-studio-{_version(self.venv)}.sqlite3"
-        with _locked(self.cache / "template.lock"):
+        with locked_folder(self.cache):
             if template.exists():
                 return template
             self._say("preparing Label Studio's database; this takes a minute or two, the first time only")
@@ -342,29 +345,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy atomically."""
-    unfinished = target.with_suffix(".unfinished")
-    shutil.copyfile(source, unfinished)
-    unfinished.replace(target)
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read, atomically."""
-    handle, name = tempfile.mkstemp(dir=file.parent)  # mode 0600
-    with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
-        unfinished.write(text)
-    Path(name).replace(file)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock among processes; it is released when the process dies, too."""
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _exit_on_sigterm(number: int, frame: FrameType | None) -> None:

@@ -119,7 +119,7 @@ def verdict_of(decision: Decision | None) -> Verdict | None:
     if decision is None:
         return None
     codes = {reason.code for reason in decision.reasons}
-    if ReasonCode.REVIEWER in codes:
+    if ReasonCode.UNUSABLE in codes:
         return Verdict.UNUSABLE
     if ReasonCode.UNSURE in codes:
         return Verdict.UNSURE

@@ -16,8 +16,6 @@ from schemas.similarities import BIN, NearPair, Similarities
 
 _NEAREST = 50
 """Pairs of kept records to remember above the threshold, and as many below it."""
-_NEAREST_TO_ONE = 5
-"""Kept records shown with each one, the most similar ones."""
 
 
 def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold: float) -> Similarities:

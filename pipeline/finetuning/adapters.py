@@ -19,7 +19,7 @@ from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import TrainReport
 from pipeline.state.atomic import flush, replacing
-from pipeline.state.staging import _STAGING, put_in_place, staged
+from pipeline.state.staging import STAGING, put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 from schemas.manifest import Manifest
@@ -95,7 +95,7 @@ def find_adapter(models: Path, key: str | None = None) -> Path | None:
     found = [
         (record.created_at, folder)
         for folder in models.glob("*/")
-        if not folder.name.startswith(_STAGING) and (record := _readable(folder)) and key in (None, record.key)
+        if not folder.name.startswith(STAGING) and (record := _readable(folder)) and key in (None, record.key)
     ]
     return max(found)[1] if found else None
 

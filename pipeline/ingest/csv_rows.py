@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from pipeline.errors import SourceError
-from pipeline.ingest.json_rows import _MANY, utf8_problem
+from pipeline.ingest.json_rows import MANY_BLANK_LINES, utf8_problem
 from pipeline.ingest.raw_rows import BOM, RawRow, skip_blank, unreadable
 
 MAX_CELL = 64 * 1024 * 1024
@@ -43,7 +43,7 @@ class _Lines:
         if line in _EMPTY and not self._taken:
             # Between two rows, not inside a quoted cell.
             self._empty += 1
-            if self._empty % _MANY == 0:
+            if self._empty % MANY_BLANK_LINES == 0:
                 self._number += skip_blank(self._stream)
         if self._number == 1:
             line = line.removeprefix(BOM)
@@ -51,7 +51,9 @@ class _Lines:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            self.problem = self.problem or f"line {self._number}: {utf8_problem(line)}"
+            # A row's first line is the place where the row is reported.
+            where = "" if self._number == self.first else f"line {self._number}: "
+            self.problem = self.problem or where + utf8_problem(line)
             return line.decode(errors="replace")
 
     def start_row(self) -> None:
@@ -121,11 +123,12 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[
     if lines.problem:
         raise SourceError(f"'{path}' has a header that cannot be decoded: {lines.problem}; save the file as UTF-8")
     names = [cell.strip() for cell in cells]
-    _refuse_doubled(path, names)
+    refuse_doubled(path, names)
     return names
 
 
-def _refuse_doubled(path: Path, names: list[str]) -> None:
+def refuse_doubled(path: Path, names: list[str]) -> None:
+    """Raise a ``SourceError`` for two columns with one name: a row could hold only one of their cells."""
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"'{path}' has two columns called '{doubled[0]}'; rename one, so that no cell is lost")
 

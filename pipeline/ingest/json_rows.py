@@ -13,7 +13,7 @@ from pipeline.ingest.raw_rows import BOM, RawRow, not_an_object, skip_blank, unr
 
 MAX_DEPTH = 254
 """Levels of nesting that orjson can write; a deeper row could be read but never published."""
-_MANY = 1_000
+MANY_BLANK_LINES = 1_000
 """After this many blank lines, the rest are skipped at once, which takes as long as reading some hundred."""
 _LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 
@@ -28,7 +28,7 @@ def read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
             raw = raw.removeprefix(BOM)
         if not raw or raw.isspace():
             empty += 1
-            if empty % _MANY == 0:
+            if empty % MANY_BLANK_LINES == 0:
                 number += skip_blank(stream)
             continue
         try:

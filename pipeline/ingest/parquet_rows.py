@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.ingest.csv_rows import _refuse_doubled
+from pipeline.ingest.csv_rows import refuse_doubled
 from pipeline.ingest.raw_rows import RawRow, first_line, unreadable
 from pipeline.ingest.unpacking import most_unpacked, too_much
 
@@ -23,7 +23,7 @@ _NO_VALUE = (ValueError, OverflowError, KeyError)
 def read_parquet(path: Path) -> Iterator[RawRow]:
     """Every row of a Parquet file."""
     with pq.ParquetFile(path) as file:
-        _refuse_doubled(path, file.schema_arrow.names)
+        refuse_doubled(path, file.schema_arrow.names)
         number, left = 1, most_unpacked(path)
         for batch in file.iter_batches(batch_size=PARQUET_BATCH):
             for row in _parquet_rows(batch, number):

@@ -25,11 +25,11 @@ from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.dataset import Source
-from schemas.fate import Reason
+from schemas.fate import Reason, ReasonCode
 from schemas.field import shown
 from schemas.identity import stable_hash
 from schemas.parsed import Parsed
-from schemas.row_problems import MISSING, respelt_choice
+from schemas.row_problems import respelt_choice
 
 _TRIED_ROWS = 200
 TRIED = "row that was tried"
@@ -132,7 +132,7 @@ class TriedSource:
         for reason in parsed.problems:
             name = reason.field.split(".")[0]
             self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
-            self._lacking[name] += reason.detail == MISSING
+            self._lacking[name] += reason.code is ReasonCode.MISSING
             if choice := respelt_choice(self.workspace.dataset.task, name, fields.get(name)):
                 self._respelt.setdefault(name, []).append((fields[name], choice))
 
@@ -155,9 +155,7 @@ class TriedSource:
 
     def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
         if reason is not None:
-            # An unreadable CSV line names its number, since a row may have several.
-            detail = reason.detail.removeprefix(f"line {row.line}: ")
-            self._refused.append((file, row.line, reason.code, reason.field, detail))
+            self._refused.append((file, row.line, reason.code, reason.field, reason.detail))
 
     def _note_key(self, place: str, row: RawRow) -> None:
         value = field_value(row.row or {}, self.source.key) if self.source.key else None

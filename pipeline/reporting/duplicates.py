@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.curation.similarity_histogram import _NEAREST_TO_ONE, last_similarities
+from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.ingest.row_places import current_places
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
@@ -26,6 +26,8 @@ from schemas.similarities import NearPair
 from schemas.task import Role, Task
 
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
+_NEAREST = 5
+"""Kept records shown with each one, the most similar ones."""
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
         similar = np.maximum(similar, _similar_to_first(Texts.of(texts, free_text)))
     # Among equally similar ones, those with another answer first.
     agree = np.array([same_targets(one.targets, asked.targets) for one in rows[1:]], dtype=np.bool_)
-    for place in np.lexsort((agree, -similar))[:_NEAREST_TO_ONE].tolist():
+    for place in np.lexsort((agree, -similar))[:_NEAREST].tolist():
         if similar[place] > 0:
             other = rows[place + 1].record_id
             yield NearPair(one=asked.record_id, other=other, similarity=float(similar[place]))

@@ -15,7 +15,6 @@ from pipeline.state.tables import Table
 from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.row_problems import MISSING
 from schemas.task import Role, Task
 
 _STRAY = 0.01
@@ -74,7 +73,7 @@ class Rejection(BaseModel):
     @property
     def hint(self) -> str:
         """What helps if these rows are fine; empty if there is no advice."""
-        if self.code is not ReasonCode.INVALID or self.detail != MISSING or "." in self.field:
+        if self.code is not ReasonCode.MISSING or "." in self.field:
             return ""
         if self.unknown:
             return f"no row of its source has this field: map '{self.field}' to the right one with `fields:`"
@@ -92,8 +91,7 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     rows = places.join(reasons, on="record_id", maintain_order="left").collect()
     found = []
     for group in by_reason(rows):
-        lacking = _lacking(group.field, rows, snapshot) if group.detail == MISSING else []
-        # A task's own reason may have the same text.
+        lacking = _lacking(group.field, rows, snapshot) if group.code is ReasonCode.MISSING else []
         if lacking:
             could = is_optional(task, group.field, max(lacking))
             group = group.model_copy(update={"unknown": min(lacking) == 1, "optional": could})
@@ -103,11 +101,11 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
 
 def by_reason(rows: pl.DataFrame) -> list[Rejection]:
     """Rejected rows (their first reason's code, field and detail, file and line) by reason, the most frequent first."""
+    same = rows.group_by("code", "field", maintain_order=True)
     # A row with a detail is the better example.
-    telling = rows.sort(pl.col("detail") == "", maintain_order=True)
-    same = telling.group_by("code", "field", maintain_order=True)
+    example = pl.col("file", "line", "detail").sort_by(pl.col("detail") == "", maintain_order=True).first()
     same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
-    groups = same.agg(pl.len().alias("count"), pl.col("file", "line", "detail").first(), same_detail)
+    groups = same.agg(pl.len().alias("count"), example, same_detail)
     ordered = groups.sort("count", descending=True, maintain_order=True)
     return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
 
@@ -125,7 +123,7 @@ def is_optional(task: type[Task], field: str, lacking: float) -> bool:
 
 def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[float]:
     """For each source that has a row without a required field: the share of its readable rows that lack it."""
-    lacking = rejected.filter(with_reason(ReasonCode.INVALID, field=field, detail=MISSING)).group_by("source").len()
+    lacking = rejected.filter(with_reason(ReasonCode.MISSING, field=field)).group_by("source").len()
     readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
     return lacking.join(readable, on="source").select(pl.col("len") / pl.col("all")).to_series().to_list()
 

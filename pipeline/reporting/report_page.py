@@ -354,7 +354,7 @@ def render_report(data: ReportData) -> str:
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("pipeline.reporting", ""),
+        loader=PackageLoader("pipeline.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printable,

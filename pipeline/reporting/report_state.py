@@ -16,7 +16,7 @@ from schemas.fate import Fate, Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.task import Task
 
-_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.REVIEWER}
+_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.UNUSABLE}
 """An annotator may have marked a row unusable because it must not be read."""
 _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
 """Reasons that show the answers of other records."""

@@ -29,7 +29,7 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is not an answer, and an invalid answer must be corrected first."""
-_FROM_ANNOTATORS = (ReasonCode.REVIEWER, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
+_FROM_ANNOTATORS = (ReasonCode.UNUSABLE, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
 """Reasons from annotators in curate's decisions, in which the row's own label still counts as the source's."""
 
 
@@ -69,7 +69,7 @@ class Said:
                 detail += f", in record {refs[0]}, which is gone" if refs else ""
                 return Reason(code=ReasonCode.REVIEWED, detail=detail, refs=refs)
             case Verdict.UNUSABLE:
-                return Reason(code=ReasonCode.REVIEWER)
+                return Reason(code=ReasonCode.UNUSABLE)
             case Verdict.UNSURE:
                 return Reason(code=ReasonCode.UNSURE)
             case Verdict.SKIPPED | Verdict.INVALID | Verdict.DISPUTED:

@@ -24,7 +24,7 @@ from pipeline.review.form import (
     labeling_config,
 )
 from schemas.annotation import Verdict
-from schemas.fate import Reason
+from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.task import Role, Task
 
@@ -216,7 +216,8 @@ def _read(field: TargetField, value: Mapping[str, Any]) -> Any:
 
 
 def _reason(reason: Reason) -> str:
-    return f"{reason.field}: {reason.detail}" if reason.field else reason.detail
+    what = reason.detail or EXPLANATIONS[reason.code]
+    return f"{reason.field}: {what}" if reason.field else what
 
 
 def _problem(item: Mapping[str, Any]) -> str:

@@ -189,7 +189,7 @@ def seen_keys(keys, seen, shift, places):
 
 # --- pairs to similarities ------------------------------------------------------------------------
 @compiled
-def similarities(words, starts, asked, left, right, whole, answers):
+def pair_similarities(words, starts, asked, left, right, whole, answers):
     """Write the exact Jaccard similarities of pairs of texts, for whole texts and for answers.
 
     Pairs come as two columns. Those with the same right text should be adjacent: it is read once for all of them.

@@ -173,7 +173,7 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
         words = texts.words(rows)
         one, other = np.split(places, 2)
         found = np.empty((2, len(part)))
-        kernels.similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
+        kernels.pair_similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
         whole[part], answers[part] = found
 
     in_threads(work, np.array_split(few, -(-len(few) // _PAIRS_AT_ONCE) or 1))

@@ -65,21 +65,21 @@ class Sink(io.RawIOBase):
 
 
 @contextmanager
-def writing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
+def writing(path: Path, *, lasting: bool = False, sealed: bool = False, private: bool = False) -> Iterator[Sink]:
     """Write a new file; if that fails, nothing remains of it.
 
     Args:
         path: of the file, which must not exist.
         lasting: it must survive a power failure.
         sealed: ``sealed_bytes`` will read it.
+        private: only its owner may read it.
 
     Raises:
         OSError: it cannot be written, or ends up shorter than what was written.
     """
-    # Not ``path.open``: a write error does not know its file.
-    file = path.open("xb")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
     try:
-        with file:
+        with os.fdopen(descriptor, "wb") as file:
             sink = Sink(file)
             yield sink
             if sealed:
@@ -115,14 +115,14 @@ def remove_unfinished(folder: Path, before: float) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, lasting: bool = False, sealed: bool = False) -> Iterator[Sink]:
+def replacing(path: Path, *, lasting: bool = False, sealed: bool = False, private: bool = False) -> Iterator[Sink]:
     """The same under a temporary name first: the file replaces an older one once it is complete.
 
     If the process is killed, the older one remains; several processes may write the same file at once.
     """
     partial = unfinished(path.parent)
     try:
-        with writing(partial, lasting=lasting, sealed=sealed) as sink:
+        with writing(partial, lasting=lasting, sealed=sealed, private=private) as sink:
             yield sink
         partial.replace(path)
     except BaseException as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipeline.state.atomic import flush, opened
 
-_STAGING = ".staging-"
+STAGING = ".staging-"
+"""How the names of unfinished folders begin."""
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def staged(parent: Path) -> Iterator[Path]:
     progress. The lock on ``parent`` closes the gap between creating and locking.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f"{_STAGING}{uuid.uuid4().hex}"
+    folder = parent / f"{STAGING}{uuid.uuid4().hex}"
     with opened(parent) as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         _remove_leftovers(parent)
@@ -48,7 +49,7 @@ def put_in_place(folder: Path, final: Path) -> None:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    for leftover in parent.glob(f"{_STAGING}*"):
+    for leftover in parent.glob(f"{STAGING}*"):
         try:
             with opened(leftover) as descriptor:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

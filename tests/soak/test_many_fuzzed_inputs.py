@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from mutations import KINDS, broken_law, damaged
+from fuzzed_inputs import KINDS, broken_law, damaged
 
 _SEED = int(os.environ.get("SOAK_SEED") or 0)
 _SCALE = float(os.environ.get("SOAK_SCALE") or 1)
