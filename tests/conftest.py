@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from flows.local.studio_server import LocalStudio
 
 # Terminals have the width that a test gives them, whatever the environment says.
 os.environ.pop("COLUMNS", None)
+
+# A script's `make test &` starts us with Ctrl-C ignored.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CACHE = Path.home() / ".cache" / "goldleaf"
 LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"

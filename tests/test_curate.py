@@ -80,7 +80,12 @@ def test_malformed_lines_end_as_rejected_records(by_plant: dict[str, list[Decisi
     # A doubled key is valid JSON: the last value counts, as in every parser.
     rejected = [decision for decision in by_plant["malformed"] if decision.fate is Fate.REJECTED]
     assert len(rejected) == len(by_plant["malformed"]) - 1
-    assert set(codes(rejected)) == {ReasonCode.UNREADABLE, ReasonCode.NOT_AN_OBJECT, ReasonCode.INVALID}
+    assert set(codes(rejected)) == {
+        ReasonCode.UNREADABLE,
+        ReasonCode.NOT_AN_OBJECT,
+        ReasonCode.MISSING,
+        ReasonCode.INVALID,
+    }
 
 
 def test_template_tokens_are_rejected_and_personal_data_waits_for_an_annotator(
