@@ -80,7 +80,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it is similar to an evaluation row, which a model must not have seen",
     ReasonCode.OVERRIDDEN: "an annotator gave the same input another answer",
-    ReasonCode.BRIDGES_SPLITS: "it is similar to rows in two splits, so it could leak",
+    ReasonCode.BRIDGES_SPLITS: "similar rows or rows of its group are in two splits, so it could leak",
     ReasonCode.UNUSABLE: "an annotator marked it unusable",
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
     ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no different answer",

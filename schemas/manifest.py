@@ -60,6 +60,8 @@ class Absence(StrEnum):
     """Rows pinned to the split fill its share, so that it takes no new ones."""
     NO_DIVISION = "no_division"
     """No assignment was found that puts every label in every split."""
+    NO_ROWS = "no_rows"
+    """The task has the label, but no row of the version."""
 
 
 class AbsentLabel(BaseModel):

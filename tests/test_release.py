@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd import Odd
+from odd import QUESTION, Odd
 from release_shop import NO_REVIEW, TOPICS, Shop, load, record, rows_of
 from support import offline, row, write_dataset, write_rows
 from terminal import Terminal
@@ -135,6 +135,15 @@ def test_a_label_that_is_not_in_every_split_is_named_with_the_reason(tmp_path: P
     assert text in (version / "README.md").read_text()
     assert text in (version / "report.html").read_text()
     assert text in (tmp_path / "home" / "questions" / "report.html").read_text()
+
+
+def test_a_label_that_no_accepted_row_has_is_named(tmp_path: Path) -> None:
+    """A choice that was renamed in the task rejects all of its rows: the version would lose a class without a word."""
+    odd = Odd(tmp_path, QUESTION, [row(n, f"lamp{n} chair{n} desk{n}", TOPICS[n % 2]) for n in range(40)])
+    odd.curate()
+    [told] = release(odd.context, Inline()).absent
+    assert (told.label, told.groups, told.reason) == ("returns", 0, "no_rows")
+    assert told.why == "no accepted row has the label" and told.splits == ["train", "validation", "test"]
 
 
 def test_a_release_has_every_label_of_enough_rows_in_every_split(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_duplicate_names_the_row_that_is_kept(exact: bool) -> None:
 def test_bridges_and_overridden_rows_are_rejected_with_what_they_touch() -> None:
     decisions = decide([case("r1", bridges=("test", "train")), case("r2", overridden_by="r9")])
     assert [str(reason) for decision in decisions.values() for reason in decision.reasons] == [
-        "it is similar to rows in two splits, so it could leak: test and train",
+        "similar rows or rows of its group are in two splits, so it could leak: test and train",
         "an annotator gave the same input another answer: record r9",
     ]
     assert {decision.fate for decision in decisions.values()} == {Fate.REJECTED}

@@ -14,6 +14,7 @@ from pipeline.review.consensus import Said, deciding, involved_annotators, origi
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
+from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
@@ -237,13 +238,15 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
     *Unusable* is included: whether a row is usable is another question if the answers are different.
     """
-    is_another = pl.col("task_digest") != task.task_digest()
-    if snapshot.current_decisions().filter(is_another).head(1).collect().is_empty():
+    earlier = snapshot.current_decisions().filter(pl.col("task_digest") != task.task_digest())
+    decided = earlier.select("record_id", "revision", "task_digest")
+    if decided.head(1).collect().is_empty():
         return ""
-    current = snapshot.current_records().select("record_id", "revision")
-    said = latest(snapshot.committed_decisions(Verb.COLLECT).join(current, on=["record_id", "revision"], how="semi"))
-    stale = said.filter(is_another).collect()
+    # An answer to a still earlier form of the task did not count before either.
+    said = snapshot.committed_decisions(Verb.COLLECT).join(decided, on=decided.collect_schema().names(), how="semi")
+    stale = latest(said).collect()
     count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
-    return f"{task.__name__} has changed what it asks for, so {count:,} answers of annotators no longer count"
+    answers = f"{counted(count, 'annotator answer')} no longer {'counts' if count == 1 else 'count'}"
+    return f"{task.__name__} has changed what it asks for, so {answers}"

@@ -17,7 +17,7 @@ from pipeline.evaluation.scores import (
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.classifier import label_error_scores
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field import JsonValue, TargetField, ValueType, choices_of
 from schemas.task import Task
 
 
@@ -41,6 +41,10 @@ class Classification(Kind):
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """The label."""
         return (label_text(targets.get(_field(task))),)
+
+    def labels(self, task: type[Task]) -> tuple[str, ...]:
+        """The choices of the target."""
+        return choices_of(task.model_fields[_field(task)].annotation)
 
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
         """Score by a linear model trained on the rows of other groups."""

@@ -94,6 +94,10 @@ class Kind(ABC):
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """The labels by which splits, samples and questions are stratified; an absent one is ``""``."""
 
+    def labels(self, task: type[Task]) -> tuple[str, ...]:
+        """All that ``strata`` can give for an answer; none if answers are not labels."""
+        return ()
+
     @abstractmethod
     def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
         """Score how likely an annotator would correct the label of each row; equal arguments, equal scores."""

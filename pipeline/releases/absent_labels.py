@@ -11,20 +11,25 @@ _SHOWN = 5
 """Labels per reason that a message names; the manifest lists all."""
 
 
-def absent_labels(lacks: Iterable[Lack], group_by: Sequence[str]) -> list[AbsentLabel]:
+def absent_labels(
+    lacks: Iterable[Lack], group_by: Sequence[str], unused: Iterable[str], splits: Iterable[str]
+) -> list[AbsentLabel]:
     """The missing labels, by label and reason.
 
     Args:
         lacks: what the splits lack.
         group_by: the fields that rows are grouped by.
+        unused: labels of the task that no row has.
+        splits: all of the version.
     """
     found: defaultdict[tuple[str, int, Absence], list[str]] = defaultdict(list)
     for lack in lacks:
         found[lack.label, lack.groups, lack.reason].append(lack.split)
     by = f" by {' and '.join(group_by)}" if group_by else " of rows"
+    found |= {(label, 0, Absence.NO_ROWS): list(splits) for label in unused}
     return [
-        AbsentLabel(label=label, splits=splits, groups=groups, reason=reason, why=_why(reason, groups, by, splits))
-        for (label, groups, reason), splits in found.items()
+        AbsentLabel(label=label, splits=places, groups=groups, reason=reason, why=_why(reason, groups, by, places))
+        for (label, groups, reason), places in found.items()
     ]
 
 
@@ -40,6 +45,8 @@ def _why(reason: Absence, groups: int, by: str, splits: Sequence[str]) -> str:
             return "the splits are full of rows pinned to them"
         case Absence.NO_DIVISION:
             return "no assignment was found that puts every label in every split"
+        case Absence.NO_ROWS:
+            return "no accepted row has the label"
 
 
 def in_words(absent: Iterable[AbsentLabel]) -> str:

@@ -29,6 +29,7 @@ from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.run_summary import CurateSummary
+from schemas.task import Task
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     for decision in accepted:
         by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
     tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
+    unused = _unused_labels(dataset.task, accepted)
     # A copy keeps the split of its representative: if it ever takes its place, it must not move.
     copies = {
         decision.record_id: splits[decision.duplicate_of]
@@ -106,7 +108,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         tables=tables,
         digest=content_digest(tables),
         splits={**splits, **copies},
-        absent=absent_labels(division.lacks, dataset.config.split.group_by),
+        absent=absent_labels(division.lacks, dataset.config.split.group_by, unused, tables),
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
@@ -114,6 +116,12 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         frozen=frozen_sources(snapshot, dataset.config.sources),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
+
+
+def _unused_labels(task: type[Task], accepted: Iterable[Decision]) -> list[str]:
+    kind = kind_of(task)
+    used = {label for decision in accepted for label in kind.strata(task, decision.targets or {})}
+    return [label for label in kind.labels(task) if label not in used]
 
 
 def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, ...]]:
