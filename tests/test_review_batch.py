@@ -252,7 +252,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     assert desk.curate().note == "", "it is said once"
     task.write_text(task.read_text().replace('"other"]', '"another"]'))
     assert "annotators' answers" not in {found.what for found in check_dataset(desk.context)}
-    assert desk.curate().note == "", "they did not count before this change either"
+    assert "no longer count" not in desk.curate().note, "they did not count before this change either"
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
 
 
