@@ -26,7 +26,7 @@ from pipeline.review.labeling_tasks import (
     verdict_result,
 )
 from schemas.annotation import Verdict
-from schemas.field import ValueType, target_field
+from schemas.field import ValueType, is_blank, target_field
 from schemas.task import Input, Role, Target, Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 from schemas.tasks.invoice import Invoice
@@ -63,7 +63,7 @@ texts = st.sampled_from(NAUGHTY) | st.text()
 shown = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
 choices = st.lists(
     (st.text(shown, min_size=1) | st.sampled_from(["$5", "true", "a\tb", "<b>", "'\"", "a  b"])).filter(
-        lambda text: text == text.strip()
+        lambda text: text == text.strip() and not is_blank(text)
     ),
     min_size=1,
     max_size=25,
@@ -83,10 +83,6 @@ def test_every_type_of_value_goes_through_a_form_here() -> None:
     assert types | {ValueType.CHOICE} == set(ValueType)
 
 
-def is_answer(value: Any) -> bool:
-    return not isinstance(value, str) or bool(value.replace("\x00", "").strip())
-
-
 @st.composite
 def target(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     """A type, its default and a value."""
@@ -100,7 +96,7 @@ def target(draw: st.DrawFn) -> tuple[Any, Any, Any]:
         annotation, value = draw(st.sampled_from(SCALARS))
     if draw(st.booleans()):
         return annotation | None, None, draw(st.none() | value)
-    return annotation, ..., draw(value.filter(is_answer))
+    return annotation, ..., draw(value.filter(lambda found: not is_blank(found)))
 
 
 @st.composite

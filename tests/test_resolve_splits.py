@@ -50,14 +50,25 @@ def test_a_row_that_resembles_only_a_duplicate_of_another_split_stays_in_its_own
     assert (result["r1"].split, result["r3"].split) == ("train", "test")
 
 
+def test_what_a_bridge_leaves_behind_represents_only_what_it_is_preferred_to() -> None:
+    """The rows behind a frozen bridge took over its turn, and with it rows that are preferred to them."""
+    train = row("r1", LEASE, "a", split="train", frozen=True)
+    bridge = row("r2", LEASE, "a", key=f"{LEASE}!", split="test", published=False, frozen=True)
+    behind = row("r3", LEASE, None, key=f"{LEASE}!", human=True, disputed=True)
+    longer = row("r4", LEASE, None, key=f"{LEASE} ?", disputed=True)
+    result = resolve([train, bridge, behind, longer], threshold=0.7)
+    assert result["r2"].bridges == ("test", "train")
+    assert result["r3"].is_kept and result["r4"].is_kept
+
+
 # --- groups and splits ------------------------------------------------------------------------
-def test_rows_of_one_partition_move_together() -> None:
+def test_rows_with_one_group_key_move_together() -> None:
     rows = [row("r1", group_keys=("A",)), row("r2", text=LEASE, group_keys=("A",)), row("r3", text=NEAR_BOTH)]
     result = resolve(rows, threshold=0.7)
     assert [result[name].group for name in ("r1", "r2", "r3")] == ["r1", "r1", "r3"]
 
 
-def test_to_share_one_of_several_partitions_is_enough_to_move_together() -> None:
+def test_to_share_one_of_several_group_keys_is_enough_to_move_together() -> None:
     rows = [
         row("r1", group_keys=("contract 1", "author 1")),
         row("r2", text=LEASE, group_keys=("contract 1", "author 2")),

@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.dedupe.candidates import MOST_CONFLICTING_ANSWERS, Candidate
 from pipeline.dedupe.merge_policy import MergePolicy
@@ -40,6 +41,13 @@ class Cell:
         """How many other answers the question has."""
         return max(len(self.answer_heads) - 1, 0)
 
+    @property
+    def turn(self) -> tuple[Any, ...]:
+        """Smaller may represent others. Rows in conflict are not duplicates of anything, so their similar rows must be
+        theirs, or would be published.
+        """
+        return (self.head.merits, not self.conflicting_answers, self.head.preference)
+
     def first_conflicting_answers(self) -> tuple[str, ...]:
         """The heads of the first of them."""
         return tuple(
@@ -54,8 +62,7 @@ def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: 
     """
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     past: list[Cell] = []
-    preferred = sorted(candidates, key=lambda row: row.preference)
-    for row in preferred:
+    for row in sorted(candidates, key=lambda row: row.preference):
         if row.past:
             past.append(Cell(members=[row]))
         else:
@@ -63,11 +70,7 @@ def cells_of(candidates: Iterable[Candidate], policy: MergePolicy, on_conflict: 
     cells = [cell for rows in by_key.values() for cell in _cells_of_key(rows, on_conflict)]
     if on_conflict is not OnConflict.ANY_OF and policy.similar_rows.threshold < 1:
         _oppose_across_keys(cells, policy)
-    rank = {row.record_id: place for place, row in enumerate(preferred)}
-    # Rows in conflict are not duplicates of anything, so their similar rows must be theirs, or would be published.
-    return sorted(
-        past + cells, key=lambda cell: (cell.head.merits, not cell.conflicting_answers, rank[cell.head.record_id])
-    )
+    return sorted(past + cells, key=lambda cell: cell.turn)
 
 
 def _cells_of_key(rows: Sequence[Candidate], on_conflict: OnConflict) -> list[Cell]:

@@ -143,24 +143,27 @@ def _settle(
                 cells[number] = replace(cells[number], members=copies)
             else:
                 around.remove(number)
-        numbers = sorted(around)
+        # A cell without its head may have lost its turn.
+        numbers = sorted(around, key=lambda number: cells[number].turn)
 
 
 def _absorb(
     cells: Sequence[Cell], neighbors: Neighbors, policy: MergePolicy, numbers: Iterable[int]
 ) -> dict[int, Kept]:
-    """Go through some cells in order of preference; each joins the first kept one it may, or is kept itself."""
+    """Go through some cells in the given order; each joins the first kept one it may, or is kept itself."""
     kept: dict[int, Kept] = {}
+    turns: dict[int, int] = {}
     for number in numbers:
         cell = cells[number]
         members = cell.members
-        for other in sorted(neighbors.get(number, ())):
-            if other in kept and _may_join(cell, kept[other].head, policy):
+        for other in sorted((one for one in neighbors.get(number, ()) if one in kept), key=turns.__getitem__):
+            if _may_join(cell, kept[other].head, policy):
                 similarity = policy.answer_similarity(cell.head, kept[other].head) or neighbors[number][other]
                 members = _join(kept[other], cell, similarity, policy.similar_rows)
                 kept[other].joined.append(number)
                 break
         if members:
+            turns[number] = len(turns)
             kept[number] = Kept(head=members[0], exact=members[1:], overridden=list(cell.overridden))
     return kept
 

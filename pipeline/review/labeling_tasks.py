@@ -25,7 +25,7 @@ from pipeline.review.form import (
 )
 from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
-from schemas.field import JsonValue, TargetField, ValueType, canonical
+from schemas.field import JsonValue, TargetField, ValueType, canonical, is_blank
 from schemas.task import Role, Task
 
 PREDICTION_VERSION = "goldleaf"
@@ -207,7 +207,7 @@ def _read(field: TargetField, value: Mapping[str, Any]) -> Any:
     """The value of one region as the task's model takes it; None if nothing was entered."""
     found = next((value[key] for key in VALUE_KEYS.values() if key in value), None)
     entries = found if isinstance(found, list) else [] if found is None else [found]
-    filled = [entry for entry in entries if not isinstance(entry, str) or entry.replace("\x00", "").strip()]
+    filled = [entry for entry in entries if not is_blank(entry)]
     if field.many:
         return [str(entry) for entry in filled]
     if len(filled) > 1:
