@@ -122,7 +122,7 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
-    out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].file}:{groups[0].line}):", markup=False)
+    out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].example}):", markup=False)
     for line in rejection_lines(groups, "; status --json lists them all"):
         out.print(f"  {line}", markup=False)
 

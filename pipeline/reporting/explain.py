@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.ingest.row_places import gone_from_files
 from pipeline.releases.versions import in_order_of_publication, readable_versions
 from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
@@ -135,6 +136,8 @@ class Story(BaseModel):
     key: str
     place: str
     """The current place of its row, as ``file:line``; empty if it is withdrawn."""
+    gone: bool
+    """Its file no longer has the row, though the source, a log, keeps it: the place is the last one."""
     now: str
     """Its current state: a fate, withdrawn, or not decided yet."""
     note: str
@@ -198,6 +201,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         source=rows["source"][0],
         key=rows["key"][0],
         place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
+        gone=is_there and not meant.place and meant.record_id in gone_from_files(snapshot),
         now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
         note=meant.note,
         **lists,
