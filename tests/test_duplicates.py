@@ -225,6 +225,23 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     assert found["groups"][0]["copies"][0]["similarity"] == 1.0
 
 
+def test_the_command_names_files_as_explain_takes_them(tmp_path: Path) -> None:
+    files = {"in/a/data.jsonl": CLAUSE, "in/b/data.jsonl": NEAR, "in/the third vendor of all/data.jsonl": f"{NEAR} now"}
+    odd = Odd(tmp_path, QUESTION, [])
+    odd.edit("path: data.jsonl, key: id", "path: in/**/*.jsonl")
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True)
+        write_rows((tmp_path / file).parent, [row(1, text, "billing")])
+    odd.curate()
+    terminal = Terminal(tmp_path)
+    lines = [line.strip() for line in terminal.goldleaf("duplicates").stdout.splitlines()]
+    for file in files:
+        [shown] = [line for line in lines if f"{file}:1" in line]
+        assert shown.endswith(f"{file}:1") is (len(file) > 28), "a long path leaves no room for words beside it"
+        assert terminal.json("explain", f"{file}:1")["revisions"][0]["file"] == file
+    assert "matches 3 records" in terminal.error("explain", "data.jsonl:1")
+
+
 def test_explain_says_where_the_kept_row_and_the_copies_are(odd: Odd) -> None:
     terminal = Terminal(odd.folder)
     kept = f"{key(1)} (data.jsonl:1)"

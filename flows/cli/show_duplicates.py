@@ -1,7 +1,6 @@
 """The command duplicates: groups of duplicates, and where their words differ."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"del": ("[-", "-]", "red"), "ins": ("{+", "+}", "green")}
 _KEPT_CHARACTERS = 300
+_PLACE_WIDTH = 30
+"""A longer place is above the words, or it would leave no room for them."""
 
 
 @app.command(rich_help_panel="Inspect")
@@ -71,7 +72,7 @@ def duplicates(
 
 def _show(found: "Duplicates", limit: int) -> None:
     if found.asked:
-        out.print(f"{_place(found.asked)}  {escape(found.fate)}")
+        out.print(f"{_place(found.asked)}  {found.fate}", markup=False)
     copies = found.exact + found.near
     if copies or not found.asked:
         kept = counted(len(found.groups), "kept row")
@@ -110,9 +111,9 @@ def _show_group(group: "Group", limit: int) -> None:
     exact = len(group.copies) - len(near)
     table = _table()
     waits = Text(" waits for annotators", style="yellow") if group.waits else Text()
-    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)) + waits)
+    _add(table, "kept", group.kept, Text(_shortened(group.kept.text)) + waits)
     for copy in near[:limit]:
-        table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+        _add(table, f"{copy.similarity:.2f}", copy, _difference(group.kept, copy))
     if len(near) > limit:
         table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are at least as similar", style="dim"))
     if exact:
@@ -123,8 +124,8 @@ def _show_group(group: "Group", limit: int) -> None:
 
 def _show_miss(miss: "Miss") -> None:
     table = _table()
-    table.add_row(f"{miss.similarity:.2f}", _place(miss.one), Text(_shortened(miss.one.text)))
-    table.add_row("", _place(miss.other), _difference(miss.one, miss.other))
+    _add(table, f"{miss.similarity:.2f}", miss.one, Text(_shortened(miss.one.text)))
+    _add(table, "", miss.other, _difference(miss.one, miss.other))
     out.print()
     if miss.reason:
         out.print(f"[dim]{miss.reason}")
@@ -134,14 +135,22 @@ def _show_miss(miss: "Miss") -> None:
 def _table() -> RichTable:
     table = RichTable(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right", width=4)
-    table.add_column(overflow="fold", style="dim", max_width=30)
+    table.add_column(overflow="fold", style="dim", max_width=_PLACE_WIDTH)
     table.add_column(overflow="fold")
     return table
 
 
+def _add(table: RichTable, first: str, row: "Row", words: Text) -> None:
+    place = Text(_place(row), style="dim")
+    if len(place) <= _PLACE_WIDTH:
+        table.add_row(first, place, words)
+    else:
+        table.add_row(first, "", Text("\n").join([place, words]))
+
+
 def _place(row: "Row") -> str:
-    # Without the folders, which would leave no room for the words.
-    return escape(f"{Path(row.file).name}:{row.line}")
+    """As ``goldleaf explain`` takes it."""
+    return f"{row.file}:{row.line}"
 
 
 def _shortened(text: str) -> str:
