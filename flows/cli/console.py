@@ -156,19 +156,16 @@ def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         out.print(table, soft_wrap=False)
         return
     wide = min(max(map(len, columns)), out.width // 2)
-    names = [escape(in_a_line(name, wide).ljust(wide)) for name in columns]
-    cut = [[_cut(value, out.width - wide - 2) for value in row] for row in rows]
-    for number, row in enumerate(cut):
+    names = [escape(in_a_line(name, wide)) for name in columns]
+    for number, row in enumerate(rows):
         if number:
             out.rule(style="dim")
+        lines = RichTable(box=None, pad_edge=False, show_header=False)
+        lines.add_column(style="dim", min_width=wide, no_wrap=True)
+        lines.add_column(overflow="fold")
         for name, value in zip(names, row, strict=True):
-            out.print(f"[dim]{name}[/]  {_cell(value)}")
-    if cut != rows:
-        out.print("cells that end in ... are shortened; --json shows all")
-
-
-def _cut(value: Any, most: int) -> Any:
-    return value if value is None or isinstance(value, bool | int | float) else in_a_line(str(value), most)
+            lines.add_row(name, _cell(value))
+        out.print(lines, soft_wrap=False)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RichTable:
