@@ -95,7 +95,7 @@ def test_a_group_whose_kept_row_waits_for_annotators_says_so(tmp_path: Path) -> 
     terminal = Terminal(tmp_path)
     assert "every dispute waits for annotators" in " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert terminal.json("status")["in_review"] == {"conflict": 2}
-    assert "\nin review: 2 conflict\n" in terminal.goldleaf("status").stdout
+    assert "\nin review, by first reason: 2 conflict\n" in terminal.goldleaf("status").stdout
 
 
 def test_a_pair_is_shown_by_the_rows_that_are_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the commands and the card say is so, names numbers, and says what helps."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,22 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     assert "3 records chosen for annotators, 0 sent to them, 0 answered." in page
     assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
+
+
+def test_it_is_said_whether_a_row_with_several_reasons_counts_once_or_under_each(tmp_path: Path) -> None:
+    asked = "Why was pat@example.com charged twice for it?"
+    write_dataset(tmp_path, [row(1, asked, "billing"), row(2, asked, "returns")])
+    terminal = Terminal(tmp_path)
+    curated = terminal.goldleaf("curate").stdout
+    for shown in (curated, terminal.goldleaf("status").stdout):
+        assert "\nin review, by first reason: 2 conflict\n" in shown
+    page = Path(terminal.json("report")["path"]).read_text()
+    assert (
+        "A record with several reasons counts under each; <code>goldleaf status</code> counts it under its first"
+        in page
+    )
+    for code in ("personal_data", "conflict"):
+        assert re.search(rf">{code}</span></th><td class=\"number\">2<", page)
 
 
 def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> None:

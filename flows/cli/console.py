@@ -138,9 +138,9 @@ def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, i
 
 
 def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
-    """Why rows are in review."""
+    """Why rows are in review; the report counts those with several reasons under each."""
     if counts:
-        out.print("in review: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
+        out.print("in review, by first reason: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
