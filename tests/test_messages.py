@@ -43,6 +43,16 @@ def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) 
     assert "uncertain" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
 
 
+def test_the_card_counts_rows_in_review_as_held_not_as_questions_that_wait(tmp_path: Path) -> None:
+    rows = [row(1, "Why?", "billing"), row(2, "Where?", "billing"), row(3, "Where?", "returns")]
+    write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.5}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    card = Path(terminal.json("release")["path"], "README.md").read_text()
+    assert "\n| held for review | 2 |\n" in card and "waiting for annotators" not in card
+    assert "1 question is waiting for annotators" in terminal.goldleaf("status").stdout, "that is the audit"
+
+
 # --- rejections -----------------------------------------------------------------------------------
 def rejection(**values: Any) -> Rejection:
     usual = {"code": "unusable", "field": "", "count": 2, "file": "a.jsonl", "line": 58, "detail": ""}
