@@ -123,7 +123,8 @@ def test_what_was_settled_is_listed_no_more(label_studio: LocalStudio, tmp_path:
         result = desk.collect()
         assert (result.decided, result.unsure, result.taken_back, result.attention) == (1, 0, 1, [])
         terminal = Terminal(tmp_path, label_studio.url, label_studio.token)
-        assert terminal.json("status")["next_step"].startswith("label in Label Studio, then goldleaf collect ")
+        step = f"label in Label Studio at {desk.client.url}/projects/{desk.project}/data, then goldleaf collect "
+        assert terminal.json("status")["next_step"].startswith(step)
 
 
 def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_path: Path) -> None:
