@@ -217,6 +217,8 @@ def test_a_rejected_row_that_its_file_has_lost_is_named_by_its_record(tmp_path: 
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
     assert [found["count"] for found in terminal.json("curate")["rejections"]] == [1]
+    file.write_text(file.read_text().replace("mode: snapshot,", "mode: append,"))
+    assert [found["count"] for found in terminal.json("curate")["rejections"]] == [1]
 
 
 def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
