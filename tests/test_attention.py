@@ -26,6 +26,7 @@ from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.identity import stable_hash
 from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
 
@@ -122,7 +123,8 @@ def test_what_was_settled_is_listed_no_more(label_studio: LocalStudio, tmp_path:
         result = desk.collect()
         assert (result.decided, result.unsure, result.taken_back, result.attention) == (1, 0, 1, [])
         terminal = Terminal(tmp_path, label_studio.url, label_studio.token)
-        assert terminal.json("status")["next_step"].startswith("label in Label Studio, then goldleaf collect ")
+        step = f"label in Label Studio at {desk.client.url}/projects/{desk.project}/data, then goldleaf collect "
+        assert terminal.json("status")["next_step"].startswith(step)
 
 
 def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_path: Path) -> None:
@@ -191,6 +193,32 @@ def test_reasons_of_rejection_are_counted_with_one_row_each(tmp_path: Path) -> N
         assert "why rows are rejected (for details: goldleaf explain data.jsonl:2):\n" in shown
         assert "\n  2  a field breaks the task's schema (topic), as in data.jsonl:2: " in shown
         assert "\n  1  a required field is missing or empty (question), as in data.jsonl:1\n" in shown
+
+
+def test_a_rejected_row_that_its_file_has_lost_is_named_by_its_record(tmp_path: Path) -> None:
+    """A log keeps what it once had: a bad file was replaced by a good one, whose rows are on the same lines."""
+    write_dataset(tmp_path, [row(key, f"Question {key}?", "x") for key in (1, 2)], "review: {audit: 0.0}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    write_rows(tmp_path, [row(key, f"Question {key}?", "billing") for key in (3, 4)])
+    curated = terminal.goldleaf("curate").stdout
+    bad, [group] = stable_hash("examples", "int:1"), terminal.json("status")["rejections"]
+    assert (group["record_id"], group["line"], group["gone"]) == (bad, 1, True)
+    for shown in (curated, terminal.goldleaf("status").stdout):
+        assert f"why rows are rejected (for details: goldleaf explain {bad}):\n" in shown
+        assert ", got 'x', as in data.jsonl:1 (no longer in its file)\n" in shown
+    told = terminal.goldleaf("explain", bad).stdout.splitlines()
+    assert told[0] == f"record {bad}  data.jsonl:1 (no longer in its file)  source examples, key int:1"
+    assert "now accepted" in terminal.goldleaf("explain", "data.jsonl:1").stdout
+    # One that is in its file is the better example.
+    write_rows(tmp_path, [row(3, "Question 3?", "billing"), row(5, "Question 5?", "x")])
+    assert "(for details: goldleaf explain data.jsonl:2)" in terminal.goldleaf("curate").stdout
+    # How to get rid of the others, as the guide says.
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+    assert [found["count"] for found in terminal.json("curate")["rejections"]] == [1]
+    file.write_text(file.read_text().replace("mode: snapshot,", "mode: append,"))
+    assert [found["count"] for found in terminal.json("curate")["rejections"]] == [1]
 
 
 def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:

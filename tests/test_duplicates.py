@@ -12,8 +12,9 @@ from terminal import Terminal
 
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.reporting.duplicates import read_duplicates
+from pipeline.text.wording import shown_similarity
 from pipeline.text.words import jaccard
-from schemas.fate import ReasonCode
+from schemas.fate import Fate, ReasonCode
 from schemas.similarities import BIN
 
 CLOSE = CLAUSE.replace("each party submits to the courts of that state", "the parties submit to courts of that state")
@@ -94,7 +95,7 @@ def test_a_group_whose_kept_row_waits_for_annotators_says_so(tmp_path: Path) -> 
     terminal = Terminal(tmp_path)
     assert "every dispute waits for annotators" in " ".join(terminal.goldleaf("duplicates").stdout.split())
     assert terminal.json("status")["in_review"] == {"conflict": 2}
-    assert "\nin review: 2 conflict\n" in terminal.goldleaf("status").stdout
+    assert "\nin review, by first reason: 2 conflict\n" in terminal.goldleaf("status").stdout
 
 
 def test_a_pair_is_shown_by_the_rows_that_are_kept(tmp_path: Path) -> None:
@@ -223,6 +224,64 @@ def test_the_command_marks_the_words_that_differ(odd: Odd) -> None:
     found = terminal.json("duplicates", "--of", "data.jsonl:6")
     assert [group["kept"]["line"] for group in found["groups"]] == [7]
     assert found["groups"][0]["copies"][0]["similarity"] == 1.0
+
+
+def test_the_command_names_files_as_explain_takes_them(tmp_path: Path) -> None:
+    files = {"in/a/data.jsonl": CLAUSE, "in/b/data.jsonl": NEAR, "in/the third vendor of all/data.jsonl": f"{NEAR} now"}
+    odd = Odd(tmp_path, QUESTION, [])
+    odd.edit("path: data.jsonl, key: id", "path: in/**/*.jsonl")
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True)
+        write_rows((tmp_path / file).parent, [row(1, text, "billing")])
+    odd.curate()
+    terminal = Terminal(tmp_path)
+    lines = [line.strip() for line in terminal.goldleaf("duplicates").stdout.splitlines()]
+    for file in files:
+        [shown] = [line for line in lines if f"{file}:1" in line]
+        assert shown.endswith(f"{file}:1") is (len(file) > 28), "a long path leaves no room for words beside it"
+        assert terminal.json("explain", f"{file}:1")["revisions"][0]["file"] == file
+    assert "matches 3 records" in terminal.error("explain", "data.jsonl:1")
+
+
+@pytest.mark.parametrize(
+    ("similarity", "threshold", "text"),
+    [
+        (16 / 23, 0.7, "0.696"),
+        (0.7, 0.7, "0.70"),
+        (0.699999, 0.7, "0.699999"),
+        (0.7021, 0.702, "0.702"),
+        (0.706, 0.705, "0.71"),
+        (0.7049, 0.705, "0.70"),
+        (0.0, 0.7, "0.00"),
+        (1.0, 1.0, "1.00"),
+        (0.999, 1.0, "0.999"),
+    ],
+)
+def test_a_similarity_is_never_shown_on_the_other_side_of_the_threshold(
+    similarity: float, threshold: float, text: str
+) -> None:
+    assert shown_similarity(similarity, threshold) == text
+
+
+def test_a_pair_below_the_threshold_is_shown_below_it_everywhere(tmp_path: Path) -> None:
+    def text(sort: str, count: int) -> str:
+        return " ".join(f"{sort}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count))
+
+    # 14 of 20 and 16 of 23 word 3-grams in common.
+    texts = [text("at", 16), text("at", 22), text("near", 18), text("near", 25)]
+    Odd(tmp_path, QUESTION, [row(number, text, "billing") for number, text in enumerate(texts, 1)]).curate()
+    terminal = Terminal(tmp_path)
+    shown = terminal.goldleaf("duplicates").stdout
+    groups, below = shown.split("just below the threshold of 0.7: 1 pair")
+    assert "\n0.70  data.jsonl:" in groups and "\n0.696  data.jsonl:" in below
+    assert "similarity 0.70\n" in terminal.goldleaf("explain", "data.jsonl:1").stdout
+    page = Path(terminal.json("report")["path"]).read_text()
+    assert "similarity 0.70<" in page and "similarity 0.696: below the threshold" in page
+    # 33 of 47, just above a threshold with more digits.
+    rows = [row(1, text("or", 35), "billing"), row(2, text("or", 49), "billing")]
+    odd = Odd(tmp_path / "exact", QUESTION, rows, "duplicates: {threshold: 0.702}\n")
+    odd.curate()
+    assert [one.reasons[0].detail for one in (odd[1], odd[2]) if one.fate is Fate.DUPLICATE] == ["similarity 0.702"]
 
 
 def test_explain_says_where_the_kept_row_and_the_copies_are(odd: Odd) -> None:

@@ -1,5 +1,6 @@
 """What the commands and the card say is so, names numbers, and says what helps."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,16 @@ def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) 
     odd = Odd(tmp_path, QUESTION, TWO_KINDS, "duplicates: {threshold: 1.0}\n")
     odd.curate()
     assert "uncertain" not in Path(release(odd.context, Inline()).path, "README.md").read_text()
+
+
+def test_the_card_counts_rows_in_review_as_held_not_as_questions_that_wait(tmp_path: Path) -> None:
+    rows = [row(1, "Why?", "billing"), row(2, "Where?", "billing"), row(3, "Where?", "returns")]
+    write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.5}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    card = Path(terminal.json("release")["path"], "README.md").read_text()
+    assert "\n| held for review | 2 |\n" in card and "waiting for annotators" not in card
+    assert "1 question is waiting for annotators" in terminal.goldleaf("status").stdout, "that is the audit"
 
 
 # --- rejections -----------------------------------------------------------------------------------
@@ -152,6 +163,22 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     assert "3 records chosen for annotators, 0 sent to them, 0 answered." in page
     assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
+
+
+def test_it_is_said_whether_a_row_with_several_reasons_counts_once_or_under_each(tmp_path: Path) -> None:
+    asked = "Why was pat@example.com charged twice for it?"
+    write_dataset(tmp_path, [row(1, asked, "billing"), row(2, asked, "returns")])
+    terminal = Terminal(tmp_path)
+    curated = terminal.goldleaf("curate").stdout
+    for shown in (curated, terminal.goldleaf("status").stdout):
+        assert "\nin review, by first reason: 2 conflict\n" in shown
+    page = Path(terminal.json("report")["path"]).read_text()
+    assert (
+        "A record with several reasons counts under each; <code>goldleaf status</code> counts it under its first"
+        in page
+    )
+    for code in ("personal_data", "conflict"):
+        assert re.search(rf">{code}</span></th><td class=\"number\">2<", page)
 
 
 def test_status_speaks_of_no_budget_before_the_first_curate(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     html = render_report(empty_report(reasons=reasons(gone), duplicates=pairs, conflicts=[other]))
     assert "valid, with no findings passed 2,251 data/clauses.jsonl:7 an annotator" in section(html, "reasons")
     text = section(html, "duplicates")
-    assert f"near similarity 80.0% , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
-    assert "near similarity 80.0% kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
+    assert f"near similarity 0.80 , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
+    assert "near similarity 0.80 kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
     assert "no value" not in html
     assert "2 records, such as data/clauses.jsonl:7" in section(html, "conflicts")
 

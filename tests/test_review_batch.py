@@ -133,6 +133,16 @@ def test_without_push_nothing_is_sent_until_curate_runs_with_it(desk: Desk, tmp_
     assert terminal.json("status")["unsent"] == 0
 
 
+def test_status_says_where_to_label_without_asking_the_server(desk: Desk, tmp_path: Path) -> None:
+    desk.curate()
+    file = f"then goldleaf collect {tmp_path}/dataset.yaml"
+    away = Terminal(tmp_path, "http://name:word@127.0.0.1:9/", "token")
+    page = f"http://127.0.0.1:9/projects/{desk.project}/data"
+    assert away.json("status")["next_step"] == f"label in Label Studio at {page}, {file}"
+    assert f"\nnext: label in Label Studio at {page}, {file}\n" in away.goldleaf("status").stdout
+    assert Terminal(tmp_path).json("status")["next_step"] == f"label in Label Studio, {file}", "no server is named"
+
+
 # --- what is sent ---------------------------------------------------------------------------------
 def test_annotators_read_why_they_are_asked(label_studio: LocalStudio, tmp_path: Path) -> None:
     rows = [

@@ -12,8 +12,9 @@ from terminal import Terminal
 from tried_examples import examples
 
 from pipeline.errors import StoreError
-from pipeline.ingest.row_places import current_places, in_place
+from pipeline.ingest.row_places import current_places, gone_from_files, in_place
 from pipeline.state.tables import Table
+from pipeline.state.work_files import read_work, write_work
 from schemas.dataset import Mode, Source
 from schemas.run_summary import Verb
 
@@ -62,6 +63,38 @@ def test_a_row_of_a_file_that_is_gone_keeps_its_place(tmp_path: Path) -> None:
     home.write("b.jsonl", ['{"n": 3}'])
     home.ingest(log)
     assert placed(home) == {'{"n": 1}': ("a.jsonl", 2), '{"n": 2}': ("a.jsonl", 1), '{"n": 3}': ("b.jsonl", 1)}
+
+
+def test_a_row_that_a_log_s_file_has_lost_is_gone_from_it_until_it_is_back(tmp_path: Path) -> None:
+    home, log = Home(tmp_path), Source(name="log", path="*.jsonl")
+
+    def gone(*lines: str) -> tuple[set[str], Placed]:
+        home.write("a.jsonl", lines)
+        home.ingest(log)
+        ids = {record_id: raw for raw, record_id in home.ids().items()}
+        return {ids[name] for name in gone_from_files(home.store.snapshot())}, placed(home)
+
+    assert gone('{"n": 0}', '{"n": 1}', '{"n": 2}')[0] == set()
+    assert gone('{"n": 2}', '{"n": 1}')[0] == {'{"n": 0}'}
+    lost, places = gone('{"n": 1}')
+    assert lost == {'{"n": 0}', '{"n": 2}'}
+    assert places == {'{"n": 0}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 1), '{"n": 2}': ("a.jsonl", 1)}
+    (tmp_path / "a.jsonl").unlink()
+    home.write("b.jsonl", ['{"n": 2}'])
+    home.ingest(log)
+    [zero] = gone_from_files(home.store.snapshot())
+    assert zero == home.ids()['{"n": 0}'], "a file that is gone has lost no row"
+    assert gone('{"n": 0}', '{"n": 1}')[0] == set()
+
+
+def test_places_written_before_lost_rows_were_noted_can_be_read(tmp_path: Path) -> None:
+    home, table = Home(tmp_path), Source(name="table", path="a.jsonl")
+    for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
+        home.write("a.jsonl", lines)
+        home.ingest(table)
+    write_work(read_work(home.store.moved).drop("gone"), home.store.moved)
+    assert gone_from_files(home.store.snapshot()) == set()
+    assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
 
 
 def test_what_does_not_move_is_not_written_down(tmp_path: Path) -> None:

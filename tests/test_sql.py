@@ -74,6 +74,10 @@ def test_every_view_can_be_named_in_either_case(filled: Snapshot, view: str) -> 
         "delete from records",
         "update records set record_id = 'x'",
         "drop table records",
+        "drop view current",
+        "create view mine as from current",
+        "set threads = 1",
+        "begin",
         "select 1; select 2",
         "",
         "selec 1",
@@ -82,10 +86,55 @@ def test_every_view_can_be_named_in_either_case(filled: Snapshot, view: str) -> 
 def test_sql_can_neither_write_nor_leave_the_tables(filled: Snapshot, tmp_path: Path, sql: str) -> None:
     with pytest.raises(StoreError) as caught:
         query(filled, sql.format(folder=tmp_path))
-    assert str(caught.value).startswith(("the query failed: ", "a query is one statement"))
+    assert str(caught.value).startswith(("the query failed: ", "a query is one statement", "this is a "))
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert query(filled, "select count(*) from records").item() == 2
+
+
+@pytest.mark.parametrize("word", ["drop view", "DROP TABLE"])
+def test_a_statement_that_changes_something_is_refused_and_not_said_to_succeed(filled: Snapshot, word: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        query(filled, f"{word} current")
+    assert str(caught.value) == (
+        "this is a DROP statement, but goldleaf sql only reads; begin with select, with, from, describe, summarize or "
+        "explain"
+    )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with a as (from current) from a",
+        "describe current",
+        "show tables",
+        "summarize current",
+        "explain from current",
+        "pivot (select fate, revision from current) on fate",
+        "values (1)",
+    ],
+)
+def test_every_statement_that_reads_is_answered(filled: Snapshot, sql: str) -> None:
+    assert query(filled, sql).height > 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("select fat from current", ["current"]),
+        ("select c.fat from Current c", ["current"]),
+        ("select fate from current join latest using (id)", ["current", "latest"]),
+    ],
+)
+def test_an_unknown_column_is_answered_with_those_that_there_are(filled: Snapshot, sql: str, named: list[str]) -> None:
+    with pytest.raises(StoreError) as caught:
+        query(filled, sql)
+    problem, _, there = str(caught.value).partition("; columns of ")
+    assert problem.startswith("the query failed: Binder Error: ") and "tables: " not in str(caught.value)
+    of_each = dict(part.split(": ") for part in there.split("; of "))
+    assert {name: names.split(", ") for name, names in of_each.items()} == {
+        name: query(filled, f"from {name}").columns for name in named
+    }
 
 
 @pytest.mark.parametrize("name", ["recrods", "frames", "snapshot", "pushed.pushes"])
@@ -158,7 +207,6 @@ def test_what_a_table_cannot_show_is_one_line_too(
     assert str(caught.value) == f"the column 'h' of the result holds {what}; cast it to text (::varchar)"
     assert query(filled, f"select ({value})::varchar as h").height == 1
     assert capfd.readouterr().err == ""
-    assert query(filled, "set threads = 1").height == 0
 
 
 def test_a_query_that_is_not_utf_8_is_one_clear_line(filled: Snapshot) -> None:
@@ -168,17 +216,21 @@ def test_a_query_that_is_not_utf_8_is_one_clear_line(filled: Snapshot) -> None:
 
 # --- how answers are shown ------------------------------------------------------------------------
 def test_a_row_that_no_table_can_hold_is_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
-    asked = [f"Where is [b]parcel[/b] {n}{' so late' * n * 30}?" for n in (0, 1)]
+    asked = [f"Where is [b]parcel[/b] {n}{' so late' * n * 100}?" for n in (0, 1)]
     Odd(tmp_path, QUESTION, [row(n, question, "delivery") for n, question in enumerate(asked)]).curate()
     terminal = Terminal(tmp_path)
-    shown = terminal.goldleaf("sql", "select * from current order by length(inputs)").stdout.splitlines()
-    assert max(map(len, shown)) <= 120 and len(shown) == 2 * 17 + 2
+    told = terminal.goldleaf("sql", "select * from current order by length(inputs)").stdout
+    shown = [line.rstrip() for line in told.splitlines()]
+    # 500 characters at 101 a line.
+    assert max(map(len, shown)) <= 120 and len(shown) == 2 * 17 + 2 + 4
     assert 'inputs             {"question":"Where is [b]parcel[/b] 0?"}' in shown
     assert "fate               accepted" in shown and "routed" in [line.strip() for line in shown]
     assert shown[17] == "─" * 120
-    [long] = [line for line in shown if "[b]parcel[/b] 1 so late" in line]
-    assert long.endswith("...") and len(long) == 120
-    assert shown[-1] == "cells that end in ... are shortened; --json shows all"
+    [first] = [number for number, line in enumerate(shown) if "[b]parcel[/b] 1 so late" in line]
+    cell = " ".join(line[19:] for line in shown[first : first + 5])
+    assert cell.endswith("…") and len(cell) == 501
+    assert shown[-1] == "cells that end in … are cut to 500 characters or 10 lines; --json shows all"
+    assert told.count("cells that end in") == 1
 
 
 def test_many_columns_that_fit_and_few_that_do_not_are_a_table(tmp_path: Path) -> None:

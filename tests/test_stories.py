@@ -62,6 +62,25 @@ def test_a_withdrawn_row_is_withdrawn_now_and_its_task_is_taken_back(desk: Desk)
     assert story(desk).now == "accepted"
 
 
+def test_of_a_withdrawn_row_it_is_not_said_that_its_text_changed(desk: Desk) -> None:
+    desk.label(1, "delivery")
+    desk.collect()
+    desk.rows(row(2, LAMP, "billing"))
+    desk.curate()
+    assert [said.stale for said in story(desk).said] == ["the row is gone from its source"]
+    lines = shown(desk)
+    assert any(line.endswith("(does not count: the row is gone from its source)") for line in lines)
+    assert not any("superseded" in line for line in lines)
+    desk.rows(row(1, f"{PARCEL}, they say", "billing"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.rows(row(1, PARCEL, "billing"), row(2, LAMP, "billing"))
+    desk.curate()
+    told = story(desk)
+    assert [one.withdrawn for one in told.revisions] == [False, True, False, False]
+    assert [one.superseded for one in told.revisions] == [False, False, True, False]
+    assert [said.stale for said in told.said] == [""]
+
+
 def test_everything_is_told_once_and_in_one_order_of_time(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()

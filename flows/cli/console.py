@@ -122,7 +122,7 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
-    out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].file}:{groups[0].line}):", markup=False)
+    out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].example}):", markup=False)
     for line in rejection_lines(groups, "; status --json lists them all"):
         out.print(f"  {line}", markup=False)
 
@@ -138,9 +138,9 @@ def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, i
 
 
 def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
-    """Why rows are in review."""
+    """Why rows are in review; the report counts those with several reasons under each."""
     if counts:
-        out.print("in review: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
+        out.print("in review, by first reason: " + ", ".join(f"{count:,} {code}" for code, count in counts.items()))
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -156,19 +156,16 @@ def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         out.print(table, soft_wrap=False)
         return
     wide = min(max(map(len, columns)), out.width // 2)
-    names = [escape(in_a_line(name, wide).ljust(wide)) for name in columns]
-    cut = [[_cut(value, out.width - wide - 2) for value in row] for row in rows]
-    for number, row in enumerate(cut):
+    names = [escape(in_a_line(name, wide)) for name in columns]
+    for number, row in enumerate(rows):
         if number:
             out.rule(style="dim")
+        lines = RichTable(box=None, pad_edge=False, show_header=False)
+        lines.add_column(style="dim", min_width=wide, no_wrap=True)
+        lines.add_column(overflow="fold")
         for name, value in zip(names, row, strict=True):
-            out.print(f"[dim]{name}[/]  {_cell(value)}")
-    if cut != rows:
-        out.print("cells that end in ... are shortened; --json shows all")
-
-
-def _cut(value: Any, most: int) -> Any:
-    return value if value is None or isinstance(value, bool | int | float) else in_a_line(str(value), most)
+            lines.add_row(name, _cell(value))
+        out.print(lines, soft_wrap=False)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RichTable:

@@ -214,12 +214,13 @@ def report(
 @app.command(rich_help_panel="Inspect")
 @explained
 def sql(
-    query: Annotated[str, typer.Argument(help="Any DuckDB query.")],
+    query: Annotated[str, typer.Argument(help="A DuckDB query: select, with, from, describe, …")],
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs.
+    """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs, read-only.
 
+    `goldleaf sql "describe current"` lists a table's columns.
     Example: goldleaf sql "select fate, count(*) from current group by fate"
     """
     from pipeline.reporting.sql import query as ask

@@ -1,7 +1,6 @@
 """The command duplicates: groups of duplicates, and where their words differ."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from flows.cli.console import out
-from pipeline.text.wording import counted
+from pipeline.text.wording import counted, shown_similarity
 from schemas.run_summary import CurateSummary
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"del": ("[-", "-]", "red"), "ins": ("{+", "+}", "green")}
 _KEPT_CHARACTERS = 300
+_PLACE_WIDTH = 30
+"""A longer place is above the words, or it would leave no room for them."""
 
 
 @app.command(rich_help_panel="Inspect")
@@ -71,7 +72,7 @@ def duplicates(
 
 def _show(found: "Duplicates", limit: int) -> None:
     if found.asked:
-        out.print(f"{_place(found.asked)}  {escape(found.fate)}")
+        out.print(f"{_place(found.asked)}  {found.fate}", markup=False)
     copies = found.exact + found.near
     if copies or not found.asked:
         kept = counted(len(found.groups), "kept row")
@@ -84,35 +85,35 @@ def _show(found: "Duplicates", limit: int) -> None:
     telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
     shown = (telling or found.groups)[:limit]
     for group in shown:
-        _show_group(group, limit)
+        _show_group(group, found.threshold, limit)
     if more := len(found.groups) - len(shown):
         exact = len(found.groups) - len(telling) if telling else 0
         only = f", {exact:,} of them with only exact copies" if exact else ""
         out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
     if found.asked and found.misses:
-        _show_misses("the kept rows most similar to it", found.misses, limit)
+        _show_misses("the kept rows most similar to it", found.misses, found.threshold, limit)
         return
     reach = [miss for miss in found.misses if miss.similarity >= found.threshold]
-    _show_misses(f"similar, and both kept: {counted(found.above, 'pair')}", reach, limit)
+    _show_misses(f"similar, and both kept: {counted(found.above, 'pair')}", reach, found.threshold, limit)
     below = f"just below the threshold of {found.threshold:g}: {counted(found.below, 'pair')}"
-    _show_misses(below, found.misses[len(reach) :], limit)
+    _show_misses(below, found.misses[len(reach) :], found.threshold, limit)
 
 
-def _show_misses(title: str, misses: "Sequence[Miss]", limit: int) -> None:
+def _show_misses(title: str, misses: "Sequence[Miss]", threshold: float, limit: int) -> None:
     if misses:
         out.print(f"\n[bold]{title}[/]")
     for miss in misses[:limit]:
-        _show_miss(miss)
+        _show_miss(miss, threshold)
 
 
-def _show_group(group: "Group", limit: int) -> None:
+def _show_group(group: "Group", threshold: float, limit: int) -> None:
     near = [copy for copy in group.copies if not copy.exact]
     exact = len(group.copies) - len(near)
     table = _table()
     waits = Text(" waits for annotators", style="yellow") if group.waits else Text()
-    table.add_row("kept", _place(group.kept), Text(_shortened(group.kept.text)) + waits)
+    _add(table, "kept", group.kept, Text(_shortened(group.kept.text)) + waits)
     for copy in near[:limit]:
-        table.add_row(f"{copy.similarity:.2f}", _place(copy), _difference(group.kept, copy))
+        _add(table, shown_similarity(copy.similarity, threshold), copy, _difference(group.kept, copy))
     if len(near) > limit:
         table.add_row("…", "", Text(f"and {len(near) - limit:,} more that are at least as similar", style="dim"))
     if exact:
@@ -121,10 +122,10 @@ def _show_group(group: "Group", limit: int) -> None:
     out.print(table, soft_wrap=False)
 
 
-def _show_miss(miss: "Miss") -> None:
+def _show_miss(miss: "Miss", threshold: float) -> None:
     table = _table()
-    table.add_row(f"{miss.similarity:.2f}", _place(miss.one), Text(_shortened(miss.one.text)))
-    table.add_row("", _place(miss.other), _difference(miss.one, miss.other))
+    _add(table, shown_similarity(miss.similarity, threshold), miss.one, Text(_shortened(miss.one.text)))
+    _add(table, "", miss.other, _difference(miss.one, miss.other))
     out.print()
     if miss.reason:
         out.print(f"[dim]{miss.reason}")
@@ -133,15 +134,23 @@ def _show_miss(miss: "Miss") -> None:
 
 def _table() -> RichTable:
     table = RichTable(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="right", width=4)
-    table.add_column(overflow="fold", style="dim", max_width=30)
+    table.add_column(justify="right", min_width=4, no_wrap=True)
+    table.add_column(overflow="fold", style="dim", max_width=_PLACE_WIDTH)
     table.add_column(overflow="fold")
     return table
 
 
+def _add(table: RichTable, first: str, row: "Row", words: Text) -> None:
+    place = Text(_place(row), style="dim")
+    if len(place) <= _PLACE_WIDTH:
+        table.add_row(first, place, words)
+    else:
+        table.add_row(first, "", Text("\n").join([place, words]))
+
+
 def _place(row: "Row") -> str:
-    # Without the folders, which would leave no room for the words.
-    return escape(f"{Path(row.file).name}:{row.line}")
+    """As ``goldleaf explain`` takes it."""
+    return f"{row.file}:{row.line}"
 
 
 def _shortened(text: str) -> str:

@@ -10,7 +10,8 @@ _SHOWN_COPIES = 10
 
 def show_story(story: Story) -> None:
     """The current state first, then every entry of the timeline."""
-    at = f"  [bold]{escape(story.place)}[/]" if story.place else ""
+    gone = " (no longer in its file)" if story.gone else ""
+    at = f"  [bold]{escape(story.place)}[/]{gone}" if story.place else ""
     out.print(f"[bold]record {story.record_id}[/]{at}  source {escape(story.source)}, key {escape(story.key)}")
     releases = ", ".join(story.releases) or "none yet"
     out.print(f"now [bold]{story.now}[/]; split: {story.split or 'none yet'}; releases: {releases}")

@@ -51,6 +51,8 @@ class Case:
     duplicate_of: str | None = None
     exact: bool = False
     similarity: float | None = None
+    threshold: float = 0.0
+    """The one that the similarity reaches."""
     conflicting_answers: int = 0
     """How many other answers the same inputs have."""
     conflict_answers: Sequence[str] = ()

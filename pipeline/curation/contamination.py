@@ -17,6 +17,7 @@ from pipeline.similarity.search import Map
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
 from pipeline.text.normalize import input_texts
+from pipeline.text.wording import shown_similarity
 from pipeline.text.words import words
 from schemas.dataset import Dataset
 from schemas.fate import Reason, ReasonCode
@@ -53,7 +54,8 @@ def reject_contaminated(
     for case, text in zip(cases, similar.texts, strict=True):
         if text in near:
             similarity, row = near[text]
-            _reject(case, f"{similarity:.2f} similar to", evaluation, row)
+            shown = shown_similarity(similarity, config.duplicates.threshold)
+            _reject(case, f"{shown} similar to", evaluation, row)
     if config.decontaminate.overlap is not None:
         texts = [*evaluation["text"], *evaluation["answer"]]
         met: dict[int, int] = {}

@@ -46,6 +46,7 @@ def mark_duplicates(
     for case in cases:
         if row := resolved.get(case.record_id):
             _take_over(case, row, splits.get(case.record_id))
+            case.threshold = rule.threshold
             if row.corrected:
                 case.label_error_reasons.append(_corrected(by_id[row.corrected], task))
             conflicting_answers = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]

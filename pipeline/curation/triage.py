@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
+from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
@@ -195,7 +196,8 @@ def _in_unusable_input(case: Case, marked: _UnusableInput) -> _Triaged:
 
 def _by_comparison(case: Case) -> _Triaged | None:
     if case.duplicate_of:
-        detail = "" if case.similarity is None else f"similarity {case.similarity:.2f}"
+        similarity = None if case.similarity is None else shown_similarity(case.similarity, case.threshold)
+        detail = f"similarity {similarity}" if similarity else ""
         reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
         return _Triaged(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
     if case.overridden_by:

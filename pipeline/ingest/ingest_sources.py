@@ -74,15 +74,17 @@ def ingest(
     _require_keys(sources, found, index, store.scan(Table.RECORDS))
     doubled = _doubled(index, [source.name for source in sources if source.key])
     elsewhere: pl.DataFrame | None = None
+    unread = withdrawn
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        nonlocal added, withdrawn, elsewhere
+        nonlocal added, withdrawn, elsewhere, unread
         known = present.select(*_KNOWN_COLUMNS).collect()
         latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
         wanted = _new_positions(index, known, latest)
         gone = _withdrawals(index, present, sources, found, run)
         added, withdrawn = wanted.height, gone
         elsewhere = moved(index.filter("final"), latest)
+        unread = latest.join(index, on="record_id", how="anti").join(gone, on="record_id", how="anti")
         for chunk in chunks:
             fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
             if fresh.height:
@@ -92,7 +94,7 @@ def ingest(
 
     appended = store.append_if_unseen(Table.RECORDS, run, build)
     if elsewhere is not None:
-        note_moved(store, elsewhere, index["record_id"])
+        note_moved(store, elsewhere, unread, index)
     if not appended:
         return Ingested(lines, 0, 0, doubled=doubled)
     named = [source.name for source in sources]
@@ -120,7 +122,7 @@ def _read_all(
     return chunks
 
 
-_KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "file", "line")
+_KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "source", "file", "line")
 
 
 def _require_keys(

@@ -226,7 +226,7 @@ def _funnel(manifest: Manifest) -> str:
         ("withdrawn by their source", funnel.withdrawn),
         ("duplicates of a row that is kept", funnel.duplicate),
         ("rejected", funnel.rejected),
-        ("waiting for annotators", funnel.review),
+        ("held for review", funnel.review),
         ("**accepted**", funnel.accepted),
     ]
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"

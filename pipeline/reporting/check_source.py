@@ -207,8 +207,9 @@ class TriedSource:
     def _rejections(self) -> Iterator[Rejection]:
         """Why rows are invalid, worded as by ``curate``."""
         columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
+        refused = pl.DataFrame(self._refused, schema=columns, orient="row")
         task, rows = self.workspace.dataset.task, len(self.raw)
-        for group in by_reason(pl.DataFrame(self._refused, schema=columns, orient="row")):
+        for group in by_reason(refused.with_columns(record_id=pl.lit(""), gone=pl.lit(False))):
             share = self._lacking[group.field] / rows if rows else 0
             # A field that no row has is reported with the rows' field names.
             could = share < 1 and is_optional(task, group.field, share)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.ingest.row_places import gone_from_files
 from pipeline.releases.versions import in_order_of_publication, readable_versions
 from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
@@ -43,7 +44,7 @@ class Revision(BaseModel):
     ingested_at: datetime
     withdrawn: bool
     superseded: bool
-    """A later row replaced it."""
+    """A later row replaced it. A row that was withdrawn is not superseded, though its record may have come back."""
     raw: str
     """The bytes as text, with invalid UTF-8 escaped. Empty if the row is withdrawn."""
 
@@ -135,6 +136,8 @@ class Story(BaseModel):
     key: str
     place: str
     """The current place of its row, as ``file:line``; empty if it is withdrawn."""
+    gone: bool
+    """Its file no longer has the row, though the source, a log, keeps it: the place is the last one."""
     now: str
     """Its current state: a fate, withdrawn, or not decided yet."""
     note: str
@@ -183,9 +186,9 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     duplicates = copies.collect().to_series().to_list()
     decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
     present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
-    said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset)
-    places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})
     is_there = not rows["withdrawn"][-1]
+    said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset, is_there)
+    places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})
     lists: dict[str, list[Any]] = {
         "revisions": list(_revisions(rows)),
         "decisions": decisions,
@@ -198,6 +201,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         source=rows["source"][0],
         key=rows["key"][0],
         place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
+        gone=is_there and not meant.place and meant.record_id in gone_from_files(snapshot),
         now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
         note=meant.note,
         **lists,
@@ -230,10 +234,10 @@ def _timeline(lists: dict[str, list[Any]]) -> list[Moment]:
 
 
 def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
-    last = rows.height - 1
-    for number, row in enumerate(rows.iter_rows(named=True)):
+    replaced = (~rows["withdrawn"] & ~rows["withdrawn"].shift(-1, fill_value=True)).to_list()
+    for row, superseded in zip(rows.iter_rows(named=True), replaced, strict=True):
         raw = row["raw"].decode("utf-8", "backslashreplace")
-        yield Revision(raw=raw, superseded=number < last and not row["withdrawn"], **_pick(row, Revision))
+        yield Revision(raw=raw, superseded=superseded, **_pick(row, Revision))
 
 
 def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
@@ -284,8 +288,15 @@ def _asked(
     return found
 
 
-def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None) -> list[Said]:
-    """Every annotation in all known states; those that do not count for the current question say why."""
+def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None, is_there: bool) -> list[Said]:
+    """Every annotation in all known states; those that do not count for the current question say why.
+
+    Args:
+        snapshot: the state to look at.
+        rows: the record's annotations.
+        dataset: has the current task.
+        is_there: whether the record's row was not withdrawn.
+    """
     task = dataset.task if dataset else None
     about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
     counting = {
@@ -299,7 +310,7 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None)
     for row in _states(rows).iter_rows(named=True):
         is_past = row["deleted"] or row["edited"]
         counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
-        stale = "" if counts else _why_stale(digests.get(row["push_key"]), task)
+        stale = "" if counts else _why_stale(digests.get(row["push_key"]), task, is_there)
         targets = orjson.loads(row["targets"]) if row["targets"] else None
         found.append(Said(targets=targets, stale=stale, **_pick(row, Said)))
     return found
@@ -317,10 +328,10 @@ def _states(rows: pl.DataFrame) -> pl.DataFrame:
     return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
 
 
-def _why_stale(digest: str | None, task: type[Task] | None) -> str:
+def _why_stale(digest: str | None, task: type[Task] | None, is_there: bool) -> str:
     if digest is not None and task is not None and digest != task.task_digest():
         return "it answers an older form of the task"
-    return "it is about an earlier text of the record"
+    return "it is about an earlier text of the record" if is_there else "the row is gone from its source"
 
 
 def _evaluation(snapshot: Snapshot, decision: Decision) -> str:

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_keys import BY_CONTENT
-from pipeline.ingest.row_places import in_place
+from pipeline.ingest.row_places import gone_from_files, in_place
 from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
@@ -53,7 +53,11 @@ class Rejection(BaseModel):
     count: int
     file: str
     line: int
-    """One of the rows."""
+    """One of the rows, still in its file if any of them is."""
+    record_id: str = ""
+    """That one's record; empty if it has none, as before the first curate."""
+    gone: bool = False
+    """Its file no longer has that row: its place is the last one, where there may be another row now."""
     detail: str
     """What is wrong with that one."""
     same_detail: bool
@@ -66,9 +70,14 @@ class Rejection(BaseModel):
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
         common = Reason(code=self.code, field=self.field, detail=self.detail if self.same_detail else "")
-        return f"{common}, as in {self.file}:{self.line}" + (
-            f": {self.detail}" if self.detail and not self.same_detail else ""
-        )
+        gone = " (no longer in its file)" if self.gone else ""
+        detail = f": {self.detail}" if self.detail and not self.same_detail else ""
+        return f"{common}, as in {self.file}:{self.line}{gone}{detail}"
+
+    @property
+    def example(self) -> str:
+        """What `goldleaf explain` takes to show that row: its place, or the record's id if another row may be there."""
+        return self.record_id if self.gone else f"{self.file}:{self.line}"
 
     @property
     def hint(self) -> str:
@@ -88,7 +97,8 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     first = [first_reason(name) for name in ("code", "field", "detail")]
     places = in_place(snapshot).select("record_id", "source", "file", "line")
     reasons = rejected.select("record_id", "reasons", *first)
-    rows = places.join(reasons, on="record_id", maintain_order="left").collect()
+    gone = pl.col("record_id").is_in(list(gone_from_files(snapshot))).alias("gone")
+    rows = places.join(reasons, on="record_id", maintain_order="left").with_columns(gone).collect()
     found = []
     for group in by_reason(rows):
         lacking = _lacking(group.field, rows, snapshot) if group.code is ReasonCode.MISSING else []
@@ -100,10 +110,15 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
 
 
 def by_reason(rows: pl.DataFrame) -> list[Rejection]:
-    """Rejected rows (their first reason's code, field and detail, file and line) by reason, the most frequent first."""
+    """Rejected rows by reason, the most frequent first.
+
+    Args:
+        rows: the first reason's code, field and detail of each; its file, line and record, and whether it is gone.
+    """
     same = rows.group_by("code", "field", maintain_order=True)
-    # A row with a detail is the better example.
-    example = pl.col("file", "line", "detail").sort_by(pl.col("detail") == "", maintain_order=True).first()
+    # A row that users find in its file is the better example, and of these one with a detail.
+    best = (pl.col("gone"), pl.col("detail") == "")
+    example = pl.col("file", "line", "record_id", "gone", "detail").sort_by(*best, maintain_order=True).first()
     same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
     groups = same.agg(pl.len().alias("count"), example, same_detail)
     ordered = groups.sort("count", descending=True, maintain_order=True)

@@ -20,6 +20,7 @@ from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
 from pipeline.text.word_diff import word_diff
+from pipeline.text.wording import shown_similarity
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -339,6 +340,11 @@ class ReportData(ReportPart):
     finetuning: FineTuning | None = None
     suspect_labels: list[SuspectLabel] = []
 
+    @property
+    def threshold(self) -> float:
+        """Of similarity; 0 if nothing was compared."""
+        return self.similarities.threshold if self.similarities else 0.0
+
 
 def redacted(text: str) -> str:
     """Redact every word that may be personal or secret: all except short plain ones that follow no ``:`` or ``=``."""
@@ -363,7 +369,12 @@ def _environment() -> Environment:
     )
     environment.filters |= {"percent": _percent, "redacted": redacted, "sha256": _sha256}
     environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
-    environment.globals |= {"word_diff": word_diff, "limit": TEXT_LIMIT, "diff_limit": _DIFF_LIMIT}
+    environment.globals |= {
+        "similarity": shown_similarity,
+        "word_diff": word_diff,
+        "limit": TEXT_LIMIT,
+        "diff_limit": _DIFF_LIMIT,
+    }
     return environment
 
 

@@ -1,7 +1,8 @@
 """Answers SQL over a dataset's tables with DuckDB, in memory: a query cannot change anything."""
 
 import datetime
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import polars as pl
@@ -26,6 +27,8 @@ VIEWS = {
 """The tables that a query can name in FROM."""
 _NOT_SHOWN = {"interval": "an interval", "union": "a union"}
 _NESTED = ("list", "array", "struct", "map")
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+"""Kinds of statements that only read: with, from, describe, show and summarize are SELECT, pivot is MULTI."""
 
 
 def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
@@ -33,8 +36,8 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
 
     Raises:
         StoreError: the query is not a single valid statement, or would read or write anything else; the
-            text is DuckDB's, with the available tables. Or the result contains an interval, a union, or a time outside
-            Python's range.
+            text is DuckDB's, with the available tables or their columns. Or the result contains an interval, a union,
+            or a time outside Python's range.
     """
     frames = {
         "current": snapshot.current_decisions(),
@@ -54,13 +57,18 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
             statements = connection.extract_statements(writable(sql))
             if len(statements) != 1:
                 raise StoreError(f"a query is one statement, not {len(statements)}; pass one")
+            if (kind := statements[0].type) not in _READING:
+                # It could only change this connection's memory, but to say that it succeeded would be a lie.
+                raise StoreError(
+                    f"this is a {kind.name} statement, but goldleaf sql only reads; begin with select, with, from, "
+                    "describe, summarize or explain"
+                )
             relation = connection.sql(statements[0])
-            if relation is not None:
-                _require_shown(relation)
-            answer: pl.DataFrame = relation.pl() if relation is not None else pl.DataFrame()
+            _require_shown(relation)
+            answer: pl.DataFrame = relation.pl()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             problem = str(error).strip().split("\n")[0]
-            raise StoreError(f"the query failed: {problem}; tables: {', '.join(VIEWS)}") from error
+            raise StoreError(f"the query failed: {problem}; {_there_is(problem, sql, frames)}") from error
     for column in answer:
         if not all(map(_has_values_in_python, _times(column))):
             raise StoreError(
@@ -68,6 +76,15 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
                 "text (::varchar)"
             )
     return answer
+
+
+def _there_is(problem: str, sql: str, frames: Mapping[str, pl.LazyFrame]) -> str:
+    """The columns of the tables that a query names, if it names an unknown one; otherwise the tables."""
+    named = [name for name in frames if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+    if named and problem.startswith("Binder Error") and "column" in problem.lower():
+        columns = (f"{name}: {', '.join(frames[name].collect_schema().names())}" for name in named)
+        return f"columns of {'; of '.join(columns)}"
+    return f"tables: {', '.join(VIEWS)}"
 
 
 def _require_shown(relation: duckdb.DuckDBPyRelation) -> None:

@@ -3,6 +3,7 @@
 import shlex
 from datetime import datetime
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
@@ -11,6 +12,7 @@ from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections
 from pipeline.state.runs import CommittedRun
+from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
@@ -106,9 +108,19 @@ def read_status(workspace: Workspace) -> Status:
             needed=len(needed),
             waiting=asked.questions,
             unsent=asked.unsent,
+            project=_project(workspace, snapshot),
             released=bool(versions),
         ),
     )
+
+
+def _project(workspace: Workspace, snapshot: Snapshot) -> str:
+    """The address of the project that the last questions went to; empty if no server is configured."""
+    if workspace.connection is None:
+        return ""
+    asked = snapshot.tasks().filter(pl.col("task_digest") == workspace.dataset.task.task_digest())
+    last = asked.sort("pushed_at").select("project").tail(1).collect().to_series().to_list()
+    return f"{workspace.connection.shown.rstrip('/')}/projects/{last[0]}/data" if last else ""
 
 
 def _next_step(
@@ -119,6 +131,7 @@ def _next_step(
     needed: int,
     waiting: int,
     unsent: int,
+    project: str,
     released: bool,
 ) -> str:
     file = shlex.quote(str(workspace.dataset.path))
@@ -134,7 +147,7 @@ def _next_step(
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
         return f"settle {which} an annotator in Label Studio, then goldleaf collect {file}"
     if waiting:
-        return f"label in Label Studio, then goldleaf collect {file}"
+        return f"label in Label Studio{f' at {project}' if project else ''}, then goldleaf collect {file}"
     if not funnel.accepted:
         return _nothing_accepted(funnel, file)
     return f"goldleaf finetune {file}" if released else f"goldleaf release {file}"

@@ -1,5 +1,7 @@
 """How numbers and nouns are worded in messages."""
 
+import itertools
+
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun: 1 file, 2 files."""
@@ -9,6 +11,12 @@ def counted(number: int, noun: str) -> str:
 def questions_wait(count: int) -> str:
     """How many questions annotators have not answered yet."""
     return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators"
+
+
+def shown_similarity(similarity: float, threshold: float) -> str:
+    """With two digits, or as many as it takes to be on the same side of the threshold as the similarity itself."""
+    texts = (f"{similarity:.{digits}f}" for digits in itertools.count(2))
+    return next(text for text in texts if (float(text) >= threshold) == (similarity >= threshold))
 
 
 def shown_label(label: str) -> str:
