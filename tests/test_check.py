@@ -153,10 +153,22 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
 def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
+    found = findings(tmp_path)["source examples"]
+    assert found["ok"] and found["warning"]
     assert (
         "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
         "'billing': fix them, or let a validator of the task do so\n"
-    ) in findings(tmp_path)["source examples"]["detail"]
+    ) in found["detail"]
+
+
+def test_what_a_curate_would_lose_is_marked_and_does_not_fail(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY, row(2, "Why?", "billing"), row(3, "Why so?", "nonsense")])
+    terminal = Terminal(tmp_path)
+    assert "✓ source examples\n" in terminal.goldleaf("check").stdout
+    assert not findings(tmp_path)["source examples"]["warning"]
+    write_rows(tmp_path, [DELIVERY, row(2, "Why?", "payment"), row(3, "Why so?", "nonsense")])
+    assert findings(tmp_path)["source examples"]["warning"], "most rows are invalid"
+    assert "! source examples\n" in terminal.goldleaf("check").stdout
 
 
 # --- names of fields ------------------------------------------------------------------------------
@@ -230,7 +242,8 @@ def test_a_source_that_is_named_otherwise_is_told_before_its_records_are_withdra
     assert len([what for what in findings(tmp_path) if what.startswith("source ")]) == 1
     edit(tmp_path, "name: examples", "name: example")
     said = "no longer in the file: curate would withdraw its 2 records; add it again to keep them"
-    assert findings(tmp_path)["source examples"]["detail"] == said
+    found = findings(tmp_path)["source examples"]
+    assert found == {"what": "source examples", "ok": True, "warning": True, "detail": said}
 
 
 def test_a_table_that_is_damaged_is_a_finding(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
+    from pipeline.reporting.check_source import CheckResult
     from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
@@ -268,7 +269,10 @@ def _plain(value: Any) -> Any:
 @app.command(rich_help_panel="Inspect")
 @explained
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""
+    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio.
+
+    ✓ works; ! works, but curate would lose something, such as rows or answers; ✗ fails, and so does the command.
+    """
     from pipeline.reporting.check import check_dataset
 
     context = load_context(dataset)
@@ -277,8 +281,13 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         print_json([finding.model_dump() for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            out.print(f"{mark} [bold]{escape(finding.what)}[/]")
+            out.print(f"{_mark(finding)} [bold]{escape(finding.what)}[/]")
             out.print(f"  {finding.detail}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _mark(finding: "CheckResult") -> str:
+    if not finding.ok:
+        return "[red]✗[/]"
+    return "[yellow]![/]" if finding.warning else "[green]✓[/]"

@@ -81,13 +81,17 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         return
     if answers:
         yield CheckResult(
-            what="annotators' answers", ok=True, detail=f"{answers}; undo it to keep them, or label again"
+            what="annotators' answers",
+            ok=True,
+            warning=True,
+            detail=f"{answers}; undo it to keep them, or label again",
         )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
             detail = f"no longer in the file: curate would withdraw its {counted(records, 'record')}"
-            yield CheckResult(what=f"source {name}", ok=True, detail=f"{detail}; add it again to keep them")
+            detail = f"{detail}; add it again to keep them"
+            yield CheckResult(what=f"source {name}", ok=True, warning=True, detail=detail)
 
 
 def _check_form(task: type[Task]) -> CheckResult:

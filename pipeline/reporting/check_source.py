@@ -43,6 +43,8 @@ class CheckResult(BaseModel):
 
     what: str
     ok: bool
+    warning: bool = False
+    """Nothing stops a curate, but it would lose something, such as rows or answers."""
     detail: str
 
 
@@ -94,7 +96,9 @@ class TriedSource:
             return
         reasons = rejection_lines(list(self._rejections()))
         detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
-        yield CheckResult(what=what, ok=self._valid > 0, detail=detail)
+        # Labels that are right except for their case are wanted; if most rows are invalid, the file may be another.
+        loses = bool(self._respelt) or 2 * self._valid < self._rows
+        yield CheckResult(what=what, ok=self._valid > 0, warning=self._valid > 0 and loses, detail=detail)
         if self.source.key and self.raw and not self._keys:
             detail = f"no row has a value in '{self.source.key}'; fix `key:`, use dots for nested fields; "
             yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
