@@ -207,6 +207,16 @@ def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_pat
     assert "fields of source examples" not in found and "key of source examples" not in found
 
 
+def test_a_field_that_only_later_rows_have_is_not_said_to_be_absent(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": number, "question": f"Why {number}?"} for number in range(300)]
+    write_dataset(tmp_path, rows)
+    said = "; no row of it has 'topic': map it with `fields:` if it has another name; the rows have the fields 'id', "
+    assert said in findings(tmp_path)["source examples"]["detail"]
+    write_rows(tmp_path, [*rows, row(300, "Why so?", "billing")])
+    found = findings(tmp_path)["source examples"]
+    assert found["detail"] == "1 file; the first 200 rows tried: 200 valid, 200 of them unlabeled"
+
+
 def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY, DELIVERY, row(1, "Where is my other parcel?", "delivery")])
     found = findings(tmp_path)["source examples"]

@@ -92,14 +92,18 @@ def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
     return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, use dots for nested fields; {seen.shown_names}"
 
 
-def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:
+def unmapped(source: Source, seen: Seen, task: type[Task]) -> str:
     """The targets and required inputs that are not mapped and that no row has; empty if there are none."""
-    lacking = [name for name in task.model_fields if name not in seen.fields and name not in source.fields]
-    wanted = {*task.task_names(Role.TARGET), *_required(task)}
-    if not (absent := [name for name in lacking if name in wanted]):
+    wanted = expected(source, task) - seen.fields - set(source.fields)
+    if not (absent := [name for name in task.model_fields if name in wanted]):
         return ""
     which = " or ".join(map(repr, absent))
-    return f"no {rows} has {which}: map it with `fields:` if it has another name; {seen.shown_names}"
+    return f"no row of it has {which}: map it with `fields:` if it has another name; {seen.shown_names}"
+
+
+def expected(source: Source, task: type[Task]) -> set[str]:
+    """The task's fields whose absence from all rows of a source is reported."""
+    return {*source.fields, *task.task_names(Role.TARGET), *_required(task)}
 
 
 def _required(task: type[Task]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, misspelled, names_of, see, unmapped
+from pipeline.ingest.field_checks import Seen, expected, misspelled, names_of, see, unmapped
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import typed_key
@@ -77,7 +77,7 @@ class TriedSource:
     _lacks_field: bool = False
     """Some row is invalid because of a field that it does not have."""
     _later: set[str] = field(default_factory=set)
-    """The mapped fields that only occur after the rows that were tried."""
+    """The task's fields that only occur after the rows that were tried."""
     _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     """Where a key was seen, and with what content."""
 
@@ -145,13 +145,17 @@ class TriedSource:
         return "" if value in (None, "") else stable_hash(self.source.name, typed_key(value))
 
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
-        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
-        lacking = set(self.source.fields) - see(self.raw, self.source, self.workspace.dataset.task).fields
+        """Look for the key and the fields that none of the first rows has: a later one may have them.
+
+        A sorted source may begin with rows that all lack a label.
+        """
+        task = self.workspace.dataset.task
+        lacking = expected(self.source, task) - see(self.raw, self.source, task).fields
         for file, row in rows:
             if not lacking and (self._keys or not self.source.key):
                 return
             if row.row is not None:
-                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
+                found = {name for name in lacking if has_field(row.row, self.source.fields.get(name, name))}
                 lacking -= found
                 self._later |= found
                 if not self._keys:
@@ -192,7 +196,7 @@ class TriedSource:
             return
         first = "the first " if self._rows == _TRIED_ROWS else ""
         yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        if note := unmapped(self.source, self._seen, self.workspace.dataset.task, TRIED) if self.raw else "":
+        if note := unmapped(self.source, self._seen, self.workspace.dataset.task) if self.raw else "":
             yield note
         elif self._lacks_field:
             yield self._columns()
