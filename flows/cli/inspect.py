@@ -34,7 +34,6 @@ from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
-    from pipeline.reporting.check_source import CheckResult
     from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
@@ -271,6 +270,8 @@ def _plain(value: Any) -> Any:
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio.
 
+    Of each source, the first 200 rows and those of the newest file are tried, and the 20 newest files opened.
+
     ✓ works; ! works, but curate would lose something, such as rows or answers; ✗ fails, and so does the command.
     """
     from pipeline.reporting.check import check_dataset
@@ -281,13 +282,13 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         print_json([finding.model_dump() for finding in findings])
     else:
         for finding in findings:
-            out.print(f"{_mark(finding)} [bold]{escape(finding.what)}[/]")
+            out.print(f"{_mark(finding.ok, finding.warning)} [bold]{escape(finding.what)}[/]")
             out.print(f"  {finding.detail}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
-def _mark(finding: "CheckResult") -> str:
-    if not finding.ok:
+def _mark(ok: bool, warning: bool) -> str:
+    if not ok:
         return "[red]✗[/]"
-    return "[yellow]![/]" if finding.warning else "[green]✓[/]"
+    return "[yellow]![/]" if warning else "[green]✓[/]"
