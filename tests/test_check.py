@@ -227,12 +227,17 @@ def test_a_newest_file_that_lacks_what_others_have_or_has_no_rows_is_a_warning(t
     assert (found["ok"], found["warning"]) == (True, False)
 
 
+UTF_16 = (
+    "has a header that cannot be decoded: byte 0 (0xff) is not UTF-8; it looks like UTF-16, save the file as UTF-8\n"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("zz.csv", b"", "is empty; a CSV starts with a line of column names"),
         ("zz.csv", b"id,topic,id\n", "has two columns called 'id'"),
-        ("zz.csv", "id,question,topic\n".encode("utf-16"), "has a header that cannot be decoded: byte 0 (0xff) is not"),
+        ("zz.csv", "id,question,topic\n".encode("utf-16"), UTF_16),
         ("zz.parquet", b"PAR1 and no more", "cannot be read: "),
         (
             "zz.jsonl.gz",
