@@ -78,6 +78,19 @@ def test_misuse_ends_with_exit_code_2_and_nothing_on_stdout(shop: Terminal, comm
     assert "Usage: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("curate", "--engine", "dask"), "Invalid value for '--engine': 'dask' is not one of 'inline', 'prefect'."),
+        (("init", "--kind", "chat"), "Invalid value for '--kind': 'chat' is not one of 'classification', "),
+    ],
+)
+def test_a_choice_that_an_option_does_not_have_is_refused_in_plain_words(
+    tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    assert said in Terminal(tmp_path).goldleaf(*command, exit_code=2).stderr
+
+
 def test_check_fails_where_a_first_curate_would(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "Late?", "nonsense")])
     terminal = Terminal(tmp_path)
