@@ -23,7 +23,7 @@ from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from pipeline.steps import Silent
 from schemas.dataset import Runner
-from schemas.user_code_errors import described
+from schemas.user_code_errors import described, plain_words
 
 if TYPE_CHECKING:
     from flows.context import Context
@@ -41,7 +41,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except typer.BadParameter as error:
             # typer checks values with pydantic, and passes its words on.
-            error.message = error.message.removeprefix("Value error, ")
+            error.message = plain_words(error.message)
             raise
 
 

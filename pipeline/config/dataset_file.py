@@ -28,7 +28,7 @@ from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
-from schemas.user_code_errors import described, in_a_line, no_json, own, writable
+from schemas.user_code_errors import described, in_a_line, no_json, own, plain_words, writable
 
 _SHOWN_MISTAKES = 10
 
@@ -274,7 +274,7 @@ def _message(item: Any) -> str:
 
 
 def _said_by_pydantic(item: Any, where: str) -> str:
-    text = item["msg"].removeprefix("Value error, ")
+    text = plain_words(item["msg"])
     if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
         text += f", got {shown(item['input'])}"
     return f"{where}: {text}" if where else text
