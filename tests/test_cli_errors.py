@@ -40,7 +40,7 @@ ERRORS = {
     "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
-        "Version 1.0.0 of 'questions' already exists, with exactly these rows; use that version.",
+        "version 1.0.0 of 'questions' already exists, with exactly these rows; use that version",
     ),
     "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is not a version; use three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
