@@ -148,7 +148,7 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
         "'returns', got 'x'"
     )
     assert lines[1] == "1  a required field is missing or empty (question), as in data.jsonl:1"
-    assert lines[-1] == "1  for 1 other reason: not_an_object"
+    assert lines[-1] == "1  valid JSON, but not an object with fields: it is a list, as in data.jsonl:6", "not a count"
     shown = Terminal(tmp_path).goldleaf("curate").stdout
     assert all(f"\n  {line}" in shown for line in lines)
 
