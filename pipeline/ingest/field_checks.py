@@ -37,7 +37,12 @@ class Seen:
         """The names as text for the user."""
         more = ", …" if len(self.names) > _NAMED else ""
         shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
-        return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
+        return "; ".join(filter(None, [shown, self.separator_hint]))
+
+    @property
+    def separator_hint(self) -> str:
+        """What to do if the rows are those of a table that is separated otherwise; else empty."""
+        return separated_otherwise(self.names)
 
 
 def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:

@@ -178,8 +178,11 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
 
 
 def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[CheckResult]:
-    if rows and (problem := ungrouped(group_by, see_groups(rows, group_by), TRIED)):
-        yield CheckResult(what="split.group_by", ok=False, detail=problem)
+    seen = see_groups(rows, group_by)
+    if rows and (problem := ungrouped(group_by, seen, TRIED)):
+        # The rows' source has said it.
+        detail = problem.removesuffix(f"; {seen.separator_hint}") if seen.separator_hint else problem
+        yield CheckResult(what="split.group_by", ok=False, detail=detail)
 
 
 # --- the machine ----------------------------------------------------------------------------------

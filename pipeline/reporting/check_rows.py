@@ -113,6 +113,11 @@ class TriedRows:
         return bool(self._respelt) or 2 * self.valid < self.rows
 
     @property
+    def separator_hint(self) -> str:
+        """What to do if the rows are those of a table that is separated otherwise; else empty."""
+        return Seen(names=names_of(self.raw)).separator_hint
+
+    @property
     def columns(self) -> str:
         """The names of the rows' fields, as text for the user."""
         return Seen(names=names_of(self.raw)).shown_names
