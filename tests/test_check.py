@@ -232,11 +232,17 @@ def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> Non
     write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
     found = findings(tmp_path, exit_code=1)["split.group_by"]
     said = "has 'customer'; correct it, use dots for nested fields; the rows have the fields 'id', 'question', 'topic'"
-    assert found["detail"] == f"no row that was tried {said}"
+    assert found["detail"] == f"no row {said}"
     edit(tmp_path, "[id, customer]", "customer")
     assert Terminal(tmp_path).error("curate", "--json") == f"split.group_by: no row {said}"
     edit(tmp_path, "customer", "[customer, shop]")
     assert "has 'customer' or 'shop'; correct it" in findings(tmp_path, exit_code=1)["split.group_by"]["detail"]
+
+
+def test_a_field_to_group_by_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
+    rows = [row(number, f"Why {number}?", "billing") for number in range(300)]
+    write_dataset(tmp_path, [*rows, DELIVERY | {"customer": "c1"}], "split: {group_by: customer}\n")
+    assert "split.group_by" not in findings(tmp_path)
 
 
 @pytest.mark.parametrize("group_by", ["shop", "[shop]"])

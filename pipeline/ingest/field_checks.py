@@ -90,11 +90,11 @@ def misspelled(source: Source, seen: Seen) -> str:
     return f"no row has {', or '.join(lacking)}; correct `fields:` or leave {these} out; {seen.shown_names}"
 
 
-def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
+def ungrouped(group_by: Sequence[str], seen: Seen) -> str:
     """The fields of ``split.group_by`` that no row has, and what to do; empty if there are none."""
     if not (absent := [name for name in group_by if name not in seen.fields]):
         return ""
-    return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, use dots for nested fields; {seen.shown_names}"
+    return f"no row has {' or '.join(map(repr, absent))}; correct it, use dots for nested fields; {seen.shown_names}"
 
 
 def unmapped(source: Source, seen: Seen, task: type[Task]) -> str:

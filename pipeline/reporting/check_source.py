@@ -10,18 +10,16 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, expected, misspelled, see, unmapped
+from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped
 from pipeline.ingest.formats import open_once, read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.source_files import source_files
 from pipeline.reporting.check_rows import MOST_TRIED, TriedRows
-from pipeline.text.field_paths import has_field
+from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.parsed import Parsed
 
-TRIED = "row that was tried"
-"""What was tried, in the singular."""
 _OPENED = 20
 """Of a source with thousands of files, only the newest are opened: those before were mostly curated already."""
 _READ_WHOLE = 64 * 2**20
@@ -64,6 +62,8 @@ class TriedSource:
         self._first = TriedRows(workspace, source)
         self._newest = TriedRows(workspace, source)
         """Empty unless the newest file has none of the first rows."""
+        self.later_groups: set[str] = set()
+        """The fields of ``split.group_by`` that only occur after these rows."""
         self._later: set[str] = set()
         """The task's fields that only occur after the rows that were tried."""
         self._unusable: dict[Path, str] = {}
@@ -156,14 +156,20 @@ class TriedSource:
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
         """Look for the key and the fields that none of the first rows has: a later one may have them.
 
+        ``split.group_by`` needs a field in some row of any source.
         A sorted source may begin with rows that all lack a label.
         """
         task = self.workspace.dataset.task
         lacking = expected(self.source, task) - see(self._first.raw, self.source, task).fields
+        groups = self.workspace.dataset.config.split.group_by
+        ungrouped = set(groups) - see_groups(self._first.raw, groups).fields
         for file, row in rows:
-            if not lacking and (self._first.keys or not self.source.key):
+            if not lacking and not ungrouped and (self._first.keys or not self.source.key):
                 return
             if row.row is not None:
+                grouped = {name for name in ungrouped if field_value(row.row, name) is not None}
+                ungrouped -= grouped
+                self.later_groups |= grouped
                 found = {name for name in lacking if has_field(row.row, self.source.fields.get(name, name))}
                 lacking -= found
                 self._later |= found
