@@ -80,6 +80,11 @@ def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) 
     return row
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file is unpacked as it is read."""
+    return _endings(path)[1] is not None
+
+
 def _endings(path: Path) -> tuple[str, str | None]:
     """A file's extension, and how the file is compressed."""
     suffixes = [suffix.lower() for suffix in path.suffixes]

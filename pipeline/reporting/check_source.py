@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.errors import GoldleafError
 from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped
-from pipeline.ingest.formats import open_once, read_rows
+from pipeline.ingest.formats import is_compressed, open_once, read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.source_files import source_files
 from pipeline.reporting.check_rows import MOST_TRIED, TriedRows
@@ -25,7 +25,7 @@ _OPENED = 20
 _READ_WHOLE = 64 * 2**20
 """Bytes of compressed files that are read to their end, the newest first: a truncated one fails only there."""
 _USUAL = 0.5
-"""A field that at least this share of the first rows has is missed in a file where no row has it."""
+"""A field that more than this share of the first rows has is missed in a file where no row has it."""
 
 
 class CheckResult(BaseModel):
@@ -119,7 +119,7 @@ class TriedSource:
         """Find the files that cannot be used at all, or not from their first row on."""
         left = _READ_WHOLE
         for file in newest:
-            left -= file.stat().st_size
+            left -= file.stat().st_size if is_compressed(file) else 0
             try:
                 row = open_once(file, self.source.format, whole=left >= 0)
             except GoldleafError as error:
