@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.fate import Reason, ReasonCode
 from schemas.field import choices_of, shown
+from schemas.user_code_errors import plain_words
 
 _FEW_CHOICES = 8
 """Up to this many choices are all listed in the error about an unknown one."""
@@ -28,11 +29,7 @@ def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
 
 
 def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
-    text = (
-        _among_many(item, task)
-        if item["type"] in ("enum", "literal_error")
-        else item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    )
+    text = _among_many(item, task) if item["type"] in ("enum", "literal_error") else plain_words(item["msg"])
     # For a validator over several fields, the value is the whole row.
     return f"{text}, got {shown(item['input'])}" if item["loc"] else text
 

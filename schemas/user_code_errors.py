@@ -57,6 +57,11 @@ def described(error: BaseException, *modules: str, author: Any = None) -> str:
     return f"{in_a_line(said)} ({place})" if place else in_a_line(said)
 
 
+def plain_words(message: str) -> str:
+    """What pydantic says, without the name of the class that a validator raised."""
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
 def place_of(defined: Any) -> str:
     """File and line of a function or class: ``task.py, line 12``; empty if unknown."""
     if code := getattr(inspect.unwrap(defined), "__code__", None):

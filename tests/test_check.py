@@ -1,24 +1,13 @@
 """Check names what a first curate would stumble over, and where, and leaves nothing behind."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from checked import edit, findings
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
 DELIVERY = row(1, "Where is my parcel?", "delivery")
-
-
-def findings(folder: Path, exit_code: int = 0) -> dict[str, Any]:
-    """Every finding by what was tried."""
-    return {finding["what"]: finding for finding in Terminal(folder).json("check", exit_code=exit_code)}
-
-
-def edit(folder: Path, old: str, new: str) -> None:
-    file = folder / "dataset.yaml"
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -122,6 +111,18 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     assert said in Terminal(tmp_path).goldleaf("curate").stdout
 
 
+def test_another_separator_is_said_once_for_each_source(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [], "split: {group_by: customer}\n")
+    edit(tmp_path, "data.jsonl, key: id,", "data.csv, key: id, fields: {topic: label},")
+    second = "{name: second, path: data.csv}\nsplit:"
+    edit(tmp_path, "split:", f"  - {second}")
+    (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so?;billing\n2;Why so, and so late?;billing\n")
+    hint = "the file seems to be separated by ';', but Goldleaf reads commas"
+    said = {what: one["detail"].count(hint) for what, one in findings(tmp_path, exit_code=1).items()}
+    assert {what: count for what, count in said.items() if count} == {"source examples": 1, "source second": 1}
+    assert {"key of source examples", "fields of source examples", "split.group_by"} <= said.keys()
+
+
 def test_a_line_that_is_not_utf_8_is_named_once_with_what_helps(tmp_path: Path) -> None:
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
@@ -145,7 +146,7 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
         "'returns', got 'x'"
     )
     assert lines[1] == "1  a required field is missing or empty (question), as in data.jsonl:1"
-    assert lines[-1] == "1  for 1 other reason: not_an_object"
+    assert lines[-1] == "1  valid JSON, but not an object with fields: it is a list, as in data.jsonl:6", "not a count"
     shown = Terminal(tmp_path).goldleaf("curate").stdout
     assert all(f"\n  {line}" in shown for line in lines)
 
@@ -153,10 +154,22 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
 def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
+    found = findings(tmp_path)["source examples"]
+    assert found["ok"] and found["warning"]
     assert (
         "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
         "'billing': fix them, or let a validator of the task do so\n"
-    ) in findings(tmp_path)["source examples"]["detail"]
+    ) in found["detail"]
+
+
+def test_what_a_curate_would_lose_is_marked_and_does_not_fail(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY, row(2, "Why?", "billing"), row(3, "Why so?", "nonsense")])
+    terminal = Terminal(tmp_path)
+    assert "✓ source examples\n" in terminal.goldleaf("check").stdout
+    assert not findings(tmp_path)["source examples"]["warning"]
+    write_rows(tmp_path, [DELIVERY, row(2, "Why?", "payment"), row(3, "Why so?", "nonsense")])
+    assert findings(tmp_path)["source examples"]["warning"], "most rows are invalid"
+    assert "! source examples\n" in terminal.goldleaf("check").stdout
 
 
 # --- names of fields ------------------------------------------------------------------------------
@@ -195,6 +208,16 @@ def test_a_key_and_a_mapped_field_may_come_after_the_rows_that_are_tried(tmp_pat
     assert "fields of source examples" not in found and "key of source examples" not in found
 
 
+def test_a_field_that_only_later_rows_have_is_not_said_to_be_absent(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": number, "question": f"Why {number}?"} for number in range(300)]
+    write_dataset(tmp_path, rows)
+    said = "; no row of it has 'topic': map it with `fields:` if it has another name; the rows have the fields 'id', "
+    assert said in findings(tmp_path)["source examples"]["detail"]
+    write_rows(tmp_path, [*rows, row(300, "Why so?", "billing")])
+    found = findings(tmp_path)["source examples"]
+    assert found["detail"] == "1 file; the first 200 rows tried: 200 valid, 200 of them unlabeled"
+
+
 def test_two_rows_of_one_key_are_told_where_their_content_differs(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY, DELIVERY, row(1, "Where is my other parcel?", "delivery")])
     found = findings(tmp_path)["source examples"]
@@ -209,11 +232,17 @@ def test_a_field_to_group_by_that_no_row_has_is_a_finding(tmp_path: Path) -> Non
     write_dataset(tmp_path, [DELIVERY], "split: {group_by: [id, customer]}\n")
     found = findings(tmp_path, exit_code=1)["split.group_by"]
     said = "has 'customer'; correct it, use dots for nested fields; the rows have the fields 'id', 'question', 'topic'"
-    assert found["detail"] == f"no row that was tried {said}"
+    assert found["detail"] == f"no row {said}"
     edit(tmp_path, "[id, customer]", "customer")
     assert Terminal(tmp_path).error("curate", "--json") == f"split.group_by: no row {said}"
     edit(tmp_path, "customer", "[customer, shop]")
     assert "has 'customer' or 'shop'; correct it" in findings(tmp_path, exit_code=1)["split.group_by"]["detail"]
+
+
+def test_a_field_to_group_by_may_come_after_the_rows_that_are_tried(tmp_path: Path) -> None:
+    rows = [row(number, f"Why {number}?", "billing") for number in range(300)]
+    write_dataset(tmp_path, [*rows, DELIVERY | {"customer": "c1"}], "split: {group_by: customer}\n")
+    assert "split.group_by" not in findings(tmp_path)
 
 
 @pytest.mark.parametrize("group_by", ["shop", "[shop]"])
@@ -230,7 +259,8 @@ def test_a_source_that_is_named_otherwise_is_told_before_its_records_are_withdra
     assert len([what for what in findings(tmp_path) if what.startswith("source ")]) == 1
     edit(tmp_path, "name: examples", "name: example")
     said = "no longer in the file: curate would withdraw its 2 records; add it again to keep them"
-    assert findings(tmp_path)["source examples"]["detail"] == said
+    found = findings(tmp_path)["source examples"]
+    assert found == {"what": "source examples", "ok": True, "warning": True, "detail": said}
 
 
 def test_a_table_that_is_damaged_is_a_finding(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ ERRORS = {
     "no version": (("verify", "questions"), "'questions' names no version; use questions@latest or questions@1.0.0"),
     "an existing version": (
         ("release", "--version", "1.0.0", "--json"),
-        "Version 1.0.0 of 'questions' already exists, with exactly these rows; use that version.",
+        "version 1.0.0 of 'questions' already exists, with exactly these rows; use that version",
     ),
     "a wrong version": (("release", "--version", "../1.0.0"), "'../1.0.0' is not a version; use three numbers such as"),
     "an unknown version to train on": (("finetune", "--version", "9.9.9"), "'questions' has no version 9.9.9"),
@@ -76,6 +76,19 @@ def test_misuse_ends_with_exit_code_2_and_nothing_on_stdout(shop: Terminal, comm
     result = shop.goldleaf(*command, exit_code=2)
     assert result.stdout == ""
     assert "Usage: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("curate", "--engine", "dask"), "Invalid value for '--engine': 'dask' is not one of 'inline', 'prefect'."),
+        (("init", "--kind", "chat"), "Invalid value for '--kind': 'chat' is not one of 'classification', "),
+    ],
+)
+def test_a_choice_that_an_option_does_not_have_is_refused_in_plain_words(
+    tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    assert said in Terminal(tmp_path).goldleaf(*command, exit_code=2).stderr
 
 
 def test_check_fails_where_a_first_curate_would(tmp_path: Path) -> None:

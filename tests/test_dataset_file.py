@@ -79,6 +79,7 @@ KEYS = (
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
+IN_BRACKETS = "write its values in brackets, separated by commas"
 NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 
 
@@ -102,6 +103,17 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD.replace("toy", "My Data"), "1: name: 'My Data' is not a valid dataset name; use a-z, 0-9, - and _"),
         (GOOD.replace("name: first", 'name: ""'), "4: sources.0.name: String should have at least 1 character, got ''"),
         (GOOD + "    mode: snap\n", "6: sources.0.mode: Input should be 'append' or 'snapshot', got 'snap'"),
+        (GOOD + "release: {language: en}\n", "6: 'release.language' is a list; write `[en]`, got 'en'"),
+        (GOOD + "release:\n  language: en, de\n", "7: 'release.language' is a list; write `[en, de]`, got 'en, de'"),
+        (GOOD + "release: {language: 'no'}\n", "6: 'release.language' is a list; write `[\"no\"]`, got 'no'"),
+        (GOOD + "split: {adopt: 3}\n", "6: 'split.adopt' is a list; write `[\"3\"]`, got 3"),
+        (GOOD + "release: {language: no}\n", f"6: 'release.language' is a list; {IN_BRACKETS}"),
+        (GOOD + "screen: {phone_regions: {}}\n", f"6: 'screen.phone_regions' is a list; {IN_BRACKETS}"),
+        (
+            GOOD + "decontaminate: {against: {name: exam}}\n",
+            "6: 'decontaminate.against' is a list; begin each of its entries with `- `, even a single one; it has the "
+            "keys fields, format, name, path, release, splits",
+        ),
         (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, unreviewed"),
         (GOOD + "review:\n", "6: 'review' is a section with the keys audit, budget, unreviewed"),
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),

@@ -9,7 +9,7 @@ from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, ReleaseError, SourceError
 from schemas.fate import Fate, ReasonCode
 
 EXAM = "my parcel was promised for monday and now it is friday so please tell me where it is and who has it"
@@ -131,6 +131,21 @@ def test_a_release_of_another_dataset_evaluates_with_all_its_splits_but_train(tm
         for number in range(60)
         for detail in details(odd, number)
     )
+
+
+def test_a_release_of_a_dataset_that_is_not_in_the_home_is_told_from_one_without_versions(tmp_path: Path) -> None:
+    against = "decontaminate: {against: [{name: earlier, release: other@latest}]}\n"
+    odd = Odd(tmp_path / "mine", QUESTION, [row(1, LIKE, "delivery")], against, home=tmp_path / "home")
+    said = rf"^there is no dataset 'other' in the home {tmp_path}/home; "
+    with pytest.raises(ReleaseError, match=rf"{said}it has no other dataset; set GOLDLEAF_HOME to the home that"):
+        odd.curate()
+    for number in range(7):
+        (tmp_path / "home" / f"b{number}" / "tables").mkdir(parents=True)
+    with pytest.raises(ReleaseError, match=rf"{said}name one of 'b0', 'b1', 'b2', 'b3', 'b4' and 2 more, or set"):
+        odd.curate()
+    (tmp_path / "home" / "other" / "tables").mkdir(parents=True)
+    with pytest.raises(ReleaseError, match=r"^'other' has no published version yet; run `goldleaf release`$"):
+        odd.curate()
 
 
 def test_a_version_of_the_dataset_itself_is_not_an_evaluation_set(tmp_path: Path) -> None:

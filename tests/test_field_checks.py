@@ -146,16 +146,16 @@ def test_a_map_of_a_field_that_the_task_does_not_have_is_an_error_with_its_line(
 
 # --- not mapped -----------------------------------------------------------------------------------
 UNMAPPED = (
-    "no row {}has 'topic': map it with `fields:` if it has another name; "
+    "no row of it has 'topic': map it with `fields:` if it has another name; "
     "the rows have the fields 'id', 'question', 'label'"
 )
 
 
 def test_a_target_that_is_not_mapped_and_that_no_row_has_is_said(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, ROWS)
-    assert "source 'examples': " + UNMAPPED.format("of it ") in odd.curate().note.splitlines()
+    assert "source 'examples': " + UNMAPPED in odd.curate().note.splitlines()
     found = {item["what"]: item for item in Terminal(tmp_path).json("check")}
-    assert UNMAPPED.format("that was tried ") in found["source examples"]["detail"]
+    assert UNMAPPED in found["source examples"]["detail"]
 
 
 def test_a_required_input_that_no_row_has_is_said(tmp_path: Path) -> None:

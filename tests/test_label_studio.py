@@ -48,7 +48,8 @@ def test_what_cannot_be_an_address_is_refused_at_once(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://no-such-host.invalid"])
 def test_if_no_server_answers_it_says_how_to_start_a_server(url: str) -> None:
     with pytest.raises(
-        Unreachable, match=r"does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
+        Unreachable,
+        match=r"^Label Studio does not answer at .*; start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL",
     ):
         AnnotatingClient(url, "token").check()
 

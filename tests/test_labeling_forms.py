@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 from naughty_texts import NAUGHTY
-from pydantic import Field, create_model
+from pydantic import Field, create_model, field_validator
 from tried_examples import examples
 
 from pipeline.errors import ConfigError, LabelStudioError
@@ -356,3 +356,21 @@ def test_an_invalid_answer_says_which_field_and_what_to_do(changed: dict[str, An
     answer = read_result(Everything, result, False)
     assert (answer.verdict, answer.targets) == (Verdict.INVALID, None)
     assert re.fullmatch(rf"{message}\. Correct the annotation in Label Studio and update it\.", answer.error)
+
+
+def test_an_answer_that_a_validator_of_the_task_refuses_is_refused_in_its_words() -> None:
+    class Loud(Task):
+        """Shout."""
+
+        text: Input[str]
+        word: Target[str]
+
+        @field_validator("word")
+        @classmethod
+        def _is_loud(cls, word: str) -> str:
+            if not word.isupper():
+                raise ValueError("it must be in capitals")
+            return word
+
+    said = read_result(Loud, [region("word", text=["hm"])], False).error
+    assert said == "word: it must be in capitals, got 'hm'. Correct the annotation in Label Studio and update it."

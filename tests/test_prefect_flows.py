@@ -264,7 +264,7 @@ def test_errors_of_the_story_reach_the_caller_as_they_are(shop: Shop) -> None:
         prefect_flows.collect(shop.file)
     prefect_flows.curate(shop.file)
     prefect_flows.release(shop.file, version="1.0.0")
-    with pytest.raises(VersionExists, match=r"with exactly these rows; use that version\.$"):
+    with pytest.raises(VersionExists, match=r"with exactly these rows; use that version$"):
         prefect_flows.release(shop.file, version="1.0.0")
     (shop.folder / "data.jsonl").unlink()
     with pytest.raises(SourceError, match=r"^source 'examples': .*data\.jsonl does not exist"):

@@ -40,7 +40,7 @@ def test_a_version_never_changes(tmp_path: Path) -> None:
     before = files(tmp_path)
     with pytest.raises(VersionExists) as caught:
         publish(tmp_path / "1.2.0", tables(train=5), release())
-    assert str(caught.value) == ("Version 1.2.0 of 'clauses' already exists and never changes; pass --version 1.3.0.")
+    assert str(caught.value) == "version 1.2.0 of 'clauses' already exists and never changes; pass --version 1.3.0"
     assert files(tmp_path) == before
 
 

@@ -32,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def test_a_version_that_exists_is_refused(shop: Shop) -> None:
     before = {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()}
     with pytest.raises(
-        VersionExists, match=r"^Version 1\.0\.0 of .* already exists, with exactly these rows; use that version\."
+        VersionExists, match=r"^version 1\.0\.0 of .* already exists, with exactly these rows; use that version$"
     ):
         shop.release("1.0.0")
     assert {path: path.read_bytes() for path in shop.context.store.releases.rglob("*") if path.is_file()} == before
@@ -79,7 +79,7 @@ def test_versions_count_up_and_the_old_ones_stay_as_they_are(tmp_path: Path) -> 
 def test_a_version_that_exists_with_other_rows_is_refused_with_the_one_to_pass(tmp_path: Path) -> None:
     shop = Shop(tmp_path, [])
     shop.day(rows_of(0, 10))
-    text = r"^Version 1\.0\.0 of 'questions' already exists and never changes; pass --version 1\.1\.0\.$"
+    text = r"^version 1\.0\.0 of 'questions' already exists and never changes; pass --version 1\.1\.0$"
     with pytest.raises(VersionExists, match=text):
         shop.day(rows_of(0, 11), version="1.0.0")
 
@@ -215,7 +215,7 @@ def test_an_earlier_version_with_the_present_rows_may_be_used_or_published_again
     write_rows(tmp_path, rows_of(0, 20))
     curate(shop.context, Inline())
     line = Terminal(tmp_path).error("release", "--version", "1.0.0", "--json")
-    assert line.endswith("with exactly these rows; use that version, or pass --version 1.2.0.")
+    assert line.endswith("with exactly these rows; use that version, or pass --version 1.2.0")
     assert shop.release("1.2.0").created
 
 

@@ -257,7 +257,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
     said = "Question has changed what it asks for, so 2 annotator answers no longer count"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "annotators' answers"]
-    assert finding.detail.startswith(said), "before anything is asked again"
+    assert finding.detail.startswith(said) and finding.warning, "before anything is asked again"
     assert said in desk.curate().note
     assert desk.curate().note == "", "it is said once"
     task.write_text(task.read_text().replace('"other"]', '"another"]'))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 from pydantic import BaseModel
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from flows.cli.console import TerminalProgress, err, out
 from flows.cli.stdout import known_interrupts, results, results_alone
@@ -22,7 +23,7 @@ from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from pipeline.steps import Silent
 from schemas.dataset import Runner
-from schemas.user_code_errors import described
+from schemas.user_code_errors import described, plain_words
 
 if TYPE_CHECKING:
     from flows.context import Context
@@ -30,8 +31,23 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class _Commands(TyperGroup):
+    """All commands; what is wrong with an option is said in plain words."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run a command; its options are read only now."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # typer checks values with pydantic, and passes its words on.
+            error.message = plain_words(error.message)
+            raise
+
+
 app = typer.Typer(
     name="goldleaf",
+    cls=_Commands,
     help="""Turn raw examples into versioned instruction-tuning datasets, and fine-tune on them.
 
     The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (annotators then label in

@@ -269,7 +269,12 @@ def _plain(value: Any) -> Any:
 @app.command(rich_help_panel="Inspect")
 @explained
 def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
-    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio."""
+    """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, home, Label Studio.
+
+    Of each source, the first 200 rows and those of the newest file are tried, and the 20 newest files opened.
+
+    ✓ works; ! works, but curate would lose something, such as rows or answers; ✗ fails, and so does the command.
+    """
     from pipeline.reporting.check import check_dataset
 
     context = load_context(dataset)
@@ -278,8 +283,13 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         print_json([finding.model_dump() for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            out.print(f"{mark} [bold]{escape(finding.what)}[/]")
+            out.print(f"{_mark(finding.ok, finding.warning)} [bold]{escape(finding.what)}[/]")
             out.print(f"  {finding.detail}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _mark(ok: bool, warning: bool) -> str:
+    if not ok:
+        return "[red]✗[/]"
+    return "[yellow]![/]" if warning else "[green]✓[/]"

@@ -28,9 +28,10 @@ from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
-from schemas.user_code_errors import described, in_a_line, no_json, own, writable
+from schemas.user_code_errors import described, in_a_line, no_json, own, plain_words, writable
 
 _SHOWN_MISTAKES = 10
+_SHOWN_VALUE = 80
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,36 @@ def _message(item: Any) -> str:
             return f"'{where}' is missing; it is required"
         case "model_type":
             return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
+        case "list_type":
+            return f"'{where}' is a list; {_as_list(item)}"
         case _:
             return _said_by_pydantic(item, where)
 
 
+def _as_list(item: Any) -> str:
+    """How to write a list instead of a value."""
+    value = item["input"]
+    if keys := _known_keys(item["loc"]):
+        return f"begin each of its entries with `- `, even a single one; it has the keys {', '.join(keys)}"
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return "write its values in brackets, separated by commas"
+    # Names separated by commas are meant to be several.
+    text = str(value)
+    written = text if _means_texts(f"[{text}]") else json.dumps(text, ensure_ascii=False)
+    return f"write `[{in_a_line(written, _SHOWN_VALUE)}]`, got {shown(value)}"
+
+
+def _means_texts(written: str) -> bool:
+    """Whether YAML reads this as a list of texts, without further quotes."""
+    try:
+        values = yaml.safe_load(written) if len(written) < _SHOWN_VALUE else None
+    except yaml.YAMLError:
+        return False
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
 def _said_by_pydantic(item: Any, where: str) -> str:
-    text = item["msg"].removeprefix("Value error, ")
+    text = plain_words(item["msg"])
     if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
         text += f", got {shown(item['input'])}"
     return f"{where}: {text}" if where else text

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pydantic_core import to_jsonable_python
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.errors import ConfigError, SourceError, TaskCodeError
+from pipeline.errors import ConfigError, ReleaseError, SourceError, TaskCodeError
 from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.source_files import source_files
@@ -27,6 +27,8 @@ from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
 
 _TRAIN = "train"
+_NAMED = 5
+"""Datasets of a home that are listed."""
 
 
 def to_fetch(config: Dataset) -> list[Source]:
@@ -132,8 +134,19 @@ def _rows(
             yield f"{shown}:{raw.line}", raw.row
 
 
+def _there(others: Sequence[str]) -> str:
+    """Which other datasets a home has."""
+    if not others:
+        return "it has no other dataset; set GOLDLEAF_HOME to the home that has it, or publish it there first"
+    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+    return f"name one of {', '.join(map(repr, others[:_NAMED]))}{more}, or set GOLDLEAF_HOME to the home that has it"
+
+
 def _released_rows(reference: str, splits: Sequence[str], store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
-    folder = find_version(store.sibling(reference.partition("@")[0]).releases, reference)
+    name = reference.partition("@")[0]
+    if name not in (others := store.siblings()):
+        raise ReleaseError(f"there is no dataset '{name}' in the home {store.root.parent}; {_there(others)}")
+    folder = find_version(store.sibling(name).releases, reference)
     manifest = read_manifest(folder)
     chosen = splits or [split for split in manifest.splits if split != _TRAIN]
     if unknown := [split for split in chosen if split not in manifest.splits]:

@@ -121,7 +121,7 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[
     if cells is None:
         raise SourceError(f"'{path}' is empty; a CSV starts with a line of column names")
     if lines.problem:
-        raise SourceError(f"'{path}' has a header that cannot be decoded: {lines.problem}; save the file as UTF-8")
+        raise SourceError(f"'{path}' has a header that cannot be decoded: {lines.problem}")
     names = [cell.strip() for cell in cells]
     refuse_doubled(path, names)
     return names

@@ -37,7 +37,12 @@ class Seen:
         """The names as text for the user."""
         more = ", …" if len(self.names) > _NAMED else ""
         shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
-        return "; ".join(filter(None, [shown, separated_otherwise(self.names)]))
+        return "; ".join(filter(None, [shown, self.separator_hint]))
+
+    @property
+    def separator_hint(self) -> str:
+        """What to do if the rows are those of a table that is separated otherwise; else empty."""
+        return separated_otherwise(self.names)
 
 
 def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:
@@ -85,21 +90,25 @@ def misspelled(source: Source, seen: Seen) -> str:
     return f"no row has {', or '.join(lacking)}; correct `fields:` or leave {these} out; {seen.shown_names}"
 
 
-def ungrouped(group_by: Sequence[str], seen: Seen, rows: str = "row") -> str:
+def ungrouped(group_by: Sequence[str], seen: Seen) -> str:
     """The fields of ``split.group_by`` that no row has, and what to do; empty if there are none."""
     if not (absent := [name for name in group_by if name not in seen.fields]):
         return ""
-    return f"no {rows} has {' or '.join(map(repr, absent))}; correct it, use dots for nested fields; {seen.shown_names}"
+    return f"no row has {' or '.join(map(repr, absent))}; correct it, use dots for nested fields; {seen.shown_names}"
 
 
-def unmapped(source: Source, seen: Seen, task: type[Task], rows: str = "row of it") -> str:
+def unmapped(source: Source, seen: Seen, task: type[Task]) -> str:
     """The targets and required inputs that are not mapped and that no row has; empty if there are none."""
-    lacking = [name for name in task.model_fields if name not in seen.fields and name not in source.fields]
-    wanted = {*task.task_names(Role.TARGET), *_required(task)}
-    if not (absent := [name for name in lacking if name in wanted]):
+    wanted = expected(source, task) - seen.fields - set(source.fields)
+    if not (absent := [name for name in task.model_fields if name in wanted]):
         return ""
     which = " or ".join(map(repr, absent))
-    return f"no {rows} has {which}: map it with `fields:` if it has another name; {seen.shown_names}"
+    return f"no row of it has {which}: map it with `fields:` if it has another name; {seen.shown_names}"
+
+
+def expected(source: Source, task: type[Task]) -> set[str]:
+    """The task's fields whose absence from all rows of a source is reported."""
+    return {*source.fields, *task.task_names(Role.TARGET), *_required(task)}
 
 
 def _required(task: type[Task]) -> Iterator[str]:

@@ -12,8 +12,8 @@ Rules for all formats:
 * ``.gz`` and ``.zst`` files are decompressed while they are read.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ from pipeline.ingest.unpacking import opened_file
 from schemas.dataset import Format
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_PIECE = 1 << 20
 _FORMATS = {
     ".jsonl": Format.JSONL,
     ".ndjson": Format.JSONL,
@@ -37,7 +38,7 @@ _FORMATS = {
 }
 
 
-def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
+def read_rows(path: Path, format: Format = Format.AUTO) -> Generator[RawRow]:
     """Yield every row of a file, including unreadable ones.
 
     Memory is bounded by the longest row, or for JSON by the whole file.
@@ -45,9 +46,7 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
     Raises:
         SourceError: the file is missing or damaged, its format is unknown, or a CSV has no usable header.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    extension = "".join(suffixes[-2:-1] if compression else suffixes[-1:])
+    extension, compression = _endings(path)
     chosen = _format_of(path, extension) if format is Format.AUTO else format
     with _explained(path):
         if chosen is Format.PARQUET:
@@ -63,6 +62,34 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Iterator[RawRow]:
                     yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
                 case Format.AUTO:
                     raise AssertionError("_format_of names a format")
+
+
+def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) -> RawRow | None:
+    """Read a file's first row, None if it has no rows; with ``whole``, a compressed file is unpacked to its end.
+
+    Raises:
+        SourceError: as for ``read_rows``.
+    """
+    with closing(read_rows(path, format)) as rows:
+        row = next(rows, None)
+    _, compression = _endings(path)
+    if whole and compression:
+        with _explained(path), opened_file(path, compression) as stream:
+            while stream.read(_PIECE):
+                pass
+    return row
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file is unpacked as it is read."""
+    return _endings(path)[1] is not None
+
+
+def _endings(path: Path) -> tuple[str, str | None]:
+    """A file's extension, and how the file is compressed."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    return "".join(suffixes[-2:-1] if compression else suffixes[-1:]), compression
 
 
 def _format_of(path: Path, extension: str) -> Format:

@@ -36,10 +36,10 @@ def version_to_repeat(
         return None
     if there not in same:
         hint = f"pass --version {next_version(taken)}"
-        raise VersionExists(f"Version {version} of '{there.name}' already exists and never changes; {hint}.")
+        raise VersionExists(f"version {version} of '{there.name}' already exists and never changes; {hint}")
     if there.version in committed:
         use = "use that version" + ("" if there == published[-1] else f", or pass --version {next_version(taken)}")
-        raise VersionExists(f"Version {version} of '{there.name}' already exists, with exactly these rows; {use}.")
+        raise VersionExists(f"version {version} of '{there.name}' already exists, with exactly these rows; {use}")
     return there
 
 

@@ -105,7 +105,7 @@ def publish(
 def _exists(version_dir: Path, name: str) -> VersionExists:
     other = next_version([manifest.version for manifest in list_versions(version_dir.parent)])
     return VersionExists(
-        f"Version {version_dir.name} of '{name}' already exists and never changes; pass --version {other}."
+        f"version {version_dir.name} of '{name}' already exists and never changes; pass --version {other}"
     )
 
 

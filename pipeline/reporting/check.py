@@ -7,16 +7,15 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pipeline.config.workspace import Workspace
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.curation.history import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
-from pipeline.ingest.field_checks import see_groups, ungrouped
+from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
-from pipeline.reporting.check_source import TRIED, CheckResult, TriedSource
+from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.text.tokens import count_tokens
@@ -57,7 +56,7 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
         workspace, [parsed for source in tried if source.example for _, parsed in [source.example]]
     )
     findings += _check_code(task, tried)
-    findings += _check_grouping([row for source in tried for row in source.raw], config.split.group_by)
+    findings += _check_grouping(tried, config.split.group_by)
     try:
         count_tokens(["one two"], config.measure.encoding)
         findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
@@ -81,13 +80,17 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         return
     if answers:
         yield CheckResult(
-            what="annotators' answers", ok=True, detail=f"{answers}; undo it to keep them, or label again"
+            what="annotators' answers",
+            ok=True,
+            warning=True,
+            detail=f"{answers}; undo it to keep them, or label again",
         )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:
         if name not in named:
             detail = f"no longer in the file: curate would withdraw its {counted(records, 'record')}"
-            yield CheckResult(what=f"source {name}", ok=True, detail=f"{detail}; add it again to keep them")
+            detail = f"{detail}; add it again to keep them"
+            yield CheckResult(what=f"source {name}", ok=True, warning=True, detail=detail)
 
 
 def _check_form(task: type[Task]) -> CheckResult:
@@ -173,9 +176,14 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
         yield CheckResult(what="length of the prompts", ok=True, detail=detail)
 
 
-def _check_grouping(rows: list[dict[str, Any]], group_by: list[str]) -> Iterator[CheckResult]:
-    if rows and (problem := ungrouped(group_by, see_groups(rows, group_by), TRIED)):
-        yield CheckResult(what="split.group_by", ok=False, detail=problem)
+def _check_grouping(tried: list[TriedSource], group_by: list[str]) -> Iterator[CheckResult]:
+    rows = [row for source in tried for row in source.raw]
+    later = frozenset(name for source in tried for name in source.later_groups)
+    seen = see_groups(rows, group_by) | Seen(later)
+    if rows and (problem := ungrouped(group_by, seen)):
+        # The rows' source has said it.
+        detail = problem.removesuffix(f"; {seen.separator_hint}") if seen.separator_hint else problem
+        yield CheckResult(what="split.group_by", ok=False, detail=detail)
 
 
 # --- the machine ----------------------------------------------------------------------------------

@@ -1,39 +1,31 @@
-"""The first rows of a source, parsed with the task: what `goldleaf check` says about them."""
+"""The first rows of a source and of its newest file: what `goldleaf check` says about them."""
 
-import functools
 import itertools
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
-from pipeline.curation.prepare import task_fields
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, misspelled, names_of, see, unmapped
-from pipeline.ingest.formats import read_rows
+from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped
+from pipeline.ingest.formats import is_compressed, open_once, read_rows
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_files import source_files
-from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
+from pipeline.reporting.check_rows import MOST_TRIED, TriedRows
 from pipeline.text.field_paths import field_value, has_field
-from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.dataset import Source
-from schemas.fate import Reason, ReasonCode
-from schemas.field import shown
-from schemas.identity import stable_hash
 from schemas.parsed import Parsed
-from schemas.row_problems import respelt_choice
 
-_TRIED_ROWS = 200
-TRIED = "row that was tried"
-"""What was tried, in the singular."""
+_OPENED = 20
+"""Of a source with thousands of files, only the newest are opened: those before were mostly curated already."""
+_READ_WHOLE = 64 * 2**20
+"""Bytes of compressed files that are read to their end, the newest first: a truncated one fails only there."""
+_USUAL = 0.5
+"""A field that more than this share of the first rows has is missed in a file where no row has it."""
 
 
 class CheckResult(BaseModel):
@@ -43,182 +35,205 @@ class CheckResult(BaseModel):
 
     what: str
     ok: bool
+    warning: bool = False
+    """Nothing stops a curate, but it would lose something, such as rows or answers."""
     detail: str
 
 
-@dataclass
+def _said_once(found: list[CheckResult], hint: str) -> list[CheckResult]:
+    """The same findings, with a hint only where it comes first."""
+    first = next((number for number, one in enumerate(found) if hint and hint in one.detail), len(found))
+    return [*found[:first], *(_without(one, hint, keep=number == 0) for number, one in enumerate(found[first:]))]
+
+
+def _without(one: CheckResult, hint: str, keep: bool) -> CheckResult:
+    head, kept, rest = one.detail.partition(hint) if keep else ("", "", one.detail)
+    return one.model_copy(update={"detail": head + kept + rest.replace(f"; {hint}", "")})
+
+
 class TriedSource:
-    """The first rows of a source, parsed with the task."""
+    """The first rows of a source, and those of its newest file, parsed with the task."""
 
-    workspace: Workspace
-    source: Source
-    raw: list[dict[str, Any]] = field(default_factory=list)
-    """The rows that are objects with fields."""
-    example: tuple[str, Parsed] | None = None
-    """A valid row with its place, a labeled one if there is any."""
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """For each valid row: its record id, if it has a key, and what it asks."""
-    faults: list[str] = field(default_factory=list)
-    """For each row on which the task's own code failed: where, and how."""
-    is_whole: bool = False
-    """There are no more rows than were tried."""
-    _files: int = 0
-    _rows: int = 0
-    _valid: int = 0
-    _unlabeled: int = 0
-    _refused: list[tuple[str, int, str, str, str]] = field(default_factory=list)
-    """For each invalid row: file, line, and code, field and detail of the first reason."""
-    _lacking: Counter[str] = field(default_factory=Counter)
-    """How many rows lack which required field."""
-    _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """By field: values that equal a choice except for case or white space, and the choice."""
-    _lacks_field: bool = False
-    """Some row is invalid because of a field that it does not have."""
-    _later: set[str] = field(default_factory=set)
-    """The mapped fields that only occur after the rows that were tried."""
-    _keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
-    """Where a key was seen, and with what content."""
+    def __init__(self, workspace: Workspace, source: Source) -> None:
+        self.workspace = workspace
+        self.source = source
+        self.is_whole = False
+        """There are no more rows than were tried."""
+        self._first = TriedRows(workspace, source)
+        self._newest = TriedRows(workspace, source)
+        """Empty unless the newest file has none of the first rows."""
+        self.later_groups: set[str] = set()
+        """The fields of ``split.group_by`` that only occur after these rows."""
+        self._later: set[str] = set()
+        """The task's fields that only occur after the rows that were tried."""
+        self._unusable: dict[Path, str] = {}
+        """The files that cannot be opened or read, and why."""
+        self._unreadable: dict[Path, str] = {}
+        """The files whose first row cannot be read, with the place and why; the newest one's rows are all tried."""
 
-    def findings(self) -> Iterator[CheckResult]:
+    @property
+    def raw(self) -> list[dict[str, Any]]:
+        """The rows that are objects with fields."""
+        return self._first.raw + self._newest.raw
+
+    @property
+    def example(self) -> tuple[str, Parsed] | None:
+        """A valid row with its place, a labeled one if there is any."""
+        return self._first.example or self._newest.example
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """For each valid row: its record id, if it has a key, and what it asks."""
+        return self._first.asked + self._newest.asked
+
+    @property
+    def faults(self) -> list[str]:
+        """For each row on which the task's own code failed: where, and how."""
+        return self._first.faults + self._newest.faults
+
+    def findings(self) -> list[CheckResult]:
         """Try the rows, and report on them; the attributes are filled afterwards."""
+        found = list(self._findings())
+        # Every list of the rows' fields has it.
+        return _said_once(found, self._first.separator_hint or self._newest.separator_hint)
+
+    def _findings(self) -> Iterator[CheckResult]:
         what = f"source {self.source.name}"
-        try:
-            with tempfile.TemporaryDirectory() as work:
-                rows = self._read(Path(work))
-                for file, row in itertools.islice(rows, _TRIED_ROWS):
-                    self._try(file, row)
-                self.is_whole = self._rows < _TRIED_ROWS
-                self._look_further(rows)
-        except GoldleafError as error:
-            yield CheckResult(what=what, ok=False, detail=str(error))
-            return
-        reasons = rejection_lines(list(self._rejections()))
-        detail = "\n  ".join(["; ".join(filter(None, self._details())), *reasons])
-        yield CheckResult(what=what, ok=self._valid > 0, detail=detail)
-        if self.source.key and self.raw and not self._keys:
-            detail = f"no row has a value in '{self.source.key}'; fix `key:`, use dots for nested fields; "
-            yield CheckResult(what=f"key of {what}", ok=False, detail=detail + self._columns())
-        if self.raw and (problem := misspelled(self.source, self._seen)):
-            yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
+        with tempfile.TemporaryDirectory() as work:
+            try:
+                files = source_files(self.source, self.workspace.dataset.folder, Path(work), self.workspace.store)
+            except GoldleafError as error:
+                yield CheckResult(what=what, ok=False, detail=str(error))
+                return
+            newest = sorted(files, key=lambda file: (file.stat().st_mtime_ns, file), reverse=True)
+            self._open(newest[:_OPENED], Path(work))
+            self._try_first(files, Path(work))
+            yield self._about_first(what, files, Path(work))
+            if not self._unusable:
+                yield from self._about_fields(what)
+            if len(files) > 1 and newest[0] not in self._unusable:
+                yield from self._about_newest(what, newest[0], len(files), Path(work))
 
-    def _read(self, work: Path) -> Iterator[tuple[str, RawRow]]:
-        folder = self.workspace.dataset.folder
-        files = source_files(self.source, folder, work, self.workspace.store)
-        self._files = len(files)
+    # --- reading ------------------------------------------------------------------------------
+    def _open(self, newest: Sequence[Path], work: Path) -> None:
+        """Find the files that cannot be used at all, or not from their first row on."""
+        left = _READ_WHOLE
+        for file in newest:
+            left -= file.stat().st_size if is_compressed(file) else 0
+            try:
+                row = open_once(file, self.source.format, whole=left >= 0)
+            except GoldleafError as error:
+                self._unusable[file] = str(error).replace(str(file), self._told(file, work))
+            else:
+                if row is not None and row.error is not None and file != newest[0]:
+                    self._unreadable[file] = f"{self._told(file, work)}:{row.line} ({row.error.detail})"
+
+    def _try_first(self, files: Sequence[Path], work: Path) -> None:
+        rows = self._read(files, work)
+        self._first.try_all(itertools.islice(rows, MOST_TRIED))
+        self.is_whole = self._first.rows < MOST_TRIED and not self._unusable
+        self._look_further(rows)
+
+    def _read(self, files: Sequence[Path], work: Path) -> Iterator[tuple[str, RawRow]]:
+        """The rows of the files that can be used, up to where they cannot."""
         for file in files:
-            name = file.relative_to(folder) if file.is_relative_to(folder) else file
-            told = self.source.path if file.is_relative_to(work) else str(name)
-            for row in read_rows(file, self.source.format):
-                yield told, row
+            if file in self._unusable:
+                continue
+            told = self._told(file, work)
+            try:
+                for row in read_rows(file, self.source.format):
+                    yield told, row
+            except GoldleafError as error:
+                self._unusable[file] = str(error).replace(str(file), told)
 
-    def _try(self, file: str, row: RawRow) -> None:
-        self._rows += 1
-        if row.row is None:
-            self._refuse(file, row, row.error)
-            return
-        place = f"{file}:{row.line}"
-        self.raw.append(row.row)
-        self._note_key(place, row)
-        fields = task_fields(row.row, self.source, self.workspace.dataset)
-        parsed = self.workspace.dataset.task.task_parse(fields)
-        self._valid += not parsed.problems
-        self._unlabeled += not parsed.problems and parsed.targets is None
-        if not parsed.problems:
-            self.asked.append((self._record_id(row.row), inputs_key(self.workspace.dataset.task, parsed.inputs)))
-        if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
-            self.example = (place, parsed)
-        self.faults += [f"{place}: {reason}" for reason in parsed.faults[:1]]
-        self._refuse(file, row, parsed.problems[0] if parsed.problems else None)
-        for reason in parsed.problems:
-            name = reason.field.split(".")[0]
-            self._lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
-            self._lacking[name] += reason.code is ReasonCode.MISSING
-            if choice := respelt_choice(self.workspace.dataset.task, name, fields.get(name)):
-                self._respelt.setdefault(name, []).append((fields[name], choice))
-
-    def _record_id(self, row: dict[str, Any]) -> str:
-        value = field_value(row, self.source.key) if self.source.key else None
-        return "" if value in (None, "") else stable_hash(self.source.name, typed_key(value))
+    def _told(self, file: Path, work: Path) -> str:
+        """A file's name for the user; a download has an internal one."""
+        folder = self.workspace.dataset.folder
+        if file.is_relative_to(work):
+            return self.source.path
+        return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:
-        """Look for the key and the mapped fields that none of the first rows has: a later one may have them."""
-        lacking = set(self.source.fields) - see(self.raw, self.source, self.workspace.dataset.task).fields
+        """Look for the key and the fields that none of the first rows has: a later one may have them.
+
+        ``split.group_by`` needs a field in some row of any source.
+        A sorted source may begin with rows that all lack a label.
+        """
+        task = self.workspace.dataset.task
+        lacking = expected(self.source, task) - see(self._first.raw, self.source, task).fields
+        groups = self.workspace.dataset.config.split.group_by
+        ungrouped = set(groups) - see_groups(self._first.raw, groups).fields
         for file, row in rows:
-            if not lacking and (self._keys or not self.source.key):
+            if not lacking and not ungrouped and (self._first.keys or not self.source.key):
                 return
             if row.row is not None:
-                found = {name for name in lacking if has_field(row.row, self.source.fields[name])}
+                grouped = {name for name in ungrouped if field_value(row.row, name) is not None}
+                ungrouped -= grouped
+                self.later_groups |= grouped
+                found = {name for name in lacking if has_field(row.row, self.source.fields.get(name, name))}
                 lacking -= found
                 self._later |= found
-                if not self._keys:
-                    self._note_key(f"{file}:{row.line}", row)
+                if not self._first.keys:
+                    self._first.note_key(f"{file}:{row.line}", row)
 
-    def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
-        if reason is not None:
-            self._refused.append((file, row.line, reason.code, reason.field, reason.detail))
-
-    def _note_key(self, place: str, row: RawRow) -> None:
-        value = field_value(row.row or {}, self.source.key) if self.source.key else None
-        if value in (None, ""):
-            return
-        # As keys, 1 and 1.0 are one number.
-        name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-        self._keys.setdefault(name, []).append((place, row.raw))
-
-    def _doubled(self) -> str:
-        """How many rows share their key: perhaps the field is not a key."""
-        others = {
-            name: [place for place, raw in rows if raw != rows[-1][1]]
-            for name, rows in self._keys.items()
-            if any(raw != rows[-1][1] for _, raw in rows)
-        }
-        if not others:
-            return ""
-        key, places = next(iter(others.items()))
-        return (
-            f"{sum(map(len, others.values()))} of {counted(self._rows, 'row')} tried share their key with a later "
-            f"row that has different content, such as {places[0]} and {self._keys[key][-1][0]} with the key {key}: the "
-            f"last one counts; is `{self.source.key}` a key?"
-        )
-
-    def _details(self) -> Iterator[str]:
-        yield counted(self._files, "file")
-        if not self._rows:
-            yield "there are no rows; add some, or fix `path:`"
-            return
-        first = "the first " if self._rows == _TRIED_ROWS else ""
-        yield f"{first}{counted(self._rows, 'row')} tried: {self._valid} valid, {self._unlabeled} of them unlabeled"
-        if note := unmapped(self.source, self._seen, self.workspace.dataset.task, TRIED) if self.raw else "":
-            yield note
-        elif self._lacks_field:
-            yield self._columns()
-        yield self._doubled()
-        yield from self._respellings()
-
-    def _respellings(self) -> Iterator[str]:
-        for name, pairs in self._respelt.items():
-            value, choice = pairs[0]
-            differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
-            yield (
-                f"{differ} from a choice of '{name}' only in case or white space, such as {shown(value)} from "
-                f"{shown(choice)}: fix them, or let a validator of the task do so"
-            )
-
-    def _rejections(self) -> Iterator[Rejection]:
-        """Why rows are invalid, worded as by ``curate``."""
-        columns = {"file": pl.String, "line": pl.Int64, "code": pl.String, "field": pl.String, "detail": pl.String}
-        refused = pl.DataFrame(self._refused, schema=columns, orient="row")
-        task, rows = self.workspace.dataset.task, len(self.raw)
-        for group in by_reason(refused.with_columns(record_id=pl.lit(""), gone=pl.lit(False))):
-            share = self._lacking[group.field] / rows if rows else 0
-            # A field that no row has is reported with the rows' field names.
-            could = share < 1 and is_optional(task, group.field, share)
-            yield group.model_copy(update={"optional": could})
-
-    @functools.cached_property
+    # --- what is said -------------------------------------------------------------------------
     def _seen(self) -> Seen:
-        """Once all rows were tried."""
-        return see(self.raw, self.source, self.workspace.dataset.task) | Seen(frozenset(self._later))
+        return see(self._first.raw, self.source, self.workspace.dataset.task) | Seen(frozenset(self._later))
 
-    def _columns(self) -> str:
-        return Seen(names=names_of(self.raw)).shown_names
+    def _about_first(self, what: str, files: Sequence[Path], work: Path) -> CheckResult:
+        first, unusable = self._first, list(self._unusable.values())
+        tried = {file for file in files if self._told(file, work) in first.valid_in}
+        odd = [place for file, place in self._unreadable.items() if file not in tried]
+        if not first.rows:
+            said = ["" if unusable else f"{counted(len(files), 'file')}; there are no rows; add some, or fix `path:`"]
+        else:
+            note = unmapped(self.source, self._seen(), self.workspace.dataset.task) if first.raw else ""
+            said = [first.described(counted(len(files), "file"), note=note)]
+        said += [f"the first row of {place} cannot be read" for place in odd]
+        ok = first.valid > 0 and not unusable
+        detail = "\n  ".join(filter(None, [*unusable, *said]))
+        return CheckResult(what=what, ok=ok, warning=ok and (first.loses or bool(odd)), detail=detail)
+
+    def _about_fields(self, what: str) -> Iterator[CheckResult]:
+        first = self._first
+        if self.source.key and first.raw and not first.keys:
+            detail = f"no row has a value in '{self.source.key}'; fix `key:`, use dots for nested fields; "
+            yield CheckResult(what=f"key of {what}", ok=False, detail=detail + first.columns)
+        if first.raw and (problem := misspelled(self.source, self._seen())):
+            yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
+
+    def _about_newest(self, what: str, file: Path, files: int, work: Path) -> Iterator[CheckResult]:
+        """Report on the newest file, of which the first rows may say nothing: they are those of the oldest."""
+        told = self._told(file, work)
+        if self._first.valid_in[told]:
+            return
+        newest = TriedRows(self.workspace, self.source)
+        newest.try_all(itertools.islice(self._read([file], work), MOST_TRIED))
+        if told not in self._first.valid_in:
+            self._newest = newest
+        what, place = f"newest file of {what}", f"{told}, of {counted(files, 'file')}"
+        if file in self._unusable:
+            yield CheckResult(what=what, ok=False, detail=self._unusable[file])
+            return
+        if not newest.rows:
+            yield CheckResult(what=what, ok=True, warning=True, detail=f"{place}; there are no rows in it")
+            return
+        missed = self._missed(newest)
+        detail = newest.described(place, note=missed)
+        warning = newest.loses or bool(missed)
+        yield CheckResult(what=what, ok=newest.valid > 0, warning=newest.valid > 0 and warning, detail=detail)
+
+    def _missed(self, newest: TriedRows) -> str:
+        """What most of the first rows have and none of the newest file's: perhaps its columns have other names."""
+        source, dataset = self.source, self.workspace.dataset
+        paths = [source.fields.get(name, name) for name in dataset.task.model_fields]
+        paths += [*([source.key] if source.key else []), *dataset.config.split.group_by]
+        missed = [
+            path
+            for path in dict.fromkeys(paths)
+            if sum(has_field(row, path) for row in self._first.raw) > _USUAL * len(self._first.raw)
+            and not any(has_field(row, path) for row in newest.raw)
+        ]
+        if not missed or not newest.raw:
+            return ""
+        return f"no row of it has {' or '.join(map(repr, missed))}, as rows of other files do; {newest.columns}"

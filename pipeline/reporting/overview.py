@@ -12,7 +12,6 @@ from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.task import Role, Task
@@ -186,13 +185,15 @@ def _keys_lost(source: Source) -> str:
 
 def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[str]:
     """The most frequent reasons with their hints, and how many rows have others; ``more`` says where these are."""
-    for group in groups[:_SHOWN_REASONS]:
+    # A line for the number of one other reason would be no shorter than that reason.
+    shown = groups if len(groups) == _SHOWN_REASONS + 1 else groups[:_SHOWN_REASONS]
+    for group in shown:
         yield f"{group.count:,}  {group}"
         if group.hint:
             yield f"  {group.hint}"
-    if rest := groups[_SHOWN_REASONS:]:
+    if rest := groups[len(shown) :]:
         rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
-        yield f"{rows:,}  for {counted(len(rest), 'other reason')}: {codes}{more}"
+        yield f"{rows:,}  for {len(rest):,} other reasons: {codes}{more}"
 
 
 _SHOWN_REASONS = 3

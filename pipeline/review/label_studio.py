@@ -28,7 +28,7 @@ from pipeline.review.label_studio_models import (
 )
 from pipeline.review.label_studio_pages import by_filter, list_tasks
 from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
-from pipeline.review.label_studio_requests import Refused, Requests
+from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests
 from pipeline.review.label_studio_transport import Limits
 
 BATCH = 500
@@ -97,7 +97,7 @@ class LabelStudio:
             LabelStudioError: the server is not Label Studio, or refuses the token.
         """
         patience = self.requests.limits.login
-        return self.requests.ask("cannot log in", User, lambda sdk: sdk.users.whoami(), patience=patience).email
+        return self.requests.ask(LOG_IN, User, lambda sdk: sdk.users.whoami(), patience=patience).email
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:

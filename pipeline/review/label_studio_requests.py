@@ -27,6 +27,8 @@ Call = Callable[["LabelStudioBase"], object]
 """Calls one method of the SDK, which sends one request; the method's return value is ignored."""
 
 LIMITS = Limits()
+LOG_IN = "cannot log in"
+"""Begins what the first request says if it fails, if the server was reached."""
 _LOGIN_FAILED = 401
 _START = "start one with `goldleaf label-studio`, or set LABEL_STUDIO_URL"
 _NO_TOKEN = "set LABEL_STUDIO_API_KEY (see Account & Settings)"
@@ -90,7 +92,7 @@ class Requests:
         """Send a request and return the response as a model.
 
         Args:
-            what: begins every error, such as "cannot log in".
+            what: begins every error, such as ``LOG_IN``.
             kind: a model, or a list of them.
             call: sends the request.
             patience: for this request; default: the usual one.
@@ -148,15 +150,17 @@ class Requests:
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         """Turn network failures into our errors."""
+        # Who is not reached cannot refuse a login; what else was to be done is worth knowing.
+        begun = "" if what == LOG_IN else f"{what}: "
         try:
             yield
         except httpx.InvalidURL as error:
             # It quotes what it takes for the port, which may be half a password.
             problem = f" ({error})" if self._address.startswith(self.url) else ""
-            raise LabelStudioError(f"{what}: '{self.url}' is not an address{problem}; set LABEL_STUDIO_URL") from error
+            raise LabelStudioError(f"{begun}'{self.url}' is not an address{problem}; set LABEL_STUDIO_URL") from error
         except TooSlow as error:
             raise Unreachable(
-                f"{what}: Label Studio at {self.url} does not respond in time ({error}); see its log, "
+                f"{begun}Label Studio at {self.url} does not respond in time ({error}); see its log, "
                 "or set LABEL_STUDIO_URL"
             ) from error
         except TooMuch as error:
@@ -165,7 +169,7 @@ class Requests:
             plain = f"http://{self.url.partition('://')[2]}"
             advice = f"if it speaks plain http, set LABEL_STUDIO_URL to {plain}" if _is_no_tls(error) else _START
             raise Unreachable(
-                f"{what}: Label Studio does not answer at {self.url} ({_line(error)}); {advice}"
+                f"{begun}Label Studio does not answer at {self.url} ({_line(error)}); {advice}"
             ) from error
         except httpx.HTTPError as error:
             raise self._stranger(what, _line(error)) from error

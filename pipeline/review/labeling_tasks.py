@@ -27,6 +27,7 @@ from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, TargetField, ValueType, canonical, is_blank
 from schemas.task import Role, Task
+from schemas.user_code_errors import plain_words
 
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
@@ -222,5 +223,5 @@ def _reason(reason: Reason) -> str:
 
 def _problem(item: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in item["loc"])
-    what = "nothing was entered" if item["type"] == "missing" else f"{item['msg']}, got {item['input']!r}"
+    what = "nothing was entered" if item["type"] == "missing" else f"{plain_words(item['msg'])}, got {item['input']!r}"
     return f"{field}: {what}"

@@ -50,6 +50,11 @@ class Store:
         """The state of another dataset in the same home."""
         return Store(self.root.parent, dataset)
 
+    def siblings(self) -> list[str]:
+        """The names of the other datasets in the same home."""
+        found = {path.parent.name for name in ("tables", "releases") for path in self.root.parent.glob(f"*/{name}/")}
+        return sorted(found - {self.dataset})
+
     # --- places -------------------------------------------------------------------------------
     @property
     def releases(self) -> Path:
