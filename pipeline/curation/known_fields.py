@@ -3,7 +3,7 @@
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
-from pipeline.ingest.field_checks import Seen, misspelled, together, ungrouped, unmapped
+from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped
 from schemas.dataset import Dataset
 
 
@@ -12,7 +12,7 @@ def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
     seen = Seen()
     for part in prepared:
         seen |= part.grouping
-    problem = ungrouped(config.split.group_by, seen)
+    problem = hinted(ungrouped(config.split.group_by, seen), seen)
     if problem and any(part.readable for part in prepared):
         raise ConfigError(f"split.group_by: {problem}")
 
@@ -20,7 +20,11 @@ def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
 def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
     """Refuse a misspelled target: it would only produce blank questions."""
     seen = together(part.seen for part in prepared)
-    found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
+    found = {
+        source.name: hinted(misspelled(source, seen[source.name]), seen[source.name])
+        for source in config.sources
+        if source.name in seen
+    }
     if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
         raise ConfigError("\n".join(problems))
 
@@ -30,4 +34,4 @@ def notes_about_fields(prepared: list[Prepared], dataset: LoadedDataset) -> list
     seen = together(part.seen for part in prepared)
     sources = [source for source in dataset.config.sources if source.name in seen]
     found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}
-    return [f"source '{name}': {note}" for name, note in found.items() if note]
+    return [f"source '{name}': {hinted(note, seen[name])}" for name, note in found.items() if note]

@@ -34,15 +34,19 @@ class Seen:
 
     @property
     def shown_names(self) -> str:
-        """The names as text for the user."""
+        """The names as text for the user, without ``separator_hint``."""
         more = ", …" if len(self.names) > _NAMED else ""
-        shown = f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
-        return "; ".join(filter(None, [shown, self.separator_hint]))
+        return f"the rows have the fields {', '.join(map(repr, self.names[:_NAMED]))}{more}"
 
     @property
     def separator_hint(self) -> str:
         """What to do if the rows are those of a table that is separated otherwise; else empty."""
         return separated_otherwise(self.names)
+
+
+def hinted(problem: str, seen: Seen) -> str:
+    """A problem with fields, if there is one, and why it may be there."""
+    return "; ".join(filter(None, [problem, seen.separator_hint])) if problem else ""
 
 
 def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> Seen:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import ConfigError, SourceError
-from pipeline.ingest.field_checks import Seen, names_of
+from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import moved, note_moved
 from pipeline.ingest.source_files import source_files
@@ -132,11 +132,12 @@ def _require_keys(
     for source in sources:
         one = found[source.name]
         if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
-            names = Seen(names=names_of(one.unkeyed)).shown_names
-            raise ConfigError(
+            seen = Seen(names=names_of(one.unkeyed))
+            problem = (
                 f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (use dots for nested "
-                f"fields) or leave it out; {names}"
+                f"fields) or leave it out; {seen.shown_names}"
             )
+            raise ConfigError(hinted(problem, seen))
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:

@@ -181,9 +181,7 @@ def _check_grouping(tried: list[TriedSource], group_by: list[str]) -> Iterator[C
     later = frozenset(name for source in tried for name in source.later_groups)
     seen = see_groups(rows, group_by) | Seen(later)
     if rows and (problem := ungrouped(group_by, seen)):
-        # The rows' source has said it.
-        detail = problem.removesuffix(f"; {seen.separator_hint}") if seen.separator_hint else problem
-        yield CheckResult(what="split.group_by", ok=False, detail=detail)
+        yield CheckResult(what="split.group_by", ok=False, detail=problem)
 
 
 # --- the machine ----------------------------------------------------------------------------------

@@ -113,11 +113,6 @@ class TriedRows:
         return bool(self._respelt) or 2 * self.valid < self.rows
 
     @property
-    def separator_hint(self) -> str:
-        """What to do if the rows are those of a table that is separated otherwise; else empty."""
-        return Seen(names=names_of(self.raw)).separator_hint
-
-    @property
     def columns(self) -> str:
         """The names of the rows' fields, as text for the user."""
         return Seen(names=names_of(self.raw)).shown_names
@@ -132,8 +127,13 @@ class TriedRows:
         first = "the first " if self.rows == MOST_TRIED else ""
         tried = f"{first}{counted(self.rows, 'row')} tried: {self.valid} valid, {self._unlabeled} of them unlabeled"
         note = note or (self.columns if self.lacks_field else "")
-        said = [*before, tried, note, self._doubled(), *self._respellings()]
+        said = [*before, tried, note, self._hint(), self._doubled(), *self._respellings()]
         return "\n  ".join(["; ".join(filter(None, said)), *rejection_lines(list(self._rejections()))])
+
+    def _hint(self) -> str:
+        """What to do if the rows are those of a table that is separated otherwise, unless a row's reason says it."""
+        hint = Seen(names=names_of(self.raw)).separator_hint
+        return "" if any(hint in detail for *_, detail in self._refused) else hint
 
     def _doubled(self) -> str:
         """How many rows share their key: perhaps the field is not a key."""

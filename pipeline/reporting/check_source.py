@@ -40,17 +40,6 @@ class CheckResult(BaseModel):
     detail: str
 
 
-def _said_once(found: list[CheckResult], hint: str) -> list[CheckResult]:
-    """The same findings, with a hint only where it comes first."""
-    first = next((number for number, one in enumerate(found) if hint and hint in one.detail), len(found))
-    return [*found[:first], *(_without(one, hint, keep=number == 0) for number, one in enumerate(found[first:]))]
-
-
-def _without(one: CheckResult, hint: str, keep: bool) -> CheckResult:
-    head, kept, rest = one.detail.partition(hint) if keep else ("", "", one.detail)
-    return one.model_copy(update={"detail": head + kept + rest.replace(f"; {hint}", "")})
-
-
 class TriedSource:
     """The first rows of a source, and those of its newest file, parsed with the task."""
 
@@ -91,13 +80,8 @@ class TriedSource:
         """For each row on which the task's own code failed: where, and how."""
         return self._first.faults + self._newest.faults
 
-    def findings(self) -> list[CheckResult]:
+    def findings(self) -> Iterator[CheckResult]:
         """Try the rows, and report on them; the attributes are filled afterwards."""
-        found = list(self._findings())
-        # Every list of the rows' fields has it.
-        return _said_once(found, self._first.separator_hint or self._newest.separator_hint)
-
-    def _findings(self) -> Iterator[CheckResult]:
         what = f"source {self.source.name}"
         with tempfile.TemporaryDirectory() as work:
             try:
