@@ -141,6 +141,9 @@ def test_status_says_where_to_label_without_asking_the_server(desk: Desk, tmp_pa
     assert away.json("status")["next_step"] == f"label in Label Studio at {page}, {file}"
     assert f"\nnext: label in Label Studio at {page}, {file}\n" in away.goldleaf("status").stdout
     assert Terminal(tmp_path).json("status")["next_step"] == f"label in Label Studio, {file}", "no server is named"
+    page_file = Path(Terminal(tmp_path).json("report")["path"])
+    command = f"<code>goldleaf collect {tmp_path}/dataset.yaml</code>"
+    assert f"<li>label in Label Studio, then {command}</li>" in page_file.read_text().replace("\n", "")
 
 
 # --- what is sent ---------------------------------------------------------------------------------

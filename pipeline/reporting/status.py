@@ -16,7 +16,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary
+from schemas.run_summary import CurateSummary, Verb
 
 _LAST_RUNS = 5
 
@@ -67,6 +67,8 @@ class Status(BaseModel):
     runs: list[RunLine]
     """The latest first."""
     next_step: str
+    """What to do now: ``next_command``, and what comes before it or why."""
+    next_command: str
 
     def funnel(self) -> Funnel:
         """The numbers as a funnel."""
@@ -85,6 +87,17 @@ def read_status(workspace: Workspace) -> Status:
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
+    before, verb, after = _next_step(
+        workspace,
+        funnel,
+        curated=curated,
+        needed=len(needed),
+        waiting=asked.questions,
+        unsent=asked.unsent,
+        project=_project(workspace, snapshot),
+        released=bool(versions),
+    )
+    command = f"goldleaf {verb} {shlex.quote(str(workspace.dataset.path))}"
     return Status(
         dataset=workspace.dataset.config.name,
         home=str(workspace.store.root),
@@ -101,16 +114,8 @@ def read_status(workspace: Workspace) -> Status:
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
-        next_step=_next_step(
-            workspace,
-            funnel,
-            curated=curated,
-            needed=len(needed),
-            waiting=asked.questions,
-            unsent=asked.unsent,
-            project=_project(workspace, snapshot),
-            released=bool(versions),
-        ),
+        next_step=f"{before}{command}{after}",
+        next_command=command,
     )
 
 
@@ -133,30 +138,30 @@ def _next_step(
     unsent: int,
     project: str,
     released: bool,
-) -> str:
-    file = shlex.quote(str(workspace.dataset.path))
+) -> tuple[str, Verb, str]:
+    """What comes before the next verb, the verb, and what comes after it."""
     if curated is None:
-        return f"goldleaf curate {file}"
+        return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
-        return f"goldleaf curate {file}, since the file or its task was changed"
+        return "", Verb.CURATE, ", since the file or its task was changed"
     if unsent:
         connection = workspace.connection
         set_up = "" if connection and connection.api_key else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-        return f"{set_up}goldleaf curate {file} to send {counted(unsent, 'question')}"
+        return set_up, Verb.CURATE, f" to send {counted(unsent, 'question')}"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
-        return f"settle {which} an annotator in Label Studio, then goldleaf collect {file}"
+        return f"settle {which} an annotator in Label Studio, then ", Verb.COLLECT, ""
     if waiting:
-        return f"label in Label Studio{f' at {project}' if project else ''}, then goldleaf collect {file}"
+        return f"label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
     if not funnel.accepted:
-        return _nothing_accepted(funnel, file)
-    return f"goldleaf finetune {file}" if released else f"goldleaf release {file}"
+        return f"{_if_nothing_is_accepted(funnel)}, then ", Verb.CURATE, ""
+    return "", Verb.FINETUNE if released else Verb.RELEASE, ""
 
 
-def _nothing_accepted(funnel: Funnel, file: str) -> str:
-    """Advice if nothing can be released and no question is open: only other rows or settings help."""
+def _if_nothing_is_accepted(funnel: Funnel) -> str:
+    """What helps if nothing can be released and no question is open: only other rows or settings."""
     if funnel.review:
-        return f"raise review.budget, because some rows in review were not sent, then goldleaf curate {file}"
+        return "raise review.budget, because some rows in review were not sent"
     if funnel.rejected:
-        return f"fix the source, its fields or the task, because all rows are rejected, then goldleaf curate {file}"
-    return f"add rows, since there are none, then goldleaf curate {file}"
+        return "fix the source, its fields or the task, because all rows are rejected"
+    return "add rows, since there are none"

@@ -74,6 +74,7 @@ def _state_html(workspace: Workspace) -> str:
     """The page on the committed state, for the dataset's own team."""
     snapshot = workspace.store.snapshot().at_last_commit()
     versions = list_versions(workspace.store.releases)
+    status = read_status(workspace)
     data = gather_report(
         snapshot,
         workspace.dataset,
@@ -81,6 +82,6 @@ def _state_html(workspace: Workspace) -> str:
         published=versions[-1] if versions else None,
         absent=versions[-1].absent if versions else (),
         models=workspace.store.models,
-        next_steps=[f"`{read_status(workspace).next_step}`"],
+        next_steps=[status.next_step.replace(status.next_command, f"`{status.next_command}`")],
     )
     return render_report(data)
