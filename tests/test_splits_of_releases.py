@@ -226,12 +226,14 @@ def test_rows_that_share_one_of_several_group_by_values_stay_together(tmp_path: 
 
 
 def test_a_group_keeps_its_split_though_all_its_rows_are_others_now(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, [], "split: {group_by: [contract]}\n" + NO_REVIEW)
+    # A group draws its split by all its keys: with another author it would draw another one.
+    shop = Shop(tmp_path, [], "split: {group_by: [contract, author]}\n" + NO_REVIEW)
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text().replace("key: id, ", ""))
 
     def homes(first: int) -> dict[int, str]:
-        write_rows(tmp_path, [item | {"contract": n % 20} for n, item in enumerate(rows_of(first, first + 80))])
+        keys = [{"contract": n % 20, "author": f"{first}-{n % 20}"} for n in range(80)]
+        write_rows(tmp_path, [item | more for item, more in zip(rows_of(first, first + 80), keys, strict=True)])
         curate(shop.context, Inline())
         loaded = load(shop.release().path)
         lamps = {entry["fields"]["question"].split()[0]: split for split, rows in loaded.items() for entry in rows}
