@@ -98,6 +98,12 @@ def test_a_group_whose_kept_row_waits_for_annotators_says_so(tmp_path: Path) -> 
     assert "\nin review, by first reason: 2 conflict\n" in terminal.goldleaf("status").stdout
 
 
+def test_of_similar_rows_the_one_that_needs_no_review_is_kept(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, QUESTION, [row(1, f"{CLAUSE}, or jane.doe@example.org", "billing"), row(2, CLAUSE, "billing")])
+    odd.curate()
+    assert (odd[1].fate, odd[2].fate) == (Fate.DUPLICATE, Fate.ACCEPTED)
+
+
 def test_a_pair_is_shown_by_the_rows_that_are_kept(tmp_path: Path) -> None:
     # Of equal words the longer text is kept, here the second.
     rows = [row(1, CLAUSE, "billing"), row(2, f"{CLAUSE}!", "billing"), row(3, CLOSE, "billing")]
