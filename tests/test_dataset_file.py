@@ -230,8 +230,13 @@ def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named_with_the_way_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml cannot be read \(No such file .*`goldleaf init`$"):
         load_dataset_file(tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match=r"/dataset\.yaml cannot be read \(No such file"):
         load_dataset_file(tmp_path)
+
+
+def test_a_folder_stands_for_its_dataset_yaml(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    assert load_dataset_file(tmp_path).path == file
 
 
 def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_not_mistakes(tmp_path: Path) -> None:

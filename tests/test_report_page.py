@@ -130,7 +130,7 @@ def test_a_withheld_row_is_a_place_and_nothing_else() -> None:
     assert f"near similarity 0.80 , answer term {CLAUSE} kept data/clauses.jsonl:1 {1:032x} dropped" in text
     assert "near similarity 0.80 kept data/clauses.jsonl:7 dropped data/clauses.jsonl:7" in text
     assert "no value" not in html
-    assert "2 records, such as data/clauses.jsonl:7" in section(html, "conflicts")
+    assert "2 records, one of them: data/clauses.jsonl:7" in section(html, "conflicts")
 
 
 def test_the_page_of_a_version_says_so_and_sends_no_one_to_another() -> None:

@@ -256,7 +256,7 @@ def test_an_empty_answer_is_learned_as_the_end_of_the_answer(base: LoadedModel, 
 
 
 def test_a_batch_larger_than_the_rows_is_an_error(base: LoadedModel, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"batch of 32 rows is more than the 24 rows.*batch_size to 24 or less"):
+    with pytest.raises(TrainingError, match=r"is 32, but there are only 24 rows to train on; lower it to 24"):
         train(rows(), Finetune(batch_size=32), tmp_path, base=base)
 
 

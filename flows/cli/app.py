@@ -78,7 +78,7 @@ def _main(
     """Options of the application itself; the commands are in their own modules."""
 
 
-DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml.", metavar="DATASET.YAML")]
+DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml, or its folder.", metavar="DATASET.YAML")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, without progress.")]
 EngineName = Annotated[
     Runner | None,

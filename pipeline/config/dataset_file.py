@@ -89,6 +89,8 @@ def load_dataset_file(path: Path) -> LoadedDataset:
             listed, each with its line); the task cannot be loaded or used.
     """
     path = _absolute(path)
+    if path.is_dir():
+        path /= "dataset.yaml"
     root, values = _parse(path, _read(path))
     try:
         config = Dataset.model_validate(values)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel, load_base, quiet
 from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.text.wording import counted
 from schemas.dataset import Finetune
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def check_lengths(examples: Sequence[Example], config: Finetune, loaded: LoadedM
 def _check_batch(config: Finetune, rows: int) -> None:
     if config.batch_size > rows:
         raise TrainingError(
-            f"A batch of {config.batch_size} rows is more than the {rows} rows to train on; lower "
-            f"finetune.batch_size to {rows} or less, or add rows"
+            f"finetune.batch_size is {config.batch_size}, but there {'is' if rows == 1 else 'are'} only "
+            f"{counted(rows, 'row')} to train on; lower it to {rows}, or add rows"
         )
 
 

@@ -168,15 +168,15 @@ class TriedSource:
         first, unusable = self._first, list(self._unusable.values())
         tried = {file for file in files if self._told(file, work) in first.valid_in}
         odd = [place for file, place in self._unreadable.items() if file not in tried]
+        note = unmapped(self.source, self._seen(), self.workspace.dataset.task) if first.raw else ""
         if not first.rows:
             said = ["" if unusable else f"{counted(len(files), 'file')}; there are no rows; add some, or fix `path:`"]
         else:
-            note = unmapped(self.source, self._seen(), self.workspace.dataset.task) if first.raw else ""
             said = [first.described(counted(len(files), "file"), note=note)]
         said += [f"the first row of {place} cannot be read" for place in odd]
         ok = first.valid > 0 and not unusable
         detail = "\n  ".join(filter(None, [*unusable, *said]))
-        return CheckResult(what=what, ok=ok, warning=ok and (first.loses or bool(odd)), detail=detail)
+        return CheckResult(what=what, ok=ok, warning=ok and (first.loses or bool(odd or note)), detail=detail)
 
     def _about_fields(self, what: str) -> Iterator[CheckResult]:
         first = self._first

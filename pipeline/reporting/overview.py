@@ -192,8 +192,9 @@ def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[s
         if group.hint:
             yield f"  {group.hint}"
     if rest := groups[len(shown) :]:
-        rows, codes = sum(group.count for group in rest), ", ".join(dict.fromkeys(group.code for group in rest))
-        yield f"{rows:,}  for {len(rest):,} other reasons: {codes}{more}"
+        rows = sum(group.count for group in rest)
+        names = ", ".join(f"{group.code} ({group.field})" if group.field else group.code for group in rest)
+        yield f"{rows:,}  for {len(rest):,} other reasons: {names}{more}"
 
 
 _SHOWN_REASONS = 3
