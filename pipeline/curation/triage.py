@@ -59,7 +59,9 @@ class Triage:
 
 
 @dataclass(slots=True)
-class _Triaged:
+class _Provisional:
+    """What a case becomes, as far as the budget has been looked at."""
+
     fate: Fate
     reasons: list[Reason]
     routed: Routed | None = None
@@ -84,7 +86,7 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
     """
     unusable = _unusable_inputs(cases)
     askers = _conflict_representatives(cases)
-    outcomes = {case.record_id: _triaged(case, unusable.get(case.text_key), askers) for case in cases}
+    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers) for case in cases}
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
@@ -106,7 +108,7 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
     return Triage(decisions, use)
 
 
-def _asks_for(outcome: _Triaged) -> ReasonCode:
+def _asks_for(outcome: _Provisional) -> ReasonCode:
     return next(reason.code for reason in outcome.reasons if reason.code is not ReasonCode.UNREVIEWED)
 
 
@@ -157,67 +159,67 @@ def _asking_rank(case: Case) -> tuple[bool, bool, int]:
     return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
 
 
-def _triaged(case: Case, marked: _UnusableInput | None, askers: set[str]) -> _Triaged:
+def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str]) -> _Provisional:
     """The fate, as far as it does not depend on the budget."""
     if case.human is Verdict.UNUSABLE and not (marked and marked.confirmed):
-        return _Triaged(Fate.REJECTED, case.human_reasons, case.past_route)
+        return _Provisional(Fate.REJECTED, case.human_reasons, case.past_route)
     if case.rejection_reasons:
         # Whatever annotators said: such a row would spoil the training, or must not be published.
-        return _Triaged(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
+        return _Provisional(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
     if case.published_as_is:
         reasons = case.human_reasons if case.human is Verdict.LABELED else [Reason(code=ReasonCode.FROZEN)]
-        return _by_comparison(case) or _Triaged(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
+        return _by_comparison(case) or _Provisional(Fate.ACCEPTED, reasons, case.past_route if case.human else None)
     if marked:
         return _in_unusable_input(case, marked)
     if decided := _by_comparison(case):
         return decided
     if case.conflicting_answers and case.human is Verdict.LABELED:
-        return _Triaged(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
+        return _Provisional(Fate.REVIEW, [_conflict_reason(case)], Routed.ADJUDICATE)
     if case.human is Verdict.LABELED:
-        return _Triaged(Fate.ACCEPTED, case.human_reasons, case.past_route)
+        return _Provisional(Fate.ACCEPTED, case.human_reasons, case.past_route)
     if case.human in (Verdict.UNSURE, Verdict.DISPUTED):
-        return _Triaged(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
+        return _Provisional(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
     return _automatic(case, askers)
 
 
-def _in_unusable_input(case: Case, marked: _UnusableInput) -> _Triaged:
+def _in_unusable_input(case: Case, marked: _UnusableInput) -> _Provisional:
     """The fate of a row whose input was marked unusable: it is rejected, or annotators must agree first."""
     if marked.confirmed is None:
         detail = "an annotator marked a row with the same input"
-        return _Triaged(Fate.REJECTED, [Reason(code=ReasonCode.UNUSABLE, detail=detail)], case.past_route)
+        return _Provisional(Fate.REJECTED, [Reason(code=ReasonCode.UNUSABLE, detail=detail)], case.past_route)
     if case.duplicate_of and (copied := _by_comparison(case)):
         return copied
     refs = (marked.confirmed.record_id, marked.unusable.record_id)
     detail = f"record {refs[0]} is confirmed, record {refs[1]} unusable"
     # Only those who have answered can settle it.
     route = Routed.ADJUDICATE if case.human is not None else None
-    return _Triaged(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail, refs=refs)], route)
+    return _Provisional(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail, refs=refs)], route)
 
 
-def _by_comparison(case: Case) -> _Triaged | None:
+def _by_comparison(case: Case) -> _Provisional | None:
     if case.duplicate_of:
         similarity = None if case.similarity is None else shown_similarity(case.similarity, case.threshold)
         detail = f"similarity {similarity}" if similarity else ""
         reason = _EXACT_DUPLICATE if case.exact else Reason(code=ReasonCode.NEAR_DUPLICATE, detail=detail)
-        return _Triaged(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
+        return _Provisional(Fate.DUPLICATE, [reason], case.past_route, duplicate_of=case.duplicate_of)
     if case.overridden_by:
         refs = (case.overridden_by,)
         reason = Reason(code=ReasonCode.OVERRIDDEN, detail=f"record {case.overridden_by}", refs=refs)
-        return _Triaged(Fate.REJECTED, [reason], case.past_route)
+        return _Provisional(Fate.REJECTED, [reason], case.past_route)
     if case.bridges:
         reason = Reason(code=ReasonCode.BRIDGES_SPLITS, detail=" and ".join(case.bridges))
-        return _Triaged(Fate.REJECTED, [reason])
+        return _Provisional(Fate.REJECTED, [reason])
     return None
 
 
-def _automatic(case: Case, askers: set[str]) -> _Triaged:
+def _automatic(case: Case, askers: set[str]) -> _Provisional:
     waits = list(case.review_reasons)
     if case.targets is None:
         waits.append(_UNLABELED)
     if case.conflicting_answers:
         asks = case.record_id in askers
         reasons = [_conflict_reason(case), *waits, *case.label_error_reasons]
-        return _Triaged(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
+        return _Provisional(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
     if waits:
         unlabeled_only = case.targets is None and not case.review_reasons
         score = (
@@ -226,11 +228,11 @@ def _automatic(case: Case, askers: set[str]) -> _Triaged:
             else _HELD_SCORE
         )
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
-        return _Triaged(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
+        return _Provisional(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
     if case.label_error_reasons:
         score = max(_LEAST_FLAGGED_SCORE, case.label_error_score or 0.0)
-        return _Triaged(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
-    return _Triaged(Fate.ACCEPTED, [_PASSED])
+        return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
+    return _Provisional(Fate.ACCEPTED, [_PASSED])
 
 
 def _conflict_reason(case: Case) -> Reason:
@@ -239,7 +241,7 @@ def _conflict_reason(case: Case) -> Reason:
     return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more)
 
 
-def _stays_asked(case: Case, outcome: _Triaged) -> bool:
+def _stays_asked(case: Case, outcome: _Provisional) -> bool:
     """Whether an earlier question counts: it was answered, or there is still something to ask.
 
     Its reason may be gone: a screen was turned off, a conflicting row was withdrawn, a source fixed.
@@ -247,7 +249,7 @@ def _stays_asked(case: Case, outcome: _Triaged) -> bool:
     return case.human is not None or outcome.score is not None
 
 
-def _keep_asking(case: Case, outcome: _Triaged) -> None:
+def _keep_asking(case: Case, outcome: _Provisional) -> None:
     """A question that was asked and not answered remains asked, whatever the current budget."""
     if case.human is None:
         outcome.fate = Fate.REVIEW
@@ -255,7 +257,7 @@ def _keep_asking(case: Case, outcome: _Triaged) -> None:
 
 
 def _choose(
-    candidates: list[Case], outcomes: dict[str, _Triaged], room: int, asked_in_group: Mapping[str, int]
+    candidates: list[Case], outcomes: dict[str, _Provisional], room: int, asked_in_group: Mapping[str, int]
 ) -> set[str]:
     """Uncertainty times diversity, the best of every group before the second of any.
 
@@ -276,12 +278,12 @@ def _choose(
     return set(picks)
 
 
-def _score(outcomes: dict[str, _Triaged], case: Case) -> float:
+def _score(outcomes: dict[str, _Provisional], case: Case) -> float:
     score = outcomes[case.record_id].score
     return 0.0 if score is None else score
 
 
-def _diverse(tier: list[Case], outcomes: dict[str, _Triaged], room: int, sorts: Counter[str]) -> list[str]:
+def _diverse(tier: list[Case], outcomes: dict[str, _Provisional], room: int, sorts: Counter[str]) -> list[str]:
     """Pick greedily; ``sorts`` counts the picks of each sort so far. ``tier`` is sorted by score."""
     queues: defaultdict[str, list[Case]] = defaultdict(list)
     for case in reversed(tier):
@@ -303,14 +305,14 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Triaged], room: int, sorts: 
     return picks
 
 
-def _sort_of(case: Case, outcome: _Triaged, task: type[Task]) -> str:
+def _sort_of(case: Case, outcome: _Provisional, task: type[Task]) -> str:
     reason = outcome.reasons[0]
     targets = case.targets or case.suggestion
     strata = kind_of(task).strata(task, targets) if targets else ()
     return "/".join([reason.code, reason.field, *strata])
 
 
-def _settle(outcome: _Triaged, chosen: bool, review: Review) -> None:
+def _settle(outcome: _Provisional, chosen: bool, review: Review) -> None:
     """What the budget makes of a fate that depends on it."""
     if chosen:
         outcome.routed = outcome.route
@@ -319,7 +321,7 @@ def _settle(outcome: _Triaged, chosen: bool, review: Review) -> None:
         outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
 
 
-def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Triaged], review: Review) -> None:
+def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: Review) -> None:
     """Draw the audit sample.
 
     Earlier draws remain while their hash is small enough, as more rows bring in smaller ones. The question
@@ -341,7 +343,7 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Triaged], review: Revi
         outcomes[record_id].routed = Routed.AUDIT
 
 
-def _decision(case: Case, outcome: _Triaged, run: str, task_digest: str) -> Decision:
+def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> Decision:
     source: LabelSource | None = None
     if case.targets is not None:
         source = LabelSource.HUMAN if case.human is Verdict.LABELED else LabelSource.SOURCE
