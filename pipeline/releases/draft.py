@@ -97,7 +97,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     for decision in accepted:
         by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
     tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
-    unused = _unused_labels(dataset.task, accepted)
+    unused = _unused_labels(dataset.task, rows)
     # A copy keeps the split of its representative: if it ever takes its place, it must not move.
     copies = {
         decision.record_id: splits[decision.duplicate_of]
@@ -118,10 +118,9 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     )
 
 
-def _unused_labels(task: type[Task], accepted: Iterable[Decision]) -> list[str]:
-    kind = kind_of(task)
-    used = {label for decision in accepted for label in kind.strata(task, decision.targets or {})}
-    return [label for label in kind.labels(task) if label not in used]
+def _unused_labels(task: type[Task], rows: Iterable[SplitRow]) -> list[str]:
+    used = {label for row in rows if row.published for label in row.labels}
+    return [label for label in kind_of(task).labels(task) if label not in used]
 
 
 def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, ...]]:
