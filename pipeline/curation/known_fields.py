@@ -20,12 +20,8 @@ def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
 def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
     """Refuse a misspelled target: it would only produce blank questions."""
     seen = together(part.seen for part in prepared)
-    found = {
-        source.name: hinted(misspelled(source, seen[source.name]), seen[source.name])
-        for source in config.sources
-        if source.name in seen
-    }
-    if problems := [f"source '{name}': {problem}" for name, problem in found.items() if problem]:
+    found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
+    if problems := [f"source '{name}': {hinted(problem, seen[name])}" for name, problem in found.items() if problem]:
         raise ConfigError("\n".join(problems))
 
 

@@ -73,18 +73,17 @@ def ingest(
     lines = index.height
     _require_keys(sources, found, index, store.scan(Table.RECORDS))
     doubled = _doubled(index, [source.name for source in sources if source.key])
-    elsewhere: pl.DataFrame | None = None
-    unread = withdrawn
+    places: tuple[pl.DataFrame, pl.DataFrame] | None = None
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        nonlocal added, withdrawn, elsewhere, unread
+        nonlocal added, withdrawn, places
         known = present.select(*_KNOWN_COLUMNS).collect()
         latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
         wanted = _new_positions(index, known, latest)
         gone = _withdrawals(index, present, sources, found, run)
         added, withdrawn = wanted.height, gone
-        elsewhere = moved(index.filter("final"), latest)
         unread = latest.join(index, on="record_id", how="anti").join(gone, on="record_id", how="anti")
+        places = moved(index.filter("final"), latest), unread
         for chunk in chunks:
             fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
             if fresh.height:
@@ -93,8 +92,8 @@ def ingest(
             yield gone
 
     appended = store.append_if_unseen(Table.RECORDS, run, build)
-    if elsewhere is not None:
-        note_moved(store, elsewhere, unread, index)
+    if places is not None:
+        note_moved(store, *places, index)
     if not appended:
         return Ingested(lines, 0, 0, doubled=doubled)
     named = [source.name for source in sources]
