@@ -19,6 +19,7 @@ import pytest
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import ConfigError, LabelStudioError
 from pipeline.review.label_studio import LabelStudio
+from pipeline.state.atomic import unfinished
 
 CACHE = Path.home() / ".cache" / "goldleaf"
 VENV = Path(__file__).parent.parent / ".venv-label-studio"
@@ -131,6 +132,17 @@ def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(LabelStudioError, match=r"exited while starting; .*server\.log says: no luck today"):
         LocalStudio(venv, tmp_path / "data", tmp_path / "cache").start()
     assert not (tmp_path / "data" / "running.json").exists()
+
+
+def test_the_half_copied_database_of_a_killed_start_is_removed(tmp_path: Path) -> None:
+    venv = stand_in(tmp_path, '[ "$1" = version ] && touch label_studio.sqlite3 || exit 3')
+    left = unfinished(tmp_path / "data")
+    left.parent.mkdir()
+    left.write_bytes(b"half a database")
+    os.utime(left, (0, 0))
+    with pytest.raises(LabelStudioError, match="exited while starting"):
+        LocalStudio(venv, tmp_path / "data", tmp_path / "cache").start()
+    assert not left.exists() and (tmp_path / "data" / "label_studio.sqlite3").exists()
 
 
 def test_a_failed_migration_leaves_no_template(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import ConfigError, LabelStudioError
-from pipeline.state.atomic import locked_folder, replacing
+from pipeline.state.atomic import locked_folder, remove_unfinished, replacing
 
 _HOST = "127.0.0.1"
 _DATABASE = "label_studio.sqlite3"
@@ -151,6 +151,8 @@ class LocalStudio:
                 self._join(running)
                 return
             if not (self.data / _DATABASE).exists():
+                # Of a start that was killed: nobody else writes here under the lock.
+                remove_unfinished(self.data, time.time())
                 with self._template(program).open("rb") as template, replacing(self.data / _DATABASE) as database:
                     shutil.copyfileobj(template, database)
             self._credentials = self._prepare_credentials()
