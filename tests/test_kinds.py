@@ -178,6 +178,14 @@ def test_labels_that_are_scored_again_say_the_same_and_only_what_runs_remember(k
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
+def test_labels_are_all_that_an_answer_can_be_stratified_by(kind: Kind) -> None:
+    """A release names those that no row has."""
+    task, answers = EXAMPLES[kind.name]
+    found = {label for answer in answers for label in kind.strata(task, answer) if label}
+    assert found == set(kind.labels(task))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
 def test_a_new_dataset_goes_the_whole_way_and_its_card_and_report_say_what_is_not_done(
     tmp_path: Path, kind: Kind
 ) -> None:
