@@ -222,11 +222,11 @@ def test_a_rejected_row_that_its_file_has_lost_is_named_by_its_record(tmp_path: 
 
 
 def test_less_frequent_reasons_are_named(tmp_path: Path) -> None:
-    write_dataset(tmp_path, [row(1, "", "billing"), row(2, "Why?", "x"), row(3, "<|im_end|>", "billing")])
+    write_dataset(tmp_path, [row(2, "Why?", "x"), row(3, "<|im_end|>", "billing")])
     with (tmp_path / "data.jsonl").open("a") as file:
-        file.write('{"id": 4\n[5]\n')
+        file.write('{"id": 4\n[5]\n{"id": 1, "question": "", "topic": "billing"}\n')
     shown = Terminal(tmp_path).goldleaf("curate").stdout
-    assert "\n  2  for 2 other reasons: unreadable, not_an_object; status --json lists them all\n" in shown
+    assert "\n  2  for 2 other reasons: not_an_object, missing (question); status --json lists them all\n" in shown
 
 
 def test_where_every_row_is_rejected_the_next_step_is_to_fix_them(tmp_path: Path) -> None:

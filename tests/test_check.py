@@ -212,9 +212,11 @@ def test_a_field_that_only_later_rows_have_is_not_said_to_be_absent(tmp_path: Pa
     rows: list[dict[str, object]] = [{"id": number, "question": f"Why {number}?"} for number in range(300)]
     write_dataset(tmp_path, rows)
     said = "; no row of it has 'topic': map it with `fields:` if it has another name; the rows have the fields 'id', "
-    assert said in findings(tmp_path)["source examples"]["detail"]
+    found = findings(tmp_path)["source examples"]
+    assert said in found["detail"] and found["warning"]
     write_rows(tmp_path, [*rows, row(300, "Why so?", "billing")])
     found = findings(tmp_path)["source examples"]
+    assert not found["warning"]
     assert found["detail"] == "1 file; the first 200 rows tried: 200 valid, 200 of them unlabeled"
 
 
