@@ -119,6 +119,8 @@ def test_a_home_with_a_part_of_300_characters_or_in_a_loop_of_links_is_one_line(
 def test_a_dataset_yaml_or_task_of_an_impossible_name_is_one_line(odd: Odd, name: str) -> None:
     (odd.folder / "loop").symlink_to(odd.folder / "loop")
     assert "cannot be read (" in Terminal(odd.folder).error("curate", name)
+    assert f"there is no {name} to look up" in Terminal(odd.folder).error("verify", "a@1.0.0", name)
+    assert "there is no dataset.yaml to look up" in Terminal(odd.folder.parent).error("verify", name)
     odd.edit("task.py:Question", f"{name}.py:Question")
     assert "there is no task file" in error(odd)
     odd.edit(f"{name}.py:Question", "task.py:Question")

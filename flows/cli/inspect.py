@@ -173,12 +173,13 @@ def verify(
 def _version_folder(reference: str, dataset: Path) -> Path:
     """The given folder, or that of a reference to a version of a dataset."""
     from pipeline.releases.versions import find_version
+    from pipeline.state.atomic import is_file, is_folder
 
-    if (folder := Path(reference)).is_dir():
+    if is_folder(folder := Path(reference)):
         return folder
     if "@" not in reference and len(folder.parts) > 1:
         raise ReleaseError(f"there is no folder {reference}; name a version's folder, or name@version")
-    if not dataset.exists():
+    if not (is_file(dataset) or is_folder(dataset)):
         raise ReleaseError(
             f"there is no {dataset} to look up '{reference}' in; pass the path of a dataset.yaml, or a version's "
             "folder, as in `goldleaf verify path/to/1.0.0`"

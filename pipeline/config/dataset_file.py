@@ -22,7 +22,7 @@ from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
-from pipeline.state.atomic import is_file
+from pipeline.state.atomic import is_file, is_folder
 from pipeline.text.normalize import normalize_text
 from schemas.dataset import Dataset, Misfit
 from schemas.field import shown
@@ -89,7 +89,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
             listed, each with its line); the task cannot be loaded or used.
     """
     path = _absolute(path)
-    if path.is_dir():
+    if is_folder(path):
         path /= "dataset.yaml"
     root, values = _parse(path, _read(path))
     try:

@@ -197,3 +197,8 @@ def checksum_of(file: BinaryIO, size: int) -> int:
 def is_file(path: Path) -> bool:
     """Whether a file of this name exists; names that no file can have are allowed."""
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error for a name of 300 characters)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder of this name exists; names that no folder can have are allowed."""
+    return os.path.isdir(path)  # noqa: PTH112 (as above)
