@@ -65,6 +65,11 @@ def test_a_row_of_a_file_that_is_gone_keeps_its_place(tmp_path: Path) -> None:
     assert placed(home) == {'{"n": 1}': ("a.jsonl", 2), '{"n": 2}': ("a.jsonl", 1), '{"n": 3}': ("b.jsonl", 1)}
 
 
+def gone_of(home: Home) -> set[str]:
+    """The records whose file no longer has their row."""
+    return set(gone_from_files(home.store.snapshot()).collect().to_series())
+
+
 def test_a_row_that_a_log_s_file_has_lost_is_gone_from_it_until_it_is_back(tmp_path: Path) -> None:
     home, log = Home(tmp_path), Source(name="log", path="*.jsonl")
 
@@ -72,7 +77,7 @@ def test_a_row_that_a_log_s_file_has_lost_is_gone_from_it_until_it_is_back(tmp_p
         home.write("a.jsonl", lines)
         home.ingest(log)
         ids = {record_id: raw for raw, record_id in home.ids().items()}
-        return {ids[name] for name in gone_from_files(home.store.snapshot())}, placed(home)
+        return {ids[name] for name in gone_of(home)}, placed(home)
 
     assert gone('{"n": 0}', '{"n": 1}', '{"n": 2}')[0] == set()
     assert gone('{"n": 2}', '{"n": 1}')[0] == {'{"n": 0}'}
@@ -82,7 +87,7 @@ def test_a_row_that_a_log_s_file_has_lost_is_gone_from_it_until_it_is_back(tmp_p
     (tmp_path / "a.jsonl").unlink()
     home.write("b.jsonl", ['{"n": 2}'])
     home.ingest(log)
-    [zero] = gone_from_files(home.store.snapshot())
+    [zero] = gone_of(home)
     assert zero == home.ids()['{"n": 0}'], "a file that is gone has lost no row"
     assert gone('{"n": 0}', '{"n": 1}')[0] == set()
 
@@ -93,7 +98,7 @@ def test_places_written_before_lost_rows_were_noted_can_be_read(tmp_path: Path) 
         home.write("a.jsonl", lines)
         home.ingest(table)
     write_work(read_work(home.store.moved).drop("gone"), home.store.moved)
-    assert gone_from_files(home.store.snapshot()) == set()
+    assert gone_of(home) == set()
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
 
 

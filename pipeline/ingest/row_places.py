@@ -81,18 +81,18 @@ def in_place(snapshot: Snapshot) -> pl.LazyFrame:
     return placed.select(SCHEMAS[Table.RECORDS].names())
 
 
-def gone_from_files(snapshot: Snapshot) -> set[str]:
-    """The current records whose file was read since and no longer has their row, as a log's may; the rest are there.
+def gone_from_files(snapshot: Snapshot) -> pl.LazyFrame:
+    """``record_id`` of the current records whose file was read since and no longer has their row, as a log's may.
 
-    Their place is the last one, and may hold another row now.
+    Their place is the last one, and may hold another row now. The rows of all others are there.
 
     Raises:
         StoreError: the file beside the tables is damaged.
     """
     if not snapshot.store.moved.exists():
-        return set()
+        return pl.LazyFrame(schema={"record_id": pl.String})
     gone = _read(snapshot.store).filter("gone").lazy()
-    return set(snapshot.current_records().join(gone, on=_ROW, how="semi").select("record_id").collect().to_series())
+    return snapshot.current_records().join(gone, on=_ROW, how="semi").select("record_id")
 
 
 def _read(store: Store) -> pl.DataFrame:

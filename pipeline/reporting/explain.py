@@ -201,7 +201,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         source=rows["source"][0],
         key=rows["key"][0],
         place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
-        gone=is_there and not meant.place and meant.record_id in gone_from_files(snapshot),
+        gone=is_there and not meant.place and _is_gone(meant.record_id, snapshot),
         now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
         note=meant.note,
         **lists,
@@ -222,6 +222,11 @@ _TIMES = {
     "published": "published_at",
 }
 """The time of an entry of each list; entries of the same moment follow in this order."""
+
+
+def _is_gone(record_id: str, snapshot: Snapshot) -> bool:
+    """Whether no file has the record's row now."""
+    return not gone_from_files(snapshot).filter(pl.col("record_id") == record_id).collect().is_empty()
 
 
 def _timeline(lists: dict[str, list[Any]]) -> list[Moment]:

@@ -55,8 +55,8 @@ class Rejection(BaseModel):
     """One of the rows, still in its file if any of them is."""
     record_id: str = ""
     """That one's record; empty if it has none, as before the first curate."""
-    gone: bool = False
-    """Its file no longer has that row: its place is the last one, where there may be another row now."""
+    gone: int = 0
+    """How many rows are no longer in their files; if all, another row may be on ``line`` now."""
     detail: str
     """What is wrong with that one."""
     same_detail: bool
@@ -69,14 +69,20 @@ class Rejection(BaseModel):
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
         common = Reason(code=self.code, field=self.field, detail=self.detail if self.same_detail else "")
-        gone = " (no longer in its file)" if self.gone else ""
+        some = f" ({self.gone:,} of them no longer in their files)" if 0 < self.gone < self.count else ""
+        here = " (no longer in its file)" if self.all_gone else ""
         detail = f": {self.detail}" if self.detail and not self.same_detail else ""
-        return f"{common}, as in {self.file}:{self.line}{gone}{detail}"
+        return f"{common}{some}, as in {self.file}:{self.line}{here}{detail}"
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether no file has any of the rows now."""
+        return self.gone == self.count
 
     @property
     def example(self) -> str:
         """What `goldleaf explain` takes to show that row: its place, or the record's id if another row may be there."""
-        return self.record_id if self.gone else f"{self.file}:{self.line}"
+        return self.record_id if self.all_gone else f"{self.file}:{self.line}"
 
     @property
     def hint(self) -> str:
@@ -96,8 +102,10 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     first = [first_reason(name) for name in ("code", "field", "detail")]
     places = in_place(snapshot).select("record_id", "source", "file", "line")
     reasons = rejected.select("record_id", "reasons", *first)
-    gone = pl.col("record_id").is_in(list(gone_from_files(snapshot))).alias("gone")
-    rows = places.join(reasons, on="record_id", maintain_order="left").with_columns(gone).collect()
+    gone = gone_from_files(snapshot).select("record_id", gone=True)
+    placed = places.join(reasons, on="record_id", maintain_order="left")
+    placed = placed.join(gone, on="record_id", how="left", maintain_order="left")
+    rows = placed.with_columns(pl.col("gone").fill_null(value=False)).collect()
     found = []
     for group in by_reason(rows):
         lacking = _lacking(group.field, rows, snapshot) if group.code is ReasonCode.MISSING else []
@@ -117,9 +125,9 @@ def by_reason(rows: pl.DataFrame) -> list[Rejection]:
     same = rows.group_by("code", "field", maintain_order=True)
     # A row that users find in its file is the better example, and of these one with a detail.
     best = (pl.col("gone"), pl.col("detail") == "")
-    example = pl.col("file", "line", "record_id", "gone", "detail").sort_by(*best, maintain_order=True).first()
+    example = pl.col("file", "line", "record_id", "detail").sort_by(*best, maintain_order=True).first()
     same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
-    groups = same.agg(pl.len().alias("count"), example, same_detail)
+    groups = same.agg(pl.len().alias("count"), pl.col("gone").sum(), example, same_detail)
     ordered = groups.sort("count", descending=True, maintain_order=True)
     return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
 
