@@ -164,7 +164,7 @@ def _oppose_across_keys(cells: Iterable[Cell], policy: MergePolicy) -> None:
     are kept, and annotators are asked about other answers.
     """
     asked = [same for same in _of_equal_questions(cells) if len({cell.head.answer for cell in same}) > 1]
-    policy.expect((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
+    policy.compare_all((first, cell.head) for same in asked for first in _first_answers(same) for cell in same)
     for same in asked:
         _oppose(_by_answer(same, policy), policy)
 

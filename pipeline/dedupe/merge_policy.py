@@ -26,7 +26,7 @@ class MergePolicy:
     _answers: dict[tuple[str, str], float] = field(default_factory=dict)
     _inputs: dict[tuple[str, str], bool] = field(default_factory=dict)
 
-    def expect(self, pairs: Iterable[_Pair]) -> None:
+    def compare_all(self, pairs: Iterable[_Pair]) -> None:
         """Compare many pairs at once, before the other methods are called for them."""
         free_text: list[tuple[int, int]] = []
         several: dict[tuple[str, str], _Pair] = {}

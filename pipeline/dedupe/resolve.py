@@ -90,7 +90,7 @@ def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
             # Of rows with equal words, only the first few are linked with the others.
             leader = places[cell.follows]
             neighbors[number][leader] = neighbors[leader][number] = 1.0
-    policy.expect((heads[one], heads[other]) for one, others in neighbors.items() for other in others)
+    policy.compare_all((heads[one], heads[other]) for one, others in neighbors.items() for other in others)
     tried: set[tuple[int, int]] = set()
     while True:
         kept = _absorb(cells, neighbors, policy, sorted(neighbors))
@@ -101,7 +101,7 @@ def _neighbors(cells: Sequence[Cell], policy: MergePolicy) -> Neighbors:
             for other in neighbors.get(number, ())
             if other in keeper and keeper[other] != number and keeper[other] not in neighbors[number]
         }
-        policy.expect((heads[one], heads[other]) for one, other in proposed - tried)
+        policy.compare_all((heads[one], heads[other]) for one, other in proposed - tried)
         new = sorted(pair for pair in proposed - tried if _may_join(cells[max(pair)], cells[min(pair)].head, policy))
         if not new:
             return neighbors
