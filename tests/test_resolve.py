@@ -84,6 +84,19 @@ def test_what_resembles_a_copy_is_compared_with_the_row_that_is_kept_for_it(more
     assert result["r3"].similarity == (pytest.approx(jaccard(texts[0], texts[2])) if len(kept) == 1 else None)
 
 
+def test_a_kept_row_is_compared_with_the_keeper_of_a_similar_row_that_cannot_be_its_own_copy() -> None:
+    """The search has not found that the first two are similar; only the third, which negates the first, shows it."""
+    key, denial = CLAUSE.replace("is ", "is not "), CLAUSE.replace("is governed", "is not governed")
+    rows = [
+        row("r1", f"{CLAUSE} as long as it lasts"),
+        row("r2", f"{denial} too", key=f"{key} too"),
+        row("r3", denial, None, key=key),
+    ]
+    assert rows[0].answer == rows[1].answer
+    result = resolve(rows, threshold=0.6, unfound={(0, 1)})
+    assert [result[name].duplicate_of for name in ("r1", "r2", "r3")] == [None, "r1", None]
+
+
 # --- near-duplicates --------------------------------------------------------------------------
 def test_a_similar_input_with_the_same_answer_is_a_near_duplicate() -> None:
     result = resolve([row("r1"), row("r2", text=NEAR)], threshold=0.7)
