@@ -45,7 +45,7 @@ def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
 
 
 def respelt_choice(task: type[BaseModel], name: str, value: Any) -> str:
-    """The choice that a value equals except for case or white space; empty if there is none, or it is equal."""
+    """The choice that a value equals except for case or whitespace; empty if there is none, or it is equal."""
     info = task.model_fields.get(name)
     choices = choices_of(info.annotation) if info else ()
     if not isinstance(value, str) or value in choices:

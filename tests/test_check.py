@@ -151,13 +151,13 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
     assert all(f"\n  {line}" in shown for line in lines)
 
 
-def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
+def test_labels_that_are_a_choice_except_for_case_or_whitespace_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
     found = findings(tmp_path)["source examples"]
     assert found["ok"] and found["warning"]
     assert (
-        "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
+        "; 3 rows differ from a choice of 'topic' only in case or whitespace, such as 'Billing' from "
         "'billing': fix them, or let a validator of the task do so\n"
     ) in found["detail"]
 

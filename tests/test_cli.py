@@ -327,6 +327,14 @@ def test_every_command_has_a_help_that_says_what_it_does(shop: Terminal, command
     shown = shop.goldleaf(command, "--help").stdout
     first_line = (GROUP.commands[command].help or "").splitlines()[0]
     assert first_line.endswith(".") and first_line in shown
+    assert "<bool>" not in shown, "a flag takes no value"
+
+
+def test_the_help_lists_the_commands_in_the_order_in_which_they_are_needed(shop: Terminal) -> None:
+    shown = shop.goldleaf("--help").stdout
+    places = [shown.index(f"─ {panel} ─") for panel in ("Options", "Setup", "Workflow", "Inspect")]
+    assert places == sorted(places)
+    assert "curate (annotators then label in Label Studio), collect their answers, \n" in shown, "whole lines"
 
 
 _LIGHT = """

@@ -66,7 +66,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
     show_rows(
-        "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
+        "last runs", ["run", "command", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
     )
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
@@ -149,6 +149,7 @@ def verify(
     """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is.
 
     With --lock, also if the version is not the one that the lock pins.
+
     Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
     """
     from pipeline.releases.lockfile import against_lock
@@ -215,13 +216,14 @@ def report(
 @app.command(rich_help_panel="Inspect")
 @explained
 def sql(
-    query: Annotated[str, typer.Argument(help="A DuckDB query: select, with, from, describe, …")],
+    query: Annotated[str, typer.Argument(help="A DuckDB query: select, with, from, describe, …", metavar="QUERY")],
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs, read-only.
 
     `goldleaf sql "describe current"` lists a table's columns.
+
     Example: goldleaf sql "select fate, count(*) from current group by fate"
     """
     from pipeline.reporting.sql import query as ask

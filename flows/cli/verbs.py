@@ -52,7 +52,7 @@ def curate(
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ingest the sources, give every record its fate, and send the uncertain ones to annotators.
+    """Read the sources, give every record its fate, and send the uncertain ones to annotators.
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
@@ -201,7 +201,7 @@ def show_finetuned(result: "Finetuned") -> None:
         [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
         for name, score, unreadable in models
     ]
-    show_rows("", ["model", result.metric_title, "95% interval", "unreadable answers"], rows)
+    show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
     out.print(result.verdict)
     out.print(result.path, markup=False)
 

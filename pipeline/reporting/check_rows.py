@@ -54,7 +54,7 @@ class TriedRows:
     _lacking: Counter[str] = field(default_factory=Counter)
     """How many rows lack which required field."""
     _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """By field: values that equal a choice except for case or white space, and the choice."""
+    """By field: values that equal a choice except for case or whitespace, and the choice."""
 
     def try_all(self, rows: Iterable[tuple[str, RawRow]]) -> None:
         """Parse rows, each with the name of its file."""
@@ -156,7 +156,7 @@ class TriedRows:
             value, choice = pairs[0]
             differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
             yield (
-                f"{differ} from a choice of '{name}' only in case or white space, such as {shown(value)} from "
+                f"{differ} from a choice of '{name}' only in case or whitespace, such as {shown(value)} from "
                 f"{shown(choice)}: fix them, or let a validator of the task do so"
             )
 
