@@ -20,6 +20,7 @@ from flows.cli import verbs as cli_verbs
 from flows.cli.main import app
 from flows.context import Context
 from flows.run import run_all
+from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.errors import ReleaseError
 from schemas.manifest import Funnel
 
@@ -131,7 +132,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
     assert "1 question is waiting for annotators, 1 not sent yet" in shown
-    assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
+    assert f"next: {HOW_TO_CONNECT}, then goldleaf curate {shop.folder}/" in shown
 
 
 def test_texts_of_users_are_never_read_as_markup(shop: Terminal, tmp_path: Path) -> None:
@@ -148,6 +149,12 @@ def test_texts_of_users_are_never_read_as_markup(shop: Terminal, tmp_path: Path)
     terminal.goldleaf("curate", file)
     assert "source examples, key [/a] \\[b]\n" in terminal.goldleaf("explain", "data.jsonl:1", file).stdout
     assert f"{folder}/missing.yaml cannot be read" in terminal.error("status", folder / "missing.yaml")
+
+
+def test_status_before_the_first_curate_shows_no_empty_tables_but_what_to_run(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    said = f"nothing has been curated yet\nnext: goldleaf curate {tmp_path}/dataset.yaml\n"
+    assert Terminal(tmp_path).goldleaf("status").stdout == f"questions   {tmp_path}/home/questions\n{said}"
 
 
 # --- where the home may be ------------------------------------------------------------------------

@@ -51,7 +51,12 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if as_json:
         print_json(result)
         return
-    show_funnel(result.funnel(), f"{result.dataset}   [dim]{escape(result.home)}")
+    title = f"{result.dataset}   [dim]{escape(result.home)}"
+    if result.runs:
+        show_funnel(result.funnel(), title)
+    else:
+        out.print(title)
+        out.print("nothing has been curated yet")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
@@ -65,9 +70,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
-    show_rows(
-        "last runs", ["run", "command", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
-    )
+    if result.runs:
+        runs = [[run.run, run.verb, f"{run.finished_at:%F %T}"] for run in result.runs]
+        show_rows("last runs", ["run", "command", "finished"], runs)
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 

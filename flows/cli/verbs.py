@@ -87,7 +87,9 @@ def show_review(review: "ReviewBatch") -> None:
         one = review.withdrawn == 1
         tasks = "1 task was withdrawn: its" if one else f"{review.withdrawn:,} tasks were withdrawn: their"
         out.print(f"{tasks} question{'' if one else 's'} changed or no longer {'applies' if one else 'apply'}")
-    audits = f", {review.audits:,} of them random audits" if review.audits else ""
+    audits = ""
+    if review.audits:
+        audits = f", {review.audits:,} of them {'a random audit' if review.audits == 1 else 'random audits'}"
     # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
     waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.config.workspace import Workspace
+from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.curation.history import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
@@ -208,7 +208,7 @@ def _check_home(root: Path) -> CheckResult:
 def _check_label_studio(workspace: Workspace) -> CheckResult:
     connection = workspace.connection
     if connection is None:
-        hint = "not set: questions for annotators will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
+        hint = f"not configured, so questions for annotators will wait; to send them, {HOW_TO_CONNECT}"
         return CheckResult(what="Label Studio", ok=True, detail=hint)
     try:
         user = LabelStudio(connection.url, connection.api_key).check()
