@@ -14,6 +14,8 @@ from schemas.user_code_errors import plain_words
 _FEW_CHOICES = 8
 """Up to this many choices are all listed in the error about an unknown one."""
 _NEAREST = 3
+RESPELT = "only in case or whitespace"
+"""The end of the problem of a value that is a choice except for these."""
 
 
 def problems_of(task: type[BaseModel], error: ValidationError) -> list[Reason]:
@@ -30,8 +32,12 @@ def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
 
 def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     text = _among_many(item, task) if item["type"] in ("enum", "literal_error") else plain_words(item["msg"])
-    # For a validator over several fields, the value is the whole row.
-    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
+    if not item["loc"]:
+        # For a validator over several fields, the value is the whole row.
+        return text
+    choice = respelt_choice(task, str(item["loc"][0]), item["input"])
+    hint = f", which differs from {shown(choice)} {RESPELT}" if choice else ""
+    return f"{text}, got {shown(item['input'])}{hint}"
 
 
 def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:

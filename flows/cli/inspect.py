@@ -287,13 +287,17 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 
     context = load_context(dataset)
     findings = check_dataset(context)
+    ok, warned = all(finding.ok for finding in findings), any(finding.warning for finding in findings)
     if as_json:
         print_json([finding.model_dump() for finding in findings])
     else:
         for finding in findings:
             out.print(f"{_mark(finding.ok, finding.warning)} [bold]{escape(finding.what)}[/]")
             out.print(f"  {finding.detail}", markup=False)
-    if not all(finding.ok for finding in findings):
+        first = "look at what is marked !, then " if warned else ""
+        first, verb = (first, "curate") if ok else ("fix what is marked ✗, then ", "check")
+        out.print(f"[dim]next:[/] {first}goldleaf {verb} {escape(shlex.quote(str(context.dataset.path)))}")
+    if not ok:
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.row_problems import RESPELT
 from schemas.task import Role, Task
 
 _STRAY = 0.01
@@ -65,6 +66,8 @@ class Rejection(BaseModel):
     """No row of their sources has the field: the field map is wrong, not the task."""
     optional: bool = False
     """Rows may do without the field, and more than a few stray ones do."""
+    respelt: int = 0
+    """How many of them have a choice of the field, except for case or whitespace."""
 
     def __str__(self) -> str:
         """The reason in words, and one of the rows with what is wrong with it."""
@@ -81,6 +84,9 @@ class Rejection(BaseModel):
     @property
     def hint(self) -> str:
         """What helps if these rows are fine; empty if there is no advice."""
+        if self.respelt:
+            some = "1 differs" if self.respelt == 1 else f"{self.respelt:,} differ"
+            return f"{some} from a choice {RESPELT}: correct them in the file, or let a validator of the task do so"
         if self.code is not ReasonCode.MISSING or "." in self.field:
             return ""
         if self.unknown:
@@ -115,11 +121,12 @@ def by_reason(rows: pl.DataFrame) -> list[Rejection]:
         rows: the first reason's code, field and detail of each; its file, line and record, and whether it is gone.
     """
     same = rows.group_by("code", "field", maintain_order=True)
-    # A row that users find in its file is the better example, and of these one with a detail.
-    best = (pl.col("gone"), pl.col("detail") == "")
+    respelt = (pl.col("code") == ReasonCode.INVALID.value) & pl.col("detail").str.ends_with(RESPELT)
+    # A row that users find in its file is the better example, and of these one whose hint helps, or with a detail.
+    best = (pl.col("gone"), ~respelt, pl.col("detail") == "")
     example = pl.col("file", "line", "record_id", "gone", "detail").sort_by(*best, maintain_order=True).first()
     same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
-    groups = same.agg(pl.len().alias("count"), example, same_detail)
+    groups = same.agg(pl.len().alias("count"), example, same_detail, respelt.sum().alias("respelt"))
     ordered = groups.sort("count", descending=True, maintain_order=True)
     return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
 

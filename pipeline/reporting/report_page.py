@@ -235,12 +235,7 @@ class ReviewCounts(ReportPart):
     @property
     def routed(self) -> int:
         """Records chosen for review."""
-        return self.answered + self.open
-
-    @property
-    def open(self) -> int:
-        """Records whose question still waits for an answer that counts, as `goldleaf status` counts them."""
-        return self.skipped + self.invalid + self.waiting
+        return self.answered + self.skipped + self.invalid + self.waiting
 
 
 class PartComparison(ReportPart):
