@@ -66,6 +66,19 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     assert sum(released["splits"].values()) == 4
 
 
+def test_release_names_the_splits_that_are_empty_though_they_have_a_share(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS[:2], "split: {fractions: {train: 0.9, test: 0.1, extra: 0.0}}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    said = (
+        "the split 'test' is empty: split.fractions gives it 0.1, but all 2 rows are in other splits, since they are "
+    )
+    shown = terminal.goldleaf("release").stdout
+    assert f"\n{said}too few, belong together or had a split before; add rows, and release again\n" in shown
+    assert "'extra'" not in shown
+    assert terminal.json("release")["empty"] == {"test": 0.1}
+
+
 def test_releases_is_a_list_with_version_digest_and_path(shop: Terminal) -> None:
     [found] = shop.json("releases")
     assert found["version"] == "1.0.0"

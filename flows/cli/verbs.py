@@ -159,11 +159,13 @@ def release(
 
 def show_released(result: "Released") -> None:
     """Print which version there is now."""
-    from pipeline.releases.absent_labels import in_words
+    from pipeline.releases.absent_labels import in_words, why_empty
 
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
+    for split, share in result.empty.items():
+        out.print(f"[yellow]the split '{split}' is empty:[/] {why_empty(share, sum(result.splits.values()))}")
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)
     for source in result.frozen:
