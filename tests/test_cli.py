@@ -67,14 +67,16 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
 
 
 def test_release_names_the_splits_that_are_empty_though_they_have_a_share(tmp_path: Path) -> None:
-    write_dataset(tmp_path, ROWS[:2], "split: {fractions: {train: 0.9, test: 0.1, extra: 0.0}}\n")
+    rows = [row(key, "Where is the parcel that I sent to my old address?" + "!" * key, "delivery") for key in (0, 1)]
+    frozen = "  - {name: exam, path: data.jsonl, split: train, frozen: true}\n"
+    write_dataset(tmp_path, rows, f"{frozen}split: {{fractions: {{train: 0.9, test: 0.1, extra: 0.0}}}}\n")
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
-    said = (
-        "the split 'test' is empty: split.fractions gives it 0.1, but all 2 rows are in other splits, since they are "
-    )
     shown = terminal.goldleaf("release").stdout
-    assert f"\n{said}too few, belong together or had a split before; add rows, and release again\n" in shown
+    assert (
+        "\nthe split 'test' is empty: split.fractions gives it 0.1, but all 2 rows are in other splits, since they are "
+        "too few, belong together or had a split before; add rows, and release again\n"
+    ) in shown
     assert "'extra'" not in shown
     assert terminal.json("release")["empty"] == {"test": 0.1}
 

@@ -334,7 +334,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
     ("share", "why"),
     [
         (0.0, "give it a share in split.fractions, and release again"),
-        (0.1, "split.fractions gives it 0.1, but the only row is in another split, since they are too few, belong "),
+        (0.1, "split.fractions gives it 0.1, but the only row is in another split; add rows, and release again"),
     ],
 )
 def test_a_split_that_was_empty_is_told_from_one_without_a_share(tmp_path: Path, share: float, why: str) -> None:

@@ -70,11 +70,9 @@ def empty_splits(fractions: Mapping[str, float], rows: Mapping[str, int]) -> dic
 
 def why_empty(share: float, rows: int) -> str:
     """Why none of a version's rows is in a split that has a share, and what to do."""
-    elsewhere = "the only row is in another split" if rows == 1 else f"all {rows:,} rows are in other splits"
-    return (
-        f"split.fractions gives it {share:g}, but {elsewhere}, since they are too few, belong together or had a split "
-        "before; add rows, and release again"
-    )
+    since = f"all {rows:,} rows are in other splits, since they are too few, belong together or had a split before"
+    elsewhere = "the only row is in another split" if rows == 1 else since
+    return f"split.fractions gives it {share:g}, but {elsewhere}; add rows, and release again"
 
 
 def _named(labels: Sequence[str]) -> str:
