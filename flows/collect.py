@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
-from pipeline.config.workspace import Connection
+from pipeline.config.workspace import HOW_TO_CONNECT, Connection
 from pipeline.curation.history import verdict_of
 from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
@@ -66,7 +66,7 @@ def collect(context: Context, engine: Engine) -> Collected:
     store = context.store
     connection = context.connection
     if connection is None:
-        raise ConfigError("Label Studio is not configured; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY")
+        raise ConfigError(f"Label Studio is not configured; {HOW_TO_CONNECT}")
     with store.pull_lock():
         with store.lock(Verb.COLLECT):
             # A running verb, a home of another file, or a missing curate is reported before anything is pulled.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
+from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.evaluation_sets import read_evaluation_sets, to_fetch
 from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
@@ -212,9 +213,7 @@ def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
     """
     connection = context.connection
     if connection is None:
-        advice = "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or run `goldleaf label-studio`"
-        hint = f"Label Studio is not configured: {advice}"
-        return _waiting(context, hint)
+        return _waiting(context, f"Label Studio is not configured; {HOW_TO_CONNECT}")
     label = f"sending the review batch to {connection.shown}"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:

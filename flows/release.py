@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.curation.stages import follow_answers
+from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import draft_release, keep_splits, publish_draft, require_curated
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
@@ -30,6 +31,8 @@ class Released(BaseModel):
     """Rows by split."""
     absent: list[AbsentLabel] = []
     """Labels missing from some split."""
+    empty: dict[str, float] = {}
+    """The shares of the splits without rows that should have some."""
     frozen: list[FrozenSource] = []
     """What is published of each frozen source, and why the rest is not."""
 
@@ -81,13 +84,15 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     write_report(context)
     if created:
         engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
+    splits = {split: file.rows for split, file in found.splits.items()}
     return Released(
         dataset=name,
         version=found.version,
         digest=found.digest,
         path=str(store.releases / found.version),
         created=created,
-        splits={split: file.rows for split, file in found.splits.items()},
+        splits=splits,
         absent=found.absent,
+        empty=empty_splits(context.dataset.config.split.fractions, splits),
         frozen=list(draft.frozen),
     )

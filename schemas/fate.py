@@ -46,6 +46,7 @@ class ReasonCode(StrEnum):
     MISSING = "missing"
     NO_INPUT = "no_input"
     INVALID = "invalid"
+    RESPELLED = "respelled"
     TEMPLATE_TOKEN = "template_token"
     TOO_LONG = "too_long"
     CONTAMINATED = "contaminated"
@@ -76,6 +77,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.MISSING: "a required field is missing or empty",
     ReasonCode.NO_INPUT: "all input is missing or empty",
     ReasonCode.INVALID: "a field breaks the task's schema",
+    ReasonCode.RESPELLED: "it differs from a choice only in case or whitespace",
     ReasonCode.TEMPLATE_TOKEN: "the text contains a chat template's control token",
     ReasonCode.TOO_LONG: "more tokens than `measure.max_tokens`",
     ReasonCode.CONTAMINATED: "it is similar to an evaluation row, which a model must not have seen",

@@ -94,7 +94,7 @@ def shown(value: object) -> str:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a value is a text with nothing visible: only white space, control and format characters."""
+    """Whether a value is a text with nothing visible: only whitespace, control and format characters."""
     if not isinstance(value, str):
         return False
     # Most texts are decided by their first character.
@@ -142,7 +142,7 @@ def same_targets(one: Mapping[str, JsonValue] | None, other: Mapping[str, JsonVa
 def canonical(field: TargetField, value: Any) -> JsonValue:
     """Bring a target to the canonical form, in which equal answers are equal.
 
-    Texts lose NUL characters and surrounding white space and get ``\\n`` line ends; an empty text becomes
+    Texts lose NUL characters and surrounding whitespace and get ``\\n`` line ends; an empty text becomes
     None; whole numbers of an integer field become ints; dates become ISO texts.
     """
     if field.many:

@@ -25,6 +25,8 @@ def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
     field = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
         return Reason(code=ReasonCode.MISSING, field=field)
+    if choice := _respelled(item, task):
+        return Reason(code=ReasonCode.RESPELLED, field=field, detail=f"got {shown(item['input'])}, not {shown(choice)}")
     return Reason(code=ReasonCode.INVALID, field=field, detail=_detail(item, task))
 
 
@@ -44,9 +46,9 @@ def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
 
 
-def respelt_choice(task: type[BaseModel], name: str, value: Any) -> str:
-    """The choice that a value equals except for case or white space; empty if there is none, or it is equal."""
-    info = task.model_fields.get(name)
+def _respelled(item: Mapping[str, Any], task: type[BaseModel]) -> str:
+    """The choice that a value equals except for case or whitespace; empty if there is none, or it is equal."""
+    info, value = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None, item["input"]
     choices = choices_of(info.annotation) if info else ()
     if not isinstance(value, str) or value in choices:
         return ""

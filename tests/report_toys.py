@@ -230,6 +230,6 @@ class Page(HTMLParser):
 
 
 def section(html: str, name: str) -> str:
-    """The text of one section, its white space collapsed."""
+    """The text of one section, its whitespace collapsed."""
     start = html.index(f'<section id="{name}"')
     return " ".join(Page(html[start : html.index("</section>", start)]).text.split())

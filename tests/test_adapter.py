@@ -219,7 +219,7 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path, trained: Pat
         DIGEST,
         f"`{BUNDLED}`",
         "| accuracy | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |",
-        "| unreadable answers | 1 | 0 |",
+        "| answers in the wrong format | 1 | 0 |",
         "Difference: +50.0 points",
         "| rows | 40 (left out: 2 longer than max_length) |",
         "market: CC-BY-4.0",
@@ -227,6 +227,16 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path, trained: Pat
     ):
         assert part in card
     assert "{" not in card.replace("{file", "")
+
+
+def test_the_card_says_how_often_all_targets_are_right_only_if_there_are_several(tmp_path: Path, trained: Path) -> None:
+    record = a_record()
+    assert "all targets right" not in (save_adapter(trained, tmp_path / "one", record) / "README.md").read_text()
+
+    outcomes = tuple(one.model_copy(update={"gold": one.gold | {"weight": 3}}) for one in record.tuned.outcomes)
+    several = record.model_copy(update={"tuned": record.tuned.model_copy(update={"outcomes": outcomes})})
+    card = (save_adapter(trained, tmp_path / "several", several) / "README.md").read_text()
+    assert "\n| all targets right | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |\n| macro F1 |" in card
 
 
 def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_path: Path, trained: Path) -> None:

@@ -151,25 +151,54 @@ def test_the_most_frequent_reasons_are_counted_as_curate_counts_them(tmp_path: P
     assert all(f"\n  {line}" in shown for line in lines)
 
 
-def test_labels_that_are_a_choice_except_for_case_or_white_space_are_reported(tmp_path: Path) -> None:
+def test_labels_that_are_a_choice_except_for_case_or_whitespace_are_reported(tmp_path: Path) -> None:
     labels = ["Billing", "DELIVERY ", "re turns", "nonsense", "billing"]
     write_dataset(tmp_path, [row(number, f"Why {number}?", label) for number, label in enumerate(labels)])
     found = findings(tmp_path)["source examples"]
     assert found["ok"] and found["warning"]
     assert (
-        "; 3 rows differ from a choice of 'topic' only in case or white space, such as 'Billing' from "
-        "'billing': fix them, or let a validator of the task do so\n"
+        "\n  3  it differs from a choice only in case or whitespace (topic), as in data.jsonl:1: got 'Billing', not "
+        "'billing'\n    correct them in the file, or let a validator of the task do so\n"
+        "  1  a field breaks the task's schema (topic): Input should be 'billing', 'delivery' or 'returns', "
+        "got 'nonsense', as in data.jsonl:4"
     ) in found["detail"]
+    terminal = Terminal(tmp_path)
+    curated = terminal.goldleaf("curate").stdout
+    assert found["detail"].split("tried: 1 valid, 0 of them unlabeled\n")[1] in curated, "in the same words"
+    assert "got 're turns', not 'returns'" in terminal.goldleaf("explain", "data.jsonl:3").stdout
+    assert "only in case" not in terminal.goldleaf("explain", "data.jsonl:4").stdout
 
 
 def test_what_a_curate_would_lose_is_marked_and_does_not_fail(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY, row(2, "Why?", "billing"), row(3, "Why so?", "nonsense")])
     terminal = Terminal(tmp_path)
     assert "✓ source examples\n" in terminal.goldleaf("check").stdout
+    assert terminal.goldleaf("check").stdout.endswith(f"\nnext: goldleaf curate {tmp_path}/dataset.yaml\n")
     assert not findings(tmp_path)["source examples"]["warning"]
     write_rows(tmp_path, [DELIVERY, row(2, "Why?", "payment"), row(3, "Why so?", "nonsense")])
     assert findings(tmp_path)["source examples"]["warning"], "most rows are invalid"
-    assert "! source examples\n" in terminal.goldleaf("check").stdout
+    shown = terminal.goldleaf("check").stdout
+    assert "! source examples\n" in shown
+    assert shown.endswith(f"\nnext: look at what is marked !, then goldleaf curate {tmp_path}/dataset.yaml\n")
+    write_rows(tmp_path, [])
+    shown = terminal.goldleaf("check", exit_code=1).stdout
+    assert shown.endswith(f"\nnext: fix what is marked ✗, then goldleaf check {tmp_path}/dataset.yaml\n")
+
+
+@pytest.mark.parametrize(
+    ("choices", "warned"),
+    [('Literal["delivery"]', True), ('Literal["delivery"] | None', False), ('Literal["delivery", "other"]', False)],
+)
+def test_a_target_with_one_choice_is_warned_of(tmp_path: Path, choices: str, warned: bool) -> None:
+    write_dataset(tmp_path, [DELIVERY])
+    edit(tmp_path, "data.jsonl", "data.jsonl, fields: {other: topic}")
+    task = tmp_path / "task.py"
+    task.write_text(task.read_text() + f"    other: Target[{choices}]\n")
+    found = findings(tmp_path)
+    assert ("target other" in found) is warned and "target topic" not in found
+    if warned:
+        assert found["target other"]["ok"] and found["target other"]["warning"]
+        assert found["target other"]["detail"].startswith("'delivery' is its only choice, so a model has nothing to")
 
 
 # --- names of fields ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from flows.cli import verbs as cli_verbs
 from flows.cli.main import app
 from flows.context import Context
 from flows.run import run_all
+from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.errors import ReleaseError
 from schemas.manifest import Funnel
 
@@ -63,6 +64,21 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     released = terminal.json("release", "--version", "2.0.0")
     assert (released["dataset"], released["version"], released["created"]) == ("questions", "2.0.0", True)
     assert sum(released["splits"].values()) == 4
+
+
+def test_release_names_the_splits_that_are_empty_though_they_have_a_share(tmp_path: Path) -> None:
+    rows = [row(key, "Where is the parcel that I sent to my old address?" + "!" * key, "delivery") for key in (0, 1)]
+    frozen = "  - {name: exam, path: data.jsonl, split: train, frozen: true}\n"
+    write_dataset(tmp_path, rows, f"{frozen}split: {{fractions: {{train: 0.9, test: 0.1, extra: 0.0}}}}\n")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    shown = terminal.goldleaf("release").stdout
+    assert (
+        "\nthe split 'test' is empty: split.fractions gives it 0.1, but all 2 rows are in other splits, since they are "
+        "too few, belong together or had a split before; add rows, and release again\n"
+    ) in shown
+    assert "'extra'" not in shown
+    assert terminal.json("release")["empty"] == {"test": 0.1}
 
 
 def test_releases_is_a_list_with_version_digest_and_path(shop: Terminal) -> None:
@@ -131,7 +147,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
     assert "1 question is waiting for annotators, 1 not sent yet" in shown
-    assert f"next: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then goldleaf curate {shop.folder}/" in shown
+    assert f"next: {HOW_TO_CONNECT}, then goldleaf curate {shop.folder}/" in shown
 
 
 def test_texts_of_users_are_never_read_as_markup(shop: Terminal, tmp_path: Path) -> None:
@@ -148,6 +164,12 @@ def test_texts_of_users_are_never_read_as_markup(shop: Terminal, tmp_path: Path)
     terminal.goldleaf("curate", file)
     assert "source examples, key [/a] \\[b]\n" in terminal.goldleaf("explain", "data.jsonl:1", file).stdout
     assert f"{folder}/missing.yaml cannot be read" in terminal.error("status", folder / "missing.yaml")
+
+
+def test_status_before_the_first_curate_shows_no_empty_tables_but_what_to_run(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS)
+    said = f"nothing has been curated yet\nnext: goldleaf curate {tmp_path}/dataset.yaml\n"
+    assert Terminal(tmp_path).goldleaf("status").stdout == f"questions   {tmp_path}/home/questions\n{said}"
 
 
 # --- where the home may be ------------------------------------------------------------------------
@@ -327,6 +349,14 @@ def test_every_command_has_a_help_that_says_what_it_does(shop: Terminal, command
     shown = shop.goldleaf(command, "--help").stdout
     first_line = (GROUP.commands[command].help or "").splitlines()[0]
     assert first_line.endswith(".") and first_line in shown
+    assert "<bool>" not in shown, "a flag takes no value"
+
+
+def test_the_help_lists_the_commands_in_the_order_in_which_they_are_needed(shop: Terminal) -> None:
+    shown = shop.goldleaf("--help").stdout
+    places = [shown.index(f"─ {panel} ─") for panel in ("Options", "Setup", "Workflow", "Inspect")]
+    assert places == sorted(places)
+    assert "curate (annotators then label in Label Studio), collect their answers, \n" in shown, "whole lines"
 
 
 _LIGHT = """

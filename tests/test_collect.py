@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError, Unreachable
 from pipeline.reporting.explain import explain
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import Audit
+from pipeline.reporting.status import read_status
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 
@@ -73,7 +74,10 @@ FIRST, SECOND = "first@example.com", "second@example.com"
 def test_without_label_studio_collect_says_what_to_set(tmp_path: Path) -> None:
     write_dataset(tmp_path, ROWS)
     context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
-    with pytest.raises(ConfigError, match=r"^Label Studio is not configured; set \w+ and LABEL_STUDIO_API_KEY$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^Label Studio is not configured; set \w+ and LABEL_STUDIO_API_KEY \(`goldleaf label-studio` ",
+    ):
         collect(context, Inline())
 
 
@@ -147,6 +151,14 @@ def test_the_audit_counts_corrected_and_unusable_rows_as_errors_and_no_unsure_on
         for decision in answered.decisions.values()
     )
     assert audit == Audit(audited=3, errors=2, population=accepted_by_machine + 3)
+
+
+def test_a_skipped_question_waits_in_the_report_as_it_does_in_status(answered: Moment) -> None:
+    context = answered.desk.context
+    snapshot = context.store.snapshot().at_last_commit()
+    review = gather_report(snapshot, context.dataset, funnel=snapshot.funnel()).review
+    assert (review.skipped, review.invalid, review.waiting) == (1, 1, 2)
+    assert review.routed - review.answered == read_status(context).waiting == answered.counts["waiting"]
 
 
 @pytest.mark.parametrize("key", [Q.FIRST_EDITS, Q.SECOND_DELETES])

@@ -170,6 +170,27 @@ def test_a_changed_row_supersedes_and_is_decided_again(tmp_path: Path) -> None:
     assert result.funnel.adds_up()
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.jsonl": ""}, "a.jsonl has no rows"),
+        ({"a.jsonl": "\n\n"}, "a.jsonl has no rows"),
+        ({"a.csv": "question,topic\n"}, "a.csv has no rows"),
+        ({"a.jsonl": "", "b.jsonl": "{}\n"}, "1 of 2 files has no rows, such as a.jsonl"),
+        ({"a.jsonl": "", "b.jsonl": "", "c.jsonl": "{}\n"}, "2 of 3 files have no rows, such as a.jsonl"),
+    ],
+)
+def test_a_file_without_rows_is_named(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    write_dataset(tmp_path, [])
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("data.jsonl, key: id,", "'*.[jc]s*',"))
+    (tmp_path / "data.jsonl").unlink()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    result = curate(Context.load(file, offline(tmp_path / "home")), Inline())
+    assert f"source 'examples': {said}; add some, or correct `path:`" in result.note.splitlines()
+
+
 def test_a_missing_source_commits_nothing(tmp_path: Path) -> None:
     write_dataset(tmp_path, [row(1, "My parcel is late.", "delivery")])
     (tmp_path / "data.jsonl").unlink()

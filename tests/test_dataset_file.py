@@ -195,6 +195,22 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str | bytes
 
 
 @pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("review:\n\tbudget: 3\n", 7),
+        ("review:\n  budget: 3\n audit: 0.1\n", 8),
+        ("review:\n  budget: 3\n    audit: 0.1\n", 8),
+        ("  task: b\n", 6),
+    ],
+    ids=["a tab", "less", "more", "in a list"],
+)
+def test_where_the_indentation_is_wrong_it_is_said_to_be(tmp_path: Path, more: str, line: int) -> None:
+    [said] = mistakes(tmp_path, GOOD + more)
+    assert said.startswith(f"dataset.yaml:{line}: not valid YAML: ")
+    assert "; check the indentation of this line and the one before it: spaces, not tabs" in said
+
+
+@pytest.mark.parametrize(
     ("task", "expected"),
     [
         ("class Toy(\n", "task file task.py cannot be imported: SyntaxError: '(' was never closed (task.py, line 1)"),

@@ -33,7 +33,7 @@ class Depot:
         self.meanwhile: Callable[[], None] = lambda: None
         self.asked: list[str] = []
         self.padding = 0
-        """Bytes of white space before a file's rows."""
+        """Bytes of whitespace before a file's rows."""
 
     def __call__(self, method: str, path: str, body: bytes) -> Reply:
         self.asked.append(path)

@@ -246,7 +246,7 @@ def test_a_given_format_outranks_the_extension(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.xlsx", "has the extension '.xlsx'"), ("a", "has no extension"), ("a.gz", "has no extension")],
+    [("a.txt", "has the extension '.txt'"), ("a", "has no extension"), ("a.gz", "has no extension")],
 )
 def test_an_unknown_extension_says_which_are_known(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(SourceError) as error:
@@ -255,6 +255,12 @@ def test_an_unknown_extension_says_which_are_known(tmp_path: Path, name: str, sa
         f"'{tmp_path / name}' {said}, so its format is unknown; rename it (.jsonl, .ndjson, .json, .csv, .tsv, "
         ".parquet, also with .gz or .zst) or set the source's `format:`"
     )
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "A.XLS", "a.ods"])
+def test_a_spreadsheet_is_to_be_exported(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match=f"{name}' is a spreadsheet, .*; export it as CSV or Parquet, and name that"):
+        read(tmp_path, name, b"")
 
 
 def test_compressed_files_are_read(tmp_path: Path) -> None:

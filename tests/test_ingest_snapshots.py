@@ -42,7 +42,8 @@ def test_a_withdrawal_keeps_where_the_row_was_but_not_its_bytes(home: Home) -> N
 
 def test_an_empty_snapshot_is_refused_since_it_would_withdraw_everything(home: Home) -> None:
     home.write("data.jsonl", [])
-    assert home.ingest(SNAPSHOT) == Ingested(lines=0, added=0, withdrawn=0)
+    empty = (("s", ("data.jsonl",), 1),)
+    assert home.ingest(SNAPSHOT) == Ingested(lines=0, added=0, withdrawn=0, empty=empty)
     home.write("data.jsonl", [{"id": 1}, {"id": 2}])
     home.ingest(SNAPSHOT)
     home.write("data.jsonl", [])

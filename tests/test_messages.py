@@ -11,6 +11,7 @@ from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.release import release
+from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.case import Case
 from pipeline.curation.score_labels import score_labels
 from pipeline.reporting.overview import Rejection
@@ -51,6 +52,18 @@ def test_the_card_counts_rows_in_review_as_held_not_as_questions_that_wait(tmp_p
     card = Path(terminal.json("release")["path"], "README.md").read_text()
     assert "\n| held for review | 2 |\n" in card and "waiting for annotators" not in card
     assert "1 question is waiting for annotators" in terminal.goldleaf("status").stdout, "that is the audit"
+
+
+# --- questions ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("rows", "audits"), [(1, "1 of them a random audit"), (2, "2 of them random audits")])
+def test_the_audits_among_the_questions_are_counted(tmp_path: Path, rows: int, audits: str) -> None:
+    asked = [row(key, f"Why {key}?", "billing") for key in range(rows)]
+    write_dataset(tmp_path, [*asked, row(9, "Where?", None)], "review: {budget: 9, audit: 1.0}\n")
+    terminal = Terminal(tmp_path)
+    [line] = [line for line in terminal.goldleaf("curate").stdout.splitlines() if "waiting" in line]
+    waiting = f"{rows + 1} questions are waiting for annotators"
+    assert line == f"{waiting}, {audits}: Label Studio is not configured; {HOW_TO_CONNECT}"
+    assert terminal.goldleaf("status").stdout.count(f"\n{waiting}, {rows + 1} not sent yet\n") == 1
 
 
 # --- rejections -----------------------------------------------------------------------------------
@@ -160,7 +173,7 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     page = Path(terminal.json("report")["path"]).read_text()
-    assert "3 records chosen for annotators, 0 sent to them, 0 answered." in page
+    assert "3 records chosen for annotators, 0 sent to them, 0 answered, 3 still waiting." in page
     assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
 

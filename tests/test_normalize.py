@@ -98,7 +98,7 @@ def test_a_row_is_copied_and_only_the_named_fields_are_cleaned() -> None:
     ("one", "other"),
     [("Hello  World", " hello\nworld "), ("\uff21\uff22", "ab"), ("Straße", "STRASSE"), ("CAFÉ", "cafe\u0301")],
 )
-def test_texts_that_differ_in_case_width_or_white_space_have_the_same_match_key(one: str, other: str) -> None:
+def test_texts_that_differ_in_case_width_or_whitespace_have_the_same_match_key(one: str, other: str) -> None:
     assert match_key(one) == match_key(other)
 
 

@@ -182,7 +182,7 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
-    assert "160 records chosen for annotators, 150 sent to them, 119 answered." in text
+    assert "160 records chosen for annotators, 150 sent to them, 119 answered, 41 still waiting." in text
     assert "2 of 60 randomly sampled accepted records were wrong: 3.3% 0.9% to 11.4%" in text
     assert "that is 22 to 274 of the 2,412 accepted records that they were sampled from" in text
     with pytest.raises(ValidationError, match="audited"):

@@ -27,7 +27,7 @@ def test_the_same_input_with_the_same_answer_is_an_exact_duplicate_of_the_first(
         (row("r1"), row("r9", text=CLAUSE.replace(" ", "   "))),
         (row("r1"), row("r9")),
     ],
-    ids=["verified by an annotator", "labeled", "longest", "white space does not count", "first"],
+    ids=["verified by an annotator", "labeled", "longest", "whitespace does not count", "first"],
 )
 def test_the_kept_row_is_verified_then_labeled_then_longest_then_first(better: Candidate, worse: Candidate) -> None:
     result = resolve([worse, better], threshold=0.7)

@@ -15,6 +15,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
+from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.reporting.check import check_dataset
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -62,7 +63,10 @@ def other_server() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        (no_server, "Label Studio is not configured: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"),
+        (
+            no_server,
+            "Label Studio is not configured; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (`goldleaf label-studio` ",
+        ),
         (
             closed_port,
             "Label Studio does not answer at {url} (*); start one with `goldleaf label-studio`",
@@ -83,7 +87,7 @@ def test_without_a_server_curate_commits_and_says_how_many_wait_and_what_to_do(
     assert start in again["review"]["problem"]
     status = terminal.json("status")
     assert (status["review"], status["accepted"], status["waiting"], status["unsent"]) == (3, 1, 3, 3)
-    what_to_set = "" if url else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
+    what_to_set = "" if url else f"{HOW_TO_CONNECT}, then "
     assert status["next_step"] == f"{what_to_set}goldleaf curate {tmp_path}/dataset.yaml to send 3 questions"
     sends_what_waits_once(desk)
 
@@ -140,10 +144,10 @@ def test_status_says_where_to_label_without_asking_the_server(desk: Desk, tmp_pa
     page = f"http://127.0.0.1:9/projects/{desk.project}/data"
     assert away.json("status")["next_step"] == f"label in Label Studio at {page}, {file}"
     assert f"\nnext: label in Label Studio at {page}, {file}\n" in away.goldleaf("status").stdout
-    assert Terminal(tmp_path).json("status")["next_step"] == f"label in Label Studio, {file}", "no server is named"
+    assert Terminal(tmp_path).json("status")["next_step"] == f"{HOW_TO_CONNECT}, label in Label Studio, {file}"
     page_file = Path(Terminal(tmp_path).json("report")["path"])
     command = f"<code>goldleaf collect {tmp_path}/dataset.yaml</code>"
-    assert f"<li>label in Label Studio, then {command}</li>" in page_file.read_text().replace("\n", "")
+    assert f", label in Label Studio, then {command}</li>" in page_file.read_text().replace("\n", "")
 
 
 # --- what is sent ---------------------------------------------------------------------------------

@@ -300,7 +300,7 @@ def test_missing_training_packages_are_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 # --- published versions -----------------------------------------------------------------------
-def published(folder: Path) -> Path:
+def published(folder: Path, config: dict[str, Any] | None = None) -> Path:
     (folder / "data").mkdir()
     messages = [{"role": "user", "content": "A lemon"}]
     row = {"id": "r1", "prompt": messages, "completion": [{"role": "assistant", "content": "yellow"}]}
@@ -312,7 +312,7 @@ def published(folder: Path) -> Path:
     manifest = Manifest(
         name="paint", version="1.0.0", digest="d", created_at=datetime(2026, 5, 4, tzinfo=UTC), goldleaf="0", run="r",
         task="t", task_digest="t", kind="k", metric="m", splits={"train": split}, funnel=funnel, label_sources={},
-        licenses={}, tokens=9, encoding="e", inputs={}, files={}, config={},
+        licenses={}, tokens=9, encoding="e", inputs={}, files={}, config=config or {},
     )  # fmt: skip
     (folder / "manifest.json").write_text(manifest.model_dump_json())
     return folder
@@ -328,6 +328,20 @@ def test_a_published_row_is_read_with_prompt_answer_and_fields(tmp_path: Path) -
 def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"paint@1\.0\.0 has no 'test' split \(it has: train\); .*split\.fractions"):
         read_examples(published(tmp_path), "test")
+
+
+@pytest.mark.parametrize(
+    ("share", "why"),
+    [
+        (0.0, "give it a share in split.fractions, and release again"),
+        (0.1, "split.fractions gives it 0.1, but the only row is in another split; add rows, and release again"),
+    ],
+)
+def test_a_split_that_was_empty_is_told_from_one_without_a_share(tmp_path: Path, share: float, why: str) -> None:
+    config = {"split": {"fractions": {"train": 1 - share, "test": share}}}
+    with pytest.raises(TrainingError) as error:
+        read_examples(published(tmp_path, config), "test")
+    assert str(error.value).startswith(f"paint@1.0.0 has no 'test' split (it has: train); {why}")
 
 
 def test_a_folder_that_is_not_a_version_is_an_error(tmp_path: Path) -> None:

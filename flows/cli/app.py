@@ -4,6 +4,7 @@ Only what a command needs is imported when it runs, so that ``--help`` and ``sta
 """
 
 import functools
+import inspect
 import json
 import re
 import shlex
@@ -32,8 +33,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_PANELS = ("Setup", "Workflow", "Inspect")
+"""The groups of commands in the order in which a new user needs them."""
+
+
 class _Commands(TyperGroup):
     """All commands; what is wrong with an option is said in plain words."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, panel by panel."""
+        commands: dict[str, Any] = dict(self.commands)
+        return sorted(commands, key=lambda name: _PANELS.index(commands[name].rich_help_panel))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command with a readable help."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _make_readable(command, ctx)
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of all commands."""
+        _make_readable(self, ctx)
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run a command; its options are read only now."""
@@ -43,6 +65,15 @@ class _Commands(TyperGroup):
             # typer checks values with pydantic, and passes its words on.
             error.message = plain_words(error.message)
             raise
+
+
+def _make_readable(command: Any, ctx: Any) -> None:
+    """Wrap the text of a help where the terminal ends, and call no flag `<bool>`: it takes no value."""
+    # typer keeps the line breaks of the code.
+    command.help = "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(command.help).split("\n\n"))
+    for option in command.get_params(ctx):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
 
 
 app = typer.Typer(

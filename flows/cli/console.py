@@ -92,7 +92,7 @@ def show_funnel(funnel: Funnel, title: str) -> None:
     table.add_column(justify="left")
     table.add_column(justify="right")
     table.add_column()
-    table.add_row("raw", f"{funnel.raw:,}", "[dim]everything ever ingested")
+    table.add_row("raw", f"{funnel.raw:,}", "[dim]all rows ever read")
     for name in ("superseded", "withdrawn"):
         if count := getattr(funnel, name):
             table.add_row(f"  - {name}", f"{count:,}", "")

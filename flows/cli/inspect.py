@@ -51,7 +51,12 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if as_json:
         print_json(result)
         return
-    show_funnel(result.funnel(), f"{result.dataset}   [dim]{escape(result.home)}")
+    title = f"{result.dataset}   [dim]{escape(result.home)}"
+    if result.runs:
+        show_funnel(result.funnel(), title)
+    else:
+        out.print(title)
+        out.print("nothing has been curated yet")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
@@ -65,9 +70,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
-    show_rows(
-        "last runs", ["run", "verb", "finished"], [[r.run, r.verb, f"{r.finished_at:%F %T}"] for r in result.runs]
-    )
+    if result.runs:
+        runs = [[run.run, run.verb, f"{run.finished_at:%F %T}"] for run in result.runs]
+        show_rows("last runs", ["run", "command", "finished"], runs)
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
@@ -149,6 +154,7 @@ def verify(
     """Recompute every digest of a version, and name what is damaged. Exit code 1 if anything is.
 
     With --lock, also if the version is not the one that the lock pins.
+
     Example: goldleaf verify path/to/1.0.0 --lock goldleaf.lock
     """
     from pipeline.releases.lockfile import against_lock
@@ -215,13 +221,14 @@ def report(
 @app.command(rich_help_panel="Inspect")
 @explained
 def sql(
-    query: Annotated[str, typer.Argument(help="A DuckDB query: select, with, from, describe, …")],
+    query: Annotated[str, typer.Argument(help="A DuckDB query: select, with, from, describe, …", metavar="QUERY")],
     dataset: DatasetFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Query the tables current, latest, records, decisions, splits, pushes, annotations and runs, read-only.
 
     `goldleaf sql "describe current"` lists a table's columns.
+
     Example: goldleaf sql "select fate, count(*) from current group by fate"
     """
     from pipeline.reporting.sql import query as ask
@@ -280,13 +287,17 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 
     context = load_context(dataset)
     findings = check_dataset(context)
+    ok, warned = all(finding.ok for finding in findings), any(finding.warning for finding in findings)
     if as_json:
         print_json([finding.model_dump() for finding in findings])
     else:
         for finding in findings:
             out.print(f"{_mark(finding.ok, finding.warning)} [bold]{escape(finding.what)}[/]")
             out.print(f"  {finding.detail}", markup=False)
-    if not all(finding.ok for finding in findings):
+        first = "look at what is marked !, then " if warned else ""
+        first, verb = (first, "curate") if ok else ("fix what is marked ✗, then ", "check")
+        out.print(f"[dim]next:[/] {first}goldleaf {verb} {escape(shlex.quote(str(context.dataset.path)))}")
+    if not ok:
         raise typer.Exit(1)
 
 

@@ -20,6 +20,7 @@ from schemas.dataset import Runner
 Starter = StrEnum("Starter", starter_names())  # type: ignore[misc]
 """The kinds of task that a dataset can start from."""
 _DEFAULT_STARTER = Starter(DEFAULT_STARTER)
+_STARTERS = ", ".join(Starter)
 
 if TYPE_CHECKING:
     from flows.local.studio_server import LocalStudio
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="Setup")
 @explained
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where the files go; created if missing.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Where the files go; created if missing.", metavar="FOLDER")] = Path(),
     name: Annotated[str | None, typer.Option(help="The dataset's name. Default: the folder's.")] = None,
-    kind: Annotated[Starter, typer.Option(help="The kind of task to start from.")] = _DEFAULT_STARTER,
+    kind: Annotated[
+        Starter, typer.Option(help=f"The kind of task to start from: {_STARTERS}.", metavar="KIND")
+    ] = _DEFAULT_STARTER,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset.yaml, a task file and a few example rows that work right away.
@@ -52,7 +55,9 @@ def init(
 @app.command("label-studio", rich_help_panel="Setup")
 @explained
 def label_studio(
-    port: Annotated[int | None, typer.Option(help="Default: the last port used, or else a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The server's port. Default: the last port used, or else a free one.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a local Label Studio in its own venv until Ctrl-C, and print how to connect.

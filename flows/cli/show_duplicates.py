@@ -31,7 +31,12 @@ def duplicates(
     ] = "",
     limit: Annotated[
         int,
-        typer.Option("--limit", help="How many groups, copies per group, and pairs to show; --json shows all.", min=1),
+        typer.Option(
+            "--limit",
+            help="How many groups, copies per group, and pairs to show; --json shows all.",
+            min=1,
+            metavar="<int>",
+        ),
     ] = 10,
     as_json: AsJson = False,
 ) -> None:

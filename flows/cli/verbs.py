@@ -52,7 +52,7 @@ def curate(
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ingest the sources, give every record its fate, and send the uncertain ones to annotators.
+    """Read the sources, give every record its fate, and send the uncertain ones to annotators.
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
@@ -87,7 +87,9 @@ def show_review(review: "ReviewBatch") -> None:
         one = review.withdrawn == 1
         tasks = "1 task was withdrawn: its" if one else f"{review.withdrawn:,} tasks were withdrawn: their"
         out.print(f"{tasks} question{'' if one else 's'} changed or no longer {'applies' if one else 'apply'}")
-    audits = f", {review.audits:,} of them random audits" if review.audits else ""
+    audits = ""
+    if review.audits:
+        audits = f", {review.audits:,} of them {'a random audit' if review.audits == 1 else 'random audits'}"
     # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
     waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
@@ -157,11 +159,13 @@ def release(
 
 def show_released(result: "Released") -> None:
     """Print which version there is now."""
-    from pipeline.releases.absent_labels import in_words
+    from pipeline.releases.absent_labels import in_words, why_empty
 
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
+    for split, share in result.empty.items():
+        out.print(f"[yellow]the split '{split}' is empty:[/] {why_empty(share, sum(result.splits.values()))}")
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)
     for source in result.frozen:
@@ -201,7 +205,7 @@ def show_finetuned(result: "Finetuned") -> None:
         [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
         for name, score, unreadable in models
     ]
-    show_rows("", ["model", result.metric_title, "95% interval", "unreadable answers"], rows)
+    show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
     out.print(result.verdict)
     out.print(result.path, markup=False)
 

@@ -1,6 +1,7 @@
 """The whole workflow on the sample clauses: what ``make demo`` runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from flows.settings import Settings, use_label_studio
 from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
 from pipeline.reporting.overview import count_waiting
+from pipeline.reporting.write_report import write_report
 from pipeline.steps import Progress
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
@@ -59,7 +61,10 @@ def demo(
         show("collect", verb(context, "collect"))
         show("release", verb(context, "release"))
         show("finetune", verb(context, "finetune"))
-    return context
+    # The server is gone, and with it the address in the report.
+    without = replace(context, connection=None)
+    write_report(without)
+    return without
 
 
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:

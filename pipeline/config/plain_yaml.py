@@ -12,6 +12,17 @@ _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool"
 """The tags that a dataset.yaml may have: no key takes a date, a set or bytes."""
 
 
+_INDENTATION = "check the indentation of this line and the one before it: spaces, not tabs"
+_HINTS = {
+    r"found character '\t'": _INDENTATION,
+    "expected <block end>": f"{_INDENTATION}, and equally many before each key of a section or dash of a list",
+    "expected '<document start>', but found '<block": f"{_INDENTATION}, and none before the first key",
+    "mapping values are not allowed here": f"{_INDENTATION}; a value that contains ': ' needs quotes",
+    "could not find expected ':'": f"{_INDENTATION}, and a colon after each key",
+}
+"""What to do about a problem, by how the parser's description of it starts."""
+
+
 class PlainYamlError(ValueError):
     """What is wrong with a text, and on which line; 0 if there is no line to name."""
 
@@ -61,7 +72,8 @@ def read_yaml(text: str) -> tuple[yaml.Node | None, Any]:
         return node, loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PlainYamlError(f"not valid YAML: {error.problem}", line) from error
+        hints = [f"; {hint}" for start, hint in _HINTS.items() if str(error.problem).startswith(start)]
+        raise PlainYamlError(f"not valid YAML: {error.problem}{''.join(hints)}", line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise PlainYamlError(f"not valid YAML: {error.reason} (#x{error.character:04x})", line) from error

@@ -10,6 +10,11 @@ from pipeline.state.runs import Run
 from pipeline.state.store import Store
 from schemas.run_summary import CurateSummary, Verb
 
+HOW_TO_CONNECT = (
+    "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (`goldleaf label-studio` starts a local server and prints both)"
+)
+"""What to do if no Label Studio is configured."""
+
 
 def shown_address(url: str) -> str:
     """An address as it is shown and stored: without any name and password in it."""

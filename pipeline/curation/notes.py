@@ -19,6 +19,18 @@ def _left(read: Ingested) -> list[str]:
     ]
 
 
+def _empty(read: Ingested) -> list[str]:
+    """Name files without rows, since an export that failed looks like one."""
+    notes = []
+    for name, files, among in read.empty:
+        several = (
+            f"{len(files):,} of {among:,} files {'has' if len(files) == 1 else 'have'} no rows, such as {files[0]}"
+        )
+        said = several if among > 1 else f"{files[0]} has no rows"
+        notes.append(f"source '{name}': {said}; add some, or correct `path:`")
+    return notes
+
+
 def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
     """Question a key that repeats, since only the last row of a key counts; for a log that is normal."""
     keys = {source.name: source.key for source in sources}
@@ -45,6 +57,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
     """All notes; empty texts if there is nothing to report."""
     return [
         *_left(read),
+        *_empty(read),
         decided.adopted.note,
         decided.triaged.note,
         _mostly_similar(decided),

@@ -68,7 +68,7 @@ class Candidate:
 
     @property
     def preference(self) -> tuple[bool, bool, bool, bool, bool, bool, bool, int, int, str]:
-        """Among equals, the longest input with free-text answer is kept (folded, so that extra white space does not
+        """Among equals, the longest input with free-text answer is kept (folded, so that extra whitespace does not
         count), then the first.
         """
         size = len(self.key) + (len(self.answer or "") if self.free_text >= 0 else 0)

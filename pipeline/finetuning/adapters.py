@@ -202,6 +202,7 @@ def _card(record: FinetuneRecord) -> str:
         questions=record.tuned.questions,
         max_new_tokens=record.max_new_tokens,
         metric=record.tuned.metric_title,
+        all_right=_all_right(record),
         untuned=record.untuned,
         tuned=record.tuned,
         comparison=record.comparison,
@@ -209,6 +210,13 @@ def _card(record: FinetuneRecord) -> str:
         usage=use + _USE,
         licenses=licenses or "no license known",
     )
+
+
+def _all_right(record: FinetuneRecord) -> str:
+    """How many answers are right as a whole; with a single target, that is what the metric already says."""
+    if all(len(outcome.gold) == 1 for outcome in record.tuned.outcomes):
+        return ""
+    return f"| all targets right | {record.untuned.exact} | {record.tuned.exact} |\n"
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pyarrow.parquet as pq
 
 from pipeline.errors import TrainingError
+from pipeline.releases.absent_labels import why_empty
 from pipeline.releases.versions import read_manifest
 from schemas.message import Message
 
@@ -42,10 +43,10 @@ def read_examples(version: Path, split: str) -> list[Example]:
     manifest = read_manifest(version)
     if split not in manifest.splits:
         there = ", ".join(manifest.splits) or "none"
-        raise TrainingError(
-            f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); give it a share in "
-            "split.fractions, and release again"
-        )
+        share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
+        rows = sum(file.rows for file in manifest.splits.values())
+        why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
+        raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
     file = version / manifest.splits[split].file
     rows = pq.read_table(file, columns=["id", "prompt", "completion", "fields"]).to_pylist()
     return [_example(row) for row in rows]

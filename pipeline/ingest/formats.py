@@ -36,6 +36,7 @@ _FORMATS = {
     ".tsv": Format.CSV,
     ".parquet": Format.PARQUET,
 }
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
 def read_rows(path: Path, format: Format = Format.AUTO) -> Generator[RawRow]:
@@ -93,6 +94,11 @@ def _endings(path: Path) -> tuple[str, str | None]:
 
 
 def _format_of(path: Path, extension: str) -> Format:
+    if extension in _SPREADSHEETS:
+        raise SourceError(
+            f"'{path}' is a spreadsheet, which Goldleaf does not read; export it as CSV or Parquet, and name that file "
+            "in the source's `path:`"
+        )
     if extension not in _FORMATS:
         known = ", ".join(_FORMATS)
         shown = f"the extension '{extension}'" if extension else "no extension"

@@ -38,6 +38,8 @@ class Ingested:
     """The sources that are no longer named, with the number of records withdrawn with them."""
     doubled: tuple[tuple[str, int, int], ...] = ()
     """The sources with rows whose key recurs later with other content: how many, of how many rows."""
+    empty: tuple[tuple[str, tuple[str, ...], int], ...] = ()
+    """The sources with files that have no rows: these files, of how many."""
 
     @property
     def known(self) -> int:
@@ -73,6 +75,7 @@ def ingest(
     lines = index.height
     _require_keys(sources, found, index, store.scan(Table.RECORDS))
     doubled = _doubled(index, [source.name for source in sources if source.key])
+    empty = tuple(_empty(found))
     places: tuple[pl.DataFrame, pl.DataFrame] | None = None
 
     def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
@@ -95,10 +98,10 @@ def ingest(
     if places is not None:
         note_moved(store, *places, index)
     if not appended:
-        return Ingested(lines, 0, 0, doubled=doubled)
+        return Ingested(lines, 0, 0, doubled=doubled, empty=empty)
     named = [source.name for source in sources]
     left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
-    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled)
+    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled, empty)
 
 
 def _read_all(
@@ -154,6 +157,13 @@ def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int
     rows = index.filter(pl.col("source").is_in(keyed)).with_columns(superseded=pl.col("revision") != last)
     counts = rows.group_by("source", maintain_order=True).agg(pl.col("superseded").sum(), pl.len().alias("rows"))
     return tuple(counts.filter(pl.col("superseded") > 0).iter_rows())
+
+
+def _empty(found: dict[str, FoundInSource]) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """The sources with files that have no rows."""
+    for name, one in found.items():
+        if files := tuple(file for file, rows in one.rows_in.items() if not rows):
+            yield name, files, len(one.rows_in)
 
 
 def _index(chunks: list[Path]) -> pl.DataFrame:

@@ -46,9 +46,12 @@ class FoundInSource:
     """The first row that cannot be read: its place, and why."""
     swallowing: str = ""
     """The first of these that may have swallowed others."""
+    rows_in: Counter[str] = field(default_factory=Counter)
+    """How many rows each file has."""
 
     def note(self, file: str, row: RawRow) -> None:
         """Add one more row."""
+        self.rows_in[file] += 1
         if row.error is None:
             self.readable = True
             if self.key is not None and not self.keyed:
@@ -103,6 +106,7 @@ def _chunks(source: Source, files: list[Path], folder: Path, found: FoundInSourc
     size = 0
     for file in files:
         shown = shown_file(file, folder, source)
+        found.rows_in[shown] += 0
         for raw in _read(source, file):
             found.note(shown, raw)
             revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)

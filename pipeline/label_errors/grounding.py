@@ -15,7 +15,7 @@ from schemas.field import JsonValue, TargetField, ValueType
 def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
     """Name the texts, numbers and dates among the targets that do not occur in the text.
 
-    Formatting does not matter: case, white space and punctuation of texts, separators and currencies
+    Formatting does not matter: case, whitespace and punctuation of texts, separators and currencies
     of numbers, order and format of dates (with English month names). Choices and booleans are not checked:
     they describe the text rather than occur in it.
     """

@@ -1,7 +1,7 @@
-"""Words which labels are missing from splits, and why: without its rows, a label cannot be learned or evaluated."""
+"""Words which labels are missing from splits, which splits are empty, and why: what has no rows cannot be evaluated."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.releases.balance import Lack
 from pipeline.text.wording import shown_label
@@ -56,6 +56,23 @@ def in_words(absent: Iterable[AbsentLabel]) -> str:
         clauses[" or ".join(one.splits), one.why].append(one.label)
     said = [f"not in {splits} because {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
     return f"Labels missing from a split: {'; '.join(said)}" if said else ""
+
+
+def empty_splits(fractions: Mapping[str, float], rows: Mapping[str, int]) -> dict[str, float]:
+    """The shares of the splits that should have rows, and have none.
+
+    Args:
+        fractions: the share of each split.
+        rows: how many rows are in each split that has any.
+    """
+    return {split: share for split, share in fractions.items() if share > 0 and not rows.get(split)}
+
+
+def why_empty(share: float, rows: int) -> str:
+    """Why none of a version's rows is in a split that has a share, and what to do."""
+    since = f"all {rows:,} rows are in other splits, since they are too few, belong together or had a split before"
+    elsewhere = "the only row is in another split" if rows == 1 else since
+    return f"split.fractions gives it {share:g}, but {elsewhere}; add rows, and release again"
 
 
 def _named(labels: Sequence[str]) -> str:

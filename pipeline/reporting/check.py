@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.config.workspace import Workspace
+from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.curation.evaluation_sets import evaluation_texts
 from pipeline.curation.history import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
@@ -44,6 +44,7 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
         ),
         _check_form(task),
     ]
+    findings += _check_choices(task)
     if kind.limits:
         findings.append(CheckResult(what=f"kind {kind.name}", ok=True, detail=kind.limits))
     tried = [TriedSource(workspace, source) for source in config.sources]
@@ -98,6 +99,17 @@ def _check_form(task: type[Task]) -> CheckResult:
         return CheckResult(what="labeling form", ok=True, detail=f"{len(labeling_config(task)):,} characters of XML")
     except GoldleafError as error:
         return CheckResult(what="labeling form", ok=False, detail=str(error))
+
+
+def _check_choices(task: type[Task]) -> Iterator[CheckResult]:
+    """Warn of a target that can have one value only: curate and training work, and mean nothing."""
+    for field in task.task_targets():
+        if len(field.choices) == 1 and not field.optional:
+            detail = (
+                f"'{field.choices[0]}' is its only choice, so a model has nothing to learn, and every answer scores as "
+                f"right; add the other choices to {task.__name__}, or remove the target"
+            )
+            yield CheckResult(what=f"target {field.name}", ok=True, warning=True, detail=detail)
 
 
 def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> CheckResult:
@@ -208,7 +220,7 @@ def _check_home(root: Path) -> CheckResult:
 def _check_label_studio(workspace: Workspace) -> CheckResult:
     connection = workspace.connection
     if connection is None:
-        hint = "not set: questions for annotators will wait; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to send them"
+        hint = f"not configured, so questions for annotators will wait; to send them, {HOW_TO_CONNECT}"
         return CheckResult(what="Label Studio", ok=True, detail=hint)
     try:
         user = LabelStudio(connection.url, connection.api_key).check()

@@ -18,10 +18,8 @@ from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.dataset import Source
 from schemas.fate import Reason, ReasonCode
-from schemas.field import shown
 from schemas.identity import stable_hash
 from schemas.parsed import Parsed
-from schemas.row_problems import respelt_choice
 
 MOST_TRIED = 200
 
@@ -53,8 +51,6 @@ class TriedRows:
     """For each invalid row: file, line, and code, field and detail of the first reason."""
     _lacking: Counter[str] = field(default_factory=Counter)
     """How many rows lack which required field."""
-    _respelt: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """By field: values that equal a choice except for case or white space, and the choice."""
 
     def try_all(self, rows: Iterable[tuple[str, RawRow]]) -> None:
         """Parse rows, each with the name of its file."""
@@ -85,8 +81,6 @@ class TriedRows:
             name = reason.field.split(".")[0]
             self.lacks_field |= bool(name) and field_value(row.row, self.source.fields.get(name, name)) is None
             self._lacking[name] += reason.code is ReasonCode.MISSING
-            if choice := respelt_choice(self.workspace.dataset.task, name, fields.get(name)):
-                self._respelt.setdefault(name, []).append((fields[name], choice))
 
     def _record_id(self, row: dict[str, Any]) -> str:
         value = field_value(row, self.source.key) if self.source.key else None
@@ -110,7 +104,7 @@ class TriedRows:
     def loses(self) -> bool:
         """Whether curate would lose rows that are wanted."""
         # Labels that are right except for their case are wanted; if most rows are invalid, the file may be another.
-        return bool(self._respelt) or 2 * self.valid < self.rows
+        return any(group.code is ReasonCode.RESPELLED for group in self._rejections()) or 2 * self.valid < self.rows
 
     @property
     def columns(self) -> str:
@@ -127,7 +121,7 @@ class TriedRows:
         first = "the first " if self.rows == MOST_TRIED else ""
         tried = f"{first}{counted(self.rows, 'row')} tried: {self.valid} valid, {self._unlabeled} of them unlabeled"
         note = note or (self.columns if self.lacks_field else "")
-        said = [*before, tried, note, self._hint(), self._doubled(), *self._respellings()]
+        said = [*before, tried, note, self._hint(), self._doubled()]
         return "\n  ".join(["; ".join(filter(None, said)), *rejection_lines(list(self._rejections()))])
 
     def _hint(self) -> str:
@@ -150,15 +144,6 @@ class TriedRows:
             f"row that has different content, such as {places[0]} and {self.keys[key][-1][0]} with the key {key}: the "
             f"last one counts; is `{self.source.key}` a key?"
         )
-
-    def _respellings(self) -> Iterator[str]:
-        for name, pairs in self._respelt.items():
-            value, choice = pairs[0]
-            differ = "1 row differs" if len(pairs) == 1 else f"{len(pairs)} rows differ"
-            yield (
-                f"{differ} from a choice of '{name}' only in case or white space, such as {shown(value)} from "
-                f"{shown(choice)}: fix them, or let a validator of the task do so"
-            )
 
     def _rejections(self) -> Iterator[Rejection]:
         """Why rows are invalid, worded as by ``curate``."""

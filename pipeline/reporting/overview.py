@@ -87,6 +87,8 @@ class Rejection(BaseModel):
     @property
     def hint(self) -> str:
         """What helps if these rows are fine; empty if there is no advice."""
+        if self.code is ReasonCode.RESPELLED:
+            return "correct them in the file, or let a validator of the task do so"
         if self.code is not ReasonCode.MISSING or "." in self.field:
             return ""
         if self.unknown:

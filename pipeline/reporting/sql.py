@@ -17,7 +17,7 @@ from schemas.user_code_errors import writable
 VIEWS = {
     "current": "the decision that counts for every current record",
     "latest": "the row of every current record, with its file, line and raw bytes",
-    "records": "every row ever ingested, with its raw bytes",
+    "records": "every row ever read, with its raw bytes",
     "decisions": "every committed decision, oldest first",
     "splits": "the split of every record ever released",
     "pushes": "every question sent to Label Studio",

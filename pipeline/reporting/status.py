@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.config.workspace import Workspace
+from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
@@ -144,15 +144,15 @@ def _next_step(
         return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
         return "", Verb.CURATE, ", since the file or its task was changed"
+    connection = workspace.connection
+    connect = "" if connection and connection.api_key else f"{HOW_TO_CONNECT}, "
     if unsent:
-        connection = workspace.connection
-        set_up = "" if connection and connection.api_key else "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then "
-        return set_up, Verb.CURATE, f" to send {counted(unsent, 'question')}"
+        return f"{connect}then " if connect else "", Verb.CURATE, f" to send {counted(unsent, 'question')}"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
-        return f"settle {which} an annotator in Label Studio, then ", Verb.COLLECT, ""
+        return f"{connect}settle {which} an annotator in Label Studio, then ", Verb.COLLECT, ""
     if waiting:
-        return f"label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
+        return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
     if not funnel.accepted:
         return f"{_if_nothing_is_accepted(funnel)}, then ", Verb.CURATE, ""
     return "", Verb.FINETUNE if released else Verb.RELEASE, ""

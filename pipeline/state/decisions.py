@@ -75,7 +75,7 @@ def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.
     now = asked.select("record_id", now=pl.col("inputs").fill_null("{}"))
     joined = decisions.join(now, on="record_id", how="inner", maintain_order="left")
     differ = joined.filter(pl.col("inputs") != pl.col("now")).select("inputs", "now").unique().collect()
-    # A difference in white space or case does not make another question.
+    # A difference in whitespace or case does not make another question.
     equal = [pair for pair in differ.iter_rows() if len({inputs_key(task, orjson.loads(text)) for text in pair}) == 1]
     same = pl.LazyFrame(equal, schema={"inputs": pl.String, "now": pl.String}, orient="row").with_columns(same=True)
     found = joined.join(same, on=["inputs", "now"], how="left", maintain_order="left")

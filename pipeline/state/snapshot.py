@@ -179,7 +179,7 @@ class Snapshot:
         return funnel
 
     def funnel(self) -> Funnel:
-        """Count every record ever ingested by what became of it."""
+        """Count every row ever read by what became of it."""
         records = self.scan(Table.RECORDS)
         raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
         latest = self.latest_records().select("withdrawn").collect()

@@ -47,7 +47,7 @@ _MEANINGFUL = ("Sm", "Sc", "So")
 
 def facts(answer: str) -> list[str]:
     """What reverses an answer's meaning: numbers, freestanding signs, negations."""
-    # None of them spans white space.
+    # None of them spans whitespace.
     words = answer.split()
     if max(map(len, words), default=0) <= _LONGEST_KEPT:
         return list(itertools.chain.from_iterable(map(_kept_facts, words)))

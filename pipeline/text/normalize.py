@@ -26,7 +26,7 @@ _CLEAN: dict[int, str | None] = {
     ord(_BYTE_ORDER_MARK): None,
 }
 _BETWEEN_FIELDS = "\x1f"
-"""White space to ``match_key``, so no key of a single text contains it."""
+"""Whitespace to ``match_key``, so no key of a single text contains it."""
 _TRAILING = (" \n", "\t\n", "\u3000\n")
 """Trailing blanks that remain after cleaning."""
 
@@ -69,7 +69,7 @@ def _normalise_value(value: Any, config: Normalize) -> Any:
 
 
 def match_key(text: str) -> str:
-    """The form in which texts that differ only in case, width or white space are equal."""
+    """The form in which texts that differ only in case, width or whitespace are equal."""
     if text.isascii():
         lower = text.lower()
         # Most texts are one line of words with single spaces.

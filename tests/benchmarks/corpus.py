@@ -269,7 +269,7 @@ class _Author:
 def corpus(folder: Path, rows: int, seed: int = 1) -> Corpus:
     """A corpus with planted copies, written into the folder unless it is there.
 
-    Of 100 rows 28 are copies of others (exact, case and white space, typos, swaps, substitutions, truncation),
+    Of 100 rows 28 are copies of others (exact, case and whitespace, typos, swaps, substitutions, truncation),
     2 are conflicts (another row's prompt, a different response), and the rest are originals, 5% of them with one
     45-word template before the prompt. Lengths are lognormal with a median of 88 words, 10 to 90% of them the prompt's.
     """

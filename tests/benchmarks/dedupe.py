@@ -33,7 +33,7 @@ TINY, SLOW_SECONDS = 1_000, 60
 _HELP = """\
 What is measured
   A corpus of prompts and responses is made from the English in the docstrings of this
-  machine's Python packages: 28% planted copies (exact, case and white space, typos, swaps,
+  machine's Python packages: 28% planted copies (exact, case and whitespace, typos, swaps,
   substitutions, truncation), 2% conflicts (the same prompt, a different response), 5% with
   one template. Each tool reads it from Parquet and returns a cluster for every row, in a
   new process that is warmed up on a tiny corpus before the clock starts. Tools take turns,
