@@ -1,12 +1,14 @@
 """Rows of a store's tables, as several test modules write them."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipeline.state.store import Run, Store
+from pipeline.state.decisions import to_frame
+from pipeline.state.store import Run, Snapshot, Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
@@ -42,3 +44,18 @@ SUMMARIES: dict[Verb, RunSummary] = {
 
 def commit(store: Store, run: Run, **inputs: int) -> None:
     store.commit(run, inputs=inputs, funnel=None, summary=SUMMARIES[run.verb])
+
+
+def committed(folder: Path, decisions: Sequence[Decision]) -> Snapshot:
+    """A dataset with these decisions, whose run they get."""
+    store = Store(folder, "toy")
+    run = store.new_run(Verb.CURATE, "c", "0")
+    store.append(Table.RECORDS, records(run.id, [decision.record_id for decision in decisions]))
+    store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
+    commit(store, run, records=store.version(Table.RECORDS))
+    return store.snapshot().at_last_commit()
+
+
+def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
+    values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at))
+    return pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row")

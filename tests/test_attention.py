@@ -1,31 +1,26 @@
 """What Label Studio's queue no longer shows is listed, with its row and the address of its task."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-import polars as pl
 import pytest
 from desk import Desk, desk_at
 from playwright.sync_api import Browser, expect
-from store_rows import B1, NOW, commit, decision, records
+from store_rows import commit, decision, pushed, records
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
 from flows.collect import Collected
 from flows.local.studio_server import LocalStudio
 from pipeline.reporting.attention import Need, attention
-from pipeline.reporting.overview import Waiting, count_waiting, rejections, unkeyed
-from pipeline.review.queue import is_open, open_decisions
+from pipeline.reporting.overview import rejections, unkeyed
 from pipeline.state.decisions import question_key, to_frame
 from pipeline.state.store import Snapshot, Store
-from pipeline.state.tables import SCHEMAS, Table
+from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
-from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.identity import stable_hash
 from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
@@ -140,11 +135,6 @@ def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_pa
 
 
 # --- in the tables --------------------------------------------------------------------------------
-def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
-    values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at))
-    return pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row")
-
-
 @pytest.fixture
 def disputed(tmp_path: Path) -> Snapshot:
     """Two rows that two annotators answered differently; the task of the first was deleted and sent again."""
@@ -351,52 +341,3 @@ def test_rows_without_a_value_beside_rows_with_one_are_no_note(tmp_path: Path) -
     assert "identified by" not in terminal.json("curate")["note"]
     snapshot = Store(terminal.home, "questions").snapshot().at_last_commit()
     assert unkeyed(snapshot, [Source(name="examples", path="data.jsonl", key="id")]) == []
-
-
-# --- what was never sent --------------------------------------------------------------------------
-def committed(folder: Path, decisions: Sequence[Decision]) -> Snapshot:
-    """A dataset with these decisions, whose run they get."""
-    store = Store(folder, "toy")
-    run = store.new_run(Verb.CURATE, "c", "0")
-    store.append(Table.RECORDS, records(run.id, [decision.record_id for decision in decisions]))
-    store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
-    commit(store, run, records=store.version(Table.RECORDS))
-    return store.snapshot().at_last_commit()
-
-
-def test_open_questions_are_the_same_as_rows_and_as_decisions(tmp_path: Path) -> None:
-    kinds = itertools.product([None, *Routed], Fate, [None, *LabelSource])
-    every = [
-        decision("", f"r{number}", fate, routed=routed, label_source=source)
-        for number, (routed, fate, source) in enumerate(kinds)
-    ]
-    found = open_decisions(committed(tmp_path, every)).collect()["record_id"]
-    expected = {one.record_id for one in every if is_open(one)}
-    assert set(found) == expected
-    assert 0 < len(expected) < len(every)
-
-
-def test_only_questions_that_were_never_sent_are_counted(tmp_path: Path) -> None:
-    routes = {"r1": Routed.UNCERTAIN, "r2": Routed.CONFLICT, "r3": Routed.AUDIT, "r4": Routed.ADJUDICATE}
-    asked = [decision("", name, Fate.REVIEW, routed=routed) for name, routed in routes.items()]
-    snapshot = committed(tmp_path, asked)
-    assert count_waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
-    snapshot.store.append(Table.PUSHES, pushed(1, "r1", question_key(asked[0], ContractClause), 30))
-    assert count_waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
-
-
-def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:
-    with desk_at(label_studio, tmp_path, ROWS[:2], "review: {budget: 100, audit: 0.0}\n") as desk:
-        desk.curate()
-        write_rows(tmp_path, ROWS[:3])
-        line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
-        assert line.endswith("; everything is decided and committed, and 1 question is waiting for the next curate")
-        away = Terminal(tmp_path, "http://127.0.0.1:9", "token")
-        assert "3 questions are waiting for annotators, 1 not sent yet: " in away.goldleaf("curate").stdout
-        review = away.json("curate")["review"]
-        assert (review["waiting"], review["unsent"]) == (3, 1)
-        desk.say(INVALID, Verdict.UNSURE)
-        desk.collect()
-        step = away.json("status")["next_step"]
-        assert step.endswith("dataset.yaml to send 1 question"), "what only a command does comes first"
-        assert desk.curate().review.unsent == 0

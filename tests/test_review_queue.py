@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from fake_studio import FakeStudio, fake_studio
 from home_of_answers import NOON, Home, home_in
-from test_attention import committed
+from store_rows import committed
 
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
