@@ -149,7 +149,8 @@ def candidate_lists(draw: st.DrawFn) -> list[Candidate]:
             disputed=draw(st.integers(0, 4)) == 0,
             group_keys=draw(st.sampled_from([(), (), ("p",), ("q",), ("p", "q")])),
             split=(split := draw(SPLITS)),
-            published=split is not None and draw(st.booleans()),
+            published=(published := split is not None and draw(st.booleans())),
+            told=published and draw(st.booleans()),
             frozen=split is not None and answer is not None and draw(st.integers(0, 3)) == 0,
             replaced=draw(st.sampled_from([None, None, "a", "b"])),
         )

@@ -61,6 +61,18 @@ def test_what_a_bridge_leaves_behind_represents_only_what_it_is_preferred_to() -
     assert result["r3"].is_kept and result["r4"].is_kept
 
 
+@pytest.mark.parametrize("text", [CLAUSE, NEAR], ids=["equal", "similar"])
+@pytest.mark.parametrize("past", [False, True], ids=["present", "past"])
+def test_a_published_text_keeps_its_split_even_if_its_own_row_is_left_out(text: str, past: bool) -> None:
+    """The rows of a group were published in two splits before they were a group."""
+    test = row("r1", LEASE, split="test", told=True, group_keys=("A",))
+    train = row("r2", CLAUSE, split="train", told=True, group_keys=("A",), past=past)
+    result = resolve([test, train, row("r3", text, group_keys=("A",)), row("r4", text, key="k")], threshold=0.7)
+    assert past or result["r2"].bridges == ("test", "train")
+    assert result["r3"].bridges == ("test", "train")
+    assert (result["r4"].is_kept, result["r4"].split) == (True, "train")
+
+
 # --- groups and splits ------------------------------------------------------------------------
 def test_rows_with_one_group_key_move_together() -> None:
     rows = [row("r1", group_keys=("A",)), row("r2", text=LEASE, group_keys=("A",)), row("r3", text=NEAR_BOTH)]

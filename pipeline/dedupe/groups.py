@@ -7,6 +7,28 @@ from pipeline.dedupe.candidates import Candidate, Kept
 from pipeline.dedupe.neighbors import Neighbors
 
 
+class PublishedTexts:
+    """Texts of earlier versions whose rows are left out: what is similar to them still must not go to another split."""
+
+    def __init__(self) -> None:
+        self._of_cell: defaultdict[int, set[str]] = defaultdict(set)
+        self._of_key: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, cell: int, rows: Iterable[Candidate]) -> None:
+        """Remember the splits of rows of a cell that are left out, where a version has their texts."""
+        for row in rows:
+            if row.told and row.split:
+                self._of_cell[cell].add(row.split)
+                self._of_key[row.key].add(row.split)
+
+    def splits(self, key: str, similar: Iterable[int]) -> set[str]:
+        """The splits of those with this key, or of these cells."""
+        if not self._of_key:
+            return set()
+        found = [self._of_cell[cell] for cell in similar if cell in self._of_cell]
+        return set().union(*found, self._of_key.get(key, ()))
+
+
 class Groups:
     """Sets of kept cells that move together, each pinned to at most one split."""
 
@@ -68,7 +90,9 @@ class Groups:
             self._split[roots[0]] = splits.pop() if splits else None
 
 
-def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[int, tuple[str, str]]]:
+def place(
+    kept: Mapping[int, Kept], neighbors: Neighbors, left_out: PublishedTexts
+) -> tuple[Groups, dict[int, tuple[str, str]]]:
     """Place the cells one by one: those pinned by themselves (by a release that has their text, by one that has their
     record, as an evaluation set, by their source), then by their duplicates, then the others.
 
@@ -90,7 +114,10 @@ def place(kept: Mapping[int, Kept], neighbors: Neighbors) -> tuple[Groups, dict[
     bridges: dict[int, tuple[str, str]] = {}
     turns = sorted(kept, key=turn)
     for number in turns:
-        splits = groups.place(number, kept[number].head, pinned_splits[number], neighbors.get(number, ()))
+        head, similar, own = kept[number].head, neighbors.get(number, ()), pinned_splits[number]
+        if not head.told and (published := left_out.splits(head.key, (number, *similar))):
+            own = sorted(published.union(own))
+        splits = groups.place(number, head, own, similar)
         if splits is not None:
             bridges[number] = splits
     if not bridges:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from pipeline.dedupe.candidates import Candidate, Kept, Resolution
 from pipeline.dedupe.cells import Cell, cells_of
-from pipeline.dedupe.groups import Groups, connected, place
+from pipeline.dedupe.groups import Groups, PublishedTexts, connected, place
 from pipeline.dedupe.merge_policy import MergePolicy
 from pipeline.dedupe.neighbors import Neighbors, SimilarRows
 from schemas.dataset import OnConflict
@@ -126,18 +126,20 @@ def _settle(
     cells = list(cells)
     settled: list[_Settled] = []
     bridges: dict[str, tuple[str, str]] = {}
+    left_out = PublishedTexts()
     numbers: Sequence[int] = range(len(cells))
     while True:
         kept = _absorb(cells, neighbors, policy, numbers)
-        groups, found = place(kept, neighbors)
+        groups, found = place(kept, neighbors, left_out)
         if not found:
             return [*settled, (kept, groups)], bridges
         around = connected([cell.members for cell in cells], neighbors, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
-        settled.append((apart, place(apart, neighbors)[0]))
+        settled.append((apart, place(apart, neighbors, left_out)[0]))
         for number, splits in found.items():
             bridge = kept[number].head
             bridges[bridge.record_id] = splits
+            left_out.add(number, [bridge, *cells[number].overridden])
             copies = [row for row in cells[number].members if row is not bridge]
             if copies:
                 cells[number] = replace(cells[number], members=copies)
