@@ -22,7 +22,7 @@ class PublishedTexts:
                 self._of_key[row.key].add(row.split)
 
     def splits(self, key: str, similar: Iterable[int]) -> set[str]:
-        """The splits of those with this key, or of these cells."""
+        """The splits of those with this key, which all rows of a cell share, or of these similar cells."""
         if not self._of_key:
             return set()
         found = [self._of_cell[cell] for cell in similar if cell in self._of_cell]
@@ -115,7 +115,7 @@ def place(
     turns = sorted(kept, key=turn)
     for number in turns:
         head, similar, own = kept[number].head, neighbors.get(number, ()), pinned_splits[number]
-        if not head.told and (published := left_out.splits(head.key, (number, *similar))):
+        if not head.told and (published := left_out.splits(head.key, similar)):
             own = sorted(published.union(own))
         splits = groups.place(number, head, own, similar)
         if splits is not None:
