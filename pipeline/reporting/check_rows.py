@@ -104,7 +104,7 @@ class TriedRows:
     def loses(self) -> bool:
         """Whether curate would lose rows that are wanted."""
         # Labels that are right except for their case are wanted; if most rows are invalid, the file may be another.
-        return any(group.code is ReasonCode.RESPELLED for group in self._rejections()) or 2 * self.valid < self.rows
+        return any(code == ReasonCode.RESPELLED for _, _, code, *_ in self._refused) or 2 * self.valid < self.rows
 
     @property
     def columns(self) -> str:
