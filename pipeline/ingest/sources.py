@@ -106,7 +106,7 @@ def _chunks(source: Source, files: list[Path], folder: Path, found: FoundInSourc
     size = 0
     for file in files:
         shown = shown_file(file, folder, source)
-        found.rows_in[shown] += 0
+        found.rows_in[shown] += 0  # a file without rows counts, too
         for raw in _read(source, file):
             found.note(shown, raw)
             revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)

@@ -55,16 +55,16 @@ def normalize_row(row: Mapping[str, Any], fields: Collection[str], config: Norma
 
     Other fields, and the keys of objects, stay as they are.
     """
-    return {name: _normalise_value(value, config) if name in fields else value for name, value in row.items()}
+    return {name: _normalized(value, config) if name in fields else value for name, value in row.items()}
 
 
-def _normalise_value(value: Any, config: Normalize) -> Any:
+def _normalized(value: Any, config: Normalize) -> Any:
     if isinstance(value, str):
         return normalize_text(value, config)
     if isinstance(value, list):
-        return [_normalise_value(item, config) for item in value]
+        return [_normalized(item, config) for item in value]
     if isinstance(value, dict):
-        return {key: _normalise_value(item, config) for key, item in value.items()}
+        return {key: _normalized(item, config) for key, item in value.items()}
     return value
 
 
