@@ -47,7 +47,7 @@ class LoadedModel:
 
     def token_ids(self, messages: Sequence[Message], *, answer_follows: bool) -> list[int]:
         """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn."""
-        chat = [message.model_dump(mode="json") for message in messages]
+        chat = [message.as_json() for message in messages]
         ids: list[int] = self.tokenizer.apply_chat_template(chat, add_generation_prompt=answer_follows)["input_ids"]
         return ids
 

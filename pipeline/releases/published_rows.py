@@ -105,8 +105,8 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
     values = {**row.inputs, **row.targets}
     return {
         "id": row.record_id,
-        "prompt": [message.model_dump(mode="json") for message in prompt],
-        "completion": [answer.model_dump(mode="json")],
+        "prompt": [message.as_json() for message in prompt],
+        "completion": [answer.as_json()],
         "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
         "source": row.source,
         "license": row.license,
