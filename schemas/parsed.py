@@ -11,7 +11,7 @@ from schemas.field import JsonValue
 class Parsed:
     """A row parsed by its task.
 
-    ``inputs`` and ``targets`` are in JSON form, and empty if ``problems`` has hard errors;
+    ``inputs``, which has the context, too, and ``targets`` are in JSON form, and empty if ``problems`` has hard errors;
     ``targets`` is None for an unlabeled row; ``warnings`` are failed soft checks; ``faults`` are those of both in which
     the task's own code itself failed instead of finding something.
     """

@@ -11,58 +11,58 @@ A task is a class with a docstring (the instruction) and fields that are inputs 
 Validation, the chat rendering, the JSON schema, the labeling form, the parsing of answers and the
 metric's name follow from it. Everything that Goldleaf asks a task is a classmethod that begins with
 ``task_`` (fields may have any other name), and each can be overridden.
+
+A field may also be ``Context[...]``: annotators see it and versions keep it, but no prompt has it. A conversation
+that is both question and answer is a ``Conversation``, and the tools that it may call are ``Tools``.
 """
 
 import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    JsonValue,
     PydanticUndefinedAnnotation,
     PydanticUserError,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 
-from schemas.chat_rendering import is_single_value, read_answer, render_answer, render_prompt
-from schemas.fate import Reason, ReasonCode
+from schemas.chat_rendering import is_single_value, read_answer, render_answer, render_conversation, render_prompt
+from schemas.fate import Reason
 from schemas.field import (
-    JsonValue,
     TargetField,
     UnsupportedType,
-    admits_none,
+    ValueType,
     canonical,
     is_absent,
-    is_beyond_64_bits,
     target_field,
+    unwritable,
 )
+from schemas.field_values import completed
 from schemas.message import Message, Speaker
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
-from schemas.row_problems import problems_of
+from schemas.roles import Context as Context
+from schemas.roles import Conversation as Conversation
+from schemas.roles import Input as Input
+from schemas.roles import Role as Role
+from schemas.roles import Target as Target
+from schemas.roles import Tools as Tools
 from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
-from schemas.task_faults import Unwritten, own_fault, written
-from schemas.task_shape import shape_of, value_form
+from schemas.task_faults import own_fault, written
+from schemas.task_fields import conversation_target, label_sets, parts_of, row_of, tools_field, turn_fields, turns_of
+from schemas.task_rows import asks_nothing, blank, given_values, instance, invalid
+from schemas.task_shape import field_form, shape_of, value_form
 from schemas.user_code_errors import own
-
-
-class Role(StrEnum):
-    """What a field is to the model being trained."""
-
-    INPUT = "input"
-    TARGET = "target"
-
-
-T = TypeVar("T")
-Input = Annotated[T, Role.INPUT]
-Target = Annotated[T, Role.TARGET]
 
 
 class TaskDefinitionError(TypeError):
@@ -74,11 +74,20 @@ class Task(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _names_each_label_once(cls, value: Any, info: ValidationInfo) -> Any:
+        is_set = isinstance(value, list) and info.field_name in label_sets(cls)
+        # A set would drop the repeats without a word.
+        if is_set and (repeated := [label for label, times in Counter(map(str, value)).items() if times > 1]):
+            raise ValueError(f"it names '{repeated[0]}' more than once")
+        return value
+
     @field_validator("*")
     @classmethod
-    def _fits_64_bits(cls, value: Any) -> Any:
-        if is_beyond_64_bits(value):
-            raise ValueError("the number needs more than 64 bits")
+    def _can_be_written(cls, value: Any) -> Any:
+        if problem := unwritable(value):
+            raise ValueError(problem)
         return value
 
     # --- the definition -----------------------------------------------------------------------
@@ -111,12 +120,15 @@ class Task(BaseModel):
         Annotators see the form instead. Return "" to omit it, for example if hundreds of choices make prompts long.
         """
         fields = cls.task_targets()
+        if fields[0].type is ValueType.MESSAGES:
+            return ""
         if is_single_value(fields):
             form = value_form(fields[0])
+            if fields[0].many:
+                return f"Answer with {form}, as JSON; [] if there is none."
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
             return f"Answer with {form}{nothing}." if form else ""
-        notes = {field.name: "; ".join(filter(None, [value_form(field), field.description])) for field in fields}
-        named = (f"{name} ({note})" if note else name for name, note in notes.items())
+        named = map(field_form, fields)
         absent = any(field.optional or field.many for field in fields)
         without = " Leave out what the input does not say." if absent else ""
         return f"Answer with one line of JSON with the fields {', '.join(named)}.{without}"
@@ -125,11 +137,11 @@ class Task(BaseModel):
     def task_digest(cls) -> str:
         """16 hex digits over names, roles and types.
 
-        Texts (the docstring, descriptions, titles) and the order of fields and choices are excluded:
+        Texts (the docstring, descriptions, titles), the order of fields and choices, and the context are excluded:
         rewording an instruction does not make annotators' labels stale; a different set of answers does.
         """
-        schema = shape_of(cls.model_json_schema())
-        roles = {role: sorted(cls.task_names(role)) for role in Role}
+        schema = shape_of(_without_context(cls).model_json_schema())
+        roles = {role: sorted(cls.task_names(role)) for role in (Role.INPUT, Role.TARGET)}
         text = json.dumps([cls.__name__, schema, roles], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -152,13 +164,15 @@ class Task(BaseModel):
                 raise TaskDefinitionError(f"{cls.__name__}.{name} begins with task_, which is reserved; rename it")
             if info.exclude:
                 raise TaskDefinitionError(f"{cls.__name__}.{name} is excluded from every row; drop exclude=True")
-            if sum(role in info.metadata for role in Role) != 1:
-                raise TaskDefinitionError(f"{cls.__name__}.{name} needs one role; write Input[...] or Target[...]")
-        for role in Role:
+            if [role for role in Role if role in info.metadata] not in _ROLES:
+                raise TaskDefinitionError(
+                    f"{cls.__name__}.{name} needs one role; write Input[...], Target[...] or Context[...]"
+                )
+        for role in (Role.INPUT, Role.TARGET):
             if not cls.task_names(role):
                 raise TaskDefinitionError(f"{cls.__name__} has no {role}; mark a field with {role.title()}[...]")
         try:
-            cls.task_targets()
+            _check_conversation(cls)
             cls.task_digest()
         except UnsupportedType as error:
             raise TaskDefinitionError(f"{cls.__name__}: {error}") from error
@@ -175,31 +189,31 @@ class Task(BaseModel):
         is invalid, since it asks nothing.
         """
         fields = cls.model_fields
-        given = _given(cls, fields, row)
-        if all((value := given.get(name)) is None or value == [] for name in cls.task_names(Role.TARGET)):
+        given = given_values(cls, fields, row)
+        if all(given.get(name) is None for name in cls.task_names(Role.TARGET)):
             return cls._parse_unlabeled(given)
         try:
-            task = _instance(cls, given)
+            task = instance(cls, given)
             values = written(task, fields)
-            targets = cls.task_canonical(values)
+            inputs, answers = parts_of(cls, values)
+            targets = cls.task_canonical(values | answers) if answers else None
         except BaseException as error:
-            return _invalid(cls, own(error))
-        inputs = {name: values[name] for name in cls.task_names(Role.INPUT)}
-        if _asks_nothing(inputs):
-            return _blank()
+            return invalid(cls, own(error))
+        if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)):
+            return blank()
         parsed = Parsed(inputs=inputs, targets=targets)
         run_soft_checks(task, parsed)
         return parsed
 
     @classmethod
     def _parse_unlabeled(cls, given: Mapping[str, Any]) -> Parsed:
-        names = cls.task_names(Role.INPUT)
+        names = [*cls.task_names(Role.INPUT), *cls.task_names(Role.CONTEXT)]
         try:
             model = _inputs_model(cls).model_validate({name: given[name] for name in names if name in given})
             inputs = written(model, names)
         except BaseException as error:
-            return _invalid(cls, own(error))
-        return _blank() if _asks_nothing(inputs) else Parsed(inputs=inputs)
+            return invalid(cls, own(error))
+        return blank() if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)) else Parsed(inputs=inputs)
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:
@@ -216,23 +230,30 @@ class Task(BaseModel):
         prompt = cls.task_prompt(inputs)
         if targets is None:
             return prompt
+        if chat := conversation_target(cls):
+            return [*prompt, *(Message.model_validate(turn) for turn in turns_of(targets, chat))]
         return [*prompt, Message(role=Speaker.ASSISTANT, content=cls.task_answer(targets))]
 
     @classmethod
     def task_prompt(cls, inputs: Mapping[str, Any]) -> list[Message]:
         """System and user message: instruction and answer format; the inputs (with their names, if there are several).
 
-        Absent inputs are left out: a model would read ``null`` as text.
+        Absent inputs are left out: a model would read ``null`` as text. A conversation that is to be continued is
+        the prompt itself, as it is in the data; the other inputs go into its system message.
         """
+        names = [name for name in cls.task_names(Role.INPUT) if name != tools_field(cls)]
+        turns = turn_fields(cls)
+        if conversation_target(cls) and (asked := [name for name in names if name in turns]):
+            return render_conversation(inputs, asked[0], [name for name in names if name not in turns])
         system = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
-        return render_prompt(system, inputs, cls.task_names(Role.INPUT))
+        return render_prompt(system, inputs, names, turns)
 
     @classmethod
     def task_answer(cls, targets: Mapping[str, JsonValue]) -> str:
-        """The assistant's text: a single scalar as its value, several targets as compact JSON.
+        """The assistant's text: a single text, number or choice as its value, anything else as compact JSON.
 
         Optional targets without a value are left out, so that a small model writes less; a single one
-        becomes the empty text.
+        becomes the empty text. Of a conversation it is what the assistant says in the end.
         """
         return render_answer(targets, cls.task_targets())
 
@@ -261,9 +282,9 @@ class Task(BaseModel):
         for field in cls.task_targets():
             value = values.get(field.name)
             if not is_absent(value):
-                known[field.name] = value
+                known[field.name] = completed(field, value)
             elif field.optional:
-                known[field.name] = [] if field.many else None
+                known[field.name] = [] if field.many or field.type is ValueType.MESSAGES else None
         try:
             model = _targets_model(cls).model_validate(known)
         except ValidationError:
@@ -277,7 +298,7 @@ class Task(BaseModel):
         """What the whole task, including validators over several fields, finds wrong with an answer to some inputs."""
         # The inputs were validated when they were ingested; what validators say about their own output adds nothing.
         known = cls.task_names(Role.INPUT)
-        problems = cls.task_parse({**inputs, **targets}).problems
+        problems = cls.task_parse(row_of(cls, inputs, targets)).problems
         return [reason for reason in problems if reason.field.split(".")[0] not in known]
 
     # --- labeling -----------------------------------------------------------------------------
@@ -290,27 +311,24 @@ class Task(BaseModel):
         return None
 
 
+_ROLES = ([Role.INPUT], [Role.TARGET], [Role.CONTEXT], [Role.INPUT, Role.TARGET])
+
+
 @functools.cache
 def _names_of(task: type[Task], role: Role, complete: bool) -> tuple[str, ...]:
     return tuple(name for name, info in task.model_fields.items() if role in info.metadata)
 
 
 @functools.cache
-def _none_where_absent(task: type[Task]) -> frozenset[str]:
-    """The required fields that may be None."""
-    return frozenset(n for n, i in task.model_fields.items() if i.is_required() and admits_none(i.annotation))
-
-
-@functools.cache
 def _fields_of(task: type[Task]) -> tuple[TargetField, ...]:
-    names = task.task_names(Role.TARGET)
-    infos = {name: task.model_fields[name] for name in names}
-    return tuple(target_field(n, i.annotation, i.description or "") for n, i in infos.items())
+    infos = {name: task.model_fields[name] for name in task.task_names(Role.TARGET)}
+    return tuple(target_field(n, i.annotation, i.description or "", i.metadata) for n, i in infos.items())
 
 
 @functools.cache
 def _inputs_model(task: type[Task]) -> type[BaseModel]:
-    return partial_model(task, task.task_names(Role.INPUT), f"{task.__name__}Inputs")
+    names = [*task.task_names(Role.INPUT), *task.task_names(Role.CONTEXT)]
+    return partial_model(task, names, f"{task.__name__}Inputs")
 
 
 @functools.cache
@@ -318,38 +336,18 @@ def _targets_model(task: type[Task]) -> type[BaseModel]:
     return partial_model(task, task.task_names(Role.TARGET), f"{task.__name__}Targets")
 
 
-def _asks_nothing(inputs: Mapping[str, Any]) -> bool:
-    return all(is_absent(value) or value in ([], {}) for value in inputs.values())
+def _without_context(task: type[Task]) -> type[BaseModel]:
+    context = task.task_names(Role.CONTEXT)
+    names = [name for name in task.model_fields if name not in context]
+    return partial_model(task, names, task.__name__) if context else task
 
 
-def _blank() -> Parsed:
-    return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT)])
-
-
-def _given(task: type[Task], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's values for some fields; an absent one is left to the field's default, or None if allowed."""
-    none = _none_where_absent(task)
-    given: dict[str, Any] = {}
-    for name in names:
-        if not is_absent(value := row.get(name)):
-            given[name] = value
-        elif name in none:
-            given[name] = None
-    return given
-
-
-def _instance(task: type[Task], row: Mapping[str, Any]) -> Task:
-    found = task.model_validate(row)
-    if not isinstance(found, task):
-        # An after-validator returns what replaces the model; a forgotten return gives None.
-        raise TypeError(f"it gave {found!r} instead of the row; end it with `return self`")
-    return found
-
-
-def _invalid(task: type[Task], error: BaseException) -> Parsed:
-    """An invalid row. The validators are the user's code: one odd row must not stop a run over all others."""
-    if isinstance(error, ValidationError):
-        return Parsed(problems=problems_of(task, error))
-    said = str(error) if isinstance(error, Unwritten) else own_fault(task, "a validator", error)
-    fault = Reason(code=ReasonCode.INVALID, detail=said)
-    return Parsed(problems=[fault], faults=[fault])
+def _check_conversation(task: type[Task]) -> None:
+    """Refuse conversations beside other targets, and a role that only they can have."""
+    fields = task.task_targets()
+    chats = [field.name for field in fields if field.type is ValueType.MESSAGES]
+    if chats and len(fields) > 1:
+        raise UnsupportedType(f"the conversation '{chats[0]}' must be the only target")
+    both = [name for name in task.task_names(Role.TARGET) if name in task.task_names(Role.INPUT)]
+    if odd := [name for name in both if name not in chats]:
+        raise UnsupportedType(f"'{odd[0]}' is input and target at once, which only a Conversation can be")

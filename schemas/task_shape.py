@@ -24,20 +24,63 @@ def shape_of(schema: Any) -> Any:
 
 def value_form(field: TargetField) -> str:
     """How a model must write a value; empty for texts, which are written as they are."""
-    if field.many:
-        return "a list of texts"
-    # A comma within a choice would look like its end.
-    comma = "; " if any("," in choice for choice in field.choices) else ", "
+    if field.many and field.type is not ValueType.MESSAGES:
+        return f"a list of {_plural(field)}"
     match field.type:
         case ValueType.CHOICE:
-            return f"one of: {comma.join(field.choices)}"
+            return f"one of: {_choices(field)}"
         case ValueType.BOOLEAN:
             return "true or false"
         case ValueType.INTEGER:
             return "a whole number"
-        case ValueType.NUMBER:
+        case ValueType.NUMBER | ValueType.DECIMAL:
             return "a number"
         case ValueType.DATE:
             return "a date as YYYY-MM-DD"
-        case ValueType.TEXT:
+        case ValueType.DATETIME:
+            return "a date and time as YYYY-MM-DDThh:mm:ss"
+        case ValueType.TIME:
+            return "a time as hh:mm:ss"
+        case ValueType.OBJECT:
+            return f"an object with {_parts(field)}"
+        case ValueType.TEXT | ValueType.MESSAGES:
             return ""
+
+
+def _plural(field: TargetField) -> str:
+    match field.type:
+        case ValueType.CHOICE:
+            return f"those that apply of: {_choices(field)}"
+        case ValueType.TEXT:
+            return "texts"
+        case ValueType.BOOLEAN:
+            return "booleans"
+        case ValueType.INTEGER:
+            return "whole numbers"
+        case ValueType.NUMBER | ValueType.DECIMAL:
+            return "numbers"
+        case ValueType.DATE:
+            return "dates as YYYY-MM-DD"
+        case ValueType.DATETIME:
+            return "dates and times as YYYY-MM-DDThh:mm:ss"
+        case ValueType.TIME:
+            return "times as hh:mm:ss"
+        case ValueType.OBJECT:
+            return f"objects with {_parts(field)}"
+        case ValueType.MESSAGES:
+            return "conversations"
+
+
+def _choices(field: TargetField) -> str:
+    # A comma within a choice would look like its end.
+    return ("; " if any("," in choice for choice in field.choices) else ", ").join(field.choices)
+
+
+def _parts(field: TargetField) -> str:
+    return ", ".join(field_form(inner) for inner in field.fields)
+
+
+def field_form(field: TargetField) -> str:
+    """A field's name, with how its value is written and what it means in parentheses."""
+    note = "; ".join(filter(None, [value_form(field), field.description]))
+    return f"{field.name} ({note})" if note else field.name

@@ -331,6 +331,6 @@ def test_what_is_not_a_date_is_not_found(text: str) -> None:
 
 @given(st.text(), st.text(min_size=1))
 def test_no_text_can_stop_the_search(text: str, value: str) -> None:
-    for type in ValueType:
-        target = 5 if type in (ValueType.INTEGER, ValueType.NUMBER) else value
+    for type in set(ValueType) - {ValueType.OBJECT, ValueType.MESSAGES}:
+        target = 5 if type in (ValueType.INTEGER, ValueType.NUMBER, ValueType.DECIMAL) else value
         assert len(missing(text, type, target)) <= 1

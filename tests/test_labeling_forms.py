@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from xml.etree import ElementTree
 
 import pytest
+from generated_values import FORMS, answers_of_chats
 from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
@@ -27,7 +28,7 @@ from pipeline.review.labeling_tasks import (
 )
 from schemas.annotation import Verdict
 from schemas.field import ValueType, is_blank, target_field
-from schemas.task import Input, Role, Target, Task
+from schemas.task import Conversation, Input, Role, Target, Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 from schemas.tasks.invoice import Invoice
 
@@ -69,38 +70,32 @@ choices = st.lists(
     max_size=25,
     unique=True,
 )
-SCALARS: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    (str, texts),
-    (int, st.integers(-(2**63), 2**63 - 1)),
-    (float, st.floats(allow_nan=False, allow_infinity=False)),
-    (bool, st.booleans()),
-    (datetime.date, st.dates().map(str)),
-]
 
 
 def test_every_type_of_value_goes_through_a_form_here() -> None:
-    types = {target_field("value", kind).type for kind, _ in SCALARS}
-    assert types | {ValueType.CHOICE} == set(ValueType)
+    types = {target_field("value", annotation).type for annotation, _ in FORMS.values()}
+    assert types | {ValueType.MESSAGES} == set(ValueType)
 
 
 @st.composite
 def target(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     """A type, its default and a value."""
-    kind = draw(st.sampled_from(["scalar", "choice", "list"]))
-    if kind == "list":
-        return list[str], [], draw(st.lists(texts, max_size=4))
-    if kind == "choice":
+    form = draw(st.sampled_from(["generated choices", *FORMS]))
+    if form == "generated choices":
         values = draw(choices)
         annotation, value = Literal[*values], st.sampled_from(values)
     else:
-        annotation, value = draw(st.sampled_from(SCALARS))
+        annotation, value = FORMS[form]
     if draw(st.booleans()):
         return annotation | None, None, draw(st.none() | value)
-    return annotation, ..., draw(value.filter(lambda found: not is_blank(found)))
+    return annotation, ..., draw(value)
 
 
 @st.composite
 def task_and_values(draw: st.DrawFn) -> tuple[type[Task], dict[str, Any]]:
+    if draw(st.integers(0, 9)) == 0:
+        task = create_model("Generated", __base__=Task, __doc__="Help.", source_=(Conversation, ...))
+        return task, {"source_": draw(answers_of_chats())}
     names = draw(
         st.lists(
             st.sampled_from(["source", "why", "push_key", "größe", "title", "a", "id"]),
@@ -138,7 +133,12 @@ def test_label_studio_s_own_checks_accept_every_form_and_its_predictions(
     task, values = case
     interface = LabelInterface(labeling_config(task))
     interface.validate()
-    imported = ask(task, {"source_": "text"}, proposal=task.task_canonical(values), score=0.25)
+    imported = ask(
+        task,
+        {"source_": []} if "source_" in values else {"source_": "text"},
+        proposal=task.task_canonical(values),
+        score=0.25,
+    )
     for prediction in imported.get("predictions", []):
         assert interface.validate_prediction(prediction, return_errors=True) == []
     assert {tag.value_name for tag in interface.objects} <= imported["data"].keys()

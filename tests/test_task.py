@@ -22,7 +22,7 @@ from pipeline.kinds.registry import kind_of
 from schemas.fate import Reason, ReasonCode
 from schemas.field import ValueType
 from schemas.message import Message
-from schemas.task import Input, Target, Task, TaskDefinitionError, soft_check
+from schemas.task import Context, Input, Target, Task, TaskDefinitionError, soft_check
 from schemas.tasks.contract_clause import ContractClause
 from schemas.tasks.invoice import Invoice
 
@@ -104,9 +104,9 @@ class Sort(StrEnum):
 
 @pytest.mark.parametrize(
     "annotation",
-    [Inner, Inner | None, list[Inner], list[int], list[Sort], list[Literal["a"]], list[Message], Message,
-     dict[str, str], bytes, datetime.datetime, str | int, Literal[1, 2], Literal["a", None],
-     IntEnum("Number", "ONE TWO"), Enum("Mixed", {"A": "a", "B": 2})],
+    [Message, dict[str, str], bytes, datetime.timedelta, str | int, Literal[1, 2], Literal["a", None],
+     list[dict[str, str]], list[list[str]], tuple[int, ...], list[str | int], list, IntEnum("Number", "ONE TWO"),
+     Enum("Mixed", {"A": "a", "B": 2})],
     ids=str,
 )  # fmt: skip
 def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_one(annotation: Any) -> None:
@@ -114,7 +114,8 @@ def test_a_target_that_has_no_labeling_form_is_refused_with_the_types_that_have_
         task_with(Target[annotation]).task_check()
     assert str(caught.value).startswith("Toy: target 'answer' has the type ")
     assert str(caught.value).endswith(
-        "; use an enum or Literal of strings, str, int, float, bool, datetime.date, list[str], or one of these | None"
+        "; use an enum or Literal of strings, str, int, float, Decimal, bool, date, datetime, time, a pydantic model "
+        "of these, a list or set of one of them, list[Message], or one of these | None"
     )
 
 
@@ -148,10 +149,13 @@ def test_a_class_that_cannot_work_is_told_what_to_change() -> None:
     assert definition_error(text=text) == "Toy has no target; mark a field with Target[...]"
     assert definition_error(answer=answer) == "Toy has no input; mark a field with Input[...]"
     assert definition_error(text=(str, ...), answer=answer) == (
-        "Toy.text needs one role; write Input[...] or Target[...]"
+        "Toy.text needs one role; write Input[...], Target[...] or Context[...]"
     )
     assert definition_error(text=(Input[Target[str]], ...), answer=answer) == (
-        "Toy.text needs one role; write Input[...] or Target[...]"
+        "Toy: 'text' is input and target at once, which only a Conversation can be"
+    )
+    assert definition_error(text=(Input[Context[str]], ...), answer=answer) == (
+        "Toy.text needs one role; write Input[...], Target[...] or Context[...]"
     )
     assert definition_error(text=text, answer=answer, task_size=text) == (
         "Toy.task_size begins with task_, which is reserved; rename it"

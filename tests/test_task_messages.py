@@ -5,6 +5,7 @@ import functools
 from typing import Any, Literal
 
 import pytest
+from generated_values import FORMS, TEXTS, answers_of_chats
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, create_model
@@ -12,11 +13,10 @@ from pydantic import Field, create_model
 from pipeline.review.form import labeling_config
 from schemas.field import JsonValue, ValueType, is_blank, target_field
 from schemas.message import Message, Speaker
-from schemas.task import Input, Target, Task
+from schemas.task import Conversation, Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause
 from schemas.tasks.invoice import Invoice
 
-NAUGHTY = ["null", "None", "true", "3", "3.0", '"', "{}", '{"a":1}', "[]", "\\", "é", "é", "🙂", "a\nb", "<|im_end|>"]
 INVOICE: dict[str, Any] = {"vendor": "Acme", "invoice_number": "A-7", "total": 12.5, "currency": "EUR"}
 
 
@@ -54,11 +54,8 @@ def test_one_input_is_the_user_message_and_several_are_named() -> None:
         (int, "Answer with a whole number."),
         (datetime.date, "Answer with a date as YYYY-MM-DD."),
         (str, ""),
-        (
-            list[str],
-            "Answer with one line of JSON with the fields answer (a list of texts). Leave out what the input does not "
-            "say.",
-        ),
+        (list[str], "Answer with a list of texts, as JSON; [] if there is none."),
+        (set[Literal["a", "b"]], "Answer with a list of those that apply of: a, b, as JSON; [] if there is none."),
     ],
 )
 def test_the_model_is_told_in_which_form_it_must_answer(annotation: Any, form: str) -> None:
@@ -95,8 +92,9 @@ def test_annotators_are_not_told_how_a_model_must_write() -> None:
         (bool, True, "true"),
         (float | None, None, ""),
         (str | None, None, ""),
-        (list[str], ["é", '"'], '{"answer":["é","\\""]}'),
-        (list[str], [], "{}"),
+        (list[str], ["é", '"'], '["é","\\""]'),
+        (list[str], [], "[]"),
+        (set[Literal["a", "b"]], ["a", "b"], '["a","b"]'),
     ],
 )
 def test_a_single_scalar_is_its_own_answer(annotation: Any, value: JsonValue, text: str) -> None:
@@ -171,20 +169,9 @@ def test_a_subclass_may_say_prompt_and_answer_its_own_way() -> None:
 
 
 # --- properties -------------------------------------------------------------------------------------
-TEXTS = st.one_of(st.sampled_from(NAUGHTY), st.sampled_from(["\x1b", "\u200b"]), st.text(max_size=12))
-FORMS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
-    "choice": (Literal[tuple(x for x in NAUGHTY if "\n" not in x)], st.sampled_from(NAUGHTY[:8])),
-    "text": (str, TEXTS.filter(lambda text: not is_blank(text))),
-    "int": (int, st.integers(-(2**63), 2**63 - 1)),
-    "float": (float, st.floats(allow_nan=False, allow_infinity=False)),
-    "bool": (bool, st.booleans()),
-    "date": (datetime.date, st.dates()),
-    "list": (list[str], st.lists(TEXTS, max_size=3)),
-}
-
-
 def test_every_type_of_value_is_rendered_and_read_back_here() -> None:
-    assert {target_field("value", annotation).type for annotation, _ in FORMS.values()} == set(ValueType)
+    types = {target_field("value", annotation).type for annotation, _ in FORMS.values()}
+    assert types | {ValueType.MESSAGES} == set(ValueType)
 
 
 @functools.cache
@@ -233,7 +220,23 @@ def test_a_row_of_canonical_targets_is_valid_and_says_the_same(case: tuple[type[
     targets = task.task_canonical(values)
     parsed = task.task_parse({"text": "t"} | targets)
     assert parsed.problems == []
-    if any(value not in (None, []) for value in targets.values()):
+    if any(value is not None for value in targets.values()):
         assert parsed.targets == targets
     else:
         assert parsed.targets is None
+
+
+class Chat(Task):
+    """Help."""
+
+    messages: Conversation
+
+
+@given(answers_of_chats())
+def test_the_turns_of_a_conversation_stay_as_they_are(turns: list[dict[str, Any]]) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
+    parsed = Chat.task_parse({"messages": [*asked, *turns]})
+    assert parsed.problems == []
+    assert parsed.inputs == {"messages": asked}
+    assert parsed.targets == {"messages": turns}
+    assert [message.as_json() for message in Chat.task_messages(parsed.inputs, parsed.targets)] == [*asked, *turns]

@@ -137,13 +137,15 @@ def _is_answer(task: type[Task], value: Any) -> bool:
 def _suits(field: TargetField, value: Any) -> bool:
     """Whether a value is in the canonical form of the field's values."""
     if field.many:
-        return isinstance(value, list) and all(isinstance(part, str) for part in value)
-    if value is None:
-        return True
+        return isinstance(value, list) and all(part is not None and _suits_one(field, part) for part in value)
+    return value is None or _suits_one(field, value)
+
+
+def _suits_one(field: TargetField, value: Any) -> bool:
     match field.type:
         case ValueType.CHOICE:
             return value in field.choices
-        case ValueType.TEXT | ValueType.DATE:
+        case ValueType.TEXT | ValueType.DATE | ValueType.DATETIME | ValueType.TIME | ValueType.DECIMAL:
             return isinstance(value, str)
         case ValueType.BOOLEAN:
             return isinstance(value, bool)
@@ -151,6 +153,11 @@ def _suits(field: TargetField, value: Any) -> bool:
             return isinstance(value, int) and not isinstance(value, bool)
         case ValueType.NUMBER:
             return isinstance(value, int | float) and not isinstance(value, bool)
+        case ValueType.OBJECT:
+            named = isinstance(value, dict) and value.keys() == {inner.name for inner in field.fields}
+            return named and all(_suits(inner, value[inner.name]) for inner in field.fields)
+        case ValueType.MESSAGES:
+            return isinstance(value, list) and all(isinstance(turn, dict) and "role" in turn for turn in value)
 
 
 def _is_parsed(task: type[Task], value: Any) -> bool:
@@ -160,7 +167,7 @@ def _is_parsed(task: type[Task], value: Any) -> bool:
         return False
     if value.problems:
         return True
-    names = set(task.task_names(Role.INPUT))
+    names = {*task.task_names(Role.INPUT), *task.task_names(Role.CONTEXT)}
     inputs = isinstance(value.inputs, dict) and names == value.inputs.keys() and not no_json(value.inputs)
     return inputs and (value.targets is None or _is_answer(task, value.targets))
 

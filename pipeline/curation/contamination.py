@@ -16,7 +16,7 @@ from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, sha
 from pipeline.similarity.search import Map
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
-from pipeline.text.normalize import input_texts
+from pipeline.text.normalize import compared_text
 from pipeline.text.wording import shown_similarity
 from pipeline.text.words import words
 from schemas.dataset import Dataset
@@ -148,7 +148,7 @@ def _runs(text: str, width: int) -> tuple[int, set[tuple[str, ...]]]:
 def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
     """The first n-gram that a case shares with an evaluation row, as shown to people."""
     answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
-    whole = "\n".join([*input_texts(task, case.inputs), *answers])
+    whole = "\n".join([compared_text(task, case.inputs), *answers])
     own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
     common = next(
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []

@@ -16,7 +16,7 @@ from pipeline.similarity.text_columns import Texts
 from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import field_value, group_keys
-from pipeline.text.normalize import input_texts, normalize_row, texts_key
+from pipeline.text.normalize import compared_text, inputs_key, normalize_row
 from pipeline.text.screening import screen, suspects
 from pipeline.text.tokens import count_tokens
 from schemas.dataset import Action, Source
@@ -156,10 +156,9 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
     """The result for a readable row before screening: the last columns of ``_FOUND``."""
     if parsed.problems:
         return _nothing(_json(parsed.problems))
-    texts = list(input_texts(task, parsed.inputs))
     free_text = answers.free_text(parsed.targets)
     return (
-        texts_key(texts),
+        inputs_key(task, parsed.inputs),
         orjson.dumps(parsed.inputs).decode(),
         orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
         answers.key(parsed.targets),
@@ -167,7 +166,7 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
         bool(free_text),
         "[]",
         _json(parsed.warnings),
-        "\n".join(texts),
+        compared_text(task, parsed.inputs),
         free_text,
     )
 

@@ -12,7 +12,7 @@ from pipeline.text.words import words
 from schemas.dataset import OnConflict
 from schemas.fate import LABEL_ERROR_CODES, Reason
 from schemas.field import comparable_targets
-from schemas.task import Task
+from schemas.task import Role, Task
 
 _SEED = 17
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
@@ -35,7 +35,7 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     if not kind.learns_labels:
         # Each row is scored independently: what annotators settled needs no score.
         kept = [case for case in kept if case.human is None and case.targets]
-    rows = [LabeledText(_text(case), case.targets, case.group) for case in kept]
+    rows = [LabeledText(_text(case, task), case.targets, case.group) for case in kept]
     found = kind.score_labels(task, rows, _SEED)
     # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
     suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
@@ -83,8 +83,8 @@ def _in_words(case: Case) -> _Words:
     return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
 
 
-def _text(case: Case) -> str:
-    return "\n".join(_texts(case.inputs))
+def _text(case: Case, task: type[Task]) -> str:
+    return "\n".join(_texts([case.inputs.get(name) for name in task.task_names(Role.INPUT)]))
 
 
 def _texts(value: object) -> Iterator[str]:

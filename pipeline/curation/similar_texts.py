@@ -20,7 +20,7 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from pipeline.text.answer_keys import Answers
-from pipeline.text.normalize import input_texts
+from pipeline.text.normalize import compared_text
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.task import Task
@@ -78,7 +78,7 @@ def find_similar_texts(
         each: runs a step for every item.
     """
     gone = _gone(prepared, snapshot)
-    past = _write(folder / "past", ["\n".join(input_texts(task, decision.inputs)) for decision in gone])
+    past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
     own = [part.texts for part in prepared]
     of_evaluation = _write(folder / "evaluation", evaluation)
     inputs = _search("inputs", [*own, *past, *of_evaluation], snapshot, threshold, folder, each)
@@ -123,7 +123,7 @@ def _find_whole(
         if any(case.human is Verdict.LABELED for case in mine):
             # Annotators' answers replace the rows' own.
             texts = {row: free_text for row, case in enumerate(mine) if (free_text := answers.free_text(case.targets))}
-            asked = ["\n".join(input_texts(task, mine[row].inputs)) for row in texts]
+            asked = [compared_text(task, mine[row].inputs) for row in texts]
             shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))
             rows += [start + row for row in texts]
         elif part.whole.exists():

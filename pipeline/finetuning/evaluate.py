@@ -14,6 +14,7 @@ from pipeline.evaluation.estimates import Estimate, bootstrap, ratio_estimate
 from pipeline.evaluation.scores import Confusion, Outcome, Part, accuracy, credit_ratios, macro_f1
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.published_rows import published_inputs, published_targets
 from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Role, Task
@@ -92,9 +93,11 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
     """Merge rows with the same inputs into one question each, in order of appearance."""
     merged: dict[str, EvalQuestion] = {}
     for row in rows:
-        inputs = {name: row.fields[name] for name in task.task_names(Role.INPUT)}
-        key = json.dumps(inputs, sort_keys=True, default=str)
-        gold = task.task_canonical(row.fields)
+        inputs = published_inputs(task, row.fields)
+        asked = [inputs[name] for name in task.task_names(Role.INPUT)]
+        # Of a chat, the turns between question and last answer are part of the prompt, too.
+        key = json.dumps([asked, [message.as_json() for message in row.prompt]], sort_keys=True, default=str)
+        gold = published_targets(task, row.fields)
         known = merged.get(key)
         if known is None:
             merged[key] = EvalQuestion(id=row.id, prompt=tuple(row.prompt), golds=(gold,))

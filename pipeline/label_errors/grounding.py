@@ -10,6 +10,7 @@ from typing import assert_never
 
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field_values import leaves
 
 
 def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
@@ -21,15 +22,10 @@ def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[Tar
     """
     source = _Source(text)
     return [
-        Reason(code=ReasonCode.UNGROUNDED, field=field.name, detail=f"'{str(value)[:80]}'")
-        for field in fields
-        for value in _values(targets.get(field.name))
-        if not source.holds(field.type, value)
+        Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=f"'{str(leaf.value)[:80]}'")
+        for leaf in leaves(fields, targets)
+        if not (leaf.field.is_free or source.holds(leaf.field.type, leaf.value))
     ]
-
-
-def _values(target: JsonValue) -> list[str | int | float | bool]:
-    return [] if target is None else list(target) if isinstance(target, list) else [target]
 
 
 class _Source:
@@ -42,14 +38,18 @@ class _Source:
         match type:
             case ValueType.TEXT:
                 return self._holds_text(str(value))
-            case ValueType.INTEGER | ValueType.NUMBER:
+            case ValueType.INTEGER | ValueType.NUMBER | ValueType.DECIMAL:
                 size = abs(float(value))
                 return any(math.isclose(size, number, rel_tol=1e-9) for number in self._numbers)
             case ValueType.DATE:
                 return str(value) in self._dates
-            case ValueType.CHOICE | ValueType.BOOLEAN:
+            case ValueType.DATETIME:
+                return str(value)[:10] in self._dates
+            case ValueType.CHOICE | ValueType.BOOLEAN | ValueType.TIME:
                 # They describe the text rather than occur in it.
                 return True
+            case ValueType.OBJECT | ValueType.MESSAGES:
+                raise AssertionError(f"a single value is no {type}")
             case _:
                 assert_never(type)
 

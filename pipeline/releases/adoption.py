@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
-from pipeline.releases.published_rows import ROWS_AT_ONCE, is_as_json
+from pipeline.releases.published_rows import ROWS_AT_ONCE, published_inputs
 from pipeline.releases.versions import read_manifest, verify, version_folders
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -21,7 +20,7 @@ from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from pipeline.text.normalize import inputs_key
 from schemas.manifest import Manifest
-from schemas.task import Role, Task
+from schemas.task import Task
 from schemas.user_code_errors import writable
 
 _Place = tuple[str, str]
@@ -200,7 +199,7 @@ def _read(folder: Path, manifest: Manifest, task: type[Task], *, is_own: bool) -
     key_of: dict[str, str] = {}
     for record_id, place, fields in _rows(folder, manifest):
         by_id[record_id] = place
-        if key := inputs_key(task, _inputs(task, fields)):
+        if key := inputs_key(task, published_inputs(task, fields)):
             by_key[key] = place
             key_of[record_id] = key
     return _Version(manifest, is_own, by_id, by_key, key_of)
@@ -217,20 +216,6 @@ def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[
 def _of_batch(batch: pa.RecordBatch, split: str) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
     for row in batch.to_pylist():
         yield row["id"], (row["group"], split), row["fields"]
-
-
-def _inputs(task: type[Task], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as they were before publication."""
-    names = task.task_names(Role.INPUT)
-    return {name: _unpacked(fields.get(name)) if is_as_json(task, name) else fields.get(name) for name in names}
-
-
-def _unpacked(value: Any) -> Any:
-    """What was published as JSON text; a text that only looks like it is kept."""
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
 
 
 def _note(version: _Version, taken: Sequence[str], current: Container[str]) -> str:

@@ -1,7 +1,8 @@
 """Turns accepted records into the columns of a published version, and digests their content."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,31 @@ import orjson
 import pyarrow as pa
 
 from pipeline.errors import ReleaseError
-from schemas.field import JsonValue, UnsupportedType, ValueType, target_field
+from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
+from schemas.message import Message, Speaker
 from schemas.task import Task
+from schemas.task_fields import parts_of, row_of, tools_field, turn_fields
 
 ROWS_AT_ONCE = 50_000
 """Rows of a batch, and of a Parquet row group: fixed, because a file's bytes depend on it."""
 
 _TEXT = pa.string()  # not large_string: datasets would refuse to concatenate it with ordinary data
 _MESSAGES = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
+_CALL = pa.struct([("id", _TEXT), ("type", _TEXT), ("function", pa.struct([("name", _TEXT), ("arguments", _TEXT)]))])
+_TURNS = pa.list_(
+    pa.struct(
+        [
+            ("role", _TEXT),
+            ("content", _TEXT),
+            ("reasoning_content", _TEXT),
+            ("tool_calls", pa.list_(_CALL)),
+            ("tool_call_id", _TEXT),
+            ("name", _TEXT),
+            ("weight", pa.float64()),
+        ]
+    )
+)
+"""The same with all that a message may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +52,17 @@ class PublishedRow:
 
 
 def rows_schema(task: type[Task]) -> pa.Schema:
-    """The columns of a published row; the task's own fields are one struct, with the types of the task."""
+    """The columns of a published row; the task's own fields are one struct, with the types of the task.
+
+    The tools of a conversation are a JSON text, since trainers take them so, and their definitions have no common type.
+    """
+    turns = _TURNS if turn_fields(task) else _MESSAGES
     return pa.schema(
         [
             ("id", _TEXT),
-            ("prompt", _MESSAGES),
-            ("completion", _MESSAGES),
+            ("prompt", turns),
+            ("completion", turns),
+            *([("tools", _TEXT)] if tools_field(task) else []),
             ("fields", pa.struct([(name, _arrow_type(task, name)) for name in task.model_fields])),
             ("source", _TEXT),
             ("license", _TEXT),
@@ -56,12 +79,19 @@ def _arrow_type(task: type[Task], name: str) -> pa.DataType:
     except UnsupportedType:
         # An input may have any type; one without a column type is published as its JSON text.
         return _TEXT
-    return pa.list_(_TEXT) if field.many else _scalar_type(field.type)
+    return _column_type(field)
 
 
-def _scalar_type(value: ValueType) -> pa.DataType:
-    match value:
-        case ValueType.CHOICE | ValueType.TEXT | ValueType.DATE:
+def _column_type(field: TargetField) -> pa.DataType:
+    return pa.list_(_single_type(field)) if field.many else _single_type(field)
+
+
+def _single_type(field: TargetField) -> pa.DataType:
+    match field.type:
+        case ValueType.CHOICE | ValueType.TEXT | ValueType.DATE | ValueType.DATETIME | ValueType.TIME:
+            return _TEXT
+        case ValueType.DECIMAL:
+            # A column of decimals has the same number of digits behind the point in all rows.
             return _TEXT
         case ValueType.INTEGER:
             return pa.int64()
@@ -69,6 +99,10 @@ def _scalar_type(value: ValueType) -> pa.DataType:
             return pa.float64()
         case ValueType.BOOLEAN:
             return pa.bool_()
+        case ValueType.OBJECT:
+            return pa.struct([(inner.name, _column_type(inner)) for inner in field.fields])
+        case ValueType.MESSAGES:
+            return _TURNS
 
 
 def is_as_json(task: type[Task], name: str) -> bool:
@@ -101,12 +135,14 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
 
 
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
-    *prompt, answer = task.task_messages(row.inputs, row.targets)
-    values = {**row.inputs, **row.targets}
+    prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
+    values = row_of(task, row.inputs, row.targets)
+    tools = tools_field(task)
     return {
         "id": row.record_id,
         "prompt": [message.as_json() for message in prompt],
-        "completion": [answer.as_json()],
+        "completion": [message.as_json() for message in completion],
+        **({"tools": json.dumps(values.get(tools) or [], ensure_ascii=False)} if tools else {}),
         "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
         "source": row.source,
         "license": row.license,
@@ -114,6 +150,43 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
         "group": row.group,
         "tokens": row.tokens,
     }
+
+
+def before_and_after(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """A chat up to the assistant's last turn, and that turn, which is what trainers learn from."""
+    last = max((place for place, turn in enumerate(messages) if turn.role is Speaker.ASSISTANT), default=len(messages))
+    return list(messages[:last]), list(messages[last : last + 1])
+
+
+def published_inputs(task: type[Task], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a published row as they were before publication, from its ``fields``."""
+    return _parts(task, fields)[0]
+
+
+def published_targets(task: type[Task], fields: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Its targets in canonical form."""
+    return task.task_canonical({**fields, **_parts(task, fields)[1]})
+
+
+def _parts(task: type[Task], fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    turns = turn_fields(task)
+    values = {
+        name: [Message.model_validate(turn).as_json() for turn in fields.get(name) or []]
+        if name in turns
+        else _unpacked(fields.get(name))
+        if is_as_json(task, name)
+        else fields.get(name)
+        for name in task.model_fields
+    }
+    return parts_of(task, values)
+
+
+def _unpacked(value: Any) -> Any:
+    """What was published as JSON text; a text that only looks like it is kept."""
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
 
 
 def _fitting(column: pa.DataType, value: Any) -> Any:

@@ -17,7 +17,7 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import same_signs
-from pipeline.text.normalize import input_texts, inputs_key, match_key, shown_inputs
+from pipeline.text.normalize import compared_text, input_texts, inputs_key, match_key, shown_inputs
 from pipeline.text.words import jaccard
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
@@ -174,7 +174,7 @@ def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Ite
     """The kept records most similar to one, by their inputs or together with free-text answers."""
     answers = Answers(task)
     rows = [asked, *(one for one in kept if one.record_id not in (asked.record_id, asked.duplicate_of))]
-    texts = ["\n".join(input_texts(task, one.inputs)) for one in rows]
+    texts = [compared_text(task, one.inputs) for one in rows]
     free_text = [answers.free_text(one.targets) for one in rows]
     similar = _similar_to_first(Texts.of(texts))
     if free_text[0]:

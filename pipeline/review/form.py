@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, assert_never
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -16,16 +16,20 @@ from pydantic import BaseModel
 
 from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
+from pipeline.review.answer_turns import CALLS, TURN
+from pipeline.review.form_fields import FormField, form_fields
+from pipeline.review.line_items import NO, YES, heading
 from schemas.annotation import Verdict
 from schemas.field import TargetField, ValueType
 from schemas.task import Role, Task
+from schemas.task_fields import conversation_target, names_of, turn_fields
 
 REVIEW = "goldleaf-review"
 """The control for *unusable* and *unsure*; no target can have this name, since Python names have no hyphens."""
 PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
 """Goldleaf's own keys in a labeling task's data."""
-YES, NO = "yes", "no"
-"""The choices of a boolean."""
+NONE = "goldleaf-none"
+"""The choice that makes an empty set of labels an answer; without it nobody could tell it from no answer."""
 VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}
 """The controls whose results can be read (a task's own form may have others), and where the value is."""
 
@@ -35,6 +39,7 @@ _FILTER_LETTERS = "fghjk"
 _DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
 """A choice without a hotkey is given a letter, and then stray typing relabels; no keyboard has this key. The
 style only serves to find and hide its hint."""
+_CALLS_HINT = 'Calls of tools, each as name {"argument": "value"}'
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _COMMENT = re.compile(r"/\*.*?\*/\n", re.DOTALL)
@@ -57,10 +62,10 @@ def labeling_config(task: type[Task]) -> str:
     """
     config = task.task_labeling_config() or _form(task)
     known = controls(config)
-    for field in task.task_targets():
-        if field.name not in known:
+    for asked in form_fields(task):
+        if asked.control not in known:
             raise ConfigError(
-                f"{task.__name__}.task_labeling_config has no readable control named '{field.name}'; "
+                f"{task.__name__}.task_labeling_config has no readable control named '{asked.control}'; "
                 "name a Choices, TextArea, Number or DateTime element like the target"
             )
     return config
@@ -100,7 +105,7 @@ def data_key(field: str) -> str:
 
 
 def _form(task: type[Task]) -> str:
-    inputs = task.task_names(Role.INPUT)
+    inputs, context = shown_fields(task), names_of(task, Role.CONTEXT)
     to_name = _object_name(inputs[0])
     why = _tag("Header", {"value": f"${WHY}", "size": "5", "style": "margin: 0"})
     # A hidden control is not required: once "unusable" is chosen, an empty form can be submitted.
@@ -109,7 +114,11 @@ def _form(task: type[Task]) -> str:
         "View",
         {"className": "goldleaf"},
         f"<Style>{_STYLE}</Style>",
-        _view("goldleaf-text", *(_input(name, titled=len(inputs) > 1) for name in inputs)),
+        _view(
+            "goldleaf-text",
+            *(_input(task, name, titled=len(inputs) > 1) for name in inputs),
+            *([_view("goldleaf-context", *(_context(task, name) for name in context))] if context else []),
+        ),
         _view(
             "goldleaf-form",
             *_instruction(task),
@@ -130,9 +139,27 @@ def _object_name(field: str) -> str:
     return f"show-{data_key(field)}"
 
 
-def _input(name: str, titled: bool) -> str:
-    text = _tag("Text", {"name": _object_name(name), "value": f"${data_key(name)}", "selectionEnabled": "false"})
-    return _view("goldleaf-input", _header(_title(name)) if titled else "", text)
+def shown_fields(task: type[Task]) -> list[str]:
+    """What annotators read: the inputs, and before the answer of a chat its earlier turns."""
+    inputs, chat = task.task_names(Role.INPUT), conversation_target(task)
+    return [*inputs, chat] if chat and chat not in inputs else list(inputs)
+
+
+def _input(task: type[Task], name: str, titled: bool) -> str:
+    return _view("goldleaf-input", _header(_title(name)) if titled else "", _shown(task, name))
+
+
+def _context(task: type[Task], name: str) -> str:
+    return _view("goldleaf-fact", _header(_title(name)), _shown(task, name))
+
+
+def _shown(task: type[Task], name: str) -> str:
+    """The element that shows a value: a text, or a conversation as bubbles."""
+    common = {"name": _object_name(name), "value": f"${data_key(name)}"}
+    if name in turn_fields(task):
+        dialogue = {"layout": "dialogue", "nameKey": "role", "textKey": "content"}
+        return _view("goldleaf-turns", _tag("Paragraphs", common | dialogue))
+    return _tag("Text", common | {"selectionEnabled": "false"})
 
 
 def _fields(task: type[Task], to_name: str) -> list[str]:
@@ -143,48 +170,88 @@ def _fields(task: type[Task], to_name: str) -> list[str]:
     keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
     filter_keys = iter([f"shift+{letter}" for letter in _FILTER_LETTERS])
     return [
-        _view("goldleaf-field", _header(_label(field)), _hint(field), _control(field, to_name, keys, filter_keys))
-        for field in task.task_targets()
+        _view("goldleaf-field", _header(_label(asked)), _hint(asked.field), _control(asked, to_name, keys, filter_keys))
+        for asked in form_fields(task)
     ]
 
 
-def _control(field: TargetField, to_name: str, keys: Iterator[str], filter_keys: Iterator[str]) -> str:
-    common = {"name": field.name, "toName": to_name}
+def _control(asked: FormField, to_name: str, keys: Iterator[str], filter_keys: Iterator[str]) -> str:
+    field, common = asked.field, {"name": asked.control, "toName": to_name}
     if not field.optional:
-        message = f"Fill in: {_title(field.name)}. Or choose unusable or unsure."
+        message = f"Fill in: {_title(asked.shown)}. Or choose unusable or unsure."
         common |= {"required": "true", "requiredMessage": message}
     match field.type:
         case ValueType.CHOICE | ValueType.BOOLEAN:
-            return _choices(field, common, keys, filter_keys)
-        case ValueType.DATE:
+            return _choices(asked, common, keys, filter_keys)
+        case ValueType.DATE if not field.many:
             return _tag("DateTime", common | {"only": "date"})
-        case ValueType.TEXT | ValueType.INTEGER | ValueType.NUMBER:
+        case ValueType.TEXT | ValueType.OBJECT:
+            return _editor(common, lines=1 if field.many and field.type is ValueType.TEXT else 2, many=_is_list(field))
+        case ValueType.MESSAGES:
+            return _turn_editors(asked, common)
+        case (
+            ValueType.INTEGER
+            | ValueType.NUMBER
+            | ValueType.DECIMAL
+            | ValueType.DATE
+            | ValueType.DATETIME
+            | ValueType.TIME
+        ):
             # Numbers too: Label Studio's Number turns a typed -7 into 7 and 0.05 into 5, steps with the
             # mouse wheel, cannot be emptied, and loses the form over an integer beyond 2^53.
-            one_line = field.many or field.type is not ValueType.TEXT
-            opened = {"editable": "true", "transcription": "true", "rows": "1" if one_line else "2"}
-            one = {"showSubmitButton": "false", "maxSubmissions": "1"}
-            return _tag("TextArea", common | opened | ({"showSubmitButton": "true"} if field.many else one))
+            return _editor(common, lines=1, many=field.many)
+        case _:
+            assert_never(field.type)
 
 
-def _choices(field: TargetField, common: Mapping[str, str], keys: Iterator[str], filter_keys: Iterator[str]) -> str:
+def _is_list(field: TargetField) -> bool:
+    """Whether a field has an entry for each of its values; a list of objects is a table in one entry."""
+    return field.many and field.type is not ValueType.OBJECT
+
+
+def _editor(common: Mapping[str, str], *, lines: int, many: bool) -> str:
+    """A text field that is open, and whose text counts without a click."""
+    opened = {"editable": "true", "transcription": "true", "rows": str(lines)}
+    one = {"showSubmitButton": "false", "maxSubmissions": "1"}
+    return _tag("TextArea", {**common, **opened, **({"showSubmitButton": "true"} if many else one)})
+
+
+def _turn_editors(asked: FormField, common: Mapping[str, str]) -> str:
+    """The last turn and its calls in open editors, the whole answer in a hidden one."""
+    plain = {"name": asked.control, "toName": common["toName"]}
+    turn = {**plain, "name": f"{asked.control}-{TURN}"}
+    calls = {**plain, "name": f"{asked.control}-{CALLS}"}
+    return "".join(
+        [
+            _editor(turn, lines=6, many=False),
+            _view("goldleaf-calls", _view("goldleaf-hint", _header(_CALLS_HINT)), _editor(calls, lines=1, many=False)),
+            _view("goldleaf-hidden", _editor(plain, lines=1, many=False)),
+        ]
+    )
+
+
+def _choices(asked: FormField, common: Mapping[str, str], keys: Iterator[str], filter_keys: Iterator[str]) -> str:
+    field = asked.field
     values = (YES, NO) if field.type is ValueType.BOOLEAN else field.choices
     # Radio buttons cannot be cleared, which an optional field needs.
-    style = {"choice": "single" if field.optional else "single-radio", "showInline": "true"}
-    choices = _tag("Choices", {**common, **style}, *(_choice(field, value, next(keys, None)) for value in values))
+    style = "multiple" if field.many else "single" if field.optional else "single-radio"
+    parts = [_choice(field, value, next(keys, None)) for value in values]
+    if field.many:
+        parts.append(_tag("Choice", {"value": "none of these", "alias": NONE, "hotkey": "alt+n"}))
+    choices = _tag("Choices", {**common, "choice": style, "showInline": "true"}, *parts)
     if len(values) <= len(_DIGITS):
         return choices
-    return _view("goldleaf-many", _filter(field, next(filter_keys, None)), choices)
+    return _view("goldleaf-many", _filter(asked, next(filter_keys, None)), choices)
 
 
-def _filter(field: TargetField, key: str | None) -> str:
+def _filter(asked: FormField, key: str | None) -> str:
     shown = f" ({key.title()})" if key else ""
-    found = {"name": f"filter-{field.name}", "toName": field.name} | ({"hotkey": key} if key else {})
+    found = {"name": f"filter-{asked.control}", "toName": asked.control} | ({"hotkey": key} if key else {})
     return _tag("Filter", found | {"minlength": "0", "placeholder": f"Filter{shown}, Enter selects the first"})
 
 
 def _choice(field: TargetField, value: str, key: str | None) -> str:
-    if _NOT_XML.search(value):
+    if _NOT_XML.search(value) or value == NONE:
         raise ConfigError(f"the choice {value!r} of '{field.name}' has a character that no form can show; rename it")
     shown = _literal(value)
     attributes = {"value": shown} | ({"hotkey": key} if key else _DEAD_KEY)
@@ -208,22 +275,42 @@ def _review(to_name: str) -> str:
     return _view("goldleaf-review", choices, done, tip)
 
 
-def _label(field: TargetField) -> str:
-    return f"{_title(field.name)} (optional)" if field.optional else _title(field.name)
+def _label(asked: FormField) -> str:
+    title = _title(asked.shown)
+    return f"{title} (optional)" if asked.field.optional and asked.field.type is not ValueType.MESSAGES else title
 
 
 def _hint(field: TargetField) -> str:
-    formats = {
-        ValueType.INTEGER: "A whole number such as 1200 (no separators)",
-        ValueType.NUMBER: "A number such as 1234.5 (no thousands separators)",
-    }
-    entries = "Enter adds an entry; empty entries are dropped" if field.many else ""
-    text = "\n".join(line for line in (field.description, formats.get(field.type, ""), entries) if line)
+    entries = "Enter adds an entry; empty entries are dropped" if _is_list(field) and not field.is_label_set else ""
+    text = "\n".join(line for line in (field.description, _format_hint(field), entries) if line)
     return _view("goldleaf-hint", _header(text)) if text else ""
 
 
+def _format_hint(field: TargetField) -> str:
+    match field.type:
+        case ValueType.INTEGER:
+            return "A whole number such as 1200 (no separators)"
+        case ValueType.NUMBER | ValueType.DECIMAL:
+            return "A number such as 1234.5 (no thousands separators)"
+        case ValueType.DATE if field.many:
+            return "A date such as 2026-05-31"
+        case ValueType.DATETIME:
+            return "A date and time such as 2026-05-31 14:30"
+        case ValueType.TIME:
+            return "A time such as 14:30"
+        case ValueType.OBJECT:
+            return f"One line each: {heading(field)}"
+        case ValueType.CHOICE if field.many:
+            return "All that apply"
+        case ValueType.CHOICE | ValueType.BOOLEAN | ValueType.TEXT | ValueType.DATE | ValueType.MESSAGES:
+            return ""
+        case _:
+            assert_never(field.type)
+
+
 def _title(name: str) -> str:
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " "))  # timeRange too
+    """A field's name in words; within an object after the object's."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " ").replace(".", ": "))  # timeRange too
     return spaced.strip().capitalize()
 
 

@@ -5,28 +5,33 @@ on canonical targets.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import LabelStudioError
+from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, read_turns
 from pipeline.review.form import (
-    NO,
+    NONE,
     PUSH_KEY,
     RECORD_ID,
     REVIEW,
     VALUE_KEYS,
     WHY,
-    YES,
     controls,
     data_key,
     labeling_config,
+    shown_fields,
 )
+from pipeline.review.form_fields import FormField, assembled, form_fields
+from pipeline.review.line_items import plain, read_table, table_text
 from schemas.annotation import Verdict
+from schemas.conversation import turn_text
 from schemas.fate import EXPLANATIONS, Reason
-from schemas.field import JsonValue, TargetField, ValueType, canonical, is_blank
+from schemas.field import JsonValue, ValueType, canonical, is_blank
 from schemas.task import Role, Task
+from schemas.task_fields import conversation_target, names_of, turn_fields, turns_of
 from schemas.user_code_errors import plain_words
 
 PREDICTION_VERSION = "goldleaf"
@@ -69,9 +74,9 @@ def labeling_task(task: type[Task], question: LabelingQuestion) -> dict[str, Any
         LabelStudioError: a text cannot be sent, or the proposal does not fit the form (the server would
             accept it and show something else).
     """
-    shown = {data_key(name): _shown(question.inputs.get(name)) for name in task.task_names(Role.INPUT)}
+    shown = {data_key(name): value for name, value in _shown_values(task, question).items()}
     keys = {WHY: question.why, RECORD_ID: question.record_id, PUSH_KEY: question.push_key}
-    data = {key: _sendable(text, f"'{key}' of record {question.record_id}") for key, text in (shown | keys).items()}
+    data = {key: _sendable(value, f"'{key}' of record {question.record_id}") for key, value in (shown | keys).items()}
     result = prediction_result(task, question.proposal or {})
     if not result:
         return {"data": data}
@@ -89,21 +94,29 @@ def prediction_result(task: type[Task], targets: Mapping[str, Any]) -> list[dict
     """
     known = controls(labeling_config(task))
     regions = []
-    for field in task.task_targets():
-        value = _fitting(field, targets.get(field.name))
-        if value in (None, []):
-            continue
-        control = known[field.name]
-        regions.append(
-            {
-                "id": field.name,
-                "from_name": field.name,
-                "to_name": control.to_name,
-                "type": control.tag,
-                "value": {VALUE_KEYS[control.tag]: _written(control.tag, value)},
-            }
-        )
+    for asked in form_fields(task):
+        value = _fitting(asked, asked.value_in(targets))
+        for name, written in _written(asked, known[asked.control].tag, value).items():
+            # A form of the user's own need not have the editors beside a conversation's.
+            if (control := known.get(name)) and written not in ([], [""]):
+                value_key = VALUE_KEYS[control.tag]
+                common = {"id": name, "from_name": name, "to_name": control.to_name, "type": control.tag}
+                regions.append({**common, "value": {value_key: written}})
     return regions
+
+
+def _shown_values(task: type[Task], question: LabelingQuestion) -> dict[str, str | list[dict[str, str]]]:
+    """What annotators read; in front of the turn that they edit come all others."""
+    values: dict[str, Any] = dict(question.inputs)
+    if chat := conversation_target(task):
+        answer = [turn for turn in turns_of(question.proposal or {}, chat) if isinstance(turn, dict)]
+        values[chat] = [*(values.get(chat) or []), *answer[: last_turn(answer)]]
+    names = [*shown_fields(task), *names_of(task, Role.CONTEXT)]
+    return {name: _bubbles(values[name]) if name in turn_fields(task) else _shown(values.get(name)) for name in names}
+
+
+def _bubbles(turns: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{"role": str(turn.get("role", "")), "content": turn_text(turn)} for turn in turns or ()]
 
 
 def verdict_result(task: type[Task], verdict: Verdict) -> list[dict[str, Any]]:
@@ -115,30 +128,37 @@ def verdict_result(task: type[Task], verdict: Verdict) -> list[dict[str, Any]]:
     return [{"id": REVIEW, "from_name": REVIEW, "to_name": control.to_name, "type": "choices", "value": value}]
 
 
-def _fitting(field: TargetField, value: Any) -> JsonValue:
+def _fitting(asked: FormField, value: Any) -> JsonValue:
     """A proposed value in canonical form, refused if the form could not show it."""
+    field = asked.field
+    if value is None:
+        return None
     try:
         fitting = canonical(field, value)
     except (TypeError, ValueError) as error:
-        raise LabelStudioError(f"the proposal {value!r} for '{field.name}' is not a valid {field.type}") from error
-    if field.type is ValueType.CHOICE and fitting not in (None, *field.choices):
-        raise LabelStudioError(f"the proposal {value!r} is not among the choices of '{field.name}'")
-    for text in fitting if isinstance(fitting, list) else [fitting]:
-        if isinstance(text, str):
-            _sendable(text, f"the proposal for '{field.name}'")
+        raise LabelStudioError(f"the proposal {value!r} for '{asked.shown}' is not a valid {field.type}") from error
+    given = value if field.many else [fitting]
+    if field.type is ValueType.CHOICE and (odd := [one for one in given if one not in (None, *field.choices)]):
+        raise LabelStudioError(f"the proposal {odd[0]!r} is not among the choices of '{asked.shown}'")
+    _sendable(fitting, f"the proposal for '{asked.shown}'")
     return fitting
 
 
-def _written(tag: str, value: JsonValue) -> Any:
-    if tag in ("number", "datetime"):
-        return value
-    return [_plain(part) for part in (value if isinstance(value, list) else [value])]
-
-
-def _plain(value: JsonValue) -> str:
-    if isinstance(value, bool):
-        return YES if value else NO
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+def _written(asked: FormField, tag: str, value: JsonValue) -> dict[str, Any]:
+    """What the controls of a field hold, by their names."""
+    field, name = asked.field, asked.control
+    if value is None:
+        return {}
+    if field.is_label_set:
+        return {name: value or [NONE]}
+    parts = value if isinstance(value, list) else [value]
+    objects = [part for part in parts if isinstance(part, dict)]
+    if field.type is ValueType.MESSAGES:
+        texts = editor_texts(objects) if objects else {}
+        return {f"{name}-{end}" if end else name: [text] for end, text in texts.items()}
+    if field.type is ValueType.OBJECT:
+        return {name: [table_text(field, objects)]}
+    return {name: value if tag in ("number", "datetime") else [plain(part) for part in parts]}
 
 
 def _shown(value: Any) -> str:
@@ -147,7 +167,16 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _sendable(text: str, where: str) -> str:
+def _sendable(value: Any, where: str) -> Any:
+    """A value whose texts JSON and the server's database can hold."""
+    if isinstance(value, list):
+        return [_sendable(part, where) for part in value]
+    if isinstance(value, dict):
+        return {key: _sendable(part, where) for key, part in value.items()}
+    return _sendable_text(value, where) if isinstance(value, str) else value
+
+
+def _sendable_text(text: str, where: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -176,14 +205,14 @@ def read_result(
         if isinstance(marked, list) and verdict in marked:
             return LabelingAnswer(verdict=verdict)
     read, errors = {}, []
-    for field in task.task_targets():
+    for asked in form_fields(task):
         try:
-            read[field.name] = _read(field, values.get(field.name, {}))
+            read[asked.path] = _read(asked, values)
         except ValueError as error:
-            errors.append(f"{field.name}: {error}")
+            errors.append(f"{asked.shown}: {error}")
     if not errors:
         try:
-            targets = task.task_validate_targets(read)
+            targets = task.task_validate_targets(assembled(task, read))
             errors = [_reason(reason) for reason in task.task_problems(inputs, targets)] if inputs else []
             if not errors:
                 return LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
@@ -204,16 +233,35 @@ def _values(result: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
             yield name, value
 
 
-def _read(field: TargetField, value: Mapping[str, Any]) -> Any:
-    """The value of one region as the task's model takes it; None if nothing was entered."""
-    found = next((value[key] for key in VALUE_KEYS.values() if key in value), None)
-    entries = found if isinstance(found, list) else [] if found is None else [found]
-    filled = [entry for entry in entries if not is_blank(entry)]
+def _read(asked: FormField, values: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The value of one field as the task's model takes it; None if nothing was entered."""
+    field, filled = asked.field, _entries(values.get(asked.control, {}))
+    if field.is_label_set:
+        return _read_labels(filled)
+    if field.type is ValueType.MESSAGES:
+        texts = {end: _entries(values.get(f"{asked.control}-{end}", {})) for end in (TURN, CALLS)} | {"": filled}
+        return read_turns({end: "\n".join(map(str, entries)) for end, entries in texts.items()})
+    if field.type is ValueType.OBJECT:
+        return read_table(field, "\n".join(map(str, filled)))
     if field.many:
         return [str(entry) for entry in filled]
     if len(filled) > 1:
         raise ValueError(f"{len(filled)} values where one is expected, got {filled}")
     return filled[0] if filled else None
+
+
+def _read_labels(chosen: list[Any]) -> list[str] | None:
+    if NONE in chosen and len(chosen) > 1:
+        others = ", ".join(repr(label) for label in chosen if label != NONE)
+        raise ValueError(f"'none of these' was chosen beside {others}; choose one or the other")
+    return [] if chosen == [NONE] else [str(label) for label in chosen] or None
+
+
+def _entries(value: Mapping[str, Any]) -> list[Any]:
+    """What was entered in a control."""
+    found = next((value[key] for key in VALUE_KEYS.values() if key in value), None)
+    entries = found if isinstance(found, list) else [] if found is None else [found]
+    return [entry for entry in entries if not is_blank(entry)]
 
 
 def _reason(reason: Reason) -> str:
@@ -222,6 +270,6 @@ def _reason(reason: Reason) -> str:
 
 
 def _problem(item: Mapping[str, Any]) -> str:
-    field = ".".join(str(part) for part in item["loc"])
+    field = ".".join(f"line {part + 1}" if isinstance(part, int) else part for part in item["loc"])
     what = "nothing was entered" if item["type"] == "missing" else f"{plain_words(item['msg'])}, got {item['input']!r}"
     return f"{field}: {what}"

@@ -11,8 +11,10 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from schemas.conversation import turn_texts
 from schemas.dataset import Normalize
 from schemas.task import Role, Task
+from schemas.task_fields import tools_field, turn_fields
 
 _LINE_ENDS = "\v\f\x85\u2028\u2029"
 """In addition to carriage returns; a form feed is a page break in text extracted from a PDF."""
@@ -105,7 +107,36 @@ def shown_inputs(task: type[Task], inputs: Mapping[str, Any]) -> str:
 
 
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The inputs as texts, in the order of the task's fields; an absent input is an empty text."""
+    """The inputs as texts, in the order of the task's fields; an absent input is an empty text.
+
+    Every turn of a conversation is a text of its own.
+    """
+    turns = turn_fields(task)
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
-        yield value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+        if name in turns:
+            yield from turn_texts(value or [])
+        else:
+            yield _as_text(value)
+
+
+def compared_text(task: type[Task], inputs: Mapping[str, Any]) -> str:
+    """The text by which similar inputs are searched: all of them, without what many conversations share.
+
+    System prompts and the definitions of tools would make conversations similar that have nothing else in common.
+    """
+    turns, tools = turn_fields(task), tools_field(task)
+    if not turns:
+        return "\n".join(input_texts(task, inputs))
+    texts: list[str] = []
+    for name in task.task_names(Role.INPUT):
+        value = inputs.get(name)
+        if name in turns:
+            texts += turn_texts(value or [], without_system=True)
+        elif name != tools:
+            texts.append(_as_text(value))
+    return "\n".join(texts)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,33 @@
+"""What a task's fields are to the model being trained, as annotations of the fields."""
+
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import JsonValue
+
+from schemas.message import Message
+
+
+class Role(StrEnum):
+    """What a field is to the model being trained."""
+
+    INPUT = "input"
+    TARGET = "target"
+    CONTEXT = "context"
+    """Nothing: annotators see it, and versions keep it."""
+
+
+class Meaning(StrEnum):
+    """What an input is, beyond its type."""
+
+    TOOLS = "tools"
+
+
+T = TypeVar("T")
+Input = Annotated[T, Role.INPUT]
+Target = Annotated[T, Role.TARGET]
+Context = Annotated[T, Role.CONTEXT]
+Conversation = Annotated[list[Message], Role.INPUT, Role.TARGET]
+"""A whole conversation: the turns up to the last one of the user are the question, what follows is the answer."""
+Tools = Annotated[list[dict[str, JsonValue]], Role.INPUT, Meaning.TOOLS]
+"""Definitions of the tools that the assistant may call, as chat templates take them."""

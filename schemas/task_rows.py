@@ -1,0 +1,89 @@
+"""Raw rows as a task's model takes them, and what becomes of rows that it refuses."""
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.fate import Reason, ReasonCode
+from schemas.field import admits_none, is_absent, without_metadata, without_none
+from schemas.parsed import Parsed
+from schemas.row_problems import problems_of
+from schemas.task_faults import Unwritten, own_fault
+
+Model = TypeVar("Model", bound=BaseModel)
+_STRUCTURED = (list, set, frozenset, tuple, dict, BaseModel)
+
+
+def given_values(model: type[BaseModel], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values for some fields; an absent one is left to the field's default, or None if allowed."""
+    none, structured = _none_where_absent(model), _structured(model)
+    given: dict[str, Any] = {}
+    for name in names:
+        if not is_absent(value := row.get(name)):
+            given[name] = _from_json(value) if name in structured and isinstance(value, str) else value
+        elif name in none:
+            given[name] = None
+    return given
+
+
+@functools.cache
+def _none_where_absent(model: type[BaseModel]) -> frozenset[str]:
+    """The required fields that may be None."""
+    return frozenset(n for n, i in model.model_fields.items() if i.is_required() and admits_none(i.annotation))
+
+
+@functools.cache
+def _structured(model: type[BaseModel]) -> frozenset[str]:
+    """The fields whose values are lists or objects, so that a text can only be their JSON."""
+    return frozenset(name for name, info in model.model_fields.items() if _is_structured(info.annotation))
+
+
+def _is_structured(annotation: Any) -> bool:
+    bare, _ = without_none(without_metadata(annotation))
+    kind = get_origin(bare) or bare
+    return isinstance(kind, type) and issubclass(kind, _STRUCTURED)
+
+
+def _from_json(text: str) -> Any:
+    """The list or object in a text, as CSV and published versions hold it; any other text stays as it is."""
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def instance(model: type[Model], row: Mapping[str, Any]) -> Model:
+    """A validated row.
+
+    Raises:
+        TypeError: a validator of the model did not return it.
+    """
+    found = model.model_validate(row)
+    if not isinstance(found, model):
+        # An after-validator returns what replaces the model; a forgotten return gives None.
+        raise TypeError(f"it gave {found!r} instead of the row; end it with `return self`")
+    return found
+
+
+def invalid(model: type[BaseModel], error: BaseException) -> Parsed:
+    """An invalid row. The validators are the user's code: one odd row must not stop a run over all others."""
+    if isinstance(error, ValidationError):
+        return Parsed(problems=problems_of(model, error))
+    said = str(error) if isinstance(error, Unwritten) else own_fault(model, "a validator", error)
+    fault = Reason(code=ReasonCode.INVALID, detail=said)
+    return Parsed(problems=[fault], faults=[fault])
+
+
+def asks_nothing(inputs: Iterable[Any]) -> bool:
+    """Whether all of a row's inputs are absent or empty."""
+    return all(is_absent(value) or value in ([], {}) for value in inputs)
+
+
+def blank() -> Parsed:
+    """A row that asks nothing."""
+    return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT)])
