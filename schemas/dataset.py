@@ -185,6 +185,18 @@ class Measure(Section):
     """Longer rows (prompt and answer) are rejected."""
 
 
+class Doubts(Section):
+    """Which answers are doubted."""
+
+    off: list[str] = []
+    """Rules (or one) that find nothing; docs/rules.md shows them all."""
+
+    @field_validator("off", mode="before")
+    @classmethod
+    def _is_one_or_several(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
+
+
 class Review(Section):
     """How many records annotators review."""
 
@@ -251,6 +263,21 @@ class Release(Section):
     language: list[str] = ["en"]
 
 
+class Form(StrEnum):
+    """What models may write when they are evaluated."""
+
+    HELD = "held"
+    """Only what is an answer to the task, token by token: one of the choices, or JSON with the task's fields."""
+    FREE = "free"
+
+
+class Turns(StrEnum):
+    """Which turns of the assistant count, in a conversation with several."""
+
+    EVERY = "every"
+    LAST = "last"
+
+
 class Finetune(Section):
     """How the adapter is trained and evaluated."""
 
@@ -260,6 +287,8 @@ class Finetune(Section):
     """Train on at most this many rows, sampled at random."""
     eval_rows: Count = 300
     """Evaluate on at most this many test rows, sampled at random."""
+    turns: Turns = Turns.EVERY
+    """Of a chat: learn and evaluate every turn of the assistant, or only the last one."""
     epochs: Annotated[float, Field(gt=0)] = 2
     batch_size: Count = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -267,6 +296,8 @@ class Finetune(Section):
     alpha: Count = 32
     max_length: Count = 1024
     """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
+    form: Form = Form.HELD
+    """Whether both models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None
     """Maximum tokens of a prediction; default: the longest answer of the training split."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
@@ -315,11 +346,13 @@ class Dataset(Section):
     """``path/to/file.py:Class`` (relative to this file) or ``module:Class``."""
     sources: Annotated[list[Source], Field(min_length=1)]
     on_conflict: OnConflict = OnConflict.REVIEW
+    """Default: that of the task's kind, which is ``any_of`` where answers are written anew."""
     normalize: Normalize = Normalize()
     duplicates: Duplicates = Duplicates()
     decontaminate: Decontaminate = Decontaminate()
     screen: Screen = Screen()
     measure: Measure = Measure()
+    doubts: Doubts = Doubts()
     review: Review = Review()
     split: Split = Split()
     release: Release = Release()

@@ -40,6 +40,19 @@ def _within(
                 yield Leaf(f"{above}{field.name}", field, part, objects)
 
 
+def leaf_paths(fields: Sequence[TargetField]) -> list[str]:
+    """The paths that ``leaves`` can give."""
+    return [
+        path
+        for field in fields
+        for path in (
+            [f"{field.name}.{inner}" for inner in leaf_paths(field.fields)]
+            if field.type is ValueType.OBJECT
+            else [field.name]
+        )
+    ]
+
+
 def completed(field: TargetField, value: Any) -> Any:
     """A value whose objects have None or an empty list where an optional field was left out."""
     if field.type is not ValueType.OBJECT:

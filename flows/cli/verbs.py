@@ -201,10 +201,7 @@ def show_finetuned(result: "Finetuned") -> None:
         ("untuned", result.untuned, result.untuned_unreadable),
         ("tuned", result.tuned, result.tuned_unreadable),
     )
-    rows = [
-        [name, f"{score.value:.1%}", f"{score.low:.1%} to {score.high:.1%}", unreadable]
-        for name, score, unreadable in models
-    ]
+    rows = [[name, score.unit.shown(score.value), score.interval, unreadable] for name, score, unreadable in models]
     show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
     out.print(result.verdict)
     out.print(result.path, markup=False)

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,12 +104,23 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         key = ("task",)
         task = load_task(config.task, path.parent)
         _check_choices(task, config)
+        key = ("doubts", "off")
+        _check_rules(config.doubts.off, task)
+        if "on_conflict" not in config.model_fields_set:
+            config = config.model_copy(update={"on_conflict": kind_of(task).on_conflict})
         for place, fields in _field_maps(config):
             key = place
             _check_fields(fields, task)
     except ConfigError as error:
         raise ConfigError(f"{path}:{line_of(_node_at(root, key))}: {error}") from error
     return LoadedDataset(path, config, task)
+
+
+def _check_rules(off: Iterable[str], task: type[Task]) -> None:
+    kind = kind_of(task)
+    if unknown := [name for name in off if name not in kind.rules]:
+        has = f"has the rules {', '.join(kind.rules)}" if kind.rules else "has no rules"
+        raise ConfigError(f"there is no rule '{unknown[0]}': {kind.name} {has}; correct doubts.off")
 
 
 def _absolute(path: Path) -> Path:

@@ -9,8 +9,12 @@ from string import Template
 from pipeline.errors import ConfigError
 from pipeline.kinds.interface import Kind
 from pipeline.state.atomic import writing
-from schemas.dataset import NAME
+from schemas.dataset import NAME, OnConflict
 
+_ON_CONFLICT = {
+    OnConflict.REVIEW: "review           # the same input with different answers: ask an annotator",
+    OnConflict.ANY_OF: "any_of           # the same input with different answers: all of them are right",
+}
 _TASK_CLASS = re.compile(r"^class (\w+)\(Task\)", re.MULTILINE)
 
 
@@ -48,4 +52,7 @@ def _texts(name: str, kind: Kind) -> dict[str, str]:
     own = kind.starter()
     [task] = _TASK_CLASS.findall(own["task.py"])
     common = files("pipeline.config").joinpath("starter.yaml").read_text(encoding="utf-8")
-    return {"dataset.yaml": Template(common).substitute(name=name, task=task), **own}
+    return {
+        "dataset.yaml": Template(common).substitute(name=name, task=task, on_conflict=_ON_CONFLICT[kind.on_conflict]),
+        **own,
+    }

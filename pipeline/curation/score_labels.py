@@ -1,7 +1,7 @@
 """Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
 from pipeline.curation.case import Case, is_kept
 from pipeline.kinds.interface import LabeledText, LabelScore
@@ -18,7 +18,7 @@ _SEED = 17
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
-def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -> str:
+def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = ()) -> str:
     """Score the labels of the kept cases; returns a note for the report.
 
     If a model learns from all of them, old scores are kept: otherwise every annotator's answer would move other
@@ -35,8 +35,8 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict) -
     if not kind.learns_labels:
         # Each row is scored independently: what annotators settled needs no score.
         kept = [case for case in kept if case.human is None and case.targets]
-    rows = [LabeledText(_text(case, task), case.targets, case.group) for case in kept]
-    found = kind.score_labels(task, rows, _SEED)
+    rows = [LabeledText(_text(case, task), case.inputs, case.targets, case.group) for case in kept]
+    found = kind.score_labels(task, rows, _SEED, off)
     # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
     suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
     answers = _answers_by_words(kept) if suggested else {}

@@ -227,7 +227,7 @@ def triage_cases(
     """
     config, task = dataset.config, dataset.task
     mark_duplicates(cases, prepared, similar, snapshot, dataset)
-    notes = [score_labels(cases, task, config.on_conflict), stale_answers(snapshot, task)]
+    notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(snapshot, task)]
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task=task)
     decisions = to_frame(result.decisions)

@@ -1,6 +1,7 @@
 """Estimates: shares and ratios with their 95% intervals."""
 
 import math
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,31 @@ _RESAMPLES = 1000
 _SEED = 17
 
 
+class Unit(StrEnum):
+    """What a value is measured in."""
+
+    SHARE = "share"
+    """From 0 to 1; higher is better."""
+    NATS = "nats"
+    """Of loss, from 0; lower is better."""
+
+    def shown(self, value: float) -> str:
+        """A value in text."""
+        match self:
+            case Unit.SHARE:
+                return f"{value:.1%}"
+            case Unit.NATS:
+                return f"{value:.3f}"
+
+    def shown_change(self, before_to_after: float) -> str:
+        """A difference in text, without its sign."""
+        match self:
+            case Unit.SHARE:
+                return f"{100 * abs(before_to_after):.1f} points"
+            case Unit.NATS:
+                return f"{abs(before_to_after):.3f} nats"
+
+
 class Estimate(BaseModel):
     """A value with its 95% interval."""
 
@@ -20,9 +46,15 @@ class Estimate(BaseModel):
     value: float
     low: float
     high: float
+    unit: Unit = Unit.SHARE
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%})"
+        return f"{self.unit.shown(self.value)} ({self.interval})"
+
+    @property
+    def interval(self) -> str:
+        """The interval in text."""
+        return f"{self.unit.shown(self.low)} to {self.unit.shown(self.high)}"
 
 
 def wilson(successes: int, trials: int) -> Estimate:
@@ -35,19 +67,22 @@ def wilson(successes: int, trials: int) -> Estimate:
     return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
 
 
-def ratio_estimate(ratios: NDArray[np.float64]) -> Estimate:
+def ratio_estimate(ratios: NDArray[np.float64], unit: Unit = Unit.SHARE) -> Estimate:
     """A ratio of sums with its interval: Wilson's if every row is 0 or 1 of 1, else by bootstrap.
 
     Args:
         ratios: numerator and denominator of each question, shape (n, 2).
+        unit: of the ratio.
     """
     earned, possible = ratios.T
-    if np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
+    if unit is Unit.SHARE and np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
         return wilson(int(earned.sum()), len(ratios))
-    return bootstrap(ratios)
+    return bootstrap(ratios, unit=unit)
 
 
-def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
+def bootstrap(
+    ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None, unit: Unit = Unit.SHARE
+) -> Estimate:
     """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
 
     If all questions give the same result, so does every resample, which proves nothing: the interval is then
@@ -63,10 +98,10 @@ def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = N
     samples = [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
     whole = value(np.arange(count))
     low, high = map(float, np.percentile(samples, [2.5, 97.5]))
-    if min(samples) == max(samples):
+    if unit is Unit.SHARE and min(samples) == max(samples):
         reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
         low, high = max(least, whole - reach), min(1.0, whole + reach)
-    return Estimate(value=whole, low=low, high=high)
+    return Estimate(value=whole, low=low, high=high, unit=unit)
 
 
 def _ratio(rows: NDArray[np.float64]) -> float:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.evaluation.estimates import Estimate, Unit, wilson
+from pipeline.evaluation.value_pairs import matched_pairs
 from schemas.field import JsonValue
 
 CONFUSIONS = 10
 """How many of the most frequent confusions are kept."""
-Pairs = Counter[tuple[str, JsonValue]]
 
 
 class Part(BaseModel):
@@ -42,6 +42,15 @@ class PartMetric(StrEnum):
                 return part.recall
             case PartMetric.F1:
                 return part.f1
+
+
+class Measure(BaseModel):
+    """Something else than the metric that is said of a model's answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: Estimate
 
 
 class Confusion(BaseModel):
@@ -84,20 +93,13 @@ class Outcome(BaseModel):
     """The answer's targets; None if it is unreadable."""
     credit: Credit
     """By the metric of the task's kind."""
+    loss: Credit | None = None
+    """The negative log-likelihood of the gold answer, of its number of tokens; for kinds that are judged by it."""
 
     @property
     def right(self) -> bool:
         """Whether the answer earns all there is to earn."""
         return self.credit.worth == 1
-
-
-def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
-    """Every value with its field; a list yields one pair per element, an absent value none."""
-    pairs: Pairs = Counter()
-    for name, value in targets.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        pairs.update((name, one) for one in values)
-    return pairs
 
 
 # --- one answer -------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def pair_credit(answer: Mapping[str, JsonValue] | None, gold: Mapping[str, JsonV
 
     An unreadable answer (None) earns nothing, even where the gold one is empty.
     """
-    given, expected = value_pairs(answer or {}), value_pairs(gold)
+    given, expected = matched_pairs(answer or {}, gold)
     either = given.total() + expected.total()
     return Credit(earned=2.0 * (given & expected).total(), possible=float(max(either, answer is None)))
 
@@ -122,9 +124,15 @@ def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
     return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
 
 
-def credit_ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """What every answer earned, of what it could have. Shape (n, 2)."""
-    return np.array([(outcome.credit.earned, outcome.credit.possible) for outcome in outcomes])
+def judged_in(outcomes: Sequence[Outcome]) -> Unit:
+    """What the metric of some outcomes is measured in."""
+    return Unit.NATS if outcomes and outcomes[0].loss else Unit.SHARE
+
+
+def ratios(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """What every answer earned, of what it could have; or its loss, of its tokens. Shape (n, 2)."""
+    credits = (outcome.loss or outcome.credit for outcome in outcomes)
+    return np.array([(credit.earned, credit.possible) for credit in credits])
 
 
 # --- labels and fields ------------------------------------------------------------------------
@@ -139,13 +147,33 @@ def scores_by_label(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]
     )
 
 
-def scores_by_field(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-    """Precision, recall and F1 over the values of each field."""
+def scores_by_member(field: str, outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+    """Precision, recall and F1 of every label that some set of labels has, expected or predicted."""
     hits: Counter[str] = Counter()
     answered: Counter[str] = Counter()
     expected: Counter[str] = Counter()
     for outcome in outcomes:
-        given, gold = value_pairs(outcome.read or {}), value_pairs(outcome.gold)
+        given, gold = _members(outcome.read, field), _members(outcome.gold, field)
+        for counter, labels in ((hits, given & gold), (answered, given), (expected, gold)):
+            counter.update(labels)
+    return tuple(
+        _part(label, hits[label], answered[label], expected[label])
+        for label in sorted(expected.keys() | answered.keys())
+    )
+
+
+def _members(targets: Mapping[str, JsonValue] | None, field: str) -> set[str]:
+    value = (targets or {}).get(field)
+    return set(map(label_text, value)) if isinstance(value, list) else set()
+
+
+def scores_by_field(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+    """Precision, recall and F1 over the values of each field; those within objects are named with dots."""
+    hits: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
+    for outcome in outcomes:
+        given, gold = matched_pairs(outcome.read or {}, outcome.gold)
         for counter, pairs in ((hits, given & gold), (answered, given), (expected, gold)):
             counter.update(name for name, _ in pairs.elements())
     return tuple(_part(name, hits[name], answered[name], expected[name]) for name in names)

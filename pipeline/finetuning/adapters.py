@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import TrainReport
@@ -80,6 +81,10 @@ class FinetuneRecord(BaseModel):
     train: TrainReport
     max_new_tokens: int
     """That the answers below were given."""
+    held_to_form: bool = False
+    """Whether both models could write only what is an answer to the task."""
+    copied: Estimate | None = None
+    """The score of answers that only copy the inputs, where that is an answer at all."""
     untuned: Evaluation
     tuned: Evaluation
     comparison: Comparison
@@ -202,7 +207,8 @@ def _card(record: FinetuneRecord) -> str:
         questions=record.tuned.questions,
         max_new_tokens=record.max_new_tokens,
         metric=record.tuned.metric_title,
-        all_right=_all_right(record),
+        held=" Both models were held to the form of the answers, token by token." if record.held_to_form else "",
+        more=_more_scores(record),
         untuned=record.untuned,
         tuned=record.tuned,
         comparison=record.comparison,
@@ -212,11 +218,19 @@ def _card(record: FinetuneRecord) -> str:
     )
 
 
-def _all_right(record: FinetuneRecord) -> str:
-    """How many answers are right as a whole; with a single target, that is what the metric already says."""
-    if all(len(outcome.gold) == 1 for outcome in record.tuned.outcomes):
-        return ""
-    return f"| all targets right | {record.untuned.exact} | {record.tuned.exact} |\n"
+def _more_scores(record: FinetuneRecord) -> str:
+    """What is said of the answers besides the metric, as rows of a table."""
+    untuned, tuned = record.untuned, record.tuned
+    rows = [(old.name, old.value, new.value) for old, new in zip(untuned.measures, tuned.measures, strict=True)]
+    if tuned.exact.value != tuned.score.value and not any(outcome.loss for outcome in tuned.outcomes):
+        # With a single choice as the answer, the metric already says so.
+        rows.append(("all targets right", untuned.exact, tuned.exact))
+    lines = [f"| {name} | {old} | {new} |" for name, old, new in rows]
+    if tuned.parts:
+        lines.append(f"| macro F1 | {untuned.macro_f1:.1%} | {tuned.macro_f1:.1%} |")
+    if record.copied is not None:
+        lines.append(f"| {tuned.metric_title} of the inputs, copied unchanged | {record.copied} | |")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

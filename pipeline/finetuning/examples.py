@@ -1,5 +1,6 @@
 """Reads the rows of a published version for training and evaluation, and samples some of them."""
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Example:
     """What the assistant says."""
     fields: Mapping[str, Any]
     """The task's own inputs and targets."""
+    tools: tuple[Mapping[str, Any], ...] | None = None
+    """Definitions of the tools that the conversation may call."""
 
     @property
     def answer(self) -> str:
@@ -48,15 +51,15 @@ def read_examples(version: Path, split: str) -> list[Example]:
         why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
         raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
     file = version / manifest.splits[split].file
-    rows = pq.read_table(file, columns=["id", "prompt", "completion", "fields"]).to_pylist()
-    return [_example(row) for row in rows]
+    columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in pq.read_schema(file).names else [])]
+    return [_example(row) for row in pq.read_table(file, columns=columns).to_pylist()]
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     prompt, completion = (
         tuple(Message.model_validate(message) for message in row[part]) for part in ("prompt", "completion")
     )
-    return Example(row["id"], prompt, completion, row["fields"])
+    return Example(row["id"], prompt, completion, row["fields"], tuple(json.loads(row.get("tools") or "[]")) or None)
 
 
 def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T], str]) -> list[T]:

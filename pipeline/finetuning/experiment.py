@@ -7,15 +7,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, save_adapter
+from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
-from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
+from pipeline.finetuning.evaluate import (
+    EvalQuestion,
+    Evaluation,
+    compare_models,
+    evaluate,
+    questions,
+    score_of_copying,
+)
 from pipeline.finetuning.examples import draw, read_examples
+from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
-from pipeline.finetuning.train import check_examples, check_lengths, train
+from pipeline.finetuning.train import check_lengths, train
+from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.versions import read_manifest
-from schemas.dataset import Finetune
+from schemas.dataset import Finetune, Form
 from schemas.task import Task
 
 Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
@@ -62,13 +73,14 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         base = load_base(config.base_model)
         check_lengths(examples, config, base)
     longest = config.max_new_tokens or answer_tokens(base, [example.answer for example in examples])
-    untuned = _judge(base, task, asked, longest, "asking the untuned model", show)
+    exam = _Exam(task, config, asked, longest, show)
+    untuned = exam.take(base, "asking the untuned model")
     output = training.work / "adapter"
     rows = min(len(examples), config.max_rows or len(examples))
     steps = math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
     with show("training", steps) as advance:
         report = train(examples, config, output, lambda step: advance(1), base)
-    tuned = _judge(load_adapter(output, base), task, asked, longest, "asking the tuned model", show)
+    tuned = exam.take(load_adapter(output, base), "asking the tuned model")
     record = FinetuneRecord(
         key=training.key,
         run=training.run,
@@ -78,6 +90,8 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         config=config,
         train=report,
         max_new_tokens=longest,
+        held_to_form=exam.grammar is not None,
+        copied=score_of_copying(task, asked),
         untuned=untuned,
         tuned=tuned,
         comparison=compare_models(untuned, tuned),
@@ -85,17 +99,42 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     return save_adapter(output, training.models, record)
 
 
-def _judge(
-    model: LoadedModel, task: type[Task], asked: list[EvalQuestion], longest: int, label: str, show: Show
-) -> Evaluation:
-    with show(label, len(asked)) as advance:
-        done = 0
+@dataclass(frozen=True)
+class _Exam:
+    """The test questions, and how models answer them."""
 
-        def progressed(answered: int, _: int) -> None:
-            nonlocal done
-            advance(answered - done)
-            done = answered
+    task: type[Task]
+    config: Finetune
+    asked: list[EvalQuestion]
+    longest: int
+    """Tokens of an answer."""
+    show: Show
 
-        prompts = [question.prompt for question in asked]
-        answers = predict(model, prompts, max_new_tokens=longest, on_progress=progressed)
-    return evaluate(task, asked, answers)
+    @property
+    def grammar(self) -> str | None:
+        """What the answers are held to."""
+        return grammar_of(self.task) if self.config.form is Form.HELD else None
+
+    def take(self, model: LoadedModel, label: str) -> Evaluation:
+        """Let a model answer all questions, and judge the answers."""
+        prompts = [question.prompt for question in self.asked]
+        tools = [question.examples[0].tools for question in self.asked]
+        with self.show(label, len(self.asked)) as advance:
+            done = 0
+
+            def progressed(answered: int, _: int) -> None:
+                nonlocal done
+                advance(answered - done)
+                done = answered
+
+            answers = predict(
+                model, prompts, tools, max_new_tokens=self.longest, grammar=self.grammar, on_progress=progressed
+            )
+        return evaluate(self.task, self.asked, answers, self._losses(model, label))
+
+    def _losses(self, model: LoadedModel, label: str) -> list[Credit] | None:
+        if not kind_of(self.task).judged_by_loss:
+            return None
+        examples = [question.examples[0] for question in self.asked]
+        with self.show(f"{label}: its loss on the gold answers", len(examples)) as advance:
+            return answer_losses(model, examples, self.config, advance)

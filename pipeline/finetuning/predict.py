@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from pipeline.finetuning.base_model import LoadedModel, quiet
+from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
+from pipeline.finetuning.held_to_form import FormKeeper
 from schemas.message import Message
 
 BATCH_SIZE = 16
@@ -13,8 +14,10 @@ BATCH_SIZE = 16
 def predict(
     loaded: LoadedModel,
     prompts: Sequence[Sequence[Message]],
+    tools: Sequence[Tools] | None = None,
     *,
     max_new_tokens: int,
+    grammar: str | None = None,
     batch_size: int = BATCH_SIZE,
     use_adapter: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
@@ -24,6 +27,8 @@ def predict(
     Args:
         loaded: a base model, or one with an adapter.
         prompts: each is the messages before the answer.
+        tools: for each, the tools that may be called.
+        grammar: what the answers are held to; with None, the model may write anything.
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
         batch_size: prompts answered at once, grouped by length.
         use_adapter: False uses the base model under the adapter.
@@ -31,14 +36,16 @@ def predict(
     """
     import torch
 
-    rendered = [loaded.token_ids(prompt, answer_follows=True) for prompt in prompts]
+    given = zip(prompts, tools or [None] * len(prompts), strict=True)
+    rendered = [loaded.token_ids(prompt, known, answer_follows=True) for prompt, known in given]
+    keeper = FormKeeper(loaded, grammar) if grammar else None
     by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
     answers = [""] * len(rendered)
     loaded.model.eval()
     with quiet(), torch.inference_mode(), _adapter(loaded, use_adapter):
         for start in range(0, len(by_length), batch_size):
             batch = by_length[start : start + batch_size]
-            texts = _generate(loaded, [rendered[index] for index in batch], max_new_tokens)
+            texts = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
             for index, text in zip(batch, texts, strict=True):
                 answers[index] = text
             if on_progress is not None:
@@ -51,7 +58,9 @@ def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
     return 1 + max((len(loaded.tokenizer.encode(text, add_special_tokens=False)) for text in set(answers)), default=0)
 
 
-def _generate(loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int) -> list[str]:
+def _generate(
+    loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int, keeper: FormKeeper | None
+) -> list[str]:
     import torch
 
     width = max(map(len, prompts))
@@ -63,6 +72,7 @@ def _generate(loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int
         attention_mask=mask.to(loaded.model.device),
         max_new_tokens=max_new_tokens,
         do_sample=False,
+        logits_processor=[keeper.processor(len(prompts), width)] if keeper else None,
         pad_token_id=padding,
     )
     return [text.strip() for text in loaded.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)]

@@ -9,8 +9,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel, load_base, quiet
-from pipeline.finetuning.examples import Example, draw, read_examples
-from pipeline.text.wording import counted
+from pipeline.finetuning.examples import Example, read_examples
+from pipeline.finetuning.training_rows import LeftOut, Tokens, check_examples, training_rows
 from schemas.dataset import Finetune
 
 if TYPE_CHECKING:
@@ -31,13 +29,6 @@ if TYPE_CHECKING:
 _IGNORED = -100  # the label of a token that is excluded from the loss
 _TREND = 0.1
 """The last loss is the mean over this share of the steps."""
-
-
-class LeftOut(StrEnum):
-    """Why a row of the split was not trained on."""
-
-    NOT_DRAWN = "not among the max_rows that were drawn"
-    TOO_LONG = "longer than max_length"
 
 
 class StepReport(BaseModel):
@@ -85,17 +76,6 @@ class TrainReport(BaseModel):
     """Of the process's resident memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """One row as the model sees it: a prompt, then the answer to learn."""
-
-    prompt: list[int]
-    answer: list[int]
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.answer)
-
-
 # --- training ---------------------------------------------------------------------------------
 def train(
     source: Path | Sequence[Example],
@@ -122,7 +102,7 @@ def train(
     loaded = base or load_base(config.base_model)
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
-        rows, left_out = _prepare(examples, config, loaded)
+        rows, left_out = training_rows(examples, config, loaded)
         losses, trainable, parameters = _fit(loaded, rows, config, output, on_step)
     tail = losses[-max(1, round(len(losses) * _TREND)) :]
     return TrainReport(
@@ -132,7 +112,7 @@ def train(
         rows=len(rows),
         left_out=left_out,
         tokens=sum(map(len, rows)),
-        answer_tokens=sum(len(row.answer) for row in rows),
+        answer_tokens=sum(row.answer_tokens for row in rows),
         steps=len(losses),
         losses=tuple(losses),
         first_loss=losses[0],
@@ -145,71 +125,18 @@ def train(
     )
 
 
-def check_examples(examples: Sequence[Example], config: Finetune) -> None:
-    """Check what would stop the training before a model is loaded for it.
-
-    Raises:
-        TrainingError: there is nothing to train on, or the batch is larger than the number of rows.
-    """
-    if not examples:
-        raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
-    _check_batch(config, min(len(examples), config.max_rows or len(examples)))
-
-
 def check_lengths(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> None:
     """Check what would stop the training before the untuned model is evaluated.
 
     Raises:
         TrainingError: too few rows fit into the model.
     """
-    _prepare(examples, config, loaded)
-
-
-def _check_batch(config: Finetune, rows: int) -> None:
-    if config.batch_size > rows:
-        raise TrainingError(
-            f"finetune.batch_size is {config.batch_size}, but there {'is' if rows == 1 else 'are'} only "
-            f"{counted(rows, 'row')} to train on; lower it to {rows}, or add rows"
-        )
-
-
-def _prepare(
-    examples: Sequence[Example], config: Finetune, loaded: LoadedModel
-) -> tuple[list[_Tokens], dict[LeftOut, int]]:
-    """Sample the rows, tokenize them, and leave out those that do not fit."""
-    drawn = draw(examples, config.max_rows, config.seed, stratum=lambda example: example.answer)
-    tokens = [_tokens(example, loaded) for example in drawn]
-    limit = min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
-    rows = [row for row in tokens if len(row) <= limit]
-    if not rows:
-        raise TrainingError(
-            f"All {len(tokens)} rows are longer than {limit} tokens (the shortest has {min(map(len, tokens))}); raise "
-            "finetune.max_length, or choose a base model that reads longer texts"
-        )
-    if not all(row.answer for row in rows):
-        raise TrainingError(
-            f"The chat template of {loaded.name} does not end answers, so an empty one has nothing to learn; use "
-            "another base model, or override the task's task_answer to write something"
-        )
-    _check_batch(config, len(rows))
-    left_out = {LeftOut.NOT_DRAWN: len(examples) - len(drawn), LeftOut.TOO_LONG: len(drawn) - len(rows)}
-    return rows, {reason: count for reason, count in left_out.items() if count}
-
-
-def _tokens(example: Example, loaded: LoadedModel) -> _Tokens:
-    """Render a row with the model's chat template.
-
-    The answer begins where the conversation that includes it differs from the prompt alone.
-    """
-    prompt = loaded.token_ids(example.prompt, answer_follows=True)
-    whole = loaded.token_ids([*example.prompt, *example.completion], answer_follows=False)
-    start = next((at for at, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(prompt))
-    return _Tokens(whole[:start], whole[start:])
+    training_rows(examples, config, loaded)
 
 
 def _fit(
     loaded: LoadedModel,
-    rows: list[_Tokens],
+    rows: list[Tokens],
     config: Finetune,
     output: Path,
     on_step: Callable[[StepReport], None] | None,
@@ -229,7 +156,7 @@ def _fit(
 
 
 def _trainer(
-    loaded: LoadedModel, rows: list[_Tokens], config: Finetune, output: Path, recorder: "TrainerCallback"
+    loaded: LoadedModel, rows: list[Tokens], config: Finetune, output: Path, recorder: "TrainerCallback"
 ) -> "SFTTrainer":
     from datasets import Dataset
     from peft import LoraConfig
@@ -243,7 +170,15 @@ def _trainer(
         revision=loaded.revision,
     )
     table = Dataset.from_list(
-        [{"input_ids": row.prompt + row.answer, "labels": [_IGNORED] * len(row.prompt) + row.answer} for row in rows]
+        [
+            {
+                "input_ids": row.ids,
+                "labels": [
+                    token if is_learned else _IGNORED for token, is_learned in zip(row.ids, row.learned, strict=True)
+                ],
+            }
+            for row in rows
+        ]
     )
     trainer = _answer_trainer()(
         model=loaded.model,
@@ -287,7 +222,7 @@ def _answer_trainer() -> type["SFTTrainer"]:
 
     On a CPU, TRL scores every position against the whole vocabulary and then masks the prompts: 8.9
     CPU seconds for a step of 8 rows of up to 112 tokens, where this takes 6.1. Rows are padded on the
-    left, so the answers are at the end of all rows, and only these last positions are scored.
+    left, so the answers are at the end of all rows, and only the positions from the first of them on are scored.
     """
     import torch
     from trl.trainer.sft_trainer import SFTTrainer
@@ -301,7 +236,9 @@ def _answer_trainer() -> type["SFTTrainer"]:
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
             labels = inputs.pop("labels")
-            width, longest = labels.shape[1], int((labels != _IGNORED).sum(dim=1).max())
+            # The first that any row learns: in a chat with several turns, others lie between the learned ones.
+            width, first = labels.shape[1], max(1, int((labels != _IGNORED).int().argmax(dim=1).min()))
+            longest = width - first
             # Each position predicts the next token.
             positions = torch.arange(width - longest - 1, width - 1, device=labels.device)
             logits = model(**inputs, logits_to_keep=positions, use_cache=False).logits.float()

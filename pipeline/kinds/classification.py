@@ -1,6 +1,6 @@
 """Classification: the answer is a single enum or Literal."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import (
@@ -16,6 +16,7 @@ from pipeline.evaluation.scores import (
 )
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.classifier import label_error_scores
+from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType, choices_of
 from schemas.task import Task
@@ -29,6 +30,7 @@ class Classification(Kind):
     answers_repeat: ClassVar[bool] = True
     digits_answer: ClassVar[bool] = True
     learns_labels: ClassVar[bool] = True
+    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.LABEL
     part_metric: ClassVar[PartMetric] = PartMetric.RECALL
     metric: ClassVar[str] = "accuracy"
@@ -46,7 +48,9 @@ class Classification(Kind):
         """The choices of the target."""
         return choices_of(task.model_fields[_field(task)].annotation)
 
-    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+    def score_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> LabelScores:
         """Score by a linear model trained on the rows of other groups."""
         name = _field(task)
         given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]

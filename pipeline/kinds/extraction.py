@@ -1,13 +1,15 @@
 """Structured extraction: several fields, or a single number, date, boolean or list, are read from the inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.grounding import ungrounded
 from pipeline.text.answer_keys import Answers
+from schemas.dataset import OnConflict
 from schemas.field import TargetField
+from schemas.field_values import leaf_paths
 from schemas.task import Task
 
 
@@ -19,6 +21,7 @@ class Extraction(Kind):
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
     learns_labels: ClassVar[bool] = False
+    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "field_f1"
@@ -32,7 +35,9 @@ class Extraction(Kind):
         """None: the values of nearly every row are unique."""
         return ()
 
-    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
+    def score_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> LabelScores:
         """Flag values that do not occur in the inputs; free texts are not copied from them, so they are not checked."""
         fields, answers = task.task_targets(), Answers(task)
         return LabelScores([_scored(row, fields, answers) for row in rows])
@@ -43,7 +48,7 @@ class Extraction(Kind):
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """Scores by field."""
-        return scores_by_field([field.name for field in task.task_targets()], outcomes)
+        return scores_by_field(leaf_paths(task.task_targets()), outcomes)
 
 
 def _scored(row: LabeledText, fields: Sequence[TargetField], answers: Answers) -> LabelScore:

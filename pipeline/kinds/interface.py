@@ -1,13 +1,14 @@
 """What differs between kinds of task: the interface that every file in this room implements."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pipeline.evaluation.scores import Confusion, Credit, Outcome, Part, PartMetric
+from pipeline.evaluation.scores import Confusion, Credit, Measure, Outcome, Part, PartMetric
 from pipeline.kinds.starter_files import starter_files
+from schemas.dataset import OnConflict
 from schemas.fate import Reason
 from schemas.field import JsonValue, TargetField
 from schemas.task import Task
@@ -37,6 +38,7 @@ class LabeledText:
 
     text: str
     """All texts and numbers in its inputs."""
+    inputs: Mapping[str, Any]
     targets: Targets | None
     """None for an unlabeled row."""
     group: str
@@ -74,8 +76,14 @@ class Kind(ABC):
     """Whether similar rows mostly have the same answer, so that a different one is worth checking."""
     digits_answer: ClassVar[bool]
     """Whether a digit key alone answers in the labeling form; next to text fields it is easily pressed by mistake."""
+    rules: ClassVar[Collection[str]] = ()
+    """The names of the rules by which answers are doubted; users can turn each off."""
     learns_labels: ClassVar[bool]
     """Whether label scores come from a model of the other rows: then a score is kept until a new one is asked for."""
+    on_conflict: ClassVar[OnConflict]
+    """What different answers to the same input are, if the dataset.yaml does not say: a conflict, or all right."""
+    judged_by_loss: ClassVar[bool] = False
+    """Whether the metric is the loss on the gold answers: there are many good ones, and no other is the gold one."""
     breakdown: ClassVar[Breakdown]
     part_metric: ClassVar[PartMetric]
     """Which score the report shows of each part."""
@@ -88,7 +96,11 @@ class Kind(ABC):
 
     @abstractmethod
     def accepts(self, targets: Sequence[TargetField]) -> bool:
-        """Whether a task with these targets can be of this kind; the first kind that accepts them is the default."""
+        """Whether a task with these targets can be of this kind."""
+
+    def claims(self, targets: Sequence[TargetField]) -> bool:
+        """Whether such a task is of this kind if it does not name one; of several kinds the first has it."""
+        return self.accepts(targets)
 
     @abstractmethod
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
@@ -99,8 +111,17 @@ class Kind(ABC):
         return ()
 
     @abstractmethod
-    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
-        """Score how likely an annotator would correct the label of each row; equal arguments, equal scores."""
+    def score_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score how likely an annotator would correct the label of each row; equal arguments, equal scores.
+
+        Args:
+            task: of the dataset.
+            rows: all that are compared with each other.
+            seed: of what is random.
+            off: those of ``rules`` that find nothing.
+        """
 
     @abstractmethod
     def credit(self, answer: Targets | None, gold: Targets) -> Credit:
@@ -125,6 +146,14 @@ class Kind(ABC):
     @abstractmethod
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """The scores of each label or field."""
+
+    def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
+        """What is said of the answers besides the metric."""
+        return ()
+
+    def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
+        """The answer that only copies the inputs, which a model must beat; None where copying is no answer."""
+        return None
 
     def starter(self) -> dict[str, str]:
         """The kind's starter files for a new dataset, ``task.py`` and ``data.jsonl``, by name."""

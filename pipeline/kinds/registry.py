@@ -6,24 +6,25 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.classification import Classification
 from pipeline.kinds.extraction import Extraction
 from pipeline.kinds.interface import Kind
+from pipeline.kinds.multi_label import MultiLabel
 from pipeline.kinds.rewriting import Rewriting
 from schemas.task import Task
 
-KINDS: tuple[Kind, ...] = (Classification(), Rewriting(), Extraction())
+KINDS: tuple[Kind, ...] = (Classification(), MultiLabel(), Rewriting(), Extraction())
 """In the order in which they are asked whether a task is theirs."""
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 
 
 @functools.cache
 def kind_of(task: type[Task]) -> Kind:
-    """The kind that the task names, else the first that accepts its targets.
+    """The kind that the task names, else the first that claims its targets.
 
     Raises:
         ConfigError: there is no kind of the name, or its tasks have other targets.
     """
     name, targets = task.task_kind(), task.task_targets()
     if not name:
-        return next(kind for kind in KINDS if kind.accepts(targets))
+        return next(kind for kind in KINDS if kind.claims(targets))
     kind = kind_named(name)
     if not kind.accepts(targets):
         able = ", ".join(kind.name for kind in KINDS if kind.accepts(targets))

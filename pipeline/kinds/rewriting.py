@@ -1,47 +1,128 @@
-"""Rewriting: the answer is a free text, such as a summary, a simpler wording or a translation."""
+"""Rewriting: the answer is one or more free texts, such as a summary, a simpler wording or a translation."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
-from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, exact_credit, scores_by_field
+import numpy as np
+
+from pipeline.evaluation.estimates import bootstrap
+from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
+from pipeline.evaluation.text_similarity import chrf, rouge_l
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.label_errors.grounding import ungrounded
+from pipeline.label_errors.rewrite_rules import Rule
+from pipeline.label_errors.rewrites import Rewrite, RewriteScore, score_rewrites
+from schemas.dataset import OnConflict
+from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType
-from schemas.task import Task
+from schemas.field_values import leaf_paths
+from schemas.task import Role, Task
 
 
 class Rewriting(Kind):
-    """A free text in new words."""
+    """Free texts in new words; rules that learn what is usual in the set find odd ones."""
 
     name: ClassVar[str] = "rewriting"
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
-    learns_labels: ClassVar[bool] = False
+    rules: ClassVar[Collection[str]] = tuple(rule.value for rule in Rule)
+    learns_labels: ClassVar[bool] = True
+    on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.F1
-    metric: ClassVar[str] = "exact_match"
-    metric_title: ClassVar[str] = "exact match"
-    limits: ClassVar[str] = (
-        "free texts get no label-error score, as they need not repeat what the inputs say; a model's answer counts "
-        "as correct only if it equals the gold one, character by character"
-    )
+    metric: ClassVar[str] = "chrf"
+    metric_title: ClassVar[str] = "chrF"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
-        """True for a single free text."""
-        return len(targets) == 1 and targets[0].type is ValueType.TEXT and not targets[0].many
+        """True if one of them is a text."""
+        return any(_is_text(field) for field in targets)
+
+    def claims(self, targets: Sequence[TargetField]) -> bool:
+        """True for a single text, and where one is marked as free: several texts are mostly copied from the inputs."""
+        return any(field.is_free for field in targets) or (len(targets) == 1 and _is_text(targets[0]))
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """None: the text of nearly every row is unique."""
         return ()
 
-    def score_labels(self, task: type[Task], rows: Sequence[LabeledText], seed: int) -> LabelScores:
-        """None: see ``limits``."""
-        return LabelScores([LabelScore()] * len(rows))
+    def score_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score each free text by the rules, and flag the other values that do not occur in the inputs."""
+        free, scores = _free_texts(task), [LabelScore()] * len(rows)
+        others = [field for field in task.task_targets() if field.name not in free]
+        for name in free:
+            places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
+            pairs = [_rewrite(task, rows[place], name) for place in places]
+            found = score_rewrites(pairs, [Rule(rule) for rule in off])
+            for place, score in zip(places, found, strict=True):
+                scores[place] = _worse(scores[place], _scored(name, score))
+        for place, row in enumerate(rows):
+            if others and row.targets and (odd := ungrounded(row.text, row.targets, others)):
+                scores[place] = _worse(scores[place], LabelScore(scores[place].score, None, tuple(odd)))
+        return LabelScores(scores)
 
     def credit(self, answer: Targets | None, gold: Targets) -> Credit:
-        """1 of 1 for the gold text."""
-        return exact_credit(answer, gold)
+        """The chrF of every text, and 1 for every other value that is right, of the number of fields."""
+        earned = sum(_similarity(chrf, (answer or {}).get(name), value) for name, value in gold.items())
+        return Credit(earned=0.0 if answer is None else earned, possible=float(len(gold)))
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-        """Scores of the single field."""
-        return scores_by_field([field.name for field in task.task_targets()], outcomes)
+        """Scores by field, of values that are right as a whole."""
+        return scores_by_field(leaf_paths(task.task_targets()), outcomes)
+
+    def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
+        """ROUGE-L, which says how much of the words is there and how much is too many."""
+        free = _free_texts(task)
+        ratios = [
+            (_similarity(rouge_l, (outcome.read or {}).get(name), outcome.gold[name]), 1.0)
+            for outcome in outcomes
+            for name in free
+        ]
+        return (Measure(name="ROUGE-L", value=bootstrap(np.array(ratios))),)
+
+    def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
+        """The original as it is, in every free text."""
+        original = _original(task, inputs)
+        return {field.name: original if field.name in _free_texts(task) else None for field in task.task_targets()}
+
+
+def _is_text(field: TargetField) -> bool:
+    return field.type is ValueType.TEXT and not field.many
+
+
+def _free_texts(task: type[Task]) -> list[str]:
+    """The targets that are written anew: those that are marked so, or all texts if none is."""
+    texts = [field for field in task.task_targets() if _is_text(field)]
+    return [field.name for field in texts if field.is_free] or [field.name for field in texts]
+
+
+def _original(task: type[Task], inputs: Mapping[str, Any]) -> str:
+    """What is rewritten: the first input that is a text."""
+    texts = (value for name in task.task_names(Role.INPUT) if isinstance(value := inputs.get(name), str))
+    return next(texts, "")
+
+
+def _rewrite(task: type[Task], row: LabeledText, name: str) -> Rewrite:
+    answer = (row.targets or {}).get(name)
+    return Rewrite(original=_original(task, row.inputs), answer=str(answer), group=row.group)
+
+
+def _scored(field: str, score: RewriteScore) -> LabelScore:
+    reasons = (
+        Reason(code=ReasonCode(finding.rule.value), field=field, detail=finding.detail) for finding in score.findings
+    )
+    return LabelScore(score.score, None, tuple(reasons))
+
+
+def _worse(one: LabelScore, other: LabelScore) -> LabelScore:
+    """What two fields of a row say together."""
+    scores = [score for score in (one.score, other.score) if score is not None]
+    return LabelScore(max(scores, default=None), None, (*one.reasons, *other.reasons))
+
+
+def _similarity(of: Callable[[str, str], float], answer: Any, gold: Any) -> float:
+    if isinstance(answer, str) and isinstance(gold, str):
+        return of(answer, gold)
+    return float(answer == gold)

@@ -3,4 +3,14 @@
 In: committed decisions. Out: rows of ``splits``, and a folder with Parquet files, card, manifest and report.
 """
 
-__all__ = ["absent_labels", "adoption", "draft", "frozen_sources", "lockfile", "numbering", "recovery", "versions"]
+__all__ = [
+    "absent_labels",
+    "adoption",
+    "draft",
+    "frozen_sources",
+    "lockfile",
+    "numbering",
+    "published_rows",
+    "recovery",
+    "versions",
+]

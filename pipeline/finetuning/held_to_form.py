@@ -1,0 +1,59 @@
+"""Keeps a model to a grammar while it writes: of all tokens only those that can go on to an answer of the form."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import LoadedModel
+
+if TYPE_CHECKING:
+    import torch
+
+
+class FormKeeper:
+    """Makes a logits processor for each batch; the tokenizer is prepared once, which takes a second."""
+
+    def __init__(self, loaded: LoadedModel, grammar: str) -> None:
+        """Take the model that writes, and the grammar.
+
+        Raises:
+            TrainingError: the grammar cannot be used.
+        """
+        from llguidance import LLMatcher
+        from llguidance.hf import from_tokenizer
+
+        self._grammar = grammar
+        self._tokenizer = from_tokenizer(
+            loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=_ends(loaded)
+        )
+        if error := LLMatcher(self._tokenizer, grammar).get_error():
+            raise TrainingError(f"The form of the task's answers cannot be enforced ({error}); set finetune.form: free")
+
+    def processor(self, rows: int, prompt_width: int) -> Any:
+        """A logits processor for a batch of prompts, all of one width."""
+        from llguidance import LLMatcher
+        from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
+        from transformers import LogitsProcessor
+
+        matchers = [LLMatcher(self._tokenizer, self._grammar) for _ in range(rows)]
+        allowed = allocate_token_bitmask(rows, self._tokenizer.vocab_size)
+
+        class Keeper(LogitsProcessor):
+            def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+                for row, matcher in enumerate(matchers):
+                    if input_ids.shape[1] > prompt_width and not matcher.is_stopped():
+                        matcher.consume_token(int(input_ids[row, -1]))
+                    # A row that has ended is padded by the caller, whatever the scores are.
+                    if not matcher.is_stopped():
+                        fill_next_token_bitmask(matcher, allowed, row)
+                held = scores.float().cpu()
+                apply_token_bitmask_inplace(held, allowed)
+                return held.to(scores)
+
+        return Keeper()
+
+
+def _ends(loaded: LoadedModel) -> list[int]:
+    """The tokens that end an answer."""
+    ends = loaded.model.generation_config.eos_token_id
+    known = [] if ends is None else ends if isinstance(ends, list) else [ends]
+    return known or [loaded.tokenizer.eos_token_id]

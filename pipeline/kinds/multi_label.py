@@ -1,0 +1,84 @@
+"""Multi-label classification: the answer is a set of an enum's or Literal's values, possibly an empty one."""
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
+from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.label_errors.label_sets import label_set_scores
+from schemas.dataset import OnConflict
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, TargetField
+from schemas.task import Task
+
+
+class MultiLabel(Kind):
+    """A set of labels; a model of each, trained on the other rows, finds what is missing or does not belong."""
+
+    name: ClassVar[str] = "multi-label"
+    hub_categories: ClassVar[tuple[str, ...]] = ("text-classification", "text-generation")
+    answers_repeat: ClassVar[bool] = True
+    digits_answer: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
+    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
+    breakdown: ClassVar[Breakdown] = Breakdown.LABEL
+    part_metric: ClassVar[PartMetric] = PartMetric.F1
+    metric: ClassVar[str] = "micro_f1"
+    metric_title: ClassVar[str] = "micro F1"
+
+    def accepts(self, targets: Sequence[TargetField]) -> bool:
+        """True for a single list or set of an enum or Literal."""
+        return len(targets) == 1 and targets[0].is_label_set
+
+    def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
+        """The labels; of an empty set ``""``."""
+        return _labels(targets.get(_field(task).name)) or ("",)
+
+    def labels(self, task: type[Task]) -> tuple[str, ...]:
+        """The choices of the target."""
+        return _field(task).choices
+
+    def score_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score by linear models, one for each label, trained on the rows of other groups."""
+        field = _field(task)
+        given = [None if row.targets is None else _labels(row.targets.get(field.name)) for row in rows]
+        texts, groups = [row.text for row in rows], [row.group for row in rows]
+        found = label_set_scores(texts, given, field.choices, groups, seed=seed)
+        scored = zip(found.score, found.predicted, found.missing, found.extra, strict=True)
+        return LabelScores([_scored(field.name, *one) for one in scored], found.note)
+
+    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+        """Labels in both sets: the metric is their micro-averaged F1."""
+        return pair_credit(answer, gold)
+
+    def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
+        """Scores by label."""
+        return scores_by_member(_field(task).name, outcomes)
+
+
+def _field(task: type[Task]) -> TargetField:
+    return task.task_targets()[0]
+
+
+def _labels(value: JsonValue) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _scored(
+    field: str,
+    score: float | None,
+    predicted: Collection[str] | None,
+    missing: Collection[str],
+    extra: Collection[str],
+) -> LabelScore:
+    if score is None:
+        return LabelScore()
+    said = [
+        *(f"'{label}' seems to be missing" for label in missing),
+        *(f"'{label}' does not seem to belong" for label in extra),
+    ]
+    reasons = (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail="; ".join(said)),) if said else ()
+    suggestion: dict[str, JsonValue] | None = None if predicted is None else {field: list(predicted)}
+    return LabelScore(score, suggestion, reasons)
