@@ -83,7 +83,7 @@ def _iso(year: str, month: str, day: str) -> Iterator[str]:
 _COMMAS = "،⹁"
 _LETTERS = rf"[^\d\s!-/:-@\[-`{{-~\u2010-\u2015{_COMMAS}]+"
 _WORD = re.compile(_LETTERS)
-_ORDINAL = r"(?:(?:st|nde?|rd|th|er|[eè]re|[eè]?me|ste|de|-?\u0433\u043e|\.?[aeo])(?![^\W\d_]))"
+_ORDINAL = r"(?:(?:st|nde?|rd|th|er|[eè]re|[eè]?me|ste|de|-?\u0433\u043e|\.?[aeo°])(?![^\W\d_]))"
 _TOKEN = re.compile(rf"(?P<number>\d+){_ORDINAL}?|(?P<word>{_LETTERS})|(?P<sign>[^\s.,'{_COMMAS}])")
 _REACH = 100
 """Characters between a month's name and what may belong to it."""
