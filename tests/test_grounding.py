@@ -20,7 +20,7 @@ AMBIGUOUS = {
     "version number": "nobody can tell it from a date",
     "separator misread": "1,234 is a decimal number in half of the world",
     "day and month swapped, numeric": "unless the language is certain, both orders are in use",
-    "held out": "listopad is October in Croatian and November in Polish",
+    "h-pl-5": "listopad is October in Croatian and November in Polish",
 }
 """Why a few values that are not meant are found all the same."""
 
@@ -324,7 +324,8 @@ def test_every_value_of_the_authored_lists_is_found_and_hardly_any_that_their_te
         source, value = Source(item["text"]), item["value"]
         ways = {"date": source.holds_date, "time": source.holds_time, "datetime": source.holds_datetime}
         found = ways.get(item["kind"], source.holds_decimal)(value)
-        assert found == item["positive"] or item["tag"] in AMBIGUOUS, item
+        excused = not item["positive"] and not {item["tag"], item["id"]}.isdisjoint(AMBIGUOUS)
+        assert found == item["positive"] or excused, item
 
 
 SIGNS = "0123456789.,-/:' \u00a0\u202f年月日時分〇一二三十百千万億兆壱参元令和平成억만천RrHh\u0301é€%١٣ก.ค"
