@@ -172,6 +172,9 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
         ("prefect", {"flows/engines/prefect_engine.py", "flows/deploy/prefect_flows.py"}),
         ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
         ("duckdb", {"pipeline/reporting/sql.py"}),
+        ("babel", {"pipeline/label_errors/locale_words.py"}),
+        ("text_to_num", {"pipeline/label_errors/number_words.py"}),
+        ("kanjize", {"pipeline/label_errors/number_words.py"}),
         ("label_studio_sdk", {"pipeline/review/label_studio_requests.py"}),
         (
             "yaml",

@@ -2,25 +2,33 @@
 
 import datetime
 import math
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import assert_never
 
+from pipeline.label_errors.dates_in_text import dates_in, named_dates_in
+from pipeline.label_errors.folded_text import folded, words_of
+from pipeline.label_errors.number_words import counts_of_units, numerals_in_digits, spelled_out
+from pipeline.label_errors.numbers_in_text import (
+    numbers_in,
+    scaled_numbers_in,
+    without_ordinals,
+)
+from pipeline.label_errors.times_in_text import times_in
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
 from schemas.field_values import leaves
 
 
 def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
-    """Name the texts, numbers and dates among the targets that do not occur in the text.
+    """Name the texts, numbers, dates and times among the targets, and within their objects, that the text lacks.
 
-    Formatting does not matter: case, whitespace and punctuation of texts, separators and currencies
-    of numbers, order and format of dates (with English month names). Choices and booleans are not checked:
+    Formatting does not matter: case, whitespace and punctuation of texts; separators, scale and currencies of
+    numbers; order and format of dates; the language of month names and scales. Choices and booleans are not checked:
     they describe the text rather than occur in it.
     """
-    source = _Source(text)
+    source = Source(text)
     return [
         Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=f"'{str(leaf.value)[:80]}'")
         for leaf in leaves(fields, targets)
@@ -28,24 +36,32 @@ def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[Tar
     ]
 
 
-class _Source:
-    """A text, and the values that can be read in it; each kind is parsed on first use."""
+class Source:
+    """A text, and the values that can be read in it.
+
+    Each way of reading is used only if the ones before it have not found the value, so most texts are not searched
+    for the words of a hundred languages.
+    """
 
     def __init__(self, text: str) -> None:
-        self._folded = _folded(text)
+        self._folded = folded(text)
 
     def holds(self, type: ValueType, value: str | int | float | bool) -> bool:
+        """Whether the text says this canonical value."""
         match type:
             case ValueType.TEXT:
-                return self._holds_text(str(value))
-            case ValueType.INTEGER | ValueType.NUMBER | ValueType.DECIMAL:
-                size = abs(float(value))
-                return any(math.isclose(size, number, rel_tol=1e-9) for number in self._numbers)
+                return self.holds_text(str(value))
+            case ValueType.INTEGER | ValueType.NUMBER:
+                return self.holds_number(value if isinstance(value, int) else float(value))
             case ValueType.DATE:
-                return str(value) in self._dates
+                return self.holds_date(str(value))
+            case ValueType.DECIMAL:
+                return self.holds_decimal(str(value))
             case ValueType.DATETIME:
-                return str(value)[:10] in self._dates
-            case ValueType.CHOICE | ValueType.BOOLEAN | ValueType.TIME:
+                return self.holds_datetime(str(value))
+            case ValueType.TIME:
+                return self.holds_time(str(value))
+            case ValueType.CHOICE | ValueType.BOOLEAN:
                 # They describe the text rather than occur in it.
                 return True
             case ValueType.OBJECT | ValueType.MESSAGES:
@@ -53,116 +69,97 @@ class _Source:
             case _:
                 assert_never(type)
 
-    def _holds_text(self, value: str) -> bool:
-        folded = _folded(value)
-        words = _words(folded)
+    def holds_text(self, value: str) -> bool:
+        """Whether the text contains these words in this order."""
+        value = folded(value)
+        words = words_of(value)
         if words.strip() and words in self._words:
             return True
         # Scripts without spaces have no word boundaries, and a value made only of signs has no words.
-        return not (words.strip() and folded.isascii()) and folded in self._folded
+        return not (words.strip() and value.isascii()) and value in self._folded
+
+    def holds_number(self, value: int | float) -> bool:
+        """Whether the text contains the number, whatever its sign: a loss may be written in brackets."""
+        size = abs(Decimal(repr(value)))
+        if any(size in numbers for numbers in self._ways_of_numbers()):
+            return True
+        return isinstance(value, float) and any(
+            math.isclose(size, number, rel_tol=1e-9) for numbers in self._ways_of_numbers() for number in numbers
+        )
+
+    def holds_decimal(self, value: str) -> bool:
+        """The same for the text of a decimal, exactly: "1249.5"."""
+        try:
+            size = abs(Decimal(value))
+        except InvalidOperation:
+            return False
+        return any(size in numbers for numbers in self._ways_of_numbers())
+
+    def holds_date(self, value: str) -> bool:
+        """Whether the text contains the day with this ISO text."""
+        return value in self._dates or value in self._named_dates or value in self._spelled_dates
+
+    def holds_time(self, value: str) -> bool:
+        """Whether the text contains the time with this ISO text; an offset from UTC is not looked for."""
+        try:
+            time = datetime.time.fromisoformat(value).replace(tzinfo=None)
+        except ValueError:
+            return False
+        return time in self._times
+
+    def holds_datetime(self, value: str) -> bool:
+        """Whether the text contains both day and time; midnight is not looked for, since it may stand for no time."""
+        try:
+            moment = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return False
+        if not self.holds_date(moment.date().isoformat()):
+            return False
+        return moment.time() == datetime.time() or moment.time() in self._times
+
+    def _ways_of_numbers(self) -> Iterator[set[Decimal]]:
+        yield self._numbers
+        yield self._scaled_numbers
+        yield self._spelled_numbers
 
     @cached_property
     def _words(self) -> str:
-        return _words(self._folded)
+        return words_of(self._folded)
 
     @cached_property
-    def _numbers(self) -> set[float]:
-        in_words = (number for number, word in enumerate(_NUMBER_WORDS) if f" {word} " in self._words)
-        return {*_numbers_in(self._folded), *map(float, in_words)}
+    def _digits(self) -> str:
+        """The text in which numbers, dates and times are read."""
+        return numerals_in_digits(self._folded)
+
+    @cached_property
+    def _spelled(self) -> list[str]:
+        return spelled_out(self._digits)
+
+    @cached_property
+    def _numbers(self) -> set[Decimal]:
+        return {*numbers_in(self._digits), *map(Decimal, counts_of_units(self._folded))}
+
+    @cached_property
+    def _scaled_numbers(self) -> set[Decimal]:
+        return set(scaled_numbers_in(self._digits))
+
+    @cached_property
+    def _spelled_numbers(self) -> set[Decimal]:
+        texts = [without_ordinals(text) for text in self._spelled]
+        return {number for text in texts for way in (numbers_in, scaled_numbers_in) for number in way(text)}
 
     @cached_property
     def _dates(self) -> set[str]:
-        return set(_dates_in(self._folded))
+        return set(dates_in(self._digits))
 
+    @cached_property
+    def _named_dates(self) -> set[str]:
+        return set(named_dates_in(self._digits))
 
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    @cached_property
+    def _spelled_dates(self) -> set[str]:
+        return {date for text in self._spelled for date in named_dates_in(text)}
 
-
-def _words(folded: str) -> str:
-    """The words, separated and surrounded by single spaces, so that searches match whole words."""
-    return f" {' '.join(_WORD.findall(folded))} "
-
-
-_WORD = re.compile(r"[^\W_]+")
-_GROUPS = re.compile(r"\d+(?:[., '\u2019]\d+)*")
-_FACTOR = re.compile(r" ?(%|(?:percent|k|thousand|m|mio|million|bn|billion)\b)")
-_FACTORS = {"%": 0.01, "percent": 0.01, "k": 1e3, "thousand": 1e3, "bn": 1e9, "billion": 1e9}
-_NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_MAX_SPACED_GROUPS = 5
-"""Groups of digits that are tried as one number: up to ten to the fifteenth."""
-
-
-def _numbers_in(folded: str) -> Iterator[float]:
-    """Every number that the digits can mean, with and without a factor after them."""
-    for match in _GROUPS.finditer(folded):
-        factor = _FACTOR.match(folded, match.end())
-        for number in _readings(match.group()):
-            yield number
-            if factor:
-                yield number * _FACTORS.get(factor.group(1), 1e6)
-
-
-def _readings(token: str) -> Iterator[float]:
-    """A space may group digits or separate two numbers, so every run of parts is tried."""
-    parts = token.split(" ")
-    for start in range(len(parts)):
-        for end in range(start + 1, min(start + _MAX_SPACED_GROUPS, len(parts)) + 1):
-            yield from _reading(" ".join(parts[start:end]))
-
-
-def _reading(token: str) -> Iterator[float]:
-    """1,249.50 and 1.249,50 and 1 249.5; without a valid grouping, each group by itself."""
-    groups = re.split(r"\D", token)
-    separators = re.findall(r"\D", token)
-    whole = _is_grouped(groups, separators)
-    if whole:
-        yield float("".join(groups))
-    decimal = bool(separators) and separators[-1] in ".,"
-    if decimal and _is_grouped(groups[:-1], separators[:-1]) and separators[-1] not in separators[:-1]:
-        yield float(f"{''.join(groups[:-1])}.{groups[-1]}")
-    elif not whole and " " not in separators:
-        yield from map(float, groups)
-
-
-def _is_grouped(groups: list[str], separators: list[str]) -> bool:
-    """Digits in groups of three (or, in India, of two before the last three) with one kind of separator."""
-    if not separators:
-        return True
-    lengths_fit = len(groups[0]) <= 3 and len(groups[-1]) == 3 and {len(group) for group in groups[1:-1]} <= {2, 3}
-    return lengths_fit and len(set(separators)) == 1
-
-
-_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-_MONTH = (
-    r"(?<![a-z])(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
-)
-_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
-_YEAR = r"'?(\d{4}|\d{2})(?!\d)"
-_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/. ]?)(\d{1,2})\2(\d{1,2})(?!\d)")
-_YEAR_LAST = re.compile(rf"(?<!\d)(\d{{1,2}})([-/.]) ?(\d{{1,2}})\2 ?{_YEAR}")
-_DAY_MONTH = re.compile(rf"(?<!\d){_DAY}\.?(?: day)?(?: of)?[ -]?{_MONTH},?[ -]{_YEAR}")
-_MONTH_DAY = re.compile(rf"{_MONTH}[ -]{_DAY},?[ -]{_YEAR}")
-
-
-def _dates_in(folded: str) -> Iterator[str]:
-    """Every date in the text, as ISO text; 05/03/2026 is read both ways."""
-    for year, _, month, day in _YEAR_FIRST.findall(folded):
-        yield from _iso(year, month, day)
-    for one, _, other, year in _YEAR_LAST.findall(folded):
-        yield from _iso(year, one, other)
-        yield from _iso(year, other, one)
-    named = [*_DAY_MONTH.findall(folded), *((day, name, year) for name, day, year in _MONTH_DAY.findall(folded))]
-    for day, name, year in named:
-        yield from _iso(year, str(_MONTHS.index(name[:3]) // 3 + 1), day)
-
-
-def _iso(year: str, month: str, day: str) -> Iterator[str]:
-    """The date, or both candidates for a two-digit year; nothing if there is no such day."""
-    years = [year] if len(year) == 4 else [f"19{year}", f"20{year}"]
-    for full in years:
-        try:
-            yield datetime.date(int(full), int(month), int(day)).isoformat()
-        except ValueError:
-            continue
+    @cached_property
+    def _times(self) -> set[datetime.time]:
+        return set(times_in(self._digits))
