@@ -57,6 +57,8 @@ class Case:
     """How many other answers the same inputs have."""
     conflict_answers: Sequence[str] = ()
     """The first ``SHOWN_ANSWERS`` of them, as shown to people."""
+    conflict_rows: Sequence[str] = ()
+    """The records that have these."""
     overridden_by: str | None = None
     bridges: tuple[str, str] | None = None
     group: str = ""

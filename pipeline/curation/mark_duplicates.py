@@ -49,6 +49,7 @@ def mark_duplicates(
             case.threshold = rule.threshold
             if row.corrected:
                 case.label_error_reasons.append(_corrected(by_id[row.corrected], task))
+            case.conflict_rows = row.conflict[:SHOWN_ANSWERS]
             conflicting_answers = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
             case.conflict_answers = [
                 in_words(case, targets, task) for targets in conflicting_answers if targets is not None

@@ -238,7 +238,7 @@ def _automatic(case: Case, askers: set[str]) -> _Provisional:
 def _conflict_reason(case: Case) -> Reason:
     answers = [f"'{answer}'" for answer in case.conflict_answers]
     more = f" and {case.conflicting_answers - len(answers)} more" if case.conflicting_answers > len(answers) else ""
-    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more)
+    return Reason(code=ReasonCode.CONFLICT, detail=", ".join(answers) + more, refs=tuple(case.conflict_rows))
 
 
 def _stays_asked(case: Case, outcome: _Provisional) -> bool:

@@ -90,7 +90,9 @@ def _reason(field: str, found: Finding) -> Reason:
 def _faults(answer: Targets, name: str) -> list[Finding]:
     """What is wrong with an answer by itself."""
     question = Message(role=Speaker.USER, content="?")
-    return doubts([question, *(Message.model_validate(turn) for turn in turns_of(answer, name))], None, [Rule.LANGUAGE])
+    return doubts(
+        [question, *(Message.model_validate(turn) for turn in turns_of(answer, name))], None, [Rule.OTHER_LANGUAGE]
+    )
 
 
 def _last_text(targets: Targets, name: str) -> str:

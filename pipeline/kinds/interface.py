@@ -151,6 +151,14 @@ class Kind(ABC):
         """What is said of the answers besides the metric."""
         return ()
 
+    def free_texts(self, task: type[Task]) -> Collection[str]:
+        """The targets that are written anew, of which annotators see what they change."""
+        return ()
+
+    def original(self, task: type[Task], inputs: Mapping[str, Any]) -> str:
+        """The text that they change; empty if there is none."""
+        return ""
+
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
         """The answer that only copies the inputs, which a model must beat; None where copying is no answer."""
         return None

@@ -42,6 +42,16 @@ class Rewriting(Kind):
         """True for a single text, and where one is marked as free: several texts are mostly copied from the inputs."""
         return any(field.is_free for field in targets) or (len(targets) == 1 and _is_text(targets[0]))
 
+    def free_texts(self, task: type[Task]) -> Collection[str]:
+        """The texts that are marked as free, or all texts if none is."""
+        texts = [field for field in task.task_targets() if _is_text(field)]
+        return [field.name for field in texts if field.is_free] or [field.name for field in texts]
+
+    def original(self, task: type[Task], inputs: Mapping[str, Any]) -> str:
+        """The first input that is a text."""
+        texts = (value for name in task.task_names(Role.INPUT) if isinstance(value := inputs.get(name), str))
+        return next(texts, "")
+
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """None: the text of nearly every row is unique."""
         return ()
@@ -50,11 +60,11 @@ class Rewriting(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Score each free text by the rules, and flag the other values that do not occur in the inputs."""
-        free, scores = _free_texts(task), [LabelScore()] * len(rows)
+        free, scores = self.free_texts(task), [LabelScore()] * len(rows)
         others = [field for field in task.task_targets() if field.name not in free]
         for name in free:
             places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
-            pairs = [_rewrite(task, rows[place], name) for place in places]
+            pairs = [self._rewrite(task, rows[place], name) for place in places]
             found = score_rewrites(pairs, [Rule(rule) for rule in off])
             for place, score in zip(places, found, strict=True):
                 scores[place] = _worse(scores[place], _scored(name, score))
@@ -62,6 +72,10 @@ class Rewriting(Kind):
             if others and row.targets and (odd := ungrounded(row.text, row.targets, others)):
                 scores[place] = _worse(scores[place], LabelScore(scores[place].score, None, tuple(odd)))
         return LabelScores(scores)
+
+    def _rewrite(self, task: type[Task], row: LabeledText, name: str) -> Rewrite:
+        answer = (row.targets or {}).get(name)
+        return Rewrite(original=self.original(task, row.inputs), answer=str(answer), group=row.group)
 
     def credit(self, answer: Targets | None, gold: Targets) -> Credit:
         """The chrF of every text, and 1 for every other value that is right, of the number of fields."""
@@ -74,7 +88,7 @@ class Rewriting(Kind):
 
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
         """ROUGE-L, which says how much of the words is there and how much is too many."""
-        free = _free_texts(task)
+        free = self.free_texts(task)
         ratios = [
             (_similarity(rouge_l, (outcome.read or {}).get(name), outcome.gold[name]), 1.0)
             for outcome in outcomes
@@ -84,29 +98,12 @@ class Rewriting(Kind):
 
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
         """The original as it is, in every free text."""
-        original = _original(task, inputs)
-        return {field.name: original if field.name in _free_texts(task) else None for field in task.task_targets()}
+        free, original = self.free_texts(task), self.original(task, inputs)
+        return {field.name: original if field.name in free else None for field in task.task_targets()}
 
 
 def _is_text(field: TargetField) -> bool:
     return field.type is ValueType.TEXT and not field.many
-
-
-def _free_texts(task: type[Task]) -> list[str]:
-    """The targets that are written anew: those that are marked so, or all texts if none is."""
-    texts = [field for field in task.task_targets() if _is_text(field)]
-    return [field.name for field in texts if field.is_free] or [field.name for field in texts]
-
-
-def _original(task: type[Task], inputs: Mapping[str, Any]) -> str:
-    """What is rewritten: the first input that is a text."""
-    texts = (value for name in task.task_names(Role.INPUT) if isinstance(value := inputs.get(name), str))
-    return next(texts, "")
-
-
-def _rewrite(task: type[Task], row: LabeledText, name: str) -> Rewrite:
-    answer = (row.targets or {}).get(name)
-    return Rewrite(original=_original(task, row.inputs), answer=str(answer), group=row.group)
 
 
 def _scored(field: str, score: RewriteScore) -> LabelScore:

@@ -17,23 +17,27 @@ from pydantic import BaseModel
 from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN
+from pipeline.review.candidates import CANDIDATE, CANDIDATES, KEYS
 from pipeline.review.form_fields import FormField, form_fields
 from pipeline.review.line_items import NO, YES, heading
 from schemas.annotation import Verdict
 from schemas.field import TargetField, ValueType
 from schemas.task import Role, Task
-from schemas.task_fields import conversation_target, names_of, turn_fields
+from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields
 
 REVIEW = "goldleaf-review"
 """The control for *unusable* and *unsure*; no target can have this name, since Python names have no hyphens."""
 PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
+CHANGES = "changes"
 """Goldleaf's own keys in a labeling task's data."""
 NONE = "goldleaf-none"
 """The choice that makes an empty set of labels an answer; without it nobody could tell it from no answer."""
 VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}
 """The controls whose results can be read (a task's own form may have others), and where the value is."""
 
-_RESERVED = "|".join([PUSH_KEY, RECORD_ID, WHY, "source"])  # $source renders the whole task as JSON
+_RESERVED = "|".join(
+    [PUSH_KEY, RECORD_ID, WHY, CANDIDATES, CHANGES, "source"]
+)  # $source renders the whole task as JSON
 _DIGITS = "1234567890"
 _FILTER_LETTERS = "fghjk"
 _DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
@@ -109,7 +113,8 @@ def _form(task: type[Task]) -> str:
     to_name = _object_name(inputs[0])
     why = _tag("Header", {"value": f"${WHY}", "size": "5", "style": "margin: 0"})
     # A hidden control is not required: once "unusable" is chosen, an empty form can be submitted.
-    until_reviewed = {"visibleWhen": "choice-unselected", "whenTagName": REVIEW, "className": "goldleaf-fields"}
+    until_reviewed = {"visibleWhen": "choice-unselected", "whenTagName": REVIEW}
+    until_chosen = {"visibleWhen": "choice-unselected", "whenTagName": CANDIDATE, "className": "goldleaf-fields"}
     return _tag(
         "View",
         {"className": "goldleaf"},
@@ -117,13 +122,14 @@ def _form(task: type[Task]) -> str:
         _view(
             "goldleaf-text",
             *(_input(task, name, titled=len(inputs) > 1) for name in inputs),
+            *([_changes()] if kind_of(task).free_texts(task) else []),
             *([_view("goldleaf-context", *(_context(task, name) for name in context))] if context else []),
         ),
         _view(
             "goldleaf-form",
             *_instruction(task),
             _view("goldleaf-why", _header("Why you see this"), why),
-            _tag("View", until_reviewed, *_fields(task, to_name)),
+            _tag("View", until_reviewed, _candidates(to_name), _tag("View", until_chosen, *_fields(task, to_name))),
             _review(to_name),
         ),
     )
@@ -149,6 +155,12 @@ def _input(task: type[Task], name: str, titled: bool) -> str:
     return _view("goldleaf-input", _header(_title(name)) if titled else "", _shown(task, name))
 
 
+def _changes() -> str:
+    """The differences between original and answer; the HTML is ours, with all that is not escaped."""
+    marked = _tag("HyperText", {"name": "show-changes", "value": f"${CHANGES}", "selectionEnabled": "false"})
+    return _view("goldleaf-changes", _header("What the answer changes"), marked)
+
+
 def _context(task: type[Task], name: str) -> str:
     return _view("goldleaf-fact", _header(_title(name)), _shown(task, name))
 
@@ -159,20 +171,31 @@ def _shown(task: type[Task], name: str) -> str:
     if name in turn_fields(task):
         dialogue = {"layout": "dialogue", "nameKey": "role", "textKey": "content"}
         return _view("goldleaf-turns", _tag("Paragraphs", common | dialogue))
+    if name == tools_field(task):
+        return _view("goldleaf-tools", _tag("Text", common | {"selectionEnabled": "false"}))
     return _tag("Text", common | {"selectionEnabled": "false"})
 
 
+def _candidates(to_name: str) -> str:
+    """Answers to accept with one key, from the task's data; nothing is shown if it has none."""
+    common = {"name": CANDIDATE, "toName": to_name, "value": f"${CANDIDATES}", "choice": "single"}
+    return _view("goldleaf-candidates", _header("Accept one, or fill in the form"), _tag("Choices", common))
+
+
 def _fields(task: type[Task], to_name: str) -> list[str]:
-    """One labeled control per target; choices share the hotkeys in the order of the fields."""
+    """One labeled control per target; choices share the hotkeys that candidates leave, in the order of the fields."""
     # Next to text fields a digit is easily typed in the wrong place (and the number pad's digits reach the hotkeys even
     # from inside), so there they need Shift.
     plain = list(_DIGITS) if kind_of(task).digits_answer else []
-    keys = iter(plain + [f"shift+{digit}" for digit in _DIGITS])
+    keys = iter(plain + [key for digit in _DIGITS if (key := f"shift+{digit}") not in KEYS])
     filter_keys = iter([f"shift+{letter}" for letter in _FILTER_LETTERS])
-    return [
-        _view("goldleaf-field", _header(_label(asked)), _hint(asked.field), _control(asked, to_name, keys, filter_keys))
-        for asked in form_fields(task)
-    ]
+    free = kind_of(task).free_texts(task)
+    fields = []
+    for asked in form_fields(task):
+        control = _control(asked, to_name, keys, filter_keys)
+        shown = _view("goldleaf-prose", control) if asked.control in free else control
+        fields.append(_view("goldleaf-field", _header(_label(asked)), _hint(asked.field), shown))
+    return fields
 
 
 def _control(asked: FormField, to_name: str, keys: Iterator[str], filter_keys: Iterator[str]) -> str:
@@ -185,12 +208,15 @@ def _control(asked: FormField, to_name: str, keys: Iterator[str], filter_keys: I
             return _choices(asked, common, keys, filter_keys)
         case ValueType.DATE if not field.many:
             return _tag("DateTime", common | {"only": "date"})
-        case ValueType.TEXT | ValueType.OBJECT:
-            return _editor(common, lines=1 if field.many and field.type is ValueType.TEXT else 2, many=_is_list(field))
+        case ValueType.TEXT if not field.many:
+            return _editor(common, lines=2, many=False)
+        case ValueType.OBJECT:
+            return _view("goldleaf-table", _editor(common, lines=3, many=False))
         case ValueType.MESSAGES:
             return _turn_editors(asked, common)
         case (
-            ValueType.INTEGER
+            ValueType.TEXT
+            | ValueType.INTEGER
             | ValueType.NUMBER
             | ValueType.DECIMAL
             | ValueType.DATE
@@ -237,7 +263,9 @@ def _choices(asked: FormField, common: Mapping[str, str], keys: Iterator[str], f
     style = "multiple" if field.many else "single" if field.optional else "single-radio"
     parts = [_choice(field, value, next(keys, None)) for value in values]
     if field.many:
-        parts.append(_tag("Choice", {"value": "none of these", "alias": NONE, "hotkey": "alt+n"}))
+        # Of many choices, the last one would be out of sight.
+        place = 0 if len(values) > len(_DIGITS) else len(parts)
+        parts.insert(place, _tag("Choice", {"value": "none of these", "alias": NONE, "hotkey": "alt+n"}))
     choices = _tag("Choices", {**common, "choice": style, "showInline": "true"}, *parts)
     if len(values) <= len(_DIGITS):
         return choices
@@ -276,7 +304,7 @@ def _review(to_name: str) -> str:
 
 
 def _label(asked: FormField) -> str:
-    title = _title(asked.shown)
+    title = "Answer" if asked.field.type is ValueType.MESSAGES else _title(asked.shown)
     return f"{title} (optional)" if asked.field.optional and asked.field.type is not ValueType.MESSAGES else title
 
 

@@ -11,8 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import LabelStudioError
+from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, read_turns
+from pipeline.review.candidates import CANDIDATE, CANDIDATES, Candidate, as_choices, read_candidate
+from pipeline.review.changes import marked_changes
 from pipeline.review.form import (
+    CHANGES,
     NONE,
     PUSH_KEY,
     RECORD_ID,
@@ -52,6 +56,8 @@ class LabelingQuestion(BaseModel):
     """Targets to start from: the record's own, or a model's suggestion; some may be missing."""
     score: float | None = Field(default=None, ge=0, le=1)
     """How sure the model is of the proposal."""
+    candidates: tuple[Candidate, ...] = ()
+    """Answers that are offered beside the proposal."""
 
 
 class LabelingAnswer(BaseModel):
@@ -77,6 +83,9 @@ def labeling_task(task: type[Task], question: LabelingQuestion) -> dict[str, Any
     shown = {data_key(name): value for name, value in _shown_values(task, question).items()}
     keys = {WHY: question.why, RECORD_ID: question.record_id, PUSH_KEY: question.push_key}
     data = {key: _sendable(value, f"'{key}' of record {question.record_id}") for key, value in (shown | keys).items()}
+    data[CANDIDATES] = _sendable(as_choices(task, question.candidates), f"an answer to record {question.record_id}")
+    if kind_of(task).free_texts(task):
+        data[CHANGES] = _sendable(marked_changes(task, question.inputs, question.proposal), "the marked changes")
     result = prediction_result(task, question.proposal or {})
     if not result:
         return {"data": data}
@@ -158,6 +167,8 @@ def _written(asked: FormField, tag: str, value: JsonValue) -> dict[str, Any]:
         return {f"{name}-{end}" if end else name: [text] for end, text in texts.items()}
     if field.type is ValueType.OBJECT:
         return {name: [table_text(field, objects)]}
+    if field.type is ValueType.DATETIME:
+        return {name: [str(part).replace("T", " ") for part in parts]}
     return {name: value if tag in ("number", "datetime") else [plain(part) for part in parts]}
 
 
@@ -204,15 +215,10 @@ def read_result(
     for verdict in (Verdict.UNUSABLE, Verdict.UNSURE):
         if isinstance(marked, list) and verdict in marked:
             return LabelingAnswer(verdict=verdict)
-    read, errors = {}, []
-    for asked in form_fields(task):
-        try:
-            read[asked.path] = _read(asked, values)
-        except ValueError as error:
-            errors.append(f"{asked.shown}: {error}")
+    read, errors = _read_all(task, values)
     if not errors:
         try:
-            targets = task.task_validate_targets(assembled(task, read))
+            targets = task.task_validate_targets(read)
             errors = [_reason(reason) for reason in task.task_problems(inputs, targets)] if inputs else []
             if not errors:
                 return LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
@@ -223,6 +229,22 @@ def read_result(
     return LabelingAnswer(
         verdict=Verdict.INVALID, error=f"{'; '.join(errors)}. Correct the annotation in Label Studio and update it."
     )
+
+
+def _read_all(task: type[Task], values: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """The answer as the task's model takes it, and what cannot be read, by field."""
+    if chosen := _entries(values.get(CANDIDATE, {})):
+        try:
+            return read_candidate(str(chosen[0])), []
+        except ValueError as error:
+            return {}, [str(error)]
+    read, errors = {}, []
+    for asked in form_fields(task):
+        try:
+            read[asked.path] = _read(asked, values)
+        except ValueError as error:
+            errors.append(f"{asked.shown}: {error}")
+    return ({} if errors else assembled(task, read)), errors
 
 
 def _values(result: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

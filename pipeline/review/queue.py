@@ -8,6 +8,7 @@ only fetches; storing is a separate step, which waits for no server.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
+from pipeline.review.candidates import Candidate
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
@@ -107,8 +109,8 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
     return (decision.routed is not Routed.CONFLICT, -score, decision.record_id)
 
 
-def question(decision: Decision, task: type[Task]) -> LabelingQuestion:
-    """What an annotator is shown for a decision."""
+def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
+    """What an annotator is shown for a decision; ``others`` are answers of rows in conflict with it."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
@@ -120,7 +122,37 @@ def question(decision: Decision, task: type[Task]) -> LabelingQuestion:
         why=why[:1].upper() + why[1:],
         proposal=decision.targets or decision.suggestion,
         score=None if decision.label_error_score is None else 1 - decision.label_error_score,
+        candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
+
+
+def _own_candidates(decision: Decision) -> Iterator[Candidate]:
+    if decision.targets is not None:
+        yield Candidate(whose="as in the data", targets=decision.targets)
+    if decision.suggestion is not None:
+        yield Candidate(whose="as the model says", targets=decision.suggestion)
+
+
+def _conflicting(snapshot: Snapshot, decisions: Iterable[Decision]) -> dict[str, list[Candidate]]:
+    """The answers of the rows that some records are in conflict with, by record."""
+    refs = {
+        decision.record_id: [
+            ref for reason in decision.reasons if reason.code is ReasonCode.CONFLICT for ref in reason.refs
+        ]
+        for decision in decisions
+    }
+    named = list({ref for several in refs.values() for ref in several})
+    if not named:
+        return {}
+    is_named = pl.col("record_id").is_in(named)
+    records = snapshot.current_records().filter(is_named).select("record_id", "file", "line").collect()
+    places = {record_id: f"in {Path(file).name}:{line}" for record_id, file, line in records.iter_rows()}
+    answers = {
+        one.record_id: Candidate(whose=places[one.record_id], targets=one.targets)
+        for one in from_frame(snapshot.current_decisions().filter(is_named).collect())
+        if one.targets is not None and one.record_id in places
+    }
+    return {record_id: [answers[ref] for ref in several if ref in answers] for record_id, several in refs.items()}
 
 
 def push_questions(
@@ -161,7 +193,7 @@ def push_questions(
             store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
             on_tasks(len(task_ids))
 
-        tasks, unfit = _labeling_tasks(todo.values(), dataset)
+        tasks, unfit = _labeling_tasks(todo.values(), dataset, _conflicting(snapshot, todo.values()))
         report = client.push(project, tasks, on_batch=keep)
     return Pushed(
         project=project,
@@ -193,12 +225,15 @@ def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]
     return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
 
-def _labeling_tasks(decisions: Iterable[Decision], dataset: LoadedDataset) -> tuple[list[dict[str, Any]], list[str]]:
+def _labeling_tasks(
+    decisions: Iterable[Decision], dataset: LoadedDataset, conflicting: Mapping[str, Sequence[Candidate]]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The tasks to import, and records that cannot become one: a single odd text must not hold up the others."""
     tasks, unfit = [], []
     for decision in decisions:
         try:
-            tasks.append(labeling_task(dataset.task, question(decision, dataset.task)))
+            asked = question(decision, dataset.task, conflicting.get(decision.record_id, ()))
+            tasks.append(labeling_task(dataset.task, asked))
         except LabelStudioError as error:
             unfit.append(f"record {decision.record_id}: {error}")
     return tasks, unfit
