@@ -54,7 +54,7 @@ def answer_findings(messages: Sequence[Message]) -> Iterator[Finding]:
         before = messages[:turn]
         # A continued answer ends the code block of the one before.
         broken_off, in_code = ending(text, continued=in_code), ends_in_code(text)
-        plain = _CODE.sub(" ", text)
+        plain = _without_code(text)
         looped = loop(plain)
         found = {
             Rule.TEMPLATE_TOKEN: _left_over(_TEMPLATE_TOKEN, text, before),
@@ -73,11 +73,15 @@ def answer_findings(messages: Sequence[Message]) -> Iterator[Finding]:
             )
 
 
+def _without_code(text: str) -> str:
+    return _CODE.sub(" ", text) if "`" in text or "~~~" in text else text
+
+
 def _left_over(pattern: re.Pattern[str], text: str, before: Sequence[Message]) -> str:
     """What a pattern finds outside of code, unless it was spoken of before."""
     if not any(mark in text for mark in _MARKS) or not pattern.search(text):
         return ""
-    for match in pattern.finditer(_CODE.sub(" ", text)):
+    for match in pattern.finditer(_without_code(text)):
         token = match.group().strip()
         # Who writes templates speaks of braces.
         known = "{{" if token.startswith("{{") else token

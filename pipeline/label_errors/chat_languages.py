@@ -26,6 +26,9 @@ _SCRIPTS = {
     "hangul": re.compile("[\uac00-\ud7af]"),
     "han": re.compile("[\u3040-\u30ff\u3400-\u9fff]"),
 }
+_ENGLISH_WORDS = "the and of that with you this to in what how can are your"
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
+_ENGLISH_SHARE = 0.15
 _IN_LATIN = frozenset({"en", "de", "fr", "es", "it", "pt", "nl"})
 _NOT_WORDS = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S{1,64}@\S+|<[^>\n]{1,80}>|[\d{}\[\]|=<>/\\_*#]+", re.DOTALL
@@ -64,7 +67,10 @@ _ALIKE = (
 
 def other_language(answer: str, before: Sequence[Message]) -> str:
     """In which language an answer is, if nobody has used it before or asked for it; empty if nothing is certain."""
-    bare, question = _bare(answer), _bare(_asked_last(before))
+    last = _asked_last(before)
+    if _is_english(answer) and _is_english(last):
+        return ""
+    bare, question = _bare(answer), _bare(last)
     found = _by_words(bare, question) or _by_script(bare, question)
     if not found:
         return ""
@@ -75,6 +81,12 @@ def other_language(answer: str, before: Sequence[Message]) -> str:
     # A question may quote a text in another language.
     heard = (language for text in asked for language in _languages(text))
     return "" if any(_alike(spoken, one) for one in heard) else f"answers in '{spoken}' what was asked in '{wanted}'"
+
+
+def _is_english(text: str) -> bool:
+    """Whether a text begins like an English one: most are, and this is quicker than identifying a language."""
+    words = text[:_GLANCE].lower().split()
+    return text[:_GLANCE].isascii() and sum(word in _ENGLISH for word in words) > _ENGLISH_SHARE * len(words)
 
 
 def _asked_last(before: Sequence[Message]) -> str:
@@ -88,7 +100,7 @@ def _asked_last(before: Sequence[Message]) -> str:
 
 def _by_words(answer: str, question: str) -> tuple[str, str] | None:
     """The languages of answer and question, if they differ and both are long enough to be sure."""
-    if _letters(answer) < _ANSWER_LETTERS or _letters(question) < _QUESTION_LETTERS:
+    if _letters(answer[:_GLANCE]) < _ANSWER_LETTERS or _letters(question[:_GLANCE]) < _QUESTION_LETTERS:
         return None
     # Nearly all answers are in the language of the question, which a glance shows.
     if _alike(_identified(answer[:_GLANCE])[0], _identified(question[:_GLANCE])[0]):
@@ -99,9 +111,11 @@ def _by_words(answer: str, question: str) -> tuple[str, str] | None:
 
 def _by_script(answer: str, question: str) -> tuple[str, str] | None:
     """The same of shorter texts in two scripts."""
-    if _letters(answer) < _ANSWER_LETTERS or len(_LETTERS.findall(question)) < _SHORT_LETTERS:
+    if answer[:_GLANCE].isascii() and question[:_GLANCE].isascii():
         return None
-    scripts = _script(answer), _script(question)
+    if _letters(answer[:_GLANCE]) < _ANSWER_LETTERS or len(_LETTERS.findall(question[:_GLANCE])) < _SHORT_LETTERS:
+        return None
+    scripts = _script(answer[:_GLANCE]), _script(question[:_GLANCE])
     if not all(scripts) or scripts[0] == scripts[1]:
         return None
     wanted = _identified(question)[0]
@@ -123,7 +137,7 @@ def _bare(text: str) -> str:
 
 def _letters(text: str) -> int:
     """Letters; a character of a dense script counts for three."""
-    return len(_LETTERS.findall(text)) + 2 * len(_DENSE.findall(text))
+    return len(_LETTERS.findall(text)) + (0 if text.isascii() else 2 * len(_DENSE.findall(text)))
 
 
 def _alike(one: str, other: str) -> bool:

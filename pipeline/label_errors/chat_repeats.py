@@ -8,6 +8,7 @@ from pipeline.label_errors.chat_findings import quoted
 _SENTENCES = re.compile(r"(?<![.!?…])[.!?…]++(?=\s|$)|[。！？]|\n+")
 """What ends sentences. A run of dots is tried only from its beginning, or a long one would take the square of it."""
 _WORD = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_]+")
+_DENSE = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 _WORDS = re.compile(r"[^\W\d_]{2,}|[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SAME = re.compile(r"([^\W_])\1{99}")
 _SENTENCE_TIMES = 4
@@ -33,7 +34,7 @@ def loop(text: str) -> str:
 
 def same_text(answer: str) -> str:
     """The form in which equal answers are equal; empty for short ones."""
-    folded = " ".join(_WORD.findall(answer.lower()))
+    folded = " ".join(answer.lower().split())
     return folded if len(folded) >= _SHORTEST_SAME else ""
 
 
@@ -54,7 +55,8 @@ def _repeated_sentence(text: str) -> str:
 
 def _repeated_run(text: str) -> str:
     """A run of words that follows itself: its 4-grams recur at one distance."""
-    words = _WORD.findall(text.lower())
+    # Splitting at spaces is quick, but a script without them is one word.
+    words = _WORD.findall(text.lower()) if _DENSE.search(text) else text.lower().split()
     grams = [*zip(*(words[start:] for start in range(_GRAM)), strict=False)]
     # Most texts repeat next to nothing, so this is as far as they come.
     if len(grams) - len(set(grams)) < _SHORTEST_RUN:
@@ -69,6 +71,6 @@ def _repeated_run(text: str) -> str:
         distance = apart
         if _SHORTEST_RUN <= length >= _PERIODS * distance and 0 < distance <= _LONGEST_PERIOD:
             unit = words[at - distance + 1 : at + 1]
-            if any(_WORDS.fullmatch(word) for word in unit):
+            if any(_WORDS.search(word) for word in unit):
                 return f"{quoted(' '.join(unit))} follows itself again and again"
     return ""

@@ -85,8 +85,12 @@ def main() -> None:
     parser.add_argument("--show", type=Rule)
     asked = parser.parse_args()
     rows = list(conversations(asked.folder))
-    for row in rows[:3]:
-        doubts(row.messages, row.tools)
+    # Loads the libraries, which are not measured.
+    for _, spoil in FAULTS.values():
+        for row in rows[:300]:
+            if spoiled := spoil(random.Random(_SEED), row.messages, row.tools):
+                doubts(*spoiled)
+                break
     started = time.process_time()
     found = [doubts(row.messages, row.tools) for row in rows]
     seconds = time.process_time() - started
