@@ -90,6 +90,12 @@ def test_a_refusal_is_the_text_of_its_turn() -> None:
     assert only({"role": "assistant", "content": None, "refusal": "I can't."})["content"] == "I can't."
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_reasoning_has_several_names(name: str) -> None:
+    assert only({**ANSWER, name: "Hm."}) == {**ANSWER, "reasoning_content": "Hm."}
+    assert chat({"messages": [{**ANSWER, "thinking": True}]}).ignored == {"thinking"}
+
+
 def test_keys_that_are_not_kept_are_named() -> None:
     call = {**CALL, "index": 0}
     turn = {**ANSWER, "timestamp": 5, "audio": None, "name": None, "tool_calls": [call]}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ordinary_chats import ORDINARY
 
 from pipeline.label_errors.chat_rule_examples import ABOUT, as_messages
 from pipeline.label_errors.chat_rules import Finding, Rule, doubts
@@ -285,6 +286,20 @@ def test_code_names_and_short_answers_have_no_language() -> None:
     assert rules(ENGLISH, "assistant: Crème brûlée, pain au chocolat.") == []
     code = f"```\n# {FRENCH}\nlevure = 2\n```"
     assert rules(ENGLISH, f"assistant: {code}") == []
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_an_ordinary_conversation_is_not_doubted(name: str) -> None:
+    question, answer = ORDINARY[name]
+    assert answered(answer, question) == []
+    follow_up = [f"user: {question}", f"assistant: {answer}", "user: OK!", "assistant: 👍"]
+    assert rules(*follow_up) == []
+
+
+@pytest.mark.parametrize("name", ["German", "French", "Polish", "Russian", "Chinese", "Japanese", "Arabic", "Greek"])
+def test_each_of_them_is_doubted_after_an_english_question(name: str) -> None:
+    question = "How do people usually deal with this when they are at home and have time to think?"
+    assert answered(ORDINARY[name][1], question) == [Rule.OTHER_LANGUAGE]
 
 
 # --- any --------------------------------------------------------------------------------------------

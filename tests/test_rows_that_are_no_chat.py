@@ -31,6 +31,7 @@ from schemas.dataset import Layout
         ([{"role": "user", "content": [[]]}], "a part of turn 1 is '[]'; write it as "),
         ([{"role": "user", "content": [{"type": "text", "text": 5}]}], "a part of turn 1 holds '5' instead of a text"),
         ([{"role": "user", "content": [{"type": "thing", "text": "x"}]}], "a part of turn 1 is of type 'thing'; only "),
+        ([{**ANSWER, "thinking": "a", "reasoning": "b"}], "turn 1 has its reasoning twice, 'a' and 'b'; keep one"),
         ([{**ANSWER, "weight": "1"}], "the weight of turn 1 is '1'; write a number"),
         ([{**ANSWER, "weight": -1}], "the weight of turn 1 is '-1'; write a number"),
         ([{**ANSWER, "weight": 1, "loss_weight": 0}], "turn 1 has two weights, 1 and 0; keep one"),
@@ -80,11 +81,13 @@ def test_preference_data_is_refused_and_says_how_to_use_it() -> None:
     turn_only = {"conversations": [HUMAN], "chosen": GPT, "rejected": GPT}
     assert refused(turn_only) == (
         "the row is preference data: it has 'chosen' and 'rejected', a better and a worse answer, where a "
-        "conversation has one; append the better answer to the turns yourself"
+        "conversation has one; write the turns with the better answer as a conversation of their own"
     )
     whole = {"chosen_messages": [USER, ANSWER], "rejected_messages": [USER]}
     assert refused(whole).endswith("to keep the better answers, map the turns to `chosen_messages` under `fields:`")
     assert chat(whole, turns="chosen_messages").messages == [USER, ANSWER]
+    assert chat({"messages": [USER, ANSWER], **whole}, turns="messages").messages == [USER, ANSWER]
+    assert "preference data" in refused(turn_only, turns="conversations"), "the turns lack the answer"
     assert "preference data" in refused({**ALPACA, "chosen": "a", "rejected": "b"})
     for label in (False, "False"):
         assert "preference data (KTO): `label` is false" in refused({"messages": [USER, ANSWER], "label": label})

@@ -57,10 +57,11 @@ def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, 
     row = dict(raw)
     home = _home(row, messages_key)
     refuse_media(home, "the row")
-    _refuse_preferences(home, messages_key)
+    if messages_key is None:
+        _refuse_preferences(home, answered=False)
     turns = None if layout is Layout.ALPACA else _turns(row, messages_key)
     fits = _layouts_of(turns) if turns is not None else set()
-    if layout in (Layout.AUTO, Layout.ALPACA) and messages_key is None and _is_alpaca(home):
+    if (layout is Layout.ALPACA or messages_key is None) and _is_alpaca(home):
         fits.add(Layout.ALPACA)
     found = _one(fits, layout, home)
     if found is Layout.ALPACA:
@@ -68,6 +69,7 @@ def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, 
     else:
         reader, spoken = _reader(found), turns or []
     messages = [reader.read(turn, number) for number, turn in enumerate(spoken, start=1)]
+    _refuse_preferences(home, answered=messages_key is not None and messages[-1]["role"] == "assistant")
     messages = [*_prompt(home, messages), *messages]
     tools, in_turns = _tools(row, home, tools_key, spoken)
     ignored = frozenset(reader.ignored - ({"tools"} if in_turns else set()))
@@ -88,13 +90,12 @@ def _home(row: dict[str, Any], messages_key: str | None) -> dict[str, Any]:
     return row
 
 
-def _refuse_preferences(home: Mapping[str, Any], messages_key: str | None) -> None:
-    last = (messages_key or "").rpartition(".")[2]
-    if last not in _PREFERENCES and (
-        there := [key for key in _PREFERENCES if isinstance(home.get(key), str | list | dict)]
-    ):
+def _refuse_preferences(home: Mapping[str, Any], answered: bool) -> None:
+    """Refuse rows of preference data, unless the field map names a conversation that has its answer."""
+    there = [key for key in _PREFERENCES if isinstance(home.get(key), str | list | dict)]
+    if there and not answered:
         whole = next((key for key in there if key.startswith("chosen") and isinstance(home[key], list)), None)
-        remedy = "append the better answer to the turns yourself"
+        remedy = "write the turns with the better answer as a conversation of their own"
         if whole:
             remedy = f"to keep the better answers, map the turns to `{whole}` under `fields:`"
         raise NotAChat(

@@ -34,6 +34,7 @@ _MEDIA = frozenset(
 ) | {"input_image", "input_audio", "input_video"}
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _PART_KEYS = frozenset({"type", "text", "value", "refusal"})
+_REASONING = ("reasoning_content", "reasoning", "thinking")
 _KEPT = frozenset(
     {"reasoning_content", "tool_calls", "function_call", "tool_call_id", "name", "weight", "loss_weight"},
 )
@@ -102,7 +103,7 @@ class TurnReader:
                 raise NotAChat(
                     f"{where} has no `{self._content}`, but {_listed(others)}; call its text `{self._content}`"
                 )
-        self.ignored.update(others)
+        self.ignored.update(key for key in others if key not in _REASONING or not isinstance(turn[key], str))
 
 
 class _Parts:
@@ -160,10 +161,10 @@ class _Parts:
 
 def _rest(turn: Mapping[str, Any], parts: _Parts, where: str) -> dict[str, Any]:
     """What a message has beside its role and its text, in the order of ``Message``."""
-    thought = _text(turn, "reasoning_content", where)
+    thought = _thought(turn, where)
     if parts.thoughts:
         if thought:
-            raise NotAChat(f"{where} has its reasoning twice; keep the part or `reasoning_content`")
+            raise NotAChat(f"{where} has its reasoning twice; keep one of the part and the key")
         thought = "".join(parts.thoughts)
     found = {
         "reasoning_content": thought,
@@ -173,6 +174,15 @@ def _rest(turn: Mapping[str, Any], parts: _Parts, where: str) -> dict[str, Any]:
         "weight": _weight(turn, where),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _thought(turn: Mapping[str, Any], where: str) -> str | None:
+    """The reasoning under any of its names; under another than Goldleaf's own, what is no text is something else."""
+    own = _text(turn, "reasoning_content", where)
+    given = {text for key in _REASONING if isinstance(text := turn.get(key), str) and text}
+    if len(given) > 1:
+        raise NotAChat(f"{where} has its reasoning twice, {' and '.join(map(shown, sorted(given)))}; keep one")
+    return next(iter(given), own)
 
 
 def _text(turn: Mapping[str, Any], key: str, where: str) -> str | None:

@@ -21,9 +21,8 @@ _TEMPLATE_TOKEN = re.compile(
     re.MULTILINE,
 )
 _PLACEHOLDER = re.compile(
-    r"\{\{ ?\w[\w .-]{0,40}\}\}|\[(?:PLACEHOLDER|INSERT[ _]\w[\w ]{0,40}|TODO)\]|<(?:PLACEHOLDER|placeholder)>"
-    r"|\blorem ipsum dolor\b",
-    re.IGNORECASE,
+    r"\{\{ ?\w[\w .-]{0,40}\}\}|\[(?:PLACEHOLDER|INSERT[ _][A-Z][A-Z _]{0,40}|TODO)\]|<(?:PLACEHOLDER|placeholder)>"
+    r"|\b[Ll]orem ipsum dolor\b"
 )
 _MARKS = ("<", "[", "{{", "###", "orem ipsum")
 """What template tokens and placeholders have in common; looking for these is quick."""

@@ -39,11 +39,11 @@ _LETTERS = re.compile(r"[^\W\d_]")
 # Any of these in what was asked may be the wish for another language. Words begin with them, in many languages.
 _ASKED = re.compile(
     r"\b(?:translat|translit|tradu[cçitz]|überset|vertaal|vertal|översätt|oversæt|oversett|tłumacz|перев[оеё]|перекла"
-    r"|çevir|terjemah|dịch|fordít|přelo|ترجم|अनुवाद|language|langue|langua|lengua|idioma|lingua|língua|sprache|taal|язык"
-    r"|bahasa|engl|ingl[eéê]s|anglais|англ|angiel|spani|españ|espagn|испан|french|fran[zcç]|франц|german|deutsch"
+    r"|çevir|terjemah|dịch|fordít|přelo|ترجم|अनुवाद|(?<!programming )language|langue|langua|lengua|idioma|lingua|língua"
+    r"|sprache|taal|язык|bahasa|engl|ingl[eéê]s|anglais|англ|angiel|spani|españ|espagn|испан|french|franz|franç|france[sz]|fransk|franca|франц|german|deutsch"
     r"|alem[aá]n|allemand|tedesco|немец|italia|italien|итал|portug|russ|русск|polish|pols[ks]|chin[ae]|китай|japan|japon"
     r"|япон|korea|corea|arab|hindi|turk|türk|dutch|nederl|hebrew|greek|griech|latin|swed|svensk|danish|dansk|norwe|norsk"
-    r"|finnish|suomi|czech|česk|hungar|magyar|roman|ukrain|україн|vietnam|thai|indones|persian|farsi|esperanto)"
+    r"|finnish|suomi|czech|česk|hungar|magyar|romanian|român|ukrain|україн|vietnam|thai|indones|persian|farsi|esperanto)"
     r"|翻译|翻譯|翻訳|译成|译为|英文|英语|英語|中文|汉语|日文|日语|日本語|韩文|韩语|法语|法文|德语|德文|俄语|西班牙"
     r"|번역|영어|한국어|일본어|แปล|ภาษา",
     re.IGNORECASE,
