@@ -64,6 +64,11 @@ def test_parts_of_reasoning_and_calls_find_their_places() -> None:
     }
 
 
+def test_a_part_of_thinking_is_reasoning() -> None:
+    parts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hello!"}]
+    assert only({"role": "assistant", "content": parts}) == {**ANSWER, "reasoning_content": "Hm."}
+
+
 def test_calls_are_read_in_every_form() -> None:
     turn = {"role": "assistant", "content": None}
     assert only({**turn, "tool_calls": [CALL]})["tool_calls"] == [CALL]

@@ -100,6 +100,11 @@ def test_a_history_that_is_no_list_of_pairs_is_refused(history: Any) -> None:
     assert refused({**ALPACA, "history": history}).startswith("'history'")
 
 
+def test_a_system_prompt_that_is_no_text_is_refused() -> None:
+    assert refused({"messages": [USER], "system": 5}) == "`content` of `system` is '5'; write a text"
+    assert refused({"messages": [USER], "system": {"os": "x"}}).startswith("`content` of `system` is ")
+
+
 def test_two_names_for_one_field_of_alpaca_must_agree() -> None:
     assert (
         refused({**ALPACA, "response": "4"}) == "the row has 'output' and 'response', and they differ; keep one of them"

@@ -68,7 +68,7 @@ def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, 
         reader, spoken = _reader(Layout.MESSAGES), _alpaca(home)
     else:
         reader, spoken = _reader(found), turns or []
-    messages = [reader.read(turn, number) for number, turn in enumerate(spoken, start=1)]
+    messages = [reader.read(turn, f"turn {number}") for number, turn in enumerate(spoken, start=1)]
     _refuse_preferences(home, answered=messages_key is not None and messages[-1]["role"] == "assistant")
     messages = [*_prompt(home, messages), *messages]
     tools, in_turns = _tools(row, home, tools_key, spoken)
@@ -237,7 +237,7 @@ def _prompt(home: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> l
     """The system prompt of a row that has it next to its turns, unless they begin with it."""
     if (given := home.get("system")) in (None, "", []):
         return []
-    [prompt] = [TurnReader("role", "content", ROLES).read({"role": "system", "content": given}, 0)]
+    [prompt] = [TurnReader("role", "content", ROLES).read({"role": "system", "content": given}, "`system`")]
     if messages and messages[0]["role"] in _PROMPTS:
         if messages[0]["content"] != prompt["content"]:
             raise NotAChat(

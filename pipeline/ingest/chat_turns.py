@@ -33,7 +33,8 @@ _MEDIA = frozenset(
     for end in ("", "s", "_url", "_urls", "_path", "_paths", "_file", "_files")
 ) | {"input_image", "input_audio", "input_video"}
 _TEXTS = frozenset({"text", "input_text", "output_text"})
-_PART_KEYS = frozenset({"type", "text", "value", "refusal"})
+_THOUGHTS = frozenset({"reasoning", "thinking"})
+_PART_TEXTS = ("text", "value", "refusal", "thinking")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _KEPT = frozenset(
     {"reasoning_content", "tool_calls", "function_call", "tool_call_id", "name", "weight", "loss_weight"},
@@ -60,9 +61,8 @@ class TurnReader:
         self._known = _KEPT | {role, content}
         self.ignored: set[str] = set()
 
-    def read(self, turn: Any, number: int) -> dict[str, Any]:
-        """A turn as ``Message.as_json`` writes it; the first has number 1."""
-        where = f"turn {number}"
+    def read(self, turn: Any, where: str) -> dict[str, Any]:
+        """A turn as ``Message.as_json`` writes it; errors call it ``where``."""
         if not isinstance(turn, dict):
             raise NotAChat(f"{where} is {shown(turn)}; write it as an object with `{self._role}` and `{self._content}`")
         refuse_media(turn, where)
@@ -145,18 +145,20 @@ class _Parts:
             raise NotAChat(f'{where} is {shown(part)}; write it as {{"type": "text", "text": …}}')
         refuse_media(part, where)
         kind = part.get("type")
-        value = next((part[key] for key in ("text", "value", "refusal") if part.get(key) is not None), None)
-        self._ignored.update(key for key, kept in part.items() if kept is not None and key not in _PART_KEYS)
+        value = next((part[key] for key in _PART_TEXTS if part.get(key) is not None), None)
+        self._ignored.update(
+            key for key, kept in part.items() if kept is not None and key not in ("type", *_PART_TEXTS)
+        )
         if kind == "tool_call" and value is not None:
             self.calls += read_calls(value, self._where, self._ignored)
         elif isinstance(kind, str) and (kind in _MEDIA or kind.partition("_")[0] in _MEDIA):
             raise NotAChat(f"{where} is of type {shown(kind)}; Goldleaf reads text only: leave such rows out")
-        elif kind not in (None, "reasoning", "refusal", *_TEXTS):
+        elif kind not in (None, "refusal", *_THOUGHTS, *_TEXTS):
             raise NotAChat(f"{where} is of type {shown(kind)}; only text, reasoning and tool_call can be read")
         elif not isinstance(value, str):
             raise NotAChat(f"{where} holds {shown(part if value is None else value)} instead of a text; write a text")
         else:
-            (self.thoughts if kind == "reasoning" else self.texts).append(value)
+            (self.thoughts if kind in _THOUGHTS else self.texts).append(value)
 
 
 def _rest(turn: Mapping[str, Any], parts: _Parts, where: str) -> dict[str, Any]:
