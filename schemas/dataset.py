@@ -41,6 +41,19 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class Layout(StrEnum):
+    """How a row holds a conversation."""
+
+    AUTO = "auto"
+    """As the row looks; one that fits two layouts, or none, is an error."""
+    MESSAGES = "messages"
+    """A list of turns with ``role`` and ``content``, as in OpenAI's format."""
+    SHAREGPT = "sharegpt"
+    """A list of turns with ``from`` and ``value``."""
+    ALPACA = "alpaca"
+    """One question and answer: ``instruction``, ``input``, and ``output`` or ``response``."""
+
+
 class Mode(StrEnum):
     """What it means that a row is absent from its source."""
 
@@ -82,6 +95,8 @@ class Source(Section):
     path: str
     """A file, a glob (``**`` allowed) or an http(s) URL; relative paths start at the dataset.yaml."""
     format: Format = Format.AUTO
+    layout: Layout = Layout.AUTO
+    """How its rows hold a conversation; only read for a chat task."""
     key: str | None = None
     """The field that identifies a row; without it a row is identified by its content."""
     fields: dict[str, str] = {}

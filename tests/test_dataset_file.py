@@ -94,7 +94,8 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'pth' is not a known key; use one of fields, format, frozen, key, license, mode, name, path, split",
+            "6: 'pth' is not a known key; use one of fields, format, frozen, key, layout, license, mode, name, path, "
+            "split",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
