@@ -53,7 +53,7 @@ def conversation_target(model: _Model) -> str:
 
 
 @functools.cache
-def _whole_conversation(model: _Model) -> str:
+def whole_conversation(model: _Model) -> str:
     """The conversation that is both question and answer; empty if there is none."""
     return next((name for name in names_of(model, Role.TARGET) if name in names_of(model, Role.INPUT)), "")
 
@@ -65,7 +65,7 @@ def parts_of(model: _Model, values: Mapping[str, Any]) -> tuple[dict[str, Any], 
     """
     inputs = {name: values[name] for name in names_of(model, Role.INPUT, Role.CONTEXT)}
     targets = {name: values[name] for name in names_of(model, Role.TARGET)}
-    if whole := _whole_conversation(model):
+    if whole := whole_conversation(model):
         turns = [Message.model_validate(turn).as_json() for turn in values[whole] or []]
         inputs[whole], targets[whole] = parted(turns)
     if (chat := conversation_target(model)) and not targets[chat]:
@@ -76,7 +76,7 @@ def parts_of(model: _Model, values: Mapping[str, Any]) -> tuple[dict[str, Any], 
 def row_of(model: _Model, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None = None) -> dict[str, Any]:
     """All fields of a row by name: inputs, context and targets, with conversations as a whole."""
     row = {**inputs, **(targets or {})}
-    if (whole := _whole_conversation(model)) and targets is not None:
+    if (whole := whole_conversation(model)) and targets is not None:
         row[whole] = [*(inputs.get(whole) or []), *turns_of(targets, whole)]
     return row
 

@@ -10,8 +10,10 @@ from pydantic_core import to_jsonable_python
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, ReleaseError, SourceError, TaskCodeError
+from pipeline.ingest.chat_layouts import NotAChat
 from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
+from pipeline.ingest.row_values import cleaned, row_values
 from pipeline.ingest.source_files import source_files
 from pipeline.ingest.sources import shown_file
 from pipeline.releases.versions import find_version, read_manifest
@@ -19,11 +21,12 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.answer_keys import Answers
-from pipeline.text.field_paths import field_value
-from pipeline.text.normalize import input_texts, normalize_row
-from schemas.dataset import Dataset, EvaluationSet, Source
+from pipeline.text.normalize import compared_text
+from schemas.conversation import parted
+from schemas.dataset import Dataset, EvaluationSet, Layout, Source
 from schemas.identity import stable_hash
 from schemas.task import Role, Task
+from schemas.task_fields import whole_conversation
 from schemas.user_code_errors import described, own
 
 _TRAIN = "train"
@@ -82,12 +85,12 @@ def evaluation_texts(
         As ``read_evaluation_sets``.
     """
     names = dataset.task.task_names(Role.INPUT)
-    targets, answers = dataset.task.task_names(Role.TARGET), Answers(dataset.task)
+    answers = Answers(dataset.task)
     defaults = _defaults(dataset.task)
     read = False
     for place, row in _rows(one, store, dataset, downloads):
         read = True
-        values = {name: field_value(row, one.fields.get(name, name)) for name in (*names, *targets)}
+        values = _values(row, dataset.task, one, place)
         present = {name: value for name, value in values.items() if value not in (None, "")}
         if not any(name in present for name in names):
             wanted = ", ".join(one.fields.get(name, name) for name in names)
@@ -95,11 +98,26 @@ def evaluation_texts(
                 f"evaluation set '{one.name}' has none of the inputs ({wanted}) at {place}, whose fields are "
                 f"{', '.join(sorted(row))}; map them with `fields:`, or remove the row"
             )
-        clean = normalize_row(present, present.keys(), dataset.config.normalize)
+        clean = cleaned(present, dataset.task, dataset.config.normalize)
         # Read like the rows of the dataset: absent values are what the task takes them for.
-        yield place, "\n".join(input_texts(dataset.task, defaults | clean)), answers.free_text(clean)
+        yield place, compared_text(dataset.task, defaults | clean), answers.free_text(clean)
     if not read:
         raise ConfigError(f"evaluation set '{one.name}' has no rows; correct it, or drop it")
+
+
+def _values(row: dict[str, Any], task: type[Task], one: EvaluationSet, place: str) -> dict[str, Any]:
+    """The inputs and targets of a row; of a conversation, what was asked, which is what a model must not have seen."""
+    names = {*task.task_names(Role.INPUT), *task.task_names(Role.TARGET)}
+    try:
+        values, _ = row_values(row, task, names, one.fields, Layout.AUTO)
+    except NotAChat as error:
+        raise ConfigError(
+            f"evaluation set '{one.name}' has no conversation at {place}: {error}; map it with `fields:`, or remove "
+            "the row"
+        ) from error
+    if whole := whole_conversation(task):
+        values[whole], _ = parted(values[whole])
+    return values
 
 
 def _defaults(task: type[Task]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
+from pipeline.ingest.chat_layouts import Layouts
 from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped
-from schemas.dataset import Dataset
+from schemas.dataset import Dataset, Layout
 
 
 def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
@@ -23,6 +24,20 @@ def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
     found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
     if problems := [f"source '{name}': {hinted(problem, seen[name])}" for name, problem in found.items() if problem]:
         raise ConfigError("\n".join(problems))
+
+
+def notes_about_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
+    """Report how conversations were read: what nobody named was guessed, and some keys of turns are not kept."""
+    found: dict[str, Layouts] = {}
+    for part in prepared:
+        for name, layouts in part.layouts.items():
+            found[name] = found.get(name, Layouts()) | layouts
+    named = {source.name for source in dataset.config.sources if source.layout is not Layout.AUTO}
+    return [
+        f"source '{name}': conversations read from {layouts}" + ("" if name in named else "; `layout:` fixes it")
+        for name, layouts in found.items()
+        if name not in named or layouts.ignored
+    ]
 
 
 def notes_about_fields(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:

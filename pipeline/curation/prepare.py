@@ -11,19 +11,23 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.ingest.chat_layouts import Chat, Layouts, NotAChat, layouts_found
 from pipeline.ingest.field_checks import Seen, see, see_groups, together
+from pipeline.ingest.row_values import cleaned, row_values
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers
-from pipeline.text.field_paths import field_value, group_keys
-from pipeline.text.normalize import compared_text, inputs_key, normalize_row
+from pipeline.text.field_paths import group_keys
+from pipeline.text.normalize import compared_text, inputs_key
 from pipeline.text.screening import screen, suspects
 from pipeline.text.tokens import count_tokens
-from schemas.dataset import Action, Source
-from schemas.fate import Reason
+from schemas.conversation import turn_text
+from schemas.dataset import Action, Layout, Source
+from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.parsed import Parsed
 from schemas.task import Task
+from schemas.task_fields import tools_field, turn_fields
 
 RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
 """The columns needed of a record, and its position as ``order``."""
@@ -89,6 +93,8 @@ class Prepared:
     """The fields of ``split.group_by`` that some row has."""
     seen: Mapping[str, Seen]
     """The fields that each source's rows have; sources without a readable row are left out."""
+    layouts: Mapping[str, Layouts]
+    """How the conversations of each source are laid out; only for tasks with conversations."""
 
 
 def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
@@ -96,13 +102,15 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     records = read_work(shard)
     blocks, grouping, readable = [], Seen(), 0
     seen: dict[str, Seen] = {}
+    layouts: dict[str, Layouts] = {}
     for block in records.iter_slices(_BLOCK_ROWS):
         raws = [None if error else orjson.loads(raw) for raw, error in zip(block["raw"], block["error"], strict=True)]
         present = [raw for raw in raws if raw is not None]
         readable += len(present)
         grouping |= see_groups(present, dataset.config.split.group_by)
         seen = together([seen, _seen(block["source"], raws, dataset)])
-        blocks.append(_prepare(block, raws, dataset))
+        parsed = _parse(block["source"], raws, dataset, layouts)
+        blocks.append(_prepare(block, raws, parsed, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
     write_work(frame.drop("text", "free_text"), out)
     texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
@@ -110,7 +118,7 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
     writing = frame.select("text", "free_text").filter(frame["has_free_text"])
     if writing.height:
         Texts.of(writing["text"], writing["free_text"]).write(whole)
-    return Prepared(out, texts, whole, frame.height, readable, grouping, seen)
+    return Prepared(out, texts, whole, frame.height, readable, grouping, seen, layouts)
 
 
 def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:
@@ -122,15 +130,36 @@ def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: 
     return {source.name: see(rows[source.name], source, dataset.task) for source in sources}
 
 
-def _prepare(block: pl.DataFrame, raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> pl.DataFrame:
-    """Prepare some records, given their raw rows as ``raws``."""
+def _parse(
+    names: Iterable[str],
+    raws: Sequence[dict[str, Any] | None],
+    dataset: LoadedDataset,
+    layouts: dict[str, Layouts],
+) -> list[Parsed | None]:
+    """Parse the rows of some sources, given their names, and count the layouts of conversations in ``layouts``."""
+    sources = {source.name: source for source in dataset.config.sources}
+    seen: list[Parsed | None] = []
+    chats: defaultdict[str, list[Chat]] = defaultdict(list)
+    for name, raw in zip(names, raws, strict=True):
+        parsed, chat = (None, None) if raw is None else parse_row(raw, sources.get(name), dataset)
+        seen.append(parsed)
+        if chat is not None:
+            chats[name].append(chat)
+    for name, found in chats.items():
+        layouts[name] = layouts.get(name, Layouts()) | layouts_found(found)
+    return seen
+
+
+def _prepare(
+    block: pl.DataFrame,
+    raws: Sequence[dict[str, Any] | None],
+    seen: Sequence[Parsed | None],
+    dataset: LoadedDataset,
+) -> pl.DataFrame:
+    """Prepare some records, given their raw rows, and these as they were parsed."""
     sources = {source.name: source for source in dataset.config.sources}
     # A source that was removed from the file keeps its records until the next curate.
     places = [sources.get(name) for name in block["source"]]
-    seen = [
-        None if raw is None else dataset.task.task_parse(task_fields(raw, place, dataset))
-        for raw, place in zip(raws, places, strict=True)
-    ]
     group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
     rows = [
         (
@@ -185,8 +214,10 @@ def _tokens(seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.Series:
 
 
 def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, JsonValue] | None) -> str:
-    """The prompt, and the answer if there is one, whose tokens count."""
-    return "\n".join(message.content for message in task.task_messages(inputs, targets))
+    """The prompt, and the answer if there is one, whose tokens count; with a conversation's tools and calls."""
+    texts = [turn_text(message.as_json()) for message in task.task_messages(inputs, targets)]
+    tools = inputs.get(tools_field(task))
+    return "\n".join([*texts, *([orjson.dumps(tools).decode()] if tools else [])])
 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
@@ -223,11 +254,15 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(item)
 
 
-def task_fields(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> dict[str, Any]:
-    """The task's fields of a raw row, found by the source's field map, with texts normalized."""
-    names = source.fields if source else {}
-    row = {name: field_value(raw, names.get(name, name)) for name in dataset.task.model_fields}
-    return normalize_row(row, row.keys(), dataset.config.normalize)
+def parse_row(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> tuple[Parsed, Chat | None]:
+    """Parse a raw row by the task, with texts normalized; and the conversation that was read for it, if any."""
+    task, paths = dataset.task, source.fields if source else {}
+    try:
+        row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO)
+    except NotAChat as error:
+        reason = Reason(code=ReasonCode.INVALID, field=min(turn_fields(task)), detail=str(error))
+        return Parsed(problems=[reason]), None
+    return task.task_parse(cleaned(row, task, dataset.config.normalize)), chat
 
 
 def _json(reasons: list[Reason]) -> str:

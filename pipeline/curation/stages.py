@@ -27,7 +27,12 @@ from pipeline.curation.case import Case
 from pipeline.curation.contamination import reject_contaminated
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.history import build_cases, read_histories, stale_answers
-from pipeline.curation.known_fields import notes_about_fields, require_group_fields, require_mapped_fields
+from pipeline.curation.known_fields import (
+    notes_about_fields,
+    notes_about_layouts,
+    require_group_fields,
+    require_mapped_fields,
+)
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
@@ -233,7 +238,7 @@ def triage_cases(
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)
-    notes += notes_about_fields(prepared, dataset)
+    notes += [*notes_about_fields(prepared, dataset), *notes_about_layouts(prepared, dataset)]
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))

@@ -33,7 +33,7 @@ class MergePolicy:
         for one, other in pairs:
             if _differ_in_free_text(one, other):
                 free_text.append((one.free_text, other.free_text))
-            if has_several_fields(one.key) and _may_agree(one, other) and _of(one, other) not in self._inputs:
+            if _have_several_inputs(one, other) and _may_agree(one, other) and _of(one, other) not in self._inputs:
                 several[_of(one, other)] = one, other
         self.similar_rows.compare_answers(free_text)
         fresh = list(several.values())
@@ -70,7 +70,7 @@ class MergePolicy:
 
     def _inputs_similar(self, one: Candidate, other: Candidate) -> bool:
         """Whether, of several inputs, each is similar: a long passage must not outweigh the question beside it."""
-        if not has_several_fields(one.key):
+        if not _have_several_inputs(one, other):
             return True
         if _of(one, other) not in self._inputs:
             self._compare_inputs([(one, other)])
@@ -82,7 +82,10 @@ class MergePolicy:
         right: list[str] = []
         owners: list[tuple[str, str]] = []
         for one, other in pairs:
-            self._inputs[_of(one, other)] = True
+            # Conversations of other lengths are not the same one, however much they share.
+            self._inputs[_of(one, other)] = same_length = len(key_fields(one.key)) == len(key_fields(other.key))
+            if not same_length:
+                continue
             answers = _answers(one, other)
             for texts in _differing_inputs(one, other):
                 inputs.append(texts)
@@ -95,6 +98,10 @@ class MergePolicy:
             # With equal words, signs tell them apart, as with a single input.
             if similarity < self.similar_rows.threshold or (similarity == 1 and not same_signs(*texts)):
                 self._inputs[pair] = False
+
+
+def _have_several_inputs(one: Candidate, other: Candidate) -> bool:
+    return has_several_fields(one.key) or has_several_fields(other.key)
 
 
 def _of(one: Candidate, other: Candidate) -> tuple[str, str]:

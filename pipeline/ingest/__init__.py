@@ -4,6 +4,7 @@ In: the sources of a dataset. Out: rows of the table ``records``, including one 
 """
 
 __all__ = [
+    "chat_layouts",
     "download",
     "field_checks",
     "formats",
@@ -11,6 +12,7 @@ __all__ = [
     "raw_rows",
     "row_keys",
     "row_places",
+    "row_values",
     "source_files",
     "sources",
 ]

@@ -13,6 +13,7 @@ from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Source
 from schemas.field import admits_none
 from schemas.task import Role, Task
+from schemas.task_fields import tools_field, whole_conversation
 
 _DEPTH = 3
 """Levels of nested objects whose fields are listed."""
@@ -112,7 +113,9 @@ def unmapped(source: Source, seen: Seen, task: type[Task]) -> str:
 
 def expected(source: Source, task: type[Task]) -> set[str]:
     """The task's fields whose absence from all rows of a source is reported."""
-    return {*source.fields, *task.task_names(Role.TARGET), *_required(task)}
+    # A conversation has one of several names, and a row without any is rejected for it.
+    chat = {whole_conversation(task), tools_field(task)}
+    return {*source.fields, *{*task.task_names(Role.TARGET), *_required(task)} - chat}
 
 
 def _required(task: type[Task]) -> Iterator[str]:

@@ -4,4 +4,4 @@ In: texts with their labels or extracted values, or conversations. Out: a score 
 do not occur in the text, or what is doubted in which turn.
 """
 
-__all__ = ["classifier", "grounding"]
+__all__ = ["chat_findings", "chat_rules", "classifier", "grounding", "label_sets", "rewrite_rules", "rewrites"]

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from pipeline.config.workspace import Workspace
-from pipeline.curation.prepare import task_fields
+from pipeline.curation.prepare import parse_row
+from pipeline.ingest.chat_layouts import Layouts, layouts_found
 from pipeline.ingest.field_checks import Seen, names_of
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import typed_key
@@ -42,6 +43,8 @@ class TriedRows:
     valid: int = 0
     valid_in: Counter[str] = field(default_factory=Counter)
     """How many rows of each file are valid."""
+    layouts: Layouts = field(default_factory=Layouts)
+    """How the conversations are laid out."""
     lacks_field: bool = False
     """Some row is invalid because of a field that it does not have."""
     keys: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
@@ -66,8 +69,8 @@ class TriedRows:
         place = f"{file}:{row.line}"
         self.raw.append(row.row)
         self.note_key(place, row)
-        fields = task_fields(row.row, self.source, self.workspace.dataset)
-        parsed = self.workspace.dataset.task.task_parse(fields)
+        parsed, chat = parse_row(row.row, self.source, self.workspace.dataset)
+        self.layouts |= layouts_found([chat] if chat else [])
         self.valid += not parsed.problems
         self.valid_in[file] += not parsed.problems
         self._unlabeled += not parsed.problems and parsed.targets is None
@@ -121,7 +124,8 @@ class TriedRows:
         first = "the first " if self.rows == MOST_TRIED else ""
         tried = f"{first}{counted(self.rows, 'row')} tried: {self.valid} valid, {self._unlabeled} of them unlabeled"
         note = note or (self.columns if self.lacks_field else "")
-        said = [*before, tried, note, self._hint(), self._doubled()]
+        chats = f"conversations: {self.layouts}" if self.layouts.rows else ""
+        said = [*before, tried, chats, note, self._hint(), self._doubled()]
         return "\n  ".join(["; ".join(filter(None, said)), *rejection_lines(list(self._rejections()))])
 
     def _hint(self) -> str:

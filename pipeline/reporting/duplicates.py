@@ -17,13 +17,13 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import same_signs
-from pipeline.text.normalize import compared_text, input_texts, inputs_key, match_key, shown_inputs
+from pipeline.text.normalize import compared_text, inputs_key, match_key, named_input_texts, shown_inputs
 from pipeline.text.words import jaccard
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.field import JsonValue, same_targets
 from schemas.similarities import NearPair
-from schemas.task import Role, Task
+from schemas.task import Task
 
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
 _NEAREST = 5
@@ -241,8 +241,10 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
 
 def _unlike(one: Decision, other: Decision, threshold: float, task: type[Task]) -> Iterator[str]:
     """Of several inputs, those that are not similar by themselves."""
-    names = task.task_names(Role.INPUT)
-    texts = zip(input_texts(task, one.inputs), input_texts(task, other.inputs), strict=True)
-    for name, (before, after) in zip(names, texts, strict=True):
-        if len(names) > 1 and match_key(before) != match_key(after) and jaccard(before, after) < threshold:
+    ones, others = (list(named_input_texts(task, decision.inputs)) for decision in (one, other))
+    if len(ones) != len(others):
+        yield "the number of turns"
+        return
+    for (name, before), (_, after) in zip(ones, others, strict=True):
+        if len(ones) > 1 and match_key(before) != match_key(after) and jaccard(before, after) < threshold:
             yield name

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.field import JsonValue, comparable, comparable_targets
 from schemas.field_values import leaves
 from schemas.task import Task
+from schemas.task_fields import conversation_target
 
 CANDIDATE = "goldleaf-candidate"
 """The control that they are chosen in."""
@@ -42,7 +43,7 @@ def as_choices(task: type[Task], candidates: Sequence[Candidate]) -> list[dict[s
     chosen = distinct(candidates)
     return [
         {
-            "value": f"{one.whose}: {_in_words(task, one, chosen[0])}",
+            "value": f"{one.whose}: {_in_words(task, one, chosen)}",
             "alias": json.dumps(one.targets, ensure_ascii=False, sort_keys=True),
             "hotkey": key,
         }
@@ -65,19 +66,15 @@ def read_candidate(chosen: str) -> dict[str, Any]:
     return targets
 
 
-def _in_words(task: type[Task], one: Candidate, first: Candidate) -> str:
-    """An answer; of one with several fields, after the first candidate, only those in which it differs."""
+def _in_words(task: type[Task], one: Candidate, among: Sequence[Candidate]) -> str:
+    """An answer; of several fields only those in which the candidates differ."""
     fields = task.task_targets()
+    if conversation_target(task):
+        return _short(task.task_answer(one.targets) or "nothing")
     if len(fields) == 1:
-        return _short(_written(task, one.targets))
-    names = [field.name for field in fields]
-    if one is not first:
-        names = [name for name in names if comparable(one.targets[name]) != comparable(first.targets[name])]
-    return _short("; ".join(f"{name}: {_values(task, one.targets, name)}" for name in names))
-
-
-def _written(task: type[Task], targets: Mapping[str, JsonValue]) -> str:
-    return task.task_answer(targets) or "nothing"
+        return _short(_values(task, one.targets, fields[0].name))
+    differing = [field.name for field in fields if len({comparable(c.targets[field.name]) for c in among}) > 1]
+    return _short("; ".join(f"{name}: {_values(task, one.targets, name)}" for name in differing))
 
 
 def _values(task: type[Task], targets: Mapping[str, JsonValue], name: str) -> str:

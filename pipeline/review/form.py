@@ -156,9 +156,14 @@ def _input(task: type[Task], name: str, titled: bool) -> str:
 
 
 def _changes() -> str:
-    """The differences between original and answer; the HTML is ours, with all that is not escaped."""
-    marked = _tag("HyperText", {"name": "show-changes", "value": f"${CHANGES}", "selectionEnabled": "false"})
+    """The differences between original and answer."""
+    marked = _html({"name": "show-changes", "value": f"${CHANGES}"})
     return _view("goldleaf-changes", _header("What the answer changes"), marked)
+
+
+def _html(common: Mapping[str, str]) -> str:
+    """HTML of our own making, in the page itself: only there do styles reach it."""
+    return _tag("HyperText", {**common, "inline": "true", "selectionEnabled": "false"})
 
 
 def _context(task: type[Task], name: str) -> str:
@@ -169,8 +174,7 @@ def _shown(task: type[Task], name: str) -> str:
     """The element that shows a value: a text, or a conversation as bubbles."""
     common = {"name": _object_name(name), "value": f"${data_key(name)}"}
     if name in turn_fields(task):
-        dialogue = {"layout": "dialogue", "nameKey": "role", "textKey": "content"}
-        return _view("goldleaf-turns", _tag("Paragraphs", common | dialogue))
+        return _view("goldleaf-turns", _html(common))
     if name == tools_field(task):
         return _view("goldleaf-tools", _tag("Text", common | {"selectionEnabled": "false"}))
     return _tag("Text", common | {"selectionEnabled": "false"})

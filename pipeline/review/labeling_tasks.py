@@ -5,7 +5,7 @@ on canonical targets.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import LabelStudioError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, read_turns
+from pipeline.review.bubbles import bubbles
 from pipeline.review.candidates import CANDIDATE, CANDIDATES, Candidate, as_choices, read_candidate
 from pipeline.review.changes import marked_changes
 from pipeline.review.form import (
@@ -31,7 +32,6 @@ from pipeline.review.form import (
 from pipeline.review.form_fields import FormField, assembled, form_fields
 from pipeline.review.line_items import plain, read_table, table_text
 from schemas.annotation import Verdict
-from schemas.conversation import turn_text
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, ValueType, canonical, is_blank
 from schemas.task import Role, Task
@@ -114,18 +114,15 @@ def prediction_result(task: type[Task], targets: Mapping[str, Any]) -> list[dict
     return regions
 
 
-def _shown_values(task: type[Task], question: LabelingQuestion) -> dict[str, str | list[dict[str, str]]]:
+def _shown_values(task: type[Task], question: LabelingQuestion) -> dict[str, str]:
     """What annotators read; in front of the turn that they edit come all others."""
     values: dict[str, Any] = dict(question.inputs)
     if chat := conversation_target(task):
         answer = [turn for turn in turns_of(question.proposal or {}, chat) if isinstance(turn, dict)]
         values[chat] = [*(values.get(chat) or []), *answer[: last_turn(answer)]]
     names = [*shown_fields(task), *names_of(task, Role.CONTEXT)]
-    return {name: _bubbles(values[name]) if name in turn_fields(task) else _shown(values.get(name)) for name in names}
-
-
-def _bubbles(turns: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    return [{"role": str(turn.get("role", "")), "content": turn_text(turn)} for turn in turns or ()]
+    turns = turn_fields(task)
+    return {name: bubbles(values.get(name) or ()) if name in turns else _shown(values.get(name)) for name in names}
 
 
 def verdict_result(task: type[Task], verdict: Verdict) -> list[dict[str, Any]]:

@@ -111,13 +111,18 @@ def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
 
     Every turn of a conversation is a text of its own.
     """
+    return (text for _, text in named_input_texts(task, inputs))
+
+
+def named_input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same, each with the name of its field and, within a conversation, the number of its turn."""
     turns = turn_fields(task)
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
         if name in turns:
-            yield from turn_texts(value or [])
+            yield from ((f"{name}, turn {n}", text) for n, text in enumerate(turn_texts(value or []), 1))
         else:
-            yield _as_text(value)
+            yield name, _as_text(value)
 
 
 def compared_text(task: type[Task], inputs: Mapping[str, Any]) -> str:

@@ -1,0 +1,57 @@
+"""The values that a raw row has for a task's fields: by name or path, conversations in whichever layout, cleaned."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.ingest.chat_layouts import Chat, read_chat
+from pipeline.text.field_paths import field_value
+from pipeline.text.normalize import normalize_row, normalize_text
+from schemas.dataset import Layout, Normalize
+from schemas.task import Task
+from schemas.task_fields import tools_field, turn_fields, whole_conversation
+
+
+def row_values(
+    raw: dict[str, Any], task: type[Task], names: Iterable[str], paths: Mapping[str, str], layout: Layout
+) -> tuple[dict[str, Any], Chat | None]:
+    """Find the values of some fields, and the conversation that was read for them.
+
+    Args:
+        raw: the row.
+        task: whose fields they are.
+        names: of the fields.
+        paths: the row's fields by the task's, where they differ.
+        layout: of a conversation.
+
+    Raises:
+        NotAChat: the row has no conversation where the task needs one.
+    """
+    row = {name: field_value(raw, paths.get(name, name)) for name in names}
+    chat = None
+    if (whole := whole_conversation(task)) in row:
+        tools = tools_field(task)
+        chat = read_chat(raw, layout, paths.get(whole), paths.get(tools))
+        row[whole] = chat.messages
+        if tools in row:
+            row[tools] = chat.tools
+    for name in turn_fields(task) & row.keys() - {whole}:
+        if row[name] is not None:
+            row[name] = read_chat({name: row[name]}, layout, name, None).messages
+    return row, chat
+
+
+def cleaned(row: Mapping[str, Any], task: type[Task], config: Normalize) -> dict[str, Any]:
+    """The same values with their texts cleaned, except calls and definitions of tools, whose bytes matter."""
+    turns, tools = turn_fields(task), tools_field(task)
+    clean = normalize_row(row, row.keys() - turns - {tools}, config)
+    for name in turns & row.keys():
+        clean[name] = [_cleaned_turn(turn, config) for turn in row[name]] if row[name] is not None else None
+    return clean
+
+
+def _cleaned_turn(turn: Mapping[str, Any], config: Normalize) -> dict[str, Any]:
+    texts = ("content", "reasoning_content")
+    return {
+        part: normalize_text(value, config) if part in texts and isinstance(value, str) else value
+        for part, value in turn.items()
+    }
