@@ -118,8 +118,9 @@ def of_mismatch(values: Floats, mismatched: Floats, known: Bools, groups: Groups
     """
     says = np.zeros_like(values)
     weights = groups.weights * (known & np.isfinite(mismatched))
+    values = np.where(known, values, np.inf)
     for limit in sorted({quantile(mismatched, weights, share) for share in _STRANGERS}) if weights.any() else ():
-        below = known & (values <= limit)
+        below = values <= limit
         reached = weights[mismatched <= limit].sum() / weights.sum()
         says = np.where(below, np.maximum(says, _surprise(groups.share(below) / reached)), says)
     return says

@@ -108,7 +108,7 @@ def _partly_mismatched(
     if not matched.learned:
         # Names and numbers have rules of their own.
         shares = share_in_original(columns, np.where(columns.plain, word_weights(columns), 0.0))
-    known = np.isfinite(shares) & matched.known
+    known = np.isfinite(shares)
     low, _ = rarity.usual_range(shares, known, groups, _LEAST_WIDTH)
     says = rarity.of_tail(np.where(known, shares, np.inf), known & (shares < low), groups)
 

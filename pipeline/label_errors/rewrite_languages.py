@@ -7,6 +7,7 @@ from typing import Any
 
 _LEAST_LETTERS = 20
 """Shorter texts in Latin letters could be in many languages."""
+_BEYOND_LATIN = "\u0250"
 _MOST_CHARACTERS = 300
 _LEAST_SURE = 0.5
 """Below this probability the language of a text counts as unknown."""
@@ -38,7 +39,7 @@ def language_name(code: str) -> str:
 def _likeliest(text: str) -> str:
     """The language of a text; "" if it is too short to tell, or if it could be another one."""
     start = text[:_MOST_CHARACTERS]
-    if start.isascii() and sum(map(str.isalpha, start)) < _LEAST_LETTERS:
+    if max(start, default="") < _BEYOND_LATIN and sum(map(str.isalpha, start)) < _LEAST_LETTERS:
         return ""
     language, probability = _identifier().classify(start)
     return str(language) if probability >= _LEAST_SURE else ""

@@ -15,6 +15,8 @@ _LEARNING_ROWS = 20_000
 _LEARNING_WORDS = 24
 """Of a text, its rarest words that other rows have, too: pairs of words grow with the square of their number."""
 _LEAST_ROWS = 30
+_LEAST_TELLING = 2
+"""Where it is learned which words go together, a single word is often an exception."""
 _PAIRS_AT_ONCE = 1_000_000
 
 
@@ -23,10 +25,11 @@ class Match:
     """How well every answer matches its own original, and one that has nothing to do with it: 0 to 1."""
 
     own: Floats
+    """NaN where the answer has no words that say anything."""
     stranger: Floats
     """NaN where the row before is a copy."""
     known: Bools
-    """Whether anything can be said: the answer has words."""
+    """Whether there are enough words for a judgment about the whole answer."""
     learned: bool
     """Whether it was learned which words go together, as between languages."""
 
@@ -46,10 +49,10 @@ def match(columns: Columns) -> Match:
         telling[pairs.answers.places] = True
         matched = _share(columns.answers, np.where(telling | (own > 0), weights, 0), own)
         strangers = _share(columns.answers, np.where(telling | (stranger > 0), weights, 0), stranger)
-        known = np.isfinite(matched)
+        known = columns.answers.sums((telling | (own > 0)).astype(np.float64)) >= _LEAST_TELLING
     else:
         strangers = _share(columns.answers, weights, stranger)
-    return Match(np.where(known, matched, 1.0), np.where(columns.has_stranger, strangers, np.nan), known, learned)
+    return Match(matched, np.where(columns.has_stranger, strangers, np.nan), known & np.isfinite(matched), learned)
 
 
 def _share(answers: Bags, weights: Floats, explained: Floats) -> Floats:
