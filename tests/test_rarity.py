@@ -56,8 +56,13 @@ def test_a_quantile_weighs_rows(share: float) -> None:
 
 
 # --- what a finding says --------------------------------------------------------------------------
+@pytest.mark.parametrize(("rows", "bits"), [(1, 8), (10, 4), (50, 2), (75, 2), (76, 1), (150, 1), (151, 0)])
+def test_half_as_many_rows_are_one_bit_more(rows: int, bits: int) -> None:
+    assert rarity.of_finding(only(1000, rows), only(1000, 1000), apart(1000))[0] == bits
+
+
 def test_the_rarer_a_finding_the_more_it_says() -> None:
-    said = [rarity.of_finding(only(1000, rows), only(1000, 1000), apart(1000))[0] for rows in (1, 10, 50, 200)]
+    said = [rarity.of_finding(only(1000, rows), only(1000, 1000), apart(1000))[0] for rows in (1, 10, 50, 140)]
     assert said == sorted(said, reverse=True)
     assert said[-1] > 0
 
@@ -79,8 +84,8 @@ def test_a_loss_that_a_third_of_the_originals_have_says_nothing() -> None:
     assert rarity.of_finding(found, applies, apart(1000))[0] > SHOWN
 
 
-@pytest.mark.parametrize(("rows", "shown"), [(14, False), (16, True), (100, True)])
-def test_one_odd_row_is_shown_from_fifteen_rows_on(rows: int, shown: bool) -> None:
+@pytest.mark.parametrize(("rows", "shown"), [(13, False), (14, True), (100, True)])
+def test_one_odd_row_is_shown_from_fourteen_rows_on(rows: int, shown: bool) -> None:
     said = rarity.of_finding(only(rows, 1), only(rows, rows), apart(rows))[0]
     assert bool(said >= SHOWN) is shown
 

@@ -1,6 +1,9 @@
-"""How much a finding says against a row: the rarer it is among the other rows of its set, the more."""
+"""How much a finding says against a row: the rarer it is among the other rows of its set, the more.
 
-import math
+It is counted in whole bits: one more for what half as many rows have. Smaller differences mean nothing, but would let
+one kind of fault, slightly more frequent than the others, drop out of a batch altogether.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +16,11 @@ Bools = npt.NDArray[np.bool_]
 
 ORDINARY = 0.3
 """What this share of the rows has is how the set is, and says nothing against a row."""
-SHOWN = math.log(ORDINARY * 15)
-"""What a finding must say to be shown: what more than one row in fifteen has is not worth asking about."""
+SHOWN = 2.0
+"""Bits that a finding must say to be shown: what more than three rows in forty have is not worth asking about."""
 _STRANGERS = tuple(percent / 100 for percent in range(5, 100, 5))
 """Shares of the pairs that do not belong together: so many of them match at most as well as a limit that is tried."""
+ROUNDING = 1e-9
 _EXPECTED = 0.05
 """How often something is expected where no other row can show it."""
 _TAIL_WEIGHT = 0.4
@@ -95,9 +99,9 @@ def of_finding(found: Bools, applies: Bools, groups: Groups, *, may_be_usual: bo
     of them have it: if the numbers of half of the answers are not in their originals, many of these may be wrong.
     """
     among_possible = np.minimum((groups.others(found) + _EXPECTED) / (groups.others(applies) + 1), 1)
-    says = _surprise(groups.share(found))
+    says = _bits(groups.share(found))
     if may_be_usual:
-        says = np.minimum(says, _surprise(among_possible))
+        says = np.minimum(says, _bits(among_possible))
     else:
         says *= np.minimum((1 - among_possible) * 2, 1)
     return np.where(found, says, 0.0)
@@ -106,8 +110,8 @@ def of_finding(found: Bools, applies: Bools, groups: Groups, *, may_be_usual: bo
 def of_tail(values: Floats, outside: Bools, groups: Groups) -> Floats:
     """What a low value says against the rows that are outside of the usual range; 0 for the others."""
     share = groups.share(outside)
-    depth = np.where(share < ORDINARY, np.log(share / np.minimum(groups.share_at_most(values), share)), 0.0)
-    return np.where(outside, _TAIL_WEIGHT * (_surprise(share) + _TAIL_DEPTH * depth), 0.0)
+    depth = np.where(share < ORDINARY, np.log2(share / np.minimum(groups.share_at_most(values), share)), 0.0)
+    return np.where(outside, _TAIL_WEIGHT * (_bits(share) + _TAIL_DEPTH * depth), 0.0)
 
 
 def of_mismatch(values: Floats, mismatched: Floats, known: Bools, groups: Groups) -> Floats:
@@ -122,7 +126,7 @@ def of_mismatch(values: Floats, mismatched: Floats, known: Bools, groups: Groups
     for limit in sorted({quantile(mismatched, weights, share) for share in _STRANGERS}) if weights.any() else ():
         below = values <= limit
         reached = weights[mismatched <= limit].sum() / weights.sum()
-        says = np.where(below, np.maximum(says, _surprise(groups.share(below) / reached)), says)
+        says = np.where(below, np.maximum(says, _bits(groups.share(below) / reached)), says)
     return says
 
 
@@ -146,6 +150,6 @@ def quantile(values: Floats, weights: Floats, share: float) -> float:
     return float(values[order[np.searchsorted(total, share * total[-1] * (1 - 1e-9))]])
 
 
-def _surprise(share: Floats) -> Floats:
-    found: Floats = np.maximum(-np.log(share / ORDINARY), 0.0)
-    return found
+def _bits(share: Floats) -> Floats:
+    bits: Floats = np.maximum(np.floor(np.log2(ORDINARY / share) + ROUNDING), 0.0)
+    return bits

@@ -88,7 +88,8 @@ def _described(rows: Sequence[Rewrite], clue: Clue) -> Callable[[int], str]:
 def _mismatched(rows: Sequence[Rewrite], columns: Columns, matched: Match) -> Evidence:
     says = rarity.of_mismatch(matched.own, matched.stranger, matched.known, columns.groups)
     common = _common_words(columns)
-    better = {} if matched.learned else better_originals(columns, word_weights(columns), np.flatnonzero(says).tolist())
+    shown = np.flatnonzero(says >= rarity.SHOWN).tolist()
+    better = {} if matched.learned else better_originals(columns, word_weights(columns), shown)
 
     def describe(row: int) -> str:
         if row in better:

@@ -122,10 +122,10 @@ class _Pairs:
     def explained(self, back: int) -> Floats:
         """Of every word of an answer: how much of its rarity a word of the original so many rows before explains."""
         found = np.zeros(self.words)
-        every = np.arange(back, len(self.taught))
+        every, rows = np.arange(back, len(self.taught)), self.answers.bags.rows
         for left, right in _crossed(self.originals.bags, self.answers.bags, every, back):
             # A row must not learn from itself what it is judged by.
-            own = self.taught[self.answers.bags.rows[right]] & (back == 0)
+            own = self.taught[rows[right]] & (back == 0)
             explained = self._explained(self.originals.bags.words[left], self.answers.bags.words[right], own)
             starts = np.flatnonzero(np.r_[True, right[1:] != right[:-1]])
             found[self.answers.places[right[starts]]] = np.maximum.reduceat(explained, starts)

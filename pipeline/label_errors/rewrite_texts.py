@@ -24,21 +24,8 @@ _TOKEN = re.compile(
 _PAIRED = frozenset('()[]{}\xab\xbb\u300c\u300d\u201c\u201d\u201e"')
 _SIGNS = frozenset(_ENDS + _OPENING)
 _OWNED = re.compile(r"['\u2019]s?$")
-_NUMBER_WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
+_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
+_VALUES = {word: str(value) for value, word in enumerate(_COUNTED.split())}
 _LONGEST_NUMBER = 40
 _LONGEST_WORD = 60
 """Longer runs of letters do not occur again, so they are not remembered."""
@@ -145,11 +132,10 @@ def token_of(written: str) -> Token:
         value = number_value(written)
         return Token(_NUMBER, value, value=value)
     fold = folded([_OWNED.sub("", written)])[0] or written
-    value = str(_NUMBER_WORDS.index(fold)) if fold in _NUMBER_WORDS else ""
     # A single capital letter is an initial, a variable or the English I; the same goes for I'm.
     capital = written[0].isupper() and len(fold) > 1 and written[1] not in "'\u2019"
     negates = len(written) <= _LONGEST_WORD and bool(negations(written.lower().replace("\u2019", "'")))
-    return Token(_CAPITALIZED if capital else Sort.WORD, fold, negates, value)
+    return Token(_CAPITALIZED if capital else Sort.WORD, fold, negates, _VALUES.get(fold, ""))
 
 
 known_token = functools.lru_cache(maxsize=2**18)(token_of)

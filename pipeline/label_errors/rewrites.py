@@ -10,15 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.label_errors.rarity import SHOWN, Floats
+from pipeline.label_errors.rarity import ROUNDING, SHOWN, Floats
 from pipeline.label_errors.rewrite_columns import Rewrite
 from pipeline.label_errors.rewrite_evidence import Evidence, gather
 from pipeline.label_errors.rewrite_rules import Rule
 
 __all__ = ["Finding", "Rewrite", "RewriteScore", "Rule", "score_rewrites"]
-
-_SCALE = 2.0
-"""Of the scores: a finding that one row in a hundred has scores 0.82, one in a thousand 0.94."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,8 @@ class RewriteScore:
     """How likely an answer is wrong, and why."""
 
     score: float
-    """0 to 1: how likely an annotator would correct it."""
+    """0 to 1: how likely an annotator would correct it. 0.5 for what one row in twenty has, 0.75 for one in a hundred,
+    0.94 for one in a thousand; it ranks the rows, and is no measured probability."""
     findings: tuple[Finding, ...] = ()
     """The weightiest first; none if nothing is worth asking about."""
 
@@ -63,11 +61,16 @@ def _scores(rows: Sequence[Rewrite], off: frozenset[Rule]) -> list[RewriteScore]
     for evidence in gather(rows, off):
         by_rule.setdefault(evidence.rule, []).append(evidence)
     said = {rule: np.maximum.reduce([evidence.says for evidence in some]) for rule, some in by_rule.items()}
-    # Several rules often see the same fault: their sum would count it several times.
-    total = np.sqrt(sum((says**2 for says in said.values()), np.zeros(len(rows))))
-    scores = np.round(1 - np.exp(-total / _SCALE), 6).tolist()
+    scores = np.round(1 - 2 ** (-_total(said, len(rows)) / 2), 4).tolist()
     findings = _findings(said, by_rule, len(rows))
     return [RewriteScore(score, found) for score, found in zip(scores, findings, strict=True)]
+
+
+def _total(said: dict[Rule, Floats], rows: int) -> Floats:
+    """The bits of all rules together; whole ones where something is shown, for the reason that ``rarity`` gives."""
+    # Several rules often see the same fault: their sum would count it several times.
+    bits = np.sqrt(sum((says**2 for says in said.values()), np.zeros(rows)))
+    return np.where(bits < SHOWN, bits, np.floor(bits + ROUNDING))
 
 
 def _findings(said: dict[Rule, Floats], by_rule: dict[Rule, list[Evidence]], rows: int) -> list[tuple[Finding, ...]]:
