@@ -223,7 +223,8 @@ def _measure_cost(pairs: list[Pair], rows: int, *, translated: bool) -> None:
     score_rewrites(some)
     spent = time.process_time() - began
     # The peak that the system reports for a child begins with that of its parent.
-    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    status = Path("/proc/self/status")
+    peak = re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8")) if status.exists() else None
     print(json.dumps([spent, int(peak.group(1)) / 1024 if peak else math.nan]))
 
 
