@@ -221,6 +221,9 @@ class Review(Section):
     audit: Share | None = None
     """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
     300."""
+    guidelines: str | None = None
+    """A Markdown file for annotators, with rules and examples, which Label Studio shows behind its button
+    "Instructions"; a relative path starts at the dataset.yaml."""
     unreviewed: Unreviewed = Unreviewed.ACCEPT
     """What happens to uncertain labels beyond the budget. Conflicts, failed checks, personal data and
     unlabeled rows always wait."""

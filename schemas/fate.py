@@ -63,6 +63,35 @@ class ReasonCode(StrEnum):
     LABEL_ERROR = "label_error"
     CORRECTED = "corrected"
     UNGROUNDED = "ungrounded"
+    # What rules say of rewritten texts, and of conversations: docs/rules.md.
+    EMPTY = "empty"
+    COPIED = "copied"
+    CUT = "cut"
+    LENGTH = "length"
+    NUMBERS = "numbers"
+    NAMES = "names"
+    LINKS = "links"
+    NEGATION = "negation"
+    LANGUAGE = "language"
+    MEANING = "meaning"
+    PLACEHOLDER = "placeholder"
+    EMPTY_TURN = "empty_turn"
+    NO_ANSWER = "no_answer"
+    UNKNOWN_FUNCTION = "unknown_function"
+    BAD_ARGUMENTS = "bad_arguments"
+    LOOP = "loop"
+    CUT_ANSWER = "cut_answer"
+    LEAKED_PROMPT = "leaked_prompt"
+    OTHER_LANGUAGE = "other_language"
+    REPEATED_ANSWER = "repeated_answer"
+    REFUSAL = "refusal"
+    STRAY_RESULT = "stray_result"
+    MISSING_RESULT = "missing_result"
+    ASSISTANT_FIRST = "assistant_first"
+    USER_TWICE = "user_twice"
+    ASSISTANT_TWICE = "assistant_twice"
+    LATE_SYSTEM = "late_system"
+    BROKEN_SCHEMA = "broken_schema"
     UNSURE = "unsure"
     DISAGREEMENT = "disagreement"
 
@@ -94,12 +123,74 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
     ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
+    ReasonCode.EMPTY: "the answer has no word",
+    ReasonCode.COPIED: "the answer is the original, unchanged",
+    ReasonCode.CUT: "the answer stops without an end",
+    ReasonCode.LENGTH: "the answer is longer or shorter than is usual for such an original",
+    ReasonCode.NUMBERS: "numbers of the original and the answer differ",
+    ReasonCode.NAMES: "names of the original and the answer differ",
+    ReasonCode.LINKS: "links of the original and the answer differ",
+    ReasonCode.NEGATION: "a negation was lost or added",
+    ReasonCode.LANGUAGE: "the answer is in another language than the other answers",
+    ReasonCode.MEANING: "the answer has little in common with its original",
+    ReasonCode.PLACEHOLDER: "a placeholder was never filled in",
+    ReasonCode.EMPTY_TURN: "a turn says nothing",
+    ReasonCode.NO_ANSWER: "the conversation lacks an answer",
+    ReasonCode.UNKNOWN_FUNCTION: "a function is called that the tools do not define",
+    ReasonCode.BAD_ARGUMENTS: "a call's arguments break the function's schema",
+    ReasonCode.LOOP: "an answer repeats itself",
+    ReasonCode.CUT_ANSWER: "an answer stops without an end",
+    ReasonCode.LEAKED_PROMPT: "an answer quotes the system prompt",
+    ReasonCode.OTHER_LANGUAGE: "an answer is in another language than the conversation",
+    ReasonCode.REPEATED_ANSWER: "an answer is the same as an earlier one",
+    ReasonCode.REFUSAL: "an answer refuses",
+    ReasonCode.STRAY_RESULT: "a tool answers that was not called",
+    ReasonCode.MISSING_RESULT: "a call has no result",
+    ReasonCode.ASSISTANT_FIRST: "the assistant speaks first",
+    ReasonCode.USER_TWICE: "two turns of the user follow each other",
+    ReasonCode.ASSISTANT_TWICE: "two turns of the assistant follow each other",
+    ReasonCode.LATE_SYSTEM: "a system prompt comes late",
+    ReasonCode.BROKEN_SCHEMA: "a tool's definition is broken",
     ReasonCode.UNSURE: "an annotator was unsure",
     ReasonCode.DISAGREEMENT: "annotators contradict each other about the same input",
 }
 
 
-LABEL_ERROR_CODES = frozenset({ReasonCode.LABEL_ERROR, ReasonCode.UNGROUNDED})
+LABEL_ERROR_CODES = frozenset(
+    {
+        ReasonCode.LABEL_ERROR,
+        ReasonCode.UNGROUNDED,
+        ReasonCode.TEMPLATE_TOKEN,
+        ReasonCode.EMPTY,
+        ReasonCode.COPIED,
+        ReasonCode.CUT,
+        ReasonCode.LENGTH,
+        ReasonCode.NUMBERS,
+        ReasonCode.NAMES,
+        ReasonCode.LINKS,
+        ReasonCode.NEGATION,
+        ReasonCode.LANGUAGE,
+        ReasonCode.MEANING,
+        ReasonCode.PLACEHOLDER,
+        ReasonCode.EMPTY_TURN,
+        ReasonCode.NO_ANSWER,
+        ReasonCode.UNKNOWN_FUNCTION,
+        ReasonCode.BAD_ARGUMENTS,
+        ReasonCode.LOOP,
+        ReasonCode.CUT_ANSWER,
+        ReasonCode.LEAKED_PROMPT,
+        ReasonCode.OTHER_LANGUAGE,
+        ReasonCode.REPEATED_ANSWER,
+        ReasonCode.REFUSAL,
+        ReasonCode.STRAY_RESULT,
+        ReasonCode.MISSING_RESULT,
+        ReasonCode.ASSISTANT_FIRST,
+        ReasonCode.USER_TWICE,
+        ReasonCode.ASSISTANT_TWICE,
+        ReasonCode.LATE_SYSTEM,
+        ReasonCode.BROKEN_SCHEMA,
+    }
+)
 """What a kind of task may say against a label; see ``Kind.score_labels``."""
 
 

@@ -1,5 +1,6 @@
 """A chat message, the unit that a task renders to and that trainers read."""
 
+import json
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -59,5 +60,23 @@ class Message(BaseModel):
         return "" if content is None else content
 
     def as_json(self) -> dict[str, Any]:
-        """As trainers and chat templates read it: without what the message does not have."""
+        """The message without what it does not have."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def for_template(self) -> dict[str, Any]:
+        """The same as chat templates take it: with the arguments of calls as objects, which they write out themselves.
+
+        A template that is given a text writes it in quotes. What is no JSON object stays a text.
+        """
+        message = self.as_json()
+        for call in message.get("tool_calls", []):
+            call["function"]["arguments"] = _object_or_text(call["function"]["arguments"])
+        return message
+
+
+def _object_or_text(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text

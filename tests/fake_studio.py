@@ -82,6 +82,9 @@ class FakeStudio:
                 return 200, self._full(rows[number])
             case "GET", _:
                 return 200, rows[number]
+            case "PATCH", "tasks":
+                self.tasks[number] |= {"data": body["data"], "updated_at": self.tick()}
+                return 200, self.tasks[number]
             case "DELETE", "tasks":
                 self.delete_task(number)
                 return 204, None

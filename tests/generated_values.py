@@ -2,14 +2,15 @@
 
 import datetime
 import decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from hypothesis import strategies as st
 from naughty_texts import NAUGHTY
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from schemas.field import is_blank
 from schemas.message import Message
+from schemas.task import Conversation, Role, Task
 
 TEXTS = st.one_of(
     st.sampled_from(
@@ -146,3 +147,44 @@ def answers_of_chats(draw: st.DrawFn) -> list[dict[str, Any]]:
         turns += [draw(_CALLED), draw(_RESULT)]
     turns.append(draw(st.one_of(_SAID, _CALLED)))
     return [Message.model_validate(turn).as_json() for turn in turns]
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+_SHOWN = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+CHOICES = st.lists(
+    (st.text(_SHOWN, min_size=1) | st.sampled_from(["$5", "true", "a\tb", "<b>", "'\"", "a  b"])).filter(
+        lambda text: text == text.strip() and not is_blank(text)
+    ),
+    min_size=1,
+    max_size=25,
+    unique=True,
+)
+
+
+@st.composite
+def _target(draw: st.DrawFn) -> tuple[Any, Any, st.SearchStrategy[Any]]:
+    """A type, its default, and its values."""
+    form = draw(st.sampled_from(["generated choices", *FORMS]))
+    if form == "generated choices":
+        values = draw(CHOICES)
+        annotation, value = Literal[*values], st.sampled_from(values)
+    else:
+        annotation, value = FORMS[form]
+    return (annotation | None, None, st.none() | value) if draw(st.booleans()) else (annotation, ..., value)
+
+
+@st.composite
+def task_and_rows(draw: st.DrawFn, rows: int = 1) -> tuple[type[Task], list[dict[str, Any]]]:
+    """A task with targets of some types and odd names, and values for so many rows; one in ten is a chat."""
+    if draw(st.integers(0, 9)) == 0:
+        task = create_model("Generated", __base__=Task, __doc__="Help.", source_=(Conversation, ...))
+        return task, [{"source_": draw(answers_of_chats())} for _ in range(rows)]
+    odd = st.sampled_from(["source", "why", "push_key", "größe", "title", "a", "id", "candidates", "changes"])
+    names = draw(st.lists(odd, min_size=1, max_size=4, unique=True))
+    targets = {name: draw(_target()) for name in names}
+    fields: dict[str, Any] = {
+        name: (Annotated[kind, Role.TARGET], default) for name, (kind, default, _) in targets.items()
+    }
+    fields["source_"] = (Annotated[str, Role.INPUT], ...)
+    task = create_model("Generated", __base__=Task, __doc__=draw(SEEN_TEXTS), **fields)
+    return task, [{name: draw(values) for name, (_, _, values) in targets.items()} for _ in range(rows)]

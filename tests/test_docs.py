@@ -30,6 +30,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from flows.settings import Settings
+from pipeline.review.candidates import KEYS
 from pipeline.review.form import labeling_config
 from pipeline.review.queue import question
 from schemas.dataset import Dataset
@@ -328,7 +329,8 @@ def test_the_hotkeys_that_annotators_read_about_are_those_of_the_form() -> None:
     keys = {key.lower() for row in table(ANNOTATORS, "key") for key in codes(row[0])}
     form = re.findall(r'hotkey="([^"]+)"', labeling_config(ContractClause))
     assert {key for key in form if not key.removeprefix("shift+").isdigit()} <= keys
-    assert {"1", "shift+1"} <= set(form) & keys
+    assert set(KEYS) <= keys
+    assert {"1", "shift+4"} <= set(form) & keys
 
 
 def test_the_yellow_box_is_quoted_in_its_own_words() -> None:

@@ -34,6 +34,10 @@ _SHOWN_MISTAKES = 10
 _SHOWN_VALUE = 80
 
 
+_LATER: Any = {"finetune": True, "release": True, "engine": True, "review": {"guidelines"}}
+"""The configuration that no decision of a curate run depends on."""
+
+
 @dataclass(frozen=True)
 class LoadedDataset:
     """A dataset's configuration and task, and the file they came from."""
@@ -53,6 +57,24 @@ class LoadedDataset:
         text = json.dumps([self.config.model_dump(mode="json"), self.task.task_digest()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def guidelines(self) -> str:
+        """The text of ``review.guidelines``; empty if there are none.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        name = self.config.review.guidelines
+        if name is None:
+            return ""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"the guidelines {self.folder / name} cannot be read ({in_a_line(str(error))}); correct "
+                "review.guidelines, which names a Markdown file in UTF-8"
+            ) from error
+
     def has_changed_since(self, curated: CurateSummary) -> bool:
         """Whether the file or its task has changed since a curate run used it."""
         return curated.curation != self.curation_digest
@@ -63,7 +85,7 @@ class LoadedDataset:
 
         The task's code is included: it makes the prompts and checks.
         """
-        values = self.config.model_dump(mode="json", exclude={"finetune", "release", "engine"})
+        values = self.config.model_dump(mode="json", exclude=_LATER)
         code = inspect.getsource(inspect.getmodule(self.task) or self.task)
         text = json.dumps([values, self.task.task_digest(), kind_of(self.task).name, code], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -111,9 +133,12 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         for place, fields in _field_maps(config):
             key = place
             _check_fields(fields, task)
+        key = ("review", "guidelines")
+        dataset = LoadedDataset(path, config, task)
+        _ = dataset.guidelines
     except ConfigError as error:
         raise ConfigError(f"{path}:{line_of(_node_at(root, key))}: {error}") from error
-    return LoadedDataset(path, config, task)
+    return dataset
 
 
 def _check_rules(off: Iterable[str], task: type[Task]) -> None:

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from schemas.field import JsonValue
 
 Pairs = Counter[tuple[str, Hashable]]
@@ -57,9 +55,14 @@ def _matched(given: JsonValue, gold: JsonValue) -> JsonValue:
 
 
 def _in_places(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> list[JsonValue]:
-    """The given objects, each in the place of its gold one, and those without one at the end."""
+    """The given objects, each in the place of its gold one, and those without one at the end.
+
+    scipy is imported here, since few answers have lists of objects.
+    """
     if max(len(given), len(gold)) > _MOST_MATCHED:
         return list(given)
+    from scipy.optimize import linear_sum_assignment
+
     ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))
     shared = np.array([[(a & b).total() for b in theirs] for a in ours])
     rows, columns = linear_sum_assignment(shared, maximize=True)

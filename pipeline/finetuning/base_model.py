@@ -49,7 +49,7 @@ class LoadedModel:
 
     def text(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> str:
         """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn."""
-        chat = [message.as_json() for message in messages]
+        chat = [message.for_template() for message in messages]
         text: str = self.tokenizer.apply_chat_template(
             chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
         )

@@ -56,10 +56,18 @@ def read_examples(version: Path, split: str) -> list[Example]:
 
 
 def _example(row: Mapping[str, Any]) -> Example:
-    prompt, completion = (
-        tuple(Message.model_validate(message) for message in row[part]) for part in ("prompt", "completion")
-    )
-    return Example(row["id"], prompt, completion, row["fields"], tuple(json.loads(row.get("tools") or "[]")) or None)
+    prompt, completion = (tuple(_message(message) for message in row[part]) for part in ("prompt", "completion"))
+    tools = tuple(json.loads(tool) for tool in row.get("tools") or ())
+    return Example(row["id"], prompt, completion, row["fields"], tools or None)
+
+
+def _message(published: Any) -> Message:
+    """A message as a version has it: an object; of a conversation its JSON, with the arguments of calls as objects."""
+    message = json.loads(published) if isinstance(published, str) else published
+    for call in message.get("tool_calls") or ():
+        arguments = call["function"]["arguments"]
+        call["function"]["arguments"] = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return Message.model_validate(message)
 
 
 def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T], str]) -> list[T]:

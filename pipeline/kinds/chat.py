@@ -20,6 +20,9 @@ from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, tools_field, turn_fields, turns_of
 
 
+_HEAVIEST, _LIGHTEST = 0.95, 0.6
+
+
 class Chat(Kind):
     """The assistant's turns after the user's last one; rules find odd turns and calls anywhere in the conversation."""
 
@@ -79,7 +82,14 @@ def _scored(task: type[Task], row: LabeledText, off: Collection[Rule]) -> LabelS
     asked = [turn for field in task.task_names(Role.INPUT) if field in turn_fields(task) for turn in row.inputs[field]]
     messages = [Message.model_validate(turn) for turn in (*asked, *turns_of(row.targets, name))]
     found = doubts(messages, row.inputs.get(tools) if tools else None, off)
-    return LabelScore(reasons=tuple(_reason(name, one) for one in found))
+    return LabelScore(_score(found), None, tuple(_reason(name, one) for one in found))
+
+
+def _score(found: Sequence[Finding]) -> float | None:
+    """A rank rather than a probability: the weightiest finding's place among the rules, from 0.95 down to 0.6."""
+    if not found:
+        return None
+    return _HEAVIEST - (_HEAVIEST - _LIGHTEST) * list(Rule).index(found[0].rule) / len(Rule)
 
 
 def _reason(field: str, found: Finding) -> Reason:

@@ -8,6 +8,7 @@ from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, L
 from pipeline.label_errors.grounding import ungrounded
 from pipeline.text.answer_keys import Answers
 from schemas.dataset import OnConflict
+from schemas.fate import ReasonCode
 from schemas.field import TargetField
 from schemas.field_values import leaf_paths
 from schemas.task import Task
@@ -20,6 +21,7 @@ class Extraction(Kind):
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
+    rules: ClassVar[Collection[str]] = (ReasonCode.UNGROUNDED.value,)
     learns_labels: ClassVar[bool] = False
     on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
@@ -39,6 +41,8 @@ class Extraction(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Flag values that do not occur in the inputs; free texts are not copied from them, so they are not checked."""
+        if ReasonCode.UNGROUNDED in off:
+            return LabelScores([LabelScore()] * len(rows))
         fields, answers = task.task_targets(), Answers(task)
         return LabelScores([_scored(row, fields, answers) for row in rows])
 

@@ -3,6 +3,7 @@
 import functools
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.chat import Chat
 from pipeline.kinds.classification import Classification
 from pipeline.kinds.extraction import Extraction
 from pipeline.kinds.interface import Kind
@@ -10,7 +11,7 @@ from pipeline.kinds.multi_label import MultiLabel
 from pipeline.kinds.rewriting import Rewriting
 from schemas.task import Task
 
-KINDS: tuple[Kind, ...] = (Classification(), MultiLabel(), Rewriting(), Extraction())
+KINDS: tuple[Kind, ...] = (Classification(), MultiLabel(), Chat(), Rewriting(), Extraction())
 """In the order in which they are asked whether a task is theirs."""
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 

@@ -26,7 +26,7 @@ class Rewriting(Kind):
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
-    rules: ClassVar[Collection[str]] = tuple(rule.value for rule in Rule)
+    rules: ClassVar[Collection[str]] = (*(rule.value for rule in Rule), ReasonCode.UNGROUNDED.value)
     learns_labels: ClassVar[bool] = True
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
@@ -61,11 +61,12 @@ class Rewriting(Kind):
     ) -> LabelScores:
         """Score each free text by the rules, and flag the other values that do not occur in the inputs."""
         free, scores = self.free_texts(task), [LabelScore()] * len(rows)
-        others = [field for field in task.task_targets() if field.name not in free]
+        copied = [field for field in task.task_targets() if field.name not in free]
+        others = [] if ReasonCode.UNGROUNDED in off else copied
         for name in free:
             places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
             pairs = [self._rewrite(task, rows[place], name) for place in places]
-            found = score_rewrites(pairs, [Rule(rule) for rule in off])
+            found = score_rewrites(pairs, [rule for rule in Rule if rule.value in off])
             for place, score in zip(places, found, strict=True):
                 scores[place] = _worse(scores[place], _scored(name, score))
         for place, row in enumerate(rows):

@@ -1,5 +1,6 @@
 """Writes the dataset card: what the Hugging Face tools read, and what users want to know first."""
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest
 from schemas.task import Role, Task
+from schemas.task_fields import tools_field
 
 _EXAMPLE_CHARACTERS = 600
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
@@ -177,6 +179,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
         ("`id`", "the same in all versions"),
         ("`prompt`", "the instruction and the inputs, as messages"),
         ("`completion`", "the answer, as the assistant's message"),
+        *([("`tools`", "definitions of the tools that the assistant may call")] if tools_field(task) else []),
         ("`fields`", "the same inputs and answer as typed values: " + _fields(task)),
         ("`source`, `license`", "where the row comes from, and under which terms"),
         ("`label_source`", " or ".join(f"`{source.value}`: {text}" for source, text in _LABELS.items())),
@@ -197,6 +200,10 @@ def _shortened(value: Any) -> Any:
         return {key: _shortened(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_shortened(inner) for inner in value]
+    if isinstance(value, str) and value[:1] == "{" and value[-1:] == "}":
+        # The messages of a conversation, which `datasets` gives back as objects.
+        with contextlib.suppress(ValueError, RecursionError):
+            return _shortened(json.loads(value))
     if isinstance(value, str) and len(value) > _EXAMPLE_CHARACTERS:
         return f"{value[:_EXAMPLE_CHARACTERS]}…"
     return value

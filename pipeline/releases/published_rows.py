@@ -34,7 +34,11 @@ _TURNS = pa.list_(
         ]
     )
 )
-"""The same with all that a message may have."""
+"""The same with all that a message may have, for the task's own fields."""
+_JSONS = pa.list_(pa.json_(_TEXT))
+"""Messages and tools as trainers take them, one JSON text each, which `datasets` gives back as objects. In a struct every
+message would have every key, most of them null, and there are chat templates that take such a key for a call.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +58,15 @@ class PublishedRow:
 def rows_schema(task: type[Task]) -> pa.Schema:
     """The columns of a published row; the task's own fields are one struct, with the types of the task.
 
-    The tools of a conversation are a JSON text, since trainers take them so, and their definitions have no common type.
+    Conversations, and the tools that they call, are JSON: their parts have no common type.
     """
-    turns = _TURNS if turn_fields(task) else _MESSAGES
+    turns = _JSONS if turn_fields(task) else _MESSAGES
     return pa.schema(
         [
             ("id", _TEXT),
             ("prompt", turns),
             ("completion", turns),
-            *([("tools", _TEXT)] if tools_field(task) else []),
+            *([("tools", _JSONS)] if tools_field(task) else []),
             ("fields", pa.struct([(name, _arrow_type(task, name)) for name in task.model_fields])),
             ("source", _TEXT),
             ("license", _TEXT),
@@ -124,7 +128,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     ordered = sorted(rows, key=lambda row: row.record_id)
     try:
         pieces = [
-            pa.RecordBatch.from_pylist([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
+            _batch([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
             for at in range(0, len(ordered), ROWS_AT_ONCE)
         ]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
@@ -134,15 +138,31 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     return pa.Table.from_batches(pieces, schema)
 
 
+def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as a batch; pyarrow cannot make a column of JSON texts, but turn one of texts into it."""
+    plain = pa.schema([(field.name, pa.list_(_TEXT) if field.type == _JSONS else field.type) for field in schema])
+    batch = pa.RecordBatch.from_pylist(rows, plain)
+    columns = [
+        _as_json(column) if field.type == _JSONS else column
+        for field, column in zip(schema, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _as_json(texts: pa.ListArray) -> pa.ListArray:
+    return pa.ListArray.from_arrays(texts.offsets, pa.ExtensionArray.from_storage(_JSONS.value_type, texts.values))
+
+
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
     prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
     values = row_of(task, row.inputs, row.targets)
-    tools = tools_field(task)
+    # A message of other tasks has no more than role and content.
+    written = _text if schema.field("prompt").type == _JSONS else lambda message: message
     return {
         "id": row.record_id,
-        "prompt": [message.as_json() for message in prompt],
-        "completion": [message.as_json() for message in completion],
-        **({"tools": json.dumps(values.get(tools) or [], ensure_ascii=False)} if tools else {}),
+        "prompt": [written(message.for_template()) for message in prompt],
+        "completion": [written(message.for_template()) for message in completion],
+        "tools": [_text(tool) for tool in values.get(tools_field(task)) or []],
         "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
         "source": row.source,
         "license": row.license,
@@ -150,6 +170,10 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
         "group": row.group,
         "tokens": row.tokens,
     }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def before_and_after(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:

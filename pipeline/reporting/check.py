@@ -21,6 +21,7 @@ from pipeline.review.label_studio import LabelStudio
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.dataset import EvaluationSet
+from schemas.conversation import turn_text
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
@@ -162,7 +163,8 @@ def _check_chat(task: type[Task], place: str, parsed: Parsed) -> CheckResult:
     """A row as the model will see it, so that the prompt is known before a version is published."""
     what = f"{place} as a chat"
     try:
-        said = [(one.role.value, one.content) for one in task.task_messages(parsed.inputs, parsed.targets)]
+        messages = task.task_messages(parsed.inputs, parsed.targets)
+        said = [(one.role.value, turn_text(one.as_json())) for one in messages]
     except BaseException as error:  # of the user's own code
         theirs = isinstance(own(error), TaskCodeError)
         detail = str(error) if theirs else f"{described(error)}; fix {task.__name__}'s task_prompt or task_answer"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.field import is_blank
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
 TURN, CALLS = "turn", "calls"
@@ -63,7 +64,7 @@ def _hidden(text: str) -> list[dict[str, Any]]:
 
 def _same(one: str, other: str) -> bool:
     """Whether two texts are equal but for what a browser changes: line ends, and space around the text."""
-    return _with_plain_ends(one) == _with_plain_ends(other)
+    return _with_plain_ends(one) == _with_plain_ends(other) or (is_blank(one) and is_blank(other))
 
 
 def _with_plain_ends(text: str) -> str:

@@ -30,6 +30,8 @@ REVIEW = "goldleaf-review"
 PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
 CHANGES = "changes"
 """Goldleaf's own keys in a labeling task's data."""
+ABSENT: Mapping[str, Any] = {CANDIDATES: [], CHANGES: ""}
+"""What a form shows that a task of an earlier version of Goldleaf does not have, and what stands for it."""
 NONE = "goldleaf-none"
 """The choice that makes an empty set of labels an answer; without it nobody could tell it from no answer."""
 VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}

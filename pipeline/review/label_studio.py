@@ -4,7 +4,6 @@ The only module that knows how the server behaves. Every task carries a push key
 anything is sent, the server is asked which keys it has, so a push may break off anywhere and be repeated.
 """
 
-import html
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Self, cast
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.form import PUSH_KEY
+from pipeline.review.form import ABSENT, PUSH_KEY
 from pipeline.review.label_studio_models import (
     AnsweredTask,
     ListedTask,
@@ -103,15 +102,25 @@ class LabelStudio:
     def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
         """The id of the project that has a marker as a line of its description; it is created if there is none.
 
-        Form and instruction are updated; title and settings stay as annotators left them.
+        Form and instruction are updated, and tasks of an earlier form get what the new one shows; title and settings
+        stay as annotators left them. The instruction is HTML.
         """
-        shown = html.escape(instruction, quote=False).replace("\n", "<br>")  # the dialog renders it as HTML
         # A second project would ask everything again, so make sure that there is none before creating one.
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
-            return create_project(self.requests, title, marker, config, shown)
-        update_project(self.requests, known, config, shown)
+            return create_project(self.requests, title, marker, config, instruction)
+        if update_project(self.requests, known, config, instruction):
+            self._complete(known.project_id, {key: value for key, value in ABSENT.items() if f'"${key}"' in config})
         return known.project_id
+
+    def _complete(self, project: int, shown: dict[str, Any]) -> None:
+        """Give each task what its form shows and its data lacks: Label Studio could not submit it."""
+        for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED):
+            if task.push_key and shown.keys() - task.data.keys():
+                self._set_data(task.task_id, {**shown, **task.data})
+
+    def _set_data(self, task: int, data: dict[str, Any]) -> None:
+        self.requests.tell("cannot update tasks", lambda sdk: sdk.tasks.update(id=str(task), data=data))
 
     def find_project(self, marker: str) -> int | None:
         """The id of the project that has a marker as a line of its description, the oldest of several."""

@@ -19,6 +19,7 @@ from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
 from pipeline.review.candidates import Candidate
 from pipeline.review.form import labeling_config
+from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, read_result
@@ -179,7 +180,7 @@ def push_questions(
             title=dataset.config.release.title or dataset.config.name,
             marker=marker(dataset),
             config=labeling_config(dataset.task),
-            instruction=dataset.task.task_instruction(),
+            instruction=instructions(dataset),
         )
         server = client.identity(project)
         there = client.reconcile(client.asked(project))

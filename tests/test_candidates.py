@@ -1,0 +1,80 @@
+"""In a doubt or conflict, the answers to choose between come first, and one key accepts one of them."""
+
+from typing import Any, Literal
+
+import pytest
+from task_toys import INVOICE, task_with
+
+from pipeline.review.candidates import CANDIDATE, Candidate, as_choices
+from pipeline.review.form import labeling_config
+from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
+from schemas.annotation import Verdict
+from schemas.task import Target, Task
+from schemas.tasks.invoice import Invoice
+
+TOPIC = task_with(Target[Literal["a", "b", "c"]])
+TOPICS = task_with(Target[set[Literal["a", "b", "c"]]])
+
+
+def candidate(whose: str, **targets: Any) -> Candidate:
+    return Candidate(whose=whose, targets=targets)
+
+
+def chosen(task: type[Task], alias: str, inputs: dict[str, Any] | None = None) -> LabelingAnswer:
+    region = {"from_name": CANDIDATE, "type": "choices", "value": {"choices": [alias]}}
+    return read_result(task, [region], was_cancelled=False, inputs=inputs)
+
+
+def test_each_candidate_says_whose_it_is_and_has_a_key() -> None:
+    asked = [candidate("as in the data", answer="a"), candidate("as the model says", answer="b")]
+    assert [(one["value"], one["hotkey"]) for one in as_choices(TOPIC, asked)] == [
+        ("as in the data: a", "shift+1"),
+        ("as the model says: b", "shift+2"),
+    ]
+
+
+def test_equal_answers_are_one_candidate_and_a_single_one_is_none() -> None:
+    same = [candidate("as in the data", answer=["a", "b"]), candidate("in x.jsonl:7", answer=["b", "a"])]
+    assert as_choices(TOPICS, same) == []
+    assert [one["value"] for one in as_choices(TOPICS, [*same, candidate("as the model says", answer=[])])] == [
+        "as in the data: a, b",
+        "as the model says: nothing",
+    ]
+
+
+def test_of_several_fields_only_those_are_shown_that_differ() -> None:
+    one = Invoice.task_canonical(INVOICE)
+    other = one | {"vendor": "Acme Ltd", "due_date": "2026-05-03"}
+    shown = as_choices(
+        Invoice, [Candidate(whose="as in the data", targets=one), Candidate(whose="in a:1", targets=other)]
+    )
+    assert [choice["value"] for choice in shown] == [
+        "as in the data: vendor: Acme; due_date: nothing",
+        "in a:1: vendor: Acme Ltd; due_date: 2026-05-03",
+    ]
+
+
+def test_the_chosen_one_is_the_answer_whatever_else_is_filled_in() -> None:
+    [first, second] = as_choices(TOPIC, [candidate("x", answer="a"), candidate("y", answer="b")])
+    assert chosen(TOPIC, second["alias"]) == LabelingAnswer(verdict=Verdict.LABELED, targets={"answer": "b"})
+    both = [
+        {"from_name": CANDIDATE, "type": "choices", "value": {"choices": [first["alias"]]}},
+        {"from_name": "answer", "type": "choices", "value": {"choices": ["c"]}},
+    ]
+    assert read_result(TOPIC, both, was_cancelled=False).targets == {"answer": "a"}
+
+
+@pytest.mark.parametrize("alias", ["no JSON", "[]", '{"answer": "d"}', "{}"])
+def test_what_is_no_answer_of_the_task_must_be_corrected(alias: str) -> None:
+    answer = chosen(TOPIC, alias)
+    assert answer.verdict is Verdict.INVALID
+    assert answer.error.endswith("Correct the annotation in Label Studio and update it.")
+
+
+def test_the_task_carries_them_and_the_form_shows_them_before_the_fields() -> None:
+    asked = (candidate("as in the data", answer="a"), candidate("as the model says", answer="b"))
+    question = LabelingQuestion(push_key="k", record_id="r", inputs={"text": "t"}, why="…", candidates=asked)
+    assert [one["hotkey"] for one in labeling_task(TOPIC, question)["data"]["candidates"]] == ["shift+1", "shift+2"]
+    config = labeling_config(TOPIC)
+    assert config.index(f'name="{CANDIDATE}"') < config.index('name="answer"')
+    assert 'hotkey="shift+1"' not in config

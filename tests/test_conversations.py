@@ -1,0 +1,181 @@
+"""A conversation is question and answer at once: where it is divided, how it is asked, kept, compared and published."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import Field, create_model
+
+from pipeline.releases.published_rows import PublishedRow, published_inputs, published_targets, rows_table
+from pipeline.text.normalize import compared_text, inputs_key, key_fields
+from schemas.conversation import parted
+from schemas.fate import ReasonCode
+from schemas.message import Message, Speaker
+from schemas.task import Context, Conversation, Input, Target, Task, TaskDefinitionError, Tools
+from schemas.task_fields import row_of
+
+CALL = {"type": "function", "function": {"name": "find", "arguments": '{"city":  "Rome"}'}}
+SYSTEM, USER = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is it warm?"}
+CALLS = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+RESULT, SAID = {"role": "tool", "content": "31"}, {"role": "assistant", "content": "In Rome."}
+
+
+class Helper(Task):
+    """Help."""
+
+    messages: Conversation
+    tools: Tools = Field(default_factory=list)
+    device: Context[str | None] = None
+
+
+class Reply(Task):
+    """Answer the question."""
+
+    question: Input[str]
+    reply: Target[list[Message]]
+
+
+class Continued(Task):
+    """Go on."""
+
+    document: Input[str]
+    history: Input[list[Message]]
+    reply: Target[list[Message]]
+
+
+@pytest.mark.parametrize(
+    ("turns", "asked"),
+    [
+        ([SYSTEM, USER, SAID], 2),
+        ([USER, CALLS, RESULT, SAID], 1),
+        ([USER, SAID, USER, CALLS], 3),
+        ([USER, RESULT, SAID], 2),
+        ([SAID], 0),
+        ([SYSTEM, SAID], 1),
+        ([USER], 1),
+        ([USER, RESULT], 2),
+        ([], 0),
+    ],
+)
+def test_the_answer_is_what_the_assistant_does_after_the_last_turn_of_the_user(turns: list[Any], asked: int) -> None:
+    assert parted(turns) == (turns[:asked], turns[asked:])
+
+
+def test_a_conversation_without_an_answer_waits_for_one() -> None:
+    parsed = Helper.task_parse({"messages": [SYSTEM, USER]})
+    assert (parsed.problems, parsed.targets) == ([], None)
+    assert parsed.inputs == {"messages": [SYSTEM, USER], "tools": [], "device": None}
+
+
+def test_a_conversation_of_one_answer_asks_nothing() -> None:
+    [problem] = Helper.task_parse({"messages": [SAID]}).problems
+    assert problem.code is ReasonCode.NO_INPUT
+
+
+def test_a_chat_is_asked_as_it_is_and_nobody_tells_the_model_what_annotators_are_told() -> None:
+    parsed = Helper.task_parse({"messages": [USER, CALLS, RESULT, SAID], "device": "lamp 7"})
+    messages = [message.as_json() for message in Helper.task_messages(parsed.inputs, parsed.targets)]
+    assert messages == [USER, CALLS, RESULT, SAID]
+    assert Helper.task_prompt(parsed.inputs) == [Message(role=Speaker.USER, content="Where is it warm?")]
+
+
+def test_other_inputs_of_a_chat_begin_its_system_message() -> None:
+    inputs = {"document": "Rome: 31.", "history": [SYSTEM, USER]}
+    system, user = Continued.task_prompt(inputs)
+    assert system == Message(role=Speaker.SYSTEM, content="document: Rome: 31.\n\nBe brief.")
+    assert user.as_json() == USER
+    [system, _] = Continued.task_prompt({"document": "Rome: 31.", "history": [USER]})
+    assert system.content == "document: Rome: 31."
+
+
+def test_turns_may_be_the_answer_to_a_text() -> None:
+    parsed = Reply.task_parse({"question": "Where?", "reply": [CALLS, RESULT, SAID]})
+    assert parsed.targets == {"reply": [CALLS, RESULT, SAID]}
+    system, user, *answer = Reply.task_messages(parsed.inputs, parsed.targets)
+    assert (system.content, user.content) == ("Answer the question.", "Where?")
+    assert [turn.as_json() for turn in answer] == [CALLS, RESULT, SAID]
+    assert Reply.task_answer(parsed.targets or {}) == "In Rome."
+
+
+def test_a_conversation_is_the_only_target_and_only_it_is_asked_and_answered() -> None:
+    both = create_model("Both", __base__=Task, __doc__="Do.", messages=(Conversation, ...), label=(Target[str], ...))
+    with pytest.raises(TaskDefinitionError, match="the conversation 'messages' must be the only target"):
+        both.task_check()
+
+
+def test_the_whole_row_is_put_together_again() -> None:
+    row = {"messages": [USER, CALLS, RESULT, SAID], "tools": [{"name": "find"}], "device": "lamp 7"}
+    parsed = Helper.task_parse(row)
+    assert row_of(Helper, parsed.inputs, parsed.targets) == row
+
+
+# --- compared -------------------------------------------------------------------------------------
+def test_each_turn_is_compared_by_itself_and_what_many_chats_share_is_not_searched() -> None:
+    inputs = {"messages": [SYSTEM, USER, SAID, USER], "tools": [{"name": "find"}]}
+    assert key_fields(inputs_key(Helper, inputs)) == [
+        "system: be brief.",
+        "user: where is it warm?",
+        "assistant: in rome.",
+        "user: where is it warm?",
+        '[{"name": "find"}]',
+    ]
+    assert compared_text(Helper, inputs) == "user: Where is it warm?\nassistant: In Rome.\nuser: Where is it warm?"
+
+
+# --- published ------------------------------------------------------------------------------------
+def published(task: type[Task], row: dict[str, Any]) -> dict[str, Any]:
+    parsed = task.task_parse(row)
+    assert parsed.targets is not None
+    one = PublishedRow("r", parsed.inputs, parsed.targets, "s", "l", "source", "g", 1)
+    [as_read] = rows_table(task, [one]).to_pylist()
+    return as_read
+
+
+def test_a_published_chat_has_its_last_turn_as_completion_and_all_turns_as_they_were() -> None:
+    row = {"messages": [USER, CALLS, RESULT, SAID], "tools": [{"name": "find"}], "device": "lamp 7"}
+    found = published(Helper, row)
+    assert found["prompt"] == [
+        '{"role": "user", "content": "Where is it warm?"}',
+        '{"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "find", '
+        '"arguments": {"city": "Rome"}}}]}',
+        '{"role": "tool", "content": "31"}',
+    ]
+    assert found["completion"] == ['{"role": "assistant", "content": "In Rome."}']
+    assert found["tools"] == ['{"name": "find"}']
+    turns = found["fields"]["messages"]
+    assert turns[1]["tool_calls"][0]["function"]["arguments"] == '{"city":  "Rome"}'
+    assert found["fields"]["device"] == "lamp 7"
+
+
+def test_a_published_chat_is_read_back_as_it_was() -> None:
+    row = {"messages": [SYSTEM, USER, CALLS, RESULT, SAID], "tools": [{"name": "find"}], "device": None}
+    parsed, fields = Helper.task_parse(row), published(Helper, row)["fields"]
+    assert published_inputs(Helper, fields) == parsed.inputs
+    assert published_targets(Helper, fields) == parsed.targets
+
+
+def test_a_published_task_without_a_conversation_has_plain_messages() -> None:
+    toy = create_model("Toy", __base__=Task, __doc__="Do.", text=(Input[str], ...), answer=(Target[str], ...))
+    schema = rows_table(toy, []).schema
+    assert schema.field("prompt").type == pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    assert "tools" not in schema.names
+
+
+# --- context --------------------------------------------------------------------------------------
+def test_context_is_kept_and_never_asked_and_makes_no_label_stale() -> None:
+    plain = create_model("Toy", __base__=Task, __doc__="Do.", text=(Input[str], ...), answer=(Target[str], ...))
+    more = create_model(
+        "Toy",
+        __base__=Task,
+        __doc__="Do.",
+        text=(Input[str], ...),
+        contract=(Context[str | None], None),
+        answer=(Target[str], ...),
+    )
+    more.task_check()
+    parsed = more.task_parse({"text": "t", "contract": "C-7", "answer": "a"})
+    assert parsed.inputs == {"text": "t", "contract": "C-7"}
+    assert "C-7" not in str(more.task_messages(parsed.inputs, parsed.targets))
+    assert inputs_key(more, parsed.inputs) == inputs_key(plain, {"text": "t"})
+    assert more.task_digest() == plain.task_digest()
+    assert published(more, {"text": "t", "contract": "C-7", "answer": "a"})["fields"]["contract"] == "C-7"

@@ -1,0 +1,139 @@
+"""Words, numbers, names, links and negations are read alike however they are written; clues compare them."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.label_errors import rewrite_clues as clues
+from pipeline.label_errors.rewrite_texts import ends_closed, left_open, read
+
+
+# --- reading --------------------------------------------------------------------------------------
+def test_a_text_is_read_into_what_the_rules_compare() -> None:
+    marks = read(" When didn't Anna's 3 cats see Ölten? See www.cats.example/a, or write to me@cats.example! ")
+    assert marks.names == {"anna": "Anna's", "olten": "Ölten"}
+    assert marks.numbers == {"3": "3"}
+    assert marks.links == {"www.cats.example/a", "me@cats.example"}
+    assert len(marks.negations) == 1
+    assert marks.words[:6] == ["when", "didn't", "anna", "3", "cats", "see"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Berlin is big.", "It is. Berlin is.", "“Berlin is", "- Berlin", "so: Berlin", "I'm in A"]
+)
+def test_a_capital_where_anything_has_one_is_no_name(text: str) -> None:
+    assert read(text).names == {}
+
+
+@pytest.mark.parametrize("text", ["1000", "1,000", "1.000", "01000", "١٠٠٠"])
+def test_a_number_is_the_same_however_it_is_written(text: str) -> None:
+    assert set(read(text).numbers) == {"1000"}
+
+
+def test_number_words_are_values_but_not_claimed_as_numbers() -> None:
+    marks = read("seven dwarfs")
+    assert marks.values == {"7"}
+    assert marks.numbers == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["nicht", "Das ist nicht gut", "don’t", "ない", "不好", "no", "cannot", "ÉL NUNCA VIENE"]
+)
+def test_negations_are_found_in_many_languages(text: str) -> None:
+    assert read(text).negations
+
+
+def test_neighboring_characters_count_where_there_are_no_spaces() -> None:
+    assert {"図", "書", "図書", "書館"} <= read("図書館").seen
+    assert "ab" not in read("a b").seen
+
+
+@pytest.mark.parametrize("text", ["Yes.", "Yes!", "Yes?", 'He said "yes."', "(Yes.)", "はい。", "…", "हाँ।"])
+def test_a_sentence_is_closed_by_its_sign(text: str) -> None:
+    assert ends_closed(text)
+
+
+@pytest.mark.parametrize("text", ["", "Yes", "Yes,", "Yes:", "(Yes"])
+def test_a_text_without_a_final_sign_is_open(text: str) -> None:
+    assert not ends_closed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [("(a", "("), ("a) (b)", ""), ('say "a', '"'), ('"a" b', ""), ("„a“", ""), ("“a”", ""), ("“a", "“"), ("「a", "「")],
+)
+def test_what_is_opened_and_not_closed_is_found(text: str, sign: str) -> None:
+    assert left_open(text) == sign
+
+
+@given(text=st.text())
+def test_any_text_is_read(text: str) -> None:
+    marks = read(text)
+    assert set(marks.words) <= marks.seen
+    assert set(marks.names) <= marks.seen
+    assert all(marks.words)
+
+
+# --- clues ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("find", "original", "answer", "found"),
+    [
+        (clues.find_empty, "Why?", "", "the answer is empty"),
+        (clues.find_empty, "Why?", " n/a ", "the answer is only 'n/a'"),
+        (clues.find_empty, "Why?", "?!", "it has no word: '?!'"),
+        (clues.find_empty, "?!", "!", ""),
+        (clues.find_empty, "Where?", "https://a.example", ""),
+        (clues.find_copied, "Hello  you", "Hello you", "the answer is the original, unchanged"),
+        (clues.find_copied, "hello you", "Hello you", ""),
+        (clues.find_copied, "", "", None),
+        (clues.find_lost_end, "Is it so?", "It is", "it stops without an end: 'It is'"),
+        (clues.find_lost_end, "Is it so?", "It is.", ""),
+        (clues.find_lost_end, "is it so", "It is", None),
+        (clues.find_open_end, "is it so", "It is", "it stops without an end: 'It is'"),
+        (
+            clues.find_early_stop,
+            "er the big red dog barks",
+            "The big red",
+            "it stops where the original goes on: 'dog barks'",
+        ),
+        (clues.find_early_stop, "er the big red dog", "The big red dog", ""),
+        (clues.find_early_stop, "The big red dog barks", "The big red.", ""),
+        (clues.find_early_stop, "The big red dog", "Der rote Hund", None),
+        (clues.find_trailing_off, "It is so.", "It is...", "it trails off: 'It is...'"),
+        (clues.find_trailing_off, "It is...", "It is...", ""),
+        (clues.find_left_open, "It is so.", "It (is so.", "( is not closed"),
+        (clues.find_left_open, "It (is so.", "It (is so.", ""),
+        (
+            clues.find_exchanged_numbers,
+            "In 1986.",
+            "In 1968.",
+            "'1968' is not in the original, which has '1986' instead",
+        ),
+        (clues.find_exchanged_numbers, "In 1,986 days.", "1986 days.", ""),
+        (clues.find_invented_numbers, "Some.", "4 of 17.", "'4' and '17' are not in the original"),
+        (clues.find_invented_numbers, "Seven.", "7.", ""),
+        (clues.find_lost_numbers, "1 2 3 4 5", "five", "'1', '2', '3' and 1 more are not in the answer"),
+        (clues.find_lost_numbers, "none", "five", None),
+        (clues.find_exchanged_names, "To Anna.", "To Paul.", "'Paul' is not in the original, which has 'Anna' instead"),
+        (clues.find_exchanged_names, "By New York.", "By NewYork and York.", ""),
+        (clues.find_invented_names, "to anna", "To Anna", ""),
+        (clues.find_lost_names, "To Anna", "To her", "'Anna' is not in the answer"),
+        (clues.find_invented_links, "See a.", "See http://a.example.", "'http://a.example' is not in the original"),
+        (clues.find_lost_links, "See http://a.example.", "See (http://a.example)", ""),
+        (clues.find_added_negation, "It is.", "It isn't.", "'isn't' negates what the original does not"),
+        (clues.find_added_negation, "It is not.", "It isn't.", None),
+        (clues.find_lost_negation, "It isn't.", "It is.", "'isn't' of the original is missing"),
+        (clues.find_lost_negation, "Es ist nicht so.", "It is not so.", ""),
+    ],
+)
+def test_a_clue_says_what_is_wrong_with_a_pair(
+    find: Callable[..., str | None], original: str, answer: str, found: str | None
+) -> None:
+    assert find(read(original), read(answer)) == found
+
+
+def test_a_long_text_is_quoted_in_part() -> None:
+    assert clues.quoted("a " * 50) == f"'{'a ' * 19}a…'"
+    assert clues.quoted("one\ntwo") == "'one two'"

@@ -1,0 +1,51 @@
+"""Answers are scored value by value, and an object of a list only counts for the gold object that it is closest to."""
+
+import random
+from typing import Any
+
+from generated_values import FORMS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.evaluation.scores import pair_credit
+from pipeline.evaluation.value_pairs import matched_pairs, value_pairs
+from schemas.field import canonical, target_field
+
+ITEMS = target_field("items", FORMS["objects"][0])
+
+
+def item(title: str, count: int) -> dict[str, Any]:
+    return {"title": title, "count": count}
+
+
+def test_values_within_objects_are_pairs_with_paths() -> None:
+    pairs = value_pairs({"name": "A", "place": {"city": "Rome", "since": None}, "tags": ["x", "x"]})
+    assert pairs == {("name", "A"): 1, ("place.city", "Rome"): 1, ("tags", "x"): 2}
+
+
+def test_values_of_swapped_objects_do_not_count() -> None:
+    gold = {"items": [item("rope", 3), item("hook", 1)]}
+    swapped = {"items": [item("rope", 1), item("hook", 3)]}
+    given, expected = matched_pairs(swapped, gold)
+    assert (given & expected).total() == 2
+
+
+def test_the_order_of_objects_does_not_matter() -> None:
+    gold = {"items": [item("rope", 3), item("hook", 1), item("nut", 9)]}
+    credit = pair_credit({"items": gold["items"][::-1]}, gold)
+    assert credit.worth == 1
+
+
+def test_an_object_too_many_or_too_few_costs_its_values() -> None:
+    gold = {"items": [item("rope", 3), item("hook", 1)]}
+    fewer = pair_credit({"items": [item("hook", 1)]}, gold)
+    more = pair_credit({"items": [item("nut", 9), *gold["items"]]}, gold)
+    assert (fewer.earned, fewer.possible) == (4, 6)
+    assert (more.earned, more.possible) == (8, 10)
+
+
+@given(FORMS["objects"][1], st.integers(0, 100))
+def test_any_answer_is_right_against_itself_in_any_order(objects: list[dict[str, Any]], seed: int) -> None:
+    known: Any = canonical(ITEMS, objects)
+    shuffled = random.Random(seed).sample(known, len(known))
+    assert pair_credit({"items": shuffled}, {"items": known}).worth == 1
