@@ -31,6 +31,7 @@ SAME_PROMPT = 7
 COPIES = 6
 REJECTED = {"image": 6, "unknown_role": 6}
 UNLABELED = 8
+CALLING = ("Hello?", "Can you hear me?", "Is this thing on?", "One moment.")
 LONG_ENOUGH = 40  # characters of an answer that can be cut visibly
 
 
@@ -73,13 +74,18 @@ class Row:
     @property
     def compared(self) -> str:
         """The text by which rows are compared."""
-        return "\n".join(f"{turn.role}: {turn.content}" for turn in self.turns)
+        return spoken(self.turns)
 
     def line(self) -> bytes:
         """Return the raw line, without its newline."""
         write = as_messages if self.layout == "messages" else as_sharegpt
         row = {"home": self.home.name, "device": self.device, **write(self)}
         return json.dumps(row, ensure_ascii=False).encode()
+
+
+def spoken(turns: tuple[Turn, ...]) -> str:
+    """Return turns as one text."""
+    return "\n".join(f"{turn.role}: {turn.content}" for turn in turns)
 
 
 # --- the two layouts ------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ def as_function(call: tuple[str, str]) -> dict[str, str]:
 def as_messages(row: Row) -> dict[str, Any]:
     """Return a row in OpenAI's layout."""
     turns = messages((Turn("system", row.home.prompt), *row.turns), with_ids=True)
-    if row.detail == "image":
+    if row.plant == "image":
         picture = {"type": "image_url", "image_url": {"url": "https://camera.example.com/hall.jpg"}}
         spoken = next(turn for turn in turns if turn["role"] == "user")
         spoken["content"] = [{"type": "text", "text": spoken["content"]}, picture]
@@ -212,7 +218,7 @@ def write_chats(homes: list[Home]) -> Iterator[Row]:
     rng = seeded(SEED, "text")
     episodes = read_blocks(FOLDER / "episodes.txt", "\n\n")
     uses = {episode: rng.random() for episode in episodes}
-    seen: list[frozenset[tuple[str, ...]]] = []
+    seen: tuple[list[frozenset[tuple[str, ...]]], ...] = ([], [])
     number = 0
     while number < HONEST_ROWS:
         home = homes[number % len(homes)]
@@ -224,11 +230,20 @@ def write_chats(homes: list[Home]) -> Iterator[Row]:
             uses[episode] += 1
             turns += read_turns(fill(episode, {}, home.lists, rng))
         row = new_row(home, tuple(turns), rng)
-        grams = trigrams(row.compared)
-        if all(jaccard(grams, other) < MAX_SIMILARITY for other in seen):
-            seen.append(grams)
+        # Neither the conversations nor the questions may be similar, since either can be taken for a duplicate.
+        grams = (trigrams(row.compared), trigrams(spoken(row.turns[: first_answer(row)])))
+        if all(
+            jaccard(mine, other) < MAX_SIMILARITY for mine, others in zip(grams, seen, strict=True) for other in others
+        ):
+            for mine, others in zip(grams, seen, strict=True):
+                others.append(mine)
             number += 1
             yield row
+
+
+def is_unlike(grams: frozenset[tuple[str, ...]], others: list[frozenset[tuple[str, ...]]]) -> bool:
+    """Say whether a text is not similar to any of some others."""
+    return all(jaccard(grams, other) < MAX_SIMILARITY for other in others)
 
 
 def new_row(home: Home, turns: tuple[Turn, ...], rng: random.Random) -> Row:
@@ -252,9 +267,7 @@ class Planter:
 
     def with_last(self, row: Row, text: str, plant: str, detail: str | None = None) -> Row:
         """Let the assistant end with another text."""
-        return replace(
-            row, turns=(*row.turns[:-1], replace(row.turns[-1], content=text)), plant=plant, detail=detail
-        )
+        return replace(row, turns=(*row.turns[:-1], replace(row.turns[-1], content=text)), plant=plant, detail=detail)
 
     def odd_answers(self) -> Iterator[Row]:
         """Let honest conversations end with an answer that nobody should learn."""
@@ -275,9 +288,9 @@ class Planter:
         for token in each(TOKENS):
             row = self.honest.take()
             yield self.with_last(row, f"{row.turns[-1].content}{token}", "template_token", token)
-        for placeholder in each(PLACEHOLDERS):
+        for left in each(PLACEHOLDERS):
             row = self.honest.take()
-            yield self.with_last(row, f"{row.turns[-1].content} Anything else, {placeholder}?", "placeholder", placeholder)
+            yield self.with_last(row, f"{row.turns[-1].content} Anything else, {left}?", "placeholder", left)
         foreign = read_blocks(FOLDER / "other_language.txt", "\n")
         for at in range(OTHER_LANGUAGE):
             row = self.honest.take(lambda row: sum(len(turn.content) for turn in row.turns) > 120)
@@ -287,10 +300,10 @@ class Planter:
         """Break the arguments of the last call, or call a function that does not exist."""
         for detail in each(BAD_ARGUMENTS):
             row = self.honest.take(lambda row: row.layout == "messages" and can_break(row))
-            yield replace(with_call(row, lambda call: broken(call, detail)), plant="bad_arguments", detail=detail)
+            yield replace(with_call(row, partial(broken, detail=detail)), plant="bad_arguments", detail=detail)
         for name in UNKNOWN_FUNCTIONS:
             row = self.honest.take(lambda row: any(turn.calls for turn in row.answer))
-            yield replace(with_call(row, lambda call: (name, call[1])), plant="unknown_function", detail=name)
+            yield replace(with_call(row, partial(renamed, name=name)), plant="unknown_function", detail=name)
 
     def odd_order(self) -> Iterator[Row]:
         """Let a turn be empty, or come where it should not."""
@@ -305,7 +318,9 @@ class Planter:
             row = self.honest.take()
             turn = Turn("assistant", f"Hello, this is {row.home.assistant}. What can I do?")
             if plant == "user_twice":
-                turn = Turn("user", self.rng.choice(["Hello?", "Can you hear me?", f"{row.home.assistant}?", "One moment."]))
+                turn = Turn(
+                    "user", self.rng.choice(["Hello?", "Can you hear me?", f"{row.home.assistant}?", "One moment."])
+                )
             yield replace(row, turns=(turn, *row.turns), plant=plant, usable=False)
 
     def copies(self) -> Iterator[Row]:
@@ -329,7 +344,7 @@ class Planter:
                 last = replace(row.turns[-1], role=odd)
                 yield replace(row, turns=(*row.turns[:-1], last), detail=odd)
             else:
-                yield replace(row, detail="image")
+                yield row
 
     def unlabeled(self) -> Iterator[Row]:
         """Take the answer away, so that the conversation ends with the user."""
@@ -361,6 +376,11 @@ def with_call(row: Row, change: Callable[[tuple[str, str]], tuple[str, str]]) ->
     turn = row.turns[at]
     turn = replace(turn, calls=(change(turn.calls[0]), *turn.calls[1:]))
     return replace(row, turns=(*row.turns[:at], turn, *row.turns[at + 1 :]))
+
+
+def renamed(call: tuple[str, str], name: str) -> tuple[str, str]:
+    """Return the call of another function with the same arguments."""
+    return name, call[1]
 
 
 def broken(call: tuple[str, str], detail: str) -> tuple[str, str]:

@@ -72,6 +72,11 @@ class Row:
     raw: bytes | None = None
     original: "Row | None" = None
 
+    @property
+    def compared(self) -> str:
+        """The text by which rows are compared."""
+        return self.clause
+
     def line(self) -> bytes:
         """Return the raw line, without its newline."""
         if self.raw is not None:

@@ -13,14 +13,40 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol
 
+import assistant_set
 import clause_set
 import invoice_set
+import plain_set
+import support_set
 from wording import jaccard, trigrams
 
 HERE = Path(__file__).parent
 MAX_SIMILARITY = 0.6
-Rows = Sequence[clause_set.Row] | Sequence[invoice_set.Row]
+
+
+class Row(Protocol):
+    """What every set says about its rows."""
+
+    @property
+    def compared(self) -> str:
+        """The text by which rows are compared."""
+
+    @property
+    def plant(self) -> str | None:
+        """What is planted in it."""
+
+    @property
+    def detail(self) -> str | None:
+        """In which form."""
+
+    @property
+    def original(self) -> "Row | None":
+        """The row that it repeats."""
+
+
+Rows = Sequence[Row]
 
 
 def write(contents: Mapping[str, bytes], folder: Path) -> None:
@@ -38,14 +64,9 @@ def stale(contents: Mapping[str, bytes], folder: Path) -> list[str]:
     return [name for name, path in paths.items() if not path.exists() or path.read_bytes() != contents[name]]
 
 
-def row_text(row: clause_set.Row | invoice_set.Row) -> str:
-    """Return the text of a row of either set."""
-    return row.clause if isinstance(row, clause_set.Row) else row.text
-
-
 def too_similar(rows: Rows) -> list[str]:
     """Return a line for each two unplanted texts that share 0.6 or more of their trigrams."""
-    texts = [row_text(row) for row in rows if row.original is None]
+    texts = [row.compared for row in rows if row.original is None]
     grams = [(text, trigrams(text)) for text in texts if text]
     pairs = ((jaccard(a, b), s, t) for (s, a), (t, b) in combinations(grams, 2))
     return [
@@ -73,9 +94,17 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--counts", action="store_true", help="print what is planted")
     options = parser.parse_args()
-    clauses, invoices = clause_set.build(), invoice_set.build()
-    sets: dict[str, Rows] = {"clauses": clauses, "invoices": invoices}
-    contents = clause_set.files(clauses) | invoice_set.files(invoices)
+    clauses, invoices, support = clause_set.build(), invoice_set.build(), support_set.build()
+    plain, assistant = plain_set.build(), assistant_set.build()
+    sets: dict[str, Rows] = {
+        "clauses": clauses,
+        "invoices": invoices,
+        "support": support,
+        "plain": plain,
+        "assistant": assistant,
+    }
+    contents = clause_set.files(clauses) | invoice_set.files(invoices) | support_set.files(support)
+    contents |= plain_set.files(plain) | assistant_set.files(assistant)
     if options.counts:
         print(counts(sets))
     elif options.check:

@@ -72,6 +72,11 @@ class Row:
     cells: tuple[str, ...] | None = None  # target cells, where they differ from the values
     original: "Row | None" = None
 
+    @property
+    def compared(self) -> str:
+        """The text by which rows are compared."""
+        return self.text
+
     def target_cells(self) -> tuple[str, ...]:
         """Return the target cells as the CSV has them."""
         return self.cells or tuple(self.values[name] for name in TARGETS)

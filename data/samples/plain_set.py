@@ -1,4 +1,4 @@
-"""Builds the official sentences and their plain versions: CSV rows with planted faults, and the truth about each row."""
+"""Builds the official sentences and their plain versions: CSV rows with planted faults, and the truth about them."""
 
 import csv
 import io
@@ -112,7 +112,9 @@ class Writer:
         lines = read_blocks(FOLDER / f"{subject}.txt", "\n")
         documents = lines[0][2:].split(" | ")
         parts = {sign: [Pattern.read(line) for line in lines if line.startswith(f"{sign} ")] for sign in "?-="}
-        patterns = [duty.after(one) for one, (n, duty) in product(parts["?"], enumerate(parts["-"], 1)) if n in one.fits]
+        patterns = [
+            duty.after(one) for one, (n, duty) in product(parts["?"], enumerate(parts["-"], 1)) if n in one.fits
+        ]
         self.rng.shuffle(patterns)
         rows = [row for whole in parts["="] * WHOLES_TWICE if (row := self.written(whole, documents))]
         for pattern in patterns:

@@ -230,9 +230,7 @@ class Planter:
     def conflicts(self) -> Iterator[Row]:
         """Repeat honest rows with other topics; both halves are marked."""
         for _ in range(CONFLICTS):
-            right = replace(
-                self.honest.take(lambda row: len(row.topics) == 1), plant="conflict", detail="right_topics"
-            )
+            right = replace(self.honest.take(lambda row: len(row.topics) == 1), plant="conflict", detail="right_topics")
             yield right
             yield replace(right, given=(self.neighbor(right),), detail="wrong_topics", original=right)
 
