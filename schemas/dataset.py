@@ -2,12 +2,21 @@
 
 import re
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from schemas.options import Action as Action
+from schemas.options import Form as Form
+from schemas.options import Format as Format
+from schemas.options import Layout as Layout
+from schemas.options import Mode as Mode
+from schemas.options import OnConflict as OnConflict
+from schemas.options import Runner as Runner
+from schemas.options import Turns as Turns
+from schemas.options import Unreviewed as Unreviewed
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _MOST = 2**63 - 1
@@ -28,63 +37,6 @@ class Section(BaseModel):
     """The base of every section: unknown keys are errors, so that a typo is never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Format(StrEnum):
-    """Supported file formats."""
-
-    AUTO = "auto"
-    """By the file's extension."""
-    JSONL = "jsonl"
-    JSON = "json"
-    CSV = "csv"
-    PARQUET = "parquet"
-
-
-class Layout(StrEnum):
-    """How a row holds a conversation."""
-
-    AUTO = "auto"
-    """As the row looks; one that fits two layouts, or none, is an error."""
-    MESSAGES = "messages"
-    """A list of turns with ``role`` and ``content``, as in OpenAI's format."""
-    SHAREGPT = "sharegpt"
-    """A list of turns with ``from`` and ``value``."""
-    ALPACA = "alpaca"
-    """One question and answer: ``instruction``, ``input``, and ``output`` or ``response``."""
-
-
-class Mode(StrEnum):
-    """What it means that a row is absent from its source."""
-
-    APPEND = "append"
-    """Nothing: rows are only ever added."""
-    SNAPSHOT = "snapshot"
-    """The row is gone: its record is withdrawn."""
-
-
-class OnConflict(StrEnum):
-    """What to do if the same input has different answers."""
-
-    REVIEW = "review"
-    """Hold the rows and ask an annotator."""
-    ANY_OF = "any_of"
-    """Every answer is right: accept a row for each, and count any of them as correct."""
-
-
-class Unreviewed(StrEnum):
-    """What to do with uncertain rows beyond the review budget."""
-
-    ACCEPT = "accept"
-    HOLD = "hold"
-
-
-class Action(StrEnum):
-    """What to do with a row that has findings."""
-
-    REVIEW = "review"
-    REJECT = "reject"
-    ALLOW = "allow"
 
 
 class Source(Section):
@@ -281,21 +233,6 @@ class Release(Section):
     language: list[str] = ["en"]
 
 
-class Form(StrEnum):
-    """What models may write when they are evaluated."""
-
-    HELD = "held"
-    """Only what is an answer to the task, token by token: one of the choices, or JSON with the task's fields."""
-    FREE = "free"
-
-
-class Turns(StrEnum):
-    """Which turns of the assistant count, in a conversation with several."""
-
-    EVERY = "every"
-    LAST = "last"
-
-
 class Finetune(Section):
     """How the adapter is trained and evaluated."""
 
@@ -320,13 +257,6 @@ class Finetune(Section):
     """Maximum tokens of a prediction; default: the longest answer of the training split."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
     """Training also seeds numpy, which accepts no larger one."""
-
-
-class Runner(StrEnum):
-    """What runs the flows."""
-
-    INLINE = "inline"
-    PREFECT = "prefect"
 
 
 class EngineChoice(Section):

@@ -13,8 +13,12 @@ from pathlib import Path
 from pipeline.kinds.registry import KIND_NAMES, KINDS
 
 ROOT = Path(__file__).parent.parent
-NAMED = re.compile(rf"(?<![a-z])({'|'.join(KIND_NAMES)})(?![a-z])", re.IGNORECASE)
-CLASSES = {type(kind).__name__ for kind in KINDS}
+ORDINARY = {"chat"}
+"""Kinds whose name is also a word for something else: a row is rendered as a chat, by a chat template. Such a name
+counts only where something is compared with it, and where its module is imported.
+"""
+NAMED = re.compile(rf"(?<![a-z])({'|'.join(sorted(set(KIND_NAMES) - ORDINARY))})(?![a-z])", re.IGNORECASE)
+CLASSES = {type(kind).__name__ for kind in KINDS if kind.name not in ORDINARY}
 
 
 def in_code(path: Path) -> Iterator[tuple[int, str]]:
@@ -22,6 +26,12 @@ def in_code(path: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            compared = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+            yield from ((node.lineno, str(value)) for value in compared if value in ORDINARY)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[0] == "pipeline.kinds":
+            module = str(node.module).rpartition(".")[2]
+            yield from ((node.lineno, name) for name in (module,) if name in ORDINARY)
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
         if is_text and NAMED.search(node.value):
             yield node.lineno, node.value

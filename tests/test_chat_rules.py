@@ -13,7 +13,7 @@ from pipeline.label_errors.chat_rule_examples import ABOUT, as_messages
 from pipeline.label_errors.chat_rules import Finding, Rule, doubts
 from schemas.message import Message
 
-RULES_PAGE = Path(__file__).parent.parent / "docs" / "chat_rules.md"
+RULES_PAGE = Path(__file__).parent.parent / "docs" / "rules.md"
 GOOD = "Bread takes four steps. You mix flour, water, salt and yeast, and you knead the dough until it is smooth."
 
 
@@ -50,7 +50,8 @@ def test_the_page_of_rules_is_the_code_s() -> None:
         coded = (f"`` {line} ``" if "`" in line else f"`{line.strip()}`" for line in shown)
         return "<br>".join(coded).replace("|", "\\|")
 
-    rows = [line for line in RULES_PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    section = RULES_PAGE.read_text(encoding="utf-8").split("## Chat\n")[1]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert rows == [
         f"| `{rule}` | {about.finds} | {cell(about.doubted)} | {cell(about.fine)} |" for rule, about in ABOUT.items()
     ]

@@ -4,4 +4,4 @@ In: answers and the gold ones; no model is loaded. Out: scores by label and by f
 their 95% intervals.
 """
 
-__all__ = ["estimates", "scores"]
+__all__ = ["estimates", "scores", "text_similarity"]

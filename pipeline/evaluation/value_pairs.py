@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
+
 from schemas.field import JsonValue
 
 Pairs = Counter[tuple[str, Hashable]]

@@ -19,7 +19,6 @@ from schemas.message import Message, Speaker
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, tools_field, turn_fields, turns_of
 
-
 _HEAVIEST, _LIGHTEST = 0.95, 0.6
 
 
@@ -38,6 +37,10 @@ class Chat(Kind):
     part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "loss_per_token"
     metric_title: ClassVar[str] = "loss per token"
+
+    limits: ClassVar[str] = (
+        "annotators edit the assistant's last turn; an earlier one can only make the whole conversation unusable"
+    )
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
         """True for a conversation."""

@@ -38,7 +38,7 @@ class Classification(Kind):
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
         """True for a single enum or Literal."""
-        return len(targets) == 1 and targets[0].type is ValueType.CHOICE
+        return len(targets) == 1 and targets[0].type is ValueType.CHOICE and not targets[0].many
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """The label."""

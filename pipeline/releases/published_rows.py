@@ -36,8 +36,8 @@ _TURNS = pa.list_(
 )
 """The same with all that a message may have, for the task's own fields."""
 _JSONS = pa.list_(pa.json_(_TEXT))
-"""Messages and tools as trainers take them, one JSON text each, which `datasets` gives back as objects. In a struct every
-message would have every key, most of them null, and there are chat templates that take such a key for a call.
+"""Messages and tools as trainers take them, one JSON text each, which `datasets` gives back as objects. In a struct
+every message would have every key, most of them null, and there are chat templates that take such a key for a call.
 """
 
 

@@ -20,8 +20,8 @@ from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
-from schemas.dataset import EvaluationSet
 from schemas.conversation import turn_text
+from schemas.dataset import EvaluationSet
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own

@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN
-from pipeline.review.candidates import CANDIDATE, CANDIDATES, KEYS
 from pipeline.review.form_fields import FormField, form_fields
 from pipeline.review.line_items import NO, YES, heading
+from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS
 from schemas.annotation import Verdict
 from schemas.field import TargetField, ValueType
 from schemas.task import Role, Task

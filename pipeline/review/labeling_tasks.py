@@ -14,7 +14,6 @@ from pipeline.errors import LabelStudioError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, read_turns
 from pipeline.review.bubbles import bubbles
-from pipeline.review.candidates import CANDIDATE, CANDIDATES, Candidate, as_choices, read_candidate
 from pipeline.review.changes import marked_changes
 from pipeline.review.form import (
     CHANGES,
@@ -31,6 +30,7 @@ from pipeline.review.form import (
 )
 from pipeline.review.form_fields import FormField, assembled, form_fields
 from pipeline.review.line_items import plain, read_table, table_text
+from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, Candidate, as_choices, read_candidate
 from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, ValueType, canonical, is_blank

@@ -17,12 +17,12 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
-from pipeline.review.candidates import Candidate
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, read_result
+from pipeline.review.offered_answers import Candidate
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
