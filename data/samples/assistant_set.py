@@ -23,7 +23,7 @@ FILES = {"messages": "chats.jsonl", "sharegpt": "shared_chats.jsonl"}
 LOOPS, REFUSALS, LEAKS, CUTS, OTHER_LANGUAGE = 6, 6, 6, 8, 6
 EMPTY = {"assistant": 3, "user": 3}
 TOKENS = {"<|im_end|>": 2, "<|eot_id|>": 1, "[/INST]": 1, "<|assistant|>": 1, "</s>": 1}
-PLACEHOLDERS = {"{{user_name}}": 2, "[Your Name]": 2, "{room}": 1, "[insert time]": 1}
+PLACEHOLDERS = {"{{user_name}}": 2, "{{ room }}": 1, "[INSERT TIME]": 1, "{room}": 1, "[Your Name]": 1}
 BAD_ARGUMENTS = {"not_json": 2, "missing": 2, "invented": 2, "not_allowed": 2}
 UNKNOWN_FUNCTIONS = ("open_garage", "set_lamp", "order_pizza", "turn_on", "get_weather", "setHeating")
 ORDER = {"assistant_first": 6, "user_twice": 6}
@@ -32,7 +32,7 @@ COPIES = 6
 REJECTED = {"image": 6, "unknown_role": 6}
 UNLABELED = 8
 CALLING = ("Hello?", "Can you hear me?", "Is this thing on?", "One moment.")
-LONG_ENOUGH = 40  # characters of an answer that can be cut visibly
+LONG_ENOUGH = 60  # characters of an answer that can be cut visibly
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class Planter:
             row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH)
             yield self.with_last(row, cut(row.turns[-1].content, self.rng), "cut_answer")
         for _ in range(LOOPS):
-            row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH // 2)
+            row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH // 3)
             yield self.with_last(row, " ".join([row.turns[-1].content] * self.rng.randint(5, 9)), "loop")
         refusals = read_blocks(FOLDER / "refusals.txt", "\n")
         for at in range(REFUSALS):

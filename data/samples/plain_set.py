@@ -29,16 +29,17 @@ FOLDER = MATERIAL / "plain"
 # fmt: off
 SUBJECTS = ("tenancy", "library", "rail", "water", "council", "school", "museum", "insurance", "work", "pool")
 # fmt: on
-ROWS_A_SUBJECT = 34
+ROWS_A_SUBJECT = 40
 WHOLES_TWICE = 2  # how often a sentence that stands alone is used, with other values
 MAX_SIMILARITY = 0.55  # two sentences that are not planted copies stay below this
 LEAST_NEAR = 0.72  # a planted near-duplicate is at least this similar to its original
 FEWEST_WORDS_OF_COPIES = 21
 TRIALS = 200
 
-COPIED, CUT, OTHER_ROW, LINK_LOST = 11, 11, 11, 9
+COPIED, CUT, OTHER_ROW, LINK_LOST = 11, 11, 11, 3
 NUMBERS = {"other_number": 8, "swapped_digits": 4}
-NAMES, NEGATIONS = 11, 11
+NAMES = 11
+NEGATIONS = {"not": 6, "prohibited": 4}
 EMPTY = {"dash": 3, "dots": 3, "not_applicable": 2}
 EMPTY_ANSWERS = {"dash": "-", "dots": "...", "not_applicable": "n/a"}
 SECOND_ANSWERS = 10
@@ -154,9 +155,9 @@ class Planter:
         for _ in range(LINK_LOST):
             row = self.honest.take(lambda row: "https://" in row.plain)
             yield replace(row, given=re.sub(r" (?:at|through) https://[\w./]*\w", "", row.plain), plant="link_lost")
-        for _ in range(NEGATIONS):
-            row = self.honest.take(lambda row: turned(row.plain) != row.plain)
-            yield replace(row, given=turned(row.plain), plant="negation_turned")
+        for detail in each(NEGATIONS):
+            row = self.honest.take(partial(can_turn, detail=detail))
+            yield replace(row, given=turned(row.plain), plant="negation_turned", detail=detail)
         for detail in each(NUMBERS):
             row = self.honest.take(partial(can_change, detail=detail))
             yield replace(row, given=self.other_number(row, detail), plant="number_changed", detail=detail)
@@ -168,7 +169,7 @@ class Planter:
             row = self.honest.take()
             yield replace(row, given=row.sentence, plant="copied")
         for _ in range(CUT):
-            row = self.honest.take(lambda row: len(row.plain.split()) >= 11)
+            row = self.honest.take(lambda row: len(row.plain.split()) >= 11 and "https://" not in row.plain)
             words = row.plain.split()
             yield replace(row, given=" ".join(words[: -self.rng.randint(3, len(words) // 2)]), plant="cut")
         for detail in each(EMPTY):
@@ -184,7 +185,7 @@ class Planter:
 
     def other_rows(self) -> Iterator[Row]:
         """Give each of some honest rows the answer of the next one, as a shifted column does."""
-        rows = [self.honest.take() for _ in range(OTHER_ROW)]
+        rows = [self.honest.take(lambda row: "https://" not in row.sentence) for _ in range(OTHER_ROW)]
         for row, other in zip(rows, [*rows[1:], rows[0]], strict=True):
             yield replace(row, given=other.plain, plant="other_row")
 
@@ -229,6 +230,12 @@ def can_change(row: Row, detail: str) -> bool:
         return spot is not None
     swapped = spot.group()[::-1]
     return not swapped.startswith("0") and swapped not in row.sentence
+
+
+def can_turn(row: Row, detail: str) -> bool:
+    """Say whether the plain sentence has a negation, and the official one says it with `not` or in another word."""
+    negated = re.search(r"\b(?:not|no|never|neither)\b", row.sentence) is not None
+    return turned(row.plain) != row.plain and negated == (detail == "not")
 
 
 def turned(plain: str) -> str:

@@ -30,11 +30,11 @@ FEWEST_WORDS_OF_COPIES = 23  # in a shorter question one changed word changes to
 TOPICS = ("delivery", "order_change", "return", "refund", "defect", "payment",
           "invoice", "voucher", "account", "product", "stock")
 # fmt: on
-ALONE = 14  # questions about each topic only
-PAIRED = 15  # questions about each topic and a second one
-MIXED = 52
+ALONE = 20  # questions about each topic only
+PAIRED = 21  # questions about each topic and a second one
+MIXED = 64
 ABOUT_NOTHING = 26
-CUSTOMERS = 150
+CUSTOMERS = 210
 TRIALS = 200
 # How a clause begins that ends with a question mark.
 ASKING = re.compile(

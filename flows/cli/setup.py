@@ -100,10 +100,15 @@ def _show_access(studio: "LocalStudio") -> None:
 
 @app.command(rich_help_panel="Setup")
 @explained
-def demo() -> None:
-    """Run the whole workflow on the sample clauses: curate, label, collect, release, fine-tune.
+def demo(
+    kind: Annotated[
+        Starter, typer.Option(help=f"The kind of task whose sample is used: {_STARTERS}.", metavar="KIND")
+    ] = _DEFAULT_STARTER,
+) -> None:
+    """Run the whole workflow on a sample: curate, label, collect, release, fine-tune.
 
-    Simulated annotators label through the real API; ANNOTATE=me leaves the labeling to you.
+    There is a sample of every kind of task; the default is the contract clauses. Simulated annotators label through
+    the real API; ANNOTATE=me leaves the labeling to you.
     """
     from flows.local.demo import demo as play
     from flows.settings import Settings
@@ -123,12 +128,15 @@ def demo() -> None:
         except EOFError as error:
             raise ConfigError("ANNOTATE=me waits until you press Enter; run `make demo` in a terminal") from error
 
-    context = play(Settings(), TerminalProgress(), verb, show, wait)
+    played = play(Settings(), kind.value, TerminalProgress(), verb, show, wait)
+    context = played.context
     file, store = os.path.relpath(context.dataset.path), context.store
     out.rule("where things are", align="left")
     latest = f"{context.dataset.config.name}@{read_status(context).latest_release}"
     places = f"report   {store.report}\ndataset  {store.releases}\nadapter  {store.models}"
     out.print(places, markup=False)
     out.print("\n[bold]Try next[/]")
-    for command in (f"explain clauses.jsonl:17 {file}", f"verify {latest} {file}", f"status {file}"):
+    explain = [f"explain {shlex.quote(played.telling)} {file}"] if played.telling else []
+    others = f"demo --kind {next(other for other in Starter if other is not kind)}"
+    for command in (*explain, f"verify {latest} {file}", f"status {file}", others):
         out.print(f"  .venv/bin/goldleaf {command}")

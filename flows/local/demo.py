@@ -1,45 +1,76 @@
-"""The whole workflow on the sample clauses: what ``make demo`` runs."""
+"""The whole workflow on a sample: what ``make demo`` runs."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from flows.context import Context
 from flows.local.simulated_annotators import annotate, read_truth
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings, use_label_studio
+from pipeline.config.dataset_file import load_dataset_file
 from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
+from pipeline.kinds.registry import kind_of
+from pipeline.reporting.lookup import places_of
 from pipeline.reporting.overview import count_waiting
 from pipeline.reporting.write_report import write_report
 from pipeline.steps import Progress
+from schemas.fate import LabelSource
+from schemas.run_summary import Verb
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
+@dataclass(frozen=True)
+class Played:
+    """What a demo leaves."""
+
+    context: Context
+    telling: str
+    """The place of a row that has something to tell, as ``explain`` takes it; empty if there are no rows."""
+
+
+def sample_of(kind: str) -> Path:
+    """The dataset.yaml of the sample whose task is of a kind.
+
+    Raises:
+        ConfigError: there are no samples next to the code, or none of this kind.
+    """
+    files = sorted(SAMPLES.glob("*/dataset.yaml"))
+    if not files:
+        raise ConfigError(f"the demo needs the samples in {SAMPLES}; run it in a clone of the repository")
+    kinds = {kind_of(load_dataset_file(file).task).name: file for file in reversed(files)}
+    if kind not in kinds:
+        raise ConfigError(f"there is no sample of the kind '{kind}'; use {', '.join(sorted(kinds))}")
+    return kinds[kind]
+
+
 def demo(
     settings: Settings,
+    kind: str,
     progress: Progress,
     verb: Callable[..., Any],
     show: Callable[[str, Any], None],
     wait: Callable[[str], None],
-) -> Context:
+) -> Played:
     """Start a local Label Studio, run all four verbs, stop what was started.
 
     Args:
         settings: home, venv of Label Studio, and who annotates.
+        kind: of the sample's task.
         progress: shows the steps that belong to no verb.
         verb: runs a verb by its name on the Prefect engine.
         show: shows a verb's result.
         wait: shows a text and waits for the user.
 
     Raises:
-        ConfigError: there are no samples next to the code.
+        ConfigError: there are no samples next to the code, or none of this kind.
     """
-    file = SAMPLES / "clauses" / "dataset.yaml"
-    if not file.is_file():
-        raise ConfigError(f"the demo needs the samples at {file}; run it in a clone of the repository")
+    file = sample_of(kind)
     studio = LocalStudio(
         venv=settings.goldleaf_label_studio_venv,
         data=settings.home / ".label-studio",
@@ -64,7 +95,7 @@ def demo(
     # The server is gone, and with it the address in the report.
     without = replace(context, connection=None)
     write_report(without)
-    return without
+    return Played(without, _telling_row(without))
 
 
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
@@ -73,3 +104,18 @@ def _simulate(context: Context, connection: Connection, progress: Progress) -> N
     asked = count_waiting(snapshot, context.dataset.task).questions
     with progress.step("simulated annotators answer", asked) as advance:
         annotate(connection, context.dataset, truth, advance)
+
+
+def _telling_row(context: Context) -> str:
+    """A row whose answer an annotator changed; if there is none, one that was doubted; else any."""
+    snapshot = context.store.snapshot().at_last_commit()
+    first = snapshot.committed_decisions(Verb.CURATE).unique("record_id", keep="first", maintain_order=True)
+    doubted = first.select(
+        "record_id", pl.col("targets").alias("before"), pl.col("routed").is_not_null().alias("asked")
+    )
+    now = snapshot.current_decisions().select("record_id", "targets", "label_source")
+    rows = snapshot.current_records().select("record_id").join(now, on="record_id").join(doubted, on="record_id")
+    is_human = pl.col("label_source") == LabelSource.HUMAN.value
+    changed = is_human & (pl.col("targets") != pl.col("before"))
+    told = rows.sort(changed.fill_null(False), "asked", descending=True, maintain_order=True).head(1).collect()
+    return next(iter(places_of(snapshot, told["record_id"].to_list()).values()), "")
