@@ -22,8 +22,11 @@ export HF_HUB_OFFLINE := 1
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: install label-studio ## Run the whole workflow on the sample clauses
-	@$(BIN)/goldleaf demo
+# The kind of task whose sample the demo uses: KIND=chat make demo.
+KIND ?= classification
+
+demo: install label-studio ## Run the whole workflow on a sample (KIND=chat: on the one of another kind)
+	@$(BIN)/goldleaf demo --kind $(KIND)
 
 test: install label-studio browser ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL)

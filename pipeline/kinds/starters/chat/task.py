@@ -7,4 +7,4 @@ class LibraryDesk(Task):
     """Answer as the desk of a library: kindly, in one or two sentences, and with the tools where they can tell."""
 
     messages: Conversation
-    tools: Tools | None = None
+    tools: Tools
