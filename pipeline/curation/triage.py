@@ -18,7 +18,7 @@ from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.fate import RULE_CODES, Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.task import Task
 
 _BUDGET = 0.1
@@ -307,6 +307,9 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Provisional], room: int, sor
 
 def _sort_of(case: Case, outcome: _Provisional, task: type[Task]) -> str:
     reason = outcome.reasons[0]
+    if reason.code in RULE_CODES:
+        # How much speaks against a row matters more than by which rule.
+        return "rule"
     targets = case.targets or case.suggestion
     strata = kind_of(task).strata(task, targets) if targets else ()
     return "/".join([reason.code, reason.field, *strata])
