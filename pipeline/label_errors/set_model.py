@@ -27,7 +27,10 @@ _CHUNK = 2_000
 _LEAST = 1e-12
 _RARE = 0.02
 """How often annotators are expected to make each kind of mistake, before seeing any data; weighs as much as one row."""
-_START = (0.0, 0.0, 0.0, 0.0, 0.0, -5.0, -3.0, -3.0)
+_STEEPNESS = 1.5
+"""The logarithm of the expected steepness. The odds come from the given labels, mistakes included, and are too moderate
+for the right ones; how much so, well separated labels do not show."""
+_START = (_STEEPNESS, 0.0, 0.0, 0.0, 0.0, -5.0, -3.0, -3.0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class SetModel:
     """How sets come about."""
 
     steepness: float
-    """What log odds are multiplied by: labels that exclude each other make a label's odds less extreme."""
+    """What log odds are multiplied by."""
     size_weights: Floats
     """By size, how much likelier a set is than its labels' odds alone say; the last one is the largest size."""
     added: float
@@ -236,8 +239,8 @@ def _model(parameters: Sequence[float] | Any, largest: int) -> SetModel:
 def _loss(parameters: Floats, log_odds: Floats, given: Bools, largest: int) -> float:
     model = _model(parameters, largest)
     likelihood = _log_likelihood(model, _cells(model, log_odds, given), given).sum()
-    # Keeps what the data say nothing about near its start.
-    ties = 0.5 * parameters[0] ** 2 + 0.025 * (parameters[1:5] ** 2).sum()
+    # Keeps what the data say nothing about near what is expected.
+    ties = 2 * (parameters[0] - _STEEPNESS) ** 2 + 0.025 * (parameters[1:5] ** 2).sum()
     rates = np.array([model.added, model.forgotten, model.confused])
     ties -= (_RARE * np.log(rates) + (1 - _RARE) * np.log1p(-rates)).sum()
     return float(ties - likelihood) / len(given)

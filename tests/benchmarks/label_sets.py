@@ -93,10 +93,6 @@ class Corpus:
 Mistakes = Callable[[Corpus, np.random.Generator], Bools]
 
 
-def _none(corpus: Corpus, random: np.random.Generator) -> Bools:
-    return np.zeros_like(corpus.given)
-
-
 def _bits(corpus: Corpus, random: np.random.Generator) -> Bools:
     return random.random(corpus.given.shape) < _SHARE
 
@@ -284,7 +280,7 @@ def main(given: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(given)
     console, results = Console(width=max(Console().width, 190)), []
     everything = Corpus.read(asked.file, asked.text, asked.label, asked.group)
-    for title, corpus in (("Rows with several labels", everything.several()), ("All rows", everything)):
+    for title, corpus in (("All rows", everything), ("Rows with several labels", everything.several())):
         results += [_clean(corpus, title), *_compare(corpus, title, asked.seeds, not asked.no_regression)]
     for found in results:
         found.show(console)
