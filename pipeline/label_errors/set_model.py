@@ -23,7 +23,8 @@ _FITTED_ROWS = 1_500
 """Eight parameters are the same from 1,500 rows as from 4,000."""
 _LARGEST_OWN_SIZE = 4
 """Larger sets share a weight: there are few of them."""
-_CHUNK = 2_000
+_CELLS = 2_000_000
+"""Rows are judged in chunks of so many numbers: rows x labels x sizes."""
 _LEAST = 1e-12
 _RARE = 0.02
 """How often annotators are expected to make each kind of mistake, before seeing any data; weighs as much as one row."""
@@ -80,9 +81,10 @@ def judge_sets(model: SetModel, log_odds: Floats, given: Bools) -> Judgment:
         log_odds: rows x labels, of a label by its text, by a model that did not see the row.
         given: rows x labels.
     """
+    chunk = max(1, _CELLS // (given.shape[1] * len(model.size_weights)))
     parts = [
-        _judge_some(model, log_odds[start : start + _CHUNK], given[start : start + _CHUNK])
-        for start in range(0, len(given), _CHUNK)
+        _judge_some(model, log_odds[start : start + chunk], given[start : start + chunk])
+        for start in range(0, len(given), chunk)
     ]
     return Judgment(np.concatenate([part.wrong for part in parts]), np.concatenate([part.doubts for part in parts]))
 
