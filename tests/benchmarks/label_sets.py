@@ -42,7 +42,7 @@ bits flips, so that nearly every row is wrong. The batch is the tenth of the row
   named         of the wrong bits in the batch, the share that is named as missing or extra
   named right   of what is named in the batch, the share that is wrong
   flagged       rows with anything named
-Labels that the file itself has wrong count as right: all figures are lower bounds.
+Labels that the file itself has wrong count as right.
 
 cleanlab's default scoring (multilabel_classification.rank.get_label_quality_scores) gets three kinds of probabilities,
 all out of fold: those of TF-IDF and one logistic regression per label, those that Goldleaf starts from, and those that
