@@ -26,8 +26,6 @@ _LARGEST_OWN_SIZE = 4
 _CELLS = 2_000_000
 """Rows are judged in chunks of so many numbers: rows x labels x sizes."""
 _LEAST = 1e-12
-_RARE = 0.02
-"""How often annotators are expected to make each kind of mistake, before seeing any data; weighs as much as one row."""
 _STEEPNESS = 1.5
 """The logarithm of the expected steepness. The odds come from the given labels, mistakes included, and are too moderate
 for the right ones; how much so, well separated labels do not show."""
@@ -243,6 +241,6 @@ def _loss(parameters: Floats, log_odds: Floats, given: Bools, largest: int) -> f
     likelihood = _log_likelihood(model, _cells(model, log_odds, given), given).sum()
     # Keeps what the data say nothing about near what is expected.
     ties = 2 * (parameters[0] - _STEEPNESS) ** 2 + 0.025 * (parameters[1:5] ** 2).sum()
-    rates = np.array([model.added, model.forgotten, model.confused])
-    ties -= (_RARE * np.log(rates) + (1 - _RARE) * np.log1p(-rates)).sum()
+    # As if one more mistake of each kind had been seen: if none stands out, no kind is taken for impossible.
+    ties -= np.log([model.added, model.forgotten, model.confused]).sum()
     return float(ties - likelihood) / len(given)
