@@ -19,9 +19,6 @@ from schemas.field_values import leaf_paths
 from schemas.task import Role, Task
 
 
-_SHOWN = 0.6
-
-
 class Rewriting(Kind):
     """Free texts in new words; rules that learn what is usual in the set find odd ones."""
 
@@ -114,9 +111,7 @@ def _scored(field: str, score: RewriteScore) -> LabelScore:
     reasons = (
         Reason(code=ReasonCode(finding.rule.value), field=field, detail=finding.detail) for finding in score.findings
     )
-    found = tuple(reasons)
-    # A rank: whatever is shown to annotators comes before all that is not.
-    return LabelScore(_SHOWN + (1 - _SHOWN) * score.score if found else _SHOWN * score.score, None, found)
+    return LabelScore(score.score, None, tuple(reasons))
 
 
 def _worse(one: LabelScore, other: LabelScore) -> LabelScore:
