@@ -192,6 +192,8 @@ LABEL_ERROR_CODES = frozenset(
     }
 )
 """What a kind of task may say against a label; see ``Kind.score_labels``."""
+RULE_CODES = LABEL_ERROR_CODES - {ReasonCode.LABEL_ERROR, ReasonCode.UNGROUNDED}
+"""What rules say: it depends on the row, not on what kind of label it has."""
 
 
 class Reason(BaseModel):

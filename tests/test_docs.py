@@ -30,8 +30,8 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from flows.settings import Settings
-from pipeline.review.offered_answers import KEYS
 from pipeline.review.form import labeling_config
+from pipeline.review.offered_answers import KEYS
 from pipeline.review.queue import question
 from schemas.dataset import Dataset
 from schemas.decision import Decision

@@ -5,9 +5,9 @@ from typing import Any, Literal
 import pytest
 from task_toys import INVOICE, task_with
 
-from pipeline.review.offered_answers import CANDIDATE, Candidate, as_choices
 from pipeline.review.form import labeling_config
 from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
+from pipeline.review.offered_answers import CANDIDATE, Candidate, as_choices
 from schemas.annotation import Verdict
 from schemas.task import Target, Task
 from schemas.tasks.invoice import Invoice

@@ -15,6 +15,8 @@ from schemas.field import comparable_targets
 from schemas.task import Role, Task
 
 _SEED = 17
+_DIGITS = 6
+"""Of a score: the rest differs between processors."""
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
@@ -57,7 +59,7 @@ def _others(case: Case) -> list[Reason]:
 
 
 def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable]]) -> None:
-    case.label_error_score = None if score.score is None else round(score.score, 4)
+    case.label_error_score = None if score.score is None else round(score.score, _DIGITS)
     case.suggestion = score.suggestion
     case.label_error_reasons = _others(case)
     if not score.reasons or case.human is not None or not case.targets:

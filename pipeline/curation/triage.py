@@ -18,7 +18,7 @@ from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.fate import RULE_CODES, Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.task import Task
 
 _BUDGET = 0.1
@@ -27,6 +27,8 @@ _MOST_ASKED = 500
 _HELD_SCORE = 0.95
 """Conflicts and held rows come before most likely label errors: without an annotator they are never accepted."""
 _LEAST_FLAGGED_SCORE = 0.6
+_APART = 0.001
+"""Scores below are set so much apart, instead of being equal."""
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 """Routes that use up the budget."""
 # One shared reason for all rows: most have no other.
@@ -230,9 +232,16 @@ def _automatic(case: Case, askers: set[str]) -> _Provisional:
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
         return _Provisional(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
     if case.label_error_reasons:
-        score = max(_LEAST_FLAGGED_SCORE, case.label_error_score or 0.0)
+        score = _flagged_score(case.label_error_score)
         return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
     return _Provisional(Fate.ACCEPTED, [_PASSED])
+
+
+def _flagged_score(score: float | None) -> float:
+    """How urgent a likely error is: no less than others, but the likelier one still comes first."""
+    if score is None or score >= _LEAST_FLAGGED_SCORE:
+        return score or _LEAST_FLAGGED_SCORE
+    return _LEAST_FLAGGED_SCORE - _APART * (_LEAST_FLAGGED_SCORE - score)
 
 
 def _conflict_reason(case: Case) -> Reason:
@@ -307,6 +316,9 @@ def _diverse(tier: list[Case], outcomes: dict[str, _Provisional], room: int, sor
 
 def _sort_of(case: Case, outcome: _Provisional, task: type[Task]) -> str:
     reason = outcome.reasons[0]
+    if reason.code in RULE_CODES:
+        # How much speaks against a row matters more than by which rule.
+        return "rule"
     targets = case.targets or case.suggestion
     strata = kind_of(task).strata(task, targets) if targets else ()
     return "/".join([reason.code, reason.field, *strata])

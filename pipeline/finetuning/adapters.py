@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.scores import Outcome
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import TrainReport
@@ -222,8 +223,8 @@ def _more_scores(record: FinetuneRecord) -> str:
     """What is said of the answers besides the metric, as rows of a table."""
     untuned, tuned = record.untuned, record.tuned
     rows = [(old.name, old.value, new.value) for old, new in zip(untuned.measures, tuned.measures, strict=True)]
-    if tuned.exact.value != tuned.score.value and not any(outcome.loss for outcome in tuned.outcomes):
-        # With a single choice as the answer, the metric already says so.
+    outcomes = (*untuned.outcomes, *tuned.outcomes)
+    if not all(_is_right_or_wrong(outcome) for outcome in outcomes) and not any(outcome.loss for outcome in outcomes):
         rows.append(("all targets right", untuned.exact, tuned.exact))
     lines = [f"| {name} | {old} | {new} |" for name, old, new in rows]
     if tuned.parts:
@@ -231,6 +232,11 @@ def _more_scores(record: FinetuneRecord) -> str:
     if record.copied is not None:
         lines.append(f"| {tuned.metric_title} of the inputs, copied unchanged | {record.copied} | |")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _is_right_or_wrong(outcome: Outcome) -> bool:
+    """Whether the metric already says if an answer is right as a whole."""
+    return len(outcome.gold) == 1 and outcome.credit.possible == 1 and outcome.credit.earned in (0, 1)
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

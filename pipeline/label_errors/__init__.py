@@ -1,7 +1,7 @@
 """Which labels would an annotator most likely correct, and which conversations?
 
-In: texts with their labels, extracted values or rewritten texts, or conversations. Out: a score per row with its
-reasons, a better label, the values that the text does not contain, or what is doubted in which turn.
+In: texts with their labels, sets of labels, extracted values or rewritten texts, or conversations. Out: a score per row
+with its reasons, a better label or set, the values that the text does not contain, or what is doubted in which turn.
 """
 
 __all__ = ["chat_findings", "chat_rules", "classifier", "grounding", "label_sets", "rewrite_rules", "rewrites"]

@@ -3,7 +3,6 @@
 If it confidently disagrees, the label may be wrong.
 """
 
-import contextlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -13,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FOLDS = 5
+from pipeline.label_errors.group_folds import folds_by_group
+from pipeline.label_errors.text_features import text_features
+
 MIN_LABELED = 30
 """With fewer labeled rows, a model's predictions are too weak to question a label."""
 MAX_TRAINING_ROWS = 50_000
 """A model is trained on a random sample of at most this many rows; training time grows with rows times classes."""
-MAX_CHARACTERS = 4_000
-"""Only this many leading characters of a text are used."""
-_MAX_FEATURES = 100_000
 _TEMPERATURES = 2.0 ** np.arange(-2, 6.25, 0.25)
 
 Floats = npt.NDArray[np.float64]
@@ -62,13 +60,13 @@ def label_error_scores(
     sheet = _Sheet(names, len(texts))
     if len(given) < MIN_LABELED or len(names) < 2:
         return sheet.result(_too_few(len(given), len(names)))
-    features = _features(texts)
+    features = text_features(texts)
     if features is None:
         return sheet.result("no word occurs in two texts, so no label can be scored")
     codes = {name: code for code, name in enumerate(names)}
     targets = np.array([codes[label] for label in given], dtype=np.int64)
     rows = np.array([row for row, label in enumerate(labels) if label is not None], dtype=np.int64)
-    folds, note = _folds(targets, [groups[row] for row in rows], seed)
+    folds, note = folds_by_group(targets, [groups[row] for row in rows], seed)
     scores = _out_of_fold(features[rows], targets, folds, seed)
     judged = np.flatnonzero(np.isfinite(scores[np.arange(len(targets)), targets]))
     if not len(judged):
@@ -117,49 +115,6 @@ class _Sheet:
             predicted=[None if code < 0 else self._names[code] for code in self._predicted.tolist()],
             note=note,
         )
-
-
-def _features(texts: Sequence[str]) -> Any:
-    """TF-IDF of words, word bigrams and character n-grams (sparse, a row per text); None if texts share nothing."""
-    # Imported here: scikit-learn takes more than a second to import, which would slow down every command.
-    from scipy.sparse import hstack
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    starts = [text[:MAX_CHARACTERS] for text in texts]
-    common = {"min_df": 2, "sublinear_tf": True, "max_features": _MAX_FEATURES, "dtype": np.float32}
-    words = TfidfVectorizer(ngram_range=(1, 2), **common)
-    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), **common)
-    found = []
-    for vectorizer in (words, pieces):
-        # The only error it raises about texts: the vocabulary is empty.
-        with contextlib.suppress(ValueError):
-            found.append(vectorizer.fit_transform(starts))
-    return hstack(found, format="csr") if found else None
-
-
-def _folds(targets: Ints, groups: Sequence[str], seed: int) -> tuple[Ints, str]:
-    """Assign whole groups to folds, so that each label is spread over as many folds as it has groups.
-
-    A group counts for its rarest label. (scikit-learn's StratifiedGroupKFold can put all groups of a rare
-    label into one fold, and its time grows with groups times folds times labels.) Returns every row's fold,
-    and a note if groups had to be split.
-    """
-    # By their first rows: a group's name depends on which of its rows came first, but not on labels.
-    codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
-    member = np.array([codes[group] for group in groups], dtype=np.int64)
-    sizes = np.bincount(member)
-    note = ""
-    if sizes.max() > len(targets) / 2:
-        note = f"one group holds {sizes.max()} of {len(targets)} labeled rows, so its rows scored each other"
-        member = np.arange(len(targets))
-        sizes = np.ones_like(member)
-    by_rarity = np.lexsort((targets, np.bincount(targets)[targets]))
-    _, first = np.unique(member[by_rarity], return_index=True)
-    rarest = targets[by_rarity][first]
-    shuffled = np.random.default_rng(seed).permutation(len(sizes))
-    fold = np.empty_like(sizes)
-    fold[np.lexsort((shuffled, -sizes, rarest))] = np.arange(len(sizes)) % FOLDS
-    return fold[member], note
 
 
 def _out_of_fold(features: Any, targets: Ints, folds: Ints, seed: int) -> Floats:
