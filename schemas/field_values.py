@@ -71,12 +71,12 @@ def completed(field: TargetField, value: Any) -> Any:
     return found
 
 
-def in_words(value: JsonValue) -> str:
+def value_in_words(value: JsonValue) -> str:
     """A value as people read it: a text as it is, a list with commas, what is absent as nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and not any(isinstance(part, list | dict) for part in value):
-        return ", ".join(map(in_words, value))
+        return ", ".join(map(value_in_words, value))
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else str(value)

@@ -44,7 +44,7 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
-from schemas.field_values import differences, in_words
+from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 
 _EXAMPLES = 2
@@ -283,7 +283,7 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
     found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
     for decision, answer in changed:
         for field, old, new in differences(answer.asked.targets or {}, answer.annotation.targets or {}):
-            found[field, in_words(old), in_words(new)].append((decision, answer))
+            found[field, value_in_words(old), value_in_words(new)].append((decision, answer))
     several = len(state.task.task_targets()) > 1
     for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
         shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]

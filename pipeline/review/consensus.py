@@ -23,7 +23,7 @@ from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
-from schemas.field_values import differences, in_words
+from schemas.field_values import differences, value_in_words
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
 from schemas.task import Task
@@ -317,7 +317,7 @@ def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, Jso
 
 
 def _quoted(value: JsonValue) -> str:
-    return "nothing" if value in (None, []) else f"'{in_words(value)}'"
+    return "nothing" if value in (None, []) else f"'{value_in_words(value)}'"
 
 
 def _meaning(decision: Decision) -> object:
