@@ -254,7 +254,8 @@ class Finetune(Section):
     form: Form = Form.HELD
     """Whether both models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None
-    """Maximum tokens of a prediction; default: the longest answer of the training split."""
+    """Maximum tokens of a prediction; default: the longest answer of the training split, of a chat without its longest
+    tenth."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
     """Training also seeds numpy, which accepts no larger one."""
 

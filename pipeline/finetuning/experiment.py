@@ -33,6 +33,8 @@ Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]
 """Shows a stage while it runs: its name and number of units, then how many more are done."""
 
 TRAIN, TEST = "train", "test"
+_MOST = 0.9
+"""Share of the answers of a chat that are not longer than a model's may be."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     with show(f"loading {config.base_model}", None):
         base = load_base(config.base_model)
         check_lengths(examples, config, base)
-    longest = config.max_new_tokens or answer_tokens(base, [example.answer for example in examples])
+    longest = config.max_new_tokens or answer_tokens(base, _usual([example.answer for example in examples], task))
     exam = _Exam(task, config, asked, longest, show)
     untuned = exam.take(base, "asking the untuned model")
     output = training.work / "adapter"
@@ -97,6 +99,16 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         comparison=compare_models(untuned, tuned),
     )
     return save_adapter(output, training.models, record)
+
+
+def _usual(answers: list[str], task: type[Task]) -> list[str]:
+    """The answers whose length models may reach: all, or where texts are not what models are judged by, most.
+
+    One long turn among thousands would let an untuned model write on for minutes in every answer.
+    """
+    if not kind_of(task).judged_by_loss:
+        return answers
+    return sorted(answers, key=len)[: math.ceil(_MOST * len(answers))]
 
 
 @dataclass(frozen=True)
