@@ -46,8 +46,9 @@ def test_the_row_to_explain_is_one_that_was_doubted(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.goldleaf("init", "new", "--kind", "chat")
     asked = {"role": "user", "content": "Is it open?"}
+    another = {"role": "user", "content": "Where do I pay?"}
     answered = [asked, {"role": "assistant", "content": "Yes, until seven."}]
-    write_rows(tmp_path / "new", [{"messages": one, "tools": []} for one in (answered, [asked])])
+    write_rows(tmp_path / "new", [{"messages": one, "tools": []} for one in (answered, [another])])
     context = Context.load(tmp_path / "new" / "dataset.yaml", offline(tmp_path / "home"))
     curate(context, Inline())
     assert demo.telling_row(context) == "data.jsonl:2"

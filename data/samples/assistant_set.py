@@ -23,7 +23,8 @@ from planting import Honest, each
 from wording import read_blocks, seeded, shuffled
 
 FILES = {"messages": "chats.jsonl", "sharegpt": "shared_chats.jsonl"}
-LOOPS, REFUSALS, LEAKS, CUTS, OTHER_LANGUAGE = 6, 6, 6, 8, 6
+LOOPS, REFUSALS, LEAKS, OTHER_LANGUAGE = 6, 6, 6, 6
+CUTS = {"second_sentence": 5, "first_sentence": 3}  # the first is hard to see: nothing in the answer ends
 EMPTY = {"assistant": 3, "user": 3}
 TOKENS = {"<|im_end|>": 2, "<|eot_id|>": 1, "[/INST]": 1, "<|assistant|>": 1, "</s>": 1}
 PLACEHOLDERS = {"{{user_name}}": 2, "{{ room }}": 1, "[INSERT TIME]": 1, "{room}": 1, "[Your Name]": 1}
@@ -35,7 +36,7 @@ COPIES = 6
 REJECTED = {"image": 6, "unknown_role": 6}
 UNLABELED = 8
 CALLING = ("Hello?", "Can you hear me?", "Is this thing on?", "One moment.")
-LONG_ENOUGH = 60  # characters of an answer that can be cut visibly
+LONG_ENOUGH = 20  # characters of an answer that is worth repeating
 
 
 class Planter:
@@ -51,11 +52,11 @@ class Planter:
 
     def odd_answers(self) -> Iterator[Row]:
         """Let honest conversations end with an answer that nobody should learn."""
-        for _ in range(CUTS):
-            row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH)
-            yield self.with_last(row, cut(row.turns[-1].content, self.rng), "cut_answer")
+        for where in each(CUTS):
+            row = self.honest.take(lambda row: all(len(one.split()) > 5 for one in halves(row.turns[-1].content)))
+            yield self.with_last(row, cut(row.turns[-1].content, where, self.rng), "cut_answer", where)
         for _ in range(LOOPS):
-            row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH // 3)
+            row = self.honest.take(lambda row: len(row.turns[-1].content) >= LONG_ENOUGH)
             yield self.with_last(row, " ".join([row.turns[-1].content] * self.rng.randint(5, 9)), "loop")
         refusals = read_blocks(FOLDER / "refusals.txt", "\n")
         for at in range(REFUSALS):
@@ -63,7 +64,7 @@ class Planter:
             turns = (*row.turns[: last_question(row.turns) + 1], Turn("assistant", refusals[at % len(refusals)]))
             yield replace(row, turns=turns, plant="refusal")
         for _ in range(LEAKS):
-            row = self.honest.take()
+            row = self.honest.take(lambda row: len(row.turns) > 3)
             yield self.with_last(row, row.home.prompt, "leaked_prompt")
         for token in each(TOKENS):
             row = self.honest.take()
@@ -138,10 +139,18 @@ def is_sister(row: Row, other: Row) -> bool:
     return other is not row and other.home == row.home and max(len(row.turns), len(other.turns)) <= 4
 
 
-def cut(text: str, rng: random.Random) -> str:
-    """Return the text without its end, in the middle of a sentence."""
-    words = text.split()
-    return " ".join(words[: rng.randint(len(words) // 2 + 1, len(words) - 2)]).rstrip(".,;?!")
+def halves(text: str) -> tuple[str, str]:
+    """Return the first sentence of an answer, and the rest."""
+    first, _, rest = text.partition(". ")
+    return first, rest
+
+
+def cut(text: str, where: str, rng: random.Random) -> str:
+    """Return the text without its end, in the middle of its first sentence or of what follows."""
+    first, rest = halves(text)
+    words = (first if where == "first_sentence" else rest).split()
+    kept = " ".join(words[: rng.randint(len(words) // 2, len(words) - 2)]).rstrip(".,;?!")
+    return kept if where == "first_sentence" else f"{first}. {kept}"
 
 
 def can_break(row: Row) -> bool:

@@ -11,7 +11,7 @@ from wording import MATERIAL, Lists, fill, jaccard, read_blocks, read_lists, rea
 
 SEED = "goldleaf assistant 1"
 FOLDER = MATERIAL / "assistant"
-HONEST_ROWS = 236
+ACTING, TALKING = 156, 148  # conversations with calls of functions, and without
 EPISODES = (1, 1, 2, 2, 2, 3)  # how many episodes a conversation has
 MAX_SIMILARITY = 0.5  # what is said in two conversations that are not planted copies stays below this
 SHAREGPT = 0.35  # this share of the conversations is in the second file, in the other layout
@@ -140,6 +140,9 @@ def as_sharegpt(row: Row) -> dict[str, Any]:
 
 
 # --- honest conversations -------------------------------------------------------------------------------
+Seen = tuple[list[frozenset[tuple[str, ...]]], list[frozenset[tuple[str, ...]]]]
+
+
 def read_homes() -> list[Home]:
     """Return the homes, each with its rooms and the functions that it has."""
     generic = read_lists(FOLDER / "slots.txt")
@@ -197,28 +200,33 @@ def tidy(text: str) -> str:
 
 def write_chats(homes: list[Home]) -> Iterator[Row]:
     """Write the clean conversations, no two of them similar."""
-    rng = seeded(SEED, "text")
-    episodes = read_blocks(FOLDER / "episodes.txt", "\n\n")
+    seen: Seen = ([], [])
+    every = read_blocks(FOLDER / "episodes.txt", "\n\n")
+    talks = read_blocks(FOLDER / "talks.txt", "\n\n") + [one for one in every if not needed(one)]
+    yield from write_some(homes, every, ACTING, seeded(SEED, "acting"), seen)
+    # Many a model's template shows no calls; it can learn from these.
+    yield from write_some(homes, talks, TALKING, seeded(SEED, "talking"), seen)
+
+
+def write_some(homes: list[Home], episodes: list[str], rows: int, rng: random.Random, seen: Seen) -> Iterator[Row]:
+    """Write conversations that consist of some of the episodes."""
     uses = {episode: rng.random() for episode in episodes}
-    seen: tuple[list[frozenset[tuple[str, ...]]], ...] = ([], [])
     number = 0
-    while number < HONEST_ROWS:
+    while number < rows:
         home = homes[number % len(homes)]
         turns: list[Turn] = []
+        fitting = [one for one in episodes if needed(one) <= set(home.tools)]
         for _ in range(rng.choice(EPISODES)):
-            fitting = [one for one in episodes if needed(one) <= set(home.tools)]
             # The least used one comes next; a failed trial counts as a use.
             episode = min(fitting, key=uses.__getitem__)
             uses[episode] += 1
             turns += read_turns(fill(episode, {}, home.lists, rng))
         row = new_row(home, tuple(turns), rng)
         # Neither the conversations nor the questions may be similar, since either can be taken for a duplicate.
-        grams = (trigrams(row.compared), trigrams(spoken(row.turns[: first_answer(row)])))
-        if all(
-            jaccard(mine, other) < MAX_SIMILARITY for mine, others in zip(grams, seen, strict=True) for other in others
-        ):
-            for mine, others in zip(grams, seen, strict=True):
-                others.append(mine)
+        pairs = list(zip((row.compared, spoken(row.turns[: first_answer(row)])), seen, strict=True))
+        if all(is_unlike(trigrams(text), others) for text, others in pairs):
+            for text, others in pairs:
+                others.append(trigrams(text))
             number += 1
             yield row
 
