@@ -39,6 +39,8 @@ class Finetuned(BaseModel):
     """Answers that do not have the format of the task; they count as wrong."""
     tuned: Estimate
     tuned_unreadable: int
+    copied: Estimate | None
+    """The score of answers that only copy the inputs, where that is an answer at all."""
     difference: Estimate
     """Tuned minus untuned, on the same rows."""
     verdict: str
@@ -106,6 +108,7 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         untuned_unreadable=record.untuned.unreadable,
         tuned=record.tuned.score,
         tuned_unreadable=record.tuned.unreadable,
+        copied=record.copied,
         difference=record.comparison.difference,
         verdict=record.comparison.verdict,
     )

@@ -1,10 +1,11 @@
 """The single values within a canonical answer, with the paths to them."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field import JsonValue, TargetField, ValueType, comparable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,52 @@ def completed(field: TargetField, value: Any) -> Any:
         elif inner.optional or inner.many:
             found[inner.name] = [] if inner.many else None
     return found
+
+
+def value_in_words(value: JsonValue) -> str:
+    """A value as people read it: a text as it is, a list with commas, what is absent as nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and not any(isinstance(part, list | dict) for part in value):
+        return ", ".join(map(value_in_words, value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def differences(
+    before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]
+) -> Iterator[tuple[str, JsonValue, JsonValue]]:
+    """Where two canonical answers differ: the path, and both values; None for one that is not there.
+
+    Objects are compared value by value, those of a list in their order.
+    """
+    for name, new in after.items():
+        old = before.get(name)
+        if comparable(old) == comparable(new):
+            continue
+        if _has_objects(old) or _has_objects(new):
+            ones, others = dict(_flat(old, name)), dict(_flat(new, name))
+            yield from (
+                (path, ones.get(path), others.get(path))
+                for path in {**ones, **others}
+                if comparable(ones.get(path)) != comparable(others.get(path))
+            )
+        else:
+            yield name, old, new
+
+
+def _has_objects(value: JsonValue) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value))
+
+
+def _flat(value: JsonValue, path: str) -> Iterator[tuple[str, JsonValue]]:
+    """The values of an object, or of a list of objects, by paths; objects of a list are counted from 1."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _flat(part, f"{path}.{name}")
+    elif isinstance(value, list) and _has_objects(value):
+        for number, part in enumerate(value, 1):
+            yield from _flat(part, f"{path}.{number}")
+    elif value not in (None, []):
+        yield path, value

@@ -202,6 +202,8 @@ def show_finetuned(result: "Finetuned") -> None:
         ("tuned", result.tuned, result.tuned_unreadable),
     )
     rows = [[name, score.unit.shown(score.value), score.interval, unreadable] for name, score, unreadable in models]
+    if result.copied is not None:
+        rows.append(["the inputs, copied", result.copied.unit.shown(result.copied.value), result.copied.interval, ""])
     show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
     out.print(result.verdict)
     out.print(result.path, markup=False)

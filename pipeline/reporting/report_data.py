@@ -2,10 +2,10 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, assert_never
+from typing import TypedDict, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
@@ -43,7 +43,8 @@ from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
-from schemas.field import JsonValue, comparable, same_targets
+from schemas.field import same_targets
+from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 
 _EXAMPLES = 2
@@ -281,8 +282,8 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
     """What annotators replaced, the most frequent first."""
     found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
     for decision, answer in changed:
-        for field, old, new in _differences(answer.asked.targets, answer.annotation.targets):
-            found[field, old, new].append((decision, answer))
+        for field, old, new in differences(answer.asked.targets or {}, answer.annotation.targets or {}):
+            found[field, value_in_words(old), value_in_words(new)].append((decision, answer))
     several = len(state.task.task_targets()) > 1
     for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
         shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]
@@ -320,19 +321,6 @@ def _open_outcome(said: list[Said]) -> str:
     given = [item.annotation for item in said if item.is_present and not item.annotation.deleted]
     newest = max(given, key=lambda item: (item.updated_at, item.annotation_id), default=None)
     return newest.verdict.value if newest and newest.verdict in (Verdict.SKIPPED, Verdict.INVALID) else "waiting"
-
-
-def _differences(
-    before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None
-) -> Iterator[tuple[str, str, str]]:
-    for field, old in (before or {}).items():
-        new = (after or {}).get(field)
-        if comparable(old) != comparable(new):
-            yield field, _shown(old), _shown(new)
-
-
-def _shown(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _suspect_labels(state: State, accepted: list[Decision]) -> Iterator[SuspectLabel]:

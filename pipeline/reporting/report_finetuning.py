@@ -1,6 +1,5 @@
 """Gathers the report's content about fine-tuning: the newest adapter and the rows that it gets wrong."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, Par
 from pipeline.text.wording import shown_label
 from schemas.dataset import public_place
 from schemas.field import JsonValue
+from schemas.field_values import value_in_words
 from schemas.task import Task
 
 _MISTAKES = 12
@@ -41,6 +41,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
         metric=record.tuned.metric_title,
         untuned=record.untuned.score,
         tuned=record.tuned.score,
+        copied=record.copied,
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
@@ -105,13 +106,7 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
     for name, value in expected.items():
         yield FieldAnswer(
             name=name,
-            expected=_text(value),
-            untuned=None if before is None else _text(before[name]),
-            tuned=None if after is None else _text(after[name]),
+            expected=value_in_words(value),
+            untuned=None if before is None else value_in_words(before[name]),
+            tuned=None if after is None else value_in_words(after[name]),
         )
-
-
-def _text(value: JsonValue) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False) if value != [] else ""

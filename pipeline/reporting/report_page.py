@@ -278,6 +278,8 @@ class FineTuning(ReportPart):
     metric: str
     untuned: Estimate
     tuned: Estimate
+    copied: Estimate | None = None
+    """Of answers that only copy the inputs."""
     train_rows: Count
     test_rows: Count
     seconds: Annotated[float, Field(ge=0)]

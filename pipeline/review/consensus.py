@@ -22,7 +22,8 @@ from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, comparable, comparable_targets
+from schemas.field import JsonValue, comparable_targets
+from schemas.field_values import differences, value_in_words
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
 from schemas.task import Task
@@ -201,7 +202,7 @@ def _vote(annotation: Annotation) -> Hashable:
 def _in_short(annotation: Annotation) -> str:
     if annotation.targets is None:
         return annotation.verdict.value
-    return ", ".join(f"{name} '{value}'" for name, value in annotation.targets.items())
+    return ", ".join(f"{name} {_quoted(value)}" for name, value in annotation.targets.items())
 
 
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
@@ -311,10 +312,12 @@ def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, Jso
     """Describe how an annotator's answer differs from the earlier one."""
     if before is None or after is None:
         return "answered"
-    changed = [name for name in after if comparable(before.get(name)) != comparable(after[name])]
-    if not changed:
-        return "confirmed"
-    return "; ".join(f"{name}: '{before.get(name)}' became '{after[name]}'" for name in changed)
+    changed = [f"{path}: {_quoted(old)} became {_quoted(new)}" for path, old, new in differences(before, after)]
+    return "; ".join(changed) or "confirmed"
+
+
+def _quoted(value: JsonValue) -> str:
+    return "nothing" if value in (None, []) else f"'{value_in_words(value)}'"
 
 
 def _meaning(decision: Decision) -> object:

@@ -1,0 +1,83 @@
+"""A version of every kind is what other tools take: it loads, trains with plain TRL, and comes back as it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from terminal import Terminal
+
+from pipeline.finetuning.base_model import load_base
+from pipeline.kinds.registry import KIND_NAMES
+
+
+@pytest.fixture(scope="module", params=KIND_NAMES)
+def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version made of a kind's starter files."""
+    terminal = Terminal(tmp_path_factory.mktemp(request.param))
+    terminal.goldleaf("init", "new", "--kind", request.param)
+    file = terminal.folder / "new" / "dataset.yaml"
+    text = file.read_text(encoding="utf-8").replace("{train: 0.8, validation: 0.1, test: 0.1}", "{train: 1.0}")
+    file.write_text(f"{text}\nreview: {{audit: 0.0}}\n", encoding="utf-8")
+    terminal.goldleaf("curate", str(file), "--no-push")
+    return Path(terminal.json("release", str(file))["path"])
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return load_base("smollm2-135m-instruct").tokenizer
+
+
+def fields(version: Path) -> list[str]:
+    rows = [row for file in version.glob("data/*.parquet") for row in pq.read_table(file).to_pylist()]
+    return sorted(json.dumps(row["fields"], sort_keys=True) for row in rows)
+
+
+def test_its_rows_are_the_same_once_they_were_read_and_published_again(version: Path, tmp_path: Path) -> None:
+    before = version.parents[3] / "new"
+    names = json.loads((version / "manifest.json").read_text(encoding="utf-8"))
+    paths = {name: f"fields.{name}" for name in {*names["input_fields"], *names["target_fields"]}}
+    (tmp_path / "task.py").write_bytes((before / "task.py").read_bytes())
+    task = yaml.safe_load((before / "dataset.yaml").read_text(encoding="utf-8"))["task"]
+    (tmp_path / "dataset.yaml").write_text(
+        f"name: again\ntask: {task}\nsources: [{{name: version, path: '{version}/data/*.parquet', "
+        f"fields: {json.dumps(paths)}}}]\nreview: {{audit: 0.0}}\nsplit: {{fractions: {{train: 1.0}}}}\n",
+        encoding="utf-8",
+    )
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate", "--no-push")
+    assert fields(Path(terminal.json("release")["path"])) == fields(version)
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_it_loads_offline_and_plain_trl_trains_on_its_answers_only(
+    version: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    rows: Any = datasets.load_dataset(str(version), cache_dir=str(tmp_path / "cache"))["train"]
+    assert len(rows) == len(fields(version))
+    tiny = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+    )
+    trainer = SFTTrainer(
+        model=LlamaForCausalLM(tiny),
+        args=SFTConfig(
+            output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=2, report_to="none", use_cpu=True,
+            bf16=False, disable_tqdm=True,
+        ),
+        train_dataset=rows,
+        processing_class=tokenizer,
+    )  # fmt: skip
+    assert trainer.train().training_loss > 0
+    batch = next(iter(trainer.get_train_dataloader()))
+    learned = [[token for token in labels.tolist() if token != -100] for labels in batch["labels"]]
+    answers = {"".join(message["content"] for message in row["completion"]) for row in rows}
+    for text in tokenizer.batch_decode(learned, skip_special_tokens=True):
+        assert text.strip() in {answer.strip() for answer in answers}
