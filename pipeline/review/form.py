@@ -205,7 +205,9 @@ def _fields(task: type[Task], to_name: str) -> list[str]:
 
 
 def _control(asked: FormField, to_name: str, keys: Iterator[str], filter_keys: Iterator[str]) -> str:
-    field, common = asked.field, {"name": asked.control, "toName": to_name}
+    # Label Studio ties no label to its text fields; screen readers take the placeholder for the name.
+    named = {"name": asked.control, "toName": to_name, "placeholder": _label(asked)}
+    field, common = asked.field, named if _has_editor(asked.field) else {"name": asked.control, "toName": to_name}
     if not field.optional:
         message = f"Fill in: {_title(asked.shown)}. Or choose unusable or unsure."
         common |= {"required": "true", "requiredMessage": message}
@@ -236,6 +238,12 @@ def _control(asked: FormField, to_name: str, keys: Iterator[str], filter_keys: I
             assert_never(field.type)
 
 
+def _has_editor(field: TargetField) -> bool:
+    """Whether a field is filled in by typing a text."""
+    chosen = field.type in (ValueType.CHOICE, ValueType.BOOLEAN)
+    return not chosen and (field.many or field.type is not ValueType.DATE)
+
+
 def _is_list(field: TargetField) -> bool:
     """Whether a field has an entry for each of its values; a list of objects is a table in one entry."""
     return field.many and field.type is not ValueType.OBJECT
@@ -251,8 +259,8 @@ def _editor(common: Mapping[str, str], *, lines: int, many: bool) -> str:
 def _turn_editors(asked: FormField, common: Mapping[str, str]) -> str:
     """The last turn and its calls in open editors, the whole answer in a hidden one."""
     plain = {"name": asked.control, "toName": common["toName"]}
-    turn = {**plain, "name": f"{asked.control}-{TURN}"}
-    calls = {**plain, "name": f"{asked.control}-{CALLS}"}
+    turn = {**plain, "name": f"{asked.control}-{TURN}", "placeholder": "Answer"}
+    calls = {**plain, "name": f"{asked.control}-{CALLS}", "placeholder": "Calls of tools"}
     return "".join(
         [
             _editor(turn, lines=6, many=False),
