@@ -95,7 +95,7 @@ def demo(
     # The server is gone, and with it the address in the report.
     without = replace(context, connection=None)
     write_report(without)
-    return Played(without, _telling_row(without))
+    return Played(without, telling_row(without))
 
 
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
@@ -106,7 +106,7 @@ def _simulate(context: Context, connection: Connection, progress: Progress) -> N
         annotate(connection, context.dataset, truth, advance)
 
 
-def _telling_row(context: Context) -> str:
+def telling_row(context: Context) -> str:
     """A row whose answer an annotator changed; if there is none, one that was doubted; else any."""
     snapshot = context.store.snapshot().at_last_commit()
     first = snapshot.committed_decisions(Verb.CURATE).unique("record_id", keep="first", maintain_order=True)
@@ -114,7 +114,9 @@ def _telling_row(context: Context) -> str:
         "record_id", pl.col("targets").alias("before"), pl.col("routed").is_not_null().alias("asked")
     )
     now = snapshot.current_decisions().select("record_id", "targets", "label_source")
-    rows = snapshot.current_records().select("record_id").join(now, on="record_id").join(doubted, on="record_id")
+    rows = snapshot.current_records().select("record_id")
+    for more in (now, doubted):
+        rows = rows.join(more, on="record_id", maintain_order="left")
     is_human = pl.col("label_source") == LabelSource.HUMAN.value
     changed = is_human & (pl.col("targets") != pl.col("before"))
     told = rows.sort(changed.fill_null(False), "asked", descending=True, maintain_order=True).head(1).collect()

@@ -25,10 +25,9 @@ class SupportQuestion(Task):
     """Name every topic that this customer's question to a household store is about; none if it is about no order,
     product or account.
 
-    delivery: where a parcel is, when and how it comes. order_change: cancel or change an order that is not packed yet.
-    return: send something back or exchange it. refund: get money back. defect: something is broken or incomplete.
+    order_change: before it is packed. return: send back or exchange. refund: money back. defect: broken or incomplete.
     payment: cards, debits, instalments. invoice: the bill as a document. voucher: codes, gift cards, points.
-    account: login, password, stored data, newsletter. product: what something is like. stock: whether it is available.
+    product: what it is like. stock: whether it can be had.
     """
 
     question: Input[str]

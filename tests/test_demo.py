@@ -1,0 +1,54 @@
+"""The demo takes the sample of the kind of task that it is asked for."""
+
+from pathlib import Path
+
+import pytest
+from support import SAMPLES, offline, write_rows
+from terminal import Terminal
+
+from flows.context import Context
+from flows.curate import curate
+from flows.engines.engine import Inline
+from flows.local import demo
+from pipeline.config.dataset_file import load_dataset_file
+from pipeline.errors import ConfigError
+from pipeline.kinds.registry import KIND_NAMES, kind_of
+from pipeline.kinds.starter_files import DEFAULT_STARTER
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_there_is_a_sample_for_every_kind(kind: str) -> None:
+    assert kind_of(load_dataset_file(demo.sample_of(kind)).task).name == kind
+
+
+def test_the_clauses_are_shown_if_no_kind_is_named() -> None:
+    assert demo.sample_of(DEFAULT_STARTER) == SAMPLES / "clauses" / "dataset.yaml"
+
+
+def test_a_kind_that_does_not_exist_is_refused_with_all_that_do(tmp_path: Path) -> None:
+    result = Terminal(tmp_path).goldleaf("demo", "--kind", "poetry", exit_code=2)
+    assert "poetry" in result.stderr
+    assert all(kind in result.stderr for kind in KIND_NAMES)
+
+
+def test_help_names_the_kinds(tmp_path: Path) -> None:
+    said = Terminal(tmp_path).goldleaf("demo", "--help").stdout
+    assert all(kind in said for kind in KIND_NAMES)
+
+
+def test_without_the_samples_the_demo_says_where_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SAMPLES", tmp_path)
+    with pytest.raises(ConfigError, match=r"run it in a clone of the repository$"):
+        demo.sample_of("chat")
+
+
+def test_the_row_to_explain_is_one_that_was_doubted(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("init", "new", "--kind", "chat")
+    asked = {"role": "user", "content": "Is it open?"}
+    another = {"role": "user", "content": "Where do I pay?"}
+    answered = [asked, {"role": "assistant", "content": "Yes, until seven."}]
+    write_rows(tmp_path / "new", [{"messages": one, "tools": []} for one in (answered, [another])])
+    context = Context.load(tmp_path / "new" / "dataset.yaml", offline(tmp_path / "home"))
+    curate(context, Inline())
+    assert demo.telling_row(context) == "data.jsonl:2"
