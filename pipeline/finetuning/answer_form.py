@@ -12,7 +12,7 @@ from schemas.chat_rendering import is_single_value
 from schemas.field import TargetField, ValueType
 from schemas.task import Task
 
-_DATE, _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_DATE, _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([+-][0-9]{2}:[0-9]{2})?"
 _WHOLE = "-?(0|[1-9][0-9]{0,17})"
 _PATTERNS = {
     ValueType.INTEGER: _WHOLE,

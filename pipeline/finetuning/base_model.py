@@ -115,7 +115,7 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
 def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars, log lines and usage reports off the user's terminal.
 
-    Only one warning is hidden, which the libraries raise at one another. Everything is restored
+    Only warnings are hidden that the libraries raise at one another. Everything is restored
     afterwards.
     """
     import datasets
@@ -133,6 +133,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for name in ("gradient_checkpointing", "is_gradient_checkpointing"):
                 warnings.filterwarnings("ignore", message=f"`{name}` is deprecated", category=FutureWarning)
+            # llguidance's way to torch.
+            warnings.filterwarnings("ignore", message="`torch.jit.script_method`", category=DeprecationWarning)
             yield
     finally:
         log.set_verbosity(verbosity)

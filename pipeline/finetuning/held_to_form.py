@@ -21,10 +21,8 @@ class FormKeeper:
         from llguidance import LLMatcher
         from llguidance.hf import from_tokenizer
 
-        self._grammar = grammar
-        self._tokenizer = from_tokenizer(
-            loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=_ends(loaded)
-        )
+        self._grammar, self._ends = grammar, _ends(loaded)
+        self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=self._ends)
         if error := LLMatcher(self._tokenizer, grammar).get_error():
             raise TrainingError(f"The form of the task's answers cannot be enforced ({error}); set finetune.form: free")
 
@@ -34,6 +32,7 @@ class FormKeeper:
         from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
         from transformers import LogitsProcessor
 
+        ends = self._ends
         matchers = [LLMatcher(self._tokenizer, self._grammar) for _ in range(rows)]
         allowed = allocate_token_bitmask(rows, self._tokenizer.vocab_size)
 
@@ -42,11 +41,15 @@ class FormKeeper:
                 for row, matcher in enumerate(matchers):
                     if input_ids.shape[1] > prompt_width and not matcher.is_stopped():
                         matcher.consume_token(int(input_ids[row, -1]))
-                    # A row that has ended is padded by the caller, whatever the scores are.
                     if not matcher.is_stopped():
                         fill_next_token_bitmask(matcher, allowed, row)
                 held = scores.float().cpu()
                 apply_token_bitmask_inplace(held, allowed)
+                # What is complete before the model ends it can only end; its last mask would let it repeat itself.
+                complete = [row for row, matcher in enumerate(matchers) if matcher.is_stopped()]
+                held[complete] = float("-inf")
+                for end in ends:
+                    held[complete, end] = 0.0
                 return held.to(scores)
 
         return Keeper()
