@@ -33,7 +33,7 @@ def row_values(
         chat = read_chat(raw, layout, paths.get(whole), paths.get(tools))
         row[whole] = chat.messages
         if tools in row:
-            row[tools] = chat.tools
+            row[tools] = chat.tools or []
     for name in turn_fields(task) & row.keys() - {whole}:
         if row[name] is not None:
             row[name] = read_chat({name: row[name]}, layout, name, None).messages
