@@ -1,16 +1,19 @@
 """A real Label Studio is found, recognized, and has one project for each dataset."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 from loopback import LOST, Proxy, Reply, plan, serving, through_a_proxy
-from studio_clauses import new_project
+from studio_clauses import clauses, new_project, nothing
 
 from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.form import labeling_config
+from pipeline.review.label_studio_models import ListedTask, Tasks
+from pipeline.review.label_studio_pages import list_tasks
 from schemas.tasks.contract_clause import ContractClause
 
 
@@ -99,6 +102,21 @@ def test_a_project_is_made_once_and_its_texts_follow(client: AnnotatingClient) -
     assert client.ensure_project("Once", marker, reworded, "Name it & <b>quickly</b>.\nAnd well.") == first
     assert client.find_project(marker) == first
     assert client.find_project("goldleaf:on") is None, "the beginning of another's marker"
+
+
+def test_tasks_of_an_earlier_form_get_what_the_new_one_shows(client: AnnotatingClient) -> None:
+    """Label Studio's page cannot submit a task that lacks it."""
+    marker, config = "goldleaf:earlier", labeling_config(ContractClause)
+    before = re.sub(r'<View className="goldleaf-candidates">.*?</View>', "", config)
+    project = client.ensure_project("Earlier", marker, before.replace('whenTagName="goldleaf-candidate"', ""), "…")
+    tasks = clauses("k1", "k2")
+    for task in tasks:
+        del task["data"]["candidates"]
+    client.push(project, tasks, nothing)
+    assert client.ensure_project("Earlier", marker, config, "…") == project
+    sent = list(list_tasks(client.requests, project, Tasks[ListedTask], "id,data"))
+    assert [task.data["candidates"] for task in sent] == [[], []]
+    assert [task.push_key for task in sent] == ["k1", "k2"]
 
 
 @pytest.mark.parametrize("title", ["x", "A title that is much longer than the fifty characters that are allowed"])
