@@ -140,7 +140,7 @@ def test_a_form_is_filled_by_keyboard_alone(desk: Desk) -> None:
     desk.press("Enter")
     desk.keys.type("soon")
     desk.tab_to("BUTTON")
-    desk.press("Shift+2", "Shift+3")
+    desk.press("Shift+5", "Shift+6")
     targets = {
         "article": "Rope",
         "price": -0.05,
@@ -165,7 +165,7 @@ def test_a_proposal_is_corrected_and_what_is_optional_can_be_emptied(desk: Desk)
     desk.tab_to("remarks")
     desk.press("Control+a", "Backspace")
     desk.tab_to("BUTTON")
-    desk.press("Shift+4", "Shift+1")
+    desk.press("Shift+7", "Shift+4")
     targets = {
         "article": "Rope",
         "price": -0.05,
@@ -186,7 +186,7 @@ def test_tab_goes_from_field_to_field_and_past_the_choices(desk: Desk) -> None:
         desk.press("Tab")
         passed.append(desk.focused())
     assert list(dict.fromkeys(passed)) == ["price", "pieces", "due-date", "remarks", "BUTTON"]
-    desk.press("Shift+1", "Alt+x", "Alt+x")
+    desk.press("Shift+4", "Alt+x", "Alt+x")
     assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR"})
 
 
@@ -195,14 +195,14 @@ def test_a_click_on_a_choice_leaves_the_hotkeys_alive(desk: Desk) -> None:
     desk.field("price").click()
     desk.page.locator(".lsf-choice", has_text="EUR").click()
     assert desk.chosen() == ["EUR", "no"]
-    desk.press("Shift+3")
+    desk.press("Shift+6")
     assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=ORDER | {"currency": "EUR", "urgent": True})
 
 
 def test_a_choice_for_which_no_hotkey_is_left_is_reached_with_tab(desk: Desk) -> None:
     desk.open(Shirt, "A wide one.", {"size": "S", "colour": "red", "cut": "slim"})
     desk.tab_to("wide")
-    desk.press("Space", "Shift+1")
+    desk.press("Space", "Shift+4")
     targets = {"size": None, "colour": "red", "cut": "wide"}
     assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
 

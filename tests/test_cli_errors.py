@@ -82,7 +82,7 @@ def test_misuse_ends_with_exit_code_2_and_nothing_on_stdout(shop: Terminal, comm
     ("command", "said"),
     [
         (("curate", "--engine", "dask"), "Invalid value for '--engine': 'dask' is not one of 'inline', 'prefect'."),
-        (("init", "--kind", "chat"), "Invalid value for '--kind': 'chat' is not one of 'classification', "),
+        (("init", "--kind", "style"), "Invalid value for '--kind': 'style' is not one of 'chat', 'classification', "),
     ],
 )
 def test_a_choice_that_an_option_does_not_have_is_refused_in_plain_words(

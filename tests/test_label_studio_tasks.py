@@ -235,7 +235,7 @@ def test_deleted_tasks_are_missing_from_the_ids(client: AnnotatingClient, projec
 
 def test_tasks_of_others_are_left_out(client: AnnotatingClient, project: int, api: httpx.Client) -> None:
     client.push(project, clauses("ours"), nothing)
-    theirs = [{"data": {"clause": "…", "why": "…"}}]
+    theirs = [{"data": {"clause": "…", "why": "…", "candidates": []}}]
     api.post(f"/api/projects/{project}/import", json=theirs).raise_for_status()
     assert keys_on_server(client, project) == ["ours"]
     asked = client.asked(project)

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.curation.prepare import rendered
 from pipeline.errors import ConfigError, TaskCodeError
 from schemas.annotation import Verdict
+from schemas.answers_in_words import answers_in_words
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.task import Task
@@ -95,14 +96,14 @@ def as_chat(case: Case, task: type[Task]) -> str:
         raise _no_chat(case, task, own(error)) from error
 
 
-def in_words(case: Case, targets: dict[str, JsonValue], task: type[Task]) -> str:
-    """An answer as the model would write it.
+def in_words(case: Case, answers: Sequence[dict[str, JsonValue]], task: type[Task]) -> list[str]:
+    """Answers as annotators read them beside each other.
 
     Raises:
         ConfigError: the task's own code fails.
     """
     try:
-        return task.task_answer(targets)
+        return answers_in_words(task, answers)
     except BaseException as error:
         raise _no_chat(case, task, own(error)) from error
 

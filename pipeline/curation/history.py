@@ -199,7 +199,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
     agrees = any(same_targets(case.targets, known) for known in (None, said.asked.targets, answer.targets))
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and not agrees:
-        of_annotators, of_source = in_words(case, answer.targets, task), in_words(case, case.targets or {}, task)
+        of_annotators, of_source = in_words(case, [answer.targets, case.targets or {}], task)
         detail = f"an annotator answered '{of_annotators}', and since then the source has '{of_source}'"
         case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
         case.contradicted = True

@@ -50,10 +50,9 @@ def mark_duplicates(
             if row.corrected:
                 case.label_error_reasons.append(_corrected(by_id[row.corrected], task))
             case.conflict_rows = row.conflict[:SHOWN_ANSWERS]
-            conflicting_answers = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
-            case.conflict_answers = [
-                in_words(case, targets, task) for targets in conflicting_answers if targets is not None
-            ]
+            answers = [by_id[record_id].targets for record_id in (case.record_id, *row.conflict[:SHOWN_ANSWERS])]
+            is_labeled = case.targets is not None
+            case.conflict_answers = in_words(case, [one for one in answers if one is not None], task)[is_labeled:]
 
 
 def _candidates(
@@ -156,7 +155,7 @@ def _past_group_keys(
 
 
 def _corrected(twin: Case, task: type[Task]) -> Reason:
-    before, after = (in_words(twin, targets, task) if targets else "" for targets in (twin.replaced, twin.targets))
+    before, after = in_words(twin, [twin.replaced or {}, twin.targets or {}], task)
     return Reason(
         code=ReasonCode.CORRECTED,
         detail=f"'{after}', not '{before}', in record {twin.record_id}",

@@ -47,31 +47,31 @@ def not_in(where: str, texts: Iterable[str]) -> str:
 def find_empty(original: Marks, answer: Marks) -> str | None:
     """An answer without a word, or a placeholder."""
     if not answer.text:
-        return "the answer is empty"
+        return "it is empty"
     if answer.text.casefold() in _PLACEHOLDERS and original.text != answer.text:
-        return f"the answer is only {quoted(answer.text)}"
-    return "" if answer.words or answer.links or not original.words else f"it has no word: {quoted(answer.text)}"
+        return f"it is only {quoted(answer.text)}"
+    return "" if answer.words or answer.links or not original.words else quoted(answer.text)
 
 
 def find_copied(original: Marks, answer: Marks) -> str | None:
     """An answer that equals the original."""
     if not original.words or not answer.words:
         return None
-    return "the answer is the original, unchanged" if original.text.split() == answer.text.split() else ""
+    return quoted(answer.text) if original.text.split() == answer.text.split() else ""
 
 
 def find_lost_end(original: Marks, answer: Marks) -> str | None:
     """An answer that stops without the sign that its original ends with."""
     if not answer.words or not ends_closed(original.text):
         return None
-    return "" if ends_closed(answer.text) else f"it stops without an end: {_tail(answer)}"
+    return "" if ends_closed(answer.text) else _tail(answer)
 
 
 def find_open_end(original: Marks, answer: Marks) -> str | None:
     """An answer that stops without a sign, whose original does so too."""
     if not answer.words or ends_closed(original.text):
         return None
-    return "" if ends_closed(answer.text) else f"it stops without an end: {_tail(answer)}"
+    return "" if ends_closed(answer.text) else _tail(answer)
 
 
 def find_early_stop(original: Marks, answer: Marks) -> str | None:

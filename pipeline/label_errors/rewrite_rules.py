@@ -39,14 +39,14 @@ RULES: Mapping[Rule, About] = {
         finds="no word at all, or a placeholder such as N/A; unless most answers of the set are empty",
         original="The bridge in Porto, which was opened in 1963, is crossed by some 900 cars every hour.",
         doubted="N/A",
-        detail="the answer is only 'N/A'",
+        detail="it is only 'N/A'",
         fine="The bridge in Porto was opened in 1963. Some 900 cars cross it every hour.",
     ),
     Rule.COPIED: About(
         finds="the original, unchanged",
         original="The library in Ghent, which was opened in 1935, is used by some 400 readers every day.",
         doubted="The library in Ghent, which was opened in 1935, is used by some 400 readers every day.",
-        detail="the answer is the original, unchanged",
+        detail="'The library in Ghent, which was opened i…'",
         fine="The library in Ghent was opened in 1935. Some 400 readers use it every day.",
     ),
     Rule.CUT: About(
@@ -54,7 +54,7 @@ RULES: Mapping[Rule, About] = {
         "last, with dots, or with a bracket or quote left open",
         original="The museum in Turin, which was opened in 1871, is seen by some 700 people every week.",
         doubted="The museum in Turin was opened in 1871. Some 700 people see it every",
-        detail="it stops without an end: '…ed in 1871. Some 700 people see it every'",
+        detail="'…ed in 1871. Some 700 people see it every'",
         fine="The museum in Turin was opened in 1871. Some 700 people see it every week.",
     ),
     Rule.LENGTH: About(

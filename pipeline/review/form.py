@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN
 from pipeline.review.form_fields import FormField, form_fields
-from pipeline.review.line_items import NO, YES, heading
+from pipeline.review.line_items import NO, YES, column_hints, heading
 from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS
 from schemas.annotation import Verdict
 from schemas.field import TargetField, ValueType
@@ -173,12 +173,12 @@ def _context(task: type[Task], name: str) -> str:
 
 
 def _shown(task: type[Task], name: str) -> str:
-    """The element that shows a value: a text, or a conversation as bubbles."""
+    """The element that shows a value: a text, a conversation as bubbles, or what tools there are."""
     common = {"name": _object_name(name), "value": f"${data_key(name)}"}
     if name in turn_fields(task):
         return _view("goldleaf-turns", _html(common))
     if name == tools_field(task):
-        return _view("goldleaf-tools", _tag("Text", common | {"selectionEnabled": "false"}))
+        return _view("goldleaf-tools", _html(common))
     return _tag("Text", common | {"selectionEnabled": "false"})
 
 
@@ -341,7 +341,7 @@ def _format_hint(field: TargetField) -> str:
         case ValueType.TIME:
             return "A time such as 14:30"
         case ValueType.OBJECT:
-            return f"One line each: {heading(field)}"
+            return "\n".join([f"One line each: {heading(field)}", *column_hints(field)])
         case ValueType.CHOICE if field.many:
             return "All that apply"
         case ValueType.CHOICE | ValueType.BOOLEAN | ValueType.TEXT | ValueType.DATE | ValueType.MESSAGES:

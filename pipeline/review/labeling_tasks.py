@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import LabelStudioError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, read_turns
-from pipeline.review.bubbles import bubbles
 from pipeline.review.changes import marked_changes
+from pipeline.review.conversation_html import bubbles, tool_list
 from pipeline.review.form import (
     CHANGES,
     NONE,
@@ -35,7 +35,7 @@ from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, ValueType, canonical, is_blank
 from schemas.task import Role, Task
-from schemas.task_fields import conversation_target, names_of, turn_fields, turns_of
+from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields, turns_of
 from schemas.user_code_errors import plain_words
 
 PREDICTION_VERSION = "goldleaf"
@@ -121,8 +121,10 @@ def _shown_values(task: type[Task], question: LabelingQuestion) -> dict[str, str
         answer = [turn for turn in turns_of(question.proposal or {}, chat) if isinstance(turn, dict)]
         values[chat] = [*(values.get(chat) or []), *answer[: last_turn(answer)]]
     names = [*shown_fields(task), *names_of(task, Role.CONTEXT)]
-    turns = turn_fields(task)
-    return {name: bubbles(values.get(name) or ()) if name in turns else _shown(values.get(name)) for name in names}
+    as_html = dict.fromkeys(turn_fields(task), bubbles) | {tools_field(task): tool_list}
+    return {
+        name: as_html[name](values.get(name) or ()) if name in as_html else _shown(values.get(name)) for name in names
+    }
 
 
 def verdict_result(task: type[Task], verdict: Verdict) -> list[dict[str, Any]]:

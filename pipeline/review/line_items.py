@@ -19,6 +19,15 @@ _ESCAPES = {"\\": "\\\\", "|": "\\|", ";": "\\;", "\n": "\\n"}
 _MEANT = {escape[1]: character for character, escape in _ESCAPES.items()}
 _TOKEN = re.compile(r"\\(.)|([|;])|([^\\|;]+)|(\\)")
 
+_EXAMPLES = {
+    ValueType.DATE: "such as 2026-05-31",
+    ValueType.DATETIME: "such as 2026-05-31 14:30",
+    ValueType.TIME: "such as 14:30",
+    ValueType.INTEGER: "such as 1200",
+    ValueType.NUMBER: "such as 1234.5",
+    ValueType.DECIMAL: "such as 1234.5",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -46,6 +55,15 @@ def columns(fields: Sequence[TargetField], above: tuple[str, ...] = ()) -> Itera
 def heading(field: TargetField) -> str:
     """The names of the columns."""
     return _BAR.join(column.title for column in columns(field.fields))
+
+
+def column_hints(field: TargetField) -> Iterator[str]:
+    """A line for each column that not every text fits into."""
+    for column in columns(field.fields):
+        kind = column.field.type
+        said = f"{YES} or {NO}" if kind is ValueType.BOOLEAN else ", ".join(column.field.choices) or _EXAMPLES.get(kind)
+        if said:
+            yield f"{column.title}: {said}"
 
 
 def table_text(field: TargetField, objects: Sequence[Mapping[str, Any]]) -> str:

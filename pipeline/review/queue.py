@@ -37,7 +37,7 @@ _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
-_SENSITIVE_WHY = ". If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
+_SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 _TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
@@ -113,18 +113,22 @@ def _urgency(decision: Decision) -> tuple[bool, float, str]:
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown for a decision; ``others`` are answers of rows in conflict with it."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = _AUDIT_WHY if is_passed else "; ".join(str(reason) for reason in decision.reasons)
+    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
-        why += _SENSITIVE_WHY
+        why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
         push_key=question_key(decision, task),
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
-        why=why[:1].upper() + why[1:],
+        why="\n".join(why),
         proposal=decision.targets or decision.suggestion,
         score=None if decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _own_candidates(decision: Decision) -> Iterator[Candidate]:
