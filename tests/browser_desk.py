@@ -69,6 +69,9 @@ class Trip(Task):
 Intent = create_model(
     "Intent", __base__=Task, __doc__="What is asked?", text=(Input[str], ...), intent=(Target[Literal[*INTENTS]], ...)
 )
+Topics = create_model(
+    "Topics", __base__=Task, __doc__="Which?", text=(Input[str], ...), topics=(Target[set[Literal[*INTENTS]]], ...)
+)
 
 # The name of each choice, without its hotkey, and whether it leaves its column or the form.
 SHOWN = """labels => labels.map(label => {
@@ -117,7 +120,9 @@ class Desk:
         if proposal and "article" in proposal:
             expect(self.field("article")).to_have_value(proposal["article"])
         elif proposal:
-            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(len(proposal))
+            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(
+                sum(len(value) if isinstance(value, list) else 1 for value in proposal.values())
+            )
 
     def field(self, name: str) -> Any:
         """The text field of a target."""
@@ -141,13 +146,18 @@ class Desk:
             yield
 
     def in_sight(self) -> str:
-        """The name of the chosen one, where it can be seen in full."""
-        script = """chosen => {
+        """The name of the chosen one, if it can be seen in full."""
+        return ", ".join(self.all_in_sight())
+
+    def all_in_sight(self) -> list[str]:
+        """The names of the chosen ones that can be seen in full."""
+        script = """all => all.filter(chosen => {
             const {left, right, top, bottom} = chosen.closest("label").getBoundingClientRect();
             const seen = [top + 1, bottom - 1].map(y => document.elementFromPoint(left + 1, y)?.closest("label"));
-            return seen.every(label => label?.contains(chosen)) ? chosen.name : "";
-        }"""
-        return str(self.page.locator(".goldleaf-many input:checked").evaluate(script))
+            return seen.every(label => label?.contains(chosen));
+        }).map(chosen => chosen.name)"""
+        names: list[str] = self.page.locator(".goldleaf-many input:checked").evaluate_all(script)
+        return names
 
     def search(self, text: str, key: str = "Shift+F") -> Locator:
         """Leave only the choices with a text. The filter cannot be reached in its first 200 ms."""

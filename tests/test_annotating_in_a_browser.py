@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from browser_desk import INTENTS, NARROW, ORDER, SHOWN, WIDE, Desk, Intent, Order, Shirt, Trip
+from browser_desk import INTENTS, NARROW, ORDER, SHOWN, WIDE, Desk, Intent, Order, Shirt, Topics, Trip
 from playwright.sync_api import Browser, Page, expect
 
 from flows.local.studio_server import LocalStudio
@@ -260,6 +260,29 @@ def test_the_chosen_one_of_many_stays_in_sight(desk: Desk) -> None:
     for _ in desk.sizes():
         desk.page.locator(".goldleaf-review").scroll_into_view_if_needed()
         assert desk.in_sight() == "card_late"
+
+
+def test_two_chosen_labels_of_many_stay_in_sight(desk: Desk) -> None:
+    desk.open(Topics, "Why?", {"topics": ["card_late", "country_support"]})
+    desk.page.set_viewport_size({"width": 1280, "height": 500})
+    assert desk.all_in_sight() == ["card_late", "country_support"]
+    desk.press("2", "3")
+    desk.page.locator(".goldleaf-review").scroll_into_view_if_needed()
+    assert len(desk.all_in_sight()) >= 3
+    desk.page.set_viewport_size(WIDE)
+
+
+def test_beside_the_list_of_tasks_nothing_lies_over_anything(desk: Desk) -> None:
+    desk.open(ContractClause, "This agreement renews itself. " * 60, {"kind": "term"})
+    desk.page.set_viewport_size({"width": 1280, "height": 800})
+    desk.page.goto(f"{desk.client.url}/projects/{desk.project}/data")
+    desk.page.locator(".lsf-table").get_by_text("This agreement renews").first.click()
+    form = desk.page.locator(".goldleaf-form")
+    expect(form.locator("input:checked")).to_have_count(1)
+    form.locator("label").last.scroll_into_view_if_needed()
+    text, below = desk.page.locator(".goldleaf-text").bounding_box(), form.bounding_box()
+    desk.page.set_viewport_size(WIDE)
+    assert text and below and below["y"] >= text["y"] + text["height"]
 
 
 def test_the_text_stays_in_sight_beside_a_form_that_is_longer_than_the_window(desk: Desk) -> None:

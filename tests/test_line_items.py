@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from pipeline.review.line_items import heading, read_table, table_text
+from pipeline.review.line_items import column_hints, heading, read_table, table_text
 from schemas.field import canonical, target_field
 from schemas.field_values import completed
 
@@ -48,6 +48,10 @@ def test_each_object_is_a_line_and_each_value_stands_between_bars() -> None:
     first, second = read_table(ITEMS, text)
     assert first["colors"] == ["red", "blue"] and first["maker"] == {"name": "Acme", "town": None}
     assert second == {"title": "a|b; c\nd\\n", "count": None, "day": None, "colors": [], "maker": None}
+
+
+def test_annotators_are_told_what_can_stand_in_a_column() -> None:
+    assert list(column_hints(ITEMS)) == ["count: such as 1200", "day: such as 2026-05-31", "colors: red, blue"]
 
 
 def test_what_a_semicolon_separates_depends_on_the_column() -> None:

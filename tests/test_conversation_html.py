@@ -1,0 +1,41 @@
+"""Conversations and tools as annotators see them."""
+
+import re
+
+from pipeline.review.conversation_html import bubbles, tool_list
+
+
+def text_of(html: str) -> str:
+    """The words of HTML, with a space for each tag."""
+    return " ".join(re.sub("<[^>]*>", " ", html).split())
+
+
+def test_turns_have_the_numbers_that_reasons_name_and_nothing_in_them_is_markup() -> None:
+    call = {"type": "function", "function": {"name": "find", "arguments": '{"city": "Rome"}'}}
+    turns = [
+        {"role": "user", "content": "<b>Hi</b>"},
+        {"role": "assistant", "content": "", "reasoning_content": "Hm.", "tool_calls": [call]},
+    ]
+    html = bubbles(turns)
+    assert "&lt;b&gt;Hi&lt;/b&gt;" in html and "<b>" not in html
+    assert text_of(html).startswith("1 user") and "2 assistant Hm. find {" in text_of(html)
+
+
+def test_a_tool_is_its_name_its_purpose_and_its_arguments() -> None:
+    properties = {
+        "city": {"type": "string", "description": "Where <it> is"},
+        "unit": {"enum": ["C", "F"]},
+        "when": True,
+    }
+    parameters = {"type": "object", "properties": properties, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": parameters}}
+    said = "weather : The weather city: string, Where &lt;it&gt; is unit (optional): C | F when (optional)"
+    assert text_of(tool_list([tool])) == said
+
+
+def test_a_tool_of_another_make_is_shown_as_it_is() -> None:
+    assert text_of(tool_list([{"title": "x"}])) == "{ &quot;title&quot;: &quot;x&quot; }"
+    assert text_of(tool_list([{"name": "now"}, {"name": "go", "parameters": {"to": "str"}}])) == (
+        "now go { &quot;to&quot;: &quot;str&quot; }"
+    )
+    assert tool_list([]) == ""
