@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from pipeline.review.form import labeling_config
+from pipeline.review.guidelines import as_html
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task, read_result
 from schemas.annotation import Verdict
 from schemas.task import Task
@@ -20,7 +21,7 @@ ROWS = 4
 def round_trip(client: AnnotatingClient, task: type[Task], rows: list[dict[str, Any]]) -> None:
     """Propose answers, let an annotator confirm them unchanged, and read what the server has then."""
     name = f"goldleaf:round-trip-{next(NUMBERS)}"
-    project = client.ensure_project(name, name, labeling_config(task), task.task_instruction())
+    project = client.ensure_project(name, name, labeling_config(task), as_html(task.task_instruction()))
     answers = {f"k{number}": task.task_canonical(row) for number, row in enumerate(rows)}
     asked: Any = {"source_": "text"} if "source_" not in rows[0] else {"source_": [{"role": "user", "content": "?"}]}
     questions = [

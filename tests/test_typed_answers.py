@@ -99,7 +99,7 @@ def test_what_an_annotator_types_becomes_a_human_decision_that_explain_tells(
         annotator.fill("total", "1250.50")
         annotator.fill("due_date-date", "03312026")
         annotator.leave_the_field()
-        annotator.keys.press("Shift+2")
+        annotator.keys.press("Shift+5")
         annotator.submit()
     assert typed(terminal) == {
         "vendor": "Müller & Söhne",

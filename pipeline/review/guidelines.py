@@ -10,5 +10,9 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 def instructions(dataset: LoadedDataset) -> str:
     """Both as HTML; Markdown in either is rendered."""
-    parts = [dataset.task.task_instruction(), dataset.guidelines]
-    return "\n".join(_MARKDOWN.render(part) for part in parts if part)
+    return as_html(dataset.task.task_instruction(), dataset.guidelines)
+
+
+def as_html(*texts: str) -> str:
+    """Texts in Markdown as the server takes them: NUL, which it refuses, becomes U+FFFD."""
+    return "\n".join(_MARKDOWN.render(text) for text in texts if text)
