@@ -108,8 +108,9 @@ class Desk:
         """Skip a task whose form was filled."""
         return self.submit(self.task(key), self.result(topic), skipped=True)
 
-    def edit(self, annotation: int, topic: str) -> None:
-        body = {"result": self.result(topic)}
+    def edit(self, annotation: int, answer: str | list[dict[str, Any]]) -> None:
+        """Change an annotation: to a topic, or to what the form would send."""
+        body = {"result": self.result(answer) if isinstance(answer, str) else answer}
         self.api.patch(f"/api/annotations/{annotation}/", json=body).raise_for_status()
 
     def delete(self, what: str) -> None:

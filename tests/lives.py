@@ -1,13 +1,14 @@
 """Random lives of a dataset: its days come in any order, and after each of them the laws must hold.
 
-A life has three sources (a table that is rewritten, a log that only grows, and one that comes and goes), a task
-whose choices change, and people who answer, correct themselves and disagree in a Label Studio in memory. ``Life`` does
-what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the order.
+A life has a task of any kind whose choices change, three sources (a table that is rewritten, a log that only grows,
+and one that comes and goes), and people who answer, correct themselves and disagree in a Label Studio in memory.
+``Life`` does what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the
+order.
 """
 
 import tempfile
 from collections import Counter, defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from desk import Desk
 from fake_studio import Row, fake_studio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from themes import THEMES, Theme
 
 from flows.collect import collect
 from flows.curate import Curated, curate
@@ -29,7 +31,7 @@ from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import DECISIVE
-from pipeline.review.labeling_tasks import LabelingAnswer, read_result, verdict_result
+from pipeline.review.labeling_tasks import LabelingAnswer, prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.store import Snapshot
@@ -40,15 +42,15 @@ from schemas.fate import Fate, LabelSource, ReasonCode
 
 
 def _row(key: int, text: str, label: str | None) -> Row:
-    return {"id": key, "question": text, "topic": label, "seen": 0}
+    return {"id": key, "text": text, "label": label, "seen": 0}
 
 
 class Life:
     """One dataset, its sources, its annotators, and what must be true of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, theme: Theme) -> None:
         self._exit = ExitStack()
-        self.folder = folder
+        self.folder, self.theme = folder, theme
         self.studio = self._exit.enter_context(fake_studio())
         self.desk = Desk(folder, self.studio.url, self.studio.token)
         self._exit.enter_context(self.desk.api)
@@ -80,12 +82,7 @@ class Life:
     # --- files ------------------------------------------------------------------------------------
     def write(self) -> None:
         """Write the sources, the task and dataset.yaml."""
-        choices = ", ".join(f'"{choice}"' for choice in self.choices)
-        (self.folder / "task.py").write_text(
-            "from typing import Literal\nfrom schemas.task import Input, Target, Task\n\n"
-            'class Question(Task):\n    """Name the topic of this question."""\n\n'
-            f"    question: Input[str]\n    topic: Target[Literal[{choices}]]\n"
-        )
+        (self.folder / "task.py").write_text(self.theme.source(self.choices))
         sources = [
             "  - {name: table, path: table.jsonl, key: id, mode: snapshot}",
             "  - {name: log, path: log.jsonl}",
@@ -95,7 +92,8 @@ class Life:
         lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings]
         (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
         for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
-            (self.folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            raw = (row | self.theme.row(row.pop("text"), row.pop("label")) for row in map(dict, rows))
+            (self.folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in raw))
 
     def rows(self) -> list[Row]:
         """The rows that a curate would find now."""
@@ -108,15 +106,15 @@ class Life:
                 case "put", [key, text, label]:
                     self.table[key] = _row(key, text, label)
                 case "relabel", [pick, label]:
-                    self._pick(pick)["topic"] = label
+                    self._pick(pick)["label"] = label
                 case "touch", [pick]:
                     self._pick(pick)["seen"] += 1
                 case "delete", [pick] if len(self.table) > 1:
                     del self.table[self._pick(pick)["id"]]
                 case "copy", [pick, tail, label]:
                     row = self._pick(pick)
-                    topic = row["topic"] if label == "same" else label
-                    self.log.append({"question": f"{row['question']}{tail}", "topic": topic})
+                    answer = row["label"] if label == "same" else label
+                    self.log.append({"text": f"{row['text']}{tail}", "label": answer})
                 case "visit", [key, text, label]:
                     self.visiting[key] = _row(key, text, label)
         self.write()
@@ -179,14 +177,22 @@ class Life:
             match name, what:
                 case "answer", ["unusable" | "unsure" as verdict, user] if tasks:
                     self.desk.submit(tasks[pick % len(tasks)], verdict_result(task, Verdict(verdict)), user)
-                case "answer" | "skip", [topic, user] if tasks:
-                    self.desk.submit(tasks[pick % len(tasks)], self.desk.result(topic), user, name == "skip")
-                case "reconsider", [topic] if answers:
-                    self.desk.edit(answers[pick % len(answers)], topic)
+                case "answer" | "skip", [label, user] if tasks:
+                    self.desk.submit(tasks[pick % len(tasks)], self.result(label), user, name == "skip")
+                case "reconsider", [label] if answers:
+                    self.desk.edit(answers[pick % len(answers)], self.result(label))
                 case "take back", [] if answers:
                     self.desk.delete(f"annotations/{answers[pick % len(answers)]}")
                 case "delete the task", [] if tasks:
                     self.desk.delete(f"tasks/{tasks[pick % len(tasks)]}")
+
+    def result(self, label: str) -> list[dict[str, Any]]:
+        """An answer as the form would send it; or one that the task refuses."""
+        task = self.desk.context.dataset.task
+        if label in CHOICES:
+            return prediction_result(task, self.theme.targets(label))
+        regions = prediction_result(task, self.theme.targets(CHOICES[0]))
+        return [region | {"value": {key: [label] for key in region["value"]}} for region in regions]
 
     # --- laws -------------------------------------------------------------------------------------
     def check(self) -> None:
@@ -244,11 +250,11 @@ class Life:
         None if the current one has no answer.
         """
         task = self.desk.context.dataset.task
-        key, text = question_key(decision, task), match_key(str(decision.inputs["question"]))
+        key, text = question_key(decision, task), match_key(self.theme.text(decision.inputs))
         given: list[tuple[bool, str, LabelingAnswer, int, int]] = []
         for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
             data = self.studio.tasks[row["task"]]["data"]
-            same = data["record_id"] == decision.record_id and match_key(data["question"]) == text
+            same = data["record_id"] == decision.record_id and match_key(self.theme.shown(data)) == text
             answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
             if same and self.studio.tasks[row["task"]]["project"] == self.desk.project and answer.verdict in DECISIVE:
                 known = self._known.get((row["id"], row["updated_at"]), self._runs)
@@ -282,7 +288,7 @@ class Life:
             for split, file in manifest.splits.items():
                 for row in pl.read_parquet(folder / file.file).iter_rows(named=True):
                     where[row["id"]].add(split)
-                    where[match_key(row["fields"]["question"])].add(split)
+                    where[match_key(self.theme.text(row["fields"]))].add(split)
                     groups[row["group"]].add(split)
             assert all(len(splits) == 1 for splits in groups.values())
         assert {name: splits for name, splits in where.items() if len(splits) > 1} == {}
@@ -296,15 +302,15 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
-        self.life = Life(Path(self._folder.name))
+        self._exit = ExitStack()
+        self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
 
     def teardown(self) -> None:
-        self.life.close()
-        self._folder.cleanup()
+        self._exit.close()
 
-    @initialize(seed=seeds)
-    def begin(self, seed: int) -> None:
+    @initialize(seed=seeds, theme=st.sampled_from(THEMES))
+    def begin(self, seed: int, theme: Theme) -> None:
+        self.life = self._exit.enter_context(closing(Life(self._folder, theme)))
         self.life.edit(Chance(seed).texts(10))
 
     # --- the sources and the file -----------------------------------------------------------------
