@@ -126,7 +126,7 @@ def test_similar_answers_to_one_question_in_other_punctuation_are_not_in_conflic
     waiting = [n for n in (0, 1, 2, 3, 9) if odd[n].fate is Fate.REVIEW]
     assert len(waiting) == 2
     assert 9 in waiting
-    assert [str(odd[n].reasons[0].detail) for n in waiting if n != 9] == ["""'{"answer":"No, you cannot."}'"""]
+    assert [str(odd[n].reasons[0].detail) for n in waiting if n != 9] == ["'answer: No, you cannot.'"]
 
 
 def test_the_same_question_with_another_free_text_answer_is_a_conflict_and_no_duplicate(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ LABEL_ERROR = Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="'term', 
 PERSONAL = Reason(code=ReasonCode.PERSONAL_DATA, field="clause", detail="an e-mail address")
 SECRET = Reason(code=ReasonCode.SECRET, field="clause", detail="a key")
 AUDIT = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
-SENSITIVE = ". If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
+SENSITIVE = "\nIf you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 def asked(name: str, routed: Routed | None, score: float | None = None, fate: Fate = Fate.REVIEW) -> Decision:
@@ -100,12 +100,12 @@ def test_a_suggestion_is_proposed_only_where_the_row_has_no_answer() -> None:
     assert question(unlabeled, ContractClause).proposal == {"kind": "term"}
 
 
-def test_a_question_tells_all_reasons_as_one_sentence() -> None:
+def test_a_question_tells_each_reason_in_a_line() -> None:
     two = asked("a", Routed.UNCERTAIN).model_copy(
         update={"reasons": [Reason(code=ReasonCode.UNLABELED), Reason(code=ReasonCode.CONFLICT, detail="'term'")]}
     )
     assert question(two, ContractClause).why == (
-        "It has no answer yet; the same input has another answer elsewhere in the data: 'term'"
+        "It has no answer yet\nThe same input has another answer elsewhere in the data: 'term'"
     )
 
 

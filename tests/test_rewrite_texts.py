@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.label_errors import rewrite_clues as clues
+from pipeline.label_errors.quotes import quoted
 from pipeline.label_errors.rewrite_texts import ends_closed, left_open, read
 
 
@@ -135,5 +136,5 @@ def test_a_clue_says_what_is_wrong_with_a_pair(
 
 
 def test_a_long_text_is_quoted_in_part() -> None:
-    assert clues.quoted("a " * 50) == f"'{'a ' * 19}a…'"
-    assert clues.quoted("one\ntwo") == "'one two'"
+    assert quoted("a " * 50) == f"'{'a ' * 30}…'"
+    assert quoted("one\ntwo") == "'one two'"

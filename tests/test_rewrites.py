@@ -13,6 +13,7 @@ from naughty_texts import NAUGHTY
 from rewritten import Pair, rows_of
 from tried_examples import examples
 
+from pipeline.label_errors.quotes import quoted
 from pipeline.label_errors.rewrites import Finding, Rewrite, RewriteScore, Rule, score_rewrites
 
 SETS: dict[str, Callable[[int], list[Pair]]] = {
@@ -114,7 +115,7 @@ def test_the_original_that_an_answer_fits_better_is_quoted() -> None:
     )
     scores = with_fault(pairs, 0, "Why were the famous Breton sailors afraid of krakens?")
     found = [finding.detail for finding in scores[0].findings if finding.rule is Rule.MEANING]
-    assert found == ["it fits another row's original better: 'Erm, why were the famous Breton sailors…'"]
+    assert found == ["it fits another row's original better: 'Erm, why were the famous Breton sailors, no, afraid of krake…'"]
 
 
 # --- what is usual --------------------------------------------------------------------------------
@@ -224,6 +225,4 @@ def test_texts_of_fifty_thousand_characters_are_scored(piece: str) -> None:
 
 def test_findings_are_what_they_say() -> None:
     pairs = rewritten.plainer(200)
-    assert with_fault(pairs, 0, pairs[0][0])[0].findings == (
-        Finding(Rule.COPIED, "the answer is the original, unchanged"),
-    )
+    assert with_fault(pairs, 0, pairs[0][0])[0].findings == (Finding(Rule.COPIED, quoted(pairs[0][0])),)

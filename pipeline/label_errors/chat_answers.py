@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.label_errors.chat_endings import ending, ends_in_code
-from pipeline.label_errors.chat_findings import Finding, Rule, quoted
+from pipeline.label_errors.chat_findings import Finding, Rule
 from pipeline.label_errors.chat_languages import other_language
 from pipeline.label_errors.chat_refusals import refusal
 from pipeline.label_errors.chat_repeats import loop, same_text
+from pipeline.label_errors.quotes import quoted
 from schemas.message import Message, Speaker
 
 _PROMPTS = (Speaker.SYSTEM, Speaker.DEVELOPER)

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.label_errors.chat_findings import Finding, Rule, quoted
+from pipeline.label_errors.chat_findings import Finding, Rule
+from pipeline.label_errors.quotes import quoted
 from pipeline.label_errors.tool_schemas import BrokenSchema, plain_schema
 from schemas.message import Message, Speaker
 

@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.label_errors.chat_findings import quoted
+from pipeline.label_errors.quotes import quoted
 
 _FENCE = re.compile(r"[ \t]*+(```+|~~~+)[ \t]*+([^`]*)$")
 _ITEM = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.):]|\(?[a-zA-Z][.)])\s+")

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-_SHOWN = 60
-
 
 class Rule(StrEnum):
     """The rules by their names, the weightiest first."""
@@ -39,9 +37,3 @@ class Finding:
     """From 0."""
     detail: str
     """In one line."""
-
-
-def quoted(text: str) -> str:
-    """A part of a text as details quote it: on one line, shortened."""
-    line = " ".join(text[: 4 * _SHOWN].split())
-    return f"'{line[:_SHOWN]}…'" if len(line) > _SHOWN else f"'{line}'"

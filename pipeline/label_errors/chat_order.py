@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.label_errors.chat_findings import Finding, Rule, quoted
+from pipeline.label_errors.chat_findings import Finding, Rule
+from pipeline.label_errors.quotes import quoted
 from schemas.message import Message, Speaker
 
 _PROMPTS = (Speaker.SYSTEM, Speaker.DEVELOPER)

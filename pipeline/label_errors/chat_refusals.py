@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.label_errors.chat_findings import quoted
+from pipeline.label_errors.quotes import quoted
 
 _AREA = 160
 """Characters at an answer's start in which a refusal is one."""

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from pipeline.label_errors.chat_findings import quoted
+from pipeline.label_errors.quotes import quoted
 
 _SENTENCES = re.compile(r"(?<![.!?…])[.!?…]++(?=\s|$)|[。！？]|\n+")
 """What ends sentences. A run of dots is tried only from its beginning, or a long one would take the square of it."""

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from pipeline.label_errors.quotes import SHOWN, quoted
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrite_texts import Marks, ends_closed, left_open
 
-_SHOWN = 40
 _LISTED = 3
 _PLACEHOLDERS = frozenset(
     {"n/a", "na", "none", "null", "nan", "nil", "undefined", "todo", "tbd", "tba", "#value!", "#n/a", "#ref!"}
@@ -25,12 +25,6 @@ class Clue:
     find: Find
     may_be_usual: bool = False
     """Whether a set's answers may do so on purpose."""
-
-
-def quoted(text: str) -> str:
-    """A text as it is shown in a detail."""
-    line = " ".join(text.split())
-    return f"'{line}'" if len(line) <= _SHOWN else f"'{line[: _SHOWN - 1]}\u2026'"
 
 
 def not_in(where: str, texts: Iterable[str]) -> str:
@@ -112,7 +106,7 @@ def find_left_open(original: Marks, answer: Marks) -> str | None:
 
 
 def _tail(answer: Marks) -> str:
-    return f"'\u2026{answer.text[-_SHOWN:]}'" if len(answer.text) > _SHOWN else quoted(answer.text)
+    return f"'\u2026{answer.text[-SHOWN:]}'" if len(answer.text) > SHOWN else quoted(answer.text)
 
 
 # --- what must survive ----------------------------------------------------------------------------

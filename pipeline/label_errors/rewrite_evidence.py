@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors import rarity
+from pipeline.label_errors.quotes import quoted
 from pipeline.label_errors.rarity import Floats, Groups
-from pipeline.label_errors.rewrite_clues import Clue, not_in, quoted
+from pipeline.label_errors.rewrite_clues import Clue, not_in
 from pipeline.label_errors.rewrite_columns import Columns, Rewrite, read_rows
 from pipeline.label_errors.rewrite_languages import foreign, language_name
 from pipeline.label_errors.rewrite_lengths import compare_lengths

@@ -46,7 +46,7 @@ RULES: Mapping[Rule, About] = {
         finds="the original, unchanged",
         original="The library in Ghent, which was opened in 1935, is used by some 400 readers every day.",
         doubted="The library in Ghent, which was opened in 1935, is used by some 400 readers every day.",
-        detail="'The library in Ghent, which was opened i…'",
+        detail="'The library in Ghent, which was opened in 1935, is used by s…'",
         fine="The library in Ghent was opened in 1935. Some 400 readers use it every day.",
     ),
     Rule.CUT: About(
@@ -54,7 +54,7 @@ RULES: Mapping[Rule, About] = {
         "last, with dots, or with a bracket or quote left open",
         original="The museum in Turin, which was opened in 1871, is seen by some 700 people every week.",
         doubted="The museum in Turin was opened in 1871. Some 700 people see it every",
-        detail="'…ed in 1871. Some 700 people see it every'",
+        detail="'…um in Turin was opened in 1871. Some 700 people see it every'",
         fine="The museum in Turin was opened in 1871. Some 700 people see it every week.",
     ),
     Rule.LENGTH: About(
