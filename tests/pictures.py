@@ -16,10 +16,17 @@ from flows.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
+# Of each sample, what the question to be shown has.
+FORMS = {
+    "clauses": ".goldleaf-why :text('same input')",
+    "support": ".goldleaf-why :text('seems to be missing')",
+    "plain": ".goldleaf:has(.goldleaf-changes del) .goldleaf-why :text('Numbers of the original')",
+    "assistant": ".goldleaf-why :text('break the function')",
+}
 
 
-def photograph_form(page: Page, folder: Path) -> None:
-    """The form as annotators of the sample clauses see it, at the first question."""
+def photograph_forms(page: Page, folder: Path) -> None:
+    """The forms as annotators of the samples see them, each at the first question that has what is to be shown."""
     settings = Settings()
     with LocalStudio(settings.goldleaf_label_studio_venv, folder / "studio", settings.goldleaf_cache) as studio:
         here = settings.model_copy(
@@ -29,17 +36,22 @@ def photograph_form(page: Page, folder: Path) -> None:
                 "label_studio_api_key": SecretStr(studio.token),
             }
         )
-        curated = curate(Context.load(SAMPLES / "clauses" / "dataset.yaml", here), Inline())
-        page.set_viewport_size({"width": 1280, "height": 880})
+        page.set_viewport_size({"width": 1280, "height": 800})
         page.goto(f"{studio.url}/user/login")
         page.fill("#email", studio.username)
         page.fill("#password", studio.password)
         page.keyboard.press("Enter")
         page.wait_for_url(f"{studio.url}/")
-        page.goto(f"{curated.review.url}?labeling=1")
-        page.locator(".goldleaf-field input:checked").wait_for(state="attached")
-        page.wait_for_timeout(1000)  # the panels at the edge fold in late
-        page.screenshot(path=IMAGES / "form.png")
+        for name, shown in FORMS.items():
+            curated = curate(Context.load(SAMPLES / name / "dataset.yaml", here), Inline())
+            page.goto(f"{curated.review.url}?labeling=1")
+            page.locator(".goldleaf-field").first.wait_for()
+            while not page.locator(shown).count():
+                page.get_by_role("button", name="Skip").click()
+                page.wait_for_timeout(1500)
+            page.get_by_text("Task skipped").first.wait_for(state="hidden")
+            page.wait_for_timeout(1000)  # the panels at the edge fold in late
+            page.screenshot(path=IMAGES / f"form-{name}.png")
 
 
 def photograph_report(page: Page) -> None:
@@ -59,7 +71,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(locale="en-US")
         photograph_report(page)
-        photograph_form(page, Path(folder))
+        photograph_forms(page, Path(folder))
         browser.close()
 
 

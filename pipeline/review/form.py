@@ -18,6 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answer_turns import CALLS, TURN
 from pipeline.review.form_fields import FormField, form_fields
+from pipeline.review.guidelines import unwrapped
 from pipeline.review.line_items import NO, YES, column_hints, heading
 from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS
 from schemas.annotation import Verdict
@@ -139,7 +140,7 @@ def _form(task: type[Task]) -> str:
 
 def _instruction(task: type[Task]) -> list[str]:
     """The first paragraph as a heading, the rest smaller: the choices should be visible without scrolling."""
-    question, _, rest = task.task_instruction().partition("\n\n")
+    question, _, rest = unwrapped(task.task_instruction()).partition("\n\n")
     return [_header(question, size=4), *([_view("goldleaf-rest", _header(rest.strip()))] if rest.strip() else [])]
 
 
