@@ -1,10 +1,14 @@
 """A chat message, the unit that a task renders to and that trainers read."""
 
 import json
+import math
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
+
+_MOST_LEVELS = 100
+"""Of arguments as an object; chat templates are written in Jinja, which fails at some hundreds."""
 
 
 class Speaker(StrEnum):
@@ -66,7 +70,9 @@ class Message(BaseModel):
     def for_template(self) -> dict[str, Any]:
         """The same as chat templates take it: with the arguments of calls as objects, which they write out themselves.
 
-        A template that is given a text writes it in quotes. What is no JSON object stays a text.
+        A template that is given a text writes it in quotes. Arguments stay a text if they are no JSON object, or one
+        that templates and JSON parsers would change or refuse: with a key twice, a number that neither 64 bits nor a
+        float can hold, NaN, a lone surrogate, or more than 100 levels.
         """
         message = self.as_json()
         for call in message.get("tool_calls", []):
@@ -76,7 +82,39 @@ class Message(BaseModel):
 
 def _object_or_text(text: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse, object_pairs_hook=_distinct
+        )
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, dict) else text
+    return value if isinstance(value, dict) and not _is_deeper(value, _MOST_LEVELS) else text
+
+
+def _whole(digits: str) -> int:
+    if -(2**63) <= (number := int(digits)) < 2**64:
+        return number
+    raise ValueError("more than 64 bits")
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError("too large")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(value := dict(pairs)) == len(pairs):
+        return value
+    raise ValueError("a key twice")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_deeper(one, levels - 1) for one in inner)

@@ -106,9 +106,10 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD + "    mode: snap\n", "6: sources.0.mode: Input should be 'append' or 'snapshot', got 'snap'"),
         (GOOD + "release: {language: en}\n", "6: 'release.language' is a list; write `[en]`, got 'en'"),
         (GOOD + "release:\n  language: en, de\n", "7: 'release.language' is a list; write `[en, de]`, got 'en, de'"),
-        (GOOD + "release: {language: 'no'}\n", "6: 'release.language' is a list; write `[\"no\"]`, got 'no'"),
+        (GOOD + "release: {language: 'no'}\n", "6: 'release.language' is a list; write `[no]`, got 'no'"),
         (GOOD + "split: {adopt: 3}\n", "6: 'split.adopt' is a list; write `[\"3\"]`, got 3"),
-        (GOOD + "release: {language: no}\n", f"6: 'release.language' is a list; {IN_BRACKETS}"),
+        (GOOD + "release: {language: no}\n", "6: 'release.language' is a list; write `[no]`, got 'no'"),
+        (GOOD + "release: {language: true}\n", f"6: 'release.language' is a list; {IN_BRACKETS}"),
         (GOOD + "screen: {phone_regions: {}}\n", f"6: 'screen.phone_regions' is a list; {IN_BRACKETS}"),
         (
             GOOD + "decontaminate: {against: {name: exam}}\n",
@@ -136,7 +137,7 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD + "review: {budget: true}\n", f"6: review.budget: True {BUDGET}"),
         (GOOD + "review: {budget: .nan}\n", f"6: review.budget: nan {BUDGET}"),
         (GOOD + "review: {audit: .nan}\n", "6: review.audit: Input should be less than or equal to 1, got nan"),
-        (GOOD + "release:\n  language: [en, no]\n", "7: release.language.1: Input should be a valid string, got False"),
+        (GOOD + "release:\n  language: [en, 1]\n", "7: release.language.1: Input should be a valid string, got 1"),
         (
             GOOD + "split:\n  fractions: {train: 0.5, test: 0.4}\n",
             "7: split.fractions: the fractions sum to 0.9; they must sum to 1",
@@ -268,6 +269,15 @@ def test_dates_in_texts_a_byte_order_mark_and_merged_keys_are_not_mistakes(tmp_p
         ("first", "data.jsonl"),
         ("second", "data.jsonl"),
     ]
+
+
+def test_only_true_and_false_are_booleans(tmp_path: Path) -> None:
+    text = GOOD + "release: {title: on, language: [no, en]}\ndoubts: {off: []}\n"
+    config = load_dataset_file(write(tmp_path, text)).config
+    assert (config.release.title, config.release.language, config.doubts.off) == ("on", ["no", "en"], [])
+    sources = GOOD.replace("- name", "- split: test\n    frozen: {}\n    name")
+    for text, value in (("true", True), ("False", False), ("yes", True), ("off", False)):
+        assert load_dataset_file(write(tmp_path, sources.format(text))).config.sources[0].frozen is value
 
 
 def test_a_whole_number_is_a_count_and_a_fraction_is_a_share(tmp_path: Path) -> None:

@@ -137,6 +137,14 @@ def test_a_rewrite_of_fifty_thousand_characters_is_doubted_at_most(tmp_path: Pat
     assert {fate for fate, _ in fates} <= {"accepted", "review"}
 
 
+@pytest.mark.parametrize(("more", "fate"), [("", "review"), ("doubts:\n  off: [copied]\n", "accepted")])
+def test_a_rule_is_turned_off_as_the_guide_writes_it(tmp_path: Path, more: str, fate: str) -> None:
+    rows = [{"text": f"The sentence {n} is rather long.", "plain": f"{n} is long."} for n in range(40)]
+    rows.append({"text": "The sentence 40 is rather long.", "plain": "The sentence 40 is rather long."})
+    fates = Folder(tmp_path, REWRITE, rows, f"duplicates: {{threshold: 1.0}}\nreview: {{audit: 0.0}}\n{more}").fates()
+    assert fates[-1][0] == fate
+
+
 def test_objects_that_nest_too_deep_are_refused_before_anything_runs(tmp_path: Path) -> None:
     error = Folder(tmp_path, DEEP, [{"text": "t", "d": []}]).terminal.error("curate", "--no-push")
     assert "target 'd.c.b.a' nests objects deeper than 3 levels (D > C > B > A); flatten them" in error

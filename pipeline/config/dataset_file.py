@@ -330,8 +330,8 @@ def _as_list(item: Any) -> str:
 def _means_texts(written: str) -> bool:
     """Whether YAML reads this as a list of texts, without further quotes."""
     try:
-        values = yaml.safe_load(written) if len(written) < _SHOWN_VALUE else None
-    except yaml.YAMLError:
+        _, values = read_yaml(written) if len(written) < _SHOWN_VALUE else (None, None)
+    except PlainYamlError:
         return False
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 

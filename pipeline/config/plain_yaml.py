@@ -1,5 +1,6 @@
 """Reads the YAML that a dataset.yaml may use: plain values, and nodes that know their lines; all else is an error."""
 
+import re
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -53,9 +54,13 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":bool"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# As in YAML 1.2. In 1.1 the key `off` is false, and so is `no`, the language.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def read_yaml(text: str) -> tuple[yaml.Node | None, Any]:

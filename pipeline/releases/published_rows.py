@@ -1,7 +1,6 @@
 """Turns accepted records into the columns of a published version, and digests their content."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.errors import ReleaseError
+from pipeline.releases.exact_json import exact_json
 from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
 from schemas.message import Message, Speaker
 from schemas.task import Task
@@ -131,7 +131,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
             _batch([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
             for at in range(0, len(ordered), ROWS_AT_ONCE)
         ]
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, orjson.JSONEncodeError) as error:
         raise ReleaseError(
             f"A value does not fit the columns of {task.__name__}: {error}; fix the row or the field's type."
         ) from error
@@ -157,12 +157,12 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
     prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
     values = row_of(task, row.inputs, row.targets)
     # A message of other tasks has no more than role and content.
-    written = _text if schema.field("prompt").type == _JSONS else lambda message: message
+    written = exact_json if schema.field("prompt").type == _JSONS else lambda message: message
     return {
         "id": row.record_id,
         "prompt": [written(message.for_template()) for message in prompt],
         "completion": [written(message.for_template()) for message in completion],
-        "tools": [_text(tool) for tool in values.get(tools_field(task)) or []],
+        "tools": [exact_json(tool) for tool in values.get(tools_field(task)) or []],
         "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
         "source": row.source,
         "license": row.license,
@@ -170,10 +170,6 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
         "group": row.group,
         "tokens": row.tokens,
     }
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def before_and_after(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
