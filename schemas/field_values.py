@@ -1,11 +1,14 @@
 """The single values within a canonical answer, with the paths to them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.field import JsonValue, TargetField, ValueType, comparable
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from schemas.field import JsonValue, TargetField, ValueType, admits_none, comparable, is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,27 @@ def completed(field: TargetField, value: Any) -> Any:
         elif inner.optional or inner.many:
             found[inner.name] = [] if inner.many else None
     return found
+
+
+def blank_within(value: Any) -> str:
+    """Where an object has a blank text that it needs, such as ``0.title`` in the first of a list; empty if nowhere."""
+    match value:
+        case BaseModel():
+            parts = [(name, getattr(value, name), info) for name, info in type(value).model_fields.items()]
+            needed = (name for name, part, info in parts if is_blank(part) and _needs_text(info))
+            return next(needed, "") or _first_within((name, part) for name, part, _ in parts)
+        case list() | tuple():
+            return _first_within((str(place), part) for place, part in enumerate(value))
+        case _:
+            return ""
+
+
+def _needs_text(info: FieldInfo) -> bool:
+    return info.is_required() and not admits_none(info.annotation)
+
+
+def _first_within(parts: Iterable[tuple[str, Any]]) -> str:
+    return next((f"{name}.{inner}" for name, part in parts if (inner := blank_within(part))), "")
 
 
 def value_in_words(value: JsonValue) -> str:

@@ -46,7 +46,7 @@ from schemas.field import (
     target_field,
     unwritable,
 )
-from schemas.field_values import completed
+from schemas.field_values import blank_within, completed
 from schemas.message import Message, Speaker
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
@@ -88,6 +88,9 @@ class Task(BaseModel):
     def _can_be_written(cls, value: Any) -> Any:
         if problem := unwritable(value):
             raise ValueError(problem)
+        # At the top a blank text is a missing value; within an object it would vanish from the answer.
+        if gap := blank_within(value):
+            raise ValueError(f"'{gap}' has no visible text; fill it in, or let the task's field be None")
         return value
 
     # --- the definition -----------------------------------------------------------------------

@@ -145,6 +145,33 @@ def test_a_rule_is_turned_off_as_the_guide_writes_it(tmp_path: Path, more: str, 
     assert fates[-1][0] == fate
 
 
+LINES = '''
+from pydantic import BaseModel
+from schemas.task import Input, Target, Task
+
+class Line(BaseModel):
+    title: str
+    pieces: int
+    note: str | None = None
+    unit: str = ""
+
+class Order(Task):
+    """Read."""
+
+    text: Input[str]
+    lines: Target[list[Line]]
+'''
+
+
+def test_a_line_item_needs_its_texts_and_not_its_optional_ones(tmp_path: Path) -> None:
+    items = [{"title": "rope", "pieces": 1}, {"title": "rope", "pieces": 1, "note": " ", "unit": ""}]
+    blank = [{"title": "rope", "pieces": 1}, {"title": "\u200b ", "pieces": 1}]
+    rows = [{"text": f"Send the rope number 1 to house {n}.", "lines": lines} for n, lines in enumerate([items, blank])]
+    (good, _), (bad, why) = Folder(tmp_path, LINES, rows).fates()
+    assert (good, bad) == ("accepted", "rejected")
+    assert "'1.title' has no visible text; fill it in" in why
+
+
 def test_objects_that_nest_too_deep_are_refused_before_anything_runs(tmp_path: Path) -> None:
     error = Folder(tmp_path, DEEP, [{"text": "t", "d": []}]).terminal.error("curate", "--no-push")
     assert "target 'd.c.b.a' nests objects deeper than 3 levels (D > C > B > A); flatten them" in error

@@ -6,10 +6,11 @@ model denies more often than its own odds allow was added, not right.
 
 Labels cannot be judged one by one. Where nearly every row has one label, an empty set is suspicious whatever its text
 says, and a second label makes the first one doubtful. Sums over all sets are exact: they depend on a set only through
-its labels' odds and its size, so it suffices to follow the distribution of the size from label to label.
+its labels' odds and its size, so it suffices to follow the distribution of the size from label to label. Of hundreds of
+labels, only a row's likeliest are taken to be possible, and those that it was given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,14 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 _FITTED_ROWS = 1_500
 """Eight parameters are the same from 1,500 rows as from 4,000."""
 _LARGEST_OWN_SIZE = 4
 """Larger sets share a weight: there are few of them."""
+_POSSIBLE = 64
+"""Labels of a row that are looked at, unless half as many were given."""
 _CELLS = 2_000_000
 """Rows are judged in chunks of so many numbers: rows x labels x sizes."""
 _LEAST = 1e-12
@@ -39,7 +43,7 @@ class SetModel:
     steepness: float
     """What log odds are multiplied by."""
     size_weights: Floats
-    """By size, how much likelier a set is than its labels' odds alone say; the last one is the largest size."""
+    """By size, how much likelier a set is than its labels' odds alone say; the last one is that of all larger ones."""
     added: float
     """How often a label is given that does not belong to a row."""
     forgotten: float
@@ -68,6 +72,8 @@ class _Cells:
     """The same by the text and by what was given."""
     likelihood: Floats
     """How likely what was given is."""
+    others: int
+    """Labels that are not looked at."""
 
 
 # --- what follows from a model ----------------------------------------------------------------------
@@ -79,12 +85,31 @@ def judge_sets(model: SetModel, log_odds: Floats, given: Bools) -> Judgment:
         log_odds: rows x labels, of a label by its text, by a model that did not see the row.
         given: rows x labels.
     """
-    chunk = max(1, _CELLS // (given.shape[1] * len(model.size_weights)))
-    parts = [
-        _judge_some(model, log_odds[start : start + chunk], given[start : start + chunk])
-        for start in range(0, len(given), chunk)
-    ]
-    return Judgment(np.concatenate([part.wrong for part in parts]), np.concatenate([part.doubts for part in parts]))
+    wrong, doubts = np.empty(len(given)), np.zeros(given.shape)
+    for rows, columns in _parts(log_odds, given):
+        cells = (rows[:, None], columns)
+        judgment = _judge_some(model, log_odds[cells], given[cells], given.shape[1] - columns.shape[1])
+        wrong[rows], doubts[cells] = judgment.wrong, judgment.doubts
+    return Judgment(wrong, doubts)
+
+
+def _parts(log_odds: Floats, given: Bools) -> Iterator[tuple[Ints, Ints]]:
+    """Rows that are judged together, and which labels are looked at: rows x labels."""
+    labels = given.shape[1]
+    few = (given.sum(axis=1) <= _POSSIBLE // 2) & (labels > _POSSIBLE)
+    for rows, looked_at in ((np.flatnonzero(few), _POSSIBLE), (np.flatnonzero(~few), labels)):
+        chunk = max(1, _CELLS // (looked_at * (_LARGEST_OWN_SIZE + 1)))
+        for start in range(0, len(rows), chunk):
+            part = rows[start : start + chunk]
+            yield part, _possible(log_odds[part], given[part], looked_at)
+
+
+def _possible(log_odds: Floats, given: Bools, most: int) -> Ints:
+    """The labels of each row that were given, and the likeliest others."""
+    if most == given.shape[1]:
+        return np.broadcast_to(np.arange(most), given.shape)
+    found: Ints = np.sort(np.argsort(-np.where(given, np.inf, log_odds), axis=1, kind="stable")[:, :most], axis=1)
+    return found
 
 
 def likeliest_sets(model: SetModel, log_odds: Floats) -> tuple[Bools, Floats]:
@@ -93,21 +118,20 @@ def likeliest_sets(model: SetModel, log_odds: Floats) -> tuple[Bools, Floats]:
     Of each size, the labels with the highest odds are likeliest, so there is one candidate per size.
     """
     shares = _shares(model.steepness, log_odds)
-    most = min(len(model.size_weights) - 1, shares.shape[1])
     order = np.argsort(-shares, axis=1, kind="stable")
-    odds = np.take_along_axis(np.log(shares / (1 - shares)), order, axis=1)[:, :most]
+    odds = np.take_along_axis(np.log(shares / (1 - shares)), order, axis=1)
     gains = np.column_stack([np.zeros(len(odds)), np.cumsum(odds, axis=1)])
-    best = (gains + np.log(model.size_weights[: most + 1])).argmax(axis=1)
+    best = (gains + _log_weights(model, np.arange(gains.shape[1]))).argmax(axis=1)
     chosen = np.zeros(shares.shape, dtype=np.bool_)
     np.put_along_axis(chosen, order, np.arange(shares.shape[1]) < best[:, None], axis=1)
     return chosen, -np.expm1(_log_prior(model, shares, chosen))
 
 
-def _judge_some(model: SetModel, log_odds: Floats, given: Bools) -> Judgment:
-    cells = _cells(model, log_odds, given)
+def _judge_some(model: SetModel, log_odds: Floats, given: Bools, others: int) -> Judgment:
+    cells = _cells(model, log_odds, given, others)
     belongs, total = _posterior(cells.by_both, model.size_weights)
     doubts = np.where(given, 1 - belongs, belongs)
-    right = _log_product(cells.by_both, given) + np.log(model.size_weights[given.sum(axis=1)]) - np.log(total)
+    right = _log_product(cells.by_both, given) + _log_weights(model, given.sum(axis=1)) - np.log(total)
     confused, missing, extra = _confusion(model, cells, given)
     doubts = (1 - confused)[:, None] * doubts + confused[:, None] * (missing + extra)
     right += np.log1p(-np.minimum(confused, 1 - _LEAST))
@@ -131,11 +155,11 @@ def _shares(steepness: float, log_odds: Floats) -> Floats:
     return found
 
 
-def _cells(model: SetModel, log_odds: Floats, given: Bools) -> _Cells:
+def _cells(model: SetModel, log_odds: Floats, given: Bools, others: int) -> _Cells:
     by_text = _shares(model.steepness, log_odds)
     there = by_text * np.where(given, 1 - model.forgotten, model.forgotten)
     likelihood = there + (1 - by_text) * np.where(given, model.added, 1 - model.added)
-    return _Cells(by_text, np.clip(there / likelihood, _LEAST, 1 - _LEAST), likelihood)
+    return _Cells(by_text, np.clip(there / likelihood, _LEAST, 1 - _LEAST), likelihood, others)
 
 
 def _log_likelihood(model: SetModel, cells: _Cells, given: Bools) -> Floats:
@@ -143,6 +167,7 @@ def _log_likelihood(model: SetModel, cells: _Cells, given: Bools) -> Floats:
     by_size = _size_total(cells.by_both, model.size_weights)
     normal = _size_total(cells.by_text, model.size_weights)
     independent = np.log(cells.likelihood).sum(axis=1) + np.log(by_size) - np.log(normal)
+    independent += cells.others * np.log1p(-model.added)
     found: Floats = np.logaddexp(np.log1p(-model.confused) + independent, _log_confusion(model, cells, given))
     return found
 
@@ -150,7 +175,7 @@ def _log_likelihood(model: SetModel, cells: _Cells, given: Bools) -> Floats:
 def _log_confusion(model: SetModel, cells: _Cells, given: Bools) -> Floats:
     """How likely a given set is one in which a label was taken for another, each as likely as the next."""
     odds = cells.by_text / (1 - cells.by_text)
-    size, labels = given.sum(axis=1), given.shape[1]
+    size, labels = given.sum(axis=1), given.shape[1] + cells.others
     pairs = np.where(given, 0, odds).sum(axis=1) * np.where(given, 1 / odds, 0).sum(axis=1)
     share = pairs / np.maximum(size * (labels - size), 1)
     found: Floats = np.log(model.confused) + _log_prior(model, cells.by_text, given) + np.log(share + 1e-300)
@@ -159,8 +184,13 @@ def _log_confusion(model: SetModel, cells: _Cells, given: Bools) -> Floats:
 
 def _log_prior(model: SetModel, shares: Floats, chosen: Bools) -> Floats:
     """How likely sets are by their text alone."""
-    weights = np.log(model.size_weights[chosen.sum(axis=1)])
+    weights = _log_weights(model, chosen.sum(axis=1))
     found: Floats = _log_product(shares, chosen) + weights - np.log(_size_total(shares, model.size_weights))
+    return found
+
+
+def _log_weights(model: SetModel, sizes: Ints) -> Floats:
+    found: Floats = np.log(model.size_weights[np.minimum(sizes, len(model.size_weights) - 1)])
     return found
 
 
@@ -185,9 +215,10 @@ def _no_label_yet(rows: int, sizes: int) -> Floats:
 
 
 def _one_more(sizes: Floats, share: Floats) -> Floats:
-    """The distribution of the size with one more label."""
+    """The distribution of the size with one more label; the last size stands for all larger ones."""
     found = sizes * (1 - share)
     found[:, 1:] += sizes[:, :-1] * share
+    found[:, -1:] += sizes[:, -1:] * share
     return found
 
 
@@ -205,8 +236,7 @@ def _posterior(shares: Floats, size_weights: Floats) -> tuple[Floats, Floats]:
     found = np.empty_like(shares)
     for label in reversed(range(labels)):
         share = shares[:, label : label + 1]
-        larger = np.zeros_like(after)
-        larger[:, :-1] = after[:, 1:]
+        larger = np.hstack([after[:, 1:], after[:, -1:]])
         found[:, label] = share[:, 0] * (before[label] * larger).sum(axis=1) / total
         after = after * (1 - share) + larger * share
     return found, total
@@ -218,27 +248,26 @@ def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
     from scipy.optimize import minimize
 
     step = len(given) // _FITTED_ROWS + 1
-    # A row may have lost two labels of its right set; more would only cost time.
-    largest = min(given.shape[1], int(given.sum(axis=1).max()) + 2)
-    arguments = (log_odds[::step], given[::step], largest)
+    # Rows with very many labels are left out if there are others.
+    rows, columns = next(iter(_parts(log_odds[::step], given[::step])))
+    some = (rows * step)[:, None], columns
+    arguments = (log_odds[some], given[some], given.shape[1] - columns.shape[1])
     found = minimize(_loss, np.array(_START), args=arguments, method="L-BFGS-B", options={"maxiter": 60})
-    return _model(found.x, largest)
+    return _model(found.x)
 
 
-def _model(parameters: Sequence[float] | Any, largest: int) -> SetModel:
+def _model(parameters: Sequence[float] | Any) -> SetModel:
     from scipy.special import expit
 
     # Relative to sets of one label, since only ratios matter.
-    log_weights = np.array([parameters[1], 0.0, *parameters[2:5]])
+    weights = np.exp(np.array([parameters[1], 0.0, *parameters[2:5]]))
     added, forgotten, confused = (0.5 * float(expit(value)) for value in parameters[5:8])
-    sizes = np.minimum(np.arange(largest + 1), _LARGEST_OWN_SIZE)
-    weights: Floats = np.exp(log_weights[sizes])
     return SetModel(float(np.exp(parameters[0])), weights, added, forgotten, confused)
 
 
-def _loss(parameters: Floats, log_odds: Floats, given: Bools, largest: int) -> float:
-    model = _model(parameters, largest)
-    likelihood = _log_likelihood(model, _cells(model, log_odds, given), given).sum()
+def _loss(parameters: Floats, log_odds: Floats, given: Bools, others: int) -> float:
+    model = _model(parameters)
+    likelihood = _log_likelihood(model, _cells(model, log_odds, given, others), given).sum()
     # Keeps what the data say nothing about near what is expected.
     ties = 2 * (parameters[0] - _STEEPNESS) ** 2 + 0.025 * (parameters[1:5] ** 2).sum()
     # As if one more mistake of each kind had been seen: if none stands out, no kind is taken for impossible.
