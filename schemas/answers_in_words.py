@@ -8,6 +8,8 @@ from schemas.field_values import leaves
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
+NO_LABEL = "none of these"
+"""What an empty set of labels is called."""
 _NOTHING = "nothing"
 
 
@@ -34,4 +36,4 @@ def _values(task: type[Task], answer: Mapping[str, Any], name: str) -> str:
     found = list(leaves(fields, answer))
     nested = any(leaf.path != name for leaf in found)
     texts = (f"{leaf.path.removeprefix(f'{name}.')} {leaf.value}" if nested else str(leaf.value) for leaf in found)
-    return ", ".join(texts) or _NOTHING
+    return ", ".join(texts) or (NO_LABEL if fields[0].is_label_set else _NOTHING)

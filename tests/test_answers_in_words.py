@@ -33,7 +33,7 @@ ROPE, HOOK = {"name": "rope", "count": 3}, {"name": "hook", "count": 1}
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        ([{"answer": ["a", "b"]}, {"answer": []}], ["a, b", "nothing"]),
+        ([{"answer": ["a", "b"]}, {"answer": []}], ["a, b", "none of these"]),
         ([{"answer": ["a"]}], ["a"]),
     ],
 )

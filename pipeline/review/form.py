@@ -22,6 +22,7 @@ from pipeline.review.guidelines import unwrapped
 from pipeline.review.line_items import NO, YES, column_hints, heading
 from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS
 from schemas.annotation import Verdict
+from schemas.answers_in_words import NO_LABEL
 from schemas.field import TargetField, ValueType
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields
@@ -280,7 +281,7 @@ def _choices(asked: FormField, common: Mapping[str, str], keys: Iterator[str], f
     if field.many:
         # Of many choices, the last one would be out of sight.
         place = 0 if len(values) > len(_DIGITS) else len(parts)
-        parts.insert(place, _tag("Choice", {"value": "none of these", "alias": NONE, "hotkey": "alt+n"}))
+        parts.insert(place, _tag("Choice", {"value": NO_LABEL, "alias": NONE, "hotkey": "alt+n"}))
     choices = _tag("Choices", {**common, "choice": style, "showInline": "true"}, *parts)
     if len(values) <= len(_DIGITS):
         return choices
