@@ -38,7 +38,7 @@ def test_equal_answers_are_one_candidate_and_a_single_one_is_none() -> None:
     assert as_choices(TOPICS, same) == []
     assert [one["value"] for one in as_choices(TOPICS, [*same, candidate("as the model says", answer=[])])] == [
         "as in the data: a, b",
-        "as the model says: nothing",
+        "as the model says: none of these",
     ]
 
 
