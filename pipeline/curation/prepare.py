@@ -221,9 +221,13 @@ def rendered(task: type[Task], inputs: Mapping[str, Any], targets: Mapping[str, 
 
 
 def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: LoadedDataset) -> pl.DataFrame:
-    """The same rows, with reasons for screening's findings."""
+    """The same rows, with reasons for screening's findings.
+
+    All that a version publishes is screened, what is not compared included: system prompts, tools, context.
+    """
     rejection_reasons, review_reasons = found["rejection_reasons"].to_list(), found["review_reasons"].to_list()
-    for row in (suspects(found["text"]) | suspects(found["targets"].fill_null(""))).arg_true():
+    published = [suspects(found[part].fill_null("")) for part in ("inputs", "targets")]
+    for row in (published[0] | published[1]).arg_true():
         if parsed := seen[row]:
             texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
             findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
