@@ -21,12 +21,15 @@ class Meaning(StrEnum):
     """What an input is, beyond its type."""
 
     TOOLS = "tools"
+    ORIGINAL = "original"
 
 
 T = TypeVar("T")
 Input = Annotated[T, Role.INPUT]
 Target = Annotated[T, Role.TARGET]
 Context = Annotated[T, Role.CONTEXT]
+Original = Annotated[T, Role.INPUT, Meaning.ORIGINAL]
+"""The input that is rewritten, in a task with several texts; without one it is the first text."""
 Conversation = Annotated[list[Message], Role.INPUT, Role.TARGET]
 """A whole conversation: the turns up to the last one of the user are the question, what follows is the answer."""
 Tools = Annotated[list[dict[str, JsonValue]], Role.INPUT, Meaning.TOOLS]

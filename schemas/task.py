@@ -13,7 +13,8 @@ metric's name follow from it. Everything that Goldleaf asks a task is a classmet
 ``task_`` (fields may have any other name), and each can be overridden.
 
 A field may also be ``Context[...]``: annotators see it and versions keep it, but no prompt has it. A conversation
-that is both question and answer is a ``Conversation``, and the tools that it may call are ``Tools``.
+that is both question and answer is a ``Conversation``, and the tools that it may call are ``Tools``. Of several texts,
+the one that is rewritten is marked as ``Original[...]``.
 """
 
 import functools
@@ -53,6 +54,7 @@ from schemas.partial_model import partial_model
 from schemas.roles import Context as Context
 from schemas.roles import Conversation as Conversation
 from schemas.roles import Input as Input
+from schemas.roles import Original as Original
 from schemas.roles import Role as Role
 from schemas.roles import Target as Target
 from schemas.roles import Tools as Tools

@@ -47,6 +47,21 @@ def tools_field(model: _Model) -> str:
 
 
 @functools.cache
+def original_field(model: _Model) -> str:
+    """The input that free texts start from: the one that is marked, or the first text; empty if there is none."""
+    inputs = names_of(model, Role.INPUT)
+    marked = [name for name in inputs if Meaning.ORIGINAL in model.model_fields[name].metadata]
+    return next(iter([*marked, *(name for name in inputs if _is_text(model, name))]), "")
+
+
+def _is_text(model: _Model, name: str) -> bool:
+    with contextlib.suppress(UnsupportedType):
+        field = target_field(name, model.model_fields[name].annotation)
+        return field.type is ValueType.TEXT and not field.many
+    return False
+
+
+@functools.cache
 def conversation_target(model: _Model) -> str:
     """The target that is a conversation; empty if there is none."""
     return next((name for name in names_of(model, Role.TARGET) if name in turn_fields(model)), "")

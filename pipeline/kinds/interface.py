@@ -155,8 +155,8 @@ class Kind(ABC):
         """The targets that are written anew, of which annotators see what they change."""
         return ()
 
-    def original(self, task: type[Task], inputs: Mapping[str, Any]) -> str:
-        """The text that they change; empty if there is none."""
+    def original(self, task: type[Task]) -> str:
+        """The input that they change; empty if there is none."""
         return ""
 
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:

@@ -16,7 +16,8 @@ from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType
 from schemas.field_values import leaf_paths
-from schemas.task import Role, Task
+from schemas.task import Task
+from schemas.task_fields import original_field
 
 
 class Rewriting(Kind):
@@ -47,10 +48,9 @@ class Rewriting(Kind):
         texts = [field for field in task.task_targets() if _is_text(field)]
         return [field.name for field in texts if field.is_free] or [field.name for field in texts]
 
-    def original(self, task: type[Task], inputs: Mapping[str, Any]) -> str:
-        """The first input that is a text."""
-        texts = (value for name in task.task_names(Role.INPUT) if isinstance(value := inputs.get(name), str))
-        return next(texts, "")
+    def original(self, task: type[Task]) -> str:
+        """The input that is marked as ``Original``, or the first text."""
+        return original_field(task)
 
     def strata(self, task: type[Task], targets: Targets) -> tuple[str, ...]:
         """None: the text of nearly every row is unique."""
@@ -76,7 +76,7 @@ class Rewriting(Kind):
 
     def _rewrite(self, task: type[Task], row: LabeledText, name: str) -> Rewrite:
         answer = (row.targets or {}).get(name)
-        return Rewrite(original=self.original(task, row.inputs), answer=str(answer), group=row.group)
+        return Rewrite(original=_text_of(task, row.inputs), answer=str(answer), group=row.group)
 
     def credit(self, answer: Targets | None, gold: Targets) -> Credit:
         """The chrF of every text, and 1 for every other value that is right, of the number of fields."""
@@ -99,8 +99,13 @@ class Rewriting(Kind):
 
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
         """The original as it is, in every free text."""
-        free, original = self.free_texts(task), self.original(task, inputs)
+        free, original = self.free_texts(task), _text_of(task, inputs)
         return {field.name: original if field.name in free else None for field in task.task_targets()}
+
+
+def _text_of(task: type[Task], inputs: Mapping[str, Any]) -> str:
+    """The original of a row."""
+    return str(inputs.get(original_field(task)) or "")
 
 
 def _is_text(field: TargetField) -> bool:

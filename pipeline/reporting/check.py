@@ -41,7 +41,8 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
         CheckResult(
             what=f"task {task.__name__}",
             ok=True,
-            detail=f"{kind.name}, scored by {kind.metric_title}; targets: {targets}",
+            detail=f"{kind.name}, scored by {kind.metric_title}; targets: {targets}"
+            + (f"; rewritten: {original}" if (original := kind.original(task)) else ""),
         ),
         _check_form(task),
     ]

@@ -15,7 +15,7 @@ _LEAST_KEPT = 0.3
 def marked_changes(task: type[Task], inputs: Mapping[str, Any], proposal: Mapping[str, Any] | None) -> str:
     """The first free text of an answer as HTML, with ``del`` and ``ins``; empty if there is little to compare."""
     kind = kind_of(task)
-    original = kind.original(task, inputs)
+    original = str(inputs.get(kind.original(task)) or "")
     texts = (text for name in kind.free_texts(task) if isinstance(text := (proposal or {}).get(name), str))
     answer = next(texts, "")
     if not original or not answer or original == answer:
