@@ -62,6 +62,7 @@ from schemas.task_faults import own_fault, written
 from schemas.task_fields import conversation_target, label_sets, parts_of, row_of, tools_field, turn_fields, turns_of
 from schemas.task_rows import asks_nothing, blank, given_values, instance, invalid
 from schemas.task_shape import field_form, shape_of, value_form
+from schemas.timestamps import dates_of, refuse_timestamps
 from schemas.user_code_errors import own
 
 
@@ -76,11 +77,14 @@ class Task(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _names_each_label_once(cls, value: Any, info: ValidationInfo) -> Any:
+    def _means_what_it_says(cls, value: Any, info: ValidationInfo) -> Any:
+        """What pydantic would change without a word: all that is read passes here, from rows, annotators and models."""
         is_set = isinstance(value, list) and info.field_name in label_sets(cls)
-        # A set would drop the repeats without a word.
+        # A set would drop the repeats.
         if is_set and (repeated := [label for label, times in Counter(map(str, value)).items() if times > 1]):
             raise ValueError(f"it names '{repeated[0]}' more than once")
+        if dates := dates_of(cls).get(info.field_name or ""):
+            refuse_timestamps(value, dates)
         return value
 
     @field_validator("*")
