@@ -60,7 +60,7 @@ from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
 from schemas.task_faults import own_fault, written
 from schemas.task_fields import conversation_target, label_sets, parts_of, row_of, tools_field, turn_fields, turns_of
-from schemas.task_rows import asks_nothing, blank, given_values, instance, invalid
+from schemas.task_rows import given_values, instance, invalid, unasked
 from schemas.task_shape import field_form, shape_of, value_form
 from schemas.timestamps import dates_of, refuse_timestamps
 from schemas.user_code_errors import own
@@ -203,8 +203,8 @@ class Task(BaseModel):
             targets = cls.task_canonical(values | answers) if answers else None
         except BaseException as error:
             return invalid(cls, own(error))
-        if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)):
-            return blank()
+        if empty := unasked(cls, inputs, answered=targets is not None):
+            return empty
         parsed = Parsed(inputs=inputs, targets=targets)
         run_soft_checks(task, parsed)
         return parsed
@@ -217,7 +217,7 @@ class Task(BaseModel):
             inputs = written(model, names)
         except BaseException as error:
             return invalid(cls, own(error))
-        return blank() if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)) else Parsed(inputs=inputs)
+        return unasked(cls, inputs, answered=False) or Parsed(inputs=inputs)
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:
