@@ -127,7 +127,7 @@ class Task(BaseModel):
         if fields[0].type is ValueType.MESSAGES:
             return ""
         if is_single_value(fields):
-            form = value_form(fields[0])
+            form = value_form(fields[0], alone=True)
             if fields[0].many:
                 return f"Answer with {form}, as JSON; [] if there is none."
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
