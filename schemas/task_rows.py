@@ -92,7 +92,7 @@ def unasked(model: type[BaseModel], inputs: Mapping[str, Any], *, answered: bool
     others = [inputs[name] for name in names_of(model, Role.INPUT) if name not in judged]
     if not all(is_absent(value) or value in ([], {}) for value in others):
         return None
-    detail = ""
+    detail = "all input is missing or empty"
     if whole:
         turns = inputs[whole] or []
         if turns and (answered or any(turn["role"] == Speaker.USER for turn in turns)):

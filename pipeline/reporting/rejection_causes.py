@@ -10,8 +10,8 @@ from schemas.fate import ReasonCode
 _SHOWN = 3
 MOST_CAUSES = 100
 """Causes that are kept for a reason: a validator may write a text of its own for every row."""
-_TOLD_APART = (ReasonCode.INVALID, ReasonCode.UNREADABLE, ReasonCode.NOT_AN_OBJECT)
-"""The details of other reasons name another row, a length or a split, which is no other cause."""
+_TOLD_APART = (ReasonCode.INVALID, ReasonCode.UNREADABLE, ReasonCode.NOT_AN_OBJECT, ReasonCode.NO_INPUT)
+"""The details of other reasons name another row, a length or a split, which makes no other cause."""
 _WITHOUT_VALUES = (
     # What a value is comes last; the values before it are the same in all rows, such as the choices that there are.
     (r", got .*$", ""),
