@@ -1,6 +1,7 @@
 """The single values within a canonical answer, with the paths to them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,28 @@ def completed(field: TargetField, value: Any) -> Any:
         elif inner.optional or inner.many:
             found[inner.name] = [] if inner.many else None
     return found
+
+
+def has_sets(field: TargetField) -> bool:
+    """Whether a field is a set of choices or has one at any depth."""
+    return field.is_label_set or any(map(has_sets, field.fields))
+
+
+def repeated_label(field: TargetField, value: Any, path: tuple[str, ...] = ()) -> str:
+    """Which set names a label twice, such as ``'1.tags' names 'a' more than once`` in the second object of a list."""
+    if field.is_label_set and isinstance(value, list):
+        named = f"'{'.'.join(path)}'" if path else "it"
+        repeated = (label for label, times in Counter(map(str, value)).items() if times > 1)
+        return next((f"{named} names '{label}' more than once" for label in repeated), "")
+    is_list = field.many and isinstance(value, list)
+    objects = [((*path, str(place)), part) for place, part in enumerate(value)] if is_list else [(path, value)]
+    found = (
+        repeated_label(inner, part.get(inner.name), (*at, inner.name))
+        for at, part in objects
+        if isinstance(part, Mapping)
+        for inner in field.fields
+    )
+    return next(filter(None, found), "")
 
 
 def blank_within(value: Any) -> str:

@@ -21,7 +21,6 @@ import functools
 import hashlib
 import inspect
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +46,7 @@ from schemas.field import (
     target_field,
     unwritable,
 )
-from schemas.field_values import blank_within, completed
+from schemas.field_values import blank_within, completed, repeated_label
 from schemas.message import Message, Speaker
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
@@ -61,7 +60,15 @@ from schemas.roles import Tools as Tools
 from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
 from schemas.task_faults import own_fault, written
-from schemas.task_fields import conversation_target, label_sets, parts_of, row_of, tools_field, turn_fields, turns_of
+from schemas.task_fields import (
+    conversation_target,
+    fields_with_sets,
+    parts_of,
+    row_of,
+    tools_field,
+    turn_fields,
+    turns_of,
+)
 from schemas.task_rows import given_values, instance, invalid, unasked
 from schemas.task_shape import field_form, shape_of, value_form
 from schemas.timestamps import dates_of, refuse_timestamps
@@ -81,10 +88,10 @@ class Task(BaseModel):
     @classmethod
     def _means_what_it_says(cls, value: Any, info: ValidationInfo) -> Any:
         """What pydantic would change without a word: all that is read passes here, from rows, annotators and models."""
-        is_set = isinstance(value, list) and info.field_name in label_sets(cls)
+        field = fields_with_sets(cls).get(info.field_name or "")
         # A set would drop the repeats.
-        if is_set and (repeated := [label for label, times in Counter(map(str, value)).items() if times > 1]):
-            raise ValueError(f"it names '{repeated[0]}' more than once")
+        if field and (repeated := repeated_label(field, value)):
+            raise ValueError(repeated)
         if dates := dates_of(cls).get(info.field_name or ""):
             refuse_timestamps(value, dates)
         return value

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas.conversation import parted
-from schemas.field import JsonValue, UnsupportedType, ValueType, target_field
+from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
+from schemas.field_values import has_sets
 from schemas.message import Message
 from schemas.roles import Meaning, Role
 
@@ -21,13 +22,14 @@ def names_of(model: _Model, *roles: Role) -> list[str]:
 
 
 @functools.cache
-def label_sets(model: _Model) -> frozenset[str]:
-    """The fields that are sets of choices."""
-    found = set()
+def fields_with_sets(model: _Model) -> dict[str, TargetField]:
+    """The fields that are sets of choices or have some at any depth."""
+    found: dict[str, TargetField] = {}
     for name, info in model.model_fields.items():
         with contextlib.suppress(UnsupportedType):
-            found |= {name} if target_field(name, info.annotation).is_label_set else set()
-    return frozenset(found)
+            field = target_field(name, info.annotation)
+            found |= {name: field} if has_sets(field) else {}
+    return found
 
 
 @functools.cache

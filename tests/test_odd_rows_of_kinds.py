@@ -172,6 +172,40 @@ def test_a_line_item_needs_its_texts_and_not_its_optional_ones(tmp_path: Path) -
     assert "'1.title' has no visible text; fill it in" in why
 
 
+LABELED_LINES = '''
+from typing import Literal
+from pydantic import BaseModel
+from schemas.task import Input, Target, Task
+
+class Paint(BaseModel):
+    colors: set[Literal["red", "blue"]] = set()
+
+class Line(BaseModel):
+    paint: Paint
+    marks: list[Literal["new", "old"]]
+
+class Order(Task):
+    """Read."""
+
+    text: Input[str]
+    first: Target[Line]
+    lines: Target[list[Line]]
+'''
+
+
+def test_a_label_that_a_set_within_an_object_repeats_is_named_with_its_place(tmp_path: Path) -> None:
+    good = {"paint": {"colors": ["red", "blue"]}, "marks": ["new"]}
+    in_object, in_line = good | {"paint": {"colors": ["red", "red"]}}, good | {"marks": ["old", "new", "old"]}
+    answers = [(good, [good, good]), (in_object, []), (good, [good, in_line])]
+    rows = [
+        {"text": f"Send it to house {n}.", "first": first, "lines": more} for n, (first, more) in enumerate(answers)
+    ]
+    (fine, _), *bad = Folder(tmp_path, LABELED_LINES, rows).fates()
+    assert [fine, *(fate for fate, _ in bad)] == ["accepted", "rejected", "rejected"]
+    assert "'paint.colors' names 'red' more than once" in bad[0][1]
+    assert "'1.marks' names 'old' more than once" in bad[1][1]
+
+
 def test_objects_that_nest_too_deep_are_refused_before_anything_runs(tmp_path: Path) -> None:
     error = Folder(tmp_path, DEEP, [{"text": "t", "d": []}]).terminal.error("curate", "--no-push")
     assert "target 'd.c.b.a' nests objects deeper than 3 levels (D > C > B > A); flatten them" in error
