@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 from chats import ALPACA, ANSWER, CALL, FIND, GPT, HUMAN, USER, chat, refused
@@ -86,6 +87,21 @@ def test_arguments_that_are_an_object_are_written_compactly_in_their_order() -> 
     assert message["tool_calls"][0]["function"]["arguments"] == '{"z":"ü","a":[1,{"y":null}]}'
 
 
+def test_numbers_in_arguments_that_are_an_object_are_written_anew_but_never_lose_digits() -> None:
+    def read(arguments: str) -> dict[str, Any]:
+        call = f'{{"name": "find", "arguments": {arguments}}}'
+        row: dict[str, Any] = orjson.loads(f'{{"messages": [{{"role": "assistant", "tool_calls": [{call}]}}]}}')
+        return row
+
+    [message] = chat(read('{"a": 1.10, "b": 1E2, "c": 18446744073709551615, "d": -9223372036854775808}')).messages
+    written = message["tool_calls"][0]["function"]["arguments"]
+    assert written == '{"a":1.1,"b":100.0,"c":18446744073709551615,"d":-9223372036854775808}'
+    assert refused(read('{"a": [{"id": 12345678901234567890123}]}')) == (
+        "the arguments of a tool call of turn 1 are an object with a number of more than 64 bits, which was read as "
+        "'1.2345678901234568e+22'; write them as a JSON text, which keeps its digits"
+    )
+
+
 def test_a_tool_s_answer_keeps_its_call_and_name() -> None:
     turn = {"role": "function", "name": "find", "content": "[]", "tool_call_id": "c1"}
     assert only(turn) == {"role": "tool", "content": "[]", "tool_call_id": "c1", "name": "find"}
@@ -99,6 +115,23 @@ def test_a_refusal_is_the_text_of_its_turn() -> None:
 def test_reasoning_has_several_names(name: str) -> None:
     assert only({**ANSWER, name: "Hm."}) == {**ANSWER, "reasoning_content": "Hm."}
     assert chat({"messages": [{**ANSWER, "thinking": True}]}).ignored == {"thinking"}
+
+
+@pytest.mark.parametrize("key", ["weight", "loss_weight", "train", "training", "trainable", "loss"])
+def test_a_turn_that_is_not_to_be_learned_has_the_weight_0_under_any_name(key: str) -> None:
+    for value in (False, 0, 0.0):
+        assert only({**ANSWER, key: value}) == {**ANSWER, "weight": 0.0}
+        [message] = chat({"conversations": [{**GPT, key: value}]}).messages
+        assert message == {**ANSWER, "weight": 0.0}
+    assert only({**ANSWER, key: True}) == {**ANSWER, "weight": 1.0}
+    assert chat({"messages": [{**ANSWER, key: False}]}).ignored == frozenset()
+    assert only({**ANSWER, key: None}) == ANSWER
+
+
+def test_a_loss_that_was_measured_is_not_kept_and_named() -> None:
+    found = chat({"messages": [{**ANSWER, "loss": 0.53}]})
+    assert (found.messages, found.ignored) == ([ANSWER], {"loss"})
+    assert only({"role": "assistant", "loss": False}) == {"role": "assistant", "content": "", "weight": 0.0}
 
 
 def test_keys_that_are_not_kept_are_named() -> None:

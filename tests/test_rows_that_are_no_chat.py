@@ -32,10 +32,24 @@ from schemas.dataset import Layout
         ([{"role": "user", "content": [{"type": "text", "text": 5}]}], "a part of turn 1 holds '5' instead of a text"),
         ([{"role": "user", "content": [{"type": "thing", "text": "x"}]}], "a part of turn 1 is of type 'thing'; only "),
         ([{**ANSWER, "thinking": "a", "reasoning": "b"}], "turn 1 has its reasoning twice, 'a' and 'b'; keep one"),
-        ([{**ANSWER, "weight": "1"}], "the weight of turn 1 is '1'; write 1, or 0 to leave the turn out of the loss"),
-        ([{**ANSWER, "weight": 2}], "the weight of turn 1 is '2'; write 1, or 0 to leave the turn out of the loss"),
-        ([{**ANSWER, "loss_weight": 0.5}], "the weight of turn 1 is '0.5'; write 1, or 0 "),
-        ([{**ANSWER, "weight": 1, "loss_weight": 0}], "turn 1 has two weights, 1 and 0; keep one"),
+        ([{**ANSWER, "weight": "1"}], "`weight` of turn 1 is '1'; write 1, or 0 to leave the turn out of the loss"),
+        ([{**ANSWER, "weight": 2}], "`weight` of turn 1 is '2'; write 1, or 0 to leave the turn out of the loss"),
+        ([{**ANSWER, "loss_weight": 0.5}], "`loss_weight` of turn 1 is '0.5'; write 1, or 0 "),
+        (
+            [{**ANSWER, "weight": 1, "loss_weight": 0}],
+            "turn 1 has two weights, `weight`: '1' and `loss_weight`: '0'; keep one",
+        ),
+        (
+            [{**ANSWER, "weight": 0, "train": True}],
+            "turn 1 has two weights, `weight`: '0' and `train`: 'true'; keep one",
+        ),
+        ([{**ANSWER, "weight": float("nan")}], "`weight` of turn 1 is 'NaN'; write 1, or 0 "),
+        ([{**ANSWER, "weight": float("inf")}], "`weight` of turn 1 is 'Infinity'; write 1, or 0 "),
+        ([{**ANSWER, "weight": -1}], "`weight` of turn 1 is '-1'; write 1, or 0 "),
+        ([{**ANSWER, "train": "no"}], "`train` of turn 1 is 'no'; write 1, or 0 "),
+        ([USER, {**ANSWER, "mask": True}], "turn 2 has `mask`: 'true', which may mean either that it is learned or "),
+        ([{**ANSWER, "loss_mask": 0}], "turn 1 has `loss_mask`: '0', which may mean either "),
+        ([{**ANSWER, "train_detail": [{"begin_offset": 0, "end_offset": 1, "train": False}]}], "turn 1 has `train_det"),
         ([{**ANSWER, "name": 5}], "`name` of turn 1 is '5'; write a text"),
         ([{**USER, "tool_calls": [CALL]}], "turn 1 calls a tool, but its `role` is 'user'; only the assistant calls"),
         ([{**ANSWER, "tool_calls": [CALL], "function_call": CALL}], "turn 1 has its tool calls twice; keep one of "),
@@ -84,6 +98,30 @@ def test_images_sound_and_video_are_refused(row: dict[str, Any]) -> None:
     assert "Goldleaf reads text only" in refused(row)
 
 
+@pytest.mark.parametrize(
+    "text", ["<image>\nWhat is it?", "What is it?\n <image>", "<audio>Who speaks?", "<video><video>Which is longer?"]
+)
+def test_a_text_in_which_a_token_stands_for_an_image_is_refused(text: str) -> None:
+    medium = text.partition("<")[2].partition(">")[0]
+    said = f"turn 1 has `<{medium}>` in the place of what is not there; Goldleaf reads text only"
+    assert refused({"messages": [{"role": "user", "content": text}, ANSWER]}).startswith(said)
+    assert refused({"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}).startswith(said)
+    assert refused({"conversations": [{"from": "human", "value": text}, GPT]}).startswith(said)
+    assert refused({"instruction": text, "output": "A boat."}).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["Does the <image> token count?", "<video>\n<source>\n</video>\nWhy is it silent?", "What is `<audio>`?"]
+)
+def test_a_text_about_elements_is_a_text(text: str) -> None:
+    assert chat({"messages": [{"role": "user", "content": text}]}).messages[0]["content"] == text
+
+
+def test_an_answer_may_write_any_element() -> None:
+    answer = {"role": "assistant", "content": "<video>\nand its source"}
+    assert chat({"messages": [USER, answer]}).messages == [USER, answer]
+
+
 def test_empty_lists_of_images_are_none() -> None:
     assert chat({"messages": [{**USER, "images": []}], "images": [], "videos": None}).messages == [USER]
 
@@ -100,9 +138,15 @@ def test_preference_data_is_refused_and_says_how_to_use_it() -> None:
     assert chat({"messages": [USER, ANSWER], **whole}, turns="messages").messages == [USER, ANSWER]
     assert "preference data" in refused(turn_only, turns="conversations"), "the turns lack the answer"
     assert "preference data" in refused({**ALPACA, "chosen": "a", "rejected": "b"})
-    for label in (False, "False"):
-        assert "preference data (KTO): `label` is false" in refused({"messages": [USER, ANSWER], "label": label})
-    for label in (True, "true", 0, "spam"):
+
+
+def test_an_answer_that_is_marked_as_bad_is_refused_and_one_that_is_marked_as_good_is_read() -> None:
+    for label, said in ((False, "false"), ("False", "False"), (0, "0"), ("0", "0"), (0.0, "0.0")):
+        for key in ("label", "kto_tag"):
+            why = refused({"messages": [USER, ANSWER], key: label})
+            assert why.startswith(f"the row is preference data (KTO): `{key}` is '{said}', which marks its answer")
+            assert f"`{key}` is '{said}'" in refused({**ALPACA, key: label})
+    for label in (True, "true", 1, 2, "spam", None, ""):
         assert chat({"messages": [USER, ANSWER], "label": label}).messages == [USER, ANSWER]
 
 

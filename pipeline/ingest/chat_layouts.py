@@ -18,6 +18,8 @@ _PROMPTS = ("system", "developer")
 _INPUTS = ("input", "context")
 """In Alpaca's layout, what the instruction is about; Dolly calls it context."""
 _ANSWERS = ("output", "response")
+_MARKS = ("label", "kto_tag")
+"""What says in preference data whether a single answer is a good one."""
 _PREFERENCES = ("chosen", "rejected", "chosen_messages", "rejected_messages")
 _SHAPES = {
     Layout.MESSAGES: "messages (turns of `role` and `content`)",
@@ -102,11 +104,12 @@ def _refuse_preferences(home: Mapping[str, Any], answered: bool) -> None:
             f"the row is preference data: it has {_quoted(there)}, a better and a worse answer, where a "
             f"conversation has one; {remedy}"
         )
-    label = home.get("label")
-    if label is False or (isinstance(label, str) and label.strip().lower() == "false"):
+    # true and 1 mark good answers, which need nothing else.
+    bad = next((key for key in _MARKS if str(home.get(key)).strip().lower() in ("false", "0", "0.0")), None)
+    if bad:
         raise NotAChat(
-            "the row is preference data (KTO): `label` is false, which marks its answer as a bad one; leave "
-            "such rows out, or give `label` another name if it means something else"
+            f"the row is preference data (KTO): `{bad}` is {shown(home[bad])}, which marks its answer as a bad one; "
+            f"leave such rows out, or give `{bad}` another name if it means something else"
         )
 
 

@@ -1,5 +1,6 @@
 """Reads one turn of a conversation into a message: its role, its text, its reasoning and its tool calls."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,9 +36,15 @@ _TEXTS = frozenset({"text", "input_text", "output_text"})
 _THOUGHTS = frozenset({"reasoning", "thinking"})
 _PART_TEXTS = ("text", "value", "refusal", "thinking")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_WEIGHTS = ("weight", "loss_weight", "train", "training", "trainable", "loss")
+"""Whether a turn is learned: OpenAI's name, axolotl's and ms-swift's."""
+_MASKS = ("train_detail", "mask", "masked", "loss_mask")
+"""Of some tools 1 is what is learned, of others what is not, or it says so of parts of a turn."""
 _KEPT = frozenset(
-    {"reasoning_content", "tool_calls", "function_call", "tool_call_id", "name", "weight", "loss_weight"},
+    {"reasoning_content", "tool_calls", "function_call", "tool_call_id", "name", *_MASKS},
 )
+_PLACEHOLDER = re.compile(r"^\s*<(image|audio|video)>", re.MULTILINE)
+_UNSEEN = "Goldleaf reads text only, and an answer about something unseen teaches guessing: leave such rows out"
 
 
 def refuse_media(holder: Mapping[str, Any], where: str) -> None:
@@ -45,10 +52,14 @@ def refuse_media(holder: Mapping[str, Any], where: str) -> None:
     if found := sorted(_MEDIA & holder.keys()):
         for key in found:
             if holder[key]:
-                raise NotAChat(
-                    f"{where} has `{key}`: {shown(holder[key])}; Goldleaf reads text only, and an answer "
-                    "about something unseen teaches guessing: leave such rows out"
-                )
+                raise NotAChat(f"{where} has `{key}`: {shown(holder[key])}; {_UNSEEN}")
+
+
+def _refuse_placeholder(text: str, where: str) -> None:
+    """The same of a text with the tokens of LLaVA and LLaMA-Factory; an element of HTML or XML is closed."""
+    for found in _PLACEHOLDER.finditer(text):
+        if f"</{found[1]}>" not in text:
+            raise NotAChat(f"{where} has `<{found[1]}>` in the place of what is not there; {_UNSEEN}")
 
 
 class TurnReader:
@@ -73,6 +84,8 @@ class TurnReader:
             parts.add_calls(given)
         else:
             parts.add(given, self._content)
+        if speaker == "user":
+            _refuse_placeholder(parts.text, where)
         for key in ("tool_calls", "function_call"):
             parts.add_calls(turn.get(key))
         self._note_others(turn, parts, where)
@@ -92,7 +105,8 @@ class TurnReader:
 
     def _note_others(self, turn: Mapping[str, Any], parts: "_Parts", where: str) -> None:
         """Note the keys that are not kept, unless the turn's text may be among them."""
-        if not (others := [key for key, value in turn.items() if value is not None and key not in self._known]):
+        known = self._known | _weights(turn).keys()
+        if not (others := [key for key, value in turn.items() if value is not None and key not in known]):
             return
         if turn.get(self._content) is None and not parts.calls:
             if isinstance(refusal := turn.get("refusal"), str):
@@ -193,15 +207,27 @@ def _text(turn: Mapping[str, Any], key: str, where: str) -> str | None:
     return value
 
 
+def _weights(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """What a turn has under the names of its weight; a `loss` of other numbers was measured."""
+    given = {key: turn[key] for key in _WEIGHTS if turn.get(key) is not None}
+    return {key: value for key, value in given.items() if key != "loss" or value in (0, 1)}
+
+
 def _weight(turn: Mapping[str, Any], where: str) -> float | None:
-    """The weight under either name; no other than 0 and 1, as training knows no turns that count more or less."""
-    given = [value for key in ("weight", "loss_weight") if (value := turn.get(key)) is not None]
-    for value in given:
+    """The weight under any of its names; no other than 0 and 1, as training knows no turns that count more or less."""
+    if mask := next((key for key in _MASKS if turn.get(key) not in (None, [])), None):
+        raise NotAChat(
+            f"{where} has `{mask}`: {shown(turn[mask])}, which may mean either that it is learned or that it is not; "
+            "write `weight` instead: 1, or 0 to leave the turn out of the loss"
+        )
+    given = _weights(turn)
+    for key, value in given.items():
         if value not in (0, 1):
-            raise NotAChat(f"the weight of {where} is {shown(value)}; write 1, or 0 to leave the turn out of the loss")
-    if len(set(map(float, given))) > 1:
-        raise NotAChat(f"{where} has two weights, {given[0]} and {given[1]}; keep one")
-    return float(given[0]) if given else None
+            raise NotAChat(f"`{key}` of {where} is {shown(value)}; write 1, or 0 to leave the turn out of the loss")
+    if len({float(value) for value in given.values()}) > 1:
+        two = " and ".join(f"`{key}`: {shown(value)}" for key, value in given.items())
+        raise NotAChat(f"{where} has two weights, {two}; keep one")
+    return next((float(value) for value in given.values()), None)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -95,10 +95,25 @@ def _written(arguments: Any, text: str | None, where: str) -> str:
         return "{}"
     if text is not None:
         return text
+    if number := next(_rounded(arguments), None):
+        raise NotAChat(
+            f"the arguments of a tool call of {where} are an object with a number of more than 64 bits, which was read "
+            f"as {shown(number)}; write them as a JSON text, which keeps its digits"
+        )
     try:
         return orjson.dumps(arguments).decode()
     except (orjson.JSONEncodeError, UnicodeDecodeError) as error:
         raise NotAChat(f"the arguments of a tool call of {where} cannot be written as JSON ({error})") from error
+
+
+def _rounded(value: Any) -> Iterator[float]:
+    """The whole numbers that are too large for orjson, which rounds them."""
+    if isinstance(value, float):
+        if value.is_integer() and not -(2**63) <= value < 2**64:
+            yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _rounded(part)
 
 
 def _argument_texts(text: str) -> Iterator[str | None]:
