@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict
 from pydantic import JsonValue as JsonValue
 
-from schemas.message import Message
+from schemas.message import Message, Speaker
+from schemas.moments import in_utc
 from schemas.user_code_errors import in_a_line, own
 
 _DECIMAL_DIGITS = 38
@@ -227,15 +228,22 @@ def _too_long(number: decimal.Decimal) -> str:
 def comparable(value: JsonValue) -> Hashable:
     """A canonical value in the form in which equal answers are equal.
 
-    The order of a list of values does not matter; that of objects and turns does.
+    The order of a list does not matter, of objects either: two annotators who read the same line items in another
+    order agree. That of turns does. A date-time or time counts in UTC, whatever offset it is written in.
     """
     if isinstance(value, dict):
         return tuple(sorted((name, comparable(part)) for name, part in value.items()))
     if isinstance(value, list):
         parts = [comparable(part) for part in value]
-        in_order = any(isinstance(part, dict) for part in value)
-        return tuple(parts if in_order else sorted(parts, key=repr))
-    return value
+        return tuple(parts if any(map(_is_turn, value)) else sorted(parts, key=repr))
+    return in_utc(value) if isinstance(value, str) else value
+
+
+def _is_turn(value: JsonValue) -> bool:
+    """Whether a value is a turn of a conversation, or an object that nobody could tell from one."""
+    if not isinstance(value, dict) or not {"role", "content"} <= value.keys() <= Message.model_fields.keys():
+        return False
+    return value["role"] in [speaker.value for speaker in Speaker]
 
 
 def comparable_targets(targets: Mapping[str, JsonValue] | None) -> Hashable:

@@ -134,7 +134,7 @@ def differences(
 ) -> Iterator[tuple[str, JsonValue, JsonValue]]:
     """Where two canonical answers differ: the path, and both values; None for one that is not there.
 
-    Objects are compared value by value, those of a list in their order.
+    Objects are compared value by value, those of a list in their places, unless only their order differs.
     """
     for name, new in after.items():
         old = before.get(name)

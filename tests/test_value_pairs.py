@@ -49,3 +49,31 @@ def test_any_answer_is_right_against_itself_in_any_order(objects: list[dict[str,
     known: Any = canonical(ITEMS, objects)
     shuffled = random.Random(seed).sample(known, len(known))
     assert pair_credit({"items": shuffled}, {"items": known}).worth == 1
+
+
+@given(FORMS["objects"][1], st.integers(0, 100))
+def test_many_objects_are_matched_as_well_as_few(objects: list[dict[str, Any]], seed: int) -> None:
+    few: Any = canonical(ITEMS, objects)
+    many = [*few, *(item(f"title {n}", n) for n in range(250))]
+    shuffled = random.Random(seed).sample(many, len(many))
+    assert pair_credit({"items": shuffled}, {"items": many}).worth == 1
+
+
+def test_with_hundreds_of_objects_a_missing_or_changed_one_costs_its_own_values_only() -> None:
+    gold = {"items": [item(f"title {n}", n % 3) for n in range(1000)]}
+    fewer = pair_credit({"items": gold["items"][1:]}, gold)
+    assert (fewer.earned, fewer.possible) == (2 * 1998, 1998 + 2000)
+    changed = [item("other", 0), item("title 1", 7), *gold["items"][2:]]
+    assert pair_credit({"items": changed[::-1]}, gold).earned == 2 * 1998
+
+
+def test_objects_within_objects_are_matched_too() -> None:
+    a, b = {"kind": "a", "parts": [{"size": 1}, {"size": 2}]}, {"kind": "b", "parts": [{"size": 3}]}
+    turned = {"kind": "a", "parts": [{"size": 2}, {"size": 1}]}
+    assert pair_credit({"items": [b, turned]}, {"items": [a, b]}).worth == 1
+
+
+def test_the_same_moment_in_another_offset_is_right() -> None:
+    gold = {"at": "2026-01-01T00:00:00+00:00", "items": [{"at": "10:00:00+00:00"}]}
+    assert pair_credit({"at": "2026-01-01T01:00:00+01:00", "items": [{"at": "11:00:00+01:00"}]}, gold).worth == 1
+    assert pair_credit({"at": "2026-01-01T00:00:00", "items": [{"at": "10:00:00"}]}, gold).worth == 0

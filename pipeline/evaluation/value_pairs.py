@@ -1,18 +1,21 @@
 """Answers as pairs of field and value, with the objects of lists matched to those of the gold answer."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from schemas.field import JsonValue
+from schemas.field import JsonValue, comparable
 
 Pairs = Counter[tuple[str, Hashable]]
 """How often a field has a value. The name of a field within an object has dots: ``items.price``. Its value comes with
 the places of the objects that it is in, so that a price counts only in the right line item.
 """
 _MOST_MATCHED = 200
-"""Objects that are matched; with more, every object is compared with the one in its place."""
+"""Objects that are matched so that all of them together share most, which takes cubic time.
+
+More are matched one by one, and a value that more of them have tells none of them from the others.
+"""
 
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
@@ -33,11 +36,7 @@ def _pairs(values: Mapping[str, JsonValue], above: str, places: tuple[int, ...])
             if isinstance(part, dict):
                 yield from _pairs(part, f"{path}.", (*places, place) if isinstance(value, list) else places)
             elif part is not None:
-                yield path, (places, part) if places else _hashable(part)
-
-
-def _hashable(value: JsonValue) -> Hashable:
-    return repr(value) if isinstance(value, list | dict) else value
+                yield path, (places, comparable(part)) if places else comparable(part)
 
 
 def _matched_object(given: Mapping[str, JsonValue], gold: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -56,19 +55,45 @@ def _matched(given: JsonValue, gold: JsonValue) -> JsonValue:
 
 
 def _in_places(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> list[JsonValue]:
-    """The given objects, each in the place of its gold one, and those without one at the end.
+    """The given objects, each in the place of its gold one, and those without one at the end."""
+    ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))
+    match = _greedily if max(len(given), len(gold)) > _MOST_MATCHED else _best
+    place_of = match(ours, theirs)
+    placed: list[JsonValue] = [None] * max(len(gold), len(given))
+    for row, column in place_of.items():
+        placed[column] = _matched_object(given[row], gold[column])
+    left = (one for place, one in enumerate(given) if place not in place_of)
+    return [one if one is not None else next(left, None) for one in placed]
+
+
+def _best(ours: Sequence[Pairs], theirs: Sequence[Pairs]) -> dict[int, int]:
+    """The gold place of each given object, so that all of them together share most.
 
     scipy is imported here, since few answers have lists of objects.
     """
-    if max(len(given), len(gold)) > _MOST_MATCHED:
-        return list(given)
     from scipy.optimize import linear_sum_assignment
 
-    ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))
     shared = np.array([[(a & b).total() for b in theirs] for a in ours])
     rows, columns = linear_sum_assignment(shared, maximize=True)
-    placed: list[JsonValue] = [None] * max(len(gold), len(given))
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        placed[column] = _matched_object(given[row], gold[column])
-    left = (one for place, one in enumerate(given) if place not in set(rows.tolist()))
-    return [one if one is not None else next(left, None) for one in placed]
+    return dict(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def _greedily(ours: Sequence[Pairs], theirs: Sequence[Pairs]) -> dict[int, int]:
+    """The gold place of each given object: of an equal one, or else of the free one that it shares most with."""
+    waiting: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place in reversed(range(len(theirs))):
+        waiting[frozenset(theirs[place].items())].append(place)
+    same = ((row, waiting[frozenset(one.items())]) for row, one in enumerate(ours))
+    found = {row: places.pop() for row, places in same if places}
+    free = set(range(len(theirs))) - set(found.values())
+    having: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place in sorted(free):
+        for pair in theirs[place]:
+            having[pair].append(place)
+    for row, one in enumerate(ours):
+        telling = (having[pair] for pair in one if row not in found and len(having[pair]) <= _MOST_MATCHED)
+        shared = Counter(place for places in telling for place in places if place in free)
+        if shared:
+            found[row], _ = shared.most_common(1)[0]
+            free.remove(found[row])
+    return found

@@ -8,6 +8,7 @@ import orjson
 from pipeline.text.normalize import match_key
 from pipeline.text.words import words
 from schemas.field import JsonValue, TargetField, ValueType
+from schemas.moments import in_utc
 from schemas.task import Task
 
 FREE_TEXT_WORDS = 20
@@ -26,12 +27,13 @@ class Answers:
     def key(self, targets: Mapping[str, JsonValue] | None) -> str | None:
         """The whole answer in canonical form, so that equal answers are equal; None if there is none.
 
-        Texts are copied from inputs, so they are normalized in the same way; order in lists of values is ignored.
+        Texts are copied from inputs, so they are normalized in the same way. The order of a list is ignored, and so is
+        the offset of a date-time or time from UTC.
         """
         if targets is None:
             return None
         folded = {name: _folded(self._fields.get(name), value) for name, value in targets.items()}
-        return orjson.dumps(folded, option=orjson.OPT_SORT_KEYS).decode()
+        return _written(folded).decode()
 
     def free_text(self, targets: Mapping[str, JsonValue] | None) -> str:
         """The texts of an answer that are long enough to be free text; "" if there are none."""
@@ -76,13 +78,17 @@ def _folded(field: TargetField | None, value: JsonValue) -> JsonValue:
     """A value in the form in which equal ones are equal."""
     if field is None or not (isinstance(value, list) and field.many):
         return value if field is None else _folded_one(field, value)
-    parts = [_folded_one(field, part) for part in value]
-    return parts if field.type is ValueType.OBJECT else sorted(parts, key=repr)
+    return sorted((_folded_one(field, part) for part in value), key=_written)
+
+
+def _written(value: JsonValue) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _folded_one(field: TargetField, value: JsonValue) -> JsonValue:
     if isinstance(value, str):
-        return match_key(value) if field.type is ValueType.TEXT else value
+        is_moment = field.type in (ValueType.DATETIME, ValueType.TIME)
+        return match_key(value) if field.type is ValueType.TEXT else in_utc(value) if is_moment else value
     if isinstance(value, dict):
         inner = {one.name: one for one in field.fields}
         return {name: _folded(inner.get(name), part) for name, part in value.items()}
