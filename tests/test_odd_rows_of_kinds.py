@@ -145,6 +145,13 @@ def test_a_rule_is_turned_off_as_the_guide_writes_it(tmp_path: Path, more: str, 
     assert fates[-1][0] == fate
 
 
+@pytest.mark.parametrize(("more", "fate"), [("", "review"), ("doubts:\n  off: [refusal]\n", "accepted")])
+def test_a_rule_about_chats_is_turned_off_in_the_same_way(tmp_path: Path, more: str, fate: str) -> None:
+    answer = said("assistant", "I'm sorry, but I can't help with that.")
+    rows = [{"messages": [said("user", "Where do I find the garden chairs?"), answer]}]
+    assert Folder(tmp_path, CHAT, rows, f"review: {{audit: 0.0}}\n{more}").fates()[0][0] == fate
+
+
 LINES = '''
 from pydantic import BaseModel
 from schemas.task import Input, Target, Task
