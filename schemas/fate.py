@@ -104,7 +104,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
     ReasonCode.MISSING: "a required field is missing or empty",
-    ReasonCode.NO_INPUT: "all input is missing or empty",
+    ReasonCode.NO_INPUT: "it asks nothing",
     ReasonCode.INVALID: "a field breaks the task's schema",
     ReasonCode.RESPELLED: "it differs from a choice only in case or whitespace",
     ReasonCode.TEMPLATE_TOKEN: "the text contains a chat template's control token",

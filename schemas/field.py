@@ -111,7 +111,7 @@ def _field(
     name: str, annotation: Any, description: str, metadata: Sequence[Any], within: tuple[type[BaseModel], ...]
 ) -> TargetField:
     bare, optional = without_none(without_metadata(annotation))
-    is_free = Wording.FREE in metadata or Wording.FREE in _metadata(annotation)
+    is_free = Wording.FREE in metadata or Wording.FREE in metadata_of(annotation)
     if get_origin(bare) in _LISTS and get_args(bare):
         inner = without_metadata(get_args(bare)[0])
         if inner is Message:
@@ -331,14 +331,14 @@ def _text(value: str) -> str:
     return value.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def _metadata(annotation: Any) -> list[Any]:
+def metadata_of(annotation: Any) -> list[Any]:
     """What an annotation and its parts are annotated with."""
     found: list[Any] = []
     while get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
         found += more
     if get_origin(annotation) in (Union, types.UnionType):
-        found += [one for part in get_args(annotation) for one in _metadata(part)]
+        found += [one for part in get_args(annotation) for one in metadata_of(part)]
     return found
 
 

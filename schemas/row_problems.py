@@ -7,18 +7,28 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.expected_values import expectation, field_at
 from schemas.fate import Reason, ReasonCode
-from schemas.field import choices_of, shown
+from schemas.field import shown
 from schemas.user_code_errors import plain_words
 
 _FEW_CHOICES = 8
 """Up to this many choices are all listed in the error about an unknown one."""
 _NEAREST = 3
+_UNKNOWN_CHOICE = ("enum", "literal_error")
 
 
 def problems_of(task: type[BaseModel], error: ValidationError) -> list[Reason]:
     """The problems that validation found, each with its field."""
     return [_problem(item, task) for item in error.errors(include_url=False, include_context=False)]
+
+
+def problem_in_words(item: Mapping[str, Any], task: type[BaseModel]) -> str:
+    """What pydantic found wrong with a value: what is expected, and what is there instead."""
+    text = _among_many(item, task) if item["type"] in _UNKNOWN_CHOICE else expectation(item, task)
+    text = text or plain_words(item["msg"])
+    # For a validator over several fields, the value is the whole row.
+    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
 
 
 def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
@@ -27,32 +37,31 @@ def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
         return Reason(code=ReasonCode.MISSING, field=field)
     if choice := _respelled(item, task):
         return Reason(code=ReasonCode.RESPELLED, field=field, detail=f"got {shown(item['input'])}, not {shown(choice)}")
-    return Reason(code=ReasonCode.INVALID, field=field, detail=_detail(item, task))
-
-
-def _detail(item: Mapping[str, Any], task: type[BaseModel]) -> str:
-    text = _among_many(item, task) if item["type"] in ("enum", "literal_error") else plain_words(item["msg"])
-    # For a validator over several fields, the value is the whole row.
-    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
+    return Reason(code=ReasonCode.INVALID, field=field, detail=problem_in_words(item, task))
 
 
 def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     """What is wrong with a value that is not among the choices; of many choices only the nearest are named."""
-    info = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-    choices = choices_of(info.annotation) if info else ()
+    choices = _choices(item, task)
     if len(choices) <= _FEW_CHOICES:
-        return str(item["msg"])
+        return ""
     nearest = nearest_choices(item["input"], choices) if isinstance(item["input"], str) else choices[:_NEAREST]
     return f"Input should be one of {len(choices)} choices, such as {', '.join(map(repr, nearest))}"
 
 
 def _respelled(item: Mapping[str, Any], task: type[BaseModel]) -> str:
-    """The choice that a value equals except for case or whitespace; empty if there is none, or it is equal."""
-    info, value = task.model_fields.get(str(item["loc"][0])) if item["loc"] else None, item["input"]
-    choices = choices_of(info.annotation) if info else ()
-    if not isinstance(value, str) or value in choices:
+    """The choice that a value equals except for case or whitespace; empty if there is none."""
+    value = item["input"]
+    if item["type"] not in _UNKNOWN_CHOICE or not isinstance(value, str):
         return ""
+    choices = _choices(item, task)
     return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
+
+
+def _choices(item: Mapping[str, Any], task: type[BaseModel]) -> tuple[str, ...]:
+    """The choices of the field that an error is about, or of the items of a list."""
+    field = field_at(task, item["loc"])
+    return field.choices if field else ()
 
 
 def _bare(text: str) -> str:

@@ -62,8 +62,9 @@ from schemas.soft_checks import run_soft_checks
 from schemas.soft_checks import soft_check as soft_check
 from schemas.task_faults import own_fault, written
 from schemas.task_fields import conversation_target, label_sets, parts_of, row_of, tools_field, turn_fields, turns_of
-from schemas.task_rows import asks_nothing, blank, given_values, instance, invalid
+from schemas.task_rows import given_values, instance, invalid, unasked
 from schemas.task_shape import field_form, shape_of, value_form
+from schemas.timestamps import dates_of, refuse_timestamps
 from schemas.user_code_errors import own
 
 
@@ -78,11 +79,14 @@ class Task(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _names_each_label_once(cls, value: Any, info: ValidationInfo) -> Any:
+    def _means_what_it_says(cls, value: Any, info: ValidationInfo) -> Any:
+        """What pydantic would change without a word: all that is read passes here, from rows, annotators and models."""
         is_set = isinstance(value, list) and info.field_name in label_sets(cls)
-        # A set would drop the repeats without a word.
+        # A set would drop the repeats.
         if is_set and (repeated := [label for label, times in Counter(map(str, value)).items() if times > 1]):
             raise ValueError(f"it names '{repeated[0]}' more than once")
+        if dates := dates_of(cls).get(info.field_name or ""):
+            refuse_timestamps(value, dates)
         return value
 
     @field_validator("*")
@@ -128,7 +132,7 @@ class Task(BaseModel):
         if fields[0].type is ValueType.MESSAGES:
             return ""
         if is_single_value(fields):
-            form = value_form(fields[0])
+            form = value_form(fields[0], alone=True)
             if fields[0].many:
                 return f"Answer with {form}, as JSON; [] if there is none."
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""
@@ -204,8 +208,8 @@ class Task(BaseModel):
             targets = cls.task_canonical(values | answers) if answers else None
         except BaseException as error:
             return invalid(cls, own(error))
-        if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)):
-            return blank()
+        if empty := unasked(cls, inputs, answered=targets is not None):
+            return empty
         parsed = Parsed(inputs=inputs, targets=targets)
         run_soft_checks(task, parsed)
         return parsed
@@ -218,7 +222,7 @@ class Task(BaseModel):
             inputs = written(model, names)
         except BaseException as error:
             return invalid(cls, own(error))
-        return blank() if asks_nothing(inputs[name] for name in cls.task_names(Role.INPUT)) else Parsed(inputs=inputs)
+        return unasked(cls, inputs, answered=False) or Parsed(inputs=inputs)
 
     @classmethod
     def task_canonical(cls, targets: Mapping[str, Any]) -> dict[str, JsonValue]:

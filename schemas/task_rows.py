@@ -9,9 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.fate import Reason, ReasonCode
 from schemas.field import admits_none, is_absent, without_metadata, without_none
+from schemas.message import Speaker
 from schemas.parsed import Parsed
+from schemas.roles import Role
 from schemas.row_problems import problems_of
 from schemas.task_faults import Unwritten, own_fault
+from schemas.task_fields import names_of, tools_field, whole_conversation
 
 Model = TypeVar("Model", bound=BaseModel)
 _STRUCTURED = (list, set, frozenset, tuple, dict, BaseModel)
@@ -79,11 +82,20 @@ def invalid(model: type[BaseModel], error: BaseException) -> Parsed:
     return Parsed(problems=[fault], faults=[fault])
 
 
-def asks_nothing(inputs: Iterable[Any]) -> bool:
-    """Whether all of a row's inputs are absent or empty."""
-    return all(is_absent(value) or value in ([], {}) for value in inputs)
+def unasked(model: type[BaseModel], inputs: Mapping[str, Any], *, answered: bool) -> Parsed | None:
+    """A row that asks nothing; None if it asks something.
 
-
-def blank() -> Parsed:
-    """A row that asks nothing."""
-    return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT)])
+    All of its inputs are absent or empty, or its conversation has no turn to answer, whatever tools it may call.
+    """
+    whole = whole_conversation(model)
+    judged = {whole, tools_field(model)} if whole else set()
+    others = [inputs[name] for name in names_of(model, Role.INPUT) if name not in judged]
+    if not all(is_absent(value) or value in ([], {}) for value in others):
+        return None
+    detail = "all input is missing or empty"
+    if whole:
+        turns = inputs[whole] or []
+        if turns and (answered or any(turn["role"] == Speaker.USER for turn in turns)):
+            return None
+        detail = "no turn comes before the assistant's" if answered else "no turn is the user's, so nothing is asked"
+    return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT, field=whole, detail=detail)])

@@ -22,8 +22,13 @@ def shape_of(schema: Any) -> Any:
     return shape
 
 
-def value_form(field: TargetField) -> str:
-    """How a model must write a value; empty for texts, which are written as they are."""
+def value_form(field: TargetField, *, alone: bool = False) -> str:
+    """How a model must write a value; empty for texts, which are written as they are.
+
+    Args:
+        field: has the value.
+        alone: it is the whole answer, and not a part of JSON, in which a decimal is a text so that no digit is lost.
+    """
     if field.many and field.type is not ValueType.MESSAGES:
         return f"a list of {_plural(field)}"
     match field.type:
@@ -33,8 +38,10 @@ def value_form(field: TargetField) -> str:
             return "true or false"
         case ValueType.INTEGER:
             return "a whole number"
-        case ValueType.NUMBER | ValueType.DECIMAL:
+        case ValueType.NUMBER:
             return "a number"
+        case ValueType.DECIMAL:
+            return "a number" if alone else 'an amount as text, such as "4841.4"'
         case ValueType.DATE:
             return "a date as YYYY-MM-DD"
         case ValueType.DATETIME:
@@ -57,8 +64,10 @@ def _plural(field: TargetField) -> str:
             return "booleans"
         case ValueType.INTEGER:
             return "whole numbers"
-        case ValueType.NUMBER | ValueType.DECIMAL:
+        case ValueType.NUMBER:
             return "numbers"
+        case ValueType.DECIMAL:
+            return 'amounts as texts, such as "4841.4"'
         case ValueType.DATE:
             return "dates as YYYY-MM-DD"
         case ValueType.DATETIME:

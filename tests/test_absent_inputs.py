@@ -72,7 +72,7 @@ def test_a_text_that_says_null_is_not_an_absent_input() -> None:
 @pytest.mark.parametrize("answer", [{}, {"tone": "warm"}])
 def test_a_row_without_any_input_is_invalid(absent: dict[str, Any], answer: dict[str, Any]) -> None:
     [reason] = Noted.task_parse(absent | answer).problems
-    assert str(reason) == "all input is missing or empty"
+    assert str(reason) == "it asks nothing: all input is missing or empty"
 
 
 class Either(Noted):
@@ -94,7 +94,7 @@ def test_rows_whose_input_has_another_name_are_rejected_not_one_blank_row_with_c
     done = odd.curate()
     assert (done.funnel.rejected, done.funnel.current, done.review.waiting) == (6, 6, 0)
     [why] = done.rejections
-    assert (why.code, why.detail, why.hint) == (ReasonCode.NO_INPUT, "", "")
+    assert (why.code, why.detail, why.hint) == (ReasonCode.NO_INPUT, "all input is missing or empty", "")
 
 
 @given(st.fixed_dictionaries({"note": st.text(), "language": st.none() | st.text()}))

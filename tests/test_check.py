@@ -201,6 +201,13 @@ def test_a_target_with_one_choice_is_warned_of(tmp_path: Path, choices: str, war
         assert found["target other"]["detail"].startswith("'delivery' is its only choice, so a model has nothing to")
 
 
+def test_a_set_of_one_choice_has_two_answers(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [DELIVERY | {"other": ["late"]}])
+    task = tmp_path / "task.py"
+    task.write_text(task.read_text() + '    other: Target[set[Literal["late"]]]\n')
+    assert "target other" not in findings(tmp_path)
+
+
 # --- names of fields ------------------------------------------------------------------------------
 def test_a_key_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     write_dataset(tmp_path, [DELIVERY])

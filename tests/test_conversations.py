@@ -67,9 +67,31 @@ def test_a_conversation_without_an_answer_waits_for_one() -> None:
     assert parsed.inputs == {"messages": [SYSTEM, USER], "tools": [], "device": None}
 
 
-def test_a_conversation_of_one_answer_asks_nothing() -> None:
-    [problem] = Helper.task_parse({"messages": [SAID]}).problems
-    assert problem.code is ReasonCode.NO_INPUT
+@pytest.mark.parametrize("tools", [[], [{"name": "find"}]])
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ([SAID], "no turn comes before the assistant's"),
+        ([CALLS, RESULT, SAID], "no turn comes before the assistant's"),
+        ([SYSTEM], "no turn is the user's, so nothing is asked"),
+        ([SYSTEM, {**SYSTEM, "role": "developer"}], "no turn is the user's, so nothing is asked"),
+        ([], "no turn is the user's, so nothing is asked"),
+    ],
+)
+def test_a_conversation_without_a_turn_to_answer_asks_nothing(turns: list[Any], said: str, tools: list[Any]) -> None:
+    [problem] = Helper.task_parse({"messages": turns, "tools": tools}).problems
+    assert (problem.code, problem.field, problem.detail) == (ReasonCode.NO_INPUT, "messages", said)
+
+
+def test_a_conversation_that_begins_with_the_assistant_may_be_about_something_else() -> None:
+    class Summary(Task):
+        """Sum it up."""
+
+        document: Input[str]
+        messages: Conversation
+
+    assert Summary.task_parse({"document": "Rome: 31.", "messages": [SAID]}).targets == {"messages": [SAID]}
+    assert Helper.task_parse({"messages": [SYSTEM, SAID]}).targets == {"messages": [SAID]}
 
 
 def test_a_chat_is_asked_as_it_is_and_nobody_tells_the_model_what_annotators_are_told() -> None:

@@ -32,8 +32,9 @@ from schemas.dataset import Layout
         ([{"role": "user", "content": [{"type": "text", "text": 5}]}], "a part of turn 1 holds '5' instead of a text"),
         ([{"role": "user", "content": [{"type": "thing", "text": "x"}]}], "a part of turn 1 is of type 'thing'; only "),
         ([{**ANSWER, "thinking": "a", "reasoning": "b"}], "turn 1 has its reasoning twice, 'a' and 'b'; keep one"),
-        ([{**ANSWER, "weight": "1"}], "the weight of turn 1 is '1'; write a number"),
-        ([{**ANSWER, "weight": -1}], "the weight of turn 1 is '-1'; write a number"),
+        ([{**ANSWER, "weight": "1"}], "the weight of turn 1 is '1'; write 1, or 0 to leave the turn out of the loss"),
+        ([{**ANSWER, "weight": 2}], "the weight of turn 1 is '2'; write 1, or 0 to leave the turn out of the loss"),
+        ([{**ANSWER, "loss_weight": 0.5}], "the weight of turn 1 is '0.5'; write 1, or 0 "),
         ([{**ANSWER, "weight": 1, "loss_weight": 0}], "turn 1 has two weights, 1 and 0; keep one"),
         ([{**ANSWER, "name": 5}], "`name` of turn 1 is '5'; write a text"),
         ([{**USER, "tool_calls": [CALL]}], "turn 1 calls a tool, but its `role` is 'user'; only the assistant calls"),
@@ -45,6 +46,7 @@ from schemas.dataset import Layout
         ([{"from": "function_call", "value": "find()"}], "the tool call of turn 1 is a text that is not JSON ("),
         ([{"from": "function_call", "value": "{'name': 'f'}"}], "the tool call of turn 1 is a text that is not JSON ("),
         ([], "'messages' is an empty list, so the row has no turns; leave such rows out"),
+        (None, "'messages' is null, so the row has no turns; leave such rows out"),
         ("[]", "'messages' is an empty list, so the row has no turns; leave such rows out"),
         ("[{'role': 'user'}]", "'messages' is a text that is not JSON ("),
         ("Hi", "'messages' is 'Hi'; write a list of turns"),
@@ -54,6 +56,15 @@ from schemas.dataset import Layout
 )
 def test_what_cannot_be_read_is_named_with_what_to_do(turns: Any, said: str) -> None:
     assert refused({"messages": turns}).startswith(said)
+
+
+def test_turns_that_are_null_are_named_where_they_are_mapped_and_where_other_layouts_have_columns() -> None:
+    null = "is null, so the row has no turns; leave such rows out"
+    assert refused({"a": {"b": None}}, turns="a.b") == f"'a.b' {null}"
+    assert refused({"id": 1, "conversations": None}) == f"'conversations' {null}"
+    assert refused({"a": 1}, turns="a.b").startswith("the row has no 'a.b', where `fields:` says")
+    assert chat({**ALPACA, "messages": None}).layout is Layout.ALPACA
+    assert chat({"messages": None, "conversations": [HUMAN, GPT]}).layout is Layout.SHAREGPT
 
 
 @pytest.mark.parametrize(
@@ -116,6 +127,10 @@ def test_two_names_for_one_field_of_alpaca_must_agree() -> None:
 def test_tools_that_are_no_definitions_are_refused() -> None:
     for tools in ({"name": "f"}, ["find"], "find", [5], '["x"]', '{"name": "f"}'):
         assert "'tools'" in refused({"messages": [USER], "tools": tools}), tools
+    for nameless in ({"type": "function", "function": {"description": "Find"}}, {"parameters": {}}, {"name": ""}):
+        said = refused({"messages": [USER], "tools": [FIND, nameless]})
+        assert said.startswith("'tools' defines a function without a name: ")
+        assert said.endswith("; give it the `name` of its calls")
     assert chat({"messages": [USER], "tools": [json.dumps(FIND)]}).tools == [FIND]
     assert chat({"messages": [USER], "functions": [FIND]}).tools == [FIND]
     for nothing in (None, "", " ", [], "[]", "null"):

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
@@ -54,6 +55,8 @@ def test_one_input_is_the_user_message_and_several_are_named() -> None:
         (int, "Answer with a whole number."),
         (datetime.date, "Answer with a date as YYYY-MM-DD."),
         (str, ""),
+        (Decimal, "Answer with a number."),
+        (list[Decimal], 'Answer with a list of amounts as texts, such as "4841.4", as JSON; [] if there is none.'),
         (list[str], "Answer with a list of texts, as JSON; [] if there is none."),
         (set[Literal["a", "b"]], "Answer with a list of those that apply of: a, b, as JSON; [] if there is none."),
     ],
@@ -76,6 +79,23 @@ def test_the_fields_of_an_extraction_are_told_with_their_types_and_descriptions(
     assert Bill.task_answer_form() == (
         "Answer with one line of JSON with the fields total (a number; with tax), currency (one of: EUR, USD), payee."
     )
+
+
+def test_a_decimal_is_told_and_taught_as_a_text_that_is_the_same_for_equal_amounts() -> None:
+    class Bill(Task):
+        """Read it."""
+
+        text: Input[str]
+        total: Target[Decimal]
+        payee: Target[str]
+
+    assert Bill.task_answer_form() == (
+        'Answer with one line of JSON with the fields total (an amount as text, such as "4841.4"), payee.'
+    )
+    for total in ("4841.40", "4841.4", 4841.4):
+        targets = Bill.task_parse({"text": "t", "total": total, "payee": "Acme"}).targets
+        assert Bill.task_answer(targets or {}) == '{"total":"4841.4","payee":"Acme"}'
+    assert Bill.task_read_answer('{"total":4841.40,"payee":"Acme"}') == targets
 
 
 def test_annotators_are_not_told_how_a_model_must_write() -> None:

@@ -39,7 +39,7 @@ def test_hard_errors_name_the_field_the_rule_and_the_value() -> None:
         (
             ReasonCode.INVALID,
             "total",
-            "Input should be a valid number, unable to parse string as a number, got 'a lot'",
+            "expected a number without thousands separators and with a decimal point, such as 3703.50, got 'a lot'",
         ),
         (ReasonCode.INVALID, "currency", "Input should be 'EUR', 'USD', 'GBP' or 'CHF', got 'DEM'"),
     ]

@@ -5,7 +5,7 @@ from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
 from pipeline.ingest.chat_layouts import Layouts
 from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped
-from schemas.dataset import Dataset, Layout
+from schemas.dataset import Dataset
 
 
 def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
@@ -27,16 +27,18 @@ def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
 
 
 def notes_about_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:
-    """Report how conversations were read: what nobody named was guessed, and some keys of turns are not kept."""
+    """Report sources whose conversations have several layouts, or keys of turns that are not kept.
+
+    A single layout that nobody named is nothing to act upon: `goldleaf check` says which it is.
+    """
     found: dict[str, Layouts] = {}
     for part in prepared:
         for name, layouts in part.layouts.items():
             found[name] = found.get(name, Layouts()) | layouts
-    named = {source.name for source in dataset.config.sources if source.layout is not Layout.AUTO}
     return [
-        f"source '{name}': conversations read from {layouts}" + ("" if name in named else "; `layout:` fixes it")
+        f"source '{name}': conversations read from {layouts}" + (f"; {layouts.advice}" if len(layouts.rows) > 1 else "")
         for name, layouts in found.items()
-        if name not in named or layouts.ignored
+        if len(layouts.rows) > 1 or layouts.ignored
     ]
 
 

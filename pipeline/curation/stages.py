@@ -125,6 +125,8 @@ class Decided:
     triaged: Triaged
     funnel: Funnel
     adopted: Adopted
+    layouts: list[str]
+    """Notes on how conversations were read; none if there are no new ones."""
 
 
 @without_garbage_collection()
@@ -182,7 +184,8 @@ def decide(
     near = (
         decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
     )
-    return Decided(fresh.height, added, near, triaged, funnel, adopted)
+    layouts = notes_about_layouts(prepared, dataset) if added else []
+    return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
 
 
 def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
@@ -238,7 +241,7 @@ def triage_cases(
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)
-    notes += [*notes_about_fields(prepared, dataset), *notes_about_layouts(prepared, dataset)]
+    notes += notes_about_fields(prepared, dataset)
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))

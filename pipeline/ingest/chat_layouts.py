@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.ingest.chat_turns import ROLES, SPEAKERS, TurnReader, refuse_media
 from pipeline.ingest.tool_call_texts import NotAChat as NotAChat
 from pipeline.ingest.tool_call_texts import from_json, shown
-from pipeline.text.field_paths import field_value
+from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.wording import counted
 from schemas.dataset import Layout
 
@@ -122,6 +122,8 @@ def _turns(row: dict[str, Any], messages_key: str | None) -> list[Any] | None:
         [(name, value)] = there.items()
     else:
         name, value = messages_key, field_value(row, messages_key)
+        if value is None and has_field(row, messages_key):
+            raise NotAChat(_without_turns(name, "null"))
         if value is None:
             raise NotAChat(f"the row has no '{name}', where `fields:` says that its turns are; {_fields_of(row)}")
     if isinstance(value, str):
@@ -129,8 +131,12 @@ def _turns(row: dict[str, Any], messages_key: str | None) -> list[Any] | None:
     if not isinstance(value, list):
         raise NotAChat(f"'{name}' is {shown(value)}; write a list of turns")
     if not value:
-        raise NotAChat(f"'{name}' is an empty list, so the row has no turns; leave such rows out")
+        raise NotAChat(_without_turns(name, "an empty list"))
     return value
+
+
+def _without_turns(name: str, what: str) -> str:
+    return f"'{name}' is {what}, so the row has no turns; leave such rows out"
 
 
 def _may_be_turns(value: Any) -> bool:
@@ -144,9 +150,11 @@ def _refuse_other_turns(row: Mapping[str, Any]) -> None:
         return
     for key in _TURNS:
         if row.get(key) == []:
-            raise NotAChat(f"'{key}' is an empty list, so the row has no turns; leave such rows out")
+            raise NotAChat(_without_turns(key, "an empty list"))
         if row.get(key) is not None:
             raise NotAChat(f"'{key}' is {shown(row[key])}; write a list of turns")
+    if null := next((key for key in _TURNS if key in row), None):
+        raise NotAChat(_without_turns(null, "null"))
 
 
 def _layouts_of(turns: Sequence[Any]) -> set[Layout]:
@@ -280,6 +288,9 @@ def _definitions(value: Any, what: str) -> list[dict[str, Any]]:
     for tool in tools:
         if not isinstance(tool, dict):
             raise NotAChat(f"{what} holds {shown(tool)}; {remedy}, each an object")
+        inner = tool.get("function")
+        if not (inner if isinstance(inner, dict) else tool).get("name"):
+            raise NotAChat(f"{what} defines a function without a name: {shown(tool)}; give it the `name` of its calls")
     return tools
 
 
@@ -310,6 +321,13 @@ class Layouts:
         read = ", ".join(f"{counted(count, 'row')} of {layout}" for layout, count in self.rows.items())
         names = [f"'{name}'" for name in sorted(self.ignored)[:_NAMED]] + ["…"] * (len(self.ignored) > _NAMED)
         return (read or "no row") + (f"; not kept of its turns: {', '.join(names)}" if names else "")
+
+    @property
+    def advice(self) -> str:
+        """What naming a layout would do, as nothing named one."""
+        if len(self.rows) > 1:
+            return "each row is read in its own layout; `layout:` would reject those of the others"
+        return "".join(f"set `layout: {layout}` to read them as nothing else" for layout in self.rows)
 
 
 def layouts_found(chats: Iterable[Chat]) -> Layouts:

@@ -1,6 +1,5 @@
 """Reads one turn of a conversation into a message: its role, its text, its reasoning and its tool calls."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -195,13 +194,11 @@ def _text(turn: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def _weight(turn: Mapping[str, Any], where: str) -> float | None:
-    """The weight under either name."""
+    """The weight under either name; no other than 0 and 1, as training knows no turns that count more or less."""
     given = [value for key in ("weight", "loss_weight") if (value := turn.get(key)) is not None]
     for value in given:
-        if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise NotAChat(
-                f"the weight of {where} is {shown(value)}; write a number, 0 to leave the turn out of the loss"
-            )
+        if value not in (0, 1):
+            raise NotAChat(f"the weight of {where} is {shown(value)}; write 1, or 0 to leave the turn out of the loss")
     if len(set(map(float, given))) > 1:
         raise NotAChat(f"{where} has two weights, {given[0]} and {given[1]}; keep one")
     return float(given[0]) if given else None

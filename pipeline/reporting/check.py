@@ -106,7 +106,8 @@ def _check_form(task: type[Task]) -> CheckResult:
 def _check_choices(task: type[Task]) -> Iterator[CheckResult]:
     """Warn of a target that can have one value only: curate and training work, and mean nothing."""
     for field in task.task_targets():
-        if len(field.choices) == 1 and not field.optional:
+        # A set with or without the label: these are two answers.
+        if len(field.choices) == 1 and not field.optional and not field.is_label_set:
             detail = (
                 f"'{field.choices[0]}' is its only choice, so a model has nothing to learn, and every answer scores as "
                 f"right; add the other choices to {task.__name__}, or remove the target"

@@ -17,7 +17,7 @@ from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejec
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
-from schemas.dataset import Source
+from schemas.dataset import Layout, Source
 from schemas.fate import Reason, ReasonCode
 from schemas.identity import stable_hash
 from schemas.parsed import Parsed
@@ -125,7 +125,8 @@ class TriedRows:
         tried = f"{first}{counted(self.rows, 'row')} tried: {self.valid} valid, {self._unlabeled} of them unlabeled"
         note = note or (self.columns if self.lacks_field else "")
         chats = f"conversations: {self.layouts}" if self.layouts.rows else ""
-        said = [*before, tried, chats, note, self._hint(), self._doubled()]
+        advice = self.layouts.advice if self.source.layout is Layout.AUTO else ""
+        said = [*before, tried, chats, advice, note, self._hint(), self._doubled()]
         return "\n  ".join(["; ".join(filter(None, said)), *rejection_lines(list(self._rejections()))])
 
     def _hint(self) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import gone_from_files, in_place
+from pipeline.reporting.rejection_causes import MOST_CAUSES, Cause, cause_lines, with_cause
 from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
@@ -61,14 +62,20 @@ class Rejection(BaseModel):
     """What is wrong with that one."""
     same_detail: bool
     """Whether the same is wrong with all of them."""
+    ways: int = 1
+    """In how many different ways the rows are wrong, whatever values their details quote."""
+    causes: tuple[Cause, ...] = ()
+    """These ways with an example of each, the most frequent first."""
     unknown: bool = False
     """No row of their sources has the field: the field map is wrong, not the task."""
     optional: bool = False
     """Rows may do without the field, and more than a few stray ones do."""
 
     def __str__(self) -> str:
-        """The reason in words, and one of the rows with what is wrong with it."""
+        """The reason in words, and one of the rows with what is wrong with it, unless several things are."""
         common = Reason(code=self.code, field=self.field, detail=self.detail if self.same_detail else "")
+        if self.ways > 1:
+            return f"{common}, in {self.ways:,} ways:"
         some = f" ({self.gone:,} of them no longer in their files)" if 0 < self.gone < self.count else ""
         here = " (no longer in its file)" if self.all_gone else ""
         detail = f": {self.detail}" if self.detail and not self.same_detail else ""
@@ -124,14 +131,23 @@ def by_reason(rows: pl.DataFrame) -> list[Rejection]:
     Args:
         rows: the first reason's code, field and detail of each; its file, line and record, and whether it is gone.
     """
-    same = rows.group_by("code", "field", maintain_order=True)
+    # Which item of a list it is says nothing about the field.
+    placed = with_cause(rows).with_columns(pl.col("field").str.replace_all(r"\.\d+\b", ""))
+    reason = ["code", "field"]
     # A row that users find in its file is the better example, and of these one with a detail.
     best = (pl.col("gone"), pl.col("detail") == "")
     example = pl.col("file", "line", "record_id", "detail").sort_by(*best, maintain_order=True).first()
+    counts = (pl.len().alias("count"), pl.col("gone").sum(), example)
+    ways = placed.group_by(*reason, "cause", maintain_order=True).agg(*counts)
+    ways = ways.sort("count", descending=True, maintain_order=True)
+    causes = ways.group_by(reason, maintain_order=True).agg(
+        pl.len().alias("ways"), pl.struct(*Cause.model_fields).head(MOST_CAUSES).alias("causes")
+    )
     same_detail = (pl.col("detail").n_unique() == 1).alias("same_detail")
-    groups = same.agg(pl.len().alias("count"), pl.col("gone").sum(), example, same_detail)
+    groups = placed.group_by(reason, maintain_order=True).agg(*counts, same_detail)
     ordered = groups.sort("count", descending=True, maintain_order=True)
-    return [Rejection.model_validate(row) for row in ordered.iter_rows(named=True)]
+    told = ordered.join(causes, on=reason, maintain_order="left")
+    return [Rejection.model_validate(row) for row in told.iter_rows(named=True)]
 
 
 def is_optional(task: type[Task], field: str, lacking: float) -> bool:
@@ -199,6 +215,8 @@ def rejection_lines(groups: "Sequence[Rejection]", more: str = "") -> Iterator[s
     shown = groups if len(groups) == _SHOWN_REASONS + 1 else groups[:_SHOWN_REASONS]
     for group in shown:
         yield f"{group.count:,}  {group}"
+        if group.ways > 1:
+            yield from (f"  {line}" for line in cause_lines(group.causes, group.ways, group.count, more))
         if group.hint:
             yield f"  {group.hint}"
     if rest := groups[len(shown) :]:

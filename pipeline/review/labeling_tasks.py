@@ -34,9 +34,9 @@ from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, Candidate, as
 from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, ValueType, canonical, is_blank
+from schemas.row_problems import problem_in_words
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields, turns_of
-from schemas.user_code_errors import plain_words
 
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
@@ -222,7 +222,7 @@ def read_result(
             if not errors:
                 return LabelingAnswer(verdict=Verdict.LABELED, targets=targets)
         except ValidationError as error:
-            errors = [_problem(item) for item in error.errors(include_url=False, include_context=False)]
+            errors = [_problem(item, task) for item in error.errors(include_url=False, include_context=False)]
         except ValueError as error:
             errors = [str(error)]
     return LabelingAnswer(
@@ -290,7 +290,7 @@ def _reason(reason: Reason) -> str:
     return f"{reason.field}: {what}" if reason.field else what
 
 
-def _problem(item: Mapping[str, Any]) -> str:
+def _problem(item: Mapping[str, Any], task: type[Task]) -> str:
     field = ".".join(f"line {part + 1}" if isinstance(part, int) else part for part in item["loc"])
-    what = "nothing was entered" if item["type"] == "missing" else f"{plain_words(item['msg'])}, got {item['input']!r}"
+    what = "nothing was entered" if item["type"] == "missing" else problem_in_words(item, task)
     return f"{field}: {what}"
