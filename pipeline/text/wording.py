@@ -8,9 +8,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def questions_wait(count: int) -> str:
-    """How many questions annotators have not answered yet."""
-    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators"
+def questions_wait(count: int, skipped: int = 0) -> str:
+    """How many questions annotators have not answered yet, and how many of them they skipped: a skip is no answer."""
+    which = ("it" if count == 1 else "them") if skipped == count else f"{skipped:,} of them"
+    who = f", who skipped {which}" if skipped else ""
+    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators{who}"
 
 
 def shown_similarity(similarity: float, threshold: float) -> str:
