@@ -1,12 +1,14 @@
 """Answers as annotators read them, beside each other."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.conversation import turn_texts
 from schemas.field import JsonValue, comparable
 from schemas.field_values import leaves
 from schemas.task import Task
-from schemas.task_fields import conversation_target
+from schemas.task_fields import conversation_target, turns_of
 
 _NOTHING = "nothing"
 
@@ -29,9 +31,28 @@ def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]
     return ["; ".join(f"{name}: {_values(task, answer, name)}" for name in shown) for answer in answers]
 
 
+def answer_in_words(task: type[Task], answer: Mapping[str, JsonValue]) -> str:
+    """A whole answer: a conversation turn by turn, any other by its values.
+
+    What an older form of the task asked for is JSON: the task no longer says what the fields are.
+    """
+    if set(answer) != {field.name for field in task.task_targets()}:
+        return json.dumps(answer, ensure_ascii=False)
+    if chat := conversation_target(task):
+        turns = (turn for turn in turns_of(answer, chat) if isinstance(turn, dict))
+        return "\n".join(turn_texts(turns)) or _NOTHING
+    return answers_in_words(task, [answer])[0]
+
+
+def value_as_json(value: str | float | bool) -> str:
+    """A single value without quotes, and with *true* and *false* as JSON writes them."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
 def _values(task: type[Task], answer: Mapping[str, Any], name: str) -> str:
     fields = [field for field in task.task_targets() if field.name == name]
     found = list(leaves(fields, answer))
     nested = any(leaf.path != name for leaf in found)
-    texts = (f"{leaf.path.removeprefix(f'{name}.')} {leaf.value}" if nested else str(leaf.value) for leaf in found)
-    return ", ".join(texts) or _NOTHING
+    names = (f"{leaf.path.removeprefix(f'{name}.')} " if nested else "" for leaf in found)
+    texts = (value_as_json(leaf.value) for leaf in found)
+    return ", ".join(map("".join, zip(names, texts, strict=True))) or _NOTHING

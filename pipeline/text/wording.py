@@ -24,3 +24,10 @@ def shown_similarity(similarity: float, threshold: float) -> str:
 def shown_label(label: str) -> str:
     """A label as shown to people; an absent optional label is the empty text."""
     return label or "(none)"
+
+
+def shown_share(share: float) -> str:
+    """A share in percent; a small one is never rounded to zero, nor a large one to all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
