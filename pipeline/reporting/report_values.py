@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any, TypedDict, assert_never
 
 from pipeline.kinds.interface import Breakdown
@@ -13,7 +12,6 @@ from pipeline.text.wording import shown_label
 from schemas.answers_in_words import value_as_json
 from schemas.decision import Decision
 from schemas.field import TargetField, ValueType
-from schemas.field_values import leaf_paths, leaves
 from schemas.task import Task
 
 _TOP_VALUES = 8
@@ -58,33 +56,34 @@ def field_fills(task: type[Task], answers: Sequence[dict[str, Any]]) -> list[Fie
 
     An answer counts once for each of its different values: in a list for each element, in objects by their fields.
     """
-    found: list[FieldFill] = []
-    for field in task.task_targets():
-        match field.type:
-            case ValueType.MESSAGES:
-                continue
-            case ValueType.OBJECT:
-                found += _object_fills(field, answers)
-            case _:
-                values = [value for answer in answers if (value := answer.get(field.name)) not in (None, [])]
-                # Counted without a loop of our own: there may be a hundred thousand answers.
-                counts = Counter(chain.from_iterable(map(set, values)) if field.many else values)
-                found.append(_fill(field.name, len(values), len(answers), counts))
-    return found
+    return list(_fills(task.task_targets(), [[answer] for answer in answers], ""))
 
 
-def _object_fills(field: TargetField, answers: Sequence[dict[str, Any]]) -> Iterator[FieldFill]:
-    filled: Counter[str] = Counter()
-    counts: defaultdict[str, Counter[Any]] = defaultdict(Counter)
-    for answer in answers:
-        values = {(leaf.path, leaf.value) for leaf in leaves([field], answer)}
-        filled.update({path for path, _ in values})
-        for path, value in values:
-            counts[path][value] += 1
-    for path in leaf_paths([field]):
-        yield _fill(path, filled[path], len(answers), counts[path])
+def _fills(fields: Sequence[TargetField], answers: Sequence[list[dict[str, Any]]], above: str) -> Iterator[FieldFill]:
+    """Of each answer, the objects in it that have the fields."""
+    for field in fields:
+        name = f"{above}{field.name}"
+        if field.type is ValueType.OBJECT:
+            inner = [[part for one in objects for part in _parts(one, field)] for objects in answers]
+            yield from _fills(field.fields, inner, f"{name}.")
+        elif field.type is not ValueType.MESSAGES:
+            yield _fill(name, field, answers)
 
 
-def _fill(name: str, filled: int, records: int, counts: Counter[Any]) -> FieldFill:
-    top = [ValueCount(value=value_as_json(value), records=number) for value, number in counts.most_common(_TOP_VALUES)]
-    return FieldFill(name=name, filled=filled, records=records, distinct=len(counts), top=top)
+def _parts(value: dict[str, Any], field: TargetField) -> Iterable[Any]:
+    part = value.get(field.name)
+    return () if part is None else part if field.many else (part,)
+
+
+def _fill(name: str, field: TargetField, answers: Sequence[list[dict[str, Any]]]) -> FieldFill:
+    counts: defaultdict[Any, int] = defaultdict(int)
+    filled = 0
+    for objects in answers:
+        # No list of all of them: a hundred thousand small ones would keep the garbage collector busy.
+        values = {part for one in objects for part in _parts(one, field)}
+        filled += bool(values)
+        for value in values:
+            counts[value] += 1
+    most = Counter(counts).most_common(_TOP_VALUES)
+    top = [ValueCount(value=value_as_json(value), records=number) for value, number in most]
+    return FieldFill(name=name, filled=filled, records=len(answers), distinct=len(counts), top=top)
