@@ -101,6 +101,23 @@ def test_a_suspect_conversation_is_told_by_its_rule_and_by_no_model(chats: Set) 
     assert "model" not in text and "label" not in text and "no value" not in text
 
 
+def test_a_line_about_a_rejected_row_shows_what_is_wrong_with_it(tmp_path: Path) -> None:
+    unknown = chat("Hello.", "Good morning.")
+    unknown["messages"][2]["role"] = "librarian"
+    text = section(Set(tmp_path, "chat", [unknown, chat("Hello?", "Good day.</s>")]).report(), "reasons")
+    assert "data.jsonl:1 · messages: turn 3 has the `role` 'librarian'" in text
+    assert "data.jsonl:2 · assistant: Good day.</s>" in text
+
+
+def test_what_many_conversations_share_is_shown_where_two_of_them_differ_in_it(tmp_path: Path) -> None:
+    asked = "Could you please tell me until when the reading room on the second floor is open on Saturdays in winter"
+    rows = [chat(f"{asked}?", "Until four."), chat(f"{asked}, please?", "Until six.", tools=TOOLS)]
+    text = section(Set(tmp_path, "chat", rows).report(), "duplicates")
+    one, other = f"system: {SYSTEM['content']}", f"system: {SYSTEM['content']} tool: find_book(title)"
+    shown = text.partition("the system prompts or tools differ ")[2]
+    assert shown.startswith((f"{one} {other}", f"{other} {one}"))
+
+
 def test_the_values_of_conversations_are_not_counted(chats: Set) -> None:
     html = chats.report()
     assert '<section id="labels"' not in html and 'href="#labels"' not in html
@@ -146,6 +163,11 @@ def test_an_answer_that_the_model_confirms_is_not_suspect_whatever_its_score(tmp
     text = comments.suspects()
     assert text.startswith("Suspect labels")
     assert "answer room, food the model says food label-error score 70.0%" in text
+
+
+def test_a_record_with_several_labels_is_one_record(tmp_path: Path) -> None:
+    comments = Set(tmp_path, "multi-label", [{"comment": "The pancakes were cold.", "aspects": ["food", "room"]}])
+    assert "2 labels over 1 record; the most frequent has 1" in section(comments.report(), "labels")
 
 
 def test_an_empty_set_of_labels_is_nothing(tmp_path: Path) -> None:
