@@ -170,10 +170,10 @@ def test_a_record_with_several_labels_is_one_record(tmp_path: Path) -> None:
     assert "2 labels over 1 record; the most frequent has 1" in section(comments.report(), "labels")
 
 
-def test_an_empty_set_of_labels_is_nothing(tmp_path: Path) -> None:
+def test_an_empty_set_of_labels_is_called_as_in_the_form(tmp_path: Path) -> None:
     comments = Set(tmp_path, "multi-label", [{"comment": "The pancakes were cold.", "aspects": []}])
     comments.decide(suggestion={"aspects": ["food"]}, label_error_score=0.98)
-    assert "answer nothing the model says food label-error score 98.0%" in comments.suspects()
+    assert "answer none of these the model says food label-error score 98.0%" in comments.suspects()
     assert "answer (source): nothing" in comments.explained()
 
 
