@@ -44,6 +44,8 @@ class Collected(BaseModel):
     """Records whose answer was deleted, so that the automatic decision counts again."""
     waiting: int
     """Questions that are still open."""
+    skipped: int
+    """Of those, skipped by annotators; a skip is not an answer."""
     invalid: int
     """Annotations that break the task's schema and must be corrected."""
     attention: list[Attention]
@@ -119,6 +121,7 @@ def _decide(
     notes.append(follow_answers(context, engine))
     after = store.snapshot().at_last_commit()
     said = Counter(verdict_of(decision) for decision in decisions)
+    asked = count_waiting(after, context.dataset.task)
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
@@ -128,7 +131,8 @@ def _decide(
         unsure=said[Verdict.UNSURE],
         disputed=said[Verdict.DISPUTED],
         taken_back=said[None],
-        waiting=count_waiting(after, context.dataset.task).questions,
+        waiting=asked.questions,
+        skipped=asked.skipped,
         invalid=len(invalid_annotations(after, context.dataset.task)),
         attention=attention(after, context.dataset.task, connection.shown),
         funnel=after.funnel(),

@@ -42,6 +42,8 @@ class ReviewBatch(BaseModel):
     """Of these, random checks of accepted records."""
     unsent: int = 0
     """Of these, not in Label Studio yet."""
+    skipped: int = 0
+    """Of these, skipped by annotators; a skip is not an answer."""
     sent: int = 0
     """Tasks that this run created in Label Studio."""
     withdrawn: int = 0
@@ -202,8 +204,13 @@ def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Adva
 def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     snapshot = context.store.snapshot().at_last_commit()
     found = count_waiting(snapshot, context.dataset.task)
-    problem = problem if found.questions else ""
-    return ReviewBatch(waiting=found.questions, audits=found.audits, unsent=found.unsent, problem=problem)
+    return ReviewBatch(
+        waiting=found.questions,
+        audits=found.audits,
+        unsent=found.unsent,
+        skipped=found.skipped,
+        problem=problem if found.questions else "",
+    )
 
 
 def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:

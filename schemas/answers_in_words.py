@@ -1,12 +1,15 @@
 """Answers as annotators read them, beside each other."""
 
+import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.field import JsonValue, comparable
+from schemas.conversation import turn_texts
+from schemas.field import JsonValue, TargetField, ValueType, comparable
 from schemas.field_values import leaves
 from schemas.task import Task
-from schemas.task_fields import conversation_target
+from schemas.task_fields import conversation_target, turns_of
 
 NO_LABEL = "none of these"
 """What an empty set of labels is called."""
@@ -16,13 +19,14 @@ _NOTHING = "nothing"
 def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]]) -> list[str]:
     """Each answer by its values: of several fields, with their names, only those in which the answers differ.
 
-    A conversation is what the assistant says in the end.
+    A conversation is what the assistant says in the end, or all of its turns if that is the same in two answers.
 
     Raises:
         Exception: the task's own code fails.
     """
     if conversation_target(task):
-        return [task.task_answer(answer) or _NOTHING for answer in answers]
+        said = [task.task_answer(answer) or _NOTHING for answer in answers]
+        return said if len(set(said)) == len(said) else [answer_in_words(task, answer) for answer in answers]
     names = [field.name for field in task.task_targets()]
     if len(names) == 1:
         return [_values(task, answer, names[0]) for answer in answers]
@@ -31,9 +35,40 @@ def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]
     return ["; ".join(f"{name}: {_values(task, answer, name)}" for name in shown) for answer in answers]
 
 
+def answer_in_words(task: type[Task], answer: Mapping[str, JsonValue]) -> str:
+    """A whole answer: a conversation turn by turn, any other by its values.
+
+    What an older form of the task asked for is JSON: the task no longer says what the fields are.
+    """
+    if set(answer) != {field.name for field in task.task_targets()}:
+        return json.dumps(answer, ensure_ascii=False)
+    if chat := conversation_target(task):
+        turns = (turn for turn in turns_of(answer, chat) if isinstance(turn, dict))
+        return "\n".join(turn_texts(turns)) or _NOTHING
+    return answers_in_words(task, [answer])[0]
+
+
+def value_as_json(value: str | float | bool) -> str:
+    """A single value without quotes, and with *true* and *false* as JSON writes them."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
 def _values(task: type[Task], answer: Mapping[str, Any], name: str) -> str:
-    fields = [field for field in task.task_targets() if field.name == name]
-    found = list(leaves(fields, answer))
-    nested = any(leaf.path != name for leaf in found)
-    texts = (f"{leaf.path.removeprefix(f'{name}.')} {leaf.value}" if nested else str(leaf.value) for leaf in found)
-    return ", ".join(texts) or (NO_LABEL if fields[0].is_label_set else _NOTHING)
+    """The values of a field; those of an object with their names, and each object of a list in parentheses."""
+    [field] = [field for field in task.task_targets() if field.name == name]
+    found = list(leaves([field], answer))
+    if field.type is not ValueType.OBJECT:
+        return _listed(field, [value_as_json(leaf.value) for leaf in found])
+    objects = [
+        ", ".join(f"{leaf.path.removeprefix(f'{name}.')} {value_as_json(leaf.value)}" for leaf in leaves_of_one)
+        for _, leaves_of_one in itertools.groupby(found, key=lambda leaf: leaf.objects[:1])
+    ]
+    return ", ".join(f"({one})" for one in objects) if field.many and objects else "".join(objects) or _NOTHING
+
+
+def _listed(field: TargetField, texts: Sequence[str]) -> str:
+    if not texts:
+        return NO_LABEL if field.is_label_set else _NOTHING
+    # Two values must not look like one with a comma in it.
+    is_clear = not field.many or not any("," in text for text in texts)
+    return ", ".join(texts if is_clear else (json.dumps(text, ensure_ascii=False) for text in texts))

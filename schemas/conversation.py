@@ -1,5 +1,6 @@
 """A conversation, as a task's field: what was asked, what the assistant answers, and how both read as text."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ def turn_texts(turns: Iterable[_Turn], *, without_system: bool = False) -> list[
     """Every turn with its role before it, as it is compared with others."""
     silent = (Speaker.SYSTEM, Speaker.DEVELOPER) if without_system else ()
     return [f"{turn.get('role')}: {turn_text(turn)}" for turn in turns if turn.get("role") not in silent]
+
+
+def about_turn(turn: int, what: str) -> str:
+    """What is said about a turn, counted from 0, with the number that readers count by."""
+    return f"turn {turn + 1}: {what}"
+
+
+def named_turn(text: str) -> int | None:
+    """The turn, from 0, that a text by ``about_turn`` is about; None for any other text."""
+    found = re.match(r"turn (\d{1,9}): ", text)
+    return int(found[1]) - 1 if found else None
 
 
 def transcript(turns: Iterable[_Turn]) -> str:

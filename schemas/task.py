@@ -140,6 +140,8 @@ class Task(BaseModel):
             return ""
         if is_single_value(fields):
             form = value_form(fields[0], alone=True)
+            if fields[0].is_label_set:
+                return f"Answer with {form}; [] if none does."
             if fields[0].many:
                 return f"Answer with {form}, as JSON; [] if there is none."
             nothing = ", or with nothing where the input does not say" if fields[0].optional else ""

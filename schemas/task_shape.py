@@ -29,6 +29,8 @@ def value_form(field: TargetField, *, alone: bool = False) -> str:
         field: has the value.
         alone: it is the whole answer, and not a part of JSON, in which a decimal is a text so that no digit is lost.
     """
+    if field.is_label_set:
+        return f"a {'JSON ' if alone else ''}list of all that apply: {_choices(field)}"
     if field.many and field.type is not ValueType.MESSAGES:
         return f"a list of {_plural(field)}"
     match field.type:
@@ -57,7 +59,7 @@ def value_form(field: TargetField, *, alone: bool = False) -> str:
 def _plural(field: TargetField) -> str:
     match field.type:
         case ValueType.CHOICE:
-            return f"those that apply of: {_choices(field)}"
+            raise AssertionError("several choices are a set of labels")
         case ValueType.TEXT:
             return "texts"
         case ValueType.BOOLEAN:

@@ -22,8 +22,14 @@ TEXTS = st.one_of(
 )
 SEEN_TEXTS = TEXTS.filter(lambda text: not is_blank(text))
 LABELS = ("null", "None", "true", "3", '"', "{}", '{"a":1}', "a;b", "a|b", "none of these")
-DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**12), max_value=10**12)
-MOMENTS = st.datetimes(timezones=st.none() | st.just(datetime.UTC))
+DECIMALS = st.builds(
+    lambda digits, places: decimal.Decimal(digits).scaleb(-places), st.integers(-(10**26), 10**26), st.integers(0, 30)
+)
+ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes)))
+MOMENTS = st.datetimes(
+    datetime.datetime(2, 1, 1), datetime.datetime(9998, 1, 1), timezones=st.none() | st.just(datetime.UTC) | ZONES
+)
+TIMES = st.times(timezones=st.none() | st.just(datetime.UTC) | ZONES)
 
 
 class Place(BaseModel):
@@ -85,7 +91,7 @@ _ITEMS = _objects(
 _HOLDERS = _objects(
     Holder,
     name=SEEN_TEXTS,
-    at=st.none() | st.times(),
+    at=st.none() | TIMES,
     days=st.lists(st.dates(), max_size=2),
     place=st.none() | _PLACES.map(Place.model_validate),
     parts=_PARTS.map(lambda parts: [Part.model_validate(part) for part in parts]),
@@ -101,7 +107,7 @@ FORMS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "bool": (bool, st.booleans()),
     "date": (datetime.date, st.dates().map(str)),
     "datetime": (datetime.datetime, MOMENTS.map(datetime.datetime.isoformat)),
-    "time": (datetime.time, st.times().map(str)),
+    "time": (datetime.time, TIMES.map(str)),
     "texts": (list[str], st.lists(TEXTS, max_size=3)),
     "ints": (list[int], st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3)),
     "decimals": (list[decimal.Decimal], st.lists(DECIMALS.map(str), max_size=3)),

@@ -23,11 +23,11 @@ from pipeline.reporting.report_page import (
     ReportData,
     ReviewCounts,
     ShownRecord,
-    SuspectLabel,
-    TokenLengths,
+    Suspect,
     ValueCount,
     render_report,
 )
+from pipeline.reporting.token_lengths import TokenLengths
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 
@@ -124,8 +124,14 @@ def full_report() -> ReportData:
         conflicts=[conflict(example(11), "governing_law", "dispute_resolution")],
         review=review_of(),
         finetuning=tuning(kinds, *[mistake] * 8),
-        suspect_labels=[
-            SuspectLabel(record=example(i, CLAUSE * 3), answer="term", suggestion="term", label_error_score=i / 14)
+        suspects=[
+            Suspect(
+                record=example(i, CLAUSE * 3, answer="term"),
+                found=["A rule found something"],
+                suggestion="renewal",
+                label_error_score=i / 14,
+                asked="not asked about",
+            )
             for i in range(14)
         ],
     )
@@ -149,7 +155,7 @@ def extreme_report() -> ReportData:
         conflicts=[conflict(path, *names)],
         review=review_of(names[3]),
         finetuning=tuning(names),
-        suspect_labels=[SuspectLabel(record=path, answer=long, suggestion="שלום مرحبا", label_error_score=1)],
+        suspects=[Suspect(record=path.model_copy(update={"answer": long}), found=[long], suggestion="שלום مرحبا")],
     )
 
 
@@ -194,13 +200,14 @@ def extraction_report() -> ReportData:
 def page_about(record: ShownRecord, **more: object) -> str:
     """A page on which the record's text is in every section, even as an answer."""
     text = record.text
+    record = record.model_copy(update={"answer": text, "setting": text, "head": text})
     parts = {
         "reasons": reasons(record),
         "duplicates": [pair(record, example(text=text), answer=text), pair(example(text=text), record, 1)],
         "conflicts": [conflict(record, text)],
         "review": ReviewCounts(changed=1, changes=[Change(before=text, after=text, records=1, examples=[record])]),
         "finetuning": tuning([], Mistake(record=record, expected=text, untuned=text, tuned=text)),
-        "suspect_labels": [SuspectLabel(record=record, answer=text, suggestion=text, label_error_score=1)],
+        "suspects": [Suspect(record=record, found=[text], suggestion=text, label_error_score=1)],
     }
     return render_report(empty_report(**parts, **more))
 

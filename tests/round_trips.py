@@ -15,7 +15,7 @@ from schemas.annotation import Verdict
 from schemas.task import Task
 
 NUMBERS = itertools.count()
-ROWS = 4
+ROWS = 2
 
 
 def round_trip(client: AnnotatingClient, task: type[Task], rows: list[dict[str, Any]]) -> None:

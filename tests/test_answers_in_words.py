@@ -45,8 +45,8 @@ def test_of_several_fields_those_are_named_that_differ() -> None:
     one, other = {"seller": "Acme", "items": [ROPE]}, {"seller": None, "items": [ROPE]}
     assert answers_in_words(Bill, [one, other]) == ["seller: Acme", "seller: nothing"]
     assert answers_in_words(Bill, [one, {"seller": "Acme", "items": [ROPE, HOOK]}]) == [
-        "items: name rope, count 3",
-        "items: name rope, count 3, name hook, count 1",
+        "items: (name rope, count 3)",
+        "items: (name rope, count 3), (name hook, count 1)",
     ]
 
 

@@ -1,6 +1,9 @@
 """Conversations and tools as annotators see them."""
 
 import re
+from html import escape
+
+import pytest
 
 from pipeline.review.conversation_html import bubbles, tool_list
 
@@ -39,3 +42,11 @@ def test_a_tool_of_another_make_is_shown_as_it_is() -> None:
         "now go { &quot;to&quot;: &quot;str&quot; }"
     )
     assert tool_list([]) == ""
+
+
+@pytest.mark.parametrize("arguments", ['{"a": "\\ud800"}', '{"\\udfff": 1}', "[" * 5000, "not JSON", '{"a": 1, "a"'])
+def test_arguments_that_cannot_be_laid_out_are_shown_as_they_are(arguments: str) -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": arguments}}
+    page = bubbles([{"role": "assistant", "content": "", "tool_calls": [call]}])
+    assert escape(arguments) in page
+    page.encode()

@@ -3,17 +3,20 @@
 from pathlib import Path
 
 import pytest
-from support import SAMPLES, offline, write_rows
+from support import SAMPLES, offline, row, write_dataset, write_rows
 from terminal import Terminal
 
+from flows.cli.console import TerminalProgress
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local import demo
 from pipeline.config.dataset_file import load_dataset_file
+from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
 from pipeline.kinds.registry import KIND_NAMES, kind_of
 from pipeline.kinds.starter_files import DEFAULT_STARTER
+from pipeline.reporting.overview import Waiting
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
@@ -52,3 +55,19 @@ def test_the_row_to_explain_is_one_that_was_doubted(tmp_path: Path) -> None:
     context = Context.load(tmp_path / "new" / "dataset.yaml", offline(tmp_path / "home"))
     curate(context, Inline())
     assert demo.telling_row(context) == "data.jsonl:2"
+
+
+@pytest.mark.parametrize(("skipped", "shown"), [(2, "no new question to answer"), (1, "annotators answer ━━━━━")])
+def test_a_second_demo_counts_no_question_as_answered_that_was_skipped_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], skipped: int, shown: str
+) -> None:
+    write_dataset(tmp_path, [row(1, "Where is it?", None)])
+    (tmp_path / "truth.jsonl").write_text("")
+    context = Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
+    curate(context, Inline())
+    monkeypatch.setattr(demo, "count_waiting", lambda *_: Waiting(questions=2, audits=0, unsent=0, skipped=skipped))
+    answered: list[int] = []
+    monkeypatch.setattr(demo, "annotate", lambda *_: answered.append(1))
+    demo._simulate(context, Connection("http://127.0.0.1:9", "token"), TerminalProgress())
+    assert shown in capsys.readouterr().err
+    assert len(answered) == 2 - skipped

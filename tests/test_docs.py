@@ -30,6 +30,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from flows.settings import Settings
+from pipeline.config.plain_yaml import read_yaml
 from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
 from pipeline.review.queue import question
@@ -42,7 +43,7 @@ from schemas.tasks.contract_clause import ContractClause
 ROOT = Path(__file__).parent.parent
 README, DATA_TEAMS = "README.md", "docs/data-teams.md"
 ANNOTATORS, ML_ENGINEERS = "docs/annotators.md", "docs/ml-engineers.md"
-PAGES = (README, "CONTRIBUTING.md", "docs/architecture.md", DATA_TEAMS, ANNOTATORS, ML_ENGINEERS)
+PAGES = (README, "CONTRIBUTING.md", "docs/architecture.md", DATA_TEAMS, ANNOTATORS, ML_ENGINEERS, "docs/rules.md")
 LINKED = sorted({*PAGES, "CHANGELOG.md", "data/samples/README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))})
 PACKAGES = ("schemas", "pipeline", "flows")
 COMMANDS: dict[str, Any] = get_command(app).commands
@@ -193,7 +194,8 @@ def test_python_that_needs_an_adapter_imports_what_is_there() -> None:
 def test_yaml_in_the_docs_is_a_dataset_yaml_or_a_part_of_one(page: str) -> None:
     least = {"name": "x", "task": "task.py:X", "sources": [{"name": "x", "path": "x.jsonl"}]}
     for block in blocks(page, "yaml"):
-        Dataset.model_validate(least | yaml.safe_load(block.body))
+        _, given = read_yaml(block.body)
+        Dataset.model_validate(least | given)
 
 
 def lines_to_type(page: str) -> Iterator[list[str]]:

@@ -1,6 +1,7 @@
 """Calls of tools survive publication: what a version's JSON says is what ``load_dataset`` gives back."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,24 +100,23 @@ def calling(arguments: str) -> dict[str, Any]:
     }
 
 
-def test_a_version_with_odd_calls_loads_and_its_fields_keep_their_bytes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A published version with odd calls, as ``load_dataset`` reads it."""
+    tmp_path = tmp_path_factory.mktemp("chats")
     terminal = Terminal(tmp_path)
     terminal.goldleaf("init", "new", "--kind", "chat")
     file = tmp_path / "new" / "dataset.yaml"
     [path] = [path for path in (tmp_path / "new").iterdir() if path.suffix == ".jsonl"]
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "multipleOf": 0.7}}}
+    done = [{"role": "tool", "content": "ok"}, {"role": "assistant", "content": "Done."}]
+    skipped = [{"role": "assistant", "content": "Hm.", "weight": 0}, {"role": "user", "content": "And?"}]
     rows = [
         {
-            "messages": [
-                {"role": "user", "content": f"Do {['this', 'that'][n % 2]} {word}."},
-                {
-                    "role": "assistant",
-                    "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": one}}],
-                },
-            ],
+            "messages": [{"role": "user", "content": f"Do it {word}."}, *skipped, calling(arguments), *done],
             "tools": [tool],
         }
-        for n, (one, word) in enumerate(zip(ODD, ("at once", "with care", "tomorrow", "in May"), strict=True))
+        for arguments, word in zip(ODD, ("at once", "with care", "tomorrow", "in May"), strict=True)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     file.write_text(
@@ -126,9 +126,25 @@ def test_a_version_with_odd_calls_loads_and_its_fields_keep_their_bytes(tmp_path
     )
     terminal.goldleaf("curate", str(file), "--no-push")
     published = terminal.json("release", str(file))["path"]
-    loaded = datasets.load_dataset(published, split="train", cache_dir=str(tmp_path / "cache"))
-    kept = {row["fields"]["messages"][-1]["tool_calls"][0]["function"]["arguments"] for row in loaded}
+    return datasets.load_dataset(published, cache_dir=str(tmp_path / "cache"))
+
+
+def test_a_version_with_odd_calls_loads_and_its_fields_keep_their_bytes(chats: Any) -> None:
+    loaded = chats["train"]
+    kept = {row["fields"]["messages"][3]["tool_calls"][0]["function"]["arguments"] for row in loaded}
     assert kept == set(ODD)
-    shown = [row["completion"][-1]["tool_calls"][0]["function"]["arguments"] for row in loaded]
+    shown = [row["prompt"][-2]["tool_calls"][0]["function"]["arguments"] for row in loaded]
     assert {"dim": 0.7} in shown and all(one in ODD for one in shown if isinstance(one, str))
     assert {row["tools"][0]["function"]["parameters"]["multipleOf"] for row in loaded} == {0.7}
+
+
+def test_the_guides_code_makes_a_row_for_each_turn_that_is_learned(chats: Any) -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "ml-engineers.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"^```python chat\n((?s:.*?))^```$", guide, re.MULTILINE)
+    names: dict[str, Any] = {"chats": chats}
+    exec(compile(code, "ml-engineers.md", "exec"), names)
+    rows = list(names["train"])
+    assert len(rows) == 2 * len(ODD)
+    assert [len(row["prompt"]) for row in rows] == [3, 5] * len(ODD)
+    assert {row["completion"][0]["content"] for row in rows} == {"", "Done."}
+    assert sum("tool_calls" in row["completion"][0] for row in rows) == len(ODD)

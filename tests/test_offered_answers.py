@@ -3,13 +3,14 @@
 from typing import Any, Literal
 
 import pytest
+from pydantic import create_model
 from task_toys import INVOICE, task_with
 
 from pipeline.review.form import labeling_config
 from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
 from pipeline.review.offered_answers import CANDIDATE, Candidate, as_choices
 from schemas.annotation import Verdict
-from schemas.task import Target, Task
+from schemas.task import Conversation, Target, Task
 from schemas.tasks.invoice import Invoice
 
 TOPIC = task_with(Target[Literal["a", "b", "c"]])
@@ -78,3 +79,47 @@ def test_the_task_carries_them_and_the_form_shows_them_before_the_fields() -> No
     config = labeling_config(TOPIC)
     assert config.index(f'name="{CANDIDATE}"') < config.index('name="answer"')
     assert 'hotkey="shift+1"' not in config
+
+
+# --- candidates that differ look different --------------------------------------------------------
+LONG = "The tenant pays. " * 60
+HELPER = create_model("Helper", __base__=Task, __doc__="Help.", messages=(Conversation, ...))
+
+
+def turns(function: str, said: str = "Done.") -> list[dict[str, Any]]:
+    call = {"type": "function", "function": {"name": function, "arguments": "{}"}}
+    called = {"role": "assistant", "content": "", "tool_calls": [call]}
+    return [called, {"role": "tool", "content": "ok"}, {"role": "assistant", "content": said}]
+
+
+@pytest.mark.parametrize(
+    ("task", "answers"),
+    [
+        (task_with(Target[set[Literal["a", "b", "a, b"]]]), [["a", "b"], ["a, b"]]),
+        (task_with(Target[list[str]]), [["x", "y"], ["x, y"], ['x", "y']]),
+        (task_with(Target[str]), [f"{LONG}Today.", f"{LONG}Tomorrow.", "Never."]),
+        (task_with(Target[str]), [LONG, f"{LONG}Tomorrow."]),
+        (task_with(Target[str | None]), ["nothing", None]),
+    ],
+)
+def test_two_answers_never_look_alike(task: type[Task], answers: list[Any]) -> None:
+    shown = [one["value"] for one in as_choices(task, [candidate("it", answer=answer) for answer in answers])]
+    assert len(set(shown)) == len(answers)
+    assert max(map(len, shown)) < 620
+
+
+def test_chats_that_end_alike_are_told_apart_by_their_earlier_turns() -> None:
+    search, delete = (candidate("it", messages=turns(name)) for name in ("search", "delete_all"))
+    first, second = (one["value"] for one in as_choices(HELPER, [search, delete]))
+    assert "search" in first and "delete_all" in second
+    assert [one["value"] for one in as_choices(HELPER, [search, candidate("it", messages=turns("search", "No."))])] == [
+        "it: Done.",
+        "it: No.",
+    ]
+
+
+def test_a_difference_that_comes_late_is_shown_with_what_is_before_it() -> None:
+    answers = [candidate("it", answer=f"{LONG}{end}") for end in ("Today.", "Tomorrow.")]
+    today, tomorrow = (one["value"] for one in as_choices(task_with(Target[str]), answers))
+    assert today.startswith("it: … ") and today.endswith("The tenant pays. Today.")
+    assert tomorrow.endswith("The tenant pays. Tomorrow.")

@@ -168,14 +168,15 @@ def test_what_an_annotator_corrected_in_a_similar_row_is_told_first_and_cites_no
     detail = "'billing', not 'delivery', in record 0123"
     why = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.CORRECTED, detail=detail)]
     shop.decide(1, fate=Fate.ACCEPTED, reasons=why, label_source=LabelSource.SOURCE)
-    shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, label_error_score=0.9)
-    told = "an annotator corrected the same answer to nearly the same input"
+    other = {"suggestion": {"topic": "returns"}, "label_error_score": 0.9}
+    shop.decide(2, fate=Fate.ACCEPTED, reasons=why[:1], label_source=LabelSource.SOURCE, **other)
+    told = "n annotator corrected the same answer to nearly the same input"
     state, version = shop.state(), shop.version()
     assert f"{told} corrected 1" in section(state, "reasons")
-    suspect_labels = section(state, "suspect-labels")
-    assert suspect_labels.index(f"{told}: {detail}") < suspect_labels.index("label-error score 90.0%")
-    assert told in section(version, "suspect-labels")
-    assert detail not in section(version, "suspect-labels") + section(version, "reasons")
+    suspects = section(state, "suspects")
+    assert suspects.index(f"{told}: {detail}") < suspects.index("label-error score 90.0%")
+    assert told in section(version, "suspects")
+    assert detail not in section(version, "suspects") + section(version, "reasons")
 
 
 def test_splits_are_counted_in_the_order_of_the_configuration(shop: Shop) -> None:

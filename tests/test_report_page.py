@@ -28,11 +28,11 @@ from pipeline.reporting.report_page import (
     Conflict,
     DuplicatePair,
     ShownRecord,
-    TokenLengths,
     ValueCount,
     redacted,
     render_report,
 )
+from pipeline.reporting.token_lengths import TokenLengths
 from schemas.fate import EXPLANATIONS, ReasonCode
 from schemas.manifest import Funnel
 
@@ -97,7 +97,7 @@ EMPTY = {
     "conflicts": "No input has two answers.",
     "review": "No questions were sent yet: set up a Label Studio server",
     "finetuning": "No version has been fine-tuned yet: run goldleaf finetune dataset.yaml",
-    "suspect-labels": "No accepted record is a likely label error.",
+    "suspects": "No accepted answer is in doubt. goldleaf curate dataset.yaml scores the labels",
 }
 
 
@@ -152,7 +152,7 @@ def test_what_is_left_out_is_said() -> None:
     assert "1 more duplicate is not shown." in section(html, "duplicates")
     assert "34 more answers are not shown." in section(html, "conflicts")
     assert "247 more duplicates are not shown." in section(render_report(full_report()), "duplicates")
-    assert "Only 12 examples are shown." in section(render_report(full_report()), "suspect-labels")
+    assert "Only 12 examples are shown." in section(render_report(full_report()), "suspects")
 
 
 def test_tuned_and_untuned_are_side_by_side_with_their_intervals() -> None:

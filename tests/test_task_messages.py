@@ -58,7 +58,7 @@ def test_one_input_is_the_user_message_and_several_are_named() -> None:
         (Decimal, "Answer with a number."),
         (list[Decimal], 'Answer with a list of amounts as texts, such as "4841.4", as JSON; [] if there is none.'),
         (list[str], "Answer with a list of texts, as JSON; [] if there is none."),
-        (set[Literal["a", "b"]], "Answer with a list of those that apply of: a, b, as JSON; [] if there is none."),
+        (set[Literal["a", "b"]], "Answer with a JSON list of all that apply: a, b; [] if none does."),
     ],
 )
 def test_the_model_is_told_in_which_form_it_must_answer(annotation: Any, form: str) -> None:

@@ -131,7 +131,8 @@ def typed(terminal: Terminal) -> dict[str, object]:
     assert (decision["fate"], decision["label_source"]) == ("accepted", "human")
     assert story["said"][-1]["verdict"] == "labeled"
     shown = terminal.goldleaf("explain", "data.jsonl:1", "dataset.yaml").stdout
-    assert f"answer (human): {decision['targets']}" in shown
+    assert f"answer (human): {decision['answer']}" in shown
+    assert story["said"][-1]["answer"] == decision["answer"]
     targets: dict[str, object] = decision["targets"]
     assert story["said"][-1]["targets"] == targets
     return targets

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import pytest
 from desk import desk_at
 from store_rows import committed, decision, pushed
 from support import row, write_rows
@@ -13,6 +14,7 @@ from pipeline.reporting.overview import Waiting, count_waiting
 from pipeline.review.queue import is_open, open_decisions
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
+from pipeline.text.wording import questions_wait
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.tasks.contract_clause import ContractClause
@@ -40,6 +42,19 @@ def test_only_questions_that_were_never_sent_are_counted(tmp_path: Path) -> None
     assert count_waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
     snapshot.store.append(Table.PUSHES, pushed(1, "r1", question_key(asked[0], ContractClause), 30))
     assert count_waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
+
+
+@pytest.mark.parametrize(
+    ("questions", "skipped", "said"),
+    [
+        (4, 0, "4 questions are waiting for annotators"),
+        (4, 1, "4 questions are waiting for annotators, who skipped 1 of them"),
+        (4, 4, "4 questions are waiting for annotators, who skipped them"),
+        (1, 1, "1 question is waiting for annotators, who skipped it"),
+    ],
+)
+def test_questions_that_wait_because_they_were_skipped_are_named(questions: int, skipped: int, said: str) -> None:
+    assert questions_wait(questions, skipped) == said
 
 
 def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:

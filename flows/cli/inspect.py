@@ -59,7 +59,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print("nothing has been curated yet")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
-        out.print(f"[yellow]{questions_wait(result.waiting)}[/]{unsent}")
+        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped)}[/]{unsent}")
     show_attention(result.attention)
     show_rejections(result.rejections)
     show_in_review(result.in_review)

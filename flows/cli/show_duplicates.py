@@ -169,6 +169,8 @@ def _difference(before: "Row", after: "Row") -> Text:
     if before.answer != after.answer:
         found.append("\nanswer: ", style="dim")
         found.append_text(Text.assemble(*_pieces(before.answer, after.answer)))
+    if before.setting != after.setting:
+        found.append("\nthe system prompts or tools differ, too; --json and the report show them", style="dim")
     return found
 
 

@@ -66,8 +66,10 @@ def _show_decision(decision: Decided, story: Story) -> None:
     if decision.duplicate_of:
         kept = _with_places(decision.duplicate_of, story)
         out.print(f"  kept instead: {kept}", markup=False)
+    if decision.doubt:
+        out.print(f"  {decision.doubt}", markup=False)
     if decision.targets is not None:
-        out.print(f"  answer ({decision.label_source}): {decision.targets}", markup=False)
+        _show_words(f"answer ({decision.label_source})", decision.answer)
 
 
 def _show_answer(said: Said) -> None:
@@ -77,7 +79,14 @@ def _show_answer(said: Said) -> None:
     out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
     # Skips and unsure answers have no content.
     if said.error or said.targets is not None:
-        out.print(f"  {said.error or said.targets}", markup=False)
+        _show_words("invalid" if said.error else "answer", said.error or said.answer)
+
+
+def _show_words(what: str, words: str) -> None:
+    """A text of one line after what it is, a longer one below it."""
+    lines = words.split("\n")
+    below = "".join(f"\n    {line}" for line in lines)
+    out.print(f"  {what}:{below}" if len(lines) > 1 else f"  {what}: {words}", markup=False)
 
 
 def _with_places(text: str, story: Story) -> str:

@@ -92,7 +92,7 @@ def show_review(review: "ReviewBatch") -> None:
         audits = f", {review.audits:,} of them {'a random audit' if review.audits == 1 else 'random audits'}"
     # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
-    waiting = f"[yellow]{questions_wait(review.waiting)}[/]{audits}{unsent}"
+    waiting = f"[yellow]{questions_wait(review.waiting, review.skipped)}[/]{audits}{unsent}"
     if not review.waiting:
         out.print("nothing waits for annotators")
     elif review.problem:
@@ -132,7 +132,7 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
     if result.waiting:
-        out.print(f"[yellow]{questions_wait(result.waiting)}[/]")
+        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped)}[/]")
 
 
 @app.command(rich_help_panel="Workflow")

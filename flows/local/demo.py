@@ -101,7 +101,12 @@ def demo(
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
     snapshot = context.store.snapshot().at_last_commit()
     truth = read_truth(context.dataset.folder / "truth.jsonl", snapshot, context.dataset)
-    asked = count_waiting(snapshot, context.dataset.task).questions
+    found = count_waiting(snapshot, context.dataset.task)
+    # They skip the same questions in every demo.
+    asked = found.questions - found.skipped
+    if not asked:
+        progress.say("simulated annotators have no new question to answer")
+        return
     with progress.step("simulated annotators answer", asked) as advance:
         annotate(connection, context.dataset, truth, advance)
 

@@ -11,7 +11,7 @@ from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.chat_findings import Finding, Rule
 from pipeline.label_errors.chat_rules import doubts
-from schemas.conversation import turn_text
+from schemas.conversation import about_turn, turn_text
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType
@@ -96,8 +96,7 @@ def _score(found: Sequence[Finding]) -> float | None:
 
 
 def _reason(field: str, found: Finding) -> Reason:
-    detail = f"turn {found.turn + 1}: {found.detail}"
-    return Reason(code=ReasonCode(found.rule.value), field=field, detail=detail)
+    return Reason(code=ReasonCode(found.rule.value), field=field, detail=about_turn(found.turn, found.detail))
 
 
 def _faults(answer: Targets, name: str) -> list[Finding]:

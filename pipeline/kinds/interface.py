@@ -31,6 +31,15 @@ class Breakdown(StrEnum):
             case Breakdown.FIELD:
                 return "Values of the accepted records"
 
+    @property
+    def suspects_title(self) -> str:
+        """The heading for the accepted answers that are in doubt."""
+        match self:
+            case Breakdown.LABEL:
+                return "Suspect labels"
+            case Breakdown.FIELD:
+                return "Suspect answers"
+
 
 @dataclass(frozen=True, slots=True)
 class LabeledText:

@@ -1,6 +1,5 @@
 """Writes the dataset card: what the Hugging Face tools read, and what users want to know first."""
 
-import contextlib
 import json
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ from schemas.task import Role, Task
 from schemas.task_fields import tools_field
 
 _EXAMPLE_CHARACTERS = 600
+_MESSAGES = ("prompt", "completion", "tools")
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
 _CREATORS = {LabelSource.SOURCE: "found", LabelSource.HUMAN: "expert-generated"}
 _LABELS = {
@@ -126,9 +126,9 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
     if dataset.release.description:
         about.append(dataset.release.description.strip())
     about.append(
-        f"{_rows(manifest):,} chat examples for {manifest.kind}, {manifest.tokens:,} tokens of prompt and answer "
-        f"({manifest.encoding}). This is version {manifest.version} of `{manifest.name}`, published on "
-        f"{manifest.created_at:%Y-%m-%d} by Goldleaf {manifest.goldleaf}. It never changes."
+        f"{_rows(manifest):,} examples for instruction tuning ({manifest.kind}), {manifest.tokens:,} tokens of prompt "
+        f"and answer ({manifest.encoding}). This is version {manifest.version} of `{manifest.name}`, published "
+        f"on {manifest.created_at:%Y-%m-%d} by Goldleaf {manifest.goldleaf}. It never changes."
     )
     return "\n\n".join(about)
 
@@ -187,7 +187,9 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
         ("`tokens`", "of prompt and answer"),
     ]
     first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
-    example = json.dumps(_shortened(first), ensure_ascii=False, indent=2)
+    # The messages of a conversation are JSON texts, which `datasets` gives back as objects.
+    shown = {name: [_message(one) for one in value] if name in _MESSAGES else value for name, value in first.items()}
+    example = json.dumps(_shortened(shown), ensure_ascii=False, indent=2)
     return f"## A row\n\n{_table(('column', 'content'), columns)}\n\n```json\n{example}\n```"
 
 
@@ -195,15 +197,15 @@ def _fields(task: type[Task]) -> str:
     return ", ".join(f"`{name}` ({role.value})" for role in Role for name in task.task_names(role))
 
 
+def _message(published: Any) -> Any:
+    return json.loads(published) if isinstance(published, str) else published
+
+
 def _shortened(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shortened(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_shortened(inner) for inner in value]
-    if isinstance(value, str) and value[:1] == "{" and value[-1:] == "}":
-        # The messages of a conversation, which `datasets` gives back as objects.
-        with contextlib.suppress(ValueError, RecursionError):
-            return _shortened(json.loads(value))
     if isinstance(value, str) and len(value) > _EXAMPLE_CHARACTERS:
         return f"{value[:_EXAMPLE_CHARACTERS]}…"
     return value

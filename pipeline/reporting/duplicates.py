@@ -1,6 +1,5 @@
 """What duplicates look like, so that a user can judge the threshold: groups, similarities, near misses."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.ingest.row_places import current_places
+from pipeline.reporting.shown_rows import setting_in_words
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame
@@ -19,9 +19,10 @@ from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import same_signs
 from pipeline.text.normalize import compared_text, inputs_key, match_key, named_input_texts, shown_inputs
 from pipeline.text.words import jaccard
+from schemas.answers_in_words import answer_in_words
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
-from schemas.field import JsonValue, same_targets
+from schemas.field import same_targets
 from schemas.similarities import NearPair
 from schemas.task import Task
 
@@ -40,6 +41,8 @@ class Row(BaseModel):
     file: str
     line: int
     text: str
+    setting: str = ""
+    """Of a conversation: its system prompt and its tools, which are not compared."""
     answer: str
 
 
@@ -113,12 +116,6 @@ class _Rows:
         similarity = decision.similarity if decision.similarity is not None else 1.0
         return Copy(**self._values(decision), exact=exact, similarity=similarity)
 
-    def _answer(self, targets: dict[str, JsonValue]) -> str:
-        try:
-            return self._task.task_answer(targets)
-        except Exception:  # of the user's own code, for a row that is not needed
-            return json.dumps(targets, ensure_ascii=False)
-
     def _values(self, decision: Decision) -> dict[str, object]:
         file, line = self._places[decision.record_id]
         return {
@@ -126,7 +123,8 @@ class _Rows:
             "file": file,
             "line": line,
             "text": shown_inputs(self._task, decision.inputs),
-            "answer": self._answer(decision.targets) if decision.targets is not None else "",
+            "setting": setting_in_words(self._task, decision.inputs),
+            "answer": answer_in_words(self._task, decision.targets) if decision.targets is not None else "",
         }
 
 

@@ -15,6 +15,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.ingest.row_places import gone_from_files
 from pipeline.releases.versions import in_order_of_publication, readable_versions
+from pipeline.reporting.doubts import doubt_in_words
 from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
 from pipeline.review.queue import is_open
@@ -22,8 +23,10 @@ from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
+from schemas.answers_in_words import answer_in_words
 from schemas.decision import Decision
 from schemas.fate import ReasonCode
+from schemas.field import JsonValue
 from schemas.manifest import Manifest
 from schemas.run_summary import CurateFacts
 from schemas.task import Task
@@ -56,6 +59,10 @@ class Decided(Decision):
     decided_at: datetime
     evaluation: str = ""
     """The content of the evaluation row that a reason names."""
+    answer: str = ""
+    """The targets in words; empty if there are none."""
+    doubt: str = ""
+    """What a model says about it, and whether annotators are asked; empty if nothing speaks against it."""
 
 
 class TaskState(StrEnum):
@@ -94,7 +101,9 @@ class Said(BaseModel):
     task_id: int
     annotator: str
     verdict: Verdict
-    targets: dict[str, object] | None
+    targets: dict[str, JsonValue] | None
+    answer: str = ""
+    """The targets in words; empty if there are none."""
     error: str
     deleted: bool
     edited: bool = False
@@ -184,7 +193,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     splits = of(snapshot.splits())
     copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
     duplicates = copies.collect().to_series().to_list()
-    decisions = list(_decided(snapshot, of(snapshot.committed_decisions())))
+    decisions = list(_decided(snapshot, of(snapshot.committed_decisions()), dataset))
     present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
     is_there = not rows["withdrawn"][-1]
     said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset, is_there)
@@ -245,20 +254,30 @@ def _revisions(rows: pl.DataFrame) -> Iterator[Revision]:
         yield Revision(raw=raw, superseded=superseded, **_pick(row, Revision))
 
 
-def _decided(snapshot: Snapshot, decisions: pl.DataFrame) -> Iterator[Decided]:
+def _decided(snapshot: Snapshot, decisions: pl.DataFrame, dataset: LoadedDataset | None) -> Iterator[Decided]:
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
-    told: Decision | None = None
+    told: object = None
     for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
-        if told is not None and _says(told) == _says(decision):
+        doubt = doubt_in_words(decision, dataset.task) if dataset else ""
+        says = (_says(decision), doubt)
+        if says == told:
             continue
-        run, told = runs[decision.run], decision
+        run, told = runs[decision.run], says
         yield Decided(
             verb=run["verb"],
             # Not when it began: the rows that it read, and decided about, came in after that.
             decided_at=run["finished_at"],
             evaluation=_evaluation(snapshot, decision),
+            answer=_in_words(decision.targets, dataset),
+            doubt=doubt,
             **decision.model_dump(),
         )
+
+
+def _in_words(targets: dict[str, JsonValue] | None, dataset: LoadedDataset | None) -> str:
+    if targets is None:
+        return ""
+    return answer_in_words(dataset.task, targets) if dataset else orjson.dumps(targets).decode()
 
 
 def _says(decision: Decision) -> dict[str, Any]:
@@ -317,7 +336,7 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
         counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
         stale = "" if counts else _why_stale(digests.get(row["push_key"]), task, is_there)
         targets = orjson.loads(row["targets"]) if row["targets"] else None
-        found.append(Said(targets=targets, stale=stale, **_pick(row, Said)))
+        found.append(Said(targets=targets, answer=_in_words(targets, dataset), stale=stale, **_pick(row, Said)))
     return found
 
 

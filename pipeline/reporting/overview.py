@@ -13,6 +13,7 @@ from pipeline.review.queue import open_decisions
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
+from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.task import Role, Task
@@ -30,6 +31,8 @@ class Waiting:
     """Of these, random checks of accepted records."""
     unsent: int
     """Of these, those that were never sent to Label Studio."""
+    skipped: int = 0
+    """Of these, those that annotators skipped: they wait on."""
 
 
 def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
@@ -39,8 +42,17 @@ def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
     # If nothing was sent, the questions themselves need not be read.
     asked = (rows if sent else rows.select("routed")).collect()
     audits = int((asked["routed"] == Routed.AUDIT.value).sum())
-    unsent = sum(question_key(decision, task) not in sent for decision in from_frame(asked)) if sent else asked.height
-    return Waiting(asked.height, audits, unsent)
+    if not sent:
+        return Waiting(asked.height, audits, unsent=asked.height)
+    keys = {question_key(decision, task) for decision in from_frame(asked)}
+    return Waiting(asked.height, audits, unsent=len(keys - sent), skipped=len(keys & _skipped(snapshot)))
+
+
+def _skipped(snapshot: Snapshot) -> set[str]:
+    """The questions whose newest answer is a skip."""
+    given = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    newest = given.sort("updated_at", "annotation_id").unique("push_key", keep="last", maintain_order=True)
+    return set(newest.filter(pl.col("verdict") == Verdict.SKIPPED.value).select("push_key").collect().to_series())
 
 
 class Rejection(BaseModel):

@@ -5,12 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
+from pipeline.curation.prepare import target_texts
 from pipeline.curation.similarity_histogram import last_similarities
-from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.reporting.duplicates import why_both
@@ -21,26 +20,26 @@ from pipeline.reporting.report_page import (
     Change,
     Conflict,
     DuplicatePair,
-    FieldFill,
     FineTuning,
     NearMiss,
     Published,
     ReasonCount,
     ReportData,
     ReviewCounts,
-    SuspectLabel,
-    TokenLengths,
-    ValueCount,
+    ShownRecord,
 )
 from pipeline.reporting.report_state import State
+from pipeline.reporting.report_suspects import suspects
+from pipeline.reporting.report_values import broken_down
+from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import named_records
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
-from pipeline.text.wording import shown_label
 from schemas.annotation import Verdict
+from schemas.conversation import named_turn
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
@@ -50,8 +49,6 @@ from schemas.manifest import AbsentLabel, Funnel, Manifest
 _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
-_DOUBTS = 12
-_TOP_VALUES = 8
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
 
 
@@ -98,7 +95,7 @@ def gather_report(
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
         absent=in_words(absent),
-        **_broken_down(state, accepted, kind.breakdown),
+        **broken_down(state, accepted, kind.breakdown),
         tokens=_tokens(accepted, dataset),
         similarities=last_similarities(snapshot),
         duplicates=list(_pairs(state)),
@@ -106,7 +103,7 @@ def gather_report(
         conflicts=list(_conflicts(state)),
         review=_review(state),
         finetuning=_finetuning(state, models) if models else None,
-        suspect_labels=list(_suspect_labels(state, accepted)),
+        suspects=list(suspects(state, accepted)),
     )
 
 
@@ -128,52 +125,24 @@ def _reasons(state: State) -> Iterator[ReasonCount]:
         for code in {reason.code: None for reason in decision.reasons}:
             found[decision.fate, code].append(decision)
     for (fate, code), decisions in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
-        examples = [state.example(decision, _detail(state, decision, code)) for decision in decisions[:_EXAMPLES]]
+        examples = [_example(state, decision, code) for decision in decisions[:_EXAMPLES]]
         yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
 
 
-def _detail(state: State, decision: Decision, code: ReasonCode) -> str:
+def _example(state: State, decision: Decision, code: ReasonCode) -> ShownRecord:
     reason = state.say(next(reason for reason in decision.reasons if reason.code is code))
-    return ": ".join(part for part in (reason.field, reason.detail) if part)
-
-
-class _BrokenDown(TypedDict, total=False):
-    labels: list[ValueCount]
-    fields: list[FieldFill]
-
-
-def _broken_down(state: State, accepted: list[Decision], breakdown: Breakdown) -> _BrokenDown:
-    match breakdown:
-        case Breakdown.LABEL:
-            return {"labels": _labels(state, accepted)}
-        case Breakdown.FIELD:
-            return {"fields": list(_fields(state, accepted))}
-        case _:
-            assert_never(breakdown)
-
-
-def _labels(state: State, decisions: list[Decision]) -> list[ValueCount]:
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    kind = kind_of(state.task)
-    for decision in decisions:
-        for label in kind.strata(state.task, decision.targets or {}):
-            counts[label][state.splits.get(decision.record_id, "")] += 1
-    return [
-        ValueCount(
-            value=shown_label(value),
-            records=splits.total(),
-            splits={s: splits[s] for s in state.dataset.config.split.in_order(splits) if s},
-        )
-        for value, splits in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
-    ]
-
-
-def _fields(state: State, accepted: list[Decision]) -> Iterator[FieldFill]:
-    for field in state.task.task_targets():
-        values = [(decision.targets or {}).get(field.name) for decision in accepted]
-        filled = Counter(str(value) for value in values if value not in (None, []))
-        top = [ValueCount(value=value, records=count) for value, count in filled.most_common(_TOP_VALUES)]
-        yield FieldFill(name=field.name, filled=filled.total(), records=len(accepted), distinct=len(filled), top=top)
+    detail = ": ".join(part for part in (reason.field, reason.detail) if part)
+    shown = state.judged(decision, detail, named_turn(reason.detail))
+    head = shown.head
+    if shown.withheld:
+        return shown
+    if reason.field in target_texts(decision.targets or {}):
+        # What was screened in an answer is not at the beginning of the inputs.
+        head = shown.answer
+    elif not decision.inputs and reason.detail:
+        # The beginning of a row that could not be read says less than what is wrong with it.
+        head = detail
+    return shown.model_copy(update={"head": head})
 
 
 def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | None:
@@ -192,8 +161,8 @@ def _pairs(state: State) -> Iterator[DuplicatePair]:
     for decision in shown:
         kept = state.by_id[decision.duplicate_of]
         yield DuplicatePair(
-            kept=state.example(kept),
-            dropped=state.example(decision),
+            kept=state.compared(kept),
+            dropped=state.compared(decision),
             exact=decision.record_id in exact,
             similarity=decision.similarity if decision.similarity is not None else 1.0,
             answer="" if state.withholds(kept) else state.answer(kept.targets),
@@ -207,7 +176,7 @@ def _misses(state: State) -> Iterator[NearMiss]:
         pairs = [state.by_id.get(record_id) for record_id in (pair.one, pair.other)]
         kept = [d for d in pairs if d is not None and d.fate in _KEPT and not state.withholds(d)]
         if counted and len(kept) == len(pairs):
-            one, other = map(state.example, kept)
+            one, other = map(state.compared, kept)
             reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold, state.task)
             answers = (state.answer(kept[0].targets), state.answer(kept[1].targets))
             yield NearMiss(one=one, other=other, similarity=pair.similarity, reason=reason, answers=answers)
@@ -321,23 +290,3 @@ def _open_outcome(said: list[Said]) -> str:
     given = [item.annotation for item in said if item.is_present and not item.annotation.deleted]
     newest = max(given, key=lambda item: (item.updated_at, item.annotation_id), default=None)
     return newest.verdict.value if newest and newest.verdict in (Verdict.SKIPPED, Verdict.INVALID) else "waiting"
-
-
-def _suspect_labels(state: State, accepted: list[Decision]) -> Iterator[SuspectLabel]:
-    """A correction of a similar record comes before a model's score."""
-    corrected = {d.record_id: reason for d in accepted for reason in d.reasons if reason.code is ReasonCode.CORRECTED}
-    machine = [
-        decision
-        for decision in accepted
-        if decision.label_source is not LabelSource.HUMAN
-        and (decision.label_error_score is not None or decision.record_id in corrected)
-    ]
-    machine.sort(key=lambda decision: (decision.record_id not in corrected, -(decision.label_error_score or 0.0)))
-    for decision in machine[:_DOUBTS]:
-        reason = corrected.get(decision.record_id)
-        yield SuspectLabel(
-            record=state.example(decision, str(state.say(reason)) if reason else ""),
-            answer=state.answer(decision.targets),
-            suggestion=state.answer(decision.suggestion),
-            label_error_score=decision.label_error_score,
-        )

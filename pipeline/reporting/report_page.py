@@ -6,9 +6,7 @@ The caller fills ``ReportData`` from the store; ``render_report`` is pure and on
 import base64
 import functools
 import hashlib
-import itertools
 import re
-from collections import Counter
 from datetime import UTC
 from typing import Annotated
 
@@ -19,19 +17,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
+from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
-from pipeline.text.wording import shown_similarity
+from pipeline.text.wording import shown_share, shown_similarity
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.similarities import Similarities
 
-Count = Annotated[int, Field(ge=0)]
 TEXT_LIMIT = 2_000
 """Characters of a text on the page; ``goldleaf explain`` shows it in full."""
 _DIFF_LIMIT = 6_000
 """Characters of two texts that are compared; their common parts are folded."""
-BINS = 25
 
 
 class ReportPart(BaseModel):
@@ -58,6 +55,12 @@ class ShownRecord(ReportPart):
     file: str
     line: Count
     text: str = ""
+    head: str = ""
+    """What a single line shows of it, if not the beginning of its text."""
+    answer: str = ""
+    """Empty where its section shows it elsewhere, or not at all."""
+    setting: str = ""
+    """The system prompt and the tools of a conversation beside another one."""
     detail: str = ""
     """What its section says about it: the reason's field and detail, or why annotators were asked."""
     sensitive: bool = False
@@ -93,54 +96,6 @@ class FieldFill(ReportPart):
     """All accepted records."""
     distinct: Count
     top: list[ValueCount] = []
-
-
-class Bin(ReportPart):
-    """One bar of the histogram; both lengths are inclusive."""
-
-    low: Count
-    high: Count
-    records: Count
-    is_rest: bool = False
-    """It holds everything longer than usual, so it is wider than the others."""
-
-
-class TokenLengths(ReportPart):
-    """How long the accepted records are, prompt and answer together."""
-
-    encoding: str
-    records_by_length: Annotated[dict[Count, Annotated[int, Field(gt=0)]], Field(min_length=1)]
-    """Tokens -> number of records with exactly that many: small even for millions of records."""
-
-    def at(self, share: float) -> int:
-        """Return the smallest length that at least this share of the records does not exceed."""
-        lengths = sorted(self.records_by_length)
-        running = itertools.accumulate(self.records_by_length[length] for length in lengths)
-        # Rounding may put the requested rank slightly above a count that it equals.
-        wanted = share * sum(self.records_by_length.values()) - 1e-6
-        return next(length for length, records in zip(lengths, running, strict=True) if records >= wanted)
-
-    @property
-    def tokens(self) -> int:
-        """Of all records."""
-        return sum(length * records for length, records in self.records_by_length.items())
-
-    @property
-    def bins(self) -> list[Bin]:
-        """About ``BINS`` bins of a round width; anything longer than 99% of the records shares the last."""
-        lowest, usual, highest = min(self.records_by_length), self.at(0.99), max(self.records_by_length)
-        widths = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
-        width = next(width for width in widths if width * BINS > usual - lowest)
-        start = lowest // width * width
-        last = (usual - start) // width + 1
-        counts: Counter[int] = Counter()
-        for length, records in self.records_by_length.items():
-            counts[min((length - start) // width, last)] += records
-        lows = [start + number * width for number in range(max(counts) + 1)]
-        bins = [Bin(low=low, high=low + width - 1, records=counts[number]) for number, low in enumerate(lows)]
-        if highest > bins[-1].high:
-            bins[-1] = bins[-1].model_copy(update={"high": highest, "is_rest": True})
-        return bins
 
 
 class DuplicatePair(ReportPart):
@@ -292,15 +247,19 @@ class FineTuning(ReportPart):
     """Training loss by step."""
 
 
-class SuspectLabel(ReportPart):
-    """An accepted record whose answer is a likely label error, or whose near-duplicate's answer was corrected."""
+class Suspect(ReportPart):
+    """An accepted record whose answer is in doubt."""
 
     record: ShownRecord
-    answer: str
+    """With its answer, or the turn that is doubted."""
+    found: list[str] = []
+    """What a rule found, or that the answer of a near-duplicate was corrected, a sentence each."""
     suggestion: str = ""
-    """What the model would answer."""
-    label_error_score: Share | None
-    """None if only a correction speaks against the answer."""
+    """What a model would answer; empty if it would not answer differently."""
+    label_error_score: Share | None = None
+    """That the model is right, and the record wrong."""
+    asked: str = ""
+    """Whether annotators are asked about it, and if not, why."""
 
 
 class ReportData(ReportPart):
@@ -340,7 +299,12 @@ class ReportData(ReportPart):
     conflicts: list[Conflict] = []
     review: ReviewCounts = ReviewCounts()
     finetuning: FineTuning | None = None
-    suspect_labels: list[SuspectLabel] = []
+    suspects: list[Suspect] = []
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there can be values to count: those of conversations are not."""
+        return self.breakdown is Breakdown.LABEL or bool(self.fields)
 
     @property
     def threshold(self) -> float:
@@ -369,7 +333,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "redacted": redacted, "sha256": _sha256}
+    environment.filters |= {"percent": shown_share, "redacted": redacted, "sha256": _sha256}
     environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
     environment.globals |= {
         "similarity": shown_similarity,
@@ -386,13 +350,6 @@ def _printable(value: object) -> object:
         return value
     text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), value)
     return re.sub(r"[\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
-
-
-def _percent(share: float) -> str:
-    """Never round a small share to zero, nor a large one to all."""
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def _sha256(text: str) -> str:

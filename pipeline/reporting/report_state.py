@@ -6,10 +6,12 @@ from functools import cached_property
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.ingest.row_places import in_place
 from pipeline.reporting.report_page import ShownRecord
+from pipeline.reporting.shown_rows import setting_in_words, turn_in_question
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.normalize import shown_inputs
 from pipeline.text.screening import screen
+from schemas.answers_in_words import answer_in_words
 from schemas.dataset import public_place
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
@@ -59,7 +61,7 @@ class State:
 
     def answer(self, targets: dict[str, JsonValue] | None) -> str:
         """Targets as shown; empty if there are none."""
-        return self.task.task_answer(targets) if targets is not None else ""
+        return answer_in_words(self.task, targets) if targets is not None else ""
 
     def withholds(self, decision: Decision) -> bool:
         """Whether the page, as part of a version, may show only a record's place."""
@@ -71,7 +73,8 @@ class State:
         if self.withholds(decision):
             # Not even the id: it is a hash of the row or of its key, and so would confirm a guess.
             return ShownRecord(file=public_place(file), line=line, withheld=True)
-        text = shown_inputs(self.task, decision.inputs) or raw.decode("utf-8", "backslashreplace")
+        text = shown_inputs(self.task, decision.inputs) or setting_in_words(self.task, decision.inputs)
+        text = text or raw.decode("utf-8", "backslashreplace")
         return ShownRecord(
             record_id=decision.record_id,
             file=public_place(file) if self.of_version else file,
@@ -80,6 +83,26 @@ class State:
             detail=detail,
             sensitive=self._is_sensitive(decision, text),
         )
+
+    def judged(self, decision: Decision, detail: str = "", turn: int | None = None) -> ShownRecord:
+        """A record with its answer; of a conversation in which a turn is doubted, that turn."""
+        record = self.example(decision, detail)
+        if record.withheld:
+            return record
+        asked = turn_in_question(self.task, decision, turn)
+        answer = "" if asked else self.answer(decision.targets)
+        is_sensitive = record.sensitive or self._is_sensitive(decision, str(asked or answer))
+        more = {"text": str(asked), "head": asked.text} if asked else {"answer": answer}
+        return record.model_copy(update=more | {"sensitive": is_sensitive})
+
+    def compared(self, decision: Decision) -> ShownRecord:
+        """A record beside another, whose system prompt and tools may be others."""
+        record = self.example(decision)
+        if record.withheld:
+            return record
+        setting = setting_in_words(self.task, decision.inputs)
+        is_sensitive = record.sensitive or self._is_sensitive(decision, setting)
+        return record.model_copy(update={"setting": setting, "sensitive": is_sensitive})
 
     def _is_sensitive(self, decision: Decision, text: str) -> bool:
         if decision.fate is Fate.ACCEPTED:

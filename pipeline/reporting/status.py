@@ -49,6 +49,8 @@ class Status(BaseModel):
     """Questions that annotators have not answered."""
     unsent: int
     """Of those, not in Label Studio yet."""
+    skipped: int
+    """Of those, skipped by annotators; a skip is not an answer."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
     rejections: list[Rejection]
@@ -104,6 +106,7 @@ def read_status(workspace: Workspace) -> Status:
         **funnel.model_dump(),
         waiting=asked.questions,
         unsent=asked.unsent,
+        skipped=asked.skipped,
         attention=needed,
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),

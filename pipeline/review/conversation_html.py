@@ -79,8 +79,10 @@ def _json(value: Any) -> str:
 
 
 def _indented(arguments: str) -> str:
-    """JSON as people read it; any other text as it is."""
+    """JSON as people read it; any other text as it is, and so is an escape that stands for half a character."""
     try:
-        return _json(json.loads(arguments))
+        text = _json(json.loads(arguments))
+        text.encode()
     except (ValueError, RecursionError):
         return arguments
+    return text

@@ -17,6 +17,8 @@ CANDIDATES = "candidates"
 KEYS = ("shift+1", "shift+2", "shift+3")
 _SHOWN = 600
 """Characters of an answer; the whole of it is what is accepted."""
+_BEFORE = 100
+"""Characters that are shown before the first difference, if that comes late."""
 
 
 class Candidate(BaseModel):
@@ -40,10 +42,10 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 def as_choices(task: type[Task], candidates: Sequence[Candidate]) -> list[dict[str, str]]:
     """The candidates as Label Studio's choices: what is chosen is the answer as JSON, which is read without the row."""
     chosen = distinct(candidates)
-    texts = answers_in_words(task, [one.targets for one in chosen])
+    texts = _told_apart([one.targets for one in chosen], answers_in_words(task, [one.targets for one in chosen]))
     return [
         {
-            "value": f"{one.whose}: {_short(text)}",
+            "value": f"{one.whose}: {text}",
             "alias": json.dumps(one.targets, ensure_ascii=False, sort_keys=True),
             "hotkey": key,
         }
@@ -66,5 +68,19 @@ def read_candidate(chosen: str) -> dict[str, Any]:
     return targets
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+def _told_apart(answers: Sequence[dict[str, JsonValue]], texts: Sequence[str]) -> list[str]:
+    """The texts, shortened around what differs; as JSON if they hide what differs."""
+    if len(set(texts)) < len(texts):
+        texts = [json.dumps(answer, ensure_ascii=False, sort_keys=True) for answer in answers]
+    return [_short(text, max(_alike(text, other) for other in texts if other != text)) for text in texts]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two different texts begin with."""
+    differs = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differs, min(len(one), len(other)))
+
+
+def _short(text: str, alike: int) -> str:
+    start = max(0, alike - _BEFORE) if alike > _SHOWN - _BEFORE else 0
+    return f"{'… ' if start else ''}{text[start : start + _SHOWN]}{' …' if len(text) > start + _SHOWN else ''}"

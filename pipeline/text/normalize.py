@@ -102,8 +102,8 @@ def key_fields(key: str) -> list[str]:
 
 
 def shown_inputs(task: type[Task], inputs: Mapping[str, Any]) -> str:
-    """The inputs as shown to people; absent ones are left out."""
-    return "\n".join(filter(None, input_texts(task, inputs)))
+    """The inputs as shown to people, as far as they are compared; absent and empty ones are left out."""
+    return "\n".join(text for text in _compared_texts(task, inputs) if text not in ("", "[]", "{}"))
 
 
 def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -130,17 +130,17 @@ def compared_text(task: type[Task], inputs: Mapping[str, Any]) -> str:
 
     System prompts and the definitions of tools would make conversations similar that have nothing else in common.
     """
+    return "\n".join(_compared_texts(task, inputs))
+
+
+def _compared_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
     turns, tools = turn_fields(task), tools_field(task)
-    if not turns:
-        return "\n".join(input_texts(task, inputs))
-    texts: list[str] = []
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
         if name in turns:
-            texts += turn_texts(value or [], without_system=True)
-        elif name != tools:
-            texts.append(_as_text(value))
-    return "\n".join(texts)
+            yield from turn_texts(value or [], without_system=True)
+        elif name != tools or not turns:
+            yield _as_text(value)
 
 
 def _as_text(value: Any) -> str:

@@ -8,9 +8,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def questions_wait(count: int) -> str:
-    """How many questions annotators have not answered yet."""
-    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators"
+def questions_wait(count: int, skipped: int = 0) -> str:
+    """How many questions annotators have not answered yet, and how many of them they skipped: a skip is no answer."""
+    which = ("it" if count == 1 else "them") if skipped == count else f"{skipped:,} of them"
+    who = f", who skipped {which}" if skipped else ""
+    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators{who}"
 
 
 def shown_similarity(similarity: float, threshold: float) -> str:
@@ -22,3 +24,10 @@ def shown_similarity(similarity: float, threshold: float) -> str:
 def shown_label(label: str) -> str:
     """A label as shown to people; an absent optional label is the empty text."""
     return label or "(none)"
+
+
+def shown_share(share: float) -> str:
+    """A share in percent; a small one is never rounded to zero, nor a large one to all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"

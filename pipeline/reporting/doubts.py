@@ -1,0 +1,51 @@
+"""What speaks against a record's answer, and why annotators are not asked about it, as every page says it."""
+
+from pipeline.text.wording import shown_share
+from schemas.answers_in_words import answer_in_words
+from schemas.decision import Decision
+from schemas.fate import LABEL_ERROR_CODES, Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import same_targets
+from schemas.task import Task
+
+_DOUBTS = LABEL_ERROR_CODES | {ReasonCode.CORRECTED}
+_NOT_ASKED = {
+    ReasonCode.FROZEN: "its source is published as is",
+    ReasonCode.DISAGREEMENT: "the annotators who contradict each other have to agree",
+    ReasonCode.CONFLICT: "annotators see one row of a conflict, within the review budget",
+}
+
+
+def found_against(decision: Decision) -> list[Reason]:
+    """The reasons that speak against an answer."""
+    return [reason for reason in decision.reasons if reason.code in _DOUBTS]
+
+
+def differs(decision: Decision) -> bool:
+    """Whether a model would give another answer than the record has."""
+    if decision.suggestion is None or decision.targets is None:
+        return False
+    return not same_targets(decision.suggestion, decision.targets)
+
+
+def why_not_asked(decision: Decision) -> str:
+    """Why annotators are not asked about a record in doubt, or that they are."""
+    if decision.routed is not None:
+        return "asked about as a random check" if decision.routed is Routed.AUDIT else "asked about"
+    known = (_NOT_ASKED[reason.code] for reason in decision.reasons if reason.code in _NOT_ASKED)
+    is_beyond = decision.fate is Fate.REVIEW or bool(found_against(decision))
+    otherwise = "beyond the review budget" if is_beyond else "it is not flagged, since few such labels seem to be wrong"
+    return f"not asked about: {next(known, otherwise)}"
+
+
+def doubt_in_words(decision: Decision, task: type[Task]) -> str:
+    """What a model says about a record that no annotator has decided, and why none is asked; or nothing."""
+    if decision.label_source is LabelSource.HUMAN or decision.fate not in (Fate.ACCEPTED, Fate.REVIEW):
+        return ""
+    said = []
+    if decision.suggestion is not None and (decision.targets is None or differs(decision)):
+        said.append(f"the model says {answer_in_words(task, decision.suggestion)}")
+        if decision.targets is not None and decision.label_error_score is not None:
+            said[0] = f"label-error score {shown_share(decision.label_error_score)}: {said[0]}"
+    if decision.routed is None and (said or found_against(decision) or decision.fate is Fate.REVIEW):
+        said.append(why_not_asked(decision))
+    return "; ".join(said)
