@@ -60,7 +60,7 @@ class TargetField(BaseModel):
     many: bool = False
     """A list; of choices, a set."""
     optional: bool = False
-    """Whether None, or an empty list, is a valid answer."""
+    """Whether it may be left out: then it is None, or an empty list. A set of labels may be empty, but not left out."""
     choices: tuple[str, ...] = ()
     """The values of an enum or Literal, in definition order."""
     fields: tuple["TargetField", ...] = ()

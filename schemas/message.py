@@ -28,7 +28,7 @@ class FunctionCall(BaseModel):
 
     name: str
     arguments: str
-    """A JSON text, byte for byte as the source has it."""
+    """A JSON text, byte for byte as the source or an annotator wrote it; of an object in the source, compact JSON."""
 
 
 class ToolCall(BaseModel):

@@ -203,7 +203,8 @@ class Task(BaseModel):
         """Validate a row; fields that the task does not know are ignored.
 
         None and blank texts count as absent: CSV has no other way to express it. A row whose targets
-        are all absent (or empty lists) is unlabeled: only its inputs are validated. A row without any input
+        are all absent, or whose conversation has no answer yet, is unlabeled; an empty list is an answer. Of the
+        former only the inputs are validated. A row without any input, or whose conversation has no turn to answer,
         is invalid, since it asks nothing.
         """
         fields = cls.model_fields
@@ -290,7 +291,7 @@ class Task(BaseModel):
     def task_validate_targets(cls, values: Mapping[str, Any]) -> dict[str, JsonValue]:
         """Validate targets without their inputs, and return them in canonical form.
 
-        An absent optional target becomes None, an absent list empty.
+        An absent optional target becomes None, an absent list empty; only a set of labels must be there.
 
         Raises:
             ValidationError: a target is missing, has a wrong type or is not among the choices.

@@ -67,6 +67,13 @@ def test_with_hundreds_of_objects_a_missing_or_changed_one_costs_its_own_values_
     assert pair_credit({"items": changed[::-1]}, gold).earned == 2 * 1998
 
 
+def test_of_hundreds_of_objects_none_takes_the_place_of_one_that_is_right() -> None:
+    others = [item(f"title {n}", n) for n in range(300)]
+    gold = {"items": [item("rope", 1000), item("nail", 1001), *others]}
+    answer = {"items": [item("rope", 1001), item("rope", 1000), *others]}
+    assert pair_credit(answer, gold).earned == 2 * (2 * 302 - 1)
+
+
 def test_objects_within_objects_are_matched_too() -> None:
     a, b = {"kind": "a", "parts": [{"size": 1}, {"size": 2}]}, {"kind": "b", "parts": [{"size": 3}]}
     turned = {"kind": "a", "parts": [{"size": 2}, {"size": 1}]}

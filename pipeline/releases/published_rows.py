@@ -156,7 +156,7 @@ def _as_json(texts: pa.ListArray) -> pa.ListArray:
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
     prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
     values = row_of(task, row.inputs, row.targets)
-    # A message of other tasks has no more than role and content.
+    # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
     written = exact_json if schema.field("prompt").type == _JSONS else lambda message: message
     return {
         "id": row.record_id,
