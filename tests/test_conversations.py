@@ -157,13 +157,13 @@ def test_a_published_chat_has_its_last_turn_as_completion_and_all_turns_as_they_
     row = {"messages": [USER, CALLS, RESULT, SAID], "tools": [{"name": "find"}], "device": "lamp 7"}
     found = published(Helper, row)
     assert found["prompt"] == [
-        '{"role": "user", "content": "Where is it warm?"}',
-        '{"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "find", '
-        '"arguments": {"city": "Rome"}}}]}',
-        '{"role": "tool", "content": "31"}',
+        '{"role":"user","content":"Where is it warm?"}',
+        '{"role":"assistant","content":"","tool_calls":[{"type":"function","function":{"name":"find",'
+        '"arguments":{"city":"Rome"}}}]}',
+        '{"role":"tool","content":"31"}',
     ]
-    assert found["completion"] == ['{"role": "assistant", "content": "In Rome."}']
-    assert found["tools"] == ['{"name": "find"}']
+    assert found["completion"] == ['{"role":"assistant","content":"In Rome."}']
+    assert found["tools"] == ['{"name":"find"}']
     turns = found["fields"]["messages"]
     assert turns[1]["tool_calls"][0]["function"]["arguments"] == '{"city":  "Rome"}'
     assert found["fields"]["device"] == "lamp 7"

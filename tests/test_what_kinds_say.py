@@ -1,13 +1,17 @@
 """What kinds of task say of answers and labels, one by one."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import rewritten
 
 from pipeline.evaluation.text_similarity import chrf
-from pipeline.kinds.interface import LabeledText
+from pipeline.finetuning.evaluate import evaluate, questions
+from pipeline.finetuning.examples import Example
+from pipeline.kinds.interface import LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
+from schemas.fate import ReasonCode
 from schemas.field import FreeText
+from schemas.message import Message, Speaker
 from schemas.task import Conversation, Input, Target, Task
 
 
@@ -63,3 +67,65 @@ def test_of_two_free_texts_the_worse_one_decides_and_both_say_why() -> None:
 def test_nothing_is_like_a_text_and_no_text_is_like_nothing() -> None:
     assert chrf("", "") == 1
     assert chrf("a text", "") == chrf("", "a text") == 0
+
+
+# --- chat -------------------------------------------------------------------------------------------
+USER = {"role": "user", "content": "Where do I find the garden chairs?"}
+CALL = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"type": "function", "function": {"name": "find", "arguments": "{}"}}],
+}
+RESULT = {"role": "tool", "content": "hall 4"}
+SAID = {"role": "assistant", "content": "In hall four, next to the plants."}
+REFUSAL = {"role": "assistant", "content": "I'm sorry, but I can't help with that."}
+
+
+def judged(*turns: dict[str, Any]) -> LabelScore:
+    parsed = Talk.task_parse({"messages": list(turns)})
+    row = LabeledText("", parsed.inputs, parsed.targets, "g")
+    return kind_of(Talk).score_labels(Talk, [row], 17).rows[0]
+
+
+def test_a_chat_is_as_doubtful_as_the_weightiest_of_its_faults() -> None:
+    refused, empty = judged(USER, REFUSAL), judged(USER, {"role": "assistant", "content": ""})
+    assert [one.code for one in refused.reasons] == [ReasonCode.REFUSAL]
+    assert [one.code for one in empty.reasons] == [ReasonCode.EMPTY_TURN]
+    assert refused.score is not None and empty.score is not None and refused.score != empty.score
+    both = judged(USER, {"role": "assistant", "content": ""}, USER, REFUSAL)
+    assert both.score == max(refused.score, empty.score)
+    assert {one.code for one in both.reasons} >= {ReasonCode.REFUSAL, ReasonCode.EMPTY_TURN}
+
+
+def test_a_fault_names_the_turn_by_the_number_that_annotators_see() -> None:
+    [reason] = judged(USER, SAID, USER, REFUSAL).reasons
+    assert reason.detail.startswith("turn 4: ")
+
+
+def test_a_chat_is_compared_by_what_is_said_in_the_end() -> None:
+    asked = (Message(role=Speaker.USER, content="?"),)
+    rows = [Example("1", asked, (), {"messages": [USER, CALL, RESULT, SAID]})]
+    found = evaluate(Talk, questions(Talk, rows), [SAID["content"]])
+    assert {measure.name: measure.value.value for measure in found.measures} == {
+        "answers that no rule doubts": 1,
+        "chrF": 1,
+    }
+
+
+# --- sets of labels ---------------------------------------------------------------------------------
+def test_a_label_that_is_missing_and_one_that_does_not_belong_are_told_apart() -> None:
+    texts = {"a": "apples and pears from our garden", "b": "trains to the north leave late"}
+    sets: list[dict[str, Any]] = [{"topics": ["a"]}, {"topics": ["b"]}]
+    rows = [
+        LabeledText(f"{texts[label]}, letter {n}", {}, sets["ab".index(label)], f"{label}{n}")
+        for n in range(60)
+        for label in "ab"
+    ]
+    wrong = [
+        LabeledText(f"{texts['a']}, note 1", {}, {"topics": []}, "x"),
+        LabeledText(f"{texts['b']}, note 2", {}, {"topics": ["a", "b"]}, "y"),
+    ]
+    missing, extra = kind_of(Topics).score_labels(Topics, [*rows, *wrong], 17).rows[-2:]
+    assert [one.detail for one in missing.reasons] == ["'a' seems to be missing"]
+    assert [one.detail for one in extra.reasons] == ["'a' does not seem to belong"]
+    assert (missing.suggestion, extra.suggestion) == ({"topics": ["a"]}, {"topics": ["b"]})
