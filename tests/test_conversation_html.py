@@ -24,6 +24,26 @@ def test_turns_have_the_numbers_that_reasons_name_and_nothing_in_them_is_markup(
     assert text_of(html).startswith("1 user") and "2 assistant Hm. find {" in text_of(html)
 
 
+def test_no_part_of_a_turn_is_markup() -> None:
+    evil = "<img src=x>&"
+    call = {"type": "function", "function": {"name": evil, "arguments": evil}}
+    turn = {"role": evil, "content": evil, "reasoning_content": evil, "tool_calls": [call, call]}
+    html = bubbles([turn])
+    assert "<img" not in html
+    assert html.count("&lt;img src=x&gt;&amp;") == 3 + 2 * 2
+
+
+def test_the_assistant_s_turns_look_different_and_calls_are_indented_where_they_are_json() -> None:
+    call = {"type": "function", "function": {"name": "find", "arguments": '{"city":"Rome"}'}}
+    assert "goldleaf-own" not in bubbles([{"role": "user", "content": "Hi"}])
+    html = bubbles([{"role": "assistant", "content": "", "tool_calls": [call]}])
+    assert "goldleaf-own" in html
+    assert 'find {\n  "city": "Rome"\n}' in html.replace("&quot;", '"')
+    broken = call | {"function": {"name": "find", "arguments": '{"city":'}}
+    assert 'find {"city":<' in bubbles([{"role": "assistant", "tool_calls": [broken]}]).replace("&quot;", '"')
+    assert bubbles([]) == ""
+
+
 def test_a_tool_is_its_name_its_purpose_and_its_arguments() -> None:
     properties = {
         "city": {"type": "string", "description": "Where <it> is"},

@@ -82,6 +82,28 @@ def test_a_list_of_objects_within_an_object_is_json_in_one_cell() -> None:
         read_table(orders, "1 | no")
 
 
+class Weight(BaseModel):
+    """Numbers, a truth and an object, none of which must be there."""
+
+    grams: float | None
+    is_net: bool | None
+    maker: Maker | None
+
+
+def test_numbers_and_truths_are_written_as_people_write_them() -> None:
+    weights = target_field("weights", list[Weight])
+    [line] = table_text(weights, [{"grams": 3.0, "is_net": True, "maker": None}]).split("\n")
+    assert line == "3 | yes |  |"
+    assert table_text(weights, [{"grams": 1e22, "is_net": False, "maker": None}]) == "1e+22 | no |  |"
+
+
+def test_what_may_be_none_is_none_where_its_place_is_empty_and_what_must_be_there_is_missing() -> None:
+    weights = target_field("weights", list[Weight])
+    assert read_table(weights, "3 | | |") == [{"grams": "3", "is_net": None, "maker": None}]
+    [only_town] = read_table(weights, "| | | Rome")
+    assert only_town == {"grams": None, "is_net": None, "maker": {"town": "Rome"}}
+
+
 @given(FORMS["objects"][1], st.sampled_from(["", "\n"]))
 def test_any_objects_come_back_from_their_table(objects: list[dict[str, Any]], end: str) -> None:
     field = target_field("objects", FORMS["objects"][0])

@@ -43,6 +43,23 @@ def test_equal_answers_are_one_candidate_and_a_single_one_is_none() -> None:
     ]
 
 
+def test_no_more_are_offered_than_have_a_key() -> None:
+    task = task_with(Target[Literal["a", "b", "c", "d"]])
+    offered = as_choices(task, [candidate(f"in {answer}:1", answer=answer) for answer in "abcd"])
+    assert [(one["value"], one["hotkey"]) for one in offered] == [
+        ("in a:1: a", "shift+1"),
+        ("in b:1: b", "shift+2"),
+        ("in c:1: c", "shift+3"),
+    ]
+
+
+def test_a_long_answer_is_shown_cut_and_accepted_whole() -> None:
+    task, long = task_with(Target[str]), "word " * 500 + "end"
+    [first, _] = as_choices(task, [candidate("x", answer=long), candidate("y", answer="short")])
+    assert len(first["value"]) < 700 and first["value"].endswith(" …")
+    assert chosen(task, first["alias"]) == LabelingAnswer(verdict=Verdict.LABELED, targets={"answer": long})
+
+
 def test_of_several_fields_only_those_are_shown_that_differ() -> None:
     one = Invoice.task_canonical(INVOICE)
     other = one | {"vendor": "Acme Ltd", "due_date": "2026-05-03"}

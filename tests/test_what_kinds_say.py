@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import pytest
 import rewritten
 
 from pipeline.evaluation.text_similarity import chrf
@@ -67,6 +68,32 @@ def test_of_two_free_texts_the_worse_one_decides_and_both_say_why() -> None:
 def test_nothing_is_like_a_text_and_no_text_is_like_nothing() -> None:
     assert chrf("", "") == 1
     assert chrf("a text", "") == chrf("", "a text") == 0
+
+
+class Notice(Task):
+    """Say it plainly, and name the town."""
+
+    text: Input[str]
+    plain: Target[FreeText[str]]
+    town: Target[str]
+
+
+class Towns(Task):
+    """Name the town and the street."""
+
+    text: Input[str]
+    town: Target[str]
+    street: Target[str | None] = None
+
+
+@pytest.mark.parametrize("task", [Notice, Towns])
+def test_a_value_that_does_not_occur_is_doubted_unless_that_is_turned_off(task: type[Task]) -> None:
+    text = "The office in Ghent is closed today."
+    answer = {field.name: None for field in task.task_targets()} | {"town": "Porto"}
+    row = LabeledText(text, {"text": text}, answer | ({"plain": "Closed today."} if task is Notice else {}), "g")
+    kind = kind_of(task)
+    assert [one.field for one in kind.score_labels(task, [row], 17).rows[0].reasons] == ["town"]
+    assert kind.score_labels(task, [row], 17, ["ungrounded"]).rows[0].reasons == ()
 
 
 # --- chat -------------------------------------------------------------------------------------------
