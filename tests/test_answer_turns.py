@@ -33,6 +33,12 @@ def test_what_a_browser_does_to_line_ends_changes_nothing() -> None:
         assert edited([CALLING], calls=editor_texts([CALLING])[CALLS].replace("\n", end)) == [CALLING]
 
 
+def test_calls_that_no_editor_could_read_stay_as_they_are_unless_they_are_edited() -> None:
+    broken = {"role": "assistant", "content": "", "tool_calls": [call("find", '{"a": '), call("two words", "x")]}
+    assert edited([broken]) == [broken]
+    assert edited([broken], turn="Wait.") == [broken | {"content": "Wait."}]
+
+
 def test_only_the_last_turn_is_edited() -> None:
     assert edited([CALLING, RESULT, LAST], turn="Gladly.") == [CALLING, RESULT, LAST | {"content": "Gladly."}]
     [turn] = edited([LAST], turn="Gladly.") or []

@@ -33,6 +33,8 @@ def test_nothing_in_a_text_is_markup_and_lines_stay_lines() -> None:
     assert "<b>" not in html and "<i>" not in html and "& " not in html.replace("&amp; ", "").replace("&lt;", "")
     assert "<br>" in html and "\n" not in html
     assert "&lt;b&gt;" in html and "&lt;i&gt;" in html
+    in_form_only = marked("Take that road to the town", "Take that <Road> to the town")
+    assert in_form_only == "Take that<del> road</del><ins> &lt;Road&gt;</ins> to the town"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,22 @@ def test_nothing_is_like_a_text_and_no_text_is_like_nothing() -> None:
     assert chrf("a text", "") == chrf("", "a text") == 0
 
 
+class Optional(Task):
+    """Say it plainly, if it can be said."""
+
+    text: Input[str]
+    plain: Target[FreeText[str | None]]
+    plainer: Target[FreeText[str | None]]
+
+
+def test_a_text_that_is_not_there_is_not_doubted() -> None:
+    rows = [
+        LabeledText(original, {"text": original}, {"plain": answer, "plainer": None}, str(n))
+        for n, (original, answer) in enumerate(rewritten.plainer(60))
+    ]
+    assert not any(row.reasons for row in kind_of(Optional).score_labels(Optional, rows, 17).rows)
+
+
 class Notice(Task):
     """Say it plainly, and name the town."""
 
