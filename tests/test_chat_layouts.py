@@ -189,6 +189,7 @@ def test_every_name_in_sharegpt_is_a_speaker(name: str) -> None:
         ('{"name": "f", "arguments": {"n": 10000000000000000000000001}}', [("f", '{"n": 10000000000000000000000001}')]),
         ('{"name": "f", "arguments": {"\\u00fc": "\\u00fc"}}', [("f", '{"\\u00fc": "\\u00fc"}')]),
         ('{"name": "f", "parameters": {"a": 1 }}', [("f", '{"a": 1 }')]),
+        ('{"name": "f", "arguments": null, "parameters": {"a":  1}}', [("f", '{"a":  1}')]),
         ('{"name": "f"}', [("f", "{}")]),
         ('{"name": "f", "arguments": null}', [("f", "{}")]),
         ('{"name": "f", "arguments": {"a": 1}, "arguments": {"a":2}}', [("f", '{"a":2}')]),
@@ -231,6 +232,17 @@ def test_the_system_prompt_and_tools_of_a_row_come_first() -> None:
         refused(other)
         == "the row has two system prompts, `system`: 'Be brief.', and turn 1: 'Be long.'; keep one of them"
     )
+
+
+def test_a_developer_s_turn_is_the_system_prompt_that_is_next_to_the_turns() -> None:
+    turns = [{"role": "developer", "content": "Be brief."}, USER]
+    assert chat({"system": "Be brief.", "messages": turns}).messages == turns
+    assert "two system prompts" in refused({"system": "Be long.", "messages": turns})
+
+
+def test_tools_of_a_turn_that_is_no_prompt_are_not_kept_and_named() -> None:
+    found = chat({"messages": [{**USER, "tools": [FIND]}, ANSWER]})
+    assert (found.tools, found.ignored) == (None, {"tools"})
 
 
 def test_tools_may_be_in_the_system_turn() -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from pipeline.releases.published_rows import PublishedRow, published_inputs, published_targets, rows_table
 from pipeline.text.normalize import compared_text, inputs_key, key_fields
-from schemas.conversation import parted
+from schemas.conversation import parted, turn_texts
 from schemas.fate import ReasonCode
 from schemas.message import Message, Speaker
 from schemas.task import Context, Conversation, Input, Target, Task, TaskDefinitionError, Tools
@@ -142,6 +142,13 @@ def test_each_turn_is_compared_by_itself_and_what_many_chats_share_is_not_search
         '[{"name": "find"}]',
     ]
     assert compared_text(Helper, inputs) == "user: Where is it warm?\nassistant: In Rome.\nuser: Where is it warm?"
+
+
+@pytest.mark.parametrize("prompt", ["system", "developer"])
+def test_prompts_that_many_chats_share_are_not_compared(prompt: str) -> None:
+    turns = [{"role": prompt, "content": "Be brief."}, USER, SAID]
+    assert turn_texts(turns, without_system=True) == turn_texts([USER, SAID])
+    assert len(turn_texts(turns)) == 3
 
 
 # --- published ------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ from schemas.dataset import Layout
         ([{"role": "user", "content": [{"type": "text", "text": 5}]}], "a part of turn 1 holds '5' instead of a text"),
         ([{"role": "user", "content": [{"type": "thing", "text": "x"}]}], "a part of turn 1 is of type 'thing'; only "),
         ([{**ANSWER, "thinking": "a", "reasoning": "b"}], "turn 1 has its reasoning twice, 'a' and 'b'; keep one"),
+        (
+            [{"role": "assistant", "reasoning": "a", "content": [{"type": "thinking", "thinking": "b"}]}],
+            "turn 1 has its reasoning twice; keep one of the part and the key",
+        ),
         ([{**ANSWER, "weight": "1"}], "`weight` of turn 1 is '1'; write 1, or 0 to leave the turn out of the loss"),
         ([{**ANSWER, "weight": 2}], "`weight` of turn 1 is '2'; write 1, or 0 to leave the turn out of the loss"),
         ([{**ANSWER, "loss_weight": 0.5}], "`loss_weight` of turn 1 is '0.5'; write 1, or 0 "),
