@@ -80,7 +80,7 @@ class Optional(Task):
 
 def test_a_text_that_is_not_there_is_not_doubted() -> None:
     rows = [
-        LabeledText(original, {"text": original}, {"plain": answer, "plainer": None}, str(n))
+        LabeledText(original, {"text": original}, {"plain": answer if n else None, "plainer": None}, str(n))
         for n, (original, answer) in enumerate(rewritten.plainer(60))
     ]
     assert not any(row.reasons for row in kind_of(Optional).score_labels(Optional, rows, 17).rows)
