@@ -1,9 +1,12 @@
 """How similar a free text is to a reference: by characters (chrF) and by the longest common sequence of words.
 
-Both come from libraries: sacrebleu and rouge-score, which are imported when they are first needed.
+chrF is sacrebleu's, which is imported when it is first needed. ROUGE-L gives the figures of rouge-score, whose own
+search takes 17 seconds for a pair of texts of 8,000 words.
 """
 
 import functools
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.text.words import words
@@ -25,7 +28,22 @@ def rouge_l(answer: str, reference: str) -> float:
     """
     if answer == reference:
         return 1.0
-    return float(_rouge().score(reference, answer)["rougeL"].fmeasure)
+    given, expected = words(answer), words(reference)
+    shared = _common_words(given, expected)
+    return 2 * shared / (len(given) + len(expected)) if shared else 0.0
+
+
+def _common_words(one: Sequence[str], other: Sequence[str]) -> int:
+    """The length of the longest common subsequence, with a bit for each word of one text (Hyyrö 2004)."""
+    places: defaultdict[str, int] = defaultdict(int)
+    for place, word in enumerate(one):
+        places[word] |= 1 << place
+    everything = (1 << len(one)) - 1
+    row = everything
+    for word in other:
+        matched = row & places.get(word, 0)
+        row = (row + matched | row - matched) & everything
+    return len(one) - row.bit_count()
 
 
 _ALMOST = 0.9999
@@ -36,18 +54,3 @@ def _chrf() -> Any:
     from sacrebleu.metrics.chrf import CHRF
 
     return CHRF()
-
-
-class _Words:
-    """The search's words, which the library's own tokenizer would limit to ASCII."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """The words of a text."""
-        return words(text)
-
-
-@functools.cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rougeL"], tokenizer=_Words())
