@@ -27,12 +27,24 @@ _WORDS = {
 }
 _DECIMAL_DIGITS = 38
 """That a published decimal can have."""
+
+
+def _up_to(digits: str) -> str:
+    """Digits behind a point that are not above some, nor more of them."""
+    below = [
+        f"{digits[:place]}[0-{int(digit) - 1}][0-9]{{0,{len(digits) - place - 1}}}"
+        for place, digit in enumerate(digits)
+        if digit != "0"
+    ]
+    return "|".join([*below, *(digits[: place + 1] for place in range(len(digits)))])
+
+
 # As Python writes floats: shortest, and with an exponent below 0.0001 and from 1e16 on.
 _MANTISSA = r"[1-9](\.[0-9]{1,16})?"
 _TINY = rf"{_MANTISSA}e-(0[5-9]|[1-9][0-9]|[12][0-9]{{2}}|3[01][0-9]|32[0-3])|5e-324"
 _HUGE = (
     rf"{_MANTISSA}e\+(1[6-9]|[2-9][0-9]|[12][0-9]{{2}}|30[0-7])"
-    r"|1(\.[0-6][0-9]{0,15})?e\+308|1\.7976931348623157e\+308"
+    rf"|1(\.({_up_to('7976931348623157')}))?e\+308"
 )
 _TINY_END, _HUGE_START = Decimal("0.0001"), Decimal(10**16)
 
