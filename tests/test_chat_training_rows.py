@@ -9,7 +9,9 @@ from transformers import AutoTokenizer
 from pipeline.errors import TrainingError
 from pipeline.finetuning import base_model
 from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.experiment import _rendered
 from pipeline.finetuning.train import expected_steps
 from pipeline.finetuning.training_rows import LeftOut, as_tokens, training_rows
 from schemas.dataset import Finetune, Turns
@@ -62,7 +64,7 @@ def test_a_row_that_the_template_cannot_render_is_left_out_with_what_it_said(
     assert (
         found.unrendered == "row r1: the chat template of smollm2 cannot render a conversation (roles must alternate)"
     )
-    with pytest.raises(TrainingError, match=r"renders none of the 1 row \(row r1: .*alternate\)\); choose another"):
+    with pytest.raises(TrainingError, match=r"No row can be trained on: row r1: .*alternate\); set another"):
         training_rows([row(HELLO, ASK, ANSWER)], Finetune(batch_size=1), loaded)
 
 
@@ -87,3 +89,17 @@ def test_the_steps_that_are_expected_are_those_of_the_rows_that_are_left(loaded:
     config = Finetune(batch_size=4, epochs=3)
     assert training_rows([*called, *plain], config, loaded).left_out == {LeftOut.UNSHOWN_CALLS: 9}
     assert expected_steps([*called, *plain], config, loaded) == 3 * 3
+
+
+def test_a_test_row_that_the_template_cannot_render_is_not_asked(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    monkeypatch.setattr(loaded.tokenizer, "chat_template", strict + loaded.tokenizer.chat_template)
+    fine, refused = (
+        EvalQuestion(id=one.id, prompt=one.prompt, golds=({},), examples=(one,))
+        for one in (row(ASK, ANSWER, name="fine"), row(HELLO, ASK, ANSWER, name="refused"))
+    )
+    assert _rendered([refused, fine, refused], Finetune(), loaded) == ([fine], 2)
+    with pytest.raises(TrainingError, match=r"No test row can be asked: row refused: .*alternate\); set another"):
+        _rendered([refused], Finetune(), loaded)

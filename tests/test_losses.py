@@ -55,6 +55,7 @@ def test_few_rows_or_rows_that_are_all_alike_prove_nothing(
 
 def test_an_estimate_without_bounds_survives_json() -> None:
     score = judged((10.0, 5.0)).score
+    assert score.model_dump(mode="json") == {"value": 2, "low": None, "high": None, "unit": "nats"}
     assert Estimate.model_validate_json(score.model_dump_json()) == score
     assert Evaluation.model_validate_json(judged((10.0, 5.0)).model_dump_json()).score == score
     json.loads(judged((10.0, 5.0)).model_dump_json(), parse_constant=pytest.fail)
@@ -84,7 +85,7 @@ def test_a_row_without_tokens_counts_nowhere_and_is_counted() -> None:
 
 def test_no_row_with_tokens_is_an_error_with_a_next_step() -> None:
     with pytest.raises(
-        TrainingError, match=r"None of the 2 test rows has a turn .* to judge within finetune\.max_length"
+        TrainingError, match=r"No test row has a turn .* to judge within finetune\.max_length; raise it"
     ):
         judged((0.0, 0.0), (0.0, 0.0))
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
 
 _Z = 1.959964
 """Standard normal quantile for a two-sided 95% interval."""
@@ -65,13 +65,22 @@ class Unit(StrEnum):
 class Estimate(BaseModel):
     """A value with its 95% interval; without bounds if there are too few rows to know any."""
 
-    # JSON has no infinity.
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True)
 
     value: float
     low: float
     high: float
     unit: Unit = Unit.SHARE
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _from_json(cls, bound: object, info: ValidationInfo) -> object:
+        return bound if bound is not None else -math.inf if info.field_name == "low" else math.inf
+
+    @field_serializer("low", "high", when_used="json")
+    def _in_json(self, bound: float) -> float | None:
+        # JSON has no infinity.
+        return bound if math.isfinite(bound) else None
 
     def __str__(self) -> str:
         return f"{self.unit.shown(self.value)} ({self.interval})"

@@ -28,7 +28,6 @@ from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import Kind
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import published_inputs, published_targets
-from pipeline.text.wording import counted
 from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Role, Task
@@ -149,8 +148,8 @@ def evaluate(
     given = [one for one in zip(asked, answers, judged, strict=True) if one[2] is None or one[2].possible]
     if not given:
         raise TrainingError(
-            f"None of the {counted(len(asked), 'test row')} has a turn of the assistant's to judge within "
-            "finetune.max_length; raise it, or release test rows whose turns have a weight"
+            "No test row has a turn of the assistant's to judge within finetune.max_length; raise it, or release test "
+            "rows with a turn whose weight is not 0"
         )
     outcomes = tuple(_outcome(task, question, text, loss) for question, text, loss in given)
     kind = kind_of(task)

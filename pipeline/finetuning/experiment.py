@@ -27,7 +27,6 @@ from pipeline.finetuning.train import expected_steps, train
 from pipeline.finetuning.training_rows import as_tokens, check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.versions import read_manifest
-from pipeline.text.wording import counted
 from schemas.dataset import Finetune, Form
 from schemas.task import Task
 
@@ -120,7 +119,7 @@ def _rendered(asked: list[EvalQuestion], config: Finetune, base: LoadedModel) ->
             refused = refused or f"row {question.id}: {error}"
     if refused and not rendered:
         raise TrainingError(
-            f"None of the {counted(len(asked), 'test row')} can be asked ({refused}); use another model"
+            f"No test row can be asked: {refused}; set another finetune.base_model, or correct the rows"
         )
     return rendered, len(asked) - len(rendered)
 

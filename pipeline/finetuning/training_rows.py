@@ -188,8 +188,7 @@ def _check_left(
 ) -> None:
     if not shown and unrendered:
         raise TrainingError(
-            f"The chat template of {loaded.name} renders none of the {counted(len(drawn), 'row')} ({unrendered}); "
-            "choose another base model"
+            f"No row can be trained on: {unrendered}; set another finetune.base_model, or correct the rows"
         )
     if not shown:
         raise TrainingError(
