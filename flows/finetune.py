@@ -15,6 +15,16 @@ from pipeline.reporting.write_report import write_report
 from schemas.run_summary import FinetuneSummary, Verb
 
 
+class Compared(BaseModel):
+    """A measure beside the metric, of both models."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    untuned: Estimate
+    tuned: Estimate
+
+
 class Finetuned(BaseModel):
     """An adapter, new or found."""
 
@@ -31,7 +41,11 @@ class Finetuned(BaseModel):
     metric_title: str
     """The same for readers."""
     train_rows: int
+    left_out: dict[str, int]
+    """Rows of the train split that were not trained on, by reason."""
     test_rows: int
+    not_judged: str
+    """Which test rows count nowhere, in words; empty if all count."""
     seconds: float
     """Of training."""
     untuned: Estimate
@@ -39,6 +53,8 @@ class Finetuned(BaseModel):
     """Answers that do not have the format of the task; they count as wrong."""
     tuned: Estimate
     tuned_unreadable: int
+    measures: tuple[Compared, ...]
+    """What else is said of the answers."""
     copied: Estimate | None
     """The score of answers that only copy the inputs, where that is an answer at all."""
     difference: Estimate
@@ -102,12 +118,18 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         metric=record.tuned.metric,
         metric_title=record.tuned.metric_title,
         train_rows=record.train.rows,
+        left_out={reason.value: count for reason, count in record.train.left_out.items()},
         test_rows=record.tuned.questions,
+        not_judged=record.not_judged,
         seconds=record.train.seconds,
         untuned=record.untuned.score,
         untuned_unreadable=record.untuned.unreadable,
         tuned=record.tuned.score,
         tuned_unreadable=record.tuned.unreadable,
+        measures=tuple(
+            Compared(name=old.name, untuned=old.value, tuned=new.value)
+            for old, new in zip(record.untuned.measures, record.tuned.measures, strict=True)
+        ),
         copied=record.copied,
         difference=record.comparison.difference,
         verdict=record.comparison.verdict,

@@ -12,6 +12,7 @@ GoldleafError            one line: what, which value, what to do next
 │   ├── VersionExists    it already exists, and versions never change
 │   └── Damaged          its bytes differ from those that were published
 └── TrainingError        the model or the rows cannot be used for fine-tuning
+    └── Unrendered       a chat template fails on a conversation
 """
 
 
@@ -61,3 +62,7 @@ class Damaged(ReleaseError):
 
 class TrainingError(GoldleafError):
     """The model or the rows cannot be used for fine-tuning."""
+
+
+class Unrendered(TrainingError):
+    """A base model's chat template fails on a conversation."""

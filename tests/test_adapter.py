@@ -33,6 +33,13 @@ class Fruit(Task):
     kind: Target[Literal["apple", "pear"]]
 
 
+class Bowl(Task):
+    """Name the fruits."""
+
+    text: Input[str]
+    kinds: Target[set[Literal["apple", "pear"]]]
+
+
 def question(name: str, *golds: str) -> EvalQuestion:
     return EvalQuestion(
         id=name,
@@ -229,14 +236,20 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path, trained: Pat
     assert "{" not in card.replace("{file", "")
 
 
-def test_the_card_says_how_often_all_targets_are_right_only_if_there_are_several(tmp_path: Path, trained: Path) -> None:
-    record = a_record()
-    assert "all targets right" not in (save_adapter(trained, tmp_path / "one", record) / "README.md").read_text()
+def test_the_card_says_how_often_all_is_right_only_where_the_accuracy_does_not(tmp_path: Path, trained: Path) -> None:
+    assert "exact" not in (save_adapter(trained, tmp_path / "one", a_record()) / "README.md").read_text()
 
-    outcomes = tuple(one.model_copy(update={"gold": one.gold | {"weight": 3}}) for one in record.tuned.outcomes)
-    several = record.model_copy(update={"tuned": record.tuned.model_copy(update={"outcomes": outcomes})})
+    asked = [EvalQuestion(id=f"q{number}", prompt=(), golds=({"kinds": ["apple"]},)) for number in range(2)]
+    untuned, tuned = evaluate(Bowl, asked, ['["apple"]', "[]"]), evaluate(Bowl, asked, ['["apple"]'] * 2)
+    several = a_record().model_copy(update={"untuned": untuned, "tuned": tuned})
     card = (save_adapter(trained, tmp_path / "several", several) / "README.md").read_text()
-    assert "\n| all targets right | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |\n| macro F1 |" in card
+    assert "\n| exact sets | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |\n| macro F1 |" in card
+
+
+def test_the_card_says_which_test_rows_count_nowhere(tmp_path: Path, trained: Path) -> None:
+    record = a_record().model_copy(update={"test_rows_unrendered": 2})
+    card = (save_adapter(trained, tmp_path / "models", record) / "README.md").read_text()
+    assert " Not asked or not judged: 2 that the base model's chat template cannot render.\n" in card
 
 
 def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_path: Path, trained: Path) -> None:
@@ -264,13 +277,13 @@ def record_of(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
         (
             ["Hello!"] * 30,
             ["apple"] * 30,
-            "Tuning made it better by 100.0 points (95% interval +88.6 to +100.0); 30 rows got better, 0 worse. "
+            "Tuning made it better by 100.0 points (95% interval 88.6 to 100.0); 30 rows got better, 0 worse. "
             "Of the untuned model's answers, 30 do not have the format of the task.",
         ),
         (
             ["apple"] * 30,
             ["pear"] * 30,
-            "Tuning made it worse by 100.0 points (95% interval -100.0 to -88.6); 0 rows got better, 30 worse.",
+            "Tuning made it worse by 100.0 points (95% interval 88.6 to 100.0); 0 rows got better, 30 worse.",
         ),
         (
             ["apple", "pear"] * 15,

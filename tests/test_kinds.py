@@ -167,14 +167,14 @@ def test_every_kind_has_examples_here() -> None:
 
 @pytest.mark.parametrize("name", KIND_NAMES)
 def test_the_gold_answer_earns_everything_another_one_less_and_an_unreadable_one_nothing(name: str) -> None:
-    kind, answers = kind_named(name), EXAMPLES[name][1]
+    kind, (task, answers) = kind_named(name), EXAMPLES[name]
     for gold in answers:
-        assert kind.credit(gold, gold).worth == 1
-        nothing = kind.credit(None, gold)
+        assert kind.credit(task, gold, gold).worth == 1
+        nothing = kind.credit(task, None, gold)
         assert nothing.earned == 0 and nothing.possible >= 1
         for other in answers:
-            assert 0 <= kind.credit(other, gold).worth <= 1
-            assert (kind.credit(other, gold).worth == 1) == (other == gold)
+            assert 0 <= kind.credit(task, other, gold).worth <= 1
+            assert (kind.credit(task, other, gold).worth == 1) == (other == gold)
 
 
 @pytest.mark.parametrize("name", KIND_NAMES)
@@ -257,8 +257,8 @@ def test_a_kind_that_cannot_work_with_the_targets_is_refused_before_anything_run
 def test_a_list_in_another_order_is_the_same_answer() -> None:
     task, _ = EXAMPLES["extraction"]
     kind = kind_of(task)
-    assert kind.credit({"name": "Ann", "tags": ["y", "x"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 1
-    assert kind.credit({"name": "Ann", "tags": ["y"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 0.8
+    assert kind.credit(task, {"name": "Ann", "tags": ["y", "x"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 1
+    assert kind.credit(task, {"name": "Ann", "tags": ["y"]}, {"name": "Ann", "tags": ["x", "y"]}).worth == 0.8
     assert same_targets({"tags": ["y", "x"]}, {"tags": ["x", "y"]})
     assert not same_targets({"tags": ["x", "x"]}, {"tags": ["x"]})
     assert what_changed({"tags": ["y", "x"]}, {"tags": ["x", "y"]}) == "confirmed"

@@ -116,3 +116,17 @@ def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
 def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["Sure!"], ["I was"])
     assert shown.base_model == "tiny"
+
+
+class Plain(Task):
+    """Say it plainly."""
+
+    text: Input[str]
+    plain: Target[str]
+
+
+def test_texts_are_shown_by_their_similarity_and_not_as_right_or_wrong(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["A dog ran."], ["The cats sat."], Plain, {"plain": "The cat sat."})
+    text = section(render_report(empty_report(finetuning=shown, breakdown=Breakdown.FIELD)), "finetuning")
+    assert "chrF by field" in text and f"plain 1 {shown.untuned.value:.1%} {shown.tuned.value:.1%}" in text
+    assert 0 < shown.untuned.value < 0.3 < shown.tuned.value < 1

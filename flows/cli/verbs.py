@@ -196,7 +196,10 @@ def show_finetuned(result: "Finetuned") -> None:
     """Print untuned against tuned."""
     if result.reused:
         out.print("an adapter for this version and these settings already exists")
-    out.print(f"{result.base_model}, {counted(result.test_rows, 'test question')}")
+    left_out = "".join(f"; left out: {count} {reason}" for reason, count in result.left_out.items())
+    out.print(f"{result.base_model}, {counted(result.train_rows, 'training row')}{left_out}", markup=False)
+    not_judged = f"; not judged: {result.not_judged}" if result.not_judged else ""
+    out.print(f"{counted(result.test_rows, 'test question')}{not_judged}", markup=False)
     models = (
         ("untuned", result.untuned, result.untuned_unreadable),
         ("tuned", result.tuned, result.tuned_unreadable),
@@ -205,7 +208,12 @@ def show_finetuned(result: "Finetuned") -> None:
     if result.copied is not None:
         rows.append(["the inputs, copied", result.copied.unit.shown(result.copied.value), result.copied.interval, ""])
     show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
+    shown = [[one.name, str(one.untuned), str(one.tuned)] for one in result.measures]
+    if shown:
+        show_rows("", ["beside it", "untuned", "tuned"], shown)
     out.print(result.verdict)
+    if note := result.tuned.unit.note:
+        out.print(note)
     out.print(result.path, markup=False)
 
 

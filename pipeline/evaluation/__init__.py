@@ -1,7 +1,7 @@
 """How good are a model's answers?
 
-In: answers and the gold ones; no model is loaded. Out: scores by label and by field, shares and ratios with
-their 95% intervals.
+In: answers and the gold ones; no model is loaded. Out: scores by label and by field, shares, ratios
+and losses with their 95% intervals.
 """
 
 __all__ = ["estimates", "scores", "text_similarity"]

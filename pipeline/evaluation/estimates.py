@@ -1,16 +1,18 @@
-"""Estimates: shares and ratios with their 95% intervals."""
+"""Estimates: shares, ratios and losses with their 95% intervals."""
 
 import math
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
 
 _Z = 1.959964
 """Standard normal quantile for a two-sided 95% interval."""
 _RESAMPLES = 1000
 _SEED = 17
+_FEWEST = 6
+"""Rows with a loss that an interval takes: if all of fewer got better, that is chance in more than 5% of the cases."""
 
 
 class Unit(StrEnum):
@@ -19,7 +21,16 @@ class Unit(StrEnum):
     SHARE = "share"
     """From 0 to 1; higher is better."""
     NATS = "nats"
-    """Of loss, from 0; lower is better."""
+    """Of loss per token, from 0; lower is better."""
+
+    @property
+    def note(self) -> str:
+        """How to read a value, if that is not known to all."""
+        match self:
+            case Unit.SHARE:
+                return ""
+            case Unit.NATS:
+                return "The loss is in nats per token, by the natural logarithm: lower is better, 0 would be certainty."
 
     def shown(self, value: float) -> str:
         """A value in text."""
@@ -29,17 +40,30 @@ class Unit(StrEnum):
             case Unit.NATS:
                 return f"{value:.3f}"
 
-    def shown_change(self, before_to_after: float) -> str:
-        """A difference in text, without its sign."""
+    def shown_change(self, change: float, sign: str = "") -> str:
+        """A difference in text, without its unit; with ``+`` as the sign, it has one."""
         match self:
             case Unit.SHARE:
-                return f"{100 * abs(before_to_after):.1f} points"
+                return f"{100 * change:{sign}.1f}"
             case Unit.NATS:
-                return f"{abs(before_to_after):.3f} nats"
+                return f"{change:{sign}.3f}"
+
+    @property
+    def of_changes(self) -> str:
+        """The unit of differences."""
+        match self:
+            case Unit.SHARE:
+                return "points"
+            case Unit.NATS:
+                return "nats per token"
+
+    def gain(self, change: float) -> float:
+        """A difference as a gain: positive if things got better."""
+        return change if self is Unit.SHARE else -change
 
 
 class Estimate(BaseModel):
-    """A value with its 95% interval."""
+    """A value with its 95% interval; without bounds if there are too few rows to know any."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,13 +72,36 @@ class Estimate(BaseModel):
     high: float
     unit: Unit = Unit.SHARE
 
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _from_json(cls, bound: object, info: ValidationInfo) -> object:
+        return bound if bound is not None else -math.inf if info.field_name == "low" else math.inf
+
+    @field_serializer("low", "high", when_used="json")
+    def _in_json(self, bound: float) -> float | None:
+        # JSON has no infinity.
+        return bound if math.isfinite(bound) else None
+
     def __str__(self) -> str:
         return f"{self.unit.shown(self.value)} ({self.interval})"
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether the interval has bounds."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def top(self) -> float:
+        """The highest that is shown: the upper bound if there is one."""
+        return self.high if self.is_bounded else self.value
+
+    @property
     def interval(self) -> str:
         """The interval in text."""
-        return f"{self.unit.shown(self.low)} to {self.unit.shown(self.high)}"
+        return f"{self.unit.shown(self.low)} to {self.unit.shown(self.high)}" if self.is_bounded else NO_INTERVAL
+
+
+NO_INTERVAL = "too few rows for an interval"
 
 
 def wilson(successes: int, trials: int) -> Estimate:
@@ -68,22 +115,23 @@ def wilson(successes: int, trials: int) -> Estimate:
 
 
 def ratio_estimate(ratios: NDArray[np.float64], unit: Unit = Unit.SHARE) -> Estimate:
-    """A ratio of sums with its interval: Wilson's if every row is 0 or 1 of 1, else by bootstrap.
+    """A ratio of sums with its interval: Wilson's if every row is 0 or 1 of 1, else by bootstrap; of a loss by t.
 
     Args:
         ratios: numerator and denominator of each question, shape (n, 2).
         unit: of the ratio.
     """
+    if unit is Unit.NATS:
+        loss = loss_estimate(ratios)
+        return loss.model_copy(update={"low": max(0.0, loss.low)}) if loss.is_bounded else loss
     earned, possible = ratios.T
-    if unit is Unit.SHARE and np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
+    if np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
         return wilson(int(earned.sum()), len(ratios))
-    return bootstrap(ratios, unit=unit)
+    return bootstrap(ratios)
 
 
-def bootstrap(
-    ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None, unit: Unit = Unit.SHARE
-) -> Estimate:
-    """A ratio of sums, or the difference of two, with its percentile interval over resampled questions.
+def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
+    """A share as a ratio of sums, or the difference of two, with its percentile interval over resampled questions.
 
     If all questions give the same result, so does every resample, which proves nothing: the interval is then
     as wide as that of a share with all trials successful.
@@ -98,10 +146,34 @@ def bootstrap(
     samples = [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
     whole = value(np.arange(count))
     low, high = map(float, np.percentile(samples, [2.5, 97.5]))
-    if unit is Unit.SHARE and min(samples) == max(samples):
+    if min(samples) == max(samples):
         reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
         low, high = max(least, whole - reach), min(1.0, whole + reach)
-    return Estimate(value=whole, low=low, high=high, unit=unit)
+    return Estimate(value=whole, low=low, high=high)
+
+
+def loss_estimate(losses: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:
+    """The loss per token of some rows, or the difference of two models', with the jackknife's interval.
+
+    Nothing bounds a loss, so that few rows, or rows that are all alike, say nothing of those to come: then the
+    interval has no bounds.
+
+    Args:
+        losses: nats and tokens of each row, shape (n, 2); every row has tokens.
+        minus: the same of the model that it is compared with.
+    """
+    from scipy.special import stdtrit
+
+    nats, tokens = (losses if minus is None else losses - [[1, 0]] * minus).T
+    value = float(nats.sum() / tokens.sum())
+    count, off = len(losses), nats - value * tokens
+    if count < _FEWEST or np.allclose(off, 0):
+        return Estimate(value=value, low=-math.inf, high=math.inf, unit=Unit.NATS)
+    # How far the value moves without each row (the jackknife): a long row moves it more than a short one.
+    moves = off / (tokens.sum() - tokens)
+    error = math.sqrt((count - 1) / count * float((moves**2).sum()))
+    reach = float(stdtrit(count - 1, 0.975)) * error
+    return Estimate(value=value, low=value - reach, high=value + reach, unit=Unit.NATS)
 
 
 def _ratio(rows: NDArray[np.float64]) -> float:

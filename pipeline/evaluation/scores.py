@@ -27,6 +27,8 @@ class Part(BaseModel):
     f1: float
     support: int
     """Gold answers with this label, or gold values of this field."""
+    chrf: float | None = None
+    """Mean similarity of a field's texts; None if it is no text that is written anew."""
 
 
 class PartMetric(StrEnum):
@@ -34,10 +36,19 @@ class PartMetric(StrEnum):
 
     RECALL = "recall"
     F1 = "F1"
+    CHRF = "chrF"
+    """Of fields that are no texts, F1."""
+
+    @property
+    def heading(self) -> str:
+        """The metric as a table's heading begins with it."""
+        return "Recall" if self is PartMetric.RECALL else self.value
 
     def of(self, part: Part) -> float:
         """The score."""
         match self:
+            case PartMetric.CHRF:
+                return part.f1 if part.chrf is None else part.chrf
             case PartMetric.RECALL:
                 return part.recall
             case PartMetric.F1:

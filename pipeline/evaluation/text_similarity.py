@@ -1,10 +1,13 @@
 """How similar a free text is to a reference: by characters (chrF) and by the longest common sequence of words.
 
-Both come from libraries: sacrebleu and rouge-score, which are imported when they are first needed.
+chrF is sacrebleu's, which is imported when it is first needed. ROUGE-L gives the figures of rouge-score with
+rapidfuzz's search for the sequence: rouge-score's own takes 17 seconds for a pair of texts of 8,000 words.
 """
 
 import functools
 from typing import Any
+
+from rapidfuzz.distance import LCSseq
 
 from pipeline.text.words import words
 
@@ -25,7 +28,9 @@ def rouge_l(answer: str, reference: str) -> float:
     """
     if answer == reference:
         return 1.0
-    return float(_rouge().score(reference, answer)["rougeL"].fmeasure)
+    given, expected = words(answer), words(reference)
+    shared = LCSseq.similarity(given, expected)
+    return 2 * shared / (len(given) + len(expected)) if shared else 0.0
 
 
 _ALMOST = 0.9999
@@ -36,18 +41,3 @@ def _chrf() -> Any:
     from sacrebleu.metrics.chrf import CHRF
 
     return CHRF()
-
-
-class _Words:
-    """The search's words, which the library's own tokenizer would limit to ASCII."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """The words of a text."""
-        return words(text)
-
-
-@functools.cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rougeL"], tokenizer=_Words())

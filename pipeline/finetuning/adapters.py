@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Estimate
-from pipeline.evaluation.scores import Outcome
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import TrainReport
+from pipeline.finetuning.training_rows import LeftOut
 from pipeline.state.atomic import flush, replacing
 from pipeline.state.staging import STAGING, put_in_place, staged
 from schemas.dataset import Finetune
@@ -80,15 +80,26 @@ class FinetuneRecord(BaseModel):
     lineage: Lineage
     config: Finetune
     train: TrainReport
+    test_rows_unrendered: int = 0
+    """Test rows that were not asked, since the base model's chat template cannot render them."""
     max_new_tokens: int
     """That the answers below were given."""
     held_to_form: bool = False
-    """Whether both models could write only what is an answer to the task."""
+    """Whether both models could write only what is an answer to the task, or the beginning of one."""
     copied: Estimate | None = None
     """The score of answers that only copy the inputs, where that is an answer at all."""
     untuned: Evaluation
     tuned: Evaluation
     comparison: Comparison
+
+    @property
+    def not_judged(self) -> str:
+        """Which test rows count nowhere, in words; empty if all count."""
+        groups = [
+            (self.test_rows_unrendered, LeftOut.UNRENDERED.value),
+            (self.tuned.unjudged, "without a token to judge: none is of a turn that counts, or within max_length"),
+        ]
+        return ", ".join(f"{count} {reason}" for count, reason in groups if count)
 
 
 def adapter_key(digest: str, config: Finetune) -> str:
@@ -209,6 +220,8 @@ def _card(record: FinetuneRecord) -> str:
         max_new_tokens=record.max_new_tokens,
         metric=record.tuned.metric_title,
         held=" Both models were held to the form of the answers, token by token." if record.held_to_form else "",
+        not_judged=f" Not asked or not judged: {record.not_judged}." if record.not_judged else "",
+        unit=f" {record.tuned.score.unit.note}" if record.tuned.score.unit.note else "",
         more=_more_scores(record),
         untuned=record.untuned,
         tuned=record.tuned,
@@ -222,26 +235,19 @@ def _card(record: FinetuneRecord) -> str:
 def _more_scores(record: FinetuneRecord) -> str:
     """What is said of the answers besides the metric, as rows of a table."""
     untuned, tuned = record.untuned, record.tuned
-    rows = [(old.name, old.value, new.value) for old, new in zip(untuned.measures, tuned.measures, strict=True)]
-    outcomes = (*untuned.outcomes, *tuned.outcomes)
-    if not all(_is_right_or_wrong(outcome) for outcome in outcomes) and not any(outcome.loss for outcome in outcomes):
-        rows.append(("all targets right", untuned.exact, tuned.exact))
-    lines = [f"| {name} | {old} | {new} |" for name, old, new in rows]
-    if tuned.parts:
+    pairs = zip(untuned.measures, tuned.measures, strict=True)
+    lines = [f"| {old.name} | {old.value} | {new.value} |" for old, new in pairs]
+    if tuned.parts and all(part.chrf is None for part in tuned.parts):
         lines.append(f"| macro F1 | {untuned.macro_f1:.1%} | {tuned.macro_f1:.1%} |")
     if record.copied is not None:
         lines.append(f"| {tuned.metric_title} of the inputs, copied unchanged | {record.copied} | |")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _is_right_or_wrong(outcome: Outcome) -> bool:
-    """Whether the metric already says if an answer is right as a whole."""
-    return len(outcome.gold) == 1 and outcome.credit.possible == 1 and outcome.credit.earned in (0, 1)
-
-
 def _training(record: FinetuneRecord) -> dict[str, str]:
     config, train = record.config, record.train
     left_out = ", ".join(f"{count} {reason}" for reason, count in train.left_out.items())
+    left_out += f" ({train.unrendered})" if train.unrendered else ""
     return {
         "rows": f"{train.rows:,}" + (f" (left out: {left_out})" if left_out else ""),
         "epochs, batch, steps": f"{config.epochs:g}, {config.batch_size}, {train.steps}",

@@ -5,35 +5,25 @@ knows rather than by whether it guesses the format. The grammar is llguidance's,
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.finetuning.field_limits import FieldLimits, Limits, limits_of
+from pipeline.finetuning.value_patterns import value_terminal
 from schemas.chat_rendering import is_single_value
 from schemas.field import TargetField, ValueType
 from schemas.task import Task
 
-_YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
-_LEAP_YEAR = (
-    "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"  # 0000 is no year of Python's
-)
-_MONTH_AND_DAY = (
-    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-)
-_DATE = f"({_YEAR}-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
-_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
-_TIME = rf"{_CLOCK}:[0-5][0-9](\.[0-9]{{1,6}})?([+-]{_CLOCK})?"
-_WHOLE = "-?(0|[1-9][0-9]{0,17})"
-_PATTERNS = {
-    ValueType.INTEGER: _WHOLE,
-    ValueType.NUMBER: rf"{_WHOLE}(\.[0-9]{{1,9}})?",
-    ValueType.DECIMAL: rf"{_WHOLE}(\.[0-9]{{1,9}})?",
-    ValueType.BOOLEAN: "true|false",
-    ValueType.DATE: _DATE,
-    ValueType.DATETIME: f"{_DATE}T{_TIME}",
-    ValueType.TIME: _TIME,
+_QUOTED = (ValueType.DECIMAL, ValueType.DATE, ValueType.DATETIME, ValueType.TIME)
+"""Texts in JSON."""
+_SEEN = r"[^\s\p{Cf}\p{Cc}]"
+"""A character that can be seen: a text without one is absent."""
+_JSON = {
+    "whitespace_flexible": False,
+    "item_separator": ",",
+    "key_separator": ":",
+    "json_allow_general_unicode_escapes": False,  # half of a surrogate pair is no text
 }
-_MOST = 10**18
-"""Bounds of numbers within JSON: without them a model that got stuck writes digits until it is stopped."""
 
 
 def grammar_of(task: type[Task]) -> str | None:
@@ -41,78 +31,126 @@ def grammar_of(task: type[Task]) -> str | None:
     if task.task_answer.__func__ is not Task.task_answer.__func__:  # type: ignore[attr-defined]
         # Only its author knows what it writes.
         return None
-    fields = task.task_targets()
+    fields, rules = task.task_targets(), _Rules()
+    limits = limits_of(task, [field.name for field in fields])
     if not is_single_value(fields):
-        return _as_json(_object(fields))
+        return rules.starting_with(rules.object(fields, limits))
     [field] = fields
-    if field.is_label_set:
-        return _label_set(field.choices)
-    if field.many or field.type is ValueType.OBJECT:
-        return _as_json(_schema(field))
-    return _single(field)
+    is_json = field.many or field.type is ValueType.OBJECT
+    own = limits[field.name]
+    answer = rules.value(field, own) if is_json else rules.text(field, own.own)
+    # A list has an empty form of its own.
+    nothing = ' | ""' if field.optional and not field.many else ""
+    return rules.starting_with(f"{answer}{nothing}") if answer else None
 
 
-def _single(field: TargetField) -> str | None:
-    """A value that stands by itself."""
-    if field.type is ValueType.CHOICE:
-        values = [_literal(choice) for choice in field.choices]
-    elif pattern := _PATTERNS.get(field.type):
-        values = [f"/{pattern}/"]
-    else:
-        return None
-    nothing = ['""'] if field.optional else []
-    return f"start: {' | '.join([*values, *nothing])}"
+class _Rules:
+    """The rules and terminals of a grammar. All that can be one terminal is: rules cost more at every step."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def starting_with(self, body: str) -> str:
+        """The whole grammar."""
+        return "\n".join([f"start: {body}", *self._lines])
+
+    def _rule(self, body: str) -> str:
+        return self._named("r", body)
+
+    def _terminal(self, body: str) -> str:
+        return self._named("T", body)
+
+    def _named(self, letter: str, body: str) -> str:
+        name = f"{letter}_{len(self._lines)}"
+        self._lines.append(f"{name}: {body}")
+        return name
+
+    def text(self, field: TargetField, limits: Limits) -> str | None:
+        """A single value that stands by itself; None if it may be any text."""
+        if field.type is ValueType.CHOICE:
+            return self._terminal(" | ".join(map(_literal, field.choices)))
+        body = value_terminal(field.type, limits)
+        return body and self._terminal(body)
+
+    def object(self, fields: Sequence[TargetField], limits: Mapping[str, FieldLimits]) -> str:
+        """An object with its fields in order; those that may be absent may be left out."""
+        pairs = [
+            self._rule(f"{_literal(f'{_text(field.name)}:')} {self.value(field, limits[field.name])}")
+            for field in fields
+        ]
+        needed = [_is_needed(field, limits[field.name].own) for field in fields]
+        body, _ = self._in_order(pairs, needed, self._rule)
+        return self._rule(f'"{{" {body}{"" if any(needed) else "?"} "}}"')
+
+    def value(self, field: TargetField, limits: FieldLimits) -> str:
+        """A value within JSON."""
+        if field.is_label_set:
+            return self._label_set(field.choices, limits.own)
+        if not field.many:
+            return self._one(field, limits.own, limits.fields)
+        one = self._rule(self._one(field, limits.each, limits.fields))
+        least, most = limits.own.min_length or 0, limits.own.max_length
+        if most == 0:
+            return self._rule('"[]"')
+        more = f'("," {one}){{{max(0, least - 1)},{"" if most is None else most - 1}}}'
+        return self._rule(f'"[" {one} {more} "]"' if least else f'"[" ({one} {more})? "]"')
+
+    def _one(self, field: TargetField, limits: Limits, fields: Mapping[str, FieldLimits]) -> str:
+        match field.type:
+            case ValueType.CHOICE:
+                return self._terminal(" | ".join(_literal(_text(choice)) for choice in field.choices))
+            case ValueType.TEXT:
+                return self._rule(f"%json {json.dumps(_text_schema(limits) | {'x-guidance': _JSON})}")
+            case ValueType.OBJECT:
+                return self.object(field.fields, fields)
+            case ValueType.MESSAGES:
+                raise AssertionError("a conversation is never within JSON")
+            case _:
+                written = self.text(field, limits)
+                return self._rule(f'"\\"" {written} "\\""' if field.type in _QUOTED else str(written))
+
+    def _label_set(self, choices: Sequence[str], limits: Limits) -> str:
+        """A list of choices, each at most once, in the order of their definition, as canonical sets have them."""
+        written = [self._terminal(_literal(_text(choice))) for choice in choices]
+        body, _ = self._in_order(written, [False] * len(written), self._terminal)
+        return self._terminal(f'"[" {body}{"" if limits.min_length else "?"} "]"')
+
+    def _in_order(self, parts: Sequence[str], needed: Sequence[bool], define: Callable[[str], str]) -> tuple[str, str]:
+        """At least one of some parts, in their order and with commas; and what of them may follow others.
+
+        By halves: a chain of thousands of labels is nested deeper than the library can follow.
+        """
+        if len(parts) == 1:
+            return parts[0], define(f'("," {parts[0]}){"" if needed[0] else "?"}')
+        half = len(parts) // 2
+        early, early_after = self._in_order(parts[:half], needed[:half], define)
+        late, late_after = self._in_order(parts[half:], needed[half:], define)
+        without_early = "" if any(needed[:half]) else f" | {late}"
+        return define(f"{early} {late_after}{without_early}"), define(f"{early_after} {late_after}")
 
 
-def _label_set(choices: Sequence[str]) -> str:
-    """A list of choices, each at most once, in the order of their definition, as canonical sets have them."""
-    rules = ['start: "[" from_0? "]"']
-    for number, choice in enumerate(choices):
-        written = _literal(_text(choice))
-        is_last = number == len(choices) - 1
-        here = written if is_last else f'{written} ("," from_{number + 1})?'
-        rules.append(f"from_{number}: {here}" if is_last else f"from_{number}: {here} | from_{number + 1}")
-    return "\n".join(rules)
+def _is_needed(field: TargetField, limits: Limits) -> bool:
+    """Whether an object must have a field."""
+    return bool(limits.min_length) if field.many else not field.optional
 
 
-def _as_json(schema: dict[str, Any]) -> str:
-    compact = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
-    return f"start: %json {json.dumps(schema | {'x-guidance': compact})}"
-
-
-def _object(fields: Sequence[TargetField]) -> dict[str, Any]:
+def _text_schema(limits: Limits) -> dict[str, Any]:
+    """A text within JSON, as JSON schema."""
+    patterns = [_SEEN, *([limits.pattern] if limits.pattern and _is_known(limits.pattern) else [])]
+    lengths = {"minLength": limits.min_length, "maxLength": limits.max_length}
     return {
-        "type": "object",
-        "properties": {field.name: _schema(field) for field in fields},
-        "required": [field.name for field in fields if not (field.optional or field.many)],
-        "additionalProperties": False,
+        "type": "string",
+        "allOf": [{"pattern": pattern} for pattern in patterns],
+        **{name: length for name, length in lengths.items() if length is not None},
     }
 
 
-def _schema(field: TargetField) -> dict[str, Any]:
-    """A value within JSON, as JSON schema."""
-    one = _schema_of_one(field)
-    return {"type": "array", "items": one} if field.many else one
+def _is_known(pattern: str) -> bool:
+    """Whether the library knows all of a regular expression; some, such as word boundaries, it does not."""
+    from llguidance import LLMatcher
 
-
-def _schema_of_one(field: TargetField) -> dict[str, Any]:
-    match field.type:
-        case ValueType.CHOICE:
-            return {"enum": list(field.choices)}
-        case ValueType.TEXT:
-            return {"type": "string"}
-        case ValueType.BOOLEAN:
-            return {"type": "boolean"}
-        case ValueType.INTEGER:
-            return {"type": "integer", "minimum": -_MOST, "maximum": _MOST}
-        case ValueType.NUMBER:
-            return {"type": "number", "minimum": -_MOST, "maximum": _MOST}
-        case ValueType.DECIMAL | ValueType.DATE | ValueType.DATETIME | ValueType.TIME:
-            return {"type": "string", "pattern": f"^({_PATTERNS[field.type]})$"}
-        case ValueType.OBJECT:
-            return _object(field.fields)
-        case ValueType.MESSAGES:
-            raise AssertionError("a conversation is never within JSON")
+    schema = {"type": "string", "pattern": pattern}
+    return not LLMatcher.validate_grammar(f"start: %json {json.dumps(schema)}")
 
 
 def _literal(text: str) -> str:

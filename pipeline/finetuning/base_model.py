@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import TrainingError
+from pipeline.errors import TrainingError, Unrendered
 from schemas.message import Message
 
 BUNDLED = "smollm2-135m-instruct"
@@ -48,11 +48,20 @@ class LoadedModel:
     """Of the base: the commit on the Hugging Face Hub, or ``sha256:`` of a local model's files."""
 
     def text(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> str:
-        """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn."""
+        """Render a conversation with the chat template; ``answer_follows`` opens the assistant's turn.
+
+        Raises:
+            Unrendered: the template fails.
+        """
         chat = [message.for_template() for message in messages]
-        text: str = self.tokenizer.apply_chat_template(
-            chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
-        )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
+            )
+        except Exception as error:
+            # A template is a program of the model's author: it refuses what it does not know in ways of its own.
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            raise Unrendered(f"the chat template of {self.name} cannot render a conversation ({said})") from error
         return text
 
     def token_ids(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import Estimate, Unit, bootstrap, ratio_estimate
+from pipeline.evaluation.estimates import NO_INTERVAL, Estimate, Unit, bootstrap, loss_estimate, ratio_estimate
 from pipeline.evaluation.scores import (
     Confusion,
     Credit,
@@ -25,6 +25,7 @@ from pipeline.evaluation.scores import (
     ratios,
 )
 from pipeline.finetuning.examples import Example
+from pipeline.kinds.interface import Kind
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import published_inputs, published_targets
 from schemas.field import JsonValue
@@ -68,6 +69,8 @@ class Evaluation(BaseModel):
     """The most frequent ones; none if answers are not labels."""
     unreadable: int
     """Texts that are not a valid answer to the task; they count as wrong."""
+    unjudged: int = 0
+    """Questions that count nowhere: none of their gold answer's tokens is learned, or lies within the model's reach."""
     unreadable_ids: tuple[str, ...]
     measures: tuple[Measure, ...] = ()
     """What else is said of the answers."""
@@ -81,7 +84,7 @@ class Comparison(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     difference: Estimate
-    """Score after minus score before (paired bootstrap)."""
+    """Score after minus score before, over pairs of answers to the same question."""
     better: int
     worse: int
     same: int
@@ -92,25 +95,24 @@ class Comparison(BaseModel):
 
     def _shown(self) -> str:
         change = self.difference
-        match change.unit:
-            case Unit.SHARE:
-                value, low, high = (100 * part for part in (change.value, change.low, change.high))
-                return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
-            case Unit.NATS:
-                return f"{change.value:+.3f} nats per token ({change.low:+.3f} to {change.high:+.3f})"
+        value, low, high = (change.unit.shown_change(part, "+") for part in (change.value, change.low, change.high))
+        interval = f"{low} to {high}" if change.is_bounded else NO_INTERVAL
+        return f"{value} {change.unit.of_changes} ({interval})"
 
     @property
     def verdict(self) -> str:
         """The result of the comparison in a sentence."""
-        change = self.difference
+        change, unit = self.difference, self.difference.unit
+        if not change.is_bounded:
+            return "These are too few test rows, or too much alike, to tell the tuned model from the untuned one."
         if change.low <= 0 <= change.high:
             return "On these test rows the tuned model is not measurably different from the untuned one."
-        is_better = change.value > 0 if change.unit is Unit.SHARE else change.value < 0
-        scale, digits = (100, 1) if change.unit is Unit.SHARE else (1, 3)
-        interval = f"{scale * change.low:+.{digits}f} to {scale * change.high:+.{digits}f}"
+        is_better = unit.gain(change.value) > 0
+        least, most = sorted(map(abs, (change.low, change.high)))
         return (
-            f"Tuning made it {'better' if is_better else 'worse'} by {change.unit.shown_change(change.value)} (95% "
-            f"interval {interval}); {self.better} rows got better, {self.worse} worse."
+            f"Tuning made it {'better' if is_better else 'worse'} by {unit.shown_change(abs(change.value))} "
+            f"{unit.of_changes} (95% interval {unit.shown_change(least)} to {unit.shown_change(most)}); {self.better} "
+            f"rows got better, {self.worse} worse."
         )
 
 
@@ -135,15 +137,20 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
 def evaluate(
     task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[str], losses: Sequence[Credit] | None = None
 ) -> Evaluation:
-    """Score one answer for each question; with ``losses``, they are the score.
+    """Score one answer for each question; with ``losses``, they are the score, and what has no tokens is left out.
 
     Raises:
-        TrainingError: there are no questions.
+        TrainingError: there are no questions, or none that can be judged.
     """
     if not asked:
         raise TrainingError("There are no rows to evaluate on: the split is empty; give it a share in split.fractions")
     judged: Sequence[Credit | None] = losses or [None] * len(asked)
-    given = zip(asked, answers, judged, strict=True)
+    given = [one for one in zip(asked, answers, judged, strict=True) if one[2] is None or one[2].possible]
+    if not given:
+        raise TrainingError(
+            "No test row has a turn of the assistant's to judge within finetune.max_length; raise it, or release test "
+            "rows with a turn whose weight is not 0"
+        )
     outcomes = tuple(_outcome(task, question, text, loss) for question, text, loss in given)
     kind = kind_of(task)
     parts = kind.parts(task, outcomes)
@@ -159,7 +166,8 @@ def evaluate(
         confusions=kind.confusions(task, outcomes),
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
-        measures=kind.measures(task, outcomes),
+        unjudged=len(asked) - len(given),
+        measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes)),
         outcomes=outcomes,
     )
 
@@ -168,7 +176,7 @@ def score_of_copying(task: type[Task], asked: Sequence[EvalQuestion]) -> Estimat
     """The score of answers that only copy the inputs; None for kinds of which copying is no answer."""
     kind = kind_of(task)
     copies = [(kind.copied(task, question.inputs), question) for question in asked]
-    credits = [kind.nearest(copy, question.golds)[1] for copy, question in copies if copy is not None]
+    credits = [kind.nearest(task, copy, question.golds)[1] for copy, question in copies if copy is not None]
     return ratio_estimate(np.array([(one.earned, one.possible) for one in credits])) if credits else None
 
 
@@ -185,19 +193,24 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
         )
     pairs = zip(before.outcomes, after.outcomes, strict=True)
     changes = [_change(old, new) for old, new in pairs]
-    unit = judged_in(after.outcomes)
+    difference = loss_estimate if judged_in(after.outcomes) is Unit.NATS else bootstrap
     return Comparison(
-        difference=bootstrap(ratios(after.outcomes), minus=ratios(before.outcomes), unit=unit),
+        difference=difference(ratios(after.outcomes), minus=ratios(before.outcomes)),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
     )
 
 
+def _exact(kind: Kind, outcomes: Sequence[Outcome]) -> list[Measure]:
+    """How many answers are right as a whole, where the metric does not say so."""
+    return [Measure(name=kind.exact_title, value=accuracy(outcomes))] if kind.exact_title else []
+
+
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(task: type[Task], question: EvalQuestion, text: str, loss: Credit | None) -> Outcome:
     read = task.task_read_answer(text)
-    place, credit = kind_of(task).nearest(read, question.golds)
+    place, credit = kind_of(task).nearest(task, read, question.golds)
     return Outcome(
         id=question.id,
         answer=text,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.answer_form import grammar_of
@@ -22,8 +23,8 @@ from pipeline.finetuning.evaluate import (
 from pipeline.finetuning.examples import draw, read_examples
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
-from pipeline.finetuning.train import check_lengths, train
-from pipeline.finetuning.training_rows import check_examples
+from pipeline.finetuning.train import expected_steps, train
+from pipeline.finetuning.training_rows import as_tokens, check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.versions import read_manifest
 from schemas.dataset import Finetune, Form
@@ -73,13 +74,12 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     )
     with show(f"loading {config.base_model}", None):
         base = load_base(config.base_model)
-        check_lengths(examples, config, base)
+        steps = expected_steps(examples, config, base)
+    asked, unrendered = renderable(asked, config, base)
     longest = config.max_new_tokens or answer_tokens(base, _usual([example.answer for example in examples], task))
     exam = _Exam(task, config, asked, longest, show)
     untuned = exam.take(base, "asking the untuned model")
     output = training.work / "adapter"
-    rows = min(len(examples), config.max_rows or len(examples))
-    steps = math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
     with show("training", steps) as advance:
         report = train(examples, config, output, lambda step: advance(1), base)
     tuned = exam.take(load_adapter(output, base), "asking the tuned model")
@@ -91,6 +91,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         lineage=Lineage.of(read_manifest(training.version)),
         config=config,
         train=report,
+        test_rows_unrendered=unrendered,
         max_new_tokens=longest,
         held_to_form=exam.grammar is not None,
         copied=score_of_copying(task, asked),
@@ -99,6 +100,28 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         comparison=compare_models(untuned, tuned),
     )
     return save_adapter(output, training.models, record)
+
+
+def renderable(asked: list[EvalQuestion], config: Finetune, base: LoadedModel) -> tuple[list[EvalQuestion], int]:
+    """The questions that the chat template can render with and without their answer, and how many it cannot.
+
+    Raises:
+        TrainingError: it can render none.
+    """
+    rendered, refused = [], ""
+    for question in asked:
+        example = question.examples[0]
+        try:
+            base.text(question.prompt, example.tools, answer_follows=True)
+            as_tokens(example, base, config.turns)
+            rendered.append(question)
+        except Unrendered as error:
+            refused = refused or f"row {question.id}: {error}"
+    if refused and not rendered:
+        raise TrainingError(
+            f"No test row can be asked: {refused}; set another finetune.base_model, or correct the rows"
+        )
+    return rendered, len(asked) - len(rendered)
 
 
 def _usual(answers: list[str], task: type[Task]) -> list[str]:

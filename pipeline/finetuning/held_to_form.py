@@ -8,6 +8,10 @@ from pipeline.finetuning.base_model import LoadedModel
 if TYPE_CHECKING:
     import torch
 
+_FUEL = 1_000_000_000
+"""Expressions that the library may build for a grammar and for a step. By default it stops at a million, which a set of
+2,000 labels exceeds."""
+
 
 class FormKeeper:
     """Makes a logits processor for each batch; the tokenizer is prepared once, which takes a second."""
@@ -18,22 +22,28 @@ class FormKeeper:
         Raises:
             TrainingError: the grammar cannot be used.
         """
-        from llguidance import LLMatcher
+        from llguidance import LLMatcher, LLParserLimits
         from llguidance.hf import from_tokenizer
 
-        self._grammar, self._ends = grammar, _ends(loaded)
+        self._ends = _ends(loaded)
         self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=self._ends)
-        if error := LLMatcher(self._tokenizer, grammar).get_error():
-            raise TrainingError(f"The form of the task's answers cannot be enforced ({error}); set finetune.form: free")
+        limits = LLParserLimits(initial_lexer_fuel=_FUEL, step_lexer_fuel=_FUEL)
+        self._start = LLMatcher(self._tokenizer, grammar, limits=limits)
+        _require_sound(self._start)
+
+    def matchers(self, rows: int) -> list[Any]:
+        """What follows one answer each, from its beginning."""
+        return [self._start.deep_copy() for _ in range(rows)]
 
     def processor(self, rows: int, prompt_width: int) -> Any:
-        """A logits processor for a batch of prompts, all of one width."""
-        from llguidance import LLMatcher
+        """A logits processor for a batch of prompts, all of one width.
+
+        It raises a TrainingError where the library cannot go on.
+        """
         from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
         from transformers import LogitsProcessor
 
-        ends = self._ends
-        matchers = [LLMatcher(self._tokenizer, self._grammar) for _ in range(rows)]
+        ends, matchers = self._ends, self.matchers(rows)
         allowed = allocate_token_bitmask(rows, self._tokenizer.vocab_size)
 
         class Keeper(LogitsProcessor):
@@ -43,6 +53,8 @@ class FormKeeper:
                         matcher.consume_token(int(input_ids[row, -1]))
                     if not matcher.is_stopped():
                         fill_next_token_bitmask(matcher, allowed, row)
+                    # A matcher that failed is stopped, too, which would pass for a complete answer.
+                    _require_sound(matcher)
                 held = scores.float().cpu()
                 apply_token_bitmask_inplace(held, allowed)
                 # What is complete before the model ends it can only end; its last mask would let it repeat itself.
@@ -53,6 +65,12 @@ class FormKeeper:
                 return held.to(scores)
 
         return Keeper()
+
+
+def _require_sound(matcher: Any) -> None:
+    if error := matcher.get_error():
+        said = " ".join(str(error).split())[:200]
+        raise TrainingError(f"The form of the task's answers cannot be enforced ({said}); set finetune.form: free")
 
 
 def _ends(loaded: LoadedModel) -> list[int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.base_model import LoadedModel, quiet
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.training_rows import as_tokens
+from pipeline.finetuning.training_rows import as_tokens, reach
 from schemas.dataset import Finetune
 
 
@@ -17,11 +17,11 @@ def answer_losses(
 ) -> list[Credit]:
     """The negative log-likelihood of each row's answers in nats, and of how many tokens it is the sum.
 
-    Rows are cut at the length that the model can read: what lies beyond is not judged.
+    Rows are cut at the length that the model can read: what lies beyond is not judged, and of 0 tokens nothing is.
     """
     import torch
 
-    limit = min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
+    limit = reach(config, loaded)
     losses = []
     loaded.model.eval()
     with quiet(), torch.inference_mode():

@@ -57,6 +57,8 @@ class TrainReport(BaseModel):
     """Rows trained on."""
     left_out: dict[LeftOut, int]
     """``rows`` and these sum to the rows that were given."""
+    unrendered: str = ""
+    """What the chat template said of the first row that it cannot render."""
     tokens: int
     """Of one epoch, including prompts, without padding."""
     answer_tokens: int
@@ -102,7 +104,8 @@ def train(
     loaded = base or load_base(config.base_model)
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
-        rows, left_out = training_rows(examples, config, loaded)
+        found = training_rows(examples, config, loaded)
+        rows = found.rows
         losses, trainable, parameters = _fit(loaded, rows, config, output, on_step)
     tail = losses[-max(1, round(len(losses) * _TREND)) :]
     return TrainReport(
@@ -110,7 +113,8 @@ def train(
         base_revision=loaded.revision,
         device=str(loaded.model.device),
         rows=len(rows),
-        left_out=left_out,
+        left_out=found.left_out,
+        unrendered=found.unrendered,
         tokens=sum(map(len, rows)),
         answer_tokens=sum(row.answer_tokens for row in rows),
         steps=len(losses),
@@ -125,13 +129,14 @@ def train(
     )
 
 
-def check_lengths(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> None:
-    """Check what would stop the training before the untuned model is evaluated.
+def expected_steps(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> int:
+    """How many steps the training will take; it is also tried here what would stop it.
 
     Raises:
         TrainingError: too few rows fit into the model.
     """
-    training_rows(examples, config, loaded)
+    rows = len(training_rows(examples, config, loaded).rows)
+    return math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
 
 
 def _fit(

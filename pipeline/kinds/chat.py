@@ -57,7 +57,7 @@ class Chat(Kind):
         ignored = [Rule(rule) for rule in off]
         return LabelScores([_scored(task, row, ignored) for row in rows])
 
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """The chrF of the last turn; what models are judged by is the loss on the gold turns."""
         [name] = gold
         earned = 0.0 if answer is None else chrf(_last_text(answer, name), _last_text(gold, name))

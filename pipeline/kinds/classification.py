@@ -60,7 +60,7 @@ class Classification(Kind):
             found.note,
         )
 
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """1 of 1 for the right label."""
         return exact_credit(answer, gold)
 

@@ -28,6 +28,7 @@ class Extraction(Kind):
     part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "field_f1"
     metric_title: ClassVar[str] = "F1 over fields"
+    exact_title: ClassVar[str] = "exact answers"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
         """True for any targets, so this kind is asked last."""
@@ -46,7 +47,7 @@ class Extraction(Kind):
         fields, answers = task.task_targets(), Answers(task)
         return LabelScores([_scored(row, fields, answers) for row in rows])
 
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Pairs of field and value: the metric is their micro-averaged F1."""
         return pair_credit(answer, gold)
 

@@ -100,6 +100,8 @@ class Kind(ABC):
     """The name of the metric that models are judged by, as in the manifest."""
     metric_title: ClassVar[str]
     """The metric's name as shown in text."""
+    exact_title: ClassVar[str] = ""
+    """What to call the answers that are right as a whole; empty if the metric counts them, or none can be expected."""
     limits: ClassVar[str] = ""
     """What Goldleaf does not do for the kind yet, as text for the user; empty if it does everything."""
 
@@ -133,18 +135,18 @@ class Kind(ABC):
         """
 
     @abstractmethod
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """What an answer earns against a gold one; the metric is the ratio of the sums over all answers.
 
         Both are canonical. An unreadable answer (None) earns 0 of 1 or more, the gold answer itself earns everything.
         """
 
-    def nearest(self, answer: Targets | None, golds: Sequence[Targets]) -> tuple[int, Credit]:
+    def nearest(self, task: type[Task], answer: Targets | None, golds: Sequence[Targets]) -> tuple[int, Credit]:
         """Which of several gold answers, at least one, an answer is compared with, and what it earns.
 
         Among equally near ones the smallest wins, then the first by their values: the order of ``golds`` is irrelevant.
         """
-        earned = [self.credit(answer, gold) for gold in golds]
+        earned = [self.credit(task, answer, gold) for gold in golds]
         ranks = [
             (-credit.worth, credit.possible, repr(sorted(gold.items())))
             for credit, gold in zip(earned, golds, strict=True)

@@ -25,6 +25,7 @@ class MultiLabel(Kind):
     part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "micro_f1"
     metric_title: ClassVar[str] = "micro F1"
+    exact_title: ClassVar[str] = "exact sets"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
         """True for a single list or set of an enum or Literal."""
@@ -49,7 +50,7 @@ class MultiLabel(Kind):
         scored = zip(found.score, found.predicted, found.missing, found.extra, strict=True)
         return LabelScores([_scored(field.name, *one) for one in scored], found.note)
 
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Labels in both sets: the metric is their micro-averaged F1."""
         return pair_credit(answer, gold)
 

@@ -31,9 +31,10 @@ class Rewriting(Kind):
     learns_labels: ClassVar[bool] = True
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
-    part_metric: ClassVar[PartMetric] = PartMetric.F1
+    part_metric: ClassVar[PartMetric] = PartMetric.CHRF
     metric: ClassVar[str] = "chrf"
     metric_title: ClassVar[str] = "chrF"
+    exact_title: ClassVar[str] = "exact texts"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
         """True if one of them is a text."""
@@ -78,24 +79,34 @@ class Rewriting(Kind):
         answer = (row.targets or {}).get(name)
         return Rewrite(original=_text_of(task, row.inputs), answer=str(answer), group=row.group)
 
-    def credit(self, answer: Targets | None, gold: Targets) -> Credit:
-        """The chrF of every text, and 1 for every other value that is right, of the number of fields."""
-        earned = sum(_similarity(chrf, (answer or {}).get(name), value) for name, value in gold.items())
-        return Credit(earned=0.0 if answer is None else earned, possible=float(len(gold)))
+    def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
+        """The chrF of every text, and 1 for every other value that is right, of the number of fields with a value.
+
+        What neither answer has earns nothing and costs nothing: there would be credit for leaving fields out.
+        """
+        given = answer or {}
+        there = [name for name, value in gold.items() if value not in _ABSENT or given.get(name) not in _ABSENT]
+        texts = _texts(task)
+        earned = sum(
+            _similarity(chrf, given.get(name), gold[name]) if name in texts else float(given.get(name) == gold[name])
+            for name in there
+        )
+        return Credit(earned=earned, possible=float(max(len(there), answer is None)))
 
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
-        """Scores by field, of values that are right as a whole."""
-        return scores_by_field(leaf_paths(task.task_targets()), outcomes)
+        """Scores by field, of values that are right as a whole; of texts also their mean chrF."""
+        parts = scores_by_field(leaf_paths(task.task_targets()), outcomes)
+        texts = _texts(task)
+        return tuple(
+            part.model_copy(update={"chrf": _mean_chrf(part.name, outcomes)}) if part.name in texts else part
+            for part in parts
+        )
 
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
         """ROUGE-L, which says how much of the words is there and how much is too many."""
-        free = self.free_texts(task)
-        ratios = [
-            (_similarity(rouge_l, (outcome.read or {}).get(name), outcome.gold[name]), 1.0)
-            for outcome in outcomes
-            for name in free
-        ]
-        return (Measure(name="ROUGE-L", value=bootstrap(np.array(ratios))),)
+        pairs = filter(None, (_pair(outcome, name) for outcome in outcomes for name in self.free_texts(task)))
+        ratios = [(_similarity(rouge_l, answer, gold), 1.0) for answer, gold in pairs]
+        return (Measure(name="ROUGE-L", value=bootstrap(np.array(ratios))),) if ratios else ()
 
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
         """The original as it is, in every free text."""
@@ -103,13 +114,32 @@ class Rewriting(Kind):
         return {field.name: original if field.name in free else None for field in task.task_targets()}
 
 
+_ABSENT: tuple[object, ...] = (None, [])
+
+
 def _text_of(task: type[Task], inputs: Mapping[str, Any]) -> str:
     """The original of a row."""
     return str(inputs.get(original_field(task)) or "")
 
 
+def _pair(outcome: Outcome, name: str) -> tuple[Any, Any] | None:
+    """A field's value in the answer and in the gold one; None if both have none."""
+    answer, gold = (outcome.read or {}).get(name), outcome.gold[name]
+    return None if answer in _ABSENT and gold in _ABSENT else (answer, gold)
+
+
+def _mean_chrf(name: str, outcomes: Sequence[Outcome]) -> float:
+    pairs = filter(None, (_pair(outcome, name) for outcome in outcomes))
+    found = [_similarity(chrf, answer, gold) for answer, gold in pairs]
+    return sum(found) / len(found) if found else 1.0
+
+
 def _is_text(field: TargetField) -> bool:
     return field.type is ValueType.TEXT and not field.many
+
+
+def _texts(task: type[Task]) -> list[str]:
+    return [field.name for field in task.task_targets() if _is_text(field)]
 
 
 def _scored(field: str, score: RewriteScore) -> LabelScore:

@@ -93,7 +93,7 @@ def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
     """As scored: another formatting of the same JSON is not a mistake."""
     read = task.task_read_answer(answer)
     right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
-    return bool(right) and kind_of(task).nearest(read, right)[1].worth == 1
+    return bool(right) and kind_of(task).nearest(task, read, right)[1].worth == 1
 
 
 def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
@@ -102,7 +102,7 @@ def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Ite
     if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return
     before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
-    expected = right[kind_of(task).nearest(after, right)[0]]
+    expected = right[kind_of(task).nearest(task, after, right)[0]]
     for name, value in expected.items():
         yield FieldAnswer(
             name=name,

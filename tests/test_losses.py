@@ -1,0 +1,116 @@
+"""A loss is judged on the tokens that there are, and its interval promises no more than the rows can tell."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Estimate, loss_estimate, ratio_estimate
+from pipeline.evaluation.estimates import Unit as Of
+from pipeline.evaluation.scores import Credit
+from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate
+from schemas.message import Message, Speaker
+from schemas.task import Conversation, Task
+
+TOO_FEW = "These are too few test rows, or too much alike, to tell the tuned model from the untuned one."
+
+
+class Help(Task):
+    """Help."""
+
+    messages: Conversation
+
+
+def judged(*losses: tuple[float, float]) -> Evaluation:
+    """An evaluation of as many rows, by nats and tokens of each."""
+    gold = {"messages": [Message(role=Speaker.ASSISTANT, content="Hello.").as_json()]}
+    asked = [EvalQuestion(id=f"q{number}", prompt=(), golds=(gold,)) for number in range(len(losses))]
+    credits = [Credit(earned=nats, possible=tokens) for nats, tokens in losses]
+    return evaluate(Help, asked, ["Hi."] * len(losses), credits)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([(10.0, 5.0)], [(5.0, 5.0)]),
+        ([(10.0, 5.0)] * 3, [(9.99, 5.0)] * 3),
+        ([(10.0, 5.0)] * 30, [(5.0, 5.0)] * 30),
+        ([(10.0, 5.0), (7.0, 3.0), (8.0, 2.0)], [(5.0, 5.0), (4.0, 3.0), (3.0, 2.0)]),
+    ],
+    ids=["one row", "three alike", "thirty alike", "three"],
+)
+def test_few_rows_or_rows_that_are_all_alike_prove_nothing(
+    before: list[tuple[float, float]], after: list[tuple[float, float]]
+) -> None:
+    compared = compare_models(judged(*before), judged(*after))
+    assert (compared.difference.low, compared.difference.high) == (-math.inf, math.inf)
+    assert compared.verdict == TOO_FEW
+    assert str(compared).startswith("-") and "nats per token (too few rows for an interval); " in str(compared)
+    assert str(judged(*before).score).endswith(" (too few rows for an interval)") == (
+        len(before) < 6 or len(set(before)) == 1
+    )
+
+
+def test_an_estimate_without_bounds_survives_json() -> None:
+    score = judged((10.0, 5.0)).score
+    assert score.model_dump(mode="json") == {"value": 2, "low": None, "high": None, "unit": "nats"}
+    assert Estimate.model_validate_json(score.model_dump_json()) == score
+    assert Evaluation.model_validate_json(judged((10.0, 5.0)).model_dump_json()).score == score
+    json.loads(judged((10.0, 5.0)).model_dump_json(), parse_constant=pytest.fail)
+
+
+def test_a_verdict_s_interval_counts_the_way_its_difference_does() -> None:
+    before = [(2.0 * tokens + tokens % 3, float(tokens)) for tokens in range(4, 44)]
+    after = [(1.2 * tokens, float(tokens)) for tokens in range(4, 44)]
+    better, worse = compare_models(judged(*before), judged(*after)), compare_models(judged(*after), judged(*before))
+    low, high = sorted((-better.difference.low, -better.difference.high))
+    amount = f"by {-better.difference.value:.3f} nats per token (95% interval {low:.3f} to {high:.3f})"
+    assert better.verdict == f"Tuning made it better {amount}; 40 rows got better, 0 worse."
+    assert worse.verdict == f"Tuning made it worse {amount}; 0 rows got better, 40 worse."
+    assert 0 < low < -better.difference.value < high
+
+
+def test_a_row_without_tokens_counts_nowhere_and_is_counted() -> None:
+    rows = [(12.0, 4.0), (6.0, 3.0), (9.0, 6.0), (5.0, 4.0), (7.0, 2.0), (3.0, 1.0)]
+    without, with_empty = judged(*rows), judged((0.0, 0.0), *rows, (0.0, 0.0))
+    assert with_empty.score == without.score
+    assert (with_empty.questions, with_empty.unjudged, without.unjudged) == (6, 2, 0)
+    compared = compare_models(
+        with_empty, judged((0.0, 0.0), *[(nats / 2, tokens) for nats, tokens in rows], (0.0, 0.0))
+    )
+    assert (compared.better, compared.worse, compared.same) == (6, 0, 0)
+
+
+def test_no_row_with_tokens_is_an_error_with_a_next_step() -> None:
+    with pytest.raises(
+        TrainingError, match=r"No test row has a turn .* to judge within finetune\.max_length; raise it"
+    ):
+        judged((0.0, 0.0), (0.0, 0.0))
+
+
+def test_the_interval_of_equal_tokens_is_student_s() -> None:
+    from scipy import stats
+
+    nats = np.random.default_rng(3).lognormal(size=12)
+    found = loss_estimate(np.column_stack([nats, np.ones(12)]))
+    peer = stats.t.interval(0.95, 11, nats.mean(), stats.sem(nats))
+    assert (found.low, found.high) == pytest.approx(peer)
+
+
+@pytest.mark.parametrize("rows", [6, 40])
+def test_nineteen_of_twenty_intervals_hold_the_true_loss(rows: int) -> None:
+    chance, held = np.random.default_rng(5), 0
+    for _ in range(400):
+        tokens = chance.integers(5, 60, rows).astype(float)
+        before, after = tokens * chance.gamma(9, 1 / 3, rows), tokens * chance.gamma(9, 2.5 / 9, rows)
+        found = loss_estimate(np.column_stack([after, tokens]), np.column_stack([before, tokens]))
+        held += found.low <= -0.5 <= found.high
+    assert held > 0.9 * 400
+
+
+def test_a_loss_is_never_said_to_be_below_nothing() -> None:
+    rows = np.array([[0.0, 5.0]] * 9 + [[40.0, 5.0]])
+    found = ratio_estimate(rows, Of.NATS)
+    assert found.low == 0 < found.value < found.high

@@ -1,0 +1,58 @@
+"""What answers of several fields earn beside texts, and how the report and the terminal name it."""
+
+from typing import Literal
+
+import pytest
+
+from pipeline.evaluation.scores import PartMetric
+from pipeline.evaluation.text_similarity import chrf
+from pipeline.finetuning.evaluate import EvalQuestion, evaluate, score_of_copying
+from pipeline.kinds.registry import kind_of
+from schemas.field import FreeText, JsonValue
+from schemas.task import Input, Target, Task
+
+
+class Plain(Task):
+    """Say it plainly."""
+
+    text: Input[str]
+    plain: Target[FreeText[str]]
+    tone: Target[Literal["calm", "harsh"]]
+    page: Target[int | None] = None
+
+
+def asked(**gold: JsonValue) -> EvalQuestion:
+    return EvalQuestion(id="q", prompt=(), golds=({"page": None} | gold,), inputs={"text": "The cat"})
+
+
+def test_what_neither_answer_has_earns_nothing_and_costs_nothing() -> None:
+    question = asked(plain="the cat", tone="calm")
+    wrong = evaluate(Plain, [question], ['{"plain":"dog","tone":"harsh"}'])
+    assert wrong.score.value == chrf("dog", "the cat") / 2 == 0
+    assert evaluate(Plain, [question], ['{"plain":"the cat","tone":"calm"}']).score.value == 1
+    assert evaluate(Plain, [question], ["no JSON"]).score.value == 0
+
+
+def test_a_value_that_is_made_up_or_left_out_costs() -> None:
+    right, made_up = '{"plain":"the cat","tone":"calm"}', '{"plain":"the cat","tone":"calm","page":3}'
+    assert evaluate(Plain, [asked(plain="the cat", tone="calm")], [made_up]).score.value == pytest.approx(2 / 3)
+    assert evaluate(Plain, [asked(plain="the cat", tone="calm", page=3)], [right]).score.value == pytest.approx(2 / 3)
+
+
+def test_copying_earns_only_the_similarity_of_the_copy() -> None:
+    copied = score_of_copying(Plain, [asked(plain="the cat", tone="calm")])
+    assert copied is not None
+    assert copied.value == pytest.approx(chrf("The cat", "the cat") / 2)
+
+
+def test_texts_are_shown_by_their_chrf_and_other_fields_by_their_f1() -> None:
+    result = evaluate(Plain, [asked(plain="the cat", tone="calm")], ['{"plain":"the cats","tone":"calm"}'])
+    metric = kind_of(Plain).part_metric
+    shown = {part.name: metric.of(part) for part in result.parts}
+    assert metric is PartMetric.CHRF
+    assert shown == {"plain": pytest.approx(chrf("the cats", "the cat")), "tone": 1, "page": 1}
+
+
+def test_exact_texts_and_rouge_are_said_beside_the_chrf() -> None:
+    result = evaluate(Plain, [asked(plain="the cat", tone="calm")], ['{"plain":"the cats","tone":"calm"}'])
+    assert {one.name: one.value.value for one in result.measures} == {"ROUGE-L": 0.5, "exact texts": 0}
