@@ -174,7 +174,7 @@ def test_an_empty_set_of_labels_is_called_as_in_the_form(tmp_path: Path) -> None
     comments = Set(tmp_path, "multi-label", [{"comment": "The pancakes were cold.", "aspects": []}])
     comments.decide(suggestion={"aspects": ["food"]}, label_error_score=0.98)
     assert "answer none of these the model says food label-error score 98.0%" in comments.suspects()
-    assert "answer (source): nothing" in comments.explained()
+    assert "answer (source): none of these" in comments.explained()
 
 
 def test_explain_says_of_a_suspect_label_what_the_report_says(tmp_path: Path) -> None:
