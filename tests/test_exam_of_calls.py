@@ -83,6 +83,7 @@ def written(arguments: str, name: str = "weather") -> str:
 
 
 ROME = calling({"city": "Rome"})
+RESULT = Message(role=Speaker.TOOL, content="31 degrees", name="weather")
 SOUND, FUNCTIONS, ARGUMENTS = (
     "answers that no rule doubts",
     "answers that call the gold answer's functions",
@@ -143,10 +144,9 @@ def test_calls_in_the_texts_of_a_dataset_are_calls() -> None:
     }
 
 
-def test_the_calls_before_the_last_turn_were_given_and_are_not_compared() -> None:
-    result = Message(role=Speaker.TOOL, content="31 degrees", name="weather")
-    gold, prompt = saying("It is warm."), (SYSTEM, ASKED, ROME, result)
-    targets = {"messages": [turn.as_json() for turn in (ROME, result, gold)]}
+def test_the_calls_before_the_last_turn_are_not_expected_in_it() -> None:
+    gold, prompt = saying("It is warm."), (SYSTEM, ASKED, ROME, RESULT)
+    targets = {"messages": [turn.as_json() for turn in (ROME, RESULT, gold)]}
     question = EvalQuestion(id="q", prompt=prompt, golds=(targets,), examples=(example(gold, *prompt),))
     assert shares(evaluate(Help, [question], ["It is warm."])) == {SOUND: 1, "chrF": 1}
 
@@ -210,6 +210,8 @@ def test_a_model_may_answer_as_long_as_the_gold_calls_are(loaded: LoadedModel, m
     row = example(ROME)
     tokens = len(TOKENIZER.encode(written('{"city": "Rome"}'), add_special_tokens=False))
     assert tokens < longest_answer([row], Help, loaded) <= tokens + 3
+    before = example(saying("Sunny."), SYSTEM, ASKED, ROME, RESULT)
+    assert longest_answer([before] * 10, Help, loaded) == longest_answer([row], Help, loaded)
     monkeypatch.setattr(TOKENIZER, "chat_template", TEMPLATES["smollm2"])
     assert longest_answer([row, example(saying("Sunny."))], Help, loaded) < 8
 
@@ -253,6 +255,19 @@ def test_the_exam_of_a_model_that_calls(loaded: LoadedModel, mark: str) -> None:
     # A special token that ends no answer is seen by the rules.
     assert shares(found)[SOUND] == (0 if mark else 1)
     assert found.score.value == pytest.approx(torch.log(torch.tensor(float(len(TOKENIZER)))).item(), rel=1e-4)
+
+
+def test_the_calls_before_the_last_turn_are_asked_for_each_by_itself(loaded: LoadedModel) -> None:
+    turns = (SYSTEM, ASKED, ROME, RESULT, calling({"city": "Oslo"}), RESULT)
+    config = Finetune()
+    found = askable(asked(example(saying("Rome is warmer."), *turns)), Help, config, loaded)
+    parrot = LoadedModel(Parrot(written('{"city": "Rome"}')), TOKENIZER, "parrot", "r")
+    evaluation = Exam(Help, config, found, 60, shown).take(parrot, "asking")
+    [outcome] = evaluation.outcomes
+    assert [len(step.prompt) for step in outcome.steps] == [2, 4]
+    # It calls for Rome every time: right at first, then with another argument, and then it should have said something.
+    assert [shares(evaluation)[name] for name in (FUNCTIONS, ARGUMENTS)] == [1, 0.5]
+    assert (evaluation.questions, evaluation.score.value > 0) == (1, True)
 
 
 def test_calls_are_found_as_the_tokenizer_says(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.row_tokens import as_tokens, common, learned_turns, opened, written_answer
+from pipeline.finetuning.row_tokens import as_tokens, common, learned_turns, opened, written_turn
 from schemas.dataset import Turns
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
@@ -65,7 +65,7 @@ def test_an_answer_is_as_long_as_the_template_writes_it_with_its_calls() -> None
         (Message(role=Speaker.ASSISTANT, tool_calls=(call,)),),
         {},
     )
-    assert written_answer(example, with_template("hermes")) == (
+    assert written_turn(example, 1, with_template("hermes")) == (
         '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call><|im_end|>\n'
     )
-    assert written_answer(example, with_template("smollm2")) == "<|im_end|>\n"
+    assert written_turn(example, 1, with_template("smollm2")) == "<|im_end|>\n"

@@ -106,6 +106,8 @@ class Outcome(BaseModel):
     """What was asked."""
     tools: tuple[Mapping[str, Any], ...] | None = None
     """Definitions of the tools that the answer may call."""
+    steps: tuple["Outcome", ...] = ()
+    """What the model called before, each time asked with the gold calls and results up to there."""
     gold: dict[str, JsonValue]
     """The gold answer nearest to the given one."""
     read: dict[str, JsonValue] | None

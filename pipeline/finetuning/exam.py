@@ -14,7 +14,7 @@ from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
 from pipeline.finetuning.examples import Example, draw
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
-from pipeline.finetuning.row_tokens import Tokens, as_tokens, shows_calls, written_answer
+from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls, written_turn
 from pipeline.finetuning.training_rows import LeftOut, no_calls_shown, reach
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
@@ -34,6 +34,8 @@ class Questions:
     """The questions that are asked."""
 
     asked: list[EvalQuestion]
+    steps: list[EvalQuestion]
+    """For their calls before the last turn; what comes before a call is the prompt."""
     golds: list[Tokens]
     """Their rows with the first gold answer each, up to the length that the model reads."""
     left_out: dict[LeftOut, int]
@@ -60,13 +62,15 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
         raise TrainingError(f"No test row can be asked. {no_calls_shown(len(questions), base)}")
     kind = kind_of(task)
     drawn = draw(shown, config.eval_rows, config.seed, stratum=lambda one: "\n".join(kind.strata(task, one.golds[0])))
-    asked, golds = [], []
+    asked, steps, golds = [], [], []
     for question in drawn:
-        example = question.examples[0]
+        example, before = question.examples[0], _steps(question, task)
         try:
-            base.text(question.prompt, example.tools, answer_follows=True)
+            for one in (question, *before):
+                base.text(one.prompt, example.tools, answer_follows=True)
             golds.append(as_tokens(example, base, config.turns, reach(config, base)))
             asked.append(question)
+            steps += before
         except Unrendered as error:
             refused = refused or f"row {question.id}: {error}"
     left_out[LeftOut.UNRENDERED] = len(drawn) - len(asked)
@@ -74,7 +78,7 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
         raise TrainingError(
             f"No test row can be asked: {refused}; set another finetune.base_model, or correct the rows"
         )
-    return Questions(asked, golds, {reason: count for reason, count in left_out.items() if count})
+    return Questions(asked, steps, golds, {reason: count for reason, count in left_out.items() if count})
 
 
 def longest_answer(examples: Sequence[Example], task: type[Task], base: LoadedModel) -> int:
@@ -83,20 +87,40 @@ def longest_answer(examples: Sequence[Example], task: type[Task], base: LoadedMo
     Where texts are not what models are judged by, as most of them have: one long turn among thousands would let an
     untuned model write on for minutes in every answer.
     """
-    answers = [text for example in examples if (text := _written(example, base)) is not None]
+    answers = [text for example in examples for text in _written(example, base)]
     if kind_of(task).judged_by_loss:
         answers = sorted(answers, key=len)[: math.ceil(_MOST * len(answers))]
     return answer_tokens(base, answers)
 
 
-def _written(example: Example, base: LoadedModel) -> str | None:
-    """An answer as a model has to write it; None if the template does not show it."""
-    if not any(message.tool_calls or message.reasoning_content for message in example.completion):
-        return example.answer
+def _written(example: Example, base: LoadedModel) -> list[str]:
+    """An answer and the calls before it, as a model has to write them; none if the template does not show them."""
+    messages = messages_of(example)
+    places = calling_turns(example)
+    if messages[-1].tool_calls or messages[-1].reasoning_content:
+        places.append(len(messages) - 1)
+    said = [] if len(messages) - 1 in places else [example.answer]
     try:
-        return written_answer(example, base) if shows_calls(example, base) else None
+        shown = not places or shows_calls(example, base)
+        return [*said, *(written_turn(example, place, base) for place in places)] if shown else []
     except Unrendered:
-        return None
+        return []
+
+
+def _steps(question: EvalQuestion, task: type[Task]) -> list[EvalQuestion]:
+    """A question for each call before the last turn; of tasks without a conversation there is none."""
+    name, example = conversation_target(task), question.examples[0]
+    messages = messages_of(example)
+    return [
+        question.model_copy(
+            update={
+                "prompt": tuple(messages[:place]),
+                "golds": ({name: [messages[place].as_json()]},),
+                "examples": (example,),
+            }
+        )
+        for place in calling_turns(example)
+    ]
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,12 @@ class Exam:
 
     def take(self, model: LoadedModel, label: str) -> Evaluation:
         """Let a model answer all questions, and judge the answers."""
-        asked = self.questions.asked
+        asked, steps = self.questions.asked, self.questions.steps
+        answers = self._answers(model, [*asked, *steps], label)
+        called = list(zip(steps, answers[len(asked) :], strict=True))
+        return evaluate(self.task, asked, answers[: len(asked)], self._losses(model, label), called)
+
+    def _answers(self, model: LoadedModel, asked: Sequence[EvalQuestion], label: str) -> list[str]:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
         calls = bool(conversation_target(self.task))
@@ -138,10 +167,10 @@ class Exam:
                 with_marks=calls,
                 on_progress=progressed,
             )
-        if calls:
-            given = zip(answers, prompts, tools, strict=True)
-            answers = [readable_turn(text, model, prompt, known) for text, prompt, known in given]
-        return evaluate(self.task, asked, answers, self._losses(model, label))
+        if not calls:
+            return answers
+        given = zip(answers, prompts, tools, strict=True)
+        return [readable_turn(text, model, prompt, known) for text, prompt, known in given]
 
     def _losses(self, model: LoadedModel, label: str) -> list[Credit] | None:
         if not kind_of(self.task).judged_by_loss:

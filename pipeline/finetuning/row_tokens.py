@@ -102,14 +102,26 @@ def messages_of(example: Example) -> list[Message]:
     return [*example.prompt, *example.completion]
 
 
-def written_answer(example: Example, loaded: LoadedModel) -> str:
-    """An answer as the model has to write it: its calls in the template's notation, and the end of the turn.
+def written_turn(example: Example, place: int, loaded: LoadedModel) -> str:
+    """A turn as the model has to write it: its calls in the template's notation, and the end of the turn.
 
     Raises:
         Unrendered: the template fails.
     """
-    whole = loaded.text(messages_of(example), example.tools, answer_follows=False)
-    return whole[common(opened(example.prompt, example.tools, loaded), whole) :]
+    messages = messages_of(example)
+    until = loaded.text(messages[: place + 1], example.tools, answer_follows=False)
+    return until[common(opened(messages[:place], example.tools, loaded), until) :]
+
+
+def calling_turns(example: Example) -> list[int]:
+    """The places of the turns after the user's last one, and before the last, in which tools are called."""
+    messages = messages_of(example)
+    asked = max((place for place, turn in enumerate(messages) if turn.role is Speaker.USER), default=-1)
+    return [
+        place
+        for place, turn in enumerate(messages[:-1])
+        if place > asked and turn.role is Speaker.ASSISTANT and turn.tool_calls and turn.weight != 0
+    ]
 
 
 def opened(before: Sequence[Message], tools: Tools, loaded: LoadedModel) -> str:

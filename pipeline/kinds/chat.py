@@ -76,11 +76,12 @@ class Chat(Kind):
         return ()
 
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
-        """How many answers no rule doubts, their chrF, and how many call what the gold answer calls, if it does."""
+        """How many answers no rule doubts, their chrF, and how many call what the gold answers call, if they do."""
         name = conversation_target(task)
-        calling = [one for one in outcomes if any(called(_last_turn(gold, name)) for gold in one.right_answers)]
+        written = [*outcomes, *(step for outcome in outcomes for step in outcome.steps)]
+        calling = [one for one in written if any(called(_last_turn(gold, name)) for gold in one.right_answers)]
         return (
-            _share("answers that no rule doubts", [_is_sound(outcome, name) for outcome in outcomes]),
+            _share("answers that no rule doubts", [_is_sound(outcome, name) for outcome in written]),
             Measure(
                 name="chrF",
                 value=ratio_estimate(np.array([(one.credit.earned, one.credit.possible) for one in outcomes])),
@@ -140,7 +141,7 @@ def _turns(targets: Targets, name: str) -> list[Message]:
 
 
 def _last_turn(targets: Targets, name: str) -> list[Message]:
-    """What models are asked for; the calls before it, and their results, are in the prompt."""
+    """What models are asked for; what comes before it is in the prompt."""
     return _turns(targets, name)[-1:]
 
 
