@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from schemas.conversation import transcript, turn_text
 from schemas.field import TargetField, ValueType, is_absent
 from schemas.message import Message, Speaker
+from schemas.written_calls import read_turn
 
 
 def render_prompt(
@@ -77,7 +78,7 @@ def read_answer(text: str, fields: Sequence[TargetField]) -> dict[str, Any] | No
     """The values in a model's text, not validated yet; None if it should be JSON and is not."""
     only = fields[0] if is_single_value(fields) else None
     if only and only.type is ValueType.MESSAGES:
-        return {only.name: [{"role": Speaker.ASSISTANT, "content": text.strip()}]}
+        return {only.name: [read_turn(text).as_json()]}
     # Of an object, nothing means that there is none.
     if only and not only.many and (only.type is not ValueType.OBJECT or not text.strip()):
         return {only.name: text.strip()}

@@ -247,7 +247,7 @@ def test_the_card_says_how_often_all_is_right_only_where_the_accuracy_does_not(t
 
 
 def test_the_card_says_which_test_rows_count_nowhere(tmp_path: Path, trained: Path) -> None:
-    record = a_record().model_copy(update={"test_rows_unrendered": 2})
+    record = a_record().model_copy(update={"test_left_out": {LeftOut.UNRENDERED: 2}})
     card = (save_adapter(trained, tmp_path / "models", record) / "README.md").read_text()
     assert " Not asked or not judged: 2 that the base model's chat template cannot render.\n" in card
 

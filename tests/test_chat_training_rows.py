@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
@@ -9,11 +10,10 @@ from transformers import AutoTokenizer
 from pipeline.errors import TrainingError
 from pipeline.finetuning import base_model
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.experiment import renderable
+from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train import expected_steps
-from pipeline.finetuning.training_rows import LeftOut, as_tokens, training_rows
+from pipeline.finetuning.training_rows import LeftOut, training_rows
 from schemas.dataset import Finetune, Turns
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
@@ -35,6 +35,7 @@ def row(*turns: Message, name: str = "r1") -> Example:
     return Example(name, turns[:-1], turns[-1:], {})
 
 
+ONE = Finetune(batch_size=1)
 HELLO, ASK, ANSWER = said(Speaker.ASSISTANT, "Hello there."), said(Speaker.USER, "Hi"), said(Speaker.ASSISTANT, "Yes.")
 
 
@@ -83,23 +84,38 @@ def test_a_call_that_is_nested_too_deeply_for_the_template_is_no_traceback(
     assert (len(found.rows), found.left_out) == (2, {})
 
 
+def test_a_call_is_not_taken_for_shown_because_its_name_is_in_the_prompt(loaded: LoadedModel) -> None:
+    # SmolLM2's template shows a system prompt of its own, and never a call.
+    asked = said(Speaker.USER, "Please search the web.")
+    found = training_rows([row(asked, said(Speaker.ASSISTANT, call="{}")), row(ASK, ANSWER)], ONE, loaded)
+    assert (len(found.rows), found.left_out) == (1, {LeftOut.UNSHOWN_CALLS: 1})
+
+
+def test_the_turns_of_a_row_that_is_too_long_are_not_looked_for(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = []
+    text = LoadedModel.text
+
+    def counted(self: LoadedModel, *given: Any, **options: Any) -> str:
+        rendered.append(given)
+        return text(self, *given, **options)
+
+    monkeypatch.setattr(LoadedModel, "text", counted)
+    long = row(*[ASK, ANSWER] * 250, name="long")
+    found = training_rows([long, row(ASK, ANSWER)], Finetune(batch_size=1, max_length=200), loaded)
+    assert found.left_out == {LeftOut.TOO_LONG: 1}
+    assert len(rendered) == 1 + 2
+    # What is read of it for the evaluation has few turns, whatever its length.
+    rendered.clear()
+    assert len(as_tokens(long, loaded, Turns.EVERY, 200)) == 200
+    assert len(rendered) < 60
+
+
 def test_the_steps_that_are_expected_are_those_of_the_rows_that_are_left(loaded: LoadedModel) -> None:
     called = [row(ASK, said(Speaker.ASSISTANT, call="{}"), name=f"c{number}") for number in range(9)]
     plain = [row(ASK, ANSWER, name=f"p{number}") for number in range(10)]
     config = Finetune(batch_size=4, epochs=3)
-    assert training_rows([*called, *plain], config, loaded).left_out == {LeftOut.UNSHOWN_CALLS: 9}
-    assert expected_steps([*called, *plain], config, loaded) == 3 * 3
-
-
-def test_a_test_row_that_the_template_cannot_render_is_not_asked(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('roles must alternate') }}{% endif %}"
-    monkeypatch.setattr(loaded.tokenizer, "chat_template", strict + loaded.tokenizer.chat_template)
-    fine, refused = (
-        EvalQuestion(id=one.id, prompt=one.prompt, golds=({},), examples=(one,))
-        for one in (row(ASK, ANSWER, name="fine"), row(HELLO, ASK, ANSWER, name="refused"))
-    )
-    assert renderable([refused, fine, refused], Finetune(), loaded) == ([fine], 2)
-    with pytest.raises(TrainingError, match=r"No test row can be asked: row refused: .*alternate\); set another"):
-        renderable([refused], Finetune(), loaded)
+    found = training_rows([*called, *plain], config, loaded)
+    assert found.left_out == {LeftOut.UNSHOWN_CALLS: 9}
+    assert expected_steps(found, config) == 3 * 3

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.estimates import Estimate, Unit, wilson
 from pipeline.evaluation.value_pairs import matched_pairs
 from schemas.field import JsonValue
+from schemas.message import Message
 
 CONFUSIONS = 10
 """How many of the most frequent confusions are kept."""
@@ -98,6 +100,14 @@ class Outcome(BaseModel):
     answer: str
     golds: tuple[str, ...]
     """The texts of the gold answers."""
+    right_answers: tuple[dict[str, JsonValue], ...] = ()
+    """The gold answers."""
+    prompt: tuple[Message, ...] = ()
+    """What was asked."""
+    tools: tuple[Mapping[str, Any], ...] | None = None
+    """Definitions of the tools that the answer may call."""
+    steps: tuple["Outcome", ...] = ()
+    """What the model called before, each time asked with the gold calls and results up to there."""
     gold: dict[str, JsonValue]
     """The gold answer nearest to the given one."""
     read: dict[str, JsonValue] | None

@@ -80,8 +80,8 @@ class FinetuneRecord(BaseModel):
     lineage: Lineage
     config: Finetune
     train: TrainReport
-    test_rows_unrendered: int = 0
-    """Test rows that were not asked, since the base model's chat template cannot render them."""
+    test_left_out: dict[LeftOut, int] = {}
+    """How many test rows were not asked, by reason."""
     max_new_tokens: int
     """That the answers below were given."""
     held_to_form: bool = False
@@ -96,7 +96,7 @@ class FinetuneRecord(BaseModel):
     def not_judged(self) -> str:
         """Which test rows count nowhere, in words; empty if all count."""
         groups = [
-            (self.test_rows_unrendered, LeftOut.UNRENDERED.value),
+            *((count, reason.value) for reason, count in self.test_left_out.items()),
             (self.tuned.unjudged, "without a token to judge: none is of a turn that counts, or within max_length"),
         ]
         return ", ".join(f"{count} {reason}" for count, reason in groups if count)

@@ -5,6 +5,7 @@ has several correct answers to it, any of them counts, and the question counts o
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -135,9 +136,21 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
 
 
 def evaluate(
-    task: type[Task], asked: Sequence[EvalQuestion], answers: Sequence[str], losses: Sequence[Credit] | None = None
+    task: type[Task],
+    asked: Sequence[EvalQuestion],
+    answers: Sequence[str],
+    losses: Sequence[Credit] | None = None,
+    steps: Sequence[tuple[EvalQuestion, str]] = (),
 ) -> Evaluation:
     """Score one answer for each question; with ``losses``, they are the score, and what has no tokens is left out.
+
+    Args:
+        task: of the dataset.
+        asked: the questions.
+        answers: for each, a model's text.
+        losses: for each, the loss of the gold answer.
+        steps: questions for the calls before the last turn, under the id of the question that they belong to, and what
+            the model wrote.
 
     Raises:
         TrainingError: there are no questions, or none that can be judged.
@@ -151,7 +164,10 @@ def evaluate(
             "No test row has a turn of the assistant's to judge within finetune.max_length; raise it, or release test "
             "rows with a turn whose weight is not 0"
         )
-    outcomes = tuple(_outcome(task, question, text, loss) for question, text, loss in given)
+    before = defaultdict[str, list[Outcome]](list)
+    for question, text in steps:
+        before[question.id].append(_outcome(task, question, text, None))
+    outcomes = tuple(_outcome(task, question, text, loss, before[question.id]) for question, text, loss in given)
     kind = kind_of(task)
     parts = kind.parts(task, outcomes)
     unreadable = tuple(outcome.id for outcome in outcomes if outcome.read is None)
@@ -208,17 +224,23 @@ def _exact(kind: Kind, outcomes: Sequence[Outcome]) -> list[Measure]:
 
 
 # --- one answer -------------------------------------------------------------------------------
-def _outcome(task: type[Task], question: EvalQuestion, text: str, loss: Credit | None) -> Outcome:
+def _outcome(
+    task: type[Task], question: EvalQuestion, text: str, loss: Credit | None, steps: Sequence[Outcome] = ()
+) -> Outcome:
     read = task.task_read_answer(text)
     place, credit = kind_of(task).nearest(task, read, question.golds)
     return Outcome(
         id=question.id,
         answer=text,
         golds=tuple(task.task_answer(right) for right in question.golds),
+        right_answers=question.golds,
+        prompt=question.prompt,
+        tools=question.examples[0].tools if question.examples else None,
         gold=question.golds[place],
         read=read,
         credit=credit,
         loss=loss,
+        steps=tuple(steps),
     )
 
 

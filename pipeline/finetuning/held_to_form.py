@@ -25,7 +25,7 @@ class FormKeeper:
         from llguidance import LLMatcher, LLParserLimits
         from llguidance.hf import from_tokenizer
 
-        self._ends = _ends(loaded)
+        self._ends = ends_of(loaded)
         self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=self._ends)
         limits = LLParserLimits(initial_lexer_fuel=_FUEL, step_lexer_fuel=_FUEL)
         self._start = LLMatcher(self._tokenizer, grammar, limits=limits)
@@ -73,7 +73,7 @@ def _require_sound(matcher: Any) -> None:
         raise TrainingError(f"The form of the task's answers cannot be enforced ({said}); set finetune.form: free")
 
 
-def _ends(loaded: LoadedModel) -> list[int]:
+def ends_of(loaded: LoadedModel) -> list[int]:
     """The tokens that end an answer."""
     ends = loaded.model.generation_config.eos_token_id
     known = [] if ends is None else ends if isinstance(ends, list) else [ends]

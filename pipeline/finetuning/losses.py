@@ -4,31 +4,26 @@ from collections.abc import Callable, Sequence
 
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.base_model import LoadedModel, quiet
-from pipeline.finetuning.examples import Example
-from pipeline.finetuning.training_rows import as_tokens, reach
-from schemas.dataset import Finetune
+from pipeline.finetuning.row_tokens import Tokens
 
 
 def answer_losses(
     loaded: LoadedModel,
-    examples: Sequence[Example],
-    config: Finetune,
+    rows: Sequence[Tokens],
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Credit]:
     """The negative log-likelihood of each row's answers in nats, and of how many tokens it is the sum.
 
-    Rows are cut at the length that the model can read: what lies beyond is not judged, and of 0 tokens nothing is.
+    Rows are at most as long as the model can read, and of 0 tokens nothing is judged.
     """
     import torch
 
-    limit = reach(config, loaded)
     losses = []
     loaded.model.eval()
     with quiet(), torch.inference_mode():
-        for example in examples:
-            row = as_tokens(example, loaded, config.turns)
-            ids = torch.tensor([row.ids[:limit]], device=loaded.model.device)
-            learned = torch.tensor(row.learned[:limit], device=loaded.model.device)
+        for row in rows:
+            ids = torch.tensor([row.ids], device=loaded.model.device)
+            learned = torch.tensor(row.learned, device=loaded.model.device)
             # Each position predicts the next token.
             logits = loaded.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
             each = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")

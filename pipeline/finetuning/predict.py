@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
-from pipeline.finetuning.held_to_form import FormKeeper
+from pipeline.finetuning.held_to_form import FormKeeper, ends_of
 from schemas.message import Message
 
 BATCH_SIZE = 16
@@ -20,6 +20,7 @@ def predict(
     grammar: str | None = None,
     batch_size: int = BATCH_SIZE,
     use_adapter: bool = True,
+    with_marks: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Answer every prompt, in the order given.
@@ -32,6 +33,7 @@ def predict(
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
         batch_size: prompts answered at once, grouped by length.
         use_adapter: False uses the base model under the adapter.
+        with_marks: keep the special tokens before an answer's end: with some of them, models begin calls of tools.
         on_progress: called with how many of how many prompts are answered.
     """
     import torch
@@ -45,9 +47,9 @@ def predict(
     with quiet(), torch.inference_mode(), _adapter(loaded, use_adapter):
         for start in range(0, len(by_length), batch_size):
             batch = by_length[start : start + batch_size]
-            texts = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
-            for index, text in zip(batch, texts, strict=True):
-                answers[index] = text
+            written = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
+            for index, ids in zip(batch, written, strict=True):
+                answers[index] = _text(loaded, ids, with_marks)
             if on_progress is not None:
                 on_progress(start + len(batch), len(by_length))
     return answers
@@ -60,7 +62,7 @@ def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
 
 def _generate(
     loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int, keeper: FormKeeper | None
-) -> list[str]:
+) -> list[list[int]]:
     import torch
 
     width = max(map(len, prompts))
@@ -75,7 +77,16 @@ def _generate(
         logits_processor=[keeper.processor(len(prompts), width)] if keeper else None,
         pad_token_id=padding,
     )
-    return [text.strip() for text in loaded.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)]
+    found: list[list[int]] = written[:, width:].tolist()
+    return found
+
+
+def _text(loaded: LoadedModel, ids: list[int], with_marks: bool) -> str:
+    if with_marks:
+        ends = {*ends_of(loaded), loaded.tokenizer.pad_token_id}
+        ids = ids[: next((at for at, one in enumerate(ids) if one in ends), len(ids))]
+    text: str = loaded.tokenizer.decode(ids, skip_special_tokens=not with_marks)
+    return text.strip()
 
 
 def _adapter(loaded: LoadedModel, use: bool) -> contextlib.AbstractContextManager[None]:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel, load_base, quiet
 from pipeline.finetuning.examples import Example, read_examples
-from pipeline.finetuning.training_rows import LeftOut, Tokens, check_examples, training_rows
+from pipeline.finetuning.row_tokens import Tokens
+from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows
 from schemas.dataset import Finetune
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class TrainReport(BaseModel):
 
 # --- training ---------------------------------------------------------------------------------
 def train(
-    source: Path | Sequence[Example],
+    source: Path | Sequence[Example] | TrainingRows,
     config: Finetune,
     output: Path,
     on_step: Callable[[StepReport], None] | None = None,
@@ -89,7 +90,7 @@ def train(
     """Train an adapter, and write it with its tokenizer to ``output``.
 
     Args:
-        source: the folder of a published version, whose ``train`` split is used, or rows.
+        source: the folder of a published version, whose ``train`` split is used, or rows, tokenized or not.
         config: base model, rows and hyperparameters.
         output: an empty or absent folder.
         on_step: called after every step.
@@ -99,12 +100,13 @@ def train(
         TrainingError: there is nothing to train on, the batch is larger than the number of rows, the model's template
             gives an empty answer no tokens to learn, or the loss is not a number.
     """
-    examples = read_examples(source, "train") if isinstance(source, Path) else source
-    check_examples(examples, config)
+    given = read_examples(source, "train") if isinstance(source, Path) else source
+    if not isinstance(given, TrainingRows):
+        check_examples(given, config)
     loaded = base or load_base(config.base_model)
     began, cpu_began = time.monotonic(), time.process_time()
     with quiet():
-        found = training_rows(examples, config, loaded)
+        found = given if isinstance(given, TrainingRows) else training_rows(given, config, loaded)
         rows = found.rows
         losses, trainable, parameters = _fit(loaded, rows, config, output, on_step)
     tail = losses[-max(1, round(len(losses) * _TREND)) :]
@@ -129,14 +131,9 @@ def train(
     )
 
 
-def expected_steps(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> int:
-    """How many steps the training will take; it is also tried here what would stop it.
-
-    Raises:
-        TrainingError: too few rows fit into the model.
-    """
-    rows = len(training_rows(examples, config, loaded).rows)
-    return math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
+def expected_steps(found: TrainingRows, config: Finetune) -> int:
+    """How many steps the training will take."""
+    return math.ceil(math.ceil(len(found.rows) / config.batch_size) * config.epochs)
 
 
 def _fit(

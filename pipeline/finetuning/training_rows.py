@@ -1,4 +1,4 @@
-"""Rows as the model sees them: tokens of its chat template, and which of them it is to learn."""
+"""Draws and tokenizes the rows to train on, and leaves out those that do not fit, each for a reason."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.errors import TrainingError, Unrendered
-from pipeline.finetuning.base_model import LoadedModel, Tools
+from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example, draw
+from pipeline.finetuning.row_tokens import RenderedRow, Tokens, learned_turns, messages_of, shows_calls
 from pipeline.text.wording import counted
 from schemas.dataset import Finetune, Turns
-from schemas.message import Message, Speaker
 
 
 class LeftOut(StrEnum):
@@ -21,80 +21,6 @@ class LeftOut(StrEnum):
     UNSHOWN_CALLS = "with calls of tools that the base model's chat template does not show"
     UNRENDERED = "that the base model's chat template cannot render"
     NOTHING_TO_LEARN = "without a turn to learn: all have the weight 0"
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One row as the model sees it."""
-
-    ids: list[int]
-    learned: list[bool]
-    """For each token, whether it is part of what the assistant says in a turn that counts."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def answer_tokens(self) -> int:
-        """How many tokens the loss is computed on."""
-        return sum(self.learned)
-
-
-def as_tokens(example: Example, loaded: LoadedModel, turns: Turns) -> Tokens:
-    """Render a row with the model's chat template, as ``apply_chat_template`` does.
-
-    A turn begins where the conversation that includes it differs from the prompt before it.
-
-    Raises:
-        Unrendered: the template fails.
-    """
-    messages = [*example.prompt, *example.completion]
-    text = loaded.text(messages, example.tools, answer_follows=False)
-    spans = []
-    for place in _learned_turns(messages, turns):
-        prompt = _opened(messages[:place], example.tools, loaded)
-        until = loaded.text(messages[: place + 1], example.tools, answer_follows=False)
-        # Some templates show a turn differently once others follow: it cannot be learned from this text.
-        if text.startswith(until):
-            spans.append((_common(prompt, until), len(until)))
-    found = loaded.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    places = found["offset_mapping"]
-    return Tokens(found["input_ids"], [any(a < stop and b > start for start, stop in spans) for a, b in places])
-
-
-def _opened(before: Sequence[Message], tools: Tools, loaded: LoadedModel) -> str:
-    """A conversation up to where the assistant's next turn begins."""
-    if before:
-        return loaded.text(before, tools, answer_follows=True)
-    # Templates refuse to open a turn in an empty conversation; what an empty turn shares with another is its opening.
-    return loaded.text([Message(role=Speaker.ASSISTANT)], tools, answer_follows=False)
-
-
-def _learned_turns(messages: Sequence[Message], turns: Turns) -> list[int]:
-    """The places of the assistant's turns that count."""
-    said = [place for place, turn in enumerate(messages) if turn.role is Speaker.ASSISTANT]
-    chosen = said[-1:] if turns is Turns.LAST else said
-    return [place for place in chosen if messages[place].weight != 0]
-
-
-def _common(one: str, other: str) -> int:
-    """How many leading characters two texts share."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _shows_calls(example: Example, loaded: LoadedModel) -> bool:
-    """Whether the template writes out every call of a tool; many templates leave them out without a word."""
-    messages = [*example.prompt, *example.completion]
-    names = {call.function.name for message in messages for call in message.tool_calls or ()}
-    if not names:
-        return True
-    calling = [message for message in messages if message.tool_calls or message.role is not Speaker.ASSISTANT]
-    try:
-        text = loaded.text(calling, None, answer_follows=False)
-    except Unrendered:
-        # Some templates insist on turns that alternate.
-        text = loaded.text(messages, None, answer_follows=False)
-    return all(name in text for name in names)
 
 
 def check_examples(examples: Sequence[Example], config: Finetune) -> None:
@@ -134,22 +60,22 @@ def training_rows(examples: Sequence[Example], config: Finetune, loaded: LoadedM
         TrainingError: too few rows are left, or the model's template gives an empty answer no tokens to learn.
     """
     drawn = draw(examples, config.max_rows, config.seed, stratum=lambda example: example.answer)
-    shown, left_out, unrendered = _shown(drawn, config, loaded)
-    limit = reach(config, loaded)
-    short = [(row, example) for row, example in shown if len(row) <= limit]
-    _check_left(drawn, shown, short, limit, loaded, unrendered)
-    rows = [row for row, _ in short if row.answer_tokens]
-    if silent := [example for row, example in short if not row.answer_tokens and _counts(example, config.turns)]:
+    found = _Tokenized(config, loaded)
+    for example in drawn:
+        found.add(example)
+    found.check_left(len(drawn))
+    rows = [row for row, _ in found.short if row.answer_tokens]
+    if silent := [one for row, one in found.short if not row.answer_tokens and _counts(one, config.turns)]:
         raise TrainingError(
             f"The chat template of {loaded.name} does not end answers, so an empty one such as that of row "
             f"{silent[0].id} has nothing to learn; use another base model, or override the task's task_answer to write "
             "something"
         )
     _check_batch(config, len(rows))
+    left_out = found.left_out
     left_out[LeftOut.NOT_DRAWN] = len(examples) - len(drawn)
-    left_out[LeftOut.TOO_LONG] = len(shown) - len(short)
-    left_out[LeftOut.NOTHING_TO_LEARN] = len(short) - len(rows)
-    return TrainingRows(rows, {reason: left_out[reason] for reason in LeftOut if left_out[reason]}, unrendered)
+    left_out[LeftOut.NOTHING_TO_LEARN] = len(found.short) - len(rows)
+    return TrainingRows(rows, {reason: left_out[reason] for reason in LeftOut if left_out[reason]}, found.unrendered)
 
 
 def reach(config: Finetune, loaded: LoadedModel) -> int:
@@ -157,47 +83,63 @@ def reach(config: Finetune, loaded: LoadedModel) -> int:
     return min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
 
 
-def _shown(
-    drawn: Sequence[Example], config: Finetune, loaded: LoadedModel
-) -> tuple[list[tuple[Tokens, Example]], Counter[LeftOut], str]:
-    """The rows that the template shows whole, how many it does not, and what it said of the first that it refuses."""
-    shown, left_out, unrendered = [], Counter[LeftOut](), ""
-    for example in drawn:
-        try:
-            if _shows_calls(example, loaded):
-                shown.append((as_tokens(example, loaded, config.turns), example))
-            else:
-                left_out[LeftOut.UNSHOWN_CALLS] += 1
-        except Unrendered as error:
-            left_out[LeftOut.UNRENDERED] += 1
-            unrendered = unrendered or f"row {example.id}: {error}"
-    return shown, left_out, unrendered
-
-
 def _counts(example: Example, turns: Turns) -> bool:
-    return bool(_learned_turns([*example.prompt, *example.completion], turns))
+    return bool(learned_turns(messages_of(example), turns))
 
 
-def _check_left(
-    drawn: Sequence[Example],
-    shown: Sequence[tuple[Tokens, Example]],
-    short: Sequence[tuple[Tokens, Example]],
-    limit: int,
-    loaded: LoadedModel,
-    unrendered: str,
-) -> None:
-    if not shown and unrendered:
-        raise TrainingError(
-            f"No row can be trained on: {unrendered}; set another finetune.base_model, or correct the rows"
-        )
-    if not shown:
-        raise TrainingError(
-            f"All {len(drawn)} rows call tools, which the chat template of {loaded.name} does not show; choose a base "
-            "model whose template does"
-        )
-    if not short:
-        shortest = min(len(row) for row, _ in shown)
-        raise TrainingError(
-            f"All {len(shown)} rows are longer than {limit} tokens (the shortest has {shortest}); raise "
-            "finetune.max_length, or choose a base model that reads longer texts"
-        )
+class _Tokenized:
+    """The rows that the template shows whole and the model can read, and how many there are of the others."""
+
+    def __init__(self, config: Finetune, loaded: LoadedModel) -> None:
+        self._turns, self._loaded, self._limit = config.turns, loaded, reach(config, loaded)
+        self.short: list[tuple[Tokens, Example]] = []
+        self.left_out = Counter[LeftOut]()
+        self.unrendered = ""
+        """What the template said of the first row that it refuses."""
+        self._shortest: int | None = None
+        """Tokens, of the rows that are too long."""
+
+    def add(self, example: Example) -> None:
+        """Take a row, or count why it is left out."""
+        try:
+            reason = self._take(example)
+        except Unrendered as error:
+            reason = LeftOut.UNRENDERED
+            self.unrendered = self.unrendered or f"row {example.id}: {error}"
+        if reason:
+            self.left_out[reason] += 1
+
+    def _take(self, example: Example) -> LeftOut | None:
+        if not shows_calls(example, self._loaded):
+            return LeftOut.UNSHOWN_CALLS
+        row = RenderedRow(example, self._loaded)
+        # Before its turns are looked for, which takes a rendering for each.
+        if len(row) > self._limit:
+            self._shortest = min(len(row), self._shortest or len(row))
+            return LeftOut.TOO_LONG
+        self.short.append((row.tokens(self._turns), example))
+        return None
+
+    def check_left(self, drawn: int) -> None:
+        """Refuse to train on nothing, and say why nothing is left."""
+        too_long = self.left_out[LeftOut.TOO_LONG]
+        if self.short:
+            return
+        if too_long:
+            raise TrainingError(
+                f"All {too_long} rows are longer than {self._limit} tokens (the shortest has {self._shortest}); raise "
+                "finetune.max_length, or choose a base model that reads longer texts"
+            )
+        if self.unrendered:
+            raise TrainingError(
+                f"No row can be trained on: {self.unrendered}; set another finetune.base_model, or correct the rows"
+            )
+        raise TrainingError(no_calls_shown(drawn, self._loaded))
+
+
+def no_calls_shown(rows: int, loaded: LoadedModel) -> str:
+    """What is said if a template shows the calls of no row."""
+    return (
+        f"All {rows} rows call tools, which the chat template of {loaded.name} does not show; choose a base "
+        "model whose template does"
+    )

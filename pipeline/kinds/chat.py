@@ -1,11 +1,12 @@
 """Chat: the answer is what an assistant says next in a conversation, possibly by calling tools."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from pipeline.evaluation.estimates import ratio_estimate
+from pipeline.evaluation.call_matches import called, same_calls, same_functions
+from pipeline.evaluation.estimates import ratio_estimate, wilson
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
@@ -15,11 +16,18 @@ from schemas.conversation import about_turn, turn_text
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType
-from schemas.message import Message, Speaker
+from schemas.message import Message
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, tools_field, turn_fields, turns_of
+from schemas.written_calls import begins_call, read_turn
 
 _HEAVIEST, _LIGHTEST = 0.95, 0.6
+_NOT_THE_ANSWER = (Rule.ASSISTANT_FIRST, Rule.ASSISTANT_TWICE, Rule.BROKEN_SCHEMA)
+"""Rules about what was asked, whatever is answered."""
+_CALLS = {
+    "answers that call the gold answer's functions": same_functions,
+    "the same with equal arguments": same_calls,
+}
 
 
 class Chat(Kind):
@@ -68,13 +76,21 @@ class Chat(Kind):
         return ()
 
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
-        """How many answers no rule doubts, and their chrF."""
+        """How many answers no rule doubts, their chrF, and how many call what the gold answers call, if they do."""
         name = conversation_target(task)
-        sound = [(float(outcome.read is not None and not _faults(outcome.read, name)), 1.0) for outcome in outcomes]
-        similar = [(outcome.credit.earned, outcome.credit.possible) for outcome in outcomes]
+        written = [*outcomes, *(step for outcome in outcomes for step in outcome.steps)]
+        calling = [one for one in written if any(called(_last_turn(gold, name)) for gold in one.right_answers)]
         return (
-            Measure(name="answers that no rule doubts", value=ratio_estimate(np.array(sound))),
-            Measure(name="chrF", value=ratio_estimate(np.array(similar))),
+            _share("answers that no rule doubts", [_is_sound(outcome, name) for outcome in written]),
+            Measure(
+                name="chrF",
+                value=ratio_estimate(np.array([(one.credit.earned, one.credit.possible) for one in outcomes])),
+            ),
+            *(
+                _share(title, [_matches(outcome, name, equal) for outcome in calling])
+                for title, equal in _CALLS.items()
+                if calling
+            ),
         )
 
 
@@ -99,14 +115,35 @@ def _reason(field: str, found: Finding) -> Reason:
     return Reason(code=ReasonCode(found.rule.value), field=field, detail=about_turn(found.turn, found.detail))
 
 
-def _faults(answer: Targets, name: str) -> list[Finding]:
-    """What is wrong with an answer by itself."""
-    question = Message(role=Speaker.USER, content="?")
-    return doubts(
-        [question, *(Message.model_validate(turn) for turn in turns_of(answer, name))], None, [Rule.OTHER_LANGUAGE]
-    )
+def _share(name: str, hits: Sequence[bool]) -> Measure:
+    return Measure(name=name, value=wilson(sum(hits), len(hits)))
+
+
+def _is_sound(outcome: Outcome, name: str) -> bool:
+    """Whether no rule doubts an answer, in the conversation that it continues."""
+    if outcome.read is None:
+        return False
+    turns = _turns(outcome.read, name)
+    found = doubts([*outcome.prompt, *turns], outcome.tools, _NOT_THE_ANSWER)
+    # A call that is not written well was left in the text.
+    return not any(begins_call(turn.content) for turn in turns) and all(one.turn < len(outcome.prompt) for one in found)
+
+
+def _matches(outcome: Outcome, name: str, equal: Callable[[list[Message], list[Message]], bool]) -> bool:
+    answer = [] if outcome.read is None else _last_turn(outcome.read, name)
+    return any(equal(answer, _last_turn(gold, name)) for gold in outcome.right_answers)
+
+
+def _turns(targets: Targets, name: str) -> list[Message]:
+    """The turns of an answer; calls that stand in their text, as some datasets have them, are calls."""
+    turns = [Message.model_validate(turn) for turn in turns_of(targets, name)]
+    return [read_turn(turn.content) if begins_call(turn.content) else turn for turn in turns]
+
+
+def _last_turn(targets: Targets, name: str) -> list[Message]:
+    """What models are asked for; what comes before it is in the prompt."""
+    return _turns(targets, name)[-1:]
 
 
 def _last_text(targets: Targets, name: str) -> str:
-    turns = turns_of(targets, name)
-    return turn_text(turns[-1]) if turns and isinstance(turns[-1], dict) else ""
+    return "".join(turn_text(turn.as_json()) for turn in _last_turn(targets, name))

@@ -1,0 +1,45 @@
+"""Chat templates that treat turns in different ways, for SmolLM2's tokenizer; no weights are loaded."""
+
+from types import SimpleNamespace
+
+from transformers import AutoTokenizer
+
+from pipeline.finetuning import base_model
+from pipeline.finetuning.base_model import LoadedModel
+
+TOKENIZER = AutoTokenizer.from_pretrained(
+    str(base_model._bundled_file().parent), gguf_file=base_model._bundled_file().name
+)
+HEAD = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+OPENS = "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+HERMES = (
+    "{% if tools %}<tools>{{ tools | tojson }}</tools>\n{% endif %}"
+    f"{HEAD}{{{{ m.content }}}}{{% for c in m.tool_calls or [] %}}\n<tool_call>\n"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}'
+    f"<|im_end|>\n{OPENS}"
+)
+TEMPLATES = {
+    "smollm2": TOKENIZER.chat_template,
+    "hermes": HERMES,
+    # Qwen 3 shows the reasoning of the last turn only, and opens an empty one.
+    "reasoning of the last turn": (
+        f"{HEAD}{{% if loop.last and m.reasoning_content %}}<think>{{{{ m.reasoning_content }}}}</think>{{% endif %}}"
+        "{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n<think></think>{% endif %}"
+    ),
+    "trims and joins": (
+        "{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content | trim }}</s>"
+        "{% else %}[INST] {{ m.content | trim }} [/INST]{% endif %}{% endfor %}"
+    ),
+    "counts the turns": f"{{{{ messages | length }}}} turns\n{HEAD}{{{{ m.content }}}}<|im_end|>\n{OPENS}",
+    "the last two": (
+        "{% for m in messages[-2:] %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    ),
+}
+
+
+def with_template(name: str) -> LoadedModel:
+    """A model that renders by one of them."""
+    TOKENIZER.chat_template = TEMPLATES[name]
+    return LoadedModel(SimpleNamespace(config=SimpleNamespace()), TOKENIZER, name, "r")
