@@ -148,6 +148,7 @@ def test_a_row_is_asked_about_answered_by_keyboard_and_published(
     assert found["label_source"] == "human"
     assert {name: found["fields"][name] for name in expected} == expected
     if not expected:
-        assert [json.loads(turn) for turn in found["completion"]] == [{"role": "assistant", "content": "It is on shelf B2."}]
+        [turn] = found["completion"]
+        assert json.loads(turn) == {"role": "assistant", "content": "It is on shelf B2."}
         calls = found["fields"]["messages"][1]["tool_calls"]
         assert calls[0]["function"]["arguments"] == CALL["function"]["arguments"]  # type: ignore[index]
