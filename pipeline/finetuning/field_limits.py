@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from schemas.field import without_metadata, without_none
+from schemas.field import metadata_of, without_metadata, without_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def limits_of(model: type[BaseModel], names: Sequence[str]) -> dict[str, FieldLi
 
 def _limits(annotation: Any, metadata: Sequence[Any]) -> FieldLimits:
     bare, _ = without_none(without_metadata(annotation))
-    own = _of([*_metadata(annotation), *metadata])
+    own = _of([*metadata_of(annotation), *metadata])
     if get_origin(bare) in (list, set, frozenset):
         inner = _limits(get_args(bare)[0], ())
         return FieldLimits(own, inner.own, inner.fields)
@@ -68,13 +68,3 @@ def _single(metadata: Sequence[Any]) -> Iterator[Any]:
     """What is within ``Field(...)``, and everything else as it is."""
     for one in metadata:
         yield from _single(one.metadata) if isinstance(one, FieldInfo) else [one]
-
-
-def _metadata(annotation: Any) -> list[Any]:
-    """What a type, or one of those that it may also be, is annotated with."""
-    if get_origin(annotation) is Annotated:
-        inner, *found = get_args(annotation)
-        return [*_metadata(inner), *found]
-    if get_origin(annotation) in (list, set, frozenset):
-        return []
-    return [one for part in get_args(annotation) for one in _metadata(part)]

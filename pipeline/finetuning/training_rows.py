@@ -14,7 +14,7 @@ from schemas.dataset import Finetune, Turns
 
 
 class LeftOut(StrEnum):
-    """Why a row of the split was not trained on."""
+    """Why a row was not trained on, or not asked in the exam."""
 
     NOT_DRAWN = "not among the max_rows that were drawn"
     TOO_LONG = "longer than max_length"
