@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from terminal import Terminal
 from tried_examples import examples
 
 from pipeline.releases.exact_json import exact_json
+from pipeline.releases.published_rows import content
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
 # Nearer to the smallest and largest floats not every number can be written so.
@@ -148,3 +150,12 @@ def test_the_guides_code_makes_a_row_for_each_turn_that_is_learned(chats: Any) -
     assert [len(row["prompt"]) for row in rows] == [3, 5] * len(ODD)
     assert {row["completion"][0]["content"] for row in rows} == {"", "Done."}
     assert sum("tool_calls" in row["completion"][0] for row in rows) == len(ODD)
+
+
+def test_a_digest_does_not_depend_on_how_numbers_are_spelled() -> None:
+    def digest(text: str) -> tuple[int, str]:
+        texts = pa.array([text], pa.string())
+        column = pa.ListArray.from_arrays([0, 1], pa.ExtensionArray.from_storage(pa.json_(pa.string()), texts))
+        return content([pa.record_batch({"prompt": column})])
+
+    assert digest('{"dim":0.7}') == digest('{"dim":0.700}') != digest('{"dim":0.8}')

@@ -218,14 +218,22 @@ def _fitting(column: pa.DataType, value: Any) -> Any:
 def content(pieces: Iterable[pa.RecordBatch]) -> tuple[int, str]:
     """Number of rows, and a sha256 over the sorted sha256 of the rows' canonical JSON.
 
-    It depends only on the rows: not on their order, the chunks, the Parquet writer or its version.
+    It depends only on the rows: not on their order, the chunks, the Parquet writer or its version, nor on how numbers
+    are spelled in columns of JSON.
     """
     hashes = [
         hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
         for batch in pieces
-        for row in batch.to_pylist()
+        for row in _values(batch)
     ]
     return len(hashes), hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
+
+
+def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """The rows of a batch, with what is JSON text as values."""
+    jsons = [field.name for field in batch.schema if field.type == _JSONS]
+    for row in batch.to_pylist():
+        yield row | {name: [orjson.loads(text) for text in row[name]] for name in jsons}
 
 
 def version_digest(splits: Mapping[str, tuple[int, str]]) -> str:
