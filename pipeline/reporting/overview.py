@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import gone_from_files, in_place
@@ -55,23 +54,11 @@ def _skipped(snapshot: Snapshot) -> set[str]:
     return set(newest.filter(pl.col("verdict") == Verdict.SKIPPED.value).select("push_key").collect().to_series())
 
 
-class Rejection(BaseModel):
-    """Rows that are rejected for the same first reason."""
-
-    model_config = ConfigDict(frozen=True)
+class Rejection(Cause):
+    """Rows that are rejected for the same first reason, whatever is wrong with each."""
 
     code: ReasonCode
     field: str
-    count: int
-    file: str
-    line: int
-    """One of the rows, still in its file if any of them is."""
-    record_id: str = ""
-    """That one's record; empty if it has none, as before the first curate."""
-    gone: int = 0
-    """How many rows are no longer in their files; if all, another row may be on ``line`` now."""
-    detail: str
-    """What is wrong with that one."""
     same_detail: bool
     """Whether the same is wrong with all of them."""
     ways: int = 1
@@ -89,14 +76,8 @@ class Rejection(BaseModel):
         if self.ways > 1:
             return f"{common}, in {self.ways:,} ways:"
         some = f" ({self.gone:,} of them no longer in their files)" if 0 < self.gone < self.count else ""
-        here = " (no longer in its file)" if self.all_gone else ""
         detail = f": {self.detail}" if self.detail and not self.same_detail else ""
-        return f"{common}{some}, as in {self.file}:{self.line}{here}{detail}"
-
-    @property
-    def all_gone(self) -> bool:
-        """Whether no file has any of the rows now."""
-        return self.gone == self.count
+        return f"{common}{some}, as in {self.place}{detail}"
 
     @property
     def example(self) -> str:

@@ -32,15 +32,25 @@ class Cause(BaseModel):
     line: int
     """One of the rows, still in its file if any of them is."""
     record_id: str = ""
+    """That one's record; empty if it has none, as before the first curate."""
     gone: int = 0
-    """How many rows are no longer in their files."""
+    """How many rows are no longer in their files; if all, another row may be on ``line`` now."""
     detail: str
     """What is wrong with that one."""
 
     def __str__(self) -> str:
         """The row and what is wrong with it."""
-        here = " (no longer in its file)" if self.gone == self.count else ""
-        return f"as in {self.file}:{self.line}{here}{f': {self.detail}' if self.detail else ''}"
+        return f"as in {self.place}{f': {self.detail}' if self.detail else ''}"
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether no file has any of the rows now."""
+        return self.gone == self.count
+
+    @property
+    def place(self) -> str:
+        """Where the one row is, or was."""
+        return f"{self.file}:{self.line}{' (no longer in its file)' if self.all_gone else ''}"
 
 
 def with_cause(rows: pl.DataFrame) -> pl.DataFrame:
