@@ -8,6 +8,7 @@ from typing import Any, Literal
 from playwright.sync_api import Locator, Page, Response, expect
 from pydantic import Field, create_model
 
+from flows.local.studio_server import LocalStudio
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
@@ -91,6 +92,16 @@ class Shirt(Task):
     size: Target[Literal["S", "M", "L", "XL"] | None] = None
     colour: Target[Literal["red", "blue", "green", "white"]]
     cut: Target[Literal["slim", "regular", "wide"]]
+
+
+def log_in(page: Page, studio: LocalStudio) -> None:
+    """Log in as the user whom the server was started for; where a page was asked for before, it opens then."""
+    if not page.url.startswith(f"{studio.url}/user/login"):
+        page.goto(f"{studio.url}/user/login")
+    page.fill("#email", studio.username)
+    page.fill("#password", studio.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/user/login" not in url)
 
 
 class Desk:

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from browser_desk import log_in
 from playwright.sync_api import Page, sync_playwright
 from pydantic import SecretStr
 from support import SAMPLES
@@ -37,11 +38,7 @@ def photograph_forms(page: Page, folder: Path) -> None:
             }
         )
         page.set_viewport_size({"width": 1280, "height": 800})
-        page.goto(f"{studio.url}/user/login")
-        page.fill("#email", studio.username)
-        page.fill("#password", studio.password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{studio.url}/")
+        log_in(page, studio)
         for name, shown in FORMS.items():
             curated = curate(Context.load(SAMPLES / name / "dataset.yaml", here), Inline())
             page.goto(f"{curated.review.url}?labeling=1")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from browser_desk import INTENTS, NARROW, ORDER, SHOWN, WIDE, Desk, Intent, Order, Shirt, Topics, Trip
+from browser_desk import INTENTS, NARROW, ORDER, SHOWN, WIDE, Desk, Intent, Order, Shirt, Topics, Trip, log_in
 from playwright.sync_api import Browser, Page, expect
 
 from flows.local.studio_server import LocalStudio
@@ -21,11 +21,7 @@ def page(browser: Browser, label_studio: LocalStudio) -> Iterator[Page]:
     context = browser.new_context(viewport=WIDE, locale="en-US")
     page = context.new_page()
     page.set_default_timeout(20_000)
-    page.goto(f"{label_studio.url}/user/login")
-    page.fill("#email", label_studio.username)
-    page.fill("#password", label_studio.password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{label_studio.url}/")
+    log_in(page, label_studio)
     yield page
     context.close()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from browser_desk import log_in
 from desk import Desk, desk_at
 from playwright.sync_api import Browser, expect
 from store_rows import commit, decision, pushed, records
@@ -100,9 +101,7 @@ def test_the_address_opens_the_task_with_its_answer_after_a_log_in(
 ) -> None:
     page = browser.new_page(locale="en-US")
     page.goto(answered.address(INVALID))
-    page.fill("#email", label_studio.username)
-    page.fill("#password", label_studio.password)
-    page.keyboard.press("Enter")
+    log_in(page, label_studio)
     expect(page.locator(".goldleaf-text")).to_contain_text("Question number 1?", timeout=20_000)
     expect(page.get_by_role("button", name="submit")).to_have_text("Update", timeout=20_000)
     page.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from browser_desk import Desk
+from browser_desk import Desk, log_in
 from playwright.sync_api import Browser, Page, expect
 from terminal import Terminal
 
@@ -27,11 +27,7 @@ def page(browser: Browser, label_studio: LocalStudio) -> Iterator[Page]:
     context = browser.new_context(viewport=WIDE, locale="en-US")  # type: ignore[arg-type]
     page = context.new_page()
     page.set_default_timeout(20_000)
-    page.goto(f"{label_studio.url}/user/login")
-    page.fill("#email", label_studio.username)
-    page.fill("#password", label_studio.password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{label_studio.url}/")
+    log_in(page, label_studio)
     yield page
     context.close()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_desk import log_in
 from playwright.sync_api import Browser, Page, Response, expect
 from support import offline, write_rows
 from terminal import Terminal
@@ -21,13 +22,6 @@ class Annotator:
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url, self.keys = page, url, page.keyboard
-
-    def log_in(self, username: str, password: str) -> None:
-        self.page.goto(f"{self.url}/user/login")
-        self.page.fill("#email", username)
-        self.page.fill("#password", password)
-        self.keys.press("Enter")
-        self.page.wait_for_url(f"{self.url}/")
 
     def open(self, project: int, text: str) -> None:
         self.page.goto(f"{self.url}/projects/{project}/data?labeling=1")
@@ -63,7 +57,7 @@ def annotator(browser: Browser, label_studio: LocalStudio) -> Iterator[Annotator
     page = context.new_page()
     page.set_default_timeout(20_000)
     annotator = Annotator(page, label_studio.url)
-    annotator.log_in(label_studio.username, label_studio.password)
+    log_in(annotator.page, label_studio)
     yield annotator
     context.close()
 

@@ -1,6 +1,5 @@
 """Builds the contract clauses: raw lines with planted faults, and the truth about each line."""
 
-import hashlib
 import json
 import re
 import unicodedata
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from planting import lines_and_truth
 from wording import (
     MATERIAL,
     fill,
@@ -338,20 +338,5 @@ def build() -> list[Row]:
 
 def files(rows: list[Row]) -> dict[str, bytes]:
     """Return the content of the raw file and of the truth file."""
-    number = {id(row): at for at, row in enumerate(rows, start=1)}
-    truth = [
-        {
-            "line": number[id(row)],
-            "sha256": hashlib.sha256(row.line()).hexdigest(),
-            "planted": [row.plant] if row.plant else [],
-            "detail": row.detail,
-            "kind": row.kind,
-            "usable": row.usable,
-            "original_line": number[id(row.original)] if row.original else None,
-        }
-        for row in rows
-    ]
-    return {
-        "clauses/clauses.jsonl": b"".join(row.line() + b"\n" for row in rows),
-        "clauses/truth.jsonl": "".join(json.dumps(t) + "\n" for t in truth).encode(),
-    }
+    raw, truth = lines_and_truth(rows, lambda row: {"kind": row.kind})
+    return {"clauses/clauses.jsonl": raw, "clauses/truth.jsonl": truth}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from planting import Honest, each
+from planting import Honest, each, lines_and_truth
 from wording import (
     MATERIAL,
     fill,
@@ -315,20 +315,5 @@ def build() -> list[Row]:
 
 def files(rows: list[Row]) -> dict[str, bytes]:
     """Return the content of the raw file and of the truth file."""
-    number = {id(row): at for at, row in enumerate(rows, start=1)}
-    truth = [
-        {
-            "line": number[id(row)],
-            "sha256": hashlib.sha256(row.line()).hexdigest(),
-            "planted": [row.plant] if row.plant else [],
-            "detail": row.detail,
-            "values": {"topics": list(row.topics)},
-            "usable": row.usable,
-            "original_line": number[id(row.original)] if row.original else None,
-        }
-        for row in rows
-    ]
-    return {
-        "support/questions.jsonl": b"".join(row.line() + b"\n" for row in rows),
-        "support/truth.jsonl": "".join(json.dumps(entry) + "\n" for entry in truth).encode(),
-    }
+    raw, truth = lines_and_truth(rows, lambda row: {"values": {"topics": list(row.topics)}})
+    return {"support/questions.jsonl": raw, "support/truth.jsonl": truth}
