@@ -1,8 +1,11 @@
 """Answers as annotators read them, beside each other."""
 
+import functools
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from schemas.conversation import turn_texts
@@ -27,12 +30,13 @@ def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]
     if conversation_target(task):
         said = [task.task_answer(answer) or _NOTHING for answer in answers]
         return said if len(set(said)) == len(said) else [answer_in_words(task, answer) for answer in answers]
-    names = [field.name for field in task.task_targets()]
-    if len(names) == 1:
-        return [_values(task, answer, names[0]) for answer in answers]
-    differing = [name for name in names if len({comparable(answer.get(name)) for answer in answers}) > 1]
-    shown = differing or names
-    return ["; ".join(f"{name}: {_values(task, answer, name)}" for name in shown) for answer in answers]
+    fields = task.task_targets()
+    if len(fields) == 1:
+        return _values_beside(fields[0], answers)
+    differing = [field for field in fields if len({comparable(answer.get(field.name)) for answer in answers}) > 1]
+    shown = differing or fields
+    columns = [[f"{field.name}: {text}" for text in _values_beside(field, answers)] for field in shown]
+    return ["; ".join(row) for row in zip(*columns, strict=True)]
 
 
 def answer_in_words(task: type[Task], answer: Mapping[str, JsonValue]) -> str:
@@ -53,9 +57,33 @@ def value_as_json(value: str | float | bool) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _values(task: type[Task], answer: Mapping[str, Any], name: str) -> str:
+def _values_beside(field: TargetField, answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The values of a field in several answers; of lists of objects, without those that all answers have."""
+    lists = [answer.get(field.name) or [] for answer in answers]
+    if len(answers) < 2 or not field.many or field.type is not ValueType.OBJECT:
+        return [_values(field, answer) for answer in answers]
+    shared = functools.reduce(operator.and_, (Counter(map(comparable, parts)) for parts in lists))
+    if not shared or all(len(parts) == shared.total() for parts in lists):
+        return [_values(field, answer) for answer in answers]
+    rest = [_values(field, {field.name: _without(parts, shared)}) for parts in lists]
+    return [f"{text} besides {shared.total()} that are the same" for text in rest]
+
+
+def _without(parts: Sequence[Any], shared: Counter[Hashable]) -> list[Any]:
+    left = shared.copy()
+    left.subtract(map(comparable, parts))
+    # What is there more often than in the other answers is below zero; its last occurrences remain.
+    found = []
+    for part in reversed(parts):
+        if left[comparable(part)] < 0:
+            left[comparable(part)] += 1
+            found.append(part)
+    return found[::-1]
+
+
+def _values(field: TargetField, answer: Mapping[str, Any]) -> str:
     """The values of a field; those of an object with their names, and each object of a list in parentheses."""
-    [field] = [field for field in task.task_targets() if field.name == name]
+    name = field.name
     found = list(leaves([field], answer))
     if field.type is not ValueType.OBJECT:
         return _listed(field, [value_as_json(leaf.value) for leaf in found])

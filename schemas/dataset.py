@@ -356,5 +356,12 @@ class Dataset(Section):
         decontaminate = self.decontaminate.model_copy(update={"against": sets})
         finetune = self.finetune.model_copy(update={"base_model": public_place(self.finetune.base_model)})
         split = self.split.model_copy(update={"adopt": [public_place(folder) for folder in self.split.adopt]})
-        public = {"sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split}
+        file, _, name = self.task.rpartition(":")
+        task = f"{public_place(file)}:{name}"
+        guidelines = self.review.guidelines
+        review = self.review.model_copy(update={"guidelines": guidelines and public_place(guidelines)})
+        public = {
+            "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
+            "review": review,
+        }  # fmt: skip
         return self.model_copy(update=public)

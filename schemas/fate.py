@@ -116,7 +116,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.EXACT_DUPLICATE: "the same input and answer as the row that is kept",
     ReasonCode.NEAR_DUPLICATE: "nearly the same input as the row that is kept, and no different answer",
     ReasonCode.UNLABELED: "it has no answer yet",
-    ReasonCode.CONFLICT: "the same input has another answer elsewhere in the data",
+    ReasonCode.CONFLICT: "the same input has another answer",
     ReasonCode.SOFT_CHECK: "a soft check of the task failed",
     ReasonCode.PERSONAL_DATA: "the text seems to contain personal data",
     ReasonCode.SECRET: "the text seems to contain a secret",

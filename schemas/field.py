@@ -65,6 +65,8 @@ class TargetField(BaseModel):
     """The values of an enum or Literal, in definition order."""
     fields: tuple["TargetField", ...] = ()
     """Of an object, in definition order."""
+    takes_other_names: bool = False
+    """Whether an object is read by aliases, or keeps what its model does not name."""
     is_free: bool = False
     """A text marked as written anew."""
     description: str = ""
@@ -122,7 +124,9 @@ def _field(
             raise UnsupportedType(f"target '{name}' is a list of booleans, which nobody could read; use choices")
         # An empty list of labels is a decision like any other, which annotators must make.
         may_be_empty = one.type is not ValueType.CHOICE
-        return one.model_copy(update={"many": True, "optional": may_be_empty, "description": description})
+        is_free = is_free or Wording.FREE in metadata_of(get_args(bare)[0])
+        more = {"many": True, "optional": may_be_empty, "description": description, "is_free": is_free}
+        return one.model_copy(update=more)
     one = _single(name, bare, annotation, within)
     return one.model_copy(update={"optional": optional, "description": description, "is_free": is_free})
 
@@ -138,12 +142,19 @@ def _single(name: str, bare: Any, annotation: Any, within: tuple[type[BaseModel]
     if bare in _SCALARS:
         return TargetField(name=name, type=_SCALARS[bare])
     if isinstance(bare, type) and issubclass(bare, BaseModel) and bare is not Message:
-        return TargetField(name=name, type=ValueType.OBJECT, fields=_fields_of_object(name, bare, within))
+        fields = _fields_of_object(name, bare, within)
+        return TargetField(name=name, type=ValueType.OBJECT, fields=fields, takes_other_names=_takes_other_names(bare))
     raise UnsupportedType(
         f"target '{name}' has the type {annotation!r}; use an enum or Literal of strings, str, int, float, Decimal, "
         "bool, date, datetime, time, a pydantic model of these, a list or set of one of them, list[Message], or one "
         "of these | None"
     )
+
+
+def _takes_other_names(model: type[BaseModel]) -> bool:
+    aliased = any(info.alias or info.validation_alias for info in model.model_fields.values())
+    # A validator of the whole object may read any key.
+    return aliased or model.model_config.get("extra") == "allow" or bool(model.__pydantic_decorators__.model_validators)
 
 
 def _fields_of_object(

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from schemas.json_numbers import is_kept
+
 _MOST_LEVELS = 100
 """Of arguments as an object; chat templates are written in Jinja, which fails at some hundreds."""
 
@@ -72,7 +74,7 @@ class Message(BaseModel):
 
         A template that is given a text writes it in quotes. Arguments stay a text if they are no JSON object, or one
         that templates and JSON parsers would change or refuse: with a key twice, a number that neither 64 bits nor a
-        float can hold, NaN, a lone surrogate, or more than 100 levels.
+        float can hold or that is nearly 0, NaN, a lone surrogate, or more than 100 levels.
         """
         message = self.as_json()
         for call in message.get("tool_calls", []):
@@ -92,15 +94,17 @@ def _object_or_text(text: str) -> Any:
 
 
 def _whole(digits: str) -> int:
-    if -(2**63) <= (number := int(digits)) < 2**64:
+    if is_kept(number := int(digits)):
         return number
     raise ValueError("more than 64 bits")
 
 
 def _finite(text: str) -> float:
-    if math.isfinite(number := float(text)):
+    number = float(text)
+    # A whole number in a float's form, such as 1e30, is one to all parsers.
+    if math.isfinite(number) and (number.is_integer() or is_kept(number)):
         return number
-    raise ValueError("too large")
+    raise ValueError("too large, or too near to 0")
 
 
 def _refuse(constant: str) -> Any:

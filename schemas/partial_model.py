@@ -14,22 +14,28 @@ _VALIDATORS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def partial_model(model: type[BaseModel], names: Iterable[str], title: str) -> type[BaseModel]:
+def partial_model(model: type[BaseModel], names: Iterable[str], title: str, parted: str = "") -> type[BaseModel]:
     """Make a model of some fields, with their field validators; validators over several fields are dropped.
 
     A field validator that looks at an excluded field must expect it to be absent from
     ``info.data``, as pydantic requires of every validator.
+
+    Args:
+        model: the whole one.
+        names: of the fields.
+        title: of the new model.
+        parted: a field that holds only a part of its value, of which validators by name expect all.
     """
     definitions: dict[str, Any] = {}
     for name in names:
         info = copy.copy(model.model_fields[name])
         # As annotations they stay bound to the model, so that ``cls`` is what their author expects.
-        info.metadata = [*info.metadata, *_field_validators(model, name)]
+        info.metadata = [*info.metadata, *_field_validators(model, name, is_parted=name == parted)]
         definitions[name] = (info.annotation, info)
     return create_model(title, __config__=model.model_config, **definitions)
 
 
-def _field_validators(model: type[BaseModel], name: str) -> Iterator[Any]:
+def _field_validators(model: type[BaseModel], name: str, *, is_parted: bool) -> Iterator[Any]:
     for decorator in model.__pydantic_decorators__.field_validators.values():
-        if name in decorator.info.fields or "*" in decorator.info.fields:
+        if (name in decorator.info.fields and not is_parted) or "*" in decorator.info.fields:
             yield _VALIDATORS[decorator.info.mode](decorator.func)

@@ -1,10 +1,11 @@
 """What a task's fields are to the model being trained, as annotations of the fields."""
 
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, JsonValue
 
+from schemas.json_numbers import unkept_numbers
 from schemas.message import Message
 
 
@@ -24,6 +25,12 @@ class Meaning(StrEnum):
     ORIGINAL = "original"
 
 
+def _are_kept(tools: Any) -> Any:
+    if (number := next(unkept_numbers(tools), None)) is not None:
+        raise ValueError(f"versions cannot hold the number {number!r}, of more than 64 bits or nearly 0; leave it out")
+    return tools
+
+
 T = TypeVar("T")
 Input = Annotated[T, Role.INPUT]
 Target = Annotated[T, Role.TARGET]
@@ -32,5 +39,5 @@ Original = Annotated[T, Role.INPUT, Meaning.ORIGINAL]
 """The input that is rewritten, in a task with several texts; without one it is the first text."""
 Conversation = Annotated[list[Message], Role.INPUT, Role.TARGET]
 """A whole conversation: the turns up to the last one of the user are the question, what follows is the answer."""
-Tools = Annotated[list[dict[str, JsonValue]], Role.INPUT, Meaning.TOOLS]
+Tools = Annotated[list[dict[str, JsonValue]], Role.INPUT, Meaning.TOOLS, AfterValidator(_are_kept)]
 """Definitions of the tools that the assistant may call, as chat templates take them."""

@@ -40,6 +40,8 @@ class CurateFacts(RunSummary):
     """Rows read."""
     kind: str = ""
     """The task's kind; empty in runs that did not record it."""
+    off: list[str] | None = None
+    """The rules about answers that were turned off; None in runs that did not record it."""
     added: int = 0
     """Records without an earlier decision."""
     withdrawn: int = 0

@@ -68,8 +68,9 @@ from schemas.task_fields import (
     tools_field,
     turn_fields,
     turns_of,
+    whole_conversation,
 )
-from schemas.task_rows import given_values, instance, invalid, unasked
+from schemas.task_rows import given_values, instance, invalid, unanswered, unasked
 from schemas.task_shape import field_form, shape_of, value_form
 from schemas.timestamps import dates_of, refuse_timestamps
 from schemas.user_code_errors import own
@@ -218,8 +219,8 @@ class Task(BaseModel):
             targets = cls.task_canonical(values | answers) if answers else None
         except BaseException as error:
             return invalid(cls, own(error))
-        if empty := unasked(cls, inputs, answered=targets is not None):
-            return empty
+        if refused := unasked(cls, inputs, answered=targets is not None) or unanswered(cls, targets):
+            return refused
         parsed = Parsed(inputs=inputs, targets=targets)
         run_soft_checks(task, parsed)
         return parsed
@@ -316,7 +317,7 @@ class Task(BaseModel):
     def task_problems(cls, inputs: Mapping[str, Any], targets: Mapping[str, JsonValue]) -> list[Reason]:
         """What the whole task, including validators over several fields, finds wrong with an answer to some inputs."""
         # The inputs were validated when they were ingested; what validators say about their own output adds nothing.
-        known = cls.task_names(Role.INPUT)
+        known = {*cls.task_names(Role.INPUT), *cls.task_names(Role.CONTEXT)} - {*cls.task_names(Role.TARGET)}
         problems = cls.task_parse(row_of(cls, inputs, targets)).problems
         return [reason for reason in problems if reason.field.split(".")[0] not in known]
 
@@ -352,7 +353,8 @@ def _inputs_model(task: type[Task]) -> type[BaseModel]:
 
 @functools.cache
 def _targets_model(task: type[Task]) -> type[BaseModel]:
-    return partial_model(task, task.task_names(Role.TARGET), f"{task.__name__}Targets")
+    names = task.task_names(Role.TARGET)
+    return partial_model(task, names, f"{task.__name__}Targets", whole_conversation(task))
 
 
 def _without_context(task: type[Task]) -> type[BaseModel]:
@@ -362,11 +364,15 @@ def _without_context(task: type[Task]) -> type[BaseModel]:
 
 
 def _check_conversation(task: type[Task]) -> None:
-    """Refuse conversations beside other targets, and a role that only they can have."""
+    """Refuse conversations beside other targets or other conversations, and a role that only they can have."""
     fields = task.task_targets()
     chats = [field.name for field in fields if field.type is ValueType.MESSAGES]
     if chats and len(fields) > 1:
         raise UnsupportedType(f"the conversation '{chats[0]}' must be the only target")
+    asked = [name for name in task.task_names(Role.INPUT) if name in turn_fields(task)]
+    if chats and len(asked) > 1:
+        names = " and ".join(f"'{name}'" for name in asked)
+        raise UnsupportedType(f"{names} are conversations, and a prompt can continue only one; make the others texts")
     both = [name for name in task.task_names(Role.TARGET) if name in task.task_names(Role.INPUT)]
     if odd := [name for name in both if name not in chats]:
         raise UnsupportedType(f"'{odd[0]}' is input and target at once, which only a Conversation can be")

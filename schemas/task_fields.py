@@ -33,13 +33,13 @@ def fields_with_sets(model: _Model) -> dict[str, TargetField]:
 
 
 @functools.cache
-def turn_fields(model: _Model) -> frozenset[str]:
-    """The fields that hold the turns of a conversation."""
-    found = set()
+def turn_fields(model: _Model) -> tuple[str, ...]:
+    """The fields that hold the turns of a conversation, in order."""
+    found: list[str] = []
     for name, info in model.model_fields.items():
         with contextlib.suppress(UnsupportedType):
-            found |= {name} if target_field(name, info.annotation).type is ValueType.MESSAGES else set()
-    return frozenset(found)
+            found += [name] if target_field(name, info.annotation).type is ValueType.MESSAGES else []
+    return tuple(found)
 
 
 @functools.cache

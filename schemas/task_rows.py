@@ -14,7 +14,7 @@ from schemas.parsed import Parsed
 from schemas.roles import Role
 from schemas.row_problems import problems_of
 from schemas.task_faults import Unwritten, own_fault
-from schemas.task_fields import names_of, tools_field, whole_conversation
+from schemas.task_fields import conversation_target, names_of, tools_field, whole_conversation
 
 Model = TypeVar("Model", bound=BaseModel)
 _STRUCTURED = (list, set, frozenset, tuple, dict, BaseModel)
@@ -99,3 +99,12 @@ def unasked(model: type[BaseModel], inputs: Mapping[str, Any], *, answered: bool
             return None
         detail = "no turn comes before the assistant's" if answered else "no turn is the user's, so nothing is asked"
     return Parsed(problems=[Reason(code=ReasonCode.NO_INPUT, field=whole, detail=detail)])
+
+
+def unanswered(model: type[BaseModel], targets: Mapping[str, Any] | None) -> Parsed | None:
+    """A row whose answer has no turn of the assistant's; None if it has one, or if nothing is answered."""
+    chat = conversation_target(model)
+    if not chat or targets is None or any(turn["role"] == Speaker.ASSISTANT for turn in targets[chat]):
+        return None
+    detail = "no turn is the assistant's, so nothing is answered; give it one, or no turn at all"
+    return Parsed(problems=[Reason(code=ReasonCode.INVALID, field=chat, detail=detail)])

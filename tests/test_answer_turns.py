@@ -68,8 +68,9 @@ def test_a_row_without_an_answer_gets_one_and_empty_editors_give_none() -> None:
     [
         ({CALLS: '{"a": 1}'}, "call 1 has no name, got '{\"a\": 1}'; write: name"),
         ({CALLS: "find {}\n({})"}, "call 2 has no name, got"),
+        ({CALLS: "find " + "[" * 100_000}, "the arguments of call 1, find, nest too deeply"),
         ({CALLS: "find {city: Rome}"}, "the arguments of call 1, find, are not JSON, got '{city: Rome}'"),
-        ({"": "[{]", TURN: "x"}, "the hidden field with the other turns was changed; skip the task"),
+        ({"": "[{]", TURN: "x"}, "the hidden field with the other turns was changed, so delete the annotation"),
         ({"": json.dumps([{"role": "nobody"}]), TURN: "x"}, "the hidden field with the other turns was changed"),
         ({"": "7", TURN: "x"}, "the hidden field with the other turns was changed"),
     ],

@@ -156,7 +156,7 @@ def disputed(tmp_path: Path) -> Snapshot:
 def test_rows_that_annotators_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
     found = {item.record_id: item for item in attention(disputed, ContractClause, "http://studio/")}
     assert {item.kind for item in found.values()} == {Need.SECOND_OPINION}
-    assert found["r1"].what == "the same input has another answer elsewhere in the data: 'term'"
+    assert found["r1"].what == "the same input has another answer: 'term'"
     assert found["r1"].url == "http://studio/projects/7/data?task=40", "the task that is there"
     assert (found["r2"].project, found["r2"].task_id, found["r2"].url) == (None, None, "")
 

@@ -97,8 +97,8 @@ def test_numbers_in_arguments_that_are_an_object_are_written_anew_but_never_lose
     written = message["tool_calls"][0]["function"]["arguments"]
     assert written == '{"a":1.1,"b":100.0,"c":18446744073709551615,"d":-9223372036854775808}'
     assert refused(read('{"a": [{"id": 12345678901234567890123}]}')) == (
-        "the arguments of a tool call of turn 1 are an object with a number of more than 64 bits, which was read as "
-        "'1.2345678901234568e+22'; write them as a JSON text, which keeps its digits"
+        "the arguments of a tool call of turn 1 are an object with a number of more than 64 bits or nearly "
+        "0, which was read as '1.2345678901234568e+22'; write them as a JSON text, which keeps its digits"
     )
 
 

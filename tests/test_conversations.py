@@ -1,14 +1,20 @@
 """A conversation is question and answer at once: where it is divided, how it is asked, kept, compared and published."""
 
+import datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from pydantic import Field, create_model
+from pydantic import Field, create_model, field_validator
 
+from pipeline.ingest.row_values import row_values
+from pipeline.ingest.tool_call_texts import NotAChat
+from pipeline.kinds.interface import LabeledText
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import PublishedRow, published_inputs, published_targets, rows_table
 from pipeline.text.normalize import compared_text, inputs_key, key_fields
 from schemas.conversation import parted, turn_texts
+from schemas.dataset import Layout
 from schemas.fate import ReasonCode
 from schemas.message import Message, Speaker
 from schemas.task import Context, Conversation, Input, Target, Task, TaskDefinitionError, Tools
@@ -208,3 +214,111 @@ def test_context_is_kept_and_never_asked_and_makes_no_label_stale() -> None:
     assert inputs_key(more, parsed.inputs) == inputs_key(plain, {"text": "t"})
     assert more.task_digest() == plain.task_digest()
     assert published(more, {"text": "t", "contract": "C-7", "answer": "a"})["fields"]["contract"] == "C-7"
+
+
+class Recalled(Task):
+    """Go on."""
+
+    history: Input[list[Message] | None] = None
+    question: Input[str]
+    reply: Target[list[Message]]
+
+
+def test_an_absent_conversation_is_judged_and_published_as_absent() -> None:
+    row = {"question": "Where is it warm?", "reply": [SAID]}
+    parsed = Recalled.task_parse(row)
+    assert parsed.inputs["history"] is None
+    scored = kind_of(Recalled).score_labels(Recalled, [LabeledText("", parsed.inputs, parsed.targets, "g")], 17)
+    assert len(scored.rows) == 1
+    assert published_inputs(Recalled, published(Recalled, row)["fields"]) == parsed.inputs
+
+
+def test_an_answer_without_a_turn_of_the_assistant_is_refused() -> None:
+    [problem] = Reply.task_parse({"question": "Where?", "reply": [USER]}).problems
+    assert (problem.code, problem.field) == (ReasonCode.INVALID, "reply")
+    assert problem.detail.startswith("no turn is the assistant's, so nothing is answered")
+
+
+def test_a_prompt_continues_one_conversation_only() -> None:
+    class Two(Task):
+        """Go on."""
+
+        history: Input[list[Message]]
+        examples: Input[list[Message]]
+        reply: Target[list[Message]]
+
+    with pytest.raises(TaskDefinitionError, match="'history' and 'examples' are conversations, and a prompt can"):
+        Two.task_check()
+
+
+def test_values_of_a_type_without_a_column_come_back_as_they_were() -> None:
+    class Loose(Task):
+        """Name it."""
+
+        one: Input[str | int]
+        other: Context[Any] = None
+        name: Target[str]
+
+    for value in ("123", 123, "1e5", "null", "[1]", [1], {"k": "v"}, "x", True):
+        row = {"one": value if isinstance(value, str | int) else "x", "other": value, "name": "n"}
+        assert published_inputs(Loose, published(Loose, row)["fields"]) == Loose.task_parse(row).inputs
+
+
+def test_validators_of_a_conversation_see_all_of_it() -> None:
+    class Polite(Task):
+        """Help."""
+
+        messages: Conversation
+
+        @field_validator("messages")
+        @classmethod
+        def _begins_with_the_user_and_does_not_swear(cls, turns: list[Message]) -> list[Message]:
+            if turns[0].role is not Speaker.USER or "damn" in turns[-1].content:
+                raise ValueError("mind your manners")
+            return turns
+
+    parsed = Polite.task_parse({"messages": [USER, SAID]})
+    assert parsed.targets is not None
+    assert Polite.task_validate_targets(parsed.targets) == parsed.targets
+    assert Polite.task_read_answer("In Rome.") == {"messages": [SAID]}
+    assert Polite.task_problems(parsed.inputs, parsed.targets) == []
+    [problem] = Polite.task_problems(parsed.inputs, {"messages": [{"role": "assistant", "content": "damn"}]})
+    assert problem.detail.startswith("mind your manners")
+
+
+def test_what_a_validator_says_about_context_is_no_fault_of_an_answer() -> None:
+    class Dated(Task):
+        """Name it."""
+
+        text: Input[str]
+        day: Context[datetime.date]
+        name: Target[str]
+
+        @field_validator("day", mode="before")
+        @classmethod
+        def _is_german(cls, value: str) -> datetime.date:
+            return datetime.datetime.strptime(value, "%d.%m.%Y").date()
+
+    parsed = Dated.task_parse({"text": "a", "day": "05.03.2026", "name": "b"})
+    assert Dated.task_problems(parsed.inputs, {"name": "c"}) == []
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 1.8446744073709552e19, 5e-324])
+def test_definitions_of_tools_hold_no_number_that_versions_would_change(number: float) -> None:
+    tool = {"name": "find", "parameters": {"type": "object", "properties": {"n": {"enum": [1, number]}}}}
+    [problem] = Helper.task_parse({"messages": [USER, SAID], "tools": [tool]}).problems
+    assert problem.field == "tools" and f"versions cannot hold the number {number!r}" in problem.detail
+
+
+def test_the_conversation_that_cannot_be_read_is_named() -> None:
+    class Asked(Task):
+        """Sum it up."""
+
+        first: Input[list[Message]]
+        second: Input[list[Message]]
+        sum: Target[str]
+
+    row = {"first": [USER], "second": [{"role": "narrator", "content": "x"}], "sum": "x"}
+    with pytest.raises(NotAChat) as error:
+        row_values(row, Asked, Asked.model_fields, {}, Layout.AUTO)
+    assert error.value.field == "second"

@@ -74,7 +74,7 @@ def test_of_a_record_in_conflict_the_rows_it_conflicts_with_are_shown(tmp_path: 
     assert odd.codes(1) == odd.codes(2) == [ReasonCode.CONFLICT]
     terminal = Terminal(tmp_path)
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:1").stdout.split())
-    assert shown.startswith("data.jsonl:1 review: the same input has another answer elsewhere in the data: 'returns'")
+    assert shown.startswith("data.jsonl:1 review: the same input has another answer: 'returns'")
     assert "the kept rows most similar to it in conflict: annotators choose among all the answers 1.00" in shown
     assert "answer: [-billing-] {+returns+}" in shown
     shown = " ".join(terminal.goldleaf("duplicates", "--of", "data.jsonl:3").stdout.split())

@@ -145,6 +145,10 @@ def test_the_guides_code_makes_a_row_for_each_turn_that_is_learned(chats: Any) -
     [code] = re.findall(r"^```python chat\n((?s:.*?))^```$", guide, re.MULTILINE)
     names: dict[str, Any] = {"chats": chats}
     exec(compile(code, "ml-engineers.md", "exec"), names)
+    without: dict[str, Any] = {"chats": chats.remove_columns("tools")}
+    exec(compile(code, "ml-engineers.md", "exec"), without)
+    assert without["train"].column_names == ["prompt", "completion"]
+    assert list(without["train"]["prompt"]) == list(names["train"]["prompt"])
     rows = list(names["train"])
     assert len(rows) == 2 * len(ODD)
     assert [len(row["prompt"]) for row in rows] == [3, 5] * len(ODD)

@@ -11,10 +11,13 @@ import torch
 from chat_templates import TEMPLATES, TOKENIZER
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Unit
+from pipeline.evaluation.text_similarity import chrf
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.row_tokens import calling_turns
 from pipeline.finetuning.training_rows import LeftOut
 from pipeline.finetuning.written_turns import readable_turn
 from schemas.dataset import Finetune
@@ -135,6 +138,20 @@ def test_an_answer_is_not_doubted_for_what_was_asked() -> None:
     assert shares(evaluate(Help, [question], ["It is warm."]))[SOUND] == 1
 
 
+def test_an_answer_to_a_prompt_that_ends_with_the_assistant_is_not_doubted_for_that() -> None:
+    asked, gold = (ASKED, saying("Let me see.")), saying("It is sunny.")
+    question = EvalQuestion(
+        id="q", prompt=asked, golds=({"messages": [gold.as_json()]},), examples=(example(gold, *asked),)
+    )
+    assert shares(evaluate(Help, [question], ["It is warm."]))[SOUND] == 1
+
+
+def test_answers_without_losses_are_judged_by_what_they_say() -> None:
+    result = judged((saying("It is sunny."), "It is sunny."), (saying("It rains."), "It is sunny."))
+    assert (result.metric, result.metric_title, result.score.unit) == ("chrf", "chrF", Unit.SHARE)
+    assert result.score.value == pytest.approx((1 + chrf("It is sunny.", "It rains.")) / 2)
+
+
 def test_calls_in_the_texts_of_a_dataset_are_calls() -> None:
     assert shares(judged((saying(written('{"city": "Rome"}')), written('{ "city":"Rome" }')))) == {
         SOUND: 1,
@@ -214,6 +231,19 @@ def test_a_model_may_answer_as_long_as_the_gold_calls_are(loaded: LoadedModel, m
     assert longest_answer([before] * 10, Help, loaded) == longest_answer([row], Help, loaded)
     monkeypatch.setattr(TOKENIZER, "chat_template", TEMPLATES["smollm2"])
     assert longest_answer([row, example(saying("Sunny."))], Help, loaded) < 8
+
+
+def test_one_long_answer_among_many_does_not_let_all_models_write_on(loaded: LoadedModel) -> None:
+    short, long = example(saying("Sunny.")), example(saying("Sunny. " * 300))
+    alone = longest_answer([short] * 20, Help, loaded)
+    for rows in ([long, *[short] * 19], [*[short] * 19, long]):
+        assert longest_answer(rows, Help, loaded) == alone
+
+
+def test_a_call_that_is_not_learned_is_not_asked_for() -> None:
+    skipped = ROME.model_copy(update={"weight": 0.0})
+    assert calling_turns(example(saying("It is sunny."), SYSTEM, ASKED, ROME, RESULT)) == [2]
+    assert calling_turns(example(saying("It is sunny."), SYSTEM, ASKED, skipped, RESULT)) == []
 
 
 # --- answered ---------------------------------------------------------------------------------------

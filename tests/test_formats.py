@@ -289,3 +289,14 @@ def test_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").mkdir()
     with pytest.raises(SourceError, match=r"cannot be read: .*Is a directory"):
         list(read_rows(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
+def test_a_number_of_more_than_64_bits_is_a_number_in_every_format_and_its_digits_are_kept(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(b'{"id":123456789012345678901,"n":[-9223372036854775809]}')
+    [row] = read_rows(file)
+    assert row.row == {"id": 1.2345678901234568e20, "n": [-9.223372036854776e18]}
+    assert row.raw == b'{"id":123456789012345678901,"n":[-9223372036854775809]}'

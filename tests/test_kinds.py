@@ -22,6 +22,7 @@ from pipeline.kinds.interface import Kind, LabeledText, LabelScore, LabelScores
 from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_named, kind_of
 from pipeline.kinds.starter_files import starter_names
 from pipeline.review.consensus import what_changed
+from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LABEL_ERROR_CODES, Reason, ReasonCode
 from schemas.field import FreeText, same_targets
@@ -334,3 +335,12 @@ def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
         score_labels([case], task, OnConflict.REVIEW)
         assert case.label_error_reasons == [corrected, against]
         case.scored = False
+
+
+def test_what_an_annotator_settled_is_not_judged_row_by_row() -> None:
+    turns = [{"role": "user", "content": "This is Ann Lee."}]
+    cases = [Case(name, "1", 0, inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}) for name in ("r1", "r2")]
+    cases[0].human = Verdict.LABELED
+    score_labels(cases, Talk, OnConflict.REVIEW)
+    assert [case.label_error_score for case in cases] == [None, pytest.approx(cases[1].label_error_score)]
+    assert [bool(case.label_error_reasons) for case in cases] == [False, True]

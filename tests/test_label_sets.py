@@ -242,7 +242,7 @@ def test_a_label_that_all_rows_have_is_not_judged_but_suggested() -> None:
 def test_a_long_list_of_labels_is_cut_short_in_the_note() -> None:
     texts, sets = rows()
     note = scored(texts, sets, (*LABELS, *(f"unused {number}" for number in range(1_500)))).note
-    assert note.endswith("'unused 0', 'unused 1', 'unused 2' and 1,497 more")
+    assert note.endswith("'unused 0', 'unused 1', 'unused 10' and 1,497 more")
 
 
 def test_one_group_of_most_rows_is_taken_apart_and_the_note_says_so() -> None:
@@ -280,3 +280,10 @@ def test_no_rows_can_stop_the_scoring(given_rows: list[tuple[str, set[str] | Non
         assert not set(result.missing[row]) & set(of or ()) and set(result.extra[row]) <= set(of or ())
         if of is not None and predicted is not None:
             assert set(predicted) == (of | set(result.missing[row])) - set(result.extra[row])
+
+
+def test_the_order_in_which_choices_are_defined_decides_nothing() -> None:
+    texts, sets = rows()
+    one, other = (label_set_scores(texts, sets, labels, texts) for labels in (LABELS, LABELS[::-1]))
+    assert one.score == other.score
+    assert [set(found or ()) for found in one.predicted] == [set(found or ()) for found in other.predicted]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import Estimate, loss_estimate, ratio_estimate
+from pipeline.evaluation.estimates import Estimate, bootstrap, loss_estimate, ratio_estimate
 from pipeline.evaluation.estimates import Unit as Of
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate
@@ -114,3 +114,19 @@ def test_a_loss_is_never_said_to_be_below_nothing() -> None:
     rows = np.array([[0.0, 5.0]] * 9 + [[40.0, 5.0]])
     found = ratio_estimate(rows, Of.NATS)
     assert found.low == 0 < found.value < found.high
+
+
+def test_few_rows_tell_no_models_apart_however_they_are_scored() -> None:
+    before, after = (np.column_stack([shares, np.ones(5)]) for shares in ([0.6, 0.5, 0.4, 0.5, 0.6], [0.9] * 5))
+    assert not bootstrap(after, minus=before).is_bounded
+    assert bootstrap(np.vstack([after] * 2), minus=np.vstack([before] * 2)).low > 0
+
+
+@pytest.mark.parametrize("rows", [6, 10, 40])
+def test_models_that_do_not_differ_are_seldom_told_apart(rows: int) -> None:
+    chance, told_apart = np.random.default_rng(11), 0
+    for _ in range(200):
+        before, after = (np.column_stack([chance.beta(2, 2, rows), np.ones(rows)]) for _ in range(2))
+        found = bootstrap(after, minus=before)
+        told_apart += not found.low <= 0 <= found.high
+    assert told_apart < 0.1 * 200

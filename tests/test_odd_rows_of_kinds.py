@@ -242,3 +242,22 @@ def test_the_same_conversation_twice_is_a_duplicate_and_another_answer_is_as_goo
     other["messages"][-1]["content"] = "In hall four, next to the plants."
     funnel = Folder(tmp_path, CHAT, [first, first | {"id": 2}, other]).curate()["funnel"]
     assert (funnel["accepted"], funnel["duplicate"], funnel["review"]) == (2, 1, 0)
+
+
+def test_a_rule_that_is_turned_off_later_doubts_no_longer_and_back_on_it_does(tmp_path: Path) -> None:
+    rows = [{"text": f"The sentence {n} is rather long.", "plain": f"{n} is long."} for n in range(40)]
+    rows.append({"text": "The sentence 40 is rather long.", "plain": "The sentence 40 is rather long."})
+    folder = Folder(tmp_path, REWRITE, rows, "duplicates: {threshold: 1.0}\nreview: {audit: 0.0}\n")
+    file = tmp_path / "dataset.yaml"
+    before = file.read_text(encoding="utf-8")
+
+    def last() -> str:
+        sql = "select c.fate from current c join latest using (record_id) where line = 41"
+        folder.curate()
+        return str(folder.terminal.json("sql", sql)[0]["fate"])
+
+    assert last() == "review"
+    file.write_text(f"{before}doubts: {{off: [copied]}}\n", encoding="utf-8")
+    assert last() == "accepted"
+    file.write_text(before, encoding="utf-8")
+    assert last() == "review"

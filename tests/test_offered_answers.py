@@ -8,7 +8,7 @@ from task_toys import INVOICE, task_with
 
 from pipeline.review.form import labeling_config
 from pipeline.review.labeling_tasks import LabelingAnswer, LabelingQuestion, labeling_task, read_result
-from pipeline.review.offered_answers import CANDIDATE, Candidate, as_choices
+from pipeline.review.offered_answers import CANDIDATE, Candidate, as_choices, read_candidate
 from schemas.annotation import Verdict
 from schemas.task import Conversation, Target, Task
 from schemas.tasks.invoice import Invoice
@@ -140,3 +140,8 @@ def test_a_difference_that_comes_late_is_shown_with_what_is_before_it() -> None:
     today, tomorrow = (one["value"] for one in as_choices(task_with(Target[str]), answers))
     assert today.startswith("it: … ") and today.endswith("The tenant pays. Today.")
     assert tomorrow.endswith("The tenant pays. Tomorrow.")
+
+
+def test_a_choice_that_nests_too_deeply_is_none_of_ours() -> None:
+    with pytest.raises(ValueError, match="cannot be read; fill in the form instead"):
+        read_candidate('{"a":' * 100_000)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from terminal import Terminal
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
+from flows.release import release
+from pipeline.reporting.report_state import State
 from pipeline.reporting.report_values import field_fills
 from pipeline.reporting.write_report import write_report
 from pipeline.state.decisions import to_frame
@@ -262,3 +265,22 @@ def test_an_answer_counts_once_for_each_of_its_values(annotation: Any, answers: 
 def test_nothing_is_counted_of_a_conversation() -> None:
     talk = create_model("Talk", __base__=Task, __doc__="Help.", messages=(Conversation, ...))
     assert field_fills(talk, [{"messages": [{"role": "assistant", "content": "Hi"}]}]) == []
+
+
+def test_a_version_s_report_quotes_no_other_row_s_original_and_no_text_that_was_replaced(tmp_path: Path) -> None:
+    plain = Set(tmp_path, "rewriting", [{"sentence": f"Payment {n} is due.", "plain": f"Pay {n}."} for n in range(9)])
+    quoted = Reason(code=ReasonCode.MEANING, field="plain", detail="it fits another row's original better: 'wombat'")
+    plain.decide(label_error_score=0.9, reasons=[Reason(code=ReasonCode.UNREVIEWED), quoted])
+    assert "wombat" in plain.report()
+    published = release(plain.context, Inline()).path
+    assert "wombat" not in (Path(published) / "report.html").read_text(encoding="utf-8")
+    state = State(plain.context.store.snapshot(), plain.context.dataset, of_version=True)
+    assert not state.may_quote("plain")
+    assert replace(state, of_version=False).may_quote("plain")
+
+
+def test_of_values_that_are_equally_frequent_the_report_always_shows_the_same_ones() -> None:
+    names = ["hal", "ann", "kim", "bob", "eve", "dan", "fay", "cid", "joe", "gus", "ida"]
+    task = create_model("Names", __base__=Task, text=(Input[str], ...), names=(Target[list[str]], ...))
+    [fill] = field_fills(task, [{"names": names}, {"names": names[::-1]}])
+    assert [one.value for one in fill.top] == sorted(names)[:8]

@@ -162,7 +162,7 @@ def test_annotators_read_why_they_are_asked(label_studio: LocalStudio, tmp_path:
     with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 1.0}\n") as desk:
         desk.curate()
         why = {task["data"]["record_id"]: task["data"]["why"] for task in desk.tasks()}
-        conflict = "The same input has another answer elsewhere in the data: 'returns'"
+        conflict = "The same input has another answer: 'returns'"
         assert why == {
             desk.id(1): "It has no answer yet",
             desk.id(2): why[desk.id(2)],

@@ -104,9 +104,7 @@ def test_a_question_tells_each_reason_in_a_line() -> None:
     two = asked("a", Routed.UNCERTAIN).model_copy(
         update={"reasons": [Reason(code=ReasonCode.UNLABELED), Reason(code=ReasonCode.CONFLICT, detail="'term'")]}
     )
-    assert question(two, ContractClause).why == (
-        "It has no answer yet\nThe same input has another answer elsewhere in the data: 'term'"
-    )
+    assert question(two, ContractClause).why == ("It has no answer yet\nThe same input has another answer: 'term'")
 
 
 def test_only_an_audited_row_that_nothing_speaks_against_is_said_to_be_picked_at_random() -> None:

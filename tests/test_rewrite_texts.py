@@ -138,3 +138,25 @@ def test_a_clue_says_what_is_wrong_with_a_pair(
 def test_a_long_text_is_quoted_in_part() -> None:
     assert quoted("a " * 50) == f"'{'a ' * 30}…'"
     assert quoted("one\ntwo") == "'one two'"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1.5 km", "15 km"), ("1,50", "150"), ("12.07", "1207"), ("-5 degrees", "5 degrees"), ("0.125", "125")],
+)
+def test_a_moved_point_and_a_lost_minus_make_another_number(one: str, other: str) -> None:
+    assert set(read(one).numbers) != set(read(other).numbers)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("$10.00", "10 dollars"),
+        ("1,234.50", "1.234,5"),
+        ("3-5 days", "3 to 5 days"),
+        ("1,00,000", "100000"),
+        ("1.5", "1,50"),
+    ],
+)
+def test_what_is_written_for_looks_makes_no_other_number(one: str, other: str) -> None:
+    assert set(read(one).numbers) == set(read(other).numbers)

@@ -115,3 +115,15 @@ def test_the_compiled_training_finds_what_scikit_learn_finds() -> None:
         peer = LinearSVC(C=0.3, tol=1e-8, max_iter=100_000).fit(rows, wanted[:, label])
         assert np.allclose(weights[:-1, label], peer.coef_[0], atol=1e-3)
         assert weights[-1, label] == pytest.approx(peer.intercept_[0], abs=1e-3)
+
+
+def test_labels_that_nobody_expects_weigh_on_a_set_though_they_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(3)
+    model = SetModel(1.0, np.array([0.5, 1.0, 2.0, 1.0]), 0.01, 0.2, 0.3)
+    odds = np.hstack([random.normal(size=(40, 4)), np.full((40, 30), -14.0)])
+    seen = np.hstack([random.permuted(np.tile(np.arange(4) < 2, (40, 1)), axis=1), np.zeros((40, 30), dtype=np.bool_)])
+    whole = judge_sets(model, odds, seen)
+    monkeypatch.setattr(set_model, "_POSSIBLE", 6)
+    assert np.allclose(judge_sets(model, odds, seen).wrong, whole.wrong, atol=1e-3)

@@ -1,4 +1,4 @@
-"""ROUGE-L has rouge-score's figures, and long texts take no longer than others."""
+"""ROUGE-L has rouge-score's figures for our words, and long texts take no longer than others."""
 
 import functools
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from pipeline.evaluation.text_similarity import rouge_l
+from pipeline.evaluation.text_similarity import chrf, rouge_l
 from pipeline.text.words import words
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "été", "12", "!", "the"]), max_size=40).map(" ".join)
@@ -31,6 +31,11 @@ def test_rouge_l_is_that_of_rouge_score(answer: str, reference: str) -> None:
     else:
         theirs = peer().score(reference, answer)["rougeL"].fmeasure
         assert rouge_l(answer, reference) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_rouge_l_sees_words_without_accents_and_chrf_sees_them() -> None:
+    assert rouge_l("na\u00efve caf\u00e9", "naive cafe") == 1
+    assert chrf("na\u00efve caf\u00e9", "naive cafe") < 0.7
 
 
 def test_rouge_l_of_texts_as_long_as_a_chapter_is_found() -> None:

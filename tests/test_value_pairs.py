@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from generated_values import FORMS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +85,29 @@ def test_the_same_moment_in_another_offset_is_right() -> None:
     gold = {"at": "2026-01-01T00:00:00+00:00", "items": [{"at": "10:00:00+00:00"}]}
     assert pair_credit({"at": "2026-01-01T01:00:00+01:00", "items": [{"at": "11:00:00+01:00"}]}, gold).worth == 1
     assert pair_credit({"at": "2026-01-01T00:00:00", "items": [{"at": "10:00:00"}]}, gold).worth == 0
+
+
+def order(*counts: int) -> dict[str, Any]:
+    return {"items": [item("rope", count) for count in counts]}
+
+
+@pytest.mark.parametrize("orders", [2, 5, 60])
+def test_lists_of_objects_within_objects_are_matched_at_every_level(orders: int) -> None:
+    gold = {"orders": [order(2 * n, 2 * n + 1) for n in range(orders)]}
+    turned = {"orders": [{"items": one["items"][::-1]} for one in gold["orders"][::-1]]}
+    assert pair_credit(turned, gold).worth == 1
+
+
+def test_an_object_with_a_wrong_line_stands_beside_the_one_that_it_shares_most_with() -> None:
+    gold = {"orders": [order(1, 2, 3), order(4, 5, 6)]}
+    credit = pair_credit({"orders": [order(6, 9, 4), order(3, 2, 1)]}, gold)
+    # Of six counts and six titles one count is wrong.
+    assert (credit.earned, credit.possible) == (22, 24)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=3), max_size=4), st.integers(0, 100))
+def test_nested_answers_are_right_against_themselves_in_any_order(counts: list[list[int]], seed: int) -> None:
+    chance = random.Random(seed)
+    known = [order(*one) for one in counts]
+    shuffled = [{"items": chance.sample(one["items"], len(one["items"]))} for one in chance.sample(known, len(known))]
+    assert pair_credit({"orders": shuffled}, {"orders": known}).worth == 1

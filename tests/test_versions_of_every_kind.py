@@ -8,10 +8,18 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from generated_values import task_and_rows
+from hypothesis import given
 from terminal import Terminal
+from tried_examples import examples
 
 from pipeline.finetuning.base_model import load_base
+from pipeline.ingest.formats import read_rows
+from pipeline.ingest.row_values import row_values
 from pipeline.kinds.registry import KIND_NAMES
+from pipeline.releases.published_rows import PublishedRow, published_inputs, published_targets, rows_table
+from schemas.dataset import Layout
+from schemas.task import Task
 
 
 @pytest.fixture(scope="module", params=KIND_NAMES)
@@ -81,3 +89,27 @@ def test_it_loads_offline_and_plain_trl_trains_on_its_answers_only(
     answers = {"".join(message["content"] for message in row["completion"]) for row in rows}
     for text in tokenizer.batch_decode(learned, skip_special_tokens=True):
         assert text.strip() in {answer.strip() for answer in answers}
+
+
+@examples(100)
+@given(task_and_rows(2))
+def test_a_row_of_any_task_is_the_same_after_export_and_import(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[type[Task], list[dict[str, Any]]]
+) -> None:
+    task, rows = case
+    parsed = [task.task_parse({"source_": f"text {n}"} | row) for n, row in enumerate(rows)]
+    published = [
+        PublishedRow(f"r{n}", one.inputs, one.targets, "s", "l", "source", "g", 1)
+        for n, one in enumerate(parsed)
+        if one.targets is not None
+    ]
+    file = tmp_path_factory.mktemp("version") / "train.parquet"
+    pq.write_table(rows_table(task, published), file)
+    paths = {name: f"fields.{name}" for name in task.model_fields}
+    for raw, before in zip(read_rows(file), published, strict=True):
+        assert raw.row is not None
+        values, _ = row_values(raw.row, task, task.model_fields, paths, Layout.AUTO)
+        again = task.task_parse(values)
+        assert (again.problems, again.inputs, again.targets) == ([], before.inputs, before.targets)
+        fields = raw.row["fields"]
+        assert (published_inputs(task, fields), published_targets(task, fields)) == (before.inputs, before.targets)

@@ -10,7 +10,7 @@ from pipeline.finetuning.evaluate import evaluate, questions
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
-from schemas.fate import ReasonCode
+from schemas.fate import Reason, ReasonCode
 from schemas.field import FreeText
 from schemas.message import Message, Speaker
 from schemas.task import Conversation, Input, Target, Task
@@ -172,3 +172,21 @@ def test_a_label_that_is_missing_and_one_that_does_not_belong_are_told_apart() -
     assert [one.detail for one in missing.reasons] == ["'a' seems to be missing"]
     assert [one.detail for one in extra.reasons] == ["'a' does not seem to belong"]
     assert (missing.suggestion, extra.suggestion) == ({"topics": ["a"]}, {"topics": ["b"]})
+
+
+class Reply(Task):
+    """Answer the question."""
+
+    question: Input[str]
+    reply: Target[list[Message]]
+
+
+def test_an_answer_in_turns_to_a_question_in_text_is_judged_by_its_own_turns() -> None:
+    def reasons(*turns: dict[str, Any]) -> list[Reason]:
+        parsed = Reply.task_parse({"question": "Where do I find the chairs?", "reply": list(turns)})
+        row = LabeledText("", parsed.inputs, parsed.targets, "g")
+        return list(kind_of(Reply).score_labels(Reply, [row], 17).rows[0].reasons)
+
+    assert reasons(SAID) == []
+    [refusal] = reasons(REFUSAL)
+    assert (refusal.code, refusal.detail[:8]) == (ReasonCode.REFUSAL, "turn 1: ")

@@ -4,7 +4,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
 from pipeline.ingest.chat_layouts import Layouts
-from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped
+from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped, unread
 from schemas.dataset import Dataset
 
 
@@ -46,5 +46,6 @@ def notes_about_fields(prepared: list[Prepared], dataset: LoadedDataset) -> list
     """Report fields that are absent, possibly because of their name."""
     seen = together(part.seen for part in prepared)
     sources = [source for source in dataset.config.sources if source.name in seen]
-    found = {source.name: unmapped(source, seen[source.name], dataset.task) for source in sources}
-    return [f"source '{name}': {hinted(note, seen[name])}" for name, note in found.items() if note]
+    found = [(source.name, unmapped(source, seen[source.name], dataset.task)) for source in sources]
+    notes = [f"source '{name}': {hinted(note, seen[name])}" for name, note in found if note]
+    return notes + [f"source '{source.name}': {note}" for source in sources if (note := unread(seen[source.name]))]

@@ -27,7 +27,7 @@ from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.parsed import Parsed
 from schemas.task import Task
-from schemas.task_fields import tools_field, turn_fields
+from schemas.task_fields import tools_field
 
 RECORD_COLUMNS = ["record_id", "revision", "order", "source", "raw", "error"]
 """The columns needed of a record, and its position as ``order``."""
@@ -264,7 +264,7 @@ def parse_row(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset
     try:
         row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO)
     except NotAChat as error:
-        reason = Reason(code=ReasonCode.INVALID, field=min(turn_fields(task)), detail=str(error))
+        reason = Reason(code=ReasonCode.INVALID, field=error.field, detail=str(error))
         return Parsed(problems=[reason]), None
     return task.task_parse(cleaned(row, task, dataset.config.normalize)), chat
 

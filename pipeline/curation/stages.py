@@ -57,7 +57,6 @@ from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Verb
 from schemas.similarities import Similarities
-from schemas.task import Task
 
 
 @contextmanager
@@ -199,7 +198,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
     """
     config, task = dataset.config, dataset.task
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
-    if rescore or _is_of_another_kind(snapshot, task):
+    if rescore or _is_judged_otherwise(snapshot, dataset):
         for case in cases:
             forget_scores(case)
     screen_answers(cases, config.screen)
@@ -207,10 +206,20 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
     return cases
 
 
-def _is_of_another_kind(snapshot: Snapshot, task: type[Task]) -> bool:
-    """Whether the last curate took the task for another kind, whose label-error scores mean something else."""
+def _is_judged_otherwise(snapshot: Snapshot, dataset: LoadedDataset) -> bool:
+    """Whether label-error scores have come to mean something else since the last curate: the task was of another kind,
+    or other rules were turned off.
+    """
     last = snapshot.last_run(CurateFacts)
-    return last is not None and last.summary.kind not in ("", kind_of(task).name)
+    if last is None:
+        return False
+    before = last.summary
+    other_rules = before.off is not None and before.off != _rules_off(dataset)
+    return other_rules or before.kind not in ("", kind_of(dataset.task).name)
+
+
+def _rules_off(dataset: LoadedDataset) -> list[str]:
+    return sorted(set(dataset.config.doubts.off))
 
 
 def triage_cases(
@@ -261,6 +270,7 @@ def _summary(
         file=str(dataset.path),
         curation=dataset.curation_digest,
         kind=kind_of(dataset.task).name,
+        off=_rules_off(dataset),
         evaluation=evaluation,
         similarities=found,
         lines=read.lines if read else 0,

@@ -11,8 +11,9 @@ Pairs = Counter[tuple[str, Hashable]]
 """How often a field has a value. The name of a field within an object has dots: ``items.price``. Its value comes with
 the places of the objects that it is in, so that a price counts only in the right line item.
 """
-_MOST_MATCHED = 200
-"""Objects that are matched so that all of them together share most, which takes cubic time.
+_MOST_MATCHED, _MOST_NESTED = 200, 40
+"""Objects that are matched so that all of them together share most, which takes cubic time; fewer if there are lists of
+objects in them, which are matched in each pair.
 
 More are matched one by one, and a value that more of them have tells none of them from the others.
 """
@@ -20,7 +21,7 @@ More are matched one by one, and a value that more of them have tells none of th
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
     """Every value with its field; a list yields one pair per element, an absent value none."""
-    return Counter(_pairs(targets, "", ()))
+    return Counter((name, (places, value) if places else value) for name, places, value in _placed(targets, "", ()))
 
 
 def matched_pairs(answer: Mapping[str, JsonValue], gold: Mapping[str, JsonValue]) -> tuple[Pairs, Pairs]:
@@ -28,15 +29,23 @@ def matched_pairs(answer: Mapping[str, JsonValue], gold: Mapping[str, JsonValue]
     return value_pairs(_matched_object(answer, gold)), value_pairs(gold)
 
 
-def _pairs(values: Mapping[str, JsonValue], above: str, places: tuple[int, ...]) -> Iterator[tuple[str, Hashable]]:
+def _placed(
+    values: Mapping[str, JsonValue], above: str, places: tuple[int, ...]
+) -> Iterator[tuple[str, tuple[int, ...], Hashable]]:
+    """Every value with its field, and the places of the objects of lists that it is in."""
     for name, value in values.items():
         path = f"{above}{name}"
         parts = value if isinstance(value, list) else [] if value is None else [value]
         for place, part in enumerate(parts):
             if isinstance(part, dict):
-                yield from _pairs(part, f"{path}.", (*places, place) if isinstance(value, list) else places)
+                yield from _placed(part, f"{path}.", (*places, place) if isinstance(value, list) else places)
             elif part is not None:
-                yield path, (places, comparable(part)) if places else comparable(part)
+                yield path, places, comparable(part)
+
+
+def _values(one: Mapping[str, JsonValue]) -> set[tuple[str, Hashable]]:
+    """Every value with its field, without its places."""
+    return {(name, value) for name, _, value in _placed(one, "", ())}
 
 
 def _matched_object(given: Mapping[str, JsonValue], gold: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -56,9 +65,14 @@ def _matched(given: JsonValue, gold: JsonValue) -> JsonValue:
 
 def _in_places(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> list[JsonValue]:
     """The given objects, each in the place of its gold one, and those without one at the end."""
-    ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))
-    match = _greedily if max(len(given), len(gold)) > _MOST_MATCHED else _best
-    place_of = match(ours, theirs)
+    place_of = _equal(given, gold)
+    taken = set(place_of.values())
+    rows = [row for row in range(len(given)) if row not in place_of]
+    columns = [column for column in range(len(gold)) if column not in taken]
+    most = _MOST_NESTED if any(map(_has_line_items, (*given, *gold))) else _MOST_MATCHED
+    match = _greedily if max(len(rows), len(columns)) > most else _best
+    found = match([given[row] for row in rows], [gold[column] for column in columns])
+    place_of |= {rows[row]: columns[column] for row, column in found.items()}
     placed: list[JsonValue] = [None] * max(len(gold), len(given))
     for row, column in place_of.items():
         placed[column] = _matched_object(given[row], gold[column])
@@ -66,32 +80,52 @@ def _in_places(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, J
     return [one if one is not None else next(left, None) for one in placed]
 
 
-def _best(ours: Sequence[Pairs], theirs: Sequence[Pairs]) -> dict[int, int]:
+def _equal(given: Sequence[JsonValue], gold: Sequence[JsonValue]) -> dict[int, int]:
+    """The gold place of each given object that is equal to one: no other could share more with it."""
+    waiting: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place in reversed(range(len(gold))):
+        waiting[comparable(gold[place])].append(place)
+    same = ((row, waiting[comparable(one)]) for row, one in enumerate(given))
+    return {row: places.pop() for row, places in same if places}
+
+
+def _has_line_items(value: JsonValue) -> bool:
+    """Whether an object has lists of objects in it."""
+    if not isinstance(value, dict):
+        return False
+    parts = value.values()
+    lists = (part for part in parts if isinstance(part, list))
+    return any(isinstance(inner, dict) for one in lists for inner in one) or any(map(_has_line_items, parts))
+
+
+def _best(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> dict[int, int]:
     """The gold place of each given object, so that all of them together share most.
 
     scipy is imported here, since few answers have lists of objects.
     """
     from scipy.optimize import linear_sum_assignment
 
-    shared = np.array([[(a & b).total() for b in theirs] for a in ours])
-    rows, columns = linear_sum_assignment(shared, maximize=True)
+    if any(map(_has_line_items, (*given, *gold))):
+        pairs = [[matched_pairs(one, other) for other in gold] for one in given]
+    else:
+        ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))
+        pairs = [[(one, other) for other in theirs] for one in ours]
+    shared = np.array([[(one & other).total() for one, other in row] for row in pairs])
+    rows, columns = linear_sum_assignment(shared.reshape(len(given), len(gold)), maximize=True)
     return dict(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
-def _greedily(ours: Sequence[Pairs], theirs: Sequence[Pairs]) -> dict[int, int]:
-    """The gold place of each given object: of an equal one, or else of the free one that it shares most with."""
-    waiting: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for place in reversed(range(len(theirs))):
-        waiting[frozenset(theirs[place].items())].append(place)
-    same = ((row, waiting[frozenset(one.items())]) for row, one in enumerate(ours))
-    found = {row: places.pop() for row, places in same if places}
-    free = set(range(len(theirs))) - set(found.values())
+def _greedily(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> dict[int, int]:
+    """The gold place of each given object: of the free one that it shares most values with, wherever they stand."""
+    ours, theirs = ([_values(one) for one in side] for side in (given, gold))
+    found: dict[int, int] = {}
+    free = set(range(len(theirs)))
     having: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for place in sorted(free):
-        for pair in theirs[place]:
+    for place, one in enumerate(theirs):
+        for pair in one:
             having[pair].append(place)
     for row, one in enumerate(ours):
-        telling = (having[pair] for pair in one if row not in found and len(having[pair]) <= _MOST_MATCHED)
+        telling = (having[pair] for pair in one if len(having[pair]) <= _MOST_MATCHED)
         shared = Counter(place for places in telling for place in places if place in free)
         if shared:
             found[row], _ = shared.most_common(1)[0]

@@ -169,11 +169,13 @@ def evaluate(
         before[question.id].append(_outcome(task, question, text, None))
     outcomes = tuple(_outcome(task, question, text, loss, before[question.id]) for question, text, loss in given)
     kind = kind_of(task)
+    by_answers = kind.judged_by_loss and not losses
+    metric, metric_title = kind.answers_metric if by_answers else (kind.metric, kind.metric_title)
     parts = kind.parts(task, outcomes)
     unreadable = tuple(outcome.id for outcome in outcomes if outcome.read is None)
     return Evaluation(
-        metric=kind.metric,
-        metric_title=kind.metric_title,
+        metric=metric,
+        metric_title=metric_title,
         questions=len(outcomes),
         score=ratio_estimate(ratios(outcomes), judged_in(outcomes)),
         exact=accuracy(outcomes),

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.ingest.csv_rows import separated_otherwise
 from pipeline.text.field_paths import field_value, has_field
 from schemas.dataset import Source
-from schemas.field import admits_none
+from schemas.field import TargetField, ValueType, admits_none
 from schemas.task import Role, Task
 from schemas.task_fields import tools_field, whole_conversation
 
@@ -29,9 +29,12 @@ class Seen:
     """The fields of the task, or of ``split.group_by``, that some row has."""
     names: tuple[str, ...] = ()
     """The field paths of the first rows, no more than are shown; empty if all fields were found."""
+    unread: tuple[str, ...] = ()
+    """Paths within objects that the task's models do not have, no more than are shown."""
 
     def __or__(self, other: "Seen") -> "Seen":
-        return Seen(self.fields | other.fields, _first((*self.names, *other.names)))
+        unread = _first((*self.unread, *other.unread))
+        return Seen(self.fields | other.fields, _first((*self.names, *other.names)), unread)
 
     @property
     def shown_names(self) -> str:
@@ -54,9 +57,36 @@ def see(rows: Sequence[dict[str, Any]], source: Source, task: type[Task]) -> See
     """Look for the task's fields in some rows of a source."""
     paths = {name: source.fields.get(name, name) for name in task.model_fields}
     found = frozenset(name for name, path in paths.items() if any(has_field(row, path) for row in rows))
+    unread = _first(_unread_by(task, paths, rows))
     if len(found) == len(paths):
-        return Seen(found)
-    return Seen(found, names_of(rows))
+        return Seen(found, unread=unread)
+    return Seen(found, names_of(rows), unread)
+
+
+def _unread_by(task: type[Task], paths: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    objects = [field for field in task.task_targets() if field.type is ValueType.OBJECT]
+    return (name for field in objects for row in rows for name in _unread(field, field_value(row, paths[field.name])))
+
+
+def _unread(field: TargetField, value: Any) -> Iterator[str]:
+    """The paths within an object, or a list of objects, that its model does not have."""
+    inner = {one.name: one for one in field.fields}
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, dict) and not field.takes_other_names:
+            for name, below in part.items():
+                if name not in inner:
+                    yield f"{field.name}.{name}"
+                elif inner[name].fields:
+                    yield from (f"{field.name}.{path}" for path in _unread(inner[name], below))
+
+
+def unread(seen: Seen) -> str:
+    """What rows have within objects and no model of the task reads; empty if there is nothing."""
+    if not seen.unread:
+        return ""
+    more = ", …" if len(seen.unread) > _NAMED else ""
+    names = ", ".join(map(repr, seen.unread[:_NAMED]))
+    return f"not read, as the task's models have no such field: {names}{more}; correct the name, or add the field"
 
 
 def see_groups(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> Seen:

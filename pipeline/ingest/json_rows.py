@@ -48,24 +48,25 @@ def read_json(data: bytes) -> Iterator[RawRow]:
         problem = _json_problem(data, error) + _jsonl_hint(data)
         yield RawRow(1, data, error=unreadable(problem), holds_others=True)
         return
+    written = value
     if _LONG_INTEGER.search(data):
         # Rows are re-serialized, so digits that a float drops, for example of ids, would be lost for good.
         with suppress(RecursionError):
-            value = json.loads(data, parse_int=_exact)
+            written = json.loads(data, parse_int=_exact)
     if isinstance(value, list):
-        for number, element in enumerate(value, start=1):
-            yield _json_row(number, compact_json(element), element)
+        for number, (element, whole) in enumerate(zip(value, written, strict=True), start=1):
+            yield _json_row(number, compact_json(whole), element)
     elif isinstance(value, dict):
-        yield _json_row(1, compact_json(value), value)
+        yield _json_row(1, compact_json(written), value)
     else:
         yield RawRow(1, data, error=not_an_object(value), holds_others=True)
 
 
-def _exact(digits: str) -> int | str:
-    """An integer, or its digits as text if it exceeds 64 bits."""
+def _exact(digits: str) -> int | orjson.Fragment:
+    """An integer, or its digits to be written as they are if it exceeds 64 bits."""
     # No 64-bit integer is longer, and Python refuses to parse those of thousands of digits.
     if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**64:
-        return digits
+        return orjson.Fragment(digits)
     return number
 
 

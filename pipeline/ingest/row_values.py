@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.ingest.chat_layouts import Chat, read_chat
+from pipeline.ingest.tool_call_texts import NotAChat
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import normalize_row, normalize_text
 from schemas.dataset import Layout, Normalize
@@ -30,21 +31,28 @@ def row_values(
     chat = None
     if (whole := whole_conversation(task)) in row:
         tools = tools_field(task)
-        chat = read_chat(raw, layout, paths.get(whole), paths.get(tools))
+        chat = _read(whole, raw, layout, paths.get(whole), paths.get(tools))
         row[whole] = chat.messages
         if tools in row:
             row[tools] = chat.tools or []
-    for name in turn_fields(task) & row.keys() - {whole}:
-        if row[name] is not None:
-            row[name] = read_chat({name: row[name]}, layout, name, None).messages
+    for name in turn_fields(task):
+        if name != whole and row.get(name) is not None:
+            row[name] = _read(name, {name: row[name]}, layout, name, None).messages
     return row, chat
+
+
+def _read(field: str, raw: dict[str, Any], layout: Layout, turns: str | None, tools: str | None) -> Chat:
+    try:
+        return read_chat(raw, layout, turns, tools)
+    except NotAChat as error:
+        raise NotAChat(str(error), field) from error
 
 
 def cleaned(row: Mapping[str, Any], task: type[Task], config: Normalize) -> dict[str, Any]:
     """The same values with their texts cleaned, except calls and definitions of tools, whose bytes matter."""
     turns, tools = turn_fields(task), tools_field(task)
-    clean = normalize_row(row, row.keys() - turns - {tools}, config)
-    for name in turns & row.keys():
+    clean = normalize_row(row, row.keys() - {*turns, tools}, config)
+    for name in (name for name in turns if name in row):
         clean[name] = [_cleaned_turn(turn, config) for turn in row[name]] if row[name] is not None else None
     return clean
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from pipeline.ingest.json_rows import is_too_deep
+from schemas.json_numbers import unkept_numbers
 
 # Numbers stay text: only the places of values matter here, and Python refuses to parse thousands of digits.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
@@ -20,6 +21,11 @@ _SHOWN = 60
 
 class NotAChat(ValueError):
     """A row holds no conversation that can be read; the text says what is wrong, which value, and what to do."""
+
+    def __init__(self, text: str, field: str = "") -> None:
+        super().__init__(text)
+        self.field = field
+        """Of the task."""
 
 
 def shown(value: Any) -> str:
@@ -95,25 +101,15 @@ def _written(arguments: Any, text: str | None, where: str) -> str:
         return "{}"
     if text is not None:
         return text
-    if number := next(_rounded(arguments), None):
+    if (number := next(unkept_numbers(arguments), None)) is not None:
         raise NotAChat(
-            f"the arguments of a tool call of {where} are an object with a number of more than 64 bits, which was read "
-            f"as {shown(number)}; write them as a JSON text, which keeps its digits"
+            f"the arguments of a tool call of {where} are an object with a number of more than 64 bits or nearly 0, "
+            f"which was read as {shown(number)}; write them as a JSON text, which keeps its digits"
         )
     try:
         return orjson.dumps(arguments).decode()
     except (orjson.JSONEncodeError, UnicodeDecodeError) as error:
         raise NotAChat(f"the arguments of a tool call of {where} cannot be written as JSON ({error})") from error
-
-
-def _rounded(value: Any) -> Iterator[float]:
-    """The whole numbers that are too large for orjson, which rounds them."""
-    if isinstance(value, float):
-        if value.is_integer() and not -(2**63) <= value < 2**64:
-            yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _rounded(part)
 
 
 def _argument_texts(text: str) -> Iterator[str | None]:

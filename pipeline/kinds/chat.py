@@ -1,12 +1,14 @@
 """Chat: the answer is what an assistant says next in a conversation, possibly by calling tools."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from pipeline.evaluation.call_matches import called, same_calls, same_functions
-from pipeline.evaluation.estimates import ratio_estimate, wilson
+from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
@@ -45,6 +47,7 @@ class Chat(Kind):
     part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "loss_per_token"
     metric_title: ClassVar[str] = "loss per token"
+    answers_metric: ClassVar[tuple[str, str]] = ("chrf", "chrF")
 
     limits: ClassVar[str] = (
         "annotators edit the assistant's last turn; an earlier one can only make the whole conversation unusable"
@@ -78,18 +81,18 @@ class Chat(Kind):
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
         """How many answers no rule doubts, their chrF, and how many call what the gold answers call, if they do."""
         name = conversation_target(task)
-        written = [*outcomes, *(step for outcome in outcomes for step in outcome.steps)]
-        calling = [one for one in written if any(called(_last_turn(gold, name)) for gold in one.right_answers)]
+        written = [[outcome, *outcome.steps] for outcome in outcomes]
+        calling = [[one for one in turns if _calls(one, name)] for turns in written]
         return (
-            _share("answers that no rule doubts", [_is_sound(outcome, name) for outcome in written]),
+            _share("answers that no rule doubts", written, partial(_is_sound, name=name)),
             Measure(
                 name="chrF",
                 value=ratio_estimate(np.array([(one.credit.earned, one.credit.possible) for one in outcomes])),
             ),
             *(
-                _share(title, [_matches(outcome, name, equal) for outcome in calling])
+                _share(title, calling, partial(_matches, name=name, equal=equal))
                 for title, equal in _CALLS.items()
-                if calling
+                if any(calling)
             ),
         )
 
@@ -98,10 +101,14 @@ def _scored(task: type[Task], row: LabeledText, off: Collection[Rule]) -> LabelS
     if row.targets is None:
         return LabelScore()
     name, tools = conversation_target(task), tools_field(task)
-    asked = [turn for field in task.task_names(Role.INPUT) if field in turn_fields(task) for turn in row.inputs[field]]
-    messages = [Message.model_validate(turn) for turn in (*asked, *turns_of(row.targets, name))]
-    found = doubts(messages, row.inputs.get(tools) if tools else None, off)
-    return LabelScore(_score(found), None, tuple(_reason(name, one) for one in found))
+    fields = [field for field in task.task_names(Role.INPUT) if field in turn_fields(task)]
+    asked = [Message.model_validate(turn) for field in fields for turn in row.inputs[field] or ()]
+    answer = [Message.model_validate(turn) for turn in turns_of(row.targets, name)]
+    # What is asked in texts is no turn that readers could count.
+    unseen = [] if fields else task.task_prompt(row.inputs)
+    found = doubts([*unseen, *asked, *answer], row.inputs.get(tools) if tools else None, off)
+    seen = [replace(one, turn=one.turn - len(unseen)) for one in found if one.turn >= len(unseen)]
+    return LabelScore(_score(seen), None, tuple(_reason(name, one) for one in seen))
 
 
 def _score(found: Sequence[Finding]) -> float | None:
@@ -115,8 +122,15 @@ def _reason(field: str, found: Finding) -> Reason:
     return Reason(code=ReasonCode(found.rule.value), field=field, detail=about_turn(found.turn, found.detail))
 
 
-def _share(name: str, hits: Sequence[bool]) -> Measure:
-    return Measure(name=name, value=wilson(sum(hits), len(hits)))
+def _share(name: str, conversations: Sequence[Sequence[Outcome]], holds: Callable[[Outcome], bool]) -> Measure:
+    """The share of the judged turns of which something holds; those of one conversation do not count as independent."""
+    ratios = [(float(sum(map(holds, turns))), float(len(turns))) for turns in conversations if turns]
+    return Measure(name=name, value=ratio_estimate(np.array(ratios)))
+
+
+def _calls(outcome: Outcome, name: str) -> bool:
+    """Whether a gold answer calls a function."""
+    return any(called(_last_turn(gold, name)) for gold in outcome.right_answers)
 
 
 def _is_sound(outcome: Outcome, name: str) -> bool:

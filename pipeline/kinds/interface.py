@@ -100,6 +100,8 @@ class Kind(ABC):
     """The name of the metric that models are judged by, as in the manifest."""
     metric_title: ClassVar[str]
     """The metric's name as shown in text."""
+    answers_metric: ClassVar[tuple[str, str]] = ("", "")
+    """Name and title of what answers are judged by if no losses are known, of a kind that is judged by them."""
     exact_title: ClassVar[str] = ""
     """What to call the answers that are right as a whole; empty if the metric counts them, or none can be expected."""
     limits: ClassVar[str] = ""

@@ -1,11 +1,11 @@
 """Rewriting: the answer is one or more free texts, such as a summary, a simpler wording or a translation."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.evaluation.estimates import bootstrap
+from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
 from pipeline.evaluation.text_similarity import chrf, rouge_l
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
@@ -14,7 +14,7 @@ from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import Rewrite, RewriteScore, score_rewrites
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
-from schemas.field import TargetField, ValueType
+from schemas.field import TargetField, ValueType, comparable
 from schemas.field_values import leaf_paths
 from schemas.task import Task
 from schemas.task_fields import original_field
@@ -42,7 +42,9 @@ class Rewriting(Kind):
 
     def claims(self, targets: Sequence[TargetField]) -> bool:
         """True for a single text, and where one is marked as free: several texts are mostly copied from the inputs."""
-        return any(field.is_free for field in targets) or (len(targets) == 1 and _is_text(targets[0]))
+        return any(field.is_free and _is_text(field) for field in targets) or (
+            len(targets) == 1 and _is_text(targets[0])
+        )
 
     def free_texts(self, task: type[Task]) -> Collection[str]:
         """The texts that are marked as free, or all texts if none is."""
@@ -88,7 +90,9 @@ class Rewriting(Kind):
         there = [name for name, value in gold.items() if value not in _ABSENT or given.get(name) not in _ABSENT]
         texts = _texts(task)
         earned = sum(
-            _similarity(chrf, given.get(name), gold[name]) if name in texts else float(given.get(name) == gold[name])
+            _similarity(chrf, given.get(name), gold[name])
+            if name in texts
+            else float(comparable(given.get(name)) == comparable(gold[name]))
             for name in there
         )
         return Credit(earned=earned, possible=float(max(len(there), answer is None)))
@@ -103,10 +107,13 @@ class Rewriting(Kind):
         )
 
     def measures(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Measure, ...]:
-        """ROUGE-L, which says how much of the words is there and how much is too many."""
-        pairs = filter(None, (_pair(outcome, name) for outcome in outcomes for name in self.free_texts(task)))
-        ratios = [(_similarity(rouge_l, answer, gold), 1.0) for answer, gold in pairs]
-        return (Measure(name="ROUGE-L", value=bootstrap(np.array(ratios))),) if ratios else ()
+        """ROUGE-L against the best reference: how much of the words is there, and how much is too many."""
+        names = self.free_texts(task)
+        ratios = [
+            max((_shared_words(outcome, gold, names) for gold in _references(outcome)), key=_rank)
+            for outcome in outcomes
+        ]
+        return (Measure(name="ROUGE-L", value=ratio_estimate(np.array(ratios))),)
 
     def copied(self, task: type[Task], inputs: Mapping[str, Any]) -> Targets | None:
         """The original as it is, in every free text."""
@@ -122,14 +129,30 @@ def _text_of(task: type[Task], inputs: Mapping[str, Any]) -> str:
     return str(inputs.get(original_field(task)) or "")
 
 
-def _pair(outcome: Outcome, name: str) -> tuple[Any, Any] | None:
-    """A field's value in the answer and in the gold one; None if both have none."""
-    answer, gold = (outcome.read or {}).get(name), outcome.gold[name]
-    return None if answer in _ABSENT and gold in _ABSENT else (answer, gold)
+def _references(outcome: Outcome) -> Sequence[Targets]:
+    return outcome.right_answers or (outcome.gold,)
+
+
+def _pairs(outcome: Outcome, gold: Targets, names: Collection[str]) -> Iterator[tuple[Any, Any]]:
+    """The fields' values in the answer and in a gold one; of a field that neither has, nothing."""
+    pairs = (((outcome.read or {}).get(name), gold[name]) for name in names)
+    return (pair for pair in pairs if any(value not in _ABSENT for value in pair))
+
+
+def _shared_words(outcome: Outcome, gold: Targets, names: Collection[str]) -> tuple[float, float]:
+    """The ROUGE-L of all texts of an answer, and their number."""
+    found = [_similarity(rouge_l, answer, expected) for answer, expected in _pairs(outcome, gold, names)]
+    return sum(found), float(len(found))
+
+
+def _rank(sums: tuple[float, float]) -> tuple[float, float]:
+    """The best one is the greatest, in whatever order they come."""
+    shared, texts = sums
+    return (shared / texts if texts else 1.0), -texts
 
 
 def _mean_chrf(name: str, outcomes: Sequence[Outcome]) -> float:
-    pairs = filter(None, (_pair(outcome, name) for outcome in outcomes))
+    pairs = (pair for outcome in outcomes for pair in _pairs(outcome, outcome.gold, [name]))
     found = [_similarity(chrf, answer, gold) for answer, gold in pairs]
     return sum(found) / len(found) if found else 1.0
 

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,8 @@ def label_set_scores(
         groups: rows of one group (near-duplicates, one contract) are never used to score each other.
         seed: the same rows and seed give the same scores, whatever the order of the rows.
     """
+    # The order in which a task defines its choices says nothing.
+    labels, defined = sorted(labels), {label: place for place, label in enumerate(labels)}
     codes = {label: code for code, label in enumerate(labels)}
     given = np.zeros((len(texts), len(labels)), dtype=np.bool_)
     for row, one in enumerate(sets):
@@ -77,7 +79,7 @@ def label_set_scores(
     order = sorted(range(len(texts)), key=lambda row: (texts[row], groups[row], sets[row] is None, *given[row]))
     labeled = np.array([sets[row] is not None for row in order], dtype=np.bool_)
     rows = _Rows([texts[row] for row in order], [groups[row] for row in order], labeled, given[order])
-    sheet = _Sheet(rows, labels)
+    sheet = _Sheet(rows, labels, defined)
     note = _score(rows, sheet, labels, seed)
     return sheet.result(np.argsort(np.array(order, dtype=np.int64)), note)
 
@@ -132,8 +134,13 @@ def _limits(labels: Sequence[str], rare: Bools, common: Bools) -> list[str]:
 class _Sheet:
     """The results of all rows, filled in step by step."""
 
-    def __init__(self, rows: _Rows, labels: Sequence[str]) -> None:
-        self._labels = labels
+    def __init__(self, rows: _Rows, labels: Sequence[str], defined: Mapping[str, int]) -> None:
+        """Args:
+        rows: all rows.
+        labels: the columns of what is filled in.
+        defined: the order in which labels are named.
+        """
+        self._labels, self._defined = labels, defined
         self._score = np.full(len(rows.texts), np.nan)
         self._predicted = rows.given.copy()
         self._missing = np.zeros_like(rows.given)
@@ -179,5 +186,6 @@ class _Sheet:
     def _names(self, chosen: Bools) -> list[tuple[str, ...]]:
         found: list[tuple[str, ...]] = [()] * len(chosen)
         for row in np.flatnonzero(chosen.any(axis=1)).tolist():
-            found[row] = tuple(self._labels[code] for code in np.flatnonzero(chosen[row]).tolist())
+            named = (self._labels[code] for code in np.flatnonzero(chosen[row]).tolist())
+            found[row] = tuple(sorted(named, key=self._defined.__getitem__))
         return found

@@ -66,8 +66,8 @@ RULES: Mapping[Rule, About] = {
         fine="The harbor in Split was opened in 1910. Some 80 ships use it every month.",
     ),
     Rule.NUMBERS: About(
-        finds="numbers that the original lacks, or that the answer has lost; digits, with or without separators, and "
-        "the English words up to twelve",
+        finds="numbers that the original lacks, or that the answer has lost; digits, with or without separators of "
+        "thousands, a minus, and the English words up to twelve; 1.5 is not 15",
         original="The theater in Lyon, which was opened in 1986, is visited by some 300 guests every night.",
         doubted="The theater in Lyon was opened in 1968. Some 300 guests visit it every night.",
         detail="'1968' is not in the original, which has '1986' instead",

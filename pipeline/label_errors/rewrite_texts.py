@@ -18,7 +18,7 @@ _CLOSING = "\"')]}\xbb\u201d\u2019\u300d\u300f*_`"
 _OPENING = '"([{\xab\xbf\xa1\u201c\u201e\u2018\u300c\u300e:;\n-\u2013\u2014/|#>*'
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]{{2}}")
 _TOKEN = re.compile(
-    rf"\d+(?:[.,]\d+)*|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
+    rf"(?:(?<![^\s(])[-\u2212])?\d+(?:[.,]\d+)*|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
     rf"|[{re.escape(_ENDS + _OPENING)}]"
 )
 _PAIRED = frozenset('()[]{}\xab\xbb\u300c\u300d\u201c\u201d\u201e"')
@@ -128,7 +128,7 @@ def token_of(written: str) -> Token:
     """A token, judged by itself."""
     if written[0] in _SIGNS:
         return Token(_SENTENCE, "")
-    if written[0].isdecimal():
+    if written[-1].isdecimal():
         value = number_value(written)
         return Token(_NUMBER, value, value=value)
     fold = folded([_OWNED.sub("", written)])[0] or written
@@ -142,9 +142,22 @@ known_token = functools.lru_cache(maxsize=2**18)(token_of)
 
 
 def number_value(written: str) -> str:
-    """A number without its separators and leading zeros, in western digits: 1,000 and 1.000 are the same."""
-    digits = [str(int(sign)) for sign in written if sign.isdecimal()]
-    return "".join(digits).lstrip("0")[:_LONGEST_NUMBER] or "0"
+    """A number without separators of thousands and what is written for looks, in western digits.
+
+    1,000 and 1.000 are the same, and so are 1.5 and 1,50, but not 15. Dates and versions are digits only.
+    """
+    marks = [sign for sign in written if sign in ".,"]
+    plain = "".join(str(int(sign)) if sign.isdecimal() else "." for sign in written.lstrip("-\u2212"))
+    whole, _, fraction = plain.rpartition(".") if marks else (plain, "", "")
+    if len(marks) == 1:
+        is_decimal = len(fraction) != 3 or whole == "0"
+    else:
+        is_decimal = len(set(marks)) == 2 and marks[-1] != marks[-2]
+    if not is_decimal:
+        whole, fraction = plain, ""
+    digits = whole.replace(".", "").lstrip("0")[:_LONGEST_NUMBER] or "0"
+    fraction = fraction.rstrip("0")[:_LONGEST_NUMBER]
+    return f"{'' if written[0].isdecimal() else '-'}{digits}{'.' if fraction else ''}{fraction}"
 
 
 @functools.lru_cache(maxsize=2**16)

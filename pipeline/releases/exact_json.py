@@ -36,13 +36,19 @@ def _spelled(value: Any) -> Any:
 
 
 def _spelling(number: float) -> str:
-    """The first of several ways to write a number that the parser reads exactly.
-
-    Below 1e-290 there may be none, and the last bit may differ.
+    """The first of several ways to write a number that the parser reads exactly; there is one for all but the tiniest
+    numbers, which tasks do not accept in what becomes JSON.
     """
+    return next((text for text in spellings(number) if _reads(text, number)), repr(number))
+
+
+def _reads(text: str, number: float) -> bool:
     from pandas.io.json import ujson_loads  # slow to import
 
-    return next((text for text in spellings(number) if ujson_loads(text) == number), repr(number))
+    try:
+        return bool(ujson_loads(text) == number)
+    except ValueError:
+        return False
 
 
 def spellings(number: float) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _arrow_type(task: type[Task], name: str) -> pa.DataType:
     try:
         field = target_field(name, task.model_fields[name].annotation)
     except UnsupportedType:
-        # An input may have any type; one without a column type is published as its JSON text.
+        # An input may have any type; one without a column type is published as JSON, texts included.
         return _TEXT
     return _column_type(field)
 
@@ -110,7 +110,7 @@ def _single_type(field: TargetField) -> pa.DataType:
 
 
 def is_as_json(task: type[Task], name: str) -> bool:
-    """Whether a field has no column type, so that anything but text is published as its JSON text."""
+    """Whether a field has no column type, so that it is published as JSON."""
     try:
         target_field(name, task.model_fields[name].annotation)
     except UnsupportedType:
@@ -163,7 +163,10 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
         "prompt": [written(message.for_template()) for message in prompt],
         "completion": [written(message.for_template()) for message in completion],
         "tools": [exact_json(tool) for tool in values.get(tools_field(task)) or []],
-        "fields": {field.name: _fitting(field.type, values.get(field.name)) for field in schema.field("fields").type},
+        "fields": {
+            field.name: _fitting(field.type, values.get(field.name), is_as_json(task, field.name))
+            for field in schema.field("fields").type
+        },
         "source": row.source,
         "license": row.license,
         "label_source": row.label_source,
@@ -191,27 +194,19 @@ def published_targets(task: type[Task], fields: Mapping[str, Any]) -> dict[str, 
 def _parts(task: type[Task], fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     turns = turn_fields(task)
     values = {
-        name: [Message.model_validate(turn).as_json() for turn in fields.get(name) or []]
-        if name in turns
-        else _unpacked(fields.get(name))
-        if is_as_json(task, name)
+        name: [Message.model_validate(turn).as_json() for turn in fields[name]]
+        if name in turns and fields.get(name) is not None
+        else orjson.loads(fields[name])
+        if is_as_json(task, name) and isinstance(fields.get(name), str)
         else fields.get(name)
         for name in task.model_fields
     }
     return parts_of(task, values)
 
 
-def _unpacked(value: Any) -> Any:
-    """What was published as JSON text; a text that only looks like it is kept."""
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
-
-
-def _fitting(column: pa.DataType, value: Any) -> Any:
-    if column == _TEXT and value is not None and not isinstance(value, str):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+def _fitting(column: pa.DataType, value: Any, as_json: bool) -> Any:
+    if value is not None and (as_json or (column == _TEXT and not isinstance(value, str))):
+        return orjson.dumps(value).decode()
     return value
 
 

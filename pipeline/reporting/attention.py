@@ -13,7 +13,7 @@ from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
-from schemas.fate import Fate, Routed
+from schemas.fate import Fate, LabelSource, Routed
 from schemas.task import Task
 
 
@@ -83,12 +83,21 @@ def _by_task(found: _Found) -> tuple[bool, int, int, str]:
 
 
 def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
-    """The newest invalid answer of every record that still waits for one."""
+    """The newest invalid answer of every record that still waits for one, or in which it may contradict another."""
     invalid = sorted(invalid_annotations(snapshot, task), key=lambda item: (item.updated_at, item.annotation_id))
     newest = {item.record_id: item for item in invalid}
-    asked = {decision.record_id for decision in _current(snapshot, list(newest)) if is_open(decision)}
+    decisions = {decision.record_id: decision for decision in _current(snapshot, list(newest))}
     for record_id, item in newest.items():
-        if record_id in asked:
+        decision = decisions.get(record_id)
+        if decision and decision.label_source is LabelSource.HUMAN:
+            yield (
+                Need.CORRECTION,
+                record_id,
+                item.project,
+                item.task_id,
+                f"{item.error} Until then an earlier one counts.",
+            )
+        elif decision and is_open(decision):
             yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
 
 

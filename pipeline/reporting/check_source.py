@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import GoldleafError
-from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped
+from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped, unread
 from pipeline.ingest.formats import is_compressed, open_once, read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.source_files import source_files
@@ -168,7 +168,9 @@ class TriedSource:
         first, unusable = self._first, list(self._unusable.values())
         tried = {file for file in files if self._told(file, work) in first.valid_in}
         odd = [place for file, place in self._unreadable.items() if file not in tried]
-        note = unmapped(self.source, self._seen(), self.workspace.dataset.task) if first.raw else ""
+        seen = self._seen()
+        notes = (unmapped(self.source, seen, self.workspace.dataset.task), unread(seen)) if first.raw else ()
+        note = "; ".join(filter(None, notes))
         if not first.rows:
             said = ["" if unusable else f"{counted(len(files), 'file')}; there are no rows; add some, or fix `path:`"]
         else:

@@ -40,6 +40,7 @@ from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from schemas.annotation import Verdict
 from schemas.conversation import named_turn
+from schemas.dataset import OnConflict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
@@ -101,6 +102,7 @@ def gather_report(
         duplicates=list(_pairs(state)),
         misses=list(_misses(state)),
         conflicts=list(_conflicts(state)),
+        any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
@@ -252,7 +254,8 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
     found: defaultdict[tuple[str, str, str], list[tuple[Decision, Said]]] = defaultdict(list)
     for decision, answer in changed:
         for field, old, new in differences(answer.asked.targets or {}, answer.annotation.targets or {}):
-            found[field, value_in_words(old), value_in_words(new)].append((decision, answer))
+            if state.may_quote(field):
+                found[field, value_in_words(old), value_in_words(new)].append((decision, answer))
     several = len(state.task.task_targets()) > 1
     for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
         shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]

@@ -297,6 +297,8 @@ class ReportData(ReportPart):
     duplicates: list[DuplicatePair] = []
     misses: list[NearMiss] = []
     conflicts: list[Conflict] = []
+    any_of: bool = False
+    """Whether every answer to an input is right."""
     review: ReviewCounts = ReviewCounts()
     finetuning: FineTuning | None = None
     suspects: list[Suspect] = []

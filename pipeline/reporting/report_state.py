@@ -15,13 +15,14 @@ from schemas.answers_in_words import answer_in_words
 from schemas.dataset import public_place
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
-from schemas.field import JsonValue
+from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.UNUSABLE}
 """An annotator may have marked a row unusable because it must not be read."""
-_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED}
-"""Reasons that show the answers of other records."""
+_CLOSED = (ValueType.CHOICE, ValueType.BOOLEAN)
+_CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED, ReasonCode.MEANING}
+"""Reasons that show what other records ask or answer."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class State:
     def withholds(self, decision: Decision) -> bool:
         """Whether the page, as part of a version, may show only a record's place."""
         return self.of_version and decision.fate is not Fate.ACCEPTED
+
+    def may_quote(self, field: str) -> bool:
+        """Whether the page may show what annotators replaced in a field.
+
+        In a version only choices: a text may have been replaced because it must not be read.
+        """
+        closed = (target.name for target in self.task.task_targets() if target.type in _CLOSED)
+        return not self.of_version or field in closed
 
     def example(self, decision: Decision, detail: str = "") -> ShownRecord:
         """A record as the page may show it."""

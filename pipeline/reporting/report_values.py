@@ -84,6 +84,7 @@ def _fill(name: str, field: TargetField, answers: Sequence[list[dict[str, Any]]]
         filled += bool(values)
         for value in values:
             counts[value] += 1
-    most = Counter(counts).most_common(_TOP_VALUES)
+    # Of values that are equally frequent, always the same ones: their order in a set differs between processes.
+    most = sorted(counts.items(), key=lambda item: (-item[1], repr(item[0])))[:_TOP_VALUES]
     top = [ValueCount(value=value_as_json(value), records=number) for value, number in most]
     return FieldFill(name=name, filled=filled, records=len(answers), distinct=len(counts), top=top)

@@ -58,7 +58,7 @@ def _hidden(text: str) -> list[dict[str, Any]]:
         return [Message.model_validate(turn).as_json() for turn in turns]
     except (ValueError, RecursionError, TypeError) as error:
         raise ValueError(
-            "the hidden field with the other turns was changed; skip the task, and curate again"
+            "the hidden field with the other turns was changed, so delete the annotation and answer the task again"
         ) from error
 
 
@@ -86,6 +86,8 @@ def _read_calls(text: str, known: tuple[ToolCall, ...] | None) -> tuple[ToolCall
             raise ValueError(f'call {len(calls) + 1} has no name, got {text[at : at + 40]!r}; write: name {{"key": 1}}')
         try:
             _, end = json.JSONDecoder().raw_decode(text, named.end())
+        except RecursionError as error:
+            raise ValueError(f"the arguments of call {len(calls) + 1}, {named.group(1)}, nest too deeply") from error
         except ValueError as error:
             raise ValueError(
                 f"the arguments of call {len(calls) + 1}, {named.group(1)}, are not JSON, got "

@@ -61,7 +61,8 @@ class Said:
         """The same for a record with an answer of its own, which need not be that of the one that was asked about."""
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
-            detail = " and ".join(f"user {one.annotator} says {_in_short(one)}" for one in both)
+            texts = zip(both, _told_apart(*both), strict=True)
+            detail = " and ".join(f"user {one.annotator} says {text}" for one, text in texts)
             return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
             case Verdict.LABELED:
@@ -143,13 +144,36 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
     return found
 
 
+def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decision]) -> dict[str, dict[str, JsonValue]]:
+    """By record: the latest answer of an annotator about its text, whatever has made it count no longer.
+
+    The source may have changed the label since, or the task what it asks for; an answer that breaks the task as it is
+    now is left out.
+    """
+    open_ones = {decision.record_id: decision for decision in asked}
+    mine = snapshot.latest_annotations().filter(pl.col("record_id").is_in(list(open_ones)), ~pl.col("deleted"))
+    rows = mine.sort("updated_at", "annotation_id").collect()
+    if rows.is_empty():
+        return {}
+    questions = _questions(snapshot, task, rows["record_id"].unique().to_list(), of_any_task=True)
+    found: dict[str, dict[str, JsonValue]] = {}
+    for row in rows.iter_rows(named=True):
+        before, now = questions.get(row["push_key"]), open_ones[row["record_id"]]
+        if before and inputs_key(task, before.inputs) == inputs_key(task, now.inputs):
+            targets = _annotation(row, before, task).targets
+            found |= {now.record_id: targets} if targets is not None else {}
+    return found
+
+
 def _text(task: type[Task], inputs: str | None) -> str:
     return inputs_key(task, orjson.loads(inputs) if inputs is not None else {})
 
 
-def _questions(snapshot: Snapshot, task: type[Task], records: list[str]) -> dict[str, Decision]:
+def _questions(
+    snapshot: Snapshot, task: type[Task], records: list[str], *, of_any_task: bool = False
+) -> dict[str, Decision]:
     """By push key: what was decided about some records in all the states in which they could be asked about."""
-    digest = pl.col("task_digest") == task.task_digest()
+    digest = pl.lit(True) if of_any_task else pl.col("task_digest") == task.task_digest()
     decided = snapshot.committed_decisions(Verb.CURATE).filter(digest, pl.col("record_id").is_in(records))
     found: dict[str, Decision] = {}
     for decision in from_frame(decided.collect()):
@@ -197,6 +221,15 @@ def _age(said: Said) -> tuple[datetime, int]:
 def _vote(annotation: Annotation) -> Hashable:
     """The same for equal answers."""
     return annotation.verdict, comparable_targets(annotation.targets)
+
+
+def _told_apart(one: Annotation, other: Annotation) -> tuple[str, str]:
+    """Two answers by the values in which they differ."""
+    if one.targets is None or other.targets is None:
+        return _in_short(one), _in_short(other)
+    found = list(differences(one.targets, other.targets))
+    first = ", ".join(f"{path} {_quoted(value)}" for path, value, _ in found)
+    return first, ", ".join(f"{path} {_quoted(value)}" for path, _, value in found)
 
 
 def _in_short(annotation: Annotation) -> str:
@@ -260,11 +293,14 @@ def involved_annotators(decision: Decision) -> bool:
 
 
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
-    """Annotations that break the task's schema, if no valid one decides: annotators must correct them."""
-    said = said_about(snapshot, task, snapshot.current_decisions())
-    undecided = [item for items in said.values() if deciding(items) is None for item in items if item.is_present]
-    remaining = [item.annotation for item in undecided if not item.annotation.deleted]
-    return [annotation for annotation in remaining if annotation.verdict is Verdict.INVALID]
+    """Annotations that break the task's schema, and are later than any valid one: annotators must correct them."""
+    found = []
+    for items in said_about(snapshot, task, snapshot.current_decisions()).values():
+        answer = deciding(items)
+        present = (item for item in items if item.is_present and not item.annotation.deleted)
+        later = (item.annotation for item in present if answer is None or _age(item) > _age(answer))
+        found += [annotation for annotation in later if annotation.verdict is Verdict.INVALID]
+    return found
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:

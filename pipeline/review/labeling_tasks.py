@@ -33,13 +33,15 @@ from pipeline.review.line_items import plain, read_table, table_text
 from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, Candidate, as_choices, read_candidate
 from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
-from schemas.field import JsonValue, ValueType, canonical, is_blank
+from schemas.field import JsonValue, ValueType, canonical, is_absent, is_blank
 from schemas.row_problems import problem_in_words
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields, turns_of
 
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
+_NOTHING = "(none)"
+"""Under the heading of a field that a row does not have."""
 
 
 class LabelingQuestion(BaseModel):
@@ -172,8 +174,8 @@ def _written(asked: FormField, tag: str, value: JsonValue) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return ""
+    if is_absent(value):
+        return _NOTHING
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 

@@ -61,7 +61,7 @@ def read_candidate(chosen: str) -> dict[str, Any]:
     """
     try:
         targets = json.loads(chosen)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the candidate {chosen[:80]!r} cannot be read; fill in the form instead") from error
     if not isinstance(targets, dict):
         raise ValueError(f"the candidate {chosen[:80]!r} is no answer; fill in the form instead")

@@ -17,6 +17,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
+from pipeline.review.consensus import earlier_answers
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
@@ -138,6 +139,22 @@ def _own_candidates(decision: Decision) -> Iterator[Candidate]:
         yield Candidate(whose="as the model says", targets=decision.suggestion)
 
 
+def _offered(snapshot: Snapshot, task: type[Task], decisions: Collection[Decision]) -> dict[str, list[Candidate]]:
+    """The answers that others gave, by record: annotators earlier, and rows in conflict."""
+    earlier, conflicting = earlier_answers(snapshot, task, decisions), _conflicting(snapshot, decisions)
+    return {
+        record_id: [
+            *(
+                Candidate(whose="as an annotator said before", targets=earlier[one])
+                for one in [record_id]
+                if one in earlier
+            ),
+            *conflicting.get(record_id, ()),
+        ]
+        for record_id in earlier.keys() | conflicting.keys()
+    }
+
+
 def _conflicting(snapshot: Snapshot, decisions: Iterable[Decision]) -> dict[str, list[Candidate]]:
     """The answers of the rows that some records are in conflict with, by record."""
     refs = {
@@ -198,7 +215,7 @@ def push_questions(
             store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
             on_tasks(len(task_ids))
 
-        tasks, unfit = _labeling_tasks(todo.values(), dataset, _conflicting(snapshot, todo.values()))
+        tasks, unfit = _labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset.task, todo.values()))
         report = client.push(project, tasks, on_batch=keep)
     return Pushed(
         project=project,
