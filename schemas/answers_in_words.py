@@ -65,8 +65,9 @@ def _values_beside(field: TargetField, answers: Sequence[Mapping[str, Any]]) -> 
     shared = functools.reduce(operator.and_, (Counter(map(comparable, parts)) for parts in lists))
     if not shared or all(len(parts) == shared.total() for parts in lists):
         return [_values(field, answer) for answer in answers]
-    rest = [_values(field, {field.name: _without(parts, shared)}) for parts in lists]
-    return [f"{text} besides {shared.total()} that are the same" for text in rest]
+    rest = [_without(parts, shared) for parts in lists]
+    all_have = f"{shared.total()} that all have"
+    return [f"{_values(field, {field.name: own})}, and {all_have}" if own else f"only the {all_have}" for own in rest]
 
 
 def _without(parts: Sequence[Any], shared: Counter[Hashable]) -> list[Any]:

@@ -134,7 +134,7 @@ def _field(
 def _single(name: str, bare: Any, annotation: Any, within: tuple[type[BaseModel], ...]) -> TargetField:
     """A single value of a type without metadata and None."""
     if choices := _choices(bare):
-        if odd := [choice for choice in choices if choice != _text(choice) or "\n" in choice or is_blank(choice)]:
+        if odd := [choice for choice in choices if choice != plain_text(choice) or "\n" in choice or is_blank(choice)]:
             raise UnsupportedType(
                 f"target '{name}' has the choice {odd[0]!r}; a choice must be one line of text without outer space"
             )
@@ -291,7 +291,7 @@ def _canonical_one(field: TargetField, value: Any) -> JsonValue:
         return None
     match field.type:
         case ValueType.TEXT:
-            return _text(str(value))
+            return plain_text(str(value))
         case ValueType.INTEGER:
             return int(value)
         case ValueType.NUMBER:
@@ -333,7 +333,7 @@ def _iso(type: ValueType, value: Any) -> str:
     """A date or time as ISO text; a text that is none stays for validation to name."""
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    text = _text(str(value))
+    text = plain_text(str(value))
     try:
         match type:
             case ValueType.DATETIME:
@@ -346,7 +346,8 @@ def _iso(type: ValueType, value: Any) -> str:
         return text
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
+    """A text as it is kept: without NUL characters and outer whitespace, with ``\\n`` line ends."""
     return value.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

@@ -33,6 +33,11 @@ def test_what_a_browser_does_to_line_ends_changes_nothing() -> None:
         assert edited([CALLING], calls=editor_texts([CALLING])[CALLS].replace("\n", end)) == [CALLING]
 
 
+def test_edited_texts_that_differ_in_space_around_them_are_one_answer() -> None:
+    texts = ["New answer.", "New answer.\n", "  New\x00 answer.\r\n"]
+    assert [edited([LAST], turn=text) for text in texts] == [[{**LAST, "content": "New answer."}]] * 3
+
+
 def test_calls_that_no_editor_could_read_stay_as_they_are_unless_they_are_edited() -> None:
     broken = {"role": "assistant", "content": "", "tool_calls": [call("find", '{"a": '), call("two words", "x")]}
     assert edited([broken]) == [broken]

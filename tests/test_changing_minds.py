@@ -99,6 +99,9 @@ def test_a_label_that_contradicts_an_earlier_answer_is_a_conflict_that_shows_bot
     assert (decision.fate, decision.routed, decision.targets) == (Fate.REVIEW, Routed.CONFLICT, {"topic": "delivery"})
     (reason,) = decision.reasons
     assert reason.detail == "an annotator answered 'returns', and since then the source has 'delivery'"
+    [asked] = [task for task in desk.tasks() if task["id"] == desk.task(1)]
+    offered = [one["value"] for one in asked["data"]["candidates"]]
+    assert offered[:2] == ["as in the data: delivery", "as an annotator said before: returns"]
     assert again.review.sent == 1
     (asked,) = [task for task in desk.tasks() if task["id"] == desk.task(1)]
     assert "'returns'" in asked["data"]["why"] and "'delivery'" in asked["data"]["why"]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import write_dataset
 
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file, load_task
 from pipeline.errors import ConfigError
@@ -373,3 +374,11 @@ def test_the_curation_digest_leaves_out_what_comes_after_it_and_takes_in_the_tas
     assert digest() == digest(GOOD + "finetune: {rank: 4}\nrelease: {title: Toys}\nengine: {workers: 1}\n")
     assert digest() != digest(GOOD + "split: {group_by: [shop]}\n")
     assert digest() != digest(task=TASK.replace("Say a or b", "Say b or a"))
+
+
+def test_what_is_published_of_a_configuration_names_no_folder(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [], f"review: {{guidelines: {tmp_path}/guide.md}}\n")
+    config = load_dataset_file(tmp_path / "dataset.yaml").config
+    outside = config.model_copy(update={"task": f"{tmp_path}/task.py:Question"}).public()
+    assert (outside.task, outside.review.guidelines) == ("task.py:Question", "guide.md")
+    assert config.public().task == config.task

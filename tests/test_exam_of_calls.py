@@ -20,6 +20,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.finetuning.row_tokens import calling_turns
 from pipeline.finetuning.training_rows import LeftOut
 from pipeline.finetuning.written_turns import readable_turn
+from pipeline.kinds.registry import kind_of
 from schemas.dataset import Finetune
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 from schemas.task import Conversation, Task, Tools
@@ -309,3 +310,13 @@ def test_calls_are_found_as_the_tokenizer_says(loaded: LoadedModel, monkeypatch:
     assert readable_turn(text, loaded, [ASKED], (WEATHER,)) == "I look.\n" + written('{"city": "Rome"}')
     assert readable_turn("I look.«no JSON»", loaded, [ASKED], (WEATHER,)) == "I look.«no JSON»"
     assert readable_turn("I look.", loaded, [ASKED], None) == "I look."
+
+
+def test_turns_of_one_conversation_are_no_independent_trials() -> None:
+    whole = judged(*[(saying("It is sunny."), "It is warm."), (saying("It rains."), "{{name}}")] * 4)
+    alone = {one.name: one.value for one in whole.measures}[SOUND]
+    steps = tuple(outcome.model_copy(update={"steps": (outcome,) * 9}) for outcome in whole.outcomes)
+    [sound, *_] = kind_of(Help).measures(Help, steps)
+    assert (sound.value.value, alone.value) == (0.5, 0.5)
+    # Ten times the turns of the same conversations tell no more than one turn of each.
+    assert sound.value.high - sound.value.low > 0.9 * (alone.high - alone.low)

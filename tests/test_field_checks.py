@@ -167,3 +167,32 @@ def test_what_some_row_has_or_an_input_that_may_be_absent_is_no_news(tmp_path: P
     task = ORDER.replace("    article", "    remark: Input[str | None] = None\n    article")
     rows = [row(1, "Send rope", None), {"id": 2, "question": "Send rope twice", "article": "rope", "pieces": 2}]
     assert "map it" not in Odd(tmp_path, task, rows).curate().note
+
+
+def test_what_no_model_of_the_task_reads_within_objects_is_said(tmp_path: Path) -> None:
+    task = """
+from pydantic import BaseModel
+
+class Maker(BaseModel):
+    name: str
+
+class Line(BaseModel):
+    title: str
+    due: str | None = None
+    maker: Maker | None = None
+
+class Bill(Task):
+    \"\"\"Read the bill.\"\"\"
+
+    question: Input[str]
+    lines: Target[list[Line]]
+"""
+    lines = [{"title": "rope", "duee": "May"}, {"title": "rope", "maker": {"name": "A", "town": "Ulm"}}]
+    odd = Odd(tmp_path, task, [{"id": 1, "question": "rope rope A", "lines": lines}])
+    said = "not read, as the task's models have no such field: 'lines.duee', 'lines.maker.town'; correct the name"
+    assert said in odd.curate().note
+    found = {item["what"]: item for item in Terminal(tmp_path).json("check")}
+    assert "'lines.duee', 'lines.maker.town'" in found["source examples"]["detail"]
+    odd.edit("    due: str", "    duee: str | None = None\n    due: str", "task.py")
+    odd.edit("    name: str", "    name: str\n    model_config = {'extra': 'allow'}", "task.py")
+    assert "not read" not in odd.curate().note

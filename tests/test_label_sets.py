@@ -287,3 +287,14 @@ def test_the_order_in_which_choices_are_defined_decides_nothing() -> None:
     one, other = (label_set_scores(texts, sets, labels, texts) for labels in (LABELS, LABELS[::-1]))
     assert one.score == other.score
     assert [set(found or ()) for found in one.predicted] == [set(found or ()) for found in other.predicted]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_labels_that_do_not_follow_from_the_texts_are_not_taken_for_mistakes(share: float) -> None:
+    chance = random.Random(3)
+    words = [f"word{number}" for number in range(200)]
+    texts = [" ".join(chance.choices(words, k=12)) for _ in range(400)]
+    sets = [{label for label in LABELS if chance.random() < share} for _ in texts]
+    found = scored(texts, sets)
+    flagged = sum(bool(missing or extra) for missing, extra in zip(found.missing, found.extra, strict=True))
+    assert flagged < 0.1 * len(texts)

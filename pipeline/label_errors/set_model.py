@@ -33,7 +33,12 @@ _LEAST = 1e-12
 _STEEPNESS = 1.5
 """The logarithm of the expected steepness. The odds come from the given labels, mistakes included, and are too moderate
 for the right ones; how much so, well separated labels do not show."""
+_SIZE_TIES = 0.025
 _START = (_STEEPNESS, 0.0, 0.0, 0.0, 0.0, -5.0, -3.0, -3.0)
+_SELDOM, _NEVER = (-5.0, -4.0, -4.0), (-40.0, -40.0, -40.0)
+"""How often annotators make each mistake, as a fit has it: in one case of a hundred at most, or never."""
+_EVIDENCE = 2.0
+"""By how much mistakes must make the given sets likelier than their absence does, as a logarithm."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,11 @@ def _posterior(shares: Floats, size_weights: Floats) -> tuple[Floats, Floats]:
 
 # --- fitting ----------------------------------------------------------------------------------------
 def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
-    """The model under which the given sets are likeliest."""
+    """The model under which the given sets are likeliest, if they show that annotators made mistakes.
+
+    Labels that do not follow from the texts can be explained as mistakes, too, but are no likelier that way than with
+    odds that are as moderate as the texts make them. Then mistakes are taken to be rare.
+    """
     from scipy.optimize import minimize
 
     step = len(given) // _FITTED_ROWS + 1
@@ -252,8 +261,21 @@ def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
     rows, columns = next(iter(_parts(log_odds[::step], given[::step])))
     some = (rows * step)[:, None], columns
     arguments = (log_odds[some], given[some], given.shape[1] - columns.shape[1])
-    found = minimize(_loss, np.array(_START), args=arguments, method="L-BFGS-B", options={"maxiter": 60})
-    return _model(found.x)
+    options: dict[str, Any] = {"args": arguments, "method": "L-BFGS-B", "options": {"maxiter": 60}}
+    found, plain = minimize(_loss, np.array(_START), **options), minimize(_plain_loss, np.zeros(4), **options)
+    gain = _total(_model(found.x), *arguments) - _total(_model((0.0, *plain.x, *_NEVER)), *arguments)
+    return _model(found.x if gain > _EVIDENCE else (0.0, *plain.x, *_SELDOM))
+
+
+def _total(model: SetModel, log_odds: Floats, given: Bools, others: int) -> float:
+    """How likely all given sets are, as a logarithm."""
+    return float(_log_likelihood(model, _cells(model, log_odds, given, others), given).sum())
+
+
+def _plain_loss(sizes: Floats, log_odds: Floats, given: Bools, others: int) -> float:
+    """Of a model without mistakes."""
+    likelihood = _total(_model((0.0, *sizes, *_NEVER)), log_odds, given, others)
+    return (_SIZE_TIES * float((sizes**2).sum()) - likelihood) / len(given)
 
 
 def _model(parameters: Sequence[float] | Any) -> SetModel:
@@ -267,9 +289,9 @@ def _model(parameters: Sequence[float] | Any) -> SetModel:
 
 def _loss(parameters: Floats, log_odds: Floats, given: Bools, others: int) -> float:
     model = _model(parameters)
-    likelihood = _log_likelihood(model, _cells(model, log_odds, given, others), given).sum()
+    likelihood = _total(model, log_odds, given, others)
     # Keeps what the data say nothing about near what is expected.
-    ties = 2 * (parameters[0] - _STEEPNESS) ** 2 + 0.025 * (parameters[1:5] ** 2).sum()
+    ties = 2 * (parameters[0] - _STEEPNESS) ** 2 + _SIZE_TIES * (parameters[1:5] ** 2).sum()
     # As if one more mistake of each kind had been seen: if none stands out, no kind is taken for impossible.
     ties -= np.log([model.added, model.forgotten, model.confused]).sum()
     return float(ties - likelihood) / len(given)

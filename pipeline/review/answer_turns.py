@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.field import is_blank
+from schemas.field import is_blank, plain_text
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
 TURN, CALLS = "turn", "calls"
@@ -46,8 +46,8 @@ def read_turns(texts: Mapping[str, str]) -> list[dict[str, Any]] | None:
     calls = _read_calls(texts.get(CALLS, ""), known.tool_calls)
     if not content.strip() and not calls:
         return None
-    # A browser changes line ends; what nobody edited stays as it is.
-    changed = {} if _same(content, known.content) else {"content": content}
+    # A browser changes line ends: what nobody edited stays as it is, and an edited text is kept as those of fields are.
+    changed = {} if _same(content, known.content) else {"content": plain_text(content)}
     turns[place : place + 1] = [known.model_copy(update={**changed, "tool_calls": calls}).as_json()]
     return turns
 
