@@ -84,3 +84,10 @@ def test_what_cannot_be_read_is_refused_with_what_to_write(texts: dict[str, str]
     with pytest.raises(ValueError) as error:
         read_turns(texts)
     assert str(error.value).startswith(said)
+
+
+def test_after_a_tool_s_turn_the_answer_is_a_new_turn_and_without_one_all_stays_as_it_is() -> None:
+    assert editor_texts([CALLING, RESULT]) == {"": json.dumps([CALLING, RESULT]), TURN: "", CALLS: ""}
+    assert edited([CALLING, RESULT]) == [CALLING, RESULT]
+    said = {"role": "assistant", "content": "There is none."}
+    assert edited([CALLING, RESULT], turn="There is none.") == [CALLING, RESULT, said]

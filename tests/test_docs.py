@@ -33,7 +33,7 @@ from flows.settings import Settings
 from pipeline.config.plain_yaml import read_yaml
 from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
-from pipeline.review.queue import question
+from pipeline.review.questions import question
 from schemas.dataset import Dataset
 from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Routed

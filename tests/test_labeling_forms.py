@@ -27,7 +27,7 @@ from pipeline.review.labeling_tasks import (
 )
 from schemas.annotation import Verdict
 from schemas.field import ValueType, target_field
-from schemas.task import Input, Target, Task
+from schemas.task import Conversation, Input, Target, Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
 from schemas.tasks.invoice import Invoice
 
@@ -193,7 +193,7 @@ def test_a_task_carries_its_keys_its_reason_and_its_inputs_as_text() -> None:
             "source_": "ab",
             "u_6772c3b6c39f65": "3",
             "meta": '{\n  "k": [\n    "ü"\n  ]\n}',
-            "note": "",
+            "note": "(none)",
             "why": "Because.",
             "record_id": "r1",
             "push_key": "k1",
@@ -329,3 +329,18 @@ def test_an_answer_that_a_validator_of_the_task_refuses_is_refused_in_its_words(
 
     said = read_result(Loud, [region("word", text=["hm"])], False).error
     assert said == "word: it must be in capitals, got 'hm'. Correct the annotation in Label Studio and update it."
+
+
+def test_the_turn_to_edit_is_not_shown_among_the_earlier_ones() -> None:
+    class Helper(Task):
+        """Help."""
+
+        messages: Conversation
+
+    asked = {"messages": [{"role": "user", "content": "Where is hall four?"}]}
+    first, last = ({"role": "assistant", "content": text} for text in ("Let me see.", "Beside the plants."))
+    shown = ask(Helper, asked, proposal={"messages": [first, last]})["data"]["messages"]
+    assert "Where is hall four?" in shown and "Let me see." in shown and "Beside the plants." not in shown
+    after_a_tool = [first, {"role": "tool", "content": "shelf C4"}]
+    shown = ask(Helper, asked, proposal={"messages": after_a_tool})["data"]["messages"]
+    assert "Let me see." in shown and "shelf C4" in shown

@@ -119,7 +119,7 @@ def test_every_type_of_a_task_has_a_column_type() -> None:
         "tags": "list<item: string>",
     }
     assert table["fields"].to_pylist() == [
-        {"text": "t", "details": '{"a":1,"b":2}', "count": 3, "share": 1.0, "yes": True, "tags": ["a", "b"]}
+        {"text": "t", "details": '{"b":2,"a":1}', "count": 3, "share": 1.0, "yes": True, "tags": ["a", "b"]}
     ]
     assert rows_table(Everything, []).schema == rows_table(Everything, [everything()]).schema == table.schema
 

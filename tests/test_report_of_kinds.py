@@ -284,3 +284,22 @@ def test_of_values_that_are_equally_frequent_the_report_always_shows_the_same_on
     task = create_model("Names", __base__=Task, text=(Input[str], ...), names=(Target[list[str]], ...))
     [fill] = field_fills(task, [{"names": names}, {"names": names[::-1]}])
     assert [one.value for one in fill.top] == sorted(names)[:8]
+
+
+OTHERS = ("Do not smoke, wombat.", "No numbat smokes.")
+
+
+def test_a_version_s_report_quotes_no_answers_that_are_in_conflict(tmp_path: Path) -> None:
+    rows = [{"sentence": f"Payment {n} is due.", "plain": f"Pay {n}."} for n in range(9)]
+    rows += [
+        {"sentence": "Smoking is not permitted.", "plain": text}
+        for text in ("Do not smoke, wombat.", "No numbat smokes.")
+    ]
+    plain = Set(tmp_path, "rewriting", rows)
+    plain.file.write_text(re.sub(r"on_conflict: \w+", "on_conflict: review", plain.file.read_text()))
+    plain.context = Context.load(plain.file, offline(tmp_path / "home"))
+    curate(plain.context, Inline())
+    assert "wombat" in section(plain.report(), "conflicts")
+    published = Path(release(plain.context, Inline()).path) / "report.html"
+    text = published.read_text(encoding="utf-8")
+    assert section(text, "conflicts") != "" and "wombat" not in text and "numbat" not in text

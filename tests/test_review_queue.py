@@ -12,6 +12,7 @@ from store_rows import committed
 
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
+from pipeline.review.questions import question
 from pipeline.review.queue import (
     Pulled,
     Pushed,
@@ -19,7 +20,6 @@ from pipeline.review.queue import (
     open_questions,
     pull_annotations,
     push_questions,
-    question,
 )
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table

@@ -118,6 +118,15 @@ def test_the_original_that_an_answer_fits_better_is_quoted() -> None:
     assert found == [f"it fits another row's original better: {quoted(pairs[-1][0])}"]
 
 
+def test_other_names_in_answers_about_something_else_do_not_hide_those_in_others() -> None:
+    pairs, others = rewritten.plainer(200), rewritten.formal(12)
+    # Twelve answers belong to other originals, and so have other names; five more have one name changed.
+    astray = [(pair[0], other[1]) for pair, other in zip(pairs[:12], others, strict=True)]
+    changed = [(original, re.sub(r"in \w+ was", "in Osnabrueck was", answer)) for original, answer in pairs[12:17]]
+    scores = score_rewrites(rows_of([*astray, *changed, *pairs[17:]]))
+    assert all(Rule.NAMES in rules(score) for score in scores[12:17])
+
+
 # --- what is usual --------------------------------------------------------------------------------
 def test_what_half_of_a_set_does_is_no_finding() -> None:
     sound = rewritten.plainer(200)

@@ -127,3 +127,14 @@ def test_labels_that_nobody_expects_weigh_on_a_set_though_they_are_not_looked_at
     whole = judge_sets(model, odds, seen)
     monkeypatch.setattr(set_model, "_POSSIBLE", 6)
     assert np.allclose(judge_sets(model, odds, seen).wrong, whole.wrong, atol=1e-3)
+
+
+def test_a_given_label_is_looked_at_however_unlikely_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SetModel(1.0, np.array([0.5, 1.0, 2.0, 1.0]), 0.01, 0.1, 0.05)
+    odds = np.hstack([np.full((1, 8), -2.0), [[-9.0]]])
+    seen = np.arange(9)[None, :] == 8
+    whole = judge_sets(model, odds, seen)
+    monkeypatch.setattr(set_model, "_POSSIBLE", 4)
+    found = judge_sets(model, odds, seen)
+    assert found.doubts[0, 8] == pytest.approx(whole.doubts[0, 8], abs=0.05)
+    assert found.doubts[0, 8] > 0.9

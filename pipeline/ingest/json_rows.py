@@ -34,7 +34,9 @@ def read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
         try:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            yield RawRow(number, raw, error=unreadable(_json_problem(raw, error)))
+            # Without its line end, the last line of a file that is cut off, or still being written.
+            is_cut = not line.endswith(b"\n")
+            yield RawRow(number, raw, error=unreadable(_json_problem(raw, error)), holds_others=is_cut)
             continue
         yield _json_row(number, raw, value)
 

@@ -72,7 +72,7 @@ class FoundInSource:
         if not self.readable and self.unreadable:
             return f"has no row that can be read, from {self.unreadable} on"
         if self.swallowing:
-            return f"cannot be read at {self.swallowing}, and that row may contain the rows after it"
+            return f"cannot be read at {self.swallowing}, so that rows after it may be missing"
         return ""
 
 

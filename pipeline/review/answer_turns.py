@@ -18,9 +18,9 @@ _NAME = re.compile(r"\s*([^\s({]+)\s*")
 
 
 def last_turn(turns: Sequence[Mapping[str, Any]]) -> int:
-    """The place of the assistant's last turn; the number of turns if there is none."""
-    places = (place for place, turn in enumerate(turns) if turn.get("role") == Speaker.ASSISTANT)
-    return max(places, default=len(turns))
+    """The place of the turn to edit: the assistant's that ends the conversation, or a new one after all others."""
+    is_there = bool(turns) and turns[-1].get("role") == Speaker.ASSISTANT
+    return len(turns) - is_there
 
 
 def editor_texts(turns: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -45,7 +45,8 @@ def read_turns(texts: Mapping[str, str]) -> list[dict[str, Any]] | None:
     content = texts.get(TURN, "")
     calls = _read_calls(texts.get(CALLS, ""), known.tool_calls)
     if not content.strip() and not calls:
-        return None
+        # A conversation that ends with a tool's turn is confirmed as it is.
+        return turns if place == len(turns) and turns else None
     # A browser changes line ends: what nobody edited stays as it is, and an edited text is kept as those of fields are.
     changed = {} if _same(content, known.content) else {"content": plain_text(content)}
     turns[place : place + 1] = [known.model_copy(update={**changed, "tool_calls": calls}).as_json()]

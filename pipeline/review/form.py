@@ -34,6 +34,8 @@ CHANGES = "changes"
 """Goldleaf's own keys in a labeling task's data."""
 ABSENT: Mapping[str, Any] = {CANDIDATES: [], CHANGES: ""}
 """What a form shows that a task of an earlier version of Goldleaf does not have, and what stands for it."""
+NOTHING = "(none)"
+"""Under the heading of a field that a row does not have."""
 NONE = "goldleaf-none"
 """The choice that makes an empty set of labels an answer; without it nobody could tell it from no answer."""
 VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "datetime": "datetime"}
@@ -182,6 +184,11 @@ def _shown(task: type[Task], name: str) -> str:
     if name == tools_field(task):
         return _view("goldleaf-tools", _html(common))
     return _tag("Text", common | {"selectionEnabled": "false"})
+
+
+def shown_keys(config: str) -> set[str]:
+    """What a form shows of a task's data."""
+    return set(re.findall(r'"\$(\w+)"', config))
 
 
 def _candidates(to_name: str) -> str:

@@ -6,7 +6,7 @@ anything is sent, the server is asked which keys it has, so a push may break off
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Self, cast
@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.form import ABSENT, PUSH_KEY
+from pipeline.review.form import ABSENT, NOTHING, PUSH_KEY, shown_keys
 from pipeline.review.label_studio_models import (
     AnsweredTask,
     ListedTask,
@@ -50,6 +50,13 @@ _NOT_FOUND = 404
 _LISTED = "id,data"
 # The list filters the nested annotations too; without it a page takes six times as long.
 _ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
+
+
+_Data = Mapping[str, Any]
+
+
+def _unknown(push_key: str) -> _Data:
+    return {}
 
 
 class _State(Enum):
@@ -99,25 +106,41 @@ class LabelStudio:
         return self.requests.ask(LOG_IN, User, lambda sdk: sdk.users.whoami(), patience=patience).email
 
     # --- projects -----------------------------------------------------------------------------
-    def ensure_project(self, title: str, marker: str, config: str, instruction: str) -> int:
+    def ensure_project(
+        self,
+        title: str,
+        marker: str,
+        config: str,
+        instruction: str,
+        data: Callable[[str], _Data] = _unknown,
+    ) -> int:
         """The id of the project that has a marker as a line of its description; it is created if there is none.
 
         Form and instruction are updated, and tasks of an earlier form get what the new one shows; title and settings
-        stay as annotators left them. The instruction is HTML.
+        stay as annotators left them.
+
+        Args:
+            title: of a new project.
+            marker: a line.
+            config: the form.
+            instruction: HTML.
+            data: what is known of a task by its push key, in case its form shows more than it was sent with.
         """
         # A second project would ask everything again, so make sure that there is none before creating one.
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
             return create_project(self.requests, title, marker, config, instruction)
         if update_project(self.requests, known, config, instruction):
-            self._complete(known.project_id, {key: value for key, value in ABSENT.items() if f'"${key}"' in config})
+            self._complete(known.project_id, shown_keys(config), data)
         return known.project_id
 
-    def _complete(self, project: int, shown: dict[str, Any]) -> None:
+    def _complete(self, project: int, shown: Collection[str], data: Callable[[str], _Data]) -> None:
         """Give each task what its form shows and its data lacks: Label Studio could not submit it."""
         for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED):
-            if task.push_key and shown.keys() - task.data.keys():
-                self._set_data(task.task_id, {**shown, **task.data})
+            if task.push_key and (lacking := set(shown) - task.data.keys()):
+                known = data(task.push_key)
+                more = {key: known.get(key, ABSENT.get(key, NOTHING)) for key in lacking}
+                self._set_data(task.task_id, {**more, **task.data})
 
     def _set_data(self, task: int, data: dict[str, Any]) -> None:
         self.requests.tell("cannot update tasks", lambda sdk: sdk.tasks.update(id=str(task), data=data))

@@ -18,6 +18,7 @@ from pipeline.review.conversation_html import bubbles, tool_list
 from pipeline.review.form import (
     CHANGES,
     NONE,
+    NOTHING,
     PUSH_KEY,
     RECORD_ID,
     REVIEW,
@@ -40,8 +41,6 @@ from schemas.task_fields import conversation_target, names_of, tools_field, turn
 
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
-_NOTHING = "(none)"
-"""Under the heading of a field that a row does not have."""
 
 
 class LabelingQuestion(BaseModel):
@@ -175,7 +174,7 @@ def _written(asked: FormField, tag: str, value: JsonValue) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     if is_absent(value):
-        return _NOTHING
+        return NOTHING
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
