@@ -132,5 +132,5 @@ def _result(path: Path, dataset: str, *, reused: bool) -> Finetuned:
         ),
         copied=record.copied,
         difference=record.comparison.difference,
-        verdict=record.comparison.verdict,
+        verdict=record.verdict,
     )

@@ -377,6 +377,7 @@ def test_the_curation_digest_leaves_out_what_comes_after_it_and_takes_in_the_tas
 
 
 def test_what_is_published_of_a_configuration_names_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "guide.md").write_text("Be brief.")
     write_dataset(tmp_path, [], f"review: {{guidelines: {tmp_path}/guide.md}}\n")
     config = load_dataset_file(tmp_path / "dataset.yaml").config
     outside = config.model_copy(update={"task": f"{tmp_path}/task.py:Question"}).public()

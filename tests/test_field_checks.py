@@ -181,7 +181,7 @@ class Line(BaseModel):
     due: str | None = None
     maker: Maker | None = None
 
-class Bill(Task):
+class Question(Task):
     \"\"\"Read the bill.\"\"\"
 
     question: Input[str]

@@ -5,6 +5,8 @@ import pytest
 from flows.cli.verbs import show_finetuned
 from flows.finetune import Compared, Finetuned
 from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.finetuning.adapters import FinetuneRecord
+from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.finetuning.train import LeftOut
 
 
@@ -66,3 +68,12 @@ def test_a_share_needs_no_explanation(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert said.splitlines()[:2] == ["smollm2-135m-instruct, 100 training rows", "40 test questions"]
     assert "nats are" not in said and "beside it" not in said
+
+
+@pytest.mark.parametrize(("copied", "said"), [(0.5, ""), (0.84, " The inputs copied unchanged score 84.0%, no less.")])
+def test_a_model_that_is_no_better_than_copying_is_said_to_be_so(copied: float, said: str) -> None:
+    scored = Evaluation.model_construct(score=Estimate(value=0.8, low=0.7, high=0.9))
+    compared = Comparison(difference=Estimate(value=0.4, low=0.3, high=0.5), better=9, worse=0, same=0)
+    beside = Estimate(value=copied, low=0.0, high=1.0)
+    record = FinetuneRecord.model_construct(copied=beside, tuned=scored, comparison=compared)
+    assert record.verdict == compared.verdict + said

@@ -9,6 +9,8 @@ from odd import Odd
 from support import write_rows
 from terminal import Terminal
 
+from pipeline.errors import ConfigError
+
 DESK = '''
 from schemas.task import Conversation
 
@@ -64,3 +66,12 @@ def test_keys_that_are_not_kept_are_told_where_the_layout_is_named_too(tmp_path:
         "source 'examples': conversations read from 1 row of messages; not kept of its turns: 'mood'"
     ]
     assert ("set `layout:" in checked(Terminal(tmp_path))) == (layout == "auto")
+
+
+def test_a_named_layout_that_no_row_has_ends_the_run_and_one_that_some_have_does_not(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, DESK, [messages(1), messages(2)])
+    odd.edit("license: MIT", "license: MIT, layout: sharegpt")
+    with pytest.raises(ConfigError, match="source 'examples': no row has the layout 'sharegpt'; correct `layout:`"):
+        odd.curate()
+    write_rows(odd.folder, [messages(1), *other_layouts(2)[:1]])
+    assert odd.curate().funnel.rejected == 1

@@ -5,7 +5,8 @@ from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
 from pipeline.ingest.chat_layouts import Layouts
 from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped, unread
-from schemas.dataset import Dataset
+from schemas.dataset import Dataset, Layout
+from schemas.task_fields import whole_conversation
 
 
 def require_group_fields(prepared: list[Prepared], config: Dataset) -> None:
@@ -23,6 +24,21 @@ def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
     seen = together(part.seen for part in prepared)
     found = {source.name: misspelled(source, seen[source.name]) for source in config.sources if source.name in seen}
     if problems := [f"source '{name}': {hinted(problem, seen[name])}" for name, problem in found.items() if problem]:
+        raise ConfigError("\n".join(problems))
+
+
+def require_named_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> None:
+    """Refuse a layout that no row of its source has: all of them would be rejected, and their questions withdrawn."""
+    seen, read = together(part.seen for part in prepared), {name for part in prepared for name in part.layouts}
+    if not whole_conversation(dataset.task):
+        return
+    problems = [
+        f"source '{source.name}': no row has the layout '{source.layout.value}'; correct `layout:`, or leave it out to "
+        "have it found"
+        for source in dataset.config.sources
+        if source.layout is not Layout.AUTO and source.name in seen and source.name not in read
+    ]
+    if problems:
         raise ConfigError("\n".join(problems))
 
 

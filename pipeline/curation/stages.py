@@ -32,6 +32,7 @@ from pipeline.curation.known_fields import (
     notes_about_layouts,
     require_group_fields,
     require_mapped_fields,
+    require_named_layouts,
 )
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
@@ -151,7 +152,7 @@ def decide(
         unknown: the versions in this home whose splits it does not know.
 
     Raises:
-        ConfigError: no row has a field that splits are grouped by, or that a source's field map names.
+        ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
     """
     store, dataset = workspace.store, workspace.dataset
     snapshot = store.snapshot()
@@ -162,6 +163,7 @@ def decide(
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(prepared, dataset.config)
     require_mapped_fields(prepared, dataset.config)
+    require_named_layouts(prepared, dataset)
     adopted = _adopt_splits(workspace, steps, run, prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
     cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)

@@ -93,6 +93,14 @@ class FinetuneRecord(BaseModel):
     comparison: Comparison
 
     @property
+    def verdict(self) -> str:
+        """The result in a sentence, and whether copying the inputs would have been as good."""
+        verdict = self.comparison.verdict
+        if self.copied is None or self.copied.value < self.tuned.score.value:
+            return verdict
+        return f"{verdict} The inputs copied unchanged score {self.copied.unit.shown(self.copied.value)}, no less."
+
+    @property
     def not_judged(self) -> str:
         """Which test rows count nowhere, in words; empty if all count."""
         groups = [

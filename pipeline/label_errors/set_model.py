@@ -37,6 +37,8 @@ _SIZE_TIES = 0.025
 _START = (_STEEPNESS, 0.0, 0.0, 0.0, 0.0, -5.0, -3.0, -3.0)
 _SELDOM, _NEVER = (-5.0, -4.0, -4.0), (-40.0, -40.0, -40.0)
 """How often annotators make each mistake, as a fit has it: in one case of a hundred at most, or never."""
+_MUCH = 0.5
+"""How much texts must tell of the labels for one that they deny to be a mistake; of CUAD's clauses it is 0.7."""
 _EVIDENCE = 2.0
 """By how much mistakes must make the given sets likelier than their absence does, as a logarithm."""
 
@@ -249,10 +251,11 @@ def _posterior(shares: Floats, size_weights: Floats) -> tuple[Floats, Floats]:
 
 # --- fitting ----------------------------------------------------------------------------------------
 def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
-    """The model under which the given sets are likeliest, if they show that annotators made mistakes.
+    """The model under which the given sets are likeliest.
 
-    Labels that do not follow from the texts can be explained as mistakes, too, but are no likelier that way than with
-    odds that are as moderate as the texts make them. Then mistakes are taken to be rare.
+    Labels that do not follow from the texts can be explained as mistakes, too. So where the texts tell little of the
+    labels, mistakes must make the sets likelier than odds that are as moderate as the texts make them; otherwise
+    mistakes are taken to be rare.
     """
     from scipy.optimize import minimize
 
@@ -264,7 +267,15 @@ def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
     options: dict[str, Any] = {"args": arguments, "method": "L-BFGS-B", "options": {"maxiter": 60}}
     found, plain = minimize(_loss, np.array(_START), **options), minimize(_plain_loss, np.zeros(4), **options)
     gain = _total(_model(found.x), *arguments) - _total(_model((0.0, *plain.x, *_NEVER)), *arguments)
-    return _model(found.x if gain > _EVIDENCE else (0.0, *plain.x, *_SELDOM))
+    is_likely = gain > _EVIDENCE or _told_by_texts(log_odds[some], given[some]) >= _MUCH
+    return _model(found.x if is_likely else (0.0, *plain.x, *_SELDOM))
+
+
+def _told_by_texts(log_odds: Floats, given: Bools) -> float:
+    """How much the odds tell of the labels, from 0 (no more than their frequencies) to 1: McFadden's R squared."""
+    frequencies = np.clip(given.mean(axis=0, keepdims=True), _LEAST, 1 - _LEAST)
+    by_text, alone = (_log_product(shares, given).sum() for shares in (_shares(1.0, log_odds), frequencies))
+    return float(1 - by_text / alone) if alone else 0.0
 
 
 def _total(model: SetModel, log_odds: Floats, given: Bools, others: int) -> float:

@@ -45,7 +45,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
         train_rows=record.train.rows,
         test_rows=record.tuned.questions,
         seconds=record.train.seconds,
-        verdict=record.comparison.verdict + _unreadable(record),
+        verdict=record.verdict + _unreadable(record),
         part_metric=kind.part_metric,
         parts=list(_parts(record, kind.part_metric)),
         mistakes=list(_mistakes(folder, task, examples)),

@@ -273,7 +273,7 @@ def _turn_editors(asked: FormField, common: Mapping[str, str]) -> str:
     return "".join(
         [
             _editor(turn, lines=6, many=False),
-            _view("goldleaf-calls", _view("goldleaf-hint", _header(_CALLS_HINT)), _editor(calls, lines=1, many=False)),
+            _view("goldleaf-calls", _view("goldleaf-hint", _header(_CALLS_HINT)), _editor(calls, lines=3, many=False)),
             _view("goldleaf-hidden", _editor(plain, lines=1, many=False)),
         ]
     )

@@ -62,6 +62,9 @@ def column_hints(field: TargetField) -> Iterator[str]:
     for column in columns(field.fields):
         kind = column.field.type
         said = f"{YES} or {NO}" if kind is ValueType.BOOLEAN else ", ".join(column.field.choices) or _EXAMPLES.get(kind)
+        if kind is ValueType.OBJECT:
+            keys = ", ".join(f'"{inner.name}": …' for inner in column.field.fields)
+            said = f"a list in JSON, such as [{{{keys}}}]"
         if said:
             yield f"{column.title}: {said}"
 
