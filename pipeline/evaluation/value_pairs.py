@@ -43,9 +43,9 @@ def _placed(
                 yield path, places, comparable(part)
 
 
-def _values(one: Mapping[str, JsonValue]) -> set[tuple[str, Hashable]]:
-    """Every value with its field, without its places."""
-    return {(name, value) for name, _, value in _placed(one, "", ())}
+def _values(one: Mapping[str, JsonValue]) -> list[tuple[str, Hashable]]:
+    """Every value with its field once, without its places; in order, by which equally good matches are told apart."""
+    return list(dict.fromkeys((name, value) for name, _, value in _placed(one, "", ())))
 
 
 def _matched_object(given: Mapping[str, JsonValue], gold: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -1,5 +1,6 @@
 """What annotators are asked about a record: its question, why it is asked, and the answers that they may accept."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose
 
 
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
-    """What an annotator is shown for a decision; ``others`` are answers of rows in conflict with it."""
+    """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
@@ -52,18 +53,12 @@ def _own_candidates(decision: Decision) -> Iterator[Candidate]:
 
 def offered(snapshot: Snapshot, task: type[Task], decisions: Collection[Decision]) -> dict[str, list[Candidate]]:
     """The answers that others gave, by record: annotators earlier, and rows in conflict."""
-    earlier, conflicting = earlier_answers(snapshot, task, decisions), _conflicting(snapshot, decisions)
-    return {
-        record_id: [
-            *(
-                Candidate(whose="as an annotator said before", targets=earlier[one])
-                for one in [record_id]
-                if one in earlier
-            ),
-            *conflicting.get(record_id, ()),
-        ]
-        for record_id in earlier.keys() | conflicting.keys()
-    }
+    found: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for record_id, targets in earlier_answers(snapshot, task, decisions).items():
+        found[record_id].append(Candidate(whose="as an annotator said before", targets=targets))
+    for record_id, others in _conflicting(snapshot, decisions).items():
+        found[record_id] += others
+    return found
 
 
 def _conflicting(snapshot: Snapshot, decisions: Iterable[Decision]) -> dict[str, list[Candidate]]:
