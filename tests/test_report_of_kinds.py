@@ -303,3 +303,14 @@ def test_a_version_s_report_quotes_no_answers_that_are_in_conflict(tmp_path: Pat
     published = Path(release(plain.context, Inline()).path) / "report.html"
     text = published.read_text(encoding="utf-8")
     assert section(text, "conflicts") != "" and "wombat" not in text and "numbat" not in text
+
+
+def test_a_secret_in_a_system_prompt_is_not_shown_beside_a_copy(tmp_path: Path) -> None:
+    asked = "Could you please tell me until when the reading room on the second floor is open on Saturdays in winter"
+    rows = [chat(f"{asked}?", "Until four."), chat(f"{asked}, please?", "Until six.", tools=TOOLS)]
+    key = "AKIAIOSFODNN7EXAMPLQ"
+    rows[1]["messages"] = [{"role": "system", "content": f"The key is {key}."}, *rows[1]["messages"][1:]]
+    found = Set(tmp_path, "chat", rows)
+    html = found.report()
+    assert "the system prompts or tools differ" in section(html, "duplicates")
+    assert key not in html
