@@ -148,6 +148,10 @@ def test_a_moved_point_and_a_lost_minus_make_another_number(one: str, other: str
     assert set(read(one).numbers) != set(read(other).numbers)
 
 
+def test_a_number_below_zero_keeps_its_sign_and_a_range_has_none() -> None:
+    assert set(read("-5 to (-7.50), \u22123 and 8-9, x-2").numbers) == {"-5", "-7.5", "-3", "8", "9", "2"}
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

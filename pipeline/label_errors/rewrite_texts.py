@@ -18,7 +18,8 @@ _CLOSING = "\"')]}\xbb\u201d\u2019\u300d\u300f*_`"
 _OPENING = '"([{\xab\xbf\xa1\u201c\u201e\u2018\u300c\u300e:;\n-\u2013\u2014/|#>*'
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]{{2}}")
 _TOKEN = re.compile(
-    rf"(?:(?<![^\s(])[-\u2212])?\d+(?:[.,]\d+)*|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
+    rf"(?:(?<![^\s(])[-\u2212])?\d+(?:[.,]\d+)*"
+    rf"|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
     rf"|[{re.escape(_ENDS + _OPENING)}]"
 )
 _PAIRED = frozenset('()[]{}\xab\xbb\u300c\u300d\u201c\u201d\u201e"')
@@ -126,11 +127,12 @@ def _link(part: str) -> str:
 
 def token_of(written: str) -> Token:
     """A token, judged by itself."""
-    if written[0] in _SIGNS:
-        return Token(_SENTENCE, "")
+    # A minus is also a sign before a sentence, so that numbers come first.
     if written[-1].isdecimal():
         value = number_value(written)
         return Token(_NUMBER, value, value=value)
+    if written[0] in _SIGNS:
+        return Token(_SENTENCE, "")
     fold = folded([_OWNED.sub("", written)])[0] or written
     # A single capital letter is an initial, a variable or the English I; the same goes for I'm.
     capital = written[0].isupper() and len(fold) > 1 and written[1] not in "'\u2019"
