@@ -29,9 +29,9 @@ def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
 
 def require_named_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> None:
     """Refuse a layout that no row of its source has: all of them would be rejected, and their questions withdrawn."""
-    seen, read = together(part.seen for part in prepared), {name for part in prepared for name in part.layouts}
     if not whole_conversation(dataset.task):
         return
+    seen, read = together(part.seen for part in prepared), {name for part in prepared for name in part.layouts}
     problems = [
         f"source '{source.name}': no row has the layout '{source.layout.value}'; correct `layout:`, or leave it out to "
         "have it found"

@@ -151,6 +151,8 @@ def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decisi
     now is left out.
     """
     open_ones = {decision.record_id: decision for decision in asked}
+    if not open_ones:
+        return {}
     mine = snapshot.latest_annotations().filter(pl.col("record_id").is_in(list(open_ones)), ~pl.col("deleted"))
     rows = mine.sort("updated_at", "annotation_id").collect()
     if rows.is_empty():
