@@ -1,5 +1,6 @@
 """Turns accepted records into the columns of a published version, and digests their content."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def _single_type(field: TargetField) -> pa.DataType:
             return _TURNS
 
 
+@functools.cache
 def is_as_json(task: type[Task], name: str) -> bool:
     """Whether a field has no column type, so that it is published as JSON."""
     try:
