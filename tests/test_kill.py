@@ -6,6 +6,7 @@ kill that process just before or after a given call, so that the product itself 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,8 +74,8 @@ def load(dataset: Path, home: Path) -> Context:
     return Context.load(dataset, Settings(goldleaf_home=str(home), label_studio_url="", prefect_api_url=""))
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty rows: some wrong, a conflict, a duplicate, one without a label."""
     topics = ("billing", "delivery", "returns")
     rows = [row(n, f"Question number {n} about my order of {n * 7} red boxes", topics[n % 3]) for n in range(36)]
@@ -85,8 +86,46 @@ def dataset(tmp_path: Path) -> Path:
         row(53, "May I change the address?", None),
         row(54, "", "billing"),
     ]
-    write_dataset(tmp_path, rows, "review: {budget: 20, audit: 0.2}\n")
-    return tmp_path / "dataset.yaml"
+    folder = tmp_path_factory.mktemp("kill")
+    write_dataset(folder, rows, "review: {budget: 20, audit: 0.2}\n")
+    return folder / "dataset.yaml"
+
+
+@pytest.fixture(scope="module")
+def curated(dataset: Path) -> Path:
+    """A home after a curate that nothing disturbed."""
+    home = dataset.parent / "curated"
+    goldleaf("curate", str(dataset), home=home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def published(dataset: Path, curated: Path) -> Path:
+    """The same home after a release."""
+    home = copied(curated, dataset.parent / "published")
+    goldleaf("release", str(dataset), "--version", "1.0.0", home=home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def answered(dataset: Path, label_studio: LocalStudio) -> Path:
+    """A home whose questions were sent, and all answered on the server."""
+    home = dataset.parent / "answered"
+    goldleaf("curate", str(dataset), home=home, studio=label_studio)
+    answer_everything(label_studio, load(dataset, home))
+    return home
+
+
+@pytest.fixture(scope="module")
+def collected(dataset: Path, answered: Path, label_studio: LocalStudio) -> Path:
+    """The same home after a collect."""
+    home = copied(answered, dataset.parent / "collected")
+    goldleaf("collect", str(dataset), home=home, studio=label_studio)
+    return home
+
+
+def copied(home: Path, to: Path) -> Path:
+    return Path(shutil.copytree(home, to))
 
 
 @pytest.mark.parametrize(
@@ -105,11 +144,12 @@ def dataset(tmp_path: Path) -> Path:
         *("after the decisions", "before the commit", "after the commit"),
     ],
 )
-def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tmp_path: Path, point: Point) -> None:
-    goldleaf("curate", str(dataset), home=tmp_path / "undisturbed")
-    goldleaf("curate", str(dataset), home=tmp_path / "killed", killed_at=point)
-    goldleaf("curate", str(dataset), home=tmp_path / "killed")
-    assert state(load(dataset, tmp_path / "killed").store) == state(load(dataset, tmp_path / "undisturbed").store)
+def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(
+    dataset: Path, curated: Path, tmp_path: Path, point: Point
+) -> None:
+    goldleaf("curate", str(dataset), home=tmp_path, killed_at=point)
+    goldleaf("curate", str(dataset), home=tmp_path)
+    assert state(load(dataset, tmp_path).store) == state(load(dataset, curated).store)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +166,8 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tm
 def test_a_push_that_was_killed_asks_every_question_once(
     dataset: Path, tmp_path: Path, label_studio: LocalStudio, point: Point
 ) -> None:
-    rename(dataset, tmp_path.name)
     home = tmp_path / "home"
+    dataset = renamed(dataset, tmp_path)
     goldleaf("curate", str(dataset), home=home, studio=label_studio, killed_at=point)
     result = json.loads(goldleaf("curate", str(dataset), home=home, studio=label_studio))
     context = load(dataset, home)
@@ -148,18 +188,14 @@ def test_a_push_that_was_killed_asks_every_question_once(
     ids=["pulled", "after the annotations", "after the decisions", "after the commit", "before the rest's commit"],
 )
 def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
-    dataset: Path, tmp_path: Path, label_studio: LocalStudio, point: Point
+    dataset: Path, answered: Path, collected: Path, tmp_path: Path, label_studio: LocalStudio, point: Point
 ) -> None:
-    rename(dataset, tmp_path.name)
-    for name in ("undisturbed", "killed"):
-        goldleaf("curate", str(dataset), home=tmp_path / name, studio=label_studio)
-    answer_everything(label_studio, load(dataset, tmp_path / "killed"))
-    goldleaf("collect", str(dataset), home=tmp_path / "undisturbed", studio=label_studio)
-    goldleaf("collect", str(dataset), home=tmp_path / "killed", studio=label_studio, killed_at=point)
-    goldleaf("collect", str(dataset), home=tmp_path / "killed", studio=label_studio)
-    killed, undisturbed = (load(dataset, tmp_path / name).store for name in ("killed", "undisturbed"))
-    assert state(killed) == state(undisturbed)
-    assert {answer["verdict"] for answer in state(killed)["answers"]} == {"labeled"}
+    home = copied(answered, tmp_path / "home")
+    goldleaf("collect", str(dataset), home=home, studio=label_studio, killed_at=point)
+    goldleaf("collect", str(dataset), home=home, studio=label_studio)
+    killed = state(load(dataset, home).store)
+    assert killed == state(load(dataset, collected).store)
+    assert {answer["verdict"] for answer in killed["answers"]} == {"labeled"}
 
 
 @pytest.mark.parametrize(
@@ -173,23 +209,26 @@ def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
     ],
     ids=["after the splits", "half written", "before the rename", "after the rename", "before the commit"],
 )
-def test_a_release_that_was_killed_ends_like_an_undisturbed_one(dataset: Path, tmp_path: Path, point: Point) -> None:
-    for name in ("undisturbed", "killed"):
-        goldleaf("curate", str(dataset), home=tmp_path / name)
+def test_a_release_that_was_killed_ends_like_an_undisturbed_one(
+    dataset: Path, curated: Path, published: Path, tmp_path: Path, point: Point
+) -> None:
+    home = copied(curated, tmp_path / "home")
     command = ("release", str(dataset), "--version", "1.0.0")
-    goldleaf(*command, home=tmp_path / "undisturbed")
-    goldleaf(*command, home=tmp_path / "killed", killed_at=point)
-    result = json.loads(goldleaf(*command, home=tmp_path / "killed"))
-    killed, undisturbed = (load(dataset, tmp_path / name).store for name in ("killed", "undisturbed"))
+    goldleaf(*command, home=home, killed_at=point)
+    result = json.loads(goldleaf(*command, home=home))
+    killed, undisturbed = load(dataset, home).store, load(dataset, published).store
     assert state(killed) == state(undisturbed)
     assert [path.name for path in killed.releases.iterdir()] == ["1.0.0"]
-    assert result["digest"] in goldleaf("verify", "questions@1.0.0", str(dataset), home=tmp_path / "killed")
+    assert result["digest"] in goldleaf("verify", "questions@1.0.0", str(dataset), home=home)
 
 
-def rename(dataset: Path, suffix: str) -> None:
-    """Give the dataset a name, and with it a project, of its own on the shared server."""
-    name = "questions-" + "".join(letter if letter.isalnum() else "-" for letter in suffix.lower())
-    dataset.write_text(dataset.read_text().replace("name: questions", f"name: {name}", 1))
+def renamed(dataset: Path, folder: Path) -> Path:
+    """A copy of the dataset with a name, and with it a project, of its own on the shared server."""
+    name = "questions-" + "".join(letter if letter.isalnum() else "-" for letter in folder.name.lower())
+    shutil.copytree(dataset.parent, folder / "dataset")
+    copy = folder / "dataset" / dataset.name
+    copy.write_text(copy.read_text().replace("name: questions", f"name: {name}", 1))
+    return copy
 
 
 def pushed_keys(studio: LocalStudio, context: Context) -> list[str]:

@@ -24,7 +24,7 @@ from pipeline.state.atomic import remove_unfinished
 from pipeline.state.locks import Waiting, held
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.table_files import add_file, create_table, scan_files
+from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
@@ -189,8 +189,8 @@ class Store:
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
         """The table's newest version; -1 if the table does not exist yet."""
-        delta = self._open(table)
-        return -1 if delta is None else delta.version()
+        log = self._log(table)
+        return -1 if log is None else log.version
 
     def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
         """The table's rows at a version (default: the newest), lazily."""
@@ -199,15 +199,15 @@ class Store:
             return pl.LazyFrame(schema=SCHEMAS[table])
         path = self._path(table)
         try:
-            delta = DeltaTable(path, version=version)
-            self._require_known_columns(delta, table)
-            return scan_files(delta, path, SCHEMAS[table])
+            log = read_log(path, version)
+            self._require_known_columns(log, table)
+            return scan_files(log, path, SCHEMAS[table])
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 
-    def _require_known_columns(self, delta: DeltaTable, table: Table) -> None:
+    def _require_known_columns(self, log: Log, table: Table) -> None:
         """Refuse a table from an older Goldleaf with other columns, before its rows are misread."""
-        if other := {column.name for column in delta.schema().fields} - set(SCHEMAS[table].names()):
+        if other := set(log.columns) - set(SCHEMAS[table].names()):
             raise StoreError(
                 f"table '{table}' of '{self.dataset}' was written by an older Goldleaf: it has the column "
                 f"'{min(other)}'; move {self.root / 'tables'} away and curate again; the versions in "
@@ -243,12 +243,12 @@ class Store:
             )
         return version
 
-    def _open(self, table: Table) -> DeltaTable | None:
+    def _log(self, table: Table) -> Log | None:
         path = self._path(table)
         if not (path / "_delta_log").is_dir():
             return None
         try:
-            return DeltaTable(path)
+            return read_log(path)
         except TableNotFoundError:
             # A writer died between creating the folder and the first commit.
             return None
@@ -310,9 +310,9 @@ class Store:
         return add_file(delta, self._path(table), frames, SCHEMAS[table], how, compressed=compressed)
 
     def _create(self, table: Table) -> DeltaTable:
-        if (found := self._open(table)) is not None:
-            return found
-        if self._open(Table.RUNS) is None:
+        if self._log(table) is not None:
+            return DeltaTable(self._path(table))
+        if self._log(Table.RUNS) is None:
             create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
         return create_table(self._path(table), SCHEMAS[table])
 

@@ -6,9 +6,12 @@ log and by the checksum in its name.
 
 # Pinned versions must stay readable: nothing that a manifest refers to is cleaned up.
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -126,21 +129,67 @@ def _arrow(frame: pl.DataFrame) -> pa.Table:
 
 
 # --- reading --------------------------------------------------------------------------------------
-def scan_files(table: DeltaTable, folder: Path, schema: pl.Schema) -> pl.LazyFrame:
-    """The rows of a table at its version, lazily; each of its files was verified.
+@dataclass(frozen=True)
+class Log:
+    """What a table's log says about one of its versions."""
+
+    version: int
+    columns: tuple[str, ...]
+    files: tuple[tuple[str, int], ...]
+    """Their names, as URLs, and sizes in bytes."""
+
+
+def read_log(folder: Path, version: int | None = None) -> Log:
+    """Read a table's log, up to a version (default: the newest).
+
+    A command asks for the newest version of each table many times, and opening a table takes about 4 ms: as long as
+    no file of the log was added or changed, it is read once.
+
+    Raises:
+        DeltaError: there is no such version, or the log is damaged.
+    """
+    seen = _stamps(folder / "_delta_log")
+    newest = _read_log(folder, seen, None)
+    return newest if version in (None, newest.version) else _read_log(folder, seen, version)
+
+
+_Stamp = tuple[str, int, int, int]
+
+
+def _stamps(folder: Path) -> tuple[_Stamp, ...]:
+    """Name, inode, size and time of change of each file in a folder."""
+    found: list[_Stamp] = []
+    # The folder, or a file that a writer renames just now, may be gone.
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                stat = entry.stat()
+                found.append((entry.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=256)
+def _read_log(folder: Path, _seen: tuple[_Stamp, ...], version: int | None) -> Log:
+    table = DeltaTable(folder, version=version)
+    files = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]))
+    columns = tuple(column.name for column in table.schema().fields)
+    return Log(table.version(), columns, tuple(files.iter_rows()))
+
+
+def scan_files(log: Log, folder: Path, schema: pl.Schema) -> pl.LazyFrame:
+    """The rows of a table at a version, lazily; each of its files was verified.
 
     Raises:
         ValueError: a file is corrupt, or the log names too few; the text says which and how.
     """
-    named = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]))
     # Every log entry except the first adds a file.
-    if named.height < table.version():
-        raise ValueError(f"its log names {named.height:,} files at version {table.version():,}")
-    if not named.height:
+    if len(log.files) < log.version:
+        raise ValueError(f"its log names {len(log.files):,} files at version {log.version:,}")
+    if not log.files:
         return pl.LazyFrame(schema=schema)
     # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing in a folder whose
     # path has a space or an umlaut.
-    files = [_sound(folder / unquote(name), size) for name, size in named.iter_rows()]
+    files = [_sound(folder / unquote(name), size) for name, size in log.files]
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
 
