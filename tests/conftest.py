@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from flows.local.studio_server import LocalStudio
+from flows.settings import prepare_training
 
 # Terminals have the width that a test gives them, whatever the environment says.
 os.environ.pop("COLUMNS", None)
 
-# Test processes share the cores. Two that each trained with two threads waited for each other: these tests took 443 s
-# of wall time and 14 minutes of CPU beside each other, and 164 s and 5 minutes with one thread each.
-if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+# As the command line does: test processes share the cores. Without it, two that trained at once waited for each other's
+# threads: their tests took 443 s, and 160 s with it.
+prepare_training()
 
 # A script's `make test &` starts us with Ctrl-C ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
