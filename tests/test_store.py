@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from store_rows import B0, B1, B2, B3, B4, NOW, commit, decision, records
 
 import pipeline.state.store
 from pipeline.errors import StoreError
+from pipeline.state import table_files
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
@@ -89,6 +91,35 @@ def test_a_snapshot_stays_what_it_was(store: Store) -> None:
     assert snapshot.scan(Table.RECORDS).collect().height == 1
     assert store.scan(Table.RECORDS, version=snapshot.versions[Table.RECORDS]).collect().height == 1
     assert store.scan(Table.RECORDS).collect().height == 2
+
+
+def test_a_table_is_opened_again_only_if_a_file_of_its_log_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def opening(folder: Path, version: int | None = None) -> DeltaTable:
+        opened.append(folder.name)
+        return DeltaTable(folder, version=version)
+
+    monkeypatch.setattr(table_files, "DeltaTable", opening)
+    store.append(Table.RECORDS, records(B1, ["r1"]))
+    before = store.snapshot()
+    opened.clear()
+    assert store.snapshot().scan(Table.RECORDS).collect().height == 1
+    assert opened == []
+    # As another process would: nothing tells this one but the folder.
+    Store(store.root.parent, "toy").append(Table.RECORDS, records(B2, ["r2"]))
+    assert store.snapshot().scan(Table.RECORDS).collect().height == 2
+    assert before.scan(Table.RECORDS).collect().height == 1
+    opened.clear()
+    log = store.root / "tables" / "records" / "_delta_log"
+    (log / f"{2:020}.json").unlink()
+    assert store.snapshot().scan(Table.RECORDS).collect().height == 1
+    (log / f"{1:020}.json").write_text("{}")
+    with pytest.raises(StoreError, match="table 'records' of 'toy' is damaged"):
+        store.snapshot().scan(Table.RECORDS)
+    assert opened[0] == "records"
 
 
 def test_a_snapshot_never_shows_a_run_without_its_decisions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
