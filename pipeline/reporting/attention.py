@@ -90,13 +90,8 @@ def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     for record_id, item in newest.items():
         decision = decisions.get(record_id)
         if decision and decision.label_source is LabelSource.HUMAN:
-            yield (
-                Need.CORRECTION,
-                record_id,
-                item.project,
-                item.task_id,
-                f"{item.error} Until then an earlier one counts.",
-            )
+            what = f"{item.error} Until then an earlier one counts."
+            yield Need.CORRECTION, record_id, item.project, item.task_id, what
         elif decision and is_open(decision):
             yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
 
