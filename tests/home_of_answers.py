@@ -21,11 +21,14 @@ from pipeline.state.tables import SCHEMAS, Table
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
 from schemas.run_summary import Verb
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ASKED = Reason(code=ReasonCode.LABEL_ERROR, detail="'billing', not 'returns'")
 QUESTION: dict[str, object] = {"question": "Where is my parcel?"}
+Answer = str | Verdict | dict[str, JsonValue]
+"""A topic, what annotators say instead of an answer, or all targets."""
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Home:
         self.store.append(Table.DECISIONS, to_frame(one.model_copy(update={"run": run.id}) for one in decisions))
         commit(self.store, run, records=self.store.version(Table.RECORDS))
 
-    def said(self, who: str, answer: str | Verdict, about: Decision, *, number: int, skipped: bool = False) -> None:
+    def said(self, who: str, answer: Answer, about: Decision, *, number: int, skipped: bool = False) -> None:
         """An annotation as a collect run pulls it; a form that was filled may be skipped."""
         task, result = self.dataset.task, self.result(answer)
         at = NOON + timedelta(minutes=number)
@@ -68,12 +71,12 @@ class Home:
         )  # fmt: skip
         self._pull(self.given[number])
 
-    def result(self, answer: str | Verdict) -> list[dict[str, Any]]:
+    def result(self, answer: Answer) -> list[dict[str, Any]]:
         """An answer as Label Studio has it; empty for a skip and for what is no answer."""
         task = self.dataset.task
-        return (
-            verdict_result(task, answer) if isinstance(answer, Verdict) else prediction_result(task, {"topic": answer})
-        )
+        if isinstance(answer, Verdict):
+            return verdict_result(task, answer)
+        return prediction_result(task, {"topic": answer} if isinstance(answer, str) else answer)
 
     def takes_back(self, number: int) -> None:
         self._pull(self.given[number].model_copy(update={"deleted": True}))
@@ -113,7 +116,9 @@ class Home:
         return decisions
 
 
-def home_in(folder: Path) -> Home:
-    """An empty one, of a dataset whose records have a question and a topic."""
+def home_in(folder: Path, *targets: str) -> Home:
+    """An empty one, of a dataset whose records have a question and a topic, and more targets if some are given."""
     write_dataset(folder, [])
+    with (folder / "task.py").open("a", encoding="utf-8") as task:
+        task.writelines(f"    {target}\n" for target in targets)
     return Home(load_dataset_file(folder / "dataset.yaml"), Store(folder / "home", "questions"))

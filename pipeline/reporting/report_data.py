@@ -204,7 +204,7 @@ def _conflicts(state: State) -> Iterator[Conflict]:
             text="" if any(map(state.withholds, decisions)) else text,
             answers=[
                 AnswerInConflict(
-                    answer=answer, records=len(rows), example=state.example(rows[0], str(rows[0].reasons[0]))
+                    answer=answer, records=len(rows), example=state.example(rows[0], str(state.say(rows[0].reasons[0])))
                 )
                 for answer, rows in answers.items()
             ],
@@ -258,7 +258,7 @@ def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Cha
                 found[field, value_in_words(old), value_in_words(new)].append((decision, answer))
     several = len(state.task.task_targets()) > 1
     for (field, old, new), rows in sorted(found.items(), key=lambda item: -len(item[1])):
-        shown = [(decision, map(state.say, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]
+        shown = [(decision, map(state.say_of_replaced, answer.asked.reasons)) for decision, answer in rows[:_EXAMPLES]]
         yield Change(
             field=field if several else "",
             before=old,

@@ -15,7 +15,7 @@ from schemas.answers_in_words import answer_in_words
 from schemas.dataset import public_place
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
-from schemas.field import JsonValue, ValueType
+from schemas.field import JsonValue, TargetField, ValueType
 from schemas.task import Task
 
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.UNUSABLE}
@@ -73,8 +73,11 @@ class State:
 
         In a version only choices: a text may have been replaced because it must not be read.
         """
-        closed = (target.name for target in self.task.task_targets() if target.type in _CLOSED)
-        return not self.of_version or field in closed
+        return not self.of_version or field in {target.name for target in self._closed}
+
+    @property
+    def _closed(self) -> list[TargetField]:
+        return [target for target in self.task.task_targets() if target.type in _CLOSED]
 
     def example(self, decision: Decision, detail: str = "") -> ShownRecord:
         """A record as the page may show it."""
@@ -122,4 +125,14 @@ class State:
 
     def say(self, reason: Reason) -> Reason:
         """A reason without what the page must not show."""
-        return Reason(code=reason.code) if self.of_version and reason.code in _CITING else reason
+        # An annotator's answer is told with those that it replaced.
+        is_citing = reason.code in _CITING or (reason.code is ReasonCode.REVIEWED and not self._is_closed)
+        return Reason(code=reason.code) if self.of_version and is_citing else reason
+
+    def say_of_replaced(self, reason: Reason) -> Reason:
+        """The same of a reason to doubt an answer that annotators replaced, which it may quote."""
+        return self.say(reason) if self._is_closed or not self.of_version else Reason(code=reason.code)
+
+    @property
+    def _is_closed(self) -> bool:
+        return len(self._closed) == len(self.task.task_targets())
