@@ -1,13 +1,16 @@
 """Answers that no longer decide are not lost: they are offered again, or wait for whoever can mend them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from home_of_answers import NOON, Home, home_in
+from pydantic import BaseModel, create_model
 from store_rows import decision
 
 from pipeline.review.consensus import Said, earlier_answers, invalid_annotations
 from schemas.annotation import Annotation, Verdict
+from schemas.task import Target
 
 
 @pytest.fixture
@@ -42,6 +45,50 @@ def test_an_earlier_answer_about_the_same_text_is_known_though_it_counts_no_long
     assert earlier_answers(home.now, task, [other_text]) == {}
     home.takes_back(2)
     assert earlier_answers(home.now, task, [edited]) == {"r1": {"topic": "returns"}}
+
+
+def test_who_says_later_that_a_row_is_unusable_takes_the_earlier_answer_back(home: Home) -> None:
+    task, asked = home.dataset.task, home.asked("r1")
+    home.curated(asked)
+    home.said("2", "billing", asked, number=1)
+    home.said("1", "returns", asked, number=2)
+    assert earlier_answers(home.now, task, [asked]) == {"r1": {"topic": "returns"}}
+    home.said("1", Verdict.UNUSABLE, asked, number=3)
+    assert earlier_answers(home.now, task, [asked]) == {"r1": {"topic": "billing"}}
+    home.said("2", "billing", asked, number=4)
+    home.said("2", Verdict.INVALID, asked, number=5)
+    assert earlier_answers(home.now, task, [asked]) == {"r1": {"topic": "billing"}}
+
+
+class Part(BaseModel):
+    name: str
+    count: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("before", "still_offered"),
+    [
+        ({"topic": "billing", "note": None, "part": {"name": "rope", "count": 1}, "parts": []}, True),
+        ({"topic": "billing", "note": None, "part": None, "parts": []}, True),
+        ({"topic": "billing"}, False),
+        ({"topic": "billing", "note": None, "part": {"name": "rope"}, "parts": []}, False),
+        ({"topic": "billing", "note": None, "part": None, "parts": [{"name": "rope", "kind": "a"}]}, False),
+        ({"topic": "billing", "note": None, "part": None, "parts": [], "seller": None}, False),
+        (None, False),
+    ],
+)
+def test_an_answer_to_other_fields_is_not_offered(home: Home, before: Any, still_offered: bool) -> None:
+    """A new optional field, of which the annotator said nothing, would be answered with nothing."""
+    new = create_model(
+        "New", __base__=home.dataset.task, note=(Target[str | None], None), part=(Target[Part | None], None),
+        parts=(Target[list[Part]], []),
+    )  # fmt: skip
+    asked = home.asked("r1", targets=before, task_digest="older")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    offered = earlier_answers(home.now, new, [home.asked("r1", task_digest=new.task_digest())])
+    answer = {"topic": "returns", "note": None, "part": None, "parts": []}
+    assert offered == ({"r1": answer} if still_offered else {})
 
 
 def test_contradicting_annotators_are_quoted_where_they_differ() -> None:

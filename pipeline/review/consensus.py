@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
 from pipeline.state.snapshot import Snapshot
@@ -147,8 +148,8 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
 def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decision]) -> dict[str, dict[str, JsonValue]]:
     """By record: the latest answer of an annotator about its text, whatever has made it count no longer.
 
-    The source may have changed the label since, or the task what it asks for; an answer that breaks the task as it is
-    now is left out.
+    The source may have changed the label since, or the task what it asks for. An answer that breaks the task as it is
+    now is left out, and one in which the task had other fields: nobody said anything about the new ones.
     """
     open_ones = {decision.record_id: decision for decision in asked}
     if not open_ones:
@@ -158,13 +159,24 @@ def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decisi
     if rows.is_empty():
         return {}
     questions = _questions(snapshot, task, rows["record_id"].unique().to_list(), of_any_task=True)
-    found: dict[str, dict[str, JsonValue]] = {}
+    latest_of: dict[tuple[str, str, str], dict[str, JsonValue] | None] = {}
     for row in rows.iter_rows(named=True):
         before, now = questions.get(row["push_key"]), open_ones[row["record_id"]]
-        if before and inputs_key(task, before.inputs) == inputs_key(task, now.inputs):
-            targets = _annotation(row, before, task).targets
-            found |= {now.record_id: targets} if targets is not None else {}
-    return found
+        if before is None or inputs_key(task, before.inputs) != inputs_key(task, now.inputs):
+            continue
+        said = _annotation(row, before, task)
+        if said.verdict in DECISIVE:
+            who = (now.record_id, said.server, said.annotator)
+            latest_of.pop(who, None)  # to the end
+            latest_of[who] = said.targets if _is_about(task, before) else None
+    return {record_id: targets for (record_id, *_), targets in latest_of.items() if targets is not None}
+
+
+def _is_about(task: type[Task], asked: Decision) -> bool:
+    """Whether what was asked about had the same fields as the task has now."""
+    if asked.task_digest == task.task_digest():
+        return True
+    return asked.targets is not None and has_its_fields(task, asked.targets)
 
 
 def _text(task: type[Task], inputs: str | None) -> str:

@@ -3,7 +3,7 @@ a table in text.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,22 @@ def _within(field: TargetField, above: tuple[str, ...]) -> Iterator[FormField]:
             yield from _within(inner, path)
     else:
         yield FormField(path, field)
+
+
+def has_its_fields(task: type[Task], targets: Mapping[str, JsonValue]) -> bool:
+    """Whether an answer has just the fields that the task asks for now; of an absent object nobody knows."""
+    return _are_fields_of(task.task_targets(), targets)
+
+
+def _are_fields_of(fields: Sequence[TargetField], values: JsonValue | Mapping[str, JsonValue]) -> bool:
+    if isinstance(values, list):
+        return all(_are_fields_of(fields, one) for one in values)
+    if not isinstance(values, Mapping):
+        return True
+    inner = (field for field in fields if field.type is ValueType.OBJECT)
+    return set(values) == {field.name for field in fields} and all(
+        _are_fields_of(field.fields, values[field.name]) for field in inner
+    )
 
 
 def assembled(task: type[Task], values: Mapping[tuple[str, ...], JsonValue]) -> dict[str, Any]:
