@@ -75,3 +75,29 @@ def test_a_named_layout_that_no_row_has_ends_the_run_and_one_that_some_have_does
         odd.curate()
     write_rows(odd.folder, [messages(1), *other_layouts(2)[:1]])
     assert odd.curate().funnel.rejected == 1
+
+
+NARRATED = {"messages": [{"role": "narrator", "content": "It rained."}, ANSWER]}
+PICTURED = {"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}, ANSWER]}
+PREFERRED = {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}
+
+
+@pytest.mark.parametrize("row", [NARRATED, PICTURED, PREFERRED, {"messages": []}, {"messages": "none"}])
+@pytest.mark.parametrize("layout", ["auto", "messages"])
+def test_rows_that_are_no_conversations_for_another_reason_are_rejected_with_it(
+    tmp_path: Path, row: dict[str, Any], layout: str
+) -> None:
+    odd = Odd(tmp_path, DESK, [{"id": 1} | row])
+    odd.edit("license: MIT", f"license: MIT, layout: {layout}")
+    assert odd.curate().funnel.rejected == 1
+    [reason] = odd[1].reasons
+    assert "which `layout:` names" not in reason.detail
+
+
+def test_a_wrong_layout_is_refused_although_some_rows_have_another_fault(tmp_path: Path) -> None:
+    odd = Odd(tmp_path, DESK, [messages(1), {"id": 2, **PREFERRED}])
+    odd.edit("license: MIT", "license: MIT, layout: sharegpt")
+    with pytest.raises(ConfigError, match="no row has the layout 'sharegpt'"):
+        odd.curate()
+    odd.edit("layout: sharegpt", "layout: messages")
+    assert odd.curate().funnel.rejected == 1

@@ -5,7 +5,7 @@ from pipeline.curation.prepare import Prepared
 from pipeline.errors import ConfigError
 from pipeline.ingest.chat_layouts import Layouts
 from pipeline.ingest.field_checks import Seen, hinted, misspelled, together, ungrouped, unmapped, unread
-from schemas.dataset import Dataset, Layout
+from schemas.dataset import Dataset
 from schemas.task_fields import whole_conversation
 
 
@@ -28,15 +28,18 @@ def require_mapped_fields(prepared: list[Prepared], config: Dataset) -> None:
 
 
 def require_named_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> None:
-    """Refuse a layout that no row of its source has: all of them would be rejected, and their questions withdrawn."""
+    """Refuse a layout that no row of its source has: all of them would be rejected, and their questions withdrawn.
+
+    Rows of which nobody can say what layout they have are rejected, each for its own reason.
+    """
     if not whole_conversation(dataset.task):
         return
-    seen, read = together(part.seen for part in prepared), {name for part in prepared for name in part.layouts}
+    found = _by_source(prepared)
     problems = [
         f"source '{source.name}': no row has the layout '{source.layout.value}'; correct `layout:`, or leave it out to "
         "have it found"
         for source in dataset.config.sources
-        if source.layout is not Layout.AUTO and source.name in seen and source.name not in read
+        if (layouts := found.get(source.name)) and layouts.others and not layouts.rows and not layouts.rejected
     ]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -47,15 +50,19 @@ def notes_about_layouts(prepared: list[Prepared], dataset: LoadedDataset) -> lis
 
     A single layout that nobody named is nothing to act upon: `goldleaf check` says which it is.
     """
+    return [
+        f"source '{name}': conversations read from {layouts}" + (f"; {layouts.advice}" if len(layouts.rows) > 1 else "")
+        for name, layouts in _by_source(prepared).items()
+        if len(layouts.rows) > 1 or layouts.ignored
+    ]
+
+
+def _by_source(prepared: list[Prepared]) -> dict[str, Layouts]:
     found: dict[str, Layouts] = {}
     for part in prepared:
         for name, layouts in part.layouts.items():
             found[name] = found.get(name, Layouts()) | layouts
-    return [
-        f"source '{name}': conversations read from {layouts}" + (f"; {layouts.advice}" if len(layouts.rows) > 1 else "")
-        for name, layouts in found.items()
-        if len(layouts.rows) > 1 or layouts.ignored
-    ]
+    return found
 
 
 def notes_about_fields(prepared: list[Prepared], dataset: LoadedDataset) -> list[str]:

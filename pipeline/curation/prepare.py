@@ -139,7 +139,7 @@ def _parse(
     """Parse the rows of some sources, given their names, and count the layouts of conversations in ``layouts``."""
     sources = {source.name: source for source in dataset.config.sources}
     seen: list[Parsed | None] = []
-    chats: defaultdict[str, list[Chat]] = defaultdict(list)
+    chats: defaultdict[str, list[Chat | NotAChat]] = defaultdict(list)
     for name, raw in zip(names, raws, strict=True):
         parsed, chat = (None, None) if raw is None else parse_row(raw, sources.get(name), dataset)
         seen.append(parsed)
@@ -258,14 +258,18 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(item)
 
 
-def parse_row(raw: dict[str, Any], source: Source | None, dataset: LoadedDataset) -> tuple[Parsed, Chat | None]:
-    """Parse a raw row by the task, with texts normalized; and the conversation that was read for it, if any."""
+def parse_row(
+    raw: dict[str, Any], source: Source | None, dataset: LoadedDataset
+) -> tuple[Parsed, Chat | NotAChat | None]:
+    """Parse a raw row by the task, with texts normalized; and the conversation that was read for it, or why none was;
+    None if the task needs none.
+    """
     task, paths = dataset.task, source.fields if source else {}
     try:
         row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO)
     except NotAChat as error:
         reason = Reason(code=ReasonCode.INVALID, field=error.field, detail=str(error))
-        return Parsed(problems=[reason]), None
+        return Parsed(problems=[reason]), error
     return task.task_parse(cleaned(row, task, dataset.config.normalize)), chat
 
 

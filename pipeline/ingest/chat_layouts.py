@@ -66,10 +66,26 @@ def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, 
     if (layout is Layout.ALPACA or messages_key is None) and _is_alpaca(home):
         fits.add(Layout.ALPACA)
     found = _one(fits, layout, home)
+    try:
+        return _read(row, home, found, turns or [], messages_key, tools_key)
+    except NotAChat as error:
+        error.has_layout = True
+        raise
+
+
+def _read(
+    row: dict[str, Any],
+    home: Mapping[str, Any],
+    found: Layout,
+    turns: list[Any],
+    messages_key: str | None,
+    tools_key: str | None,
+) -> Chat:
+    """Read a row in its layout."""
     if found is Layout.ALPACA:
         reader, spoken = _reader(Layout.MESSAGES), _alpaca(home)
     else:
-        reader, spoken = _reader(found), turns or []
+        reader, spoken = _reader(found), turns
     messages = [reader.read(turn, f"turn {number}") for number, turn in enumerate(spoken, start=1)]
     _refuse_preferences(home, answered=messages_key is not None and messages[-1]["role"] == "assistant")
     messages = [*_prompt(home, messages), *messages]
@@ -196,7 +212,9 @@ def _one(fits: set[Layout], layout: Layout, home: Mapping[str, Any]) -> Layout:
         )
     if layout not in fits:
         looks = f"it fits {' and '.join(_SHAPES[one] for one in Layout if one in fits)}" if fits else _fields_of(home)
-        raise NotAChat(f"the row is not in the layout {_SHAPES[layout]}, which `layout:` names; {looks}")
+        error = NotAChat(f"the row is not in the layout {_SHAPES[layout]}, which `layout:` names; {looks}")
+        error.is_other = True
+        raise error
     return layout
 
 
@@ -315,10 +333,19 @@ class Layouts:
     """How many rows have which layout."""
     ignored: frozenset[str] = frozenset()
     """The keys of turns that messages do not keep, no more than are shown."""
+    rejected: int = 0
+    """How many more have the right layout, but are no conversations for another reason."""
+    others: int = 0
+    """How many are in another layout than in the one that is named."""
 
     def __or__(self, other: "Layouts") -> "Layouts":
         rows = {layout: self.rows.get(layout, 0) + other.rows.get(layout, 0) for layout in Layout}
-        return Layouts({layout: count for layout, count in rows.items() if count}, _some(self.ignored | other.ignored))
+        return Layouts(
+            {layout: count for layout, count in rows.items() if count},
+            _some(self.ignored | other.ignored),
+            self.rejected + other.rejected,
+            self.others + other.others,
+        )
 
     def __str__(self) -> str:
         read = ", ".join(f"{counted(count, 'row')} of {layout}" for layout, count in self.rows.items())
@@ -333,14 +360,19 @@ class Layouts:
         return "".join(f"set `layout: {layout}` to read them as nothing else" for layout in self.rows)
 
 
-def layouts_found(chats: Iterable[Chat]) -> Layouts:
-    """Count the layouts of conversations, to say what was guessed."""
+def layouts_found(chats: Iterable[Chat | NotAChat]) -> Layouts:
+    """Count the layouts of conversations, and of rows that are none, to say what was guessed."""
     rows: dict[Layout, int] = {}
     ignored: set[str] = set()
+    rejected = others = 0
     for chat in chats:
-        rows[chat.layout] = rows.get(chat.layout, 0) + 1
-        ignored |= chat.ignored
-    return Layouts(rows, _some(ignored))
+        if isinstance(chat, NotAChat):
+            rejected += chat.has_layout
+            others += chat.is_other
+        else:
+            rows[chat.layout] = rows.get(chat.layout, 0) + 1
+            ignored |= chat.ignored
+    return Layouts(rows, _some(ignored), rejected, others)
 
 
 def _some(names: Iterable[str]) -> frozenset[str]:

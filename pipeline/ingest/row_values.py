@@ -45,7 +45,8 @@ def _read(field: str, raw: dict[str, Any], layout: Layout, turns: str | None, to
     try:
         return read_chat(raw, layout, turns, tools)
     except NotAChat as error:
-        raise NotAChat(str(error), field) from error
+        error.field = field
+        raise
 
 
 def cleaned(row: Mapping[str, Any], task: type[Task], config: Normalize) -> dict[str, Any]:

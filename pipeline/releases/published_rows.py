@@ -82,7 +82,7 @@ def _arrow_type(task: type[Task], name: str) -> pa.DataType:
     try:
         field = target_field(name, task.model_fields[name].annotation)
     except UnsupportedType:
-        # An input may have any type; one without a column type is published as JSON, texts included.
+        # An input may have any type; one without a column type is published as JSON.
         return _TEXT
     return _column_type(field)
 
@@ -198,7 +198,7 @@ def _parts(task: type[Task], fields: Mapping[str, Any]) -> tuple[dict[str, Any],
     values = {
         name: [Message.model_validate(turn).as_json() for turn in fields[name]]
         if name in turns and fields.get(name) is not None
-        else orjson.loads(fields[name])
+        else _unpacked(fields[name])
         if is_as_json(task, name) and isinstance(fields.get(name), str)
         else fields.get(name)
         for name in task.model_fields
@@ -206,10 +206,19 @@ def _parts(task: type[Task], fields: Mapping[str, Any]) -> tuple[dict[str, Any],
     return parts_of(task, values)
 
 
+def _unpacked(text: str) -> Any:
+    """What is published as JSON; any other text stands for itself."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
 def _fitting(column: pa.DataType, value: Any, as_json: bool) -> Any:
-    if value is not None and (as_json or (column == _TEXT and not isinstance(value, str))):
-        return orjson.dumps(value).decode()
-    return value
+    """A value as its column has it; of a text that is JSON, too, nobody could tell that it is a text."""
+    if value is None or (isinstance(value, str) and not (as_json and _unpacked(value) is not value)):
+        return value
+    return orjson.dumps(value).decode() if as_json or column == _TEXT else value
 
 
 def content(pieces: Iterable[pa.RecordBatch]) -> tuple[int, str]:
