@@ -148,6 +148,30 @@ def test_a_moved_point_and_a_lost_minus_make_another_number(one: str, other: str
     assert set(read(one).numbers) != set(read(other).numbers)
 
 
+@pytest.mark.parametrize(
+    "text", ["-5", "\u22125", "\u20135", '"-5"', "**-5**", "[-5, 1]", "x: -5", "x=-5", "-$5", "\u201e-5\u201c", "a/-5"]
+)
+def test_a_minus_is_one_after_whatever_may_stand_before_a_number(text: str) -> None:
+    assert "-5" in read(text).numbers
+
+
+@pytest.mark.parametrize(
+    ("original", "answer", "found"),
+    [
+        ("It is -5 degrees.", "It is 5 degrees.", "'5' is not in the original, which has '-5' instead"),
+        ("It is 5 degrees.", "It is -5 degrees.", "'-5' is not in the original, which has '5' instead"),
+        ("It is -5 degrees.", "It is minus 5 degrees.", ""),
+        ("It is minus 5 degrees.", "It is -5 degrees.", ""),
+        ("It is -5 degrees.", "It is 5 degrees below zero.", ""),
+        ("It is -5 degrees.", "It is \u20135 degrees.", ""),
+        ("Sales: -5%.", "Sales fell by 5%.", ""),
+        ("Sales: -5%.", "Sales fell by 6%.", "'6' is not in the original, which has '-5' instead"),
+    ],
+)
+def test_a_lost_minus_is_found_unless_words_stand_for_it(original: str, answer: str, found: str) -> None:
+    assert clues.find_exchanged_numbers(read(original), read(answer)) == found
+
+
 def test_a_number_below_zero_keeps_its_sign_and_a_range_has_none() -> None:
     assert set(read("-5 to (-7.50), \u22123 and 8-9, x-2").numbers) == {"-5", "-7.5", "-3", "8", "9", "2"}
 

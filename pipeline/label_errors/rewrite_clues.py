@@ -143,8 +143,20 @@ def find_exchanged_names(original: Marks, answer: Marks) -> str | None:
 
 
 def _numbers_beyond(text: Marks, other: Marks) -> list[str]:
-    """The numbers of a text that another one has neither in digits nor as words."""
-    return [written for value, written in text.numbers.items() if value not in other.values]
+    """The numbers of a text that another one has neither in digits nor as words.
+
+    A minus is compared with the lack of one only where no word may stand for it, as in "fell by 5".
+    """
+    says_less = text.says_less or other.says_less
+    return [
+        written
+        for value, written in text.numbers.items()
+        if value not in other.values and not (says_less and _negated(value) in other.values)
+    ]
+
+
+def _negated(value: str) -> str:
+    return value.removeprefix("-") if value.startswith("-") else f"-{value}"
 
 
 def _names_beyond(text: Marks, other: Marks) -> list[str]:

@@ -16,9 +16,12 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _ENDS = ".!?\u2026\u3002\uff01\uff1f\u0964\u061f\u06d4"
 _CLOSING = "\"')]}\xbb\u201d\u2019\u300d\u300f*_`"
 _OPENING = '"([{\xab\xbf\xa1\u201c\u201e\u2018\u300c\u300e:;\n-\u2013\u2014/|#>*'
+_MINUS = "-\u2212\u2013"
+_CURRENCIES = "$\u20ac\xa3\xa5"
+_BEFORE_A_SIGN = "([{\"'*_=:/\xab\u201c\u201e\u2018"
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]{{2}}")
 _TOKEN = re.compile(
-    rf"(?:(?<![^\s(])[-\u2212])?\d+(?:[.,]\d+)*"
+    rf"(?:(?<![^\s{re.escape(_BEFORE_A_SIGN)}])[{_MINUS}][{_CURRENCIES}]?)?\d+(?:[.,]\d+)*"
     rf"|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
     rf"|[{re.escape(_ENDS + _OPENING)}]"
 )
@@ -27,6 +30,14 @@ _SIGNS = frozenset(_ENDS + _OPENING)
 _OWNED = re.compile(r"['\u2019]s?$")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _VALUES = {word: str(value) for value, word in enumerate(_COUNTED.split())}
+_LESS = """
+minus negative below under down less lower loss lost lose fell fall falls fallen falling drop drops dropped decline
+declined declines decrease decreased decreases reduced shrank shrunk owe owes owed debt deficit freezing frost
+negativ negativen unter weniger verlust gefallen gesunken sank moins negatif negatifs sous baisse perte menos
+negativo negativa bajo abaixo perdida meno sotto perdita onder daling
+"""
+_SAYS_LESS = frozenset(_LESS.split())
+"""What says of a number that it is below zero, or by how much something became less."""
 _LONGEST_NUMBER = 40
 _LONGEST_WORD = 60
 """Longer runs of letters do not occur again, so they are not remembered."""
@@ -69,6 +80,8 @@ class Marks:
     """Numbers in digits, each as it is written."""
     values: set[str]
     """Numbers in digits or as words."""
+    says_less: bool
+    """Whether its words may stand for a minus."""
     links: set[str]
     """Addresses of pages and mailboxes."""
     negations: list[str]
@@ -110,7 +123,7 @@ def read(text: str) -> Marks:
         negating = list(_negations_of(plain))
         if _UNSPACED_RUN.search(plain):
             seen.update(one + other for one, other in itertools.pairwise(found) if len(one) == len(other) == 1)
-    return Marks(text, found, seen, names, numbers, values, links, negating)
+    return Marks(text, found, seen, names, numbers, values, not _SAYS_LESS.isdisjoint(seen), links, negating)
 
 
 _SENTENCE, _CAPITALIZED, _NUMBER = Sort.SENTENCE, Sort.CAPITALIZED, Sort.NUMBER
@@ -146,10 +159,11 @@ known_token = functools.lru_cache(maxsize=2**18)(token_of)
 def number_value(written: str) -> str:
     """A number without separators of thousands and what is written for looks, in western digits.
 
-    1,000 and 1.000 are the same, and so are 1.5 and 1,50, but not 15. Dates and versions are digits only.
+    1,000 and 1.000 are the same, and so are 1.5 and 1,50, but not 15. Numbers with several points, such as dates and
+    versions, are digits only; a version 3.10 is the same as 3.1.
     """
     marks = [sign for sign in written if sign in ".,"]
-    plain = "".join(str(int(sign)) if sign.isdecimal() else "." for sign in written.lstrip("-\u2212"))
+    plain = "".join(str(int(sign)) if sign.isdecimal() else "." for sign in written.lstrip(_MINUS + _CURRENCIES))
     whole, _, fraction = plain.rpartition(".") if marks else (plain, "", "")
     if len(marks) == 1:
         is_decimal = len(fraction) != 3 or whole == "0"
