@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, PlainValidator, WrapValidator, create_model
 
+from schemas.roles import Role
+
 _VALIDATORS: dict[str, Callable[[Any], Any]] = {
     "after": AfterValidator,
     "before": BeforeValidator,
@@ -24,13 +26,15 @@ def partial_model(model: type[BaseModel], names: Iterable[str], title: str, part
         model: the whole one.
         names: of the fields.
         title: of the new model.
-        parted: a field that holds only a part of its value, of which validators by name expect all.
+        parted: a field that holds only a part of its value, of which its own validators and limits expect all.
     """
     definitions: dict[str, Any] = {}
     for name in names:
         info = copy.copy(model.model_fields[name])
         # As annotations they stay bound to the model, so that ``cls`` is what their author expects.
-        info.metadata = [*info.metadata, *_field_validators(model, name, is_parted=name == parted)]
+        is_parted = name == parted
+        own = [one for one in info.metadata if isinstance(one, Role)] if is_parted else info.metadata
+        info.metadata = [*own, *_field_validators(model, name, is_parted=is_parted)]
         definitions[name] = (info.annotation, info)
     return create_model(title, __config__=model.model_config, **definitions)
 

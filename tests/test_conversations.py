@@ -1,11 +1,11 @@
 """A conversation is question and answer at once: where it is divided, how it is asked, kept, compared and published."""
 
 import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pytest
-from pydantic import Field, create_model, field_validator
+from pydantic import AfterValidator, Field, create_model, field_validator
 
 from pipeline.ingest.row_values import row_values
 from pipeline.ingest.tool_call_texts import NotAChat
@@ -284,6 +284,27 @@ def test_validators_of_a_conversation_see_all_of_it() -> None:
     assert Polite.task_problems(parsed.inputs, parsed.targets) == []
     [problem] = Polite.task_problems(parsed.inputs, {"messages": [{"role": "assistant", "content": "damn"}]})
     assert problem.detail.startswith("mind your manners")
+
+
+def _is_long(turns: list[Message]) -> list[Message]:
+    if len(turns) < 3:
+        raise ValueError("too short")
+    return turns
+
+
+@pytest.mark.parametrize(
+    "messages", [Annotated[Conversation, Field(min_length=3)], Annotated[Conversation, AfterValidator(_is_long)]]
+)
+def test_limits_of_a_conversation_are_those_of_all_of_it(messages: Any) -> None:
+    long = create_model("Long", __base__=Task, __doc__="Help.", messages=(messages, ...))
+    parsed = long.task_parse({"messages": [USER, SAID, USER, SAID]})
+    assert parsed.targets is not None
+    assert long.task_validate_targets(parsed.targets) == parsed.targets == {"messages": [SAID]}
+    assert long.task_read_answer("In Rome.") == {"messages": [SAID]}
+    assert long.task_problems(parsed.inputs, parsed.targets) == []
+    [problem] = long.task_parse({"messages": [USER, SAID]}).problems
+    assert problem.field == "messages"
+    assert long.task_problems({"messages": [USER]}, parsed.targets)
 
 
 def test_what_a_validator_says_about_context_is_no_fault_of_an_answer() -> None:

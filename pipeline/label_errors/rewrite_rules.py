@@ -67,7 +67,8 @@ RULES: Mapping[Rule, About] = {
     ),
     Rule.NUMBERS: About(
         finds="numbers that the original lacks, or that the answer has lost; digits, with or without separators of "
-        "thousands, a minus, and the English words up to twelve; 1.5 is not 15",
+        "thousands, a minus unless a word such as *below* or *fell* may stand for it, and the English words up to "
+        "twelve; 1.5 is not 15",
         original="The theater in Lyon, which was opened in 1986, is visited by some 300 guests every night.",
         doubted="The theater in Lyon was opened in 1968. Some 300 guests visit it every night.",
         detail="'1968' is not in the original, which has '1986' instead",
