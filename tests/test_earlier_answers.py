@@ -8,6 +8,7 @@ from home_of_answers import NOON, Home, home_in
 from pydantic import BaseModel, create_model
 from store_rows import decision
 
+from pipeline.reporting.attention import Need, attention
 from pipeline.review.consensus import Said, earlier_answers, invalid_annotations
 from schemas.annotation import Annotation, Verdict
 from schemas.task import Target
@@ -27,6 +28,33 @@ def test_an_invalid_answer_after_a_valid_one_may_contradict_it_and_waits_too(hom
     assert [one.annotator for one in invalid_annotations(home.now, home.dataset.task)] == ["2"]
     home.said("1", "returns", asked, number=3)
     assert invalid_annotations(home.now, home.dataset.task) == []
+
+
+def test_an_annotator_s_own_later_answer_settles_the_invalid_one_whoever_decides(home: Home) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", "returns", asked, number=1)
+    home.said("3", "returns", asked, number=2)
+    home.said("2", Verdict.INVALID, asked, number=3)
+    assert [one.annotator for one in invalid_annotations(home.now, home.dataset.task)] == ["2"]
+    home.said("2", "delivery", asked, number=4)
+    assert invalid_annotations(home.now, home.dataset.task) == []
+    home.said("2", Verdict.INVALID, asked, number=5)
+    assert [one.annotation_id for one in invalid_annotations(home.now, home.dataset.task)] == [5]
+
+
+@pytest.mark.parametrize("first", ["returns", Verdict.UNUSABLE])
+def test_an_invalid_answer_after_one_that_counts_is_listed_as_such(home: Home, first: str | Verdict) -> None:
+    asked = home.asked("r1")
+    home.curated(asked)
+    home.said("1", first, asked, number=1)
+    home.collected()
+    assert attention(home.now, home.dataset.task) == []
+    home.said("2", Verdict.INVALID, asked, number=2)
+    home.collected()
+    [found] = attention(home.now, home.dataset.task)
+    assert found.kind is Need.CORRECTION
+    assert found.what.endswith("Until then an earlier one counts.")
 
 
 def test_an_earlier_answer_about_the_same_text_is_known_though_it_counts_no_longer(home: Home) -> None:

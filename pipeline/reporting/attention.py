@@ -13,7 +13,7 @@ from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, Routed
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.task import Task
 
 
@@ -89,11 +89,17 @@ def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     decisions = {decision.record_id: decision for decision in _current(snapshot, list(newest))}
     for record_id, item in newest.items():
         decision = decisions.get(record_id)
-        if decision and decision.label_source is LabelSource.HUMAN:
+        if decision and _is_settled(decision):
             what = f"{item.error} Until then an earlier one counts."
             yield Need.CORRECTION, record_id, item.project, item.task_id, what
         elif decision and is_open(decision):
             yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
+
+
+def _is_settled(decision: Decision) -> bool:
+    """Whether an annotator's answer counts."""
+    codes = {reason.code for reason in decision.reasons}
+    return decision.label_source is LabelSource.HUMAN or ReasonCode.UNUSABLE in codes
 
 
 def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:

@@ -207,8 +207,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
-    # The first user of every server has the id 1.
-    by_annotator = {(item.annotation.server, item.annotation.annotator): item for item in sorted(counting, key=_age)}
+    by_annotator = {_who(item): item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
@@ -307,14 +306,24 @@ def involved_annotators(decision: Decision) -> bool:
 
 
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
-    """Annotations that break the task's schema, and are later than any valid one: annotators must correct them."""
+    """Annotations that break the task's schema, and are later than any valid one that decides, or that the same
+    annotator gave: they must be corrected.
+    """
     found = []
     for items in said_about(snapshot, task, snapshot.current_decisions()).values():
+        present = [item for item in items if item.is_present and not item.annotation.deleted]
         answer = deciding(items)
-        present = (item for item in items if item.is_present and not item.annotation.deleted)
-        later = (item.annotation for item in present if answer is None or _age(item) > _age(answer))
-        found += [annotation for annotation in later if annotation.verdict is Verdict.INVALID]
+        valid = [item for item in present if item.annotation.verdict in DECISIVE] + ([answer] if answer else [])
+        for item in present:
+            if item.annotation.verdict is Verdict.INVALID:
+                settled = (one for one in valid if one is answer or _who(one) == _who(item))
+                found += [] if any(_age(one) >= _age(item) for one in settled) else [item.annotation]
     return found
+
+
+def _who(said: Said) -> tuple[str, str]:
+    """The annotator: the first user of every server has the id 1."""
+    return said.annotation.server, said.annotation.annotator
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:
