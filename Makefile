@@ -31,7 +31,7 @@ demo: install label-studio ## Run the whole workflow on a sample (KIND=chat: on 
 test: install label-studio browser ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-soak: install label-studio ## Run the long random and fault series (1 to 2 hours; SEED=N repeats one)
+soak: install label-studio ## Run the long random and fault series (about 40 minutes; SEED=N repeats one)
 	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
 	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak $(PARALLEL) --hypothesis-seed=$(SEED) --durations=0
 

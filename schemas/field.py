@@ -15,6 +15,7 @@ from pydantic import JsonValue as JsonValue
 
 from schemas.message import Message, Speaker
 from schemas.moments import in_utc
+from schemas.names_read import is_read_by_code, takes_other_names
 from schemas.user_code_errors import in_a_line, own
 
 _DECIMAL_DIGITS = 38
@@ -66,7 +67,7 @@ class TargetField(BaseModel):
     fields: tuple["TargetField", ...] = ()
     """Of an object, in definition order."""
     takes_other_names: bool = False
-    """Whether an object is read by aliases, or keeps what its model does not name."""
+    """Whether an object is read by aliases or by the task's own code, or keeps what its model does not name."""
     is_free: bool = False
     """A text marked as written anew."""
     description: str = ""
@@ -143,18 +144,12 @@ def _single(name: str, bare: Any, annotation: Any, within: tuple[type[BaseModel]
         return TargetField(name=name, type=_SCALARS[bare])
     if isinstance(bare, type) and issubclass(bare, BaseModel) and bare is not Message:
         fields = _fields_of_object(name, bare, within)
-        return TargetField(name=name, type=ValueType.OBJECT, fields=fields, takes_other_names=_takes_other_names(bare))
+        return TargetField(name=name, type=ValueType.OBJECT, fields=fields, takes_other_names=takes_other_names(bare))
     raise UnsupportedType(
         f"target '{name}' has the type {annotation!r}; use an enum or Literal of strings, str, int, float, Decimal, "
         "bool, date, datetime, time, a pydantic model of these, a list or set of one of them, list[Message], or one "
         "of these | None"
     )
-
-
-def _takes_other_names(model: type[BaseModel]) -> bool:
-    aliased = any(info.alias or info.validation_alias for info in model.model_fields.values())
-    # A validator of the whole object may read any key.
-    return aliased or model.model_config.get("extra") == "allow" or bool(model.__pydantic_decorators__.model_validators)
 
 
 def _fields_of_object(
@@ -174,7 +169,13 @@ def _fields_of_object(
         raise UnsupportedType(f"target '{name}': {model.__name__} has no fields")
     if chats := [field.name for field in fields if field.type is ValueType.MESSAGES]:
         raise UnsupportedType(f"target '{chats[0]}' is a conversation within an object; make it a field of the task")
-    return tuple(field.model_copy(update={"name": field.name.rpartition(".")[2]}) for field in fields)
+    return tuple(_within_object(model, field) for field in fields)
+
+
+def _within_object(model: type[BaseModel], field: TargetField) -> TargetField:
+    name = field.name.rpartition(".")[2]
+    by_code = field.takes_other_names or is_read_by_code(model, name)
+    return field.model_copy(update={"name": name, "takes_other_names": by_code})
 
 
 def shown(value: object) -> str:

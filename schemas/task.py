@@ -48,6 +48,7 @@ from schemas.field import (
 )
 from schemas.field_values import blank_within, completed, repeated_label
 from schemas.message import Message, Speaker
+from schemas.names_read import is_read_by_code
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
 from schemas.roles import Context as Context
@@ -342,7 +343,9 @@ def _names_of(task: type[Task], role: Role, complete: bool) -> tuple[str, ...]:
 @functools.cache
 def _fields_of(task: type[Task]) -> tuple[TargetField, ...]:
     infos = {name: task.model_fields[name] for name in task.task_names(Role.TARGET)}
-    return tuple(target_field(n, i.annotation, i.description or "", i.metadata) for n, i in infos.items())
+    fields = (target_field(n, i.annotation, i.description or "", i.metadata) for n, i in infos.items())
+    by_code = {name for name in infos if is_read_by_code(task, name, Task)}
+    return tuple(f.model_copy(update={"takes_other_names": f.takes_other_names or f.name in by_code}) for f in fields)
 
 
 @functools.cache
