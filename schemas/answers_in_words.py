@@ -19,10 +19,13 @@ NO_LABEL = "none of these"
 _NOTHING = "nothing"
 
 
-def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]]) -> list[str]:
+def answers_in_words(
+    task: type[Task], answers: Sequence[Mapping[str, JsonValue]], *, beside: bool = False
+) -> list[str]:
     """Each answer by its values: of several fields, with their names, only those in which the answers differ.
 
-    A conversation is what the assistant says in the end, or all of its turns if that is the same in two answers.
+    Where all are shown ``beside`` each other, lists of objects are without those that all answers have. A conversation
+    is what the assistant says in the end, or all of its turns if that is the same in two answers.
 
     Raises:
         Exception: the task's own code fails.
@@ -32,10 +35,10 @@ def answers_in_words(task: type[Task], answers: Sequence[Mapping[str, JsonValue]
         return said if len(set(said)) == len(said) else [answer_in_words(task, answer) for answer in answers]
     fields = task.task_targets()
     if len(fields) == 1:
-        return _values_beside(fields[0], answers)
+        return _column(fields[0], answers, beside)
     differing = [field for field in fields if len({comparable(answer.get(field.name)) for answer in answers}) > 1]
     shown = differing or fields
-    columns = [[f"{field.name}: {text}" for text in _values_beside(field, answers)] for field in shown]
+    columns = [[f"{field.name}: {text}" for text in _column(field, answers, beside)] for field in shown]
     return ["; ".join(row) for row in zip(*columns, strict=True)]
 
 
@@ -55,6 +58,10 @@ def answer_in_words(task: type[Task], answer: Mapping[str, JsonValue]) -> str:
 def value_as_json(value: str | float | bool) -> str:
     """A single value without quotes, and with *true* and *false* as JSON writes them."""
     return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _column(field: TargetField, answers: Sequence[Mapping[str, Any]], beside: bool) -> list[str]:
+    return _values_beside(field, answers) if beside else [_values(field, answer) for answer in answers]
 
 
 def _values_beside(field: TargetField, answers: Sequence[Mapping[str, Any]]) -> list[str]:

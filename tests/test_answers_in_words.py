@@ -44,7 +44,12 @@ def test_the_only_field_needs_no_name(answers: list[dict[str, Any]], said: list[
 def test_of_several_fields_those_are_named_that_differ() -> None:
     one, other = {"seller": "Acme", "items": [ROPE]}, {"seller": None, "items": [ROPE]}
     assert answers_in_words(Bill, [one, other]) == ["seller: Acme", "seller: nothing"]
-    assert answers_in_words(Bill, [one, {"seller": "Acme", "items": [ROPE, HOOK]}]) == [
+    two = {"seller": "Acme", "items": [ROPE, HOOK]}
+    assert answers_in_words(Bill, [one, two]) == [
+        "items: (name rope, count 3)",
+        "items: (name rope, count 3), (name hook, count 1)",
+    ], "a reason stands alone, where nobody sees what all have"
+    assert answers_in_words(Bill, [one, two], beside=True) == [
         "items: only the 1 that all have",
         "items: (name hook, count 1), and 1 that all have",
     ]
@@ -53,11 +58,11 @@ def test_of_several_fields_those_are_named_that_differ() -> None:
 def test_of_lists_of_objects_only_those_are_shown_in_which_they_differ() -> None:
     nut = {"name": "nut", "count": 9}
     one, other = ({"seller": None, "items": items} for items in ([ROPE, HOOK, HOOK], [HOOK, nut, ROPE]))
-    assert answers_in_words(Bill, [one, other]) == [
+    assert answers_in_words(Bill, [one, other], beside=True) == [
         "items: (name hook, count 1), and 2 that all have",
         "items: (name nut, count 9), and 2 that all have",
     ]
-    assert answers_in_words(Bill, [one, {"seller": None, "items": [nut]}]) == [
+    assert answers_in_words(Bill, [one, {"seller": None, "items": [nut]}], beside=True) == [
         "items: (name rope, count 3), (name hook, count 1), (name hook, count 1)",
         "items: (name nut, count 9)",
     ]

@@ -119,16 +119,37 @@ def test_an_answer_to_other_fields_is_not_offered(home: Home, before: Any, still
     assert offered == ({"r1": answer} if still_offered else {})
 
 
-def test_contradicting_annotators_are_quoted_where_they_differ() -> None:
+CALL = {"id": "1", "type": "function", "function": {"name": "find_book", "arguments": '{"title": "Odyssey"}'}}
+BILLS: list[dict[str, Any]] = [
+    {"seller": "Acme", "items": [{"name": "rope", "count": 3}, {"name": "hook", "count": number}]} for number in (1, 2)
+]
+TURNS: list[dict[str, Any]] = [
+    {"messages": [{"role": "assistant", "content": "", "tool_calls": [CALL]}]},
+    {"messages": [{"role": "assistant", "content": "It is in."}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (BILLS, "user 1 says items.2.count '1' and user 2 says items.2.count '2'"),
+        (
+            TURNS,
+            """user 1 says messages 'assistant: find_book({"title": "Odyssey"})' """
+            "and user 2 says messages 'assistant: It is in.'",
+        ),
+    ],
+)
+def test_contradicting_annotators_are_quoted_where_they_differ(answers: list[dict[str, Any]], said: str) -> None:
     told = [
         Annotation(
             server="s", project=1, task_id=1, annotation_id=number, annotator=str(number), verdict=Verdict.LABELED,
             push_key="k", record_id="r", result=[], created_at=NOON, updated_at=NOON,
-            targets={"seller": "Acme", "items": [{"name": "rope", "count": 3}, {"name": "hook", "count": number}]},
+            targets=targets,
         )
-        for number in (1, 2)
+        for number, targets in enumerate(answers, start=1)
     ]  # fmt: skip
     asked = decision("run", "r")
     reason = Said(told[0], asked, is_present=True, against=told[1]).reason
     assert reason is not None
-    assert reason.detail == "user 1 says items.2.count '1' and user 2 says items.2.count '2'"
+    assert reason.detail == said

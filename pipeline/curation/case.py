@@ -97,7 +97,7 @@ def as_chat(case: Case, task: type[Task]) -> str:
 
 
 def in_words(case: Case, answers: Sequence[dict[str, JsonValue]], task: type[Task]) -> list[str]:
-    """Answers as annotators read them beside each other.
+    """Answers as annotators read them, by the fields in which they differ.
 
     Raises:
         ConfigError: the task's own code fails.

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 import polars as pl
@@ -21,6 +21,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
+from schemas.conversation import turn_texts
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
@@ -31,6 +32,7 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is not an answer, and an invalid answer must be corrected first."""
+_OF_TURNS = {"role", "content"}
 _FROM_ANNOTATORS = (ReasonCode.UNUSABLE, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
 """Reasons from annotators in curate's decisions, in which the row's own label still counts as the source's."""
 
@@ -240,9 +242,18 @@ def _told_apart(one: Annotation, other: Annotation) -> tuple[str, str]:
     """Two answers by the values in which they differ."""
     if one.targets is None or other.targets is None:
         return _in_short(one), _in_short(other)
-    found = list(differences(one.targets, other.targets))
+    found = list(differences(_as_said(one.targets), _as_said(other.targets)))
     first = ", ".join(f"{path} {_quoted(value)}" for path, value, _ in found)
     return first, ", ".join(f"{path} {_quoted(value)}" for path, _, value in found)
+
+
+def _as_said(targets: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Targets with conversations as texts: a call is one thing, not a value for each of its keys."""
+    return {name: "\n".join(turn_texts(value)) if _are_turns(value) else value for name, value in targets.items()}
+
+
+def _are_turns(value: JsonValue) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(t, dict) and {*t} >= _OF_TURNS for t in value)
 
 
 def _in_short(annotation: Annotation) -> str:

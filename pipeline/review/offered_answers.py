@@ -42,7 +42,8 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 def as_choices(task: type[Task], candidates: Sequence[Candidate]) -> list[dict[str, str]]:
     """The candidates as Label Studio's choices: what is chosen is the answer as JSON, which is read without the row."""
     chosen = distinct(candidates)
-    texts = _told_apart([one.targets for one in chosen], answers_in_words(task, [one.targets for one in chosen]))
+    answers = [one.targets for one in chosen]
+    texts = _told_apart(answers, answers_in_words(task, answers, beside=True))
     return [
         {
             "value": f"{one.whose}: {text}",
