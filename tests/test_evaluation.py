@@ -4,6 +4,7 @@ import datetime
 import warnings
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import ratio_estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
@@ -289,3 +291,10 @@ def test_gains_and_losses_swap_with_the_sides(pairs: list[tuple[str, str]]) -> N
     assert there.better + there.worse + there.same == len(pairs)
     assert there.difference.value == pytest.approx(-back.difference.value)
     assert there.difference.value == pytest.approx((there.better - there.worse) / len(pairs))
+
+
+@pytest.mark.parametrize("earned", [[1.0, 1.0], [1.0, 0.99], [1.0, 0.0]])
+def test_two_rows_have_an_interval_only_as_a_share_of_right_answers(earned: list[float]) -> None:
+    """Whether a mean of similarities has one does not depend on whether they happen to be 0 and 1."""
+    assert not ratio_estimate(np.array([(one, 1.0) for one in earned])).is_bounded
+    assert wilson(1, 2).is_bounded

@@ -115,7 +115,7 @@ def wilson(successes: int, trials: int) -> Estimate:
 
 
 def ratio_estimate(ratios: NDArray[np.float64], unit: Unit = Unit.SHARE) -> Estimate:
-    """A ratio of sums with its interval: Wilson's if every row is 0 or 1 of 1, else by bootstrap; of a loss by t.
+    """A ratio of sums with its interval: by bootstrap, of a loss by t; of a share of right answers, see ``wilson``.
 
     Args:
         ratios: numerator and denominator of each question, shape (n, 2).
@@ -124,9 +124,6 @@ def ratio_estimate(ratios: NDArray[np.float64], unit: Unit = Unit.SHARE) -> Esti
     if unit is Unit.NATS:
         loss = loss_estimate(ratios)
         return loss.model_copy(update={"low": max(0.0, loss.low)}) if loss.is_bounded else loss
-    earned, possible = ratios.T
-    if np.all(possible == 1) and np.all((earned == 0) | (earned == 1)):
-        return wilson(int(earned.sum()), len(ratios))
     return bootstrap(ratios)
 
 

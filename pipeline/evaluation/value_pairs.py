@@ -11,12 +11,13 @@ Pairs = Counter[tuple[str, Hashable]]
 """How often a field has a value. The name of a field within an object has dots: ``items.price``. Its value comes with
 the places of the objects that it is in, so that a price counts only in the right line item.
 """
-_MOST_MATCHED, _MOST_NESTED = 200, 40
-"""Objects that are matched so that all of them together share most, which takes cubic time; fewer if there are lists of
-objects in them, which are matched in each pair.
+_MOST_MATCHED = 200
+"""Objects that are matched so that all of them together share most, which takes cubic time.
 
 More are matched one by one, and a value that more of them have tells none of them from the others.
 """
+_MOST_COMPARED = 40_000
+"""The same for pairs of objects of lists within them, which are matched in each pair: they take some 3 µs each."""
 
 
 def value_pairs(targets: Mapping[str, JsonValue]) -> Pairs:
@@ -69,9 +70,10 @@ def _in_places(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, J
     taken = set(place_of.values())
     rows = [row for row in range(len(given)) if row not in place_of]
     columns = [column for column in range(len(gold)) if column not in taken]
-    most = _MOST_NESTED if any(map(_has_line_items, (*given, *gold))) else _MOST_MATCHED
-    match = _greedily if max(len(rows), len(columns)) > most else _best
-    found = match([given[row] for row in rows], [gold[column] for column in columns])
+    ours, theirs = [given[row] for row in rows], [gold[column] for column in columns]
+    compared = sum(map(_line_items, ours)) * sum(map(_line_items, theirs))
+    is_much = max(len(rows), len(columns)) > _MOST_MATCHED or compared > _MOST_COMPARED
+    found = (_greedily if is_much else _best)(ours, theirs)
     place_of |= {rows[row]: columns[column] for row, column in found.items()}
     placed: list[JsonValue] = [None] * max(len(gold), len(given))
     for row, column in place_of.items():
@@ -89,13 +91,13 @@ def _equal(given: Sequence[JsonValue], gold: Sequence[JsonValue]) -> dict[int, i
     return {row: places.pop() for row, places in same if places}
 
 
-def _has_line_items(value: JsonValue) -> bool:
-    """Whether an object has lists of objects in it."""
+def _line_items(value: JsonValue) -> int:
+    """How many objects of lists are in an object."""
     if not isinstance(value, dict):
-        return False
-    parts = value.values()
-    lists = (part for part in parts if isinstance(part, list))
-    return any(isinstance(inner, dict) for one in lists for inner in one) or any(map(_has_line_items, parts))
+        return 0
+    lists = [part for part in value.values() if isinstance(part, list)]
+    found = sum(isinstance(inner, dict) + _line_items(inner) for one in lists for inner in one)
+    return found + sum(map(_line_items, value.values()))
 
 
 def _best(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonValue]]) -> dict[int, int]:
@@ -105,7 +107,7 @@ def _best(given: Sequence[dict[str, JsonValue]], gold: Sequence[dict[str, JsonVa
     """
     from scipy.optimize import linear_sum_assignment
 
-    if any(map(_has_line_items, (*given, *gold))):
+    if any(map(_line_items, (*given, *gold))):
         pairs = [[matched_pairs(one, other) for other in gold] for one in given]
     else:
         ours, theirs = ([value_pairs(one) for one in side] for side in (given, gold))

@@ -33,6 +33,9 @@ from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Role, Task
 
+_ACCURACY = "accuracy"
+"""The metric that is a share of right answers."""
+
 
 class EvalQuestion(BaseModel):
     """One distinct input with all correct answers."""
@@ -177,7 +180,7 @@ def evaluate(
         metric=metric,
         metric_title=metric_title,
         questions=len(outcomes),
-        score=ratio_estimate(ratios(outcomes), judged_in(outcomes)),
+        score=accuracy(outcomes) if metric == _ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes)),
         exact=accuracy(outcomes),
         macro_f1=macro_f1(parts),
         parts=parts,

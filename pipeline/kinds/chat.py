@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.evaluation.call_matches import called, same_calls, same_functions
-from pipeline.evaluation.estimates import ratio_estimate
+from pipeline.evaluation.estimates import ratio_estimate, wilson
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
@@ -124,8 +124,10 @@ def _reason(field: str, found: Finding) -> Reason:
 
 def _share(name: str, conversations: Sequence[Sequence[Outcome]], holds: Callable[[Outcome], bool]) -> Measure:
     """The share of the judged turns of which something holds; those of one conversation do not count as independent."""
-    ratios = [(float(sum(map(holds, turns))), float(len(turns))) for turns in conversations if turns]
-    return Measure(name=name, value=ratio_estimate(np.array(ratios)))
+    found = [(sum(map(holds, turns)), len(turns)) for turns in conversations if turns]
+    if all(turns == 1 for _, turns in found):
+        return Measure(name=name, value=wilson(sum(held for held, _ in found), len(found)))
+    return Measure(name=name, value=ratio_estimate(np.array(found, dtype=np.float64)))
 
 
 def _calls(outcome: Outcome, name: str) -> bool:

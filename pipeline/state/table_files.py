@@ -149,8 +149,12 @@ def read_log(folder: Path, version: int | None = None) -> Log:
         DeltaError: there is no such version, or the log is damaged.
     """
     seen = _stamps(folder / "_delta_log")
-    newest = _read_log(folder, seen, None)
-    return newest if version in (None, newest.version) else _read_log(folder, seen, version)
+    later = "" if version is None else f"{version + 1:020}.json"
+    if all(name != later for name, *_ in seen):
+        newest = _read_log(folder, seen, None)
+        if version in (None, newest.version):
+            return newest
+    return _read_log(folder, seen, version)
 
 
 _Stamp = tuple[str, int, int, int]
