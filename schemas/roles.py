@@ -27,7 +27,8 @@ class Meaning(StrEnum):
 
 def _are_kept(tools: Any) -> Any:
     if (number := next(unkept_numbers(tools), None)) is not None:
-        raise ValueError(f"versions cannot hold the number {number!r}, of more than 64 bits or nearly 0; leave it out")
+        kind = "which is so near to 0" if abs(number) < 1 else "which is whole and beyond 64 bits, or not finite"
+        raise ValueError(f"versions cannot hold the number {number!r}, {kind}; leave it out")
     return tools
 
 

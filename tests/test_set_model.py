@@ -104,6 +104,18 @@ def test_how_often_annotators_are_wrong_is_found_from_their_sets(
     assert model.confused == pytest.approx(confused, abs=0.03)
 
 
+def test_mistakes_that_nearly_every_set_has_are_believed_though_odds_then_tell_little() -> None:
+    random = np.random.default_rng(1)
+    right = random.random((1_500, 20)) < 0.1
+    odds = np.where(right, 2.0, -2.0) + random.normal(size=right.shape)
+    seen = right ^ (random.random(right.shape) < 0.1)
+    # As moderate as a model that was trained on such sets.
+    told = odds - np.log(9) * 0.5
+    model = fit_set_model(told, seen)
+    assert model.added == pytest.approx(0.1, abs=0.03)
+    assert model.forgotten == pytest.approx(0.1, abs=0.05)
+
+
 def test_the_compiled_training_finds_what_scikit_learn_finds() -> None:
     random = np.random.default_rng(2)
     rows = csr_matrix(random.random((200, 30)) * (random.random((200, 30)) < 0.3), dtype=np.float32)
