@@ -148,32 +148,30 @@ def read_log(folder: Path, version: int | None = None) -> Log:
     Raises:
         DeltaError: there is no such version, or the log is damaged.
     """
-    seen = _stamps(folder / "_delta_log")
-    later = "" if version is None else f"{version + 1:020}.json"
-    if all(name != later for name, *_ in seen):
+    stamps = _stamps(folder / "_delta_log")
+    # Their hash is remembered, not they: a log has an entry for each commit.
+    seen = hash(tuple(sorted(stamps.items())))
+    if version is None or f"{version + 1:020}.json" not in stamps:
         newest = _read_log(folder, seen, None)
         if version in (None, newest.version):
             return newest
     return _read_log(folder, seen, version)
 
 
-_Stamp = tuple[str, int, int, int]
-
-
-def _stamps(folder: Path) -> tuple[_Stamp, ...]:
-    """Name, inode, size and time of change of each file in a folder."""
-    found: list[_Stamp] = []
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Inode, size and time of change of each file in a folder, by name."""
+    found: dict[str, tuple[int, int, int]] = {}
     # The folder, or a file that a writer renames just now, may be gone.
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 stat = entry.stat()
-                found.append((entry.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(sorted(found))
+                found[entry.name] = stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return found
 
 
-@lru_cache(maxsize=256)
-def _read_log(folder: Path, _seen: tuple[_Stamp, ...], version: int | None) -> Log:
+@lru_cache(maxsize=32)
+def _read_log(folder: Path, _seen: int, version: int | None) -> Log:
     table = DeltaTable(folder, version=version)
     files = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]))
     columns = tuple(column.name for column in table.schema().fields)
