@@ -247,11 +247,11 @@ def comparable(value: JsonValue) -> Hashable:
         return tuple(sorted((name, comparable(part)) for name, part in value.items()))
     if isinstance(value, list):
         parts = [comparable(part) for part in value]
-        return tuple(parts if any(map(_is_turn, value)) else sorted(parts, key=repr))
+        return tuple(parts if any(map(is_turn, value)) else sorted(parts, key=repr))
     return in_utc(value) if isinstance(value, str) else value
 
 
-def _is_turn(value: JsonValue) -> bool:
+def is_turn(value: JsonValue) -> bool:
     """Whether a value is a turn of a conversation, or an object that nobody could tell from one."""
     if not isinstance(value, dict) or not {"role", "content"} <= value.keys() <= Message.model_fields.keys():
         return False

@@ -24,7 +24,7 @@ from schemas.annotation import Annotation, Verdict
 from schemas.conversation import turn_texts
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, comparable_targets
+from schemas.field import JsonValue, comparable_targets, is_turn
 from schemas.field_values import differences, value_in_words
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
@@ -32,7 +32,6 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is not an answer, and an invalid answer must be corrected first."""
-_OF_TURNS = {"role", "content"}
 _FROM_ANNOTATORS = (ReasonCode.UNUSABLE, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
 """Reasons from annotators in curate's decisions, in which the row's own label still counts as the source's."""
 
@@ -253,7 +252,7 @@ def _as_said(targets: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _are_turns(value: JsonValue) -> TypeGuard[list[dict[str, Any]]]:
-    return isinstance(value, list) and bool(value) and all(isinstance(t, dict) and {*t} >= _OF_TURNS for t in value)
+    return isinstance(value, list) and bool(value) and all(map(is_turn, value))
 
 
 def _in_short(annotation: Annotation) -> str:
@@ -324,11 +323,11 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
     for items in said_about(snapshot, task, snapshot.current_decisions()).values():
         present = [item for item in items if item.is_present and not item.annotation.deleted]
         answer = deciding(items)
-        valid = [item for item in present if item.annotation.verdict in DECISIVE] + ([answer] if answer else [])
-        for item in present:
-            if item.annotation.verdict is Verdict.INVALID:
-                settled = (one for one in valid if one is answer or _who(one) == _who(item))
-                found += [] if any(_age(one) >= _age(item) for one in settled) else [item.annotation]
+        valid = [item for item in present if item.annotation.verdict in DECISIVE]
+        for item in (item for item in present if item.annotation.verdict is Verdict.INVALID):
+            settling = [one for one in valid if _who(one) == _who(item)] + ([answer] if answer else [])
+            if all(_age(one) < _age(item) for one in settling):
+                found.append(item.annotation)
     return found
 
 
