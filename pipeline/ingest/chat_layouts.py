@@ -69,7 +69,7 @@ def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, 
     try:
         return _read(row, home, found, turns or [], messages_key, tools_key)
     except NotAChat as error:
-        error.has_layout = True
+        error.fits_layout = True
         raise
 
 
@@ -213,7 +213,7 @@ def _one(fits: set[Layout], layout: Layout, home: Mapping[str, Any]) -> Layout:
     if layout not in fits:
         looks = f"it fits {' and '.join(_SHAPES[one] for one in Layout if one in fits)}" if fits else _fields_of(home)
         error = NotAChat(f"the row is not in the layout {_SHAPES[layout]}, which `layout:` names; {looks}")
-        error.is_other = True
+        error.fits_layout = False
         raise error
     return layout
 
@@ -367,8 +367,8 @@ def layouts_found(chats: Iterable[Chat | NotAChat]) -> Layouts:
     rejected = others = 0
     for chat in chats:
         if isinstance(chat, NotAChat):
-            rejected += chat.has_layout
-            others += chat.is_other
+            rejected += chat.fits_layout is True
+            others += chat.fits_layout is False
         else:
             rows[chat.layout] = rows.get(chat.layout, 0) + 1
             ignored |= chat.ignored

@@ -26,10 +26,10 @@ class NotAChat(ValueError):
         super().__init__(text)
         self.field = field
         """Of the task."""
-        self.is_other = False
-        """The row is in another layout than in the one that dataset.yaml names."""
-        self.has_layout = False
-        """The row is in that layout, or in one of those that are looked for."""
+        self.fits_layout: bool | None = None
+        """Whether the row is in the layout that dataset.yaml names, or in one of those that are looked for; None if
+        nobody can say.
+        """
 
 
 def shown(value: Any) -> str:
