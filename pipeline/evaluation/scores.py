@@ -140,6 +140,10 @@ def pair_credit(answer: Mapping[str, JsonValue] | None, gold: Mapping[str, JsonV
 
 
 # --- the whole --------------------------------------------------------------------------------
+ACCURACY = "accuracy"
+"""The metric that is the share of correct answers."""
+
+
 def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
     """The share of correct answers, with its Wilson interval."""
     return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import NO_INTERVAL, Estimate, Unit, bootstrap, loss_estimate, ratio_estimate
 from pipeline.evaluation.scores import (
+    ACCURACY,
     Confusion,
     Credit,
     Measure,
@@ -32,9 +33,6 @@ from pipeline.releases.published_rows import published_inputs, published_targets
 from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Role, Task
-
-_ACCURACY = "accuracy"
-"""The metric that is a share of right answers."""
 
 
 class EvalQuestion(BaseModel):
@@ -180,7 +178,7 @@ def evaluate(
         metric=metric,
         metric_title=metric_title,
         questions=len(outcomes),
-        score=accuracy(outcomes) if metric == _ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes)),
+        score=accuracy(outcomes) if metric == ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes)),
         exact=accuracy(outcomes),
         macro_f1=macro_f1(parts),
         parts=parts,

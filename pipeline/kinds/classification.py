@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import (
+    ACCURACY,
     Confusion,
     Credit,
     Outcome,
@@ -33,7 +34,7 @@ class Classification(Kind):
     on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.LABEL
     part_metric: ClassVar[PartMetric] = PartMetric.RECALL
-    metric: ClassVar[str] = "accuracy"
+    metric: ClassVar[str] = ACCURACY
     metric_title: ClassVar[str] = "accuracy"
 
     def accepts(self, targets: Sequence[TargetField]) -> bool:
