@@ -17,11 +17,8 @@ def is_read_by_code(model: type[BaseModel], name: str, base: type[BaseModel] = B
     """Whether a validator sees a field before its type does, and so may read any keys; those of ``base`` do not."""
     if any(isinstance(one, _FIRST) for one in model.model_fields[name].metadata):
         return True
-    decorators, known = model.__pydantic_decorators__, getattr(base, "__pydantic_decorators__", None)
-    fields, wholes = decorators.field_validators, decorators.model_validators
-    seen = {name, "*"}
-    return any(
-        one.info.mode != "after" and not seen.isdisjoint(one.info.fields)
-        for key, one in fields.items()
-        if known is None or key not in known.field_validators
-    ) or any(one.info.mode != "after" for one in wholes.values())
+    decorators, of_base = model.__pydantic_decorators__, base.__pydantic_decorators__.field_validators
+    own = [one.info for key, one in decorators.field_validators.items() if key not in of_base]
+    if any(one.mode != "after" and not {name, "*"}.isdisjoint(one.fields) for one in own):
+        return True
+    return any(one.info.mode != "after" for one in decorators.model_validators.values())

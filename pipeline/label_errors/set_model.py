@@ -269,11 +269,12 @@ def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
     some = (rows * step)[:, None], columns
     arguments = (log_odds[some], given[some], given.shape[1] - columns.shape[1])
     options: dict[str, Any] = {"args": arguments, "method": "L-BFGS-B", "options": {"maxiter": 60}}
-    found, plain = (minimize(loss, np.array(start), **options).x for loss, start in _FITS)
+    found, plain = minimize(_loss, _START, **options).x, minimize(_plain_loss, np.zeros(5), **options).x
     gain = _total(_model(found), *arguments) - _total(_model((*plain, *_NEVER)), *arguments)
     told = _told_by_texts(log_odds[some], given[some], given.mean(axis=0)[columns])
     if told >= _MUCH or (told >= _SOME and gain > _EVIDENCE):
         return _model(found)
+    # A label may be added to a row for each that it does not have.
     return replace(_model((*plain, *_NEVER)), added=_SELDOM / given.shape[1], forgotten=_SELDOM, confused=_SELDOM)
 
 
@@ -312,6 +313,3 @@ def _loss(parameters: Floats, log_odds: Floats, given: Bools, others: int) -> fl
     # As if one more mistake of each kind had been seen: if none stands out, no kind is taken for impossible.
     ties -= np.log([model.added, model.forgotten, model.confused]).sum()
     return float(ties - likelihood) / len(given)
-
-
-_FITS = (_loss, _START), (_plain_loss, (0.0,) * 5)

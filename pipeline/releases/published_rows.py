@@ -216,9 +216,11 @@ def _unpacked(text: str) -> Any:
 
 def _fitting(column: pa.DataType, value: Any, as_json: bool) -> Any:
     """A value as its column has it; of a text that is JSON, too, nobody could tell that it is a text."""
-    if value is None or (isinstance(value, str) and not (as_json and _unpacked(value) is not value)):
-        return value
-    return orjson.dumps(value).decode() if as_json or column == _TEXT else value
+    if isinstance(value, str):
+        stands_for_itself = not as_json or _unpacked(value) is value
+    else:
+        stands_for_itself = value is None or (not as_json and column != _TEXT)
+    return value if stands_for_itself else orjson.dumps(value).decode()
 
 
 def content(pieces: Iterable[pa.RecordBatch]) -> tuple[int, str]:
