@@ -86,7 +86,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row(53, "May I change the address?", None),
         row(54, "", "billing"),
     ]
-    folder = tmp_path_factory.mktemp("kill")
+    folder = tmp_path_factory.mktemp("kill") / "dataset"
+    folder.mkdir()
     write_dataset(folder, rows, "review: {budget: 20, audit: 0.2}\n")
     return folder / "dataset.yaml"
 
@@ -94,7 +95,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def curated(dataset: Path) -> Path:
     """A home after a curate that nothing disturbed."""
-    home = dataset.parent / "curated"
+    home = dataset.parent.with_name("curated")
     goldleaf("curate", str(dataset), home=home)
     return home
 
@@ -102,7 +103,7 @@ def curated(dataset: Path) -> Path:
 @pytest.fixture(scope="module")
 def published(dataset: Path, curated: Path) -> Path:
     """The same home after a release."""
-    home = copied(curated, dataset.parent / "published")
+    home = copied(curated, dataset.parent.with_name("published"))
     goldleaf("release", str(dataset), "--version", "1.0.0", home=home)
     return home
 
@@ -110,7 +111,7 @@ def published(dataset: Path, curated: Path) -> Path:
 @pytest.fixture(scope="module")
 def answered(dataset: Path, label_studio: LocalStudio) -> Path:
     """A home whose questions were sent, and all answered on the server."""
-    home = dataset.parent / "answered"
+    home = dataset.parent.with_name("answered")
     goldleaf("curate", str(dataset), home=home, studio=label_studio)
     answer_everything(label_studio, load(dataset, home))
     return home
@@ -119,7 +120,7 @@ def answered(dataset: Path, label_studio: LocalStudio) -> Path:
 @pytest.fixture(scope="module")
 def collected(dataset: Path, answered: Path, label_studio: LocalStudio) -> Path:
     """The same home after a collect."""
-    home = copied(answered, dataset.parent / "collected")
+    home = copied(answered, dataset.parent.with_name("collected"))
     goldleaf("collect", str(dataset), home=home, studio=label_studio)
     return home
 
