@@ -108,7 +108,7 @@ def demo(
     """Run the whole workflow on a sample: curate, label, collect, release, fine-tune.
 
     There is a sample of every kind of task; the default is the contract clauses. Simulated annotators label through
-    the real API; ANNOTATE=me leaves the labeling to you. On two cores it takes 5 to 10 minutes (multi-label 30), most
+    the real API; ANNOTATE=me leaves the labeling to you. On two cores it takes 5 to 11 minutes, most
     of them for fine-tuning. It writes to the home, `data/store` unless GOLDLEAF_HOME is set; a second run adds nothing.
     """
     from flows.local.demo import demo as play
