@@ -192,6 +192,8 @@ LABEL_ERROR_CODES = frozenset(
     }
 )
 """What a kind of task may say against a label; see ``Kind.score_labels``."""
+LEAST_DOUBT = 0.05
+"""From this chance of being wrong on, a label has reasons that say what speaks against it."""
 RULE_CODES = LABEL_ERROR_CODES - {ReasonCode.LABEL_ERROR, ReasonCode.UNGROUNDED}
 """What rules say: it depends on the row, not on what kind of label it has."""
 
