@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import groupby, islice
 
 _LIKELY = 0.5
@@ -19,6 +20,16 @@ _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort this much less urgent."""
 
 
+class Wait(IntEnum):
+    """Why only an annotator can let a record into a version; the higher ones come first."""
+
+    NO = 0
+    """It may pass unreviewed."""
+    UNLABELED = 1
+    HELD = 2
+    CONFLICT = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A record that annotators may be asked about."""
@@ -26,8 +37,7 @@ class Candidate:
     record_id: str
     score: float
     """From 0 to 1: of a suspect record the chance that it is wrong, of one that waits how urgent its question is."""
-    waits: bool
-    """Only an annotator can let it into a version; the others may pass unreviewed."""
+    wait: Wait
     group: str
     sort: str
     """The sort of question: same label and same reason."""
@@ -51,7 +61,7 @@ def choose(candidates: Iterable[Candidate], room: int, asked_in_group: Mapping[s
     likely: list[Candidate] = []
     unlikely: list[Candidate] = []
     for one in candidates:
-        (waiting if one.waits else likely if one.score >= _LIKELY else unlikely).append(one)
+        (waiting if one.wait else likely if one.score >= _LIKELY else unlikely).append(one)
     turns = _Turns(asked_in_group)
     chosen = [*islice(_in_turn(turns.order(waiting, room), turns.order(likely, room)), room)]
     # Ordered last, so that what was chosen before counts for its group and sort.
@@ -77,8 +87,8 @@ class _Turns:
 
     def order(self, candidates: list[Candidate], room: int) -> Iterator[str]:
         """The candidates in the order in which to ask about them, as far as there is room."""
-        candidates.sort(key=lambda one: (-_bucket(one.score), -one.score, one.order))
-        for _, bucket in groupby(candidates, key=lambda one: _bucket(one.score)):
+        candidates.sort(key=lambda one: (-_bucket(one), -one.score, one.order))
+        for _, bucket in groupby(candidates, key=_bucket):
             if room <= 0:
                 return
             tiers: defaultdict[int, list[Candidate]] = defaultdict(list)
@@ -111,7 +121,8 @@ class _Turns:
                 heapq.heappush(heap, urgency(best))
 
 
-def _bucket(score: float) -> int:
-    if score >= 1:
-        return _HIGHEST
-    return min(math.floor(math.log(score / (1 - score))), _HIGHEST) if score > 0 else -_HIGHEST
+def _bucket(one: Candidate) -> int:
+    """Candidates of a higher bucket come first."""
+    if one.wait or one.score >= 1:
+        return one.wait or _HIGHEST
+    return min(math.floor(math.log(one.score / (1 - one.score))), _HIGHEST) if one.score > 0 else -_HIGHEST

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case
-from pipeline.curation.choose import Candidate, choose
+from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
@@ -24,9 +24,6 @@ from schemas.task import Task
 _BUDGET = 0.1
 _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
-_CONFLICT_SCORE = 1.0
-_HELD_SCORE = 0.95
-"""Among the rows that wait for an annotator, those in conflict come first, then held ones, then unlabeled ones."""
 _UNKNOWN_SCORE = 0.6
 """The chance that a label is wrong if something was found against it, but nothing says how likely it is wrong."""
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
@@ -69,8 +66,8 @@ class _Provisional:
     score: float | None = None
     """For candidates, the chance of an error or the urgency of a review; None for all others."""
     route: Routed = Routed.UNCERTAIN
-    may_pass: bool = False
-    """Follows ``review.unreviewed`` beyond the budget; the others wait for an annotator."""
+    wait: Wait = Wait.NO
+    """Candidates that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
 
 
 def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
@@ -84,9 +81,7 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
     """
     unusable = _unusable_inputs(cases)
     askers = _conflict_representatives(cases)
-    outcomes = {
-        case.record_id: _provisional(case, unusable.get(case.text_key), askers, review.floor) for case in cases
-    }
+    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers, review.floor) for case in cases}
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
@@ -218,19 +213,22 @@ def _automatic(case: Case, askers: set[str], floor: float) -> _Provisional:
     if case.conflicting_answers:
         asks = case.record_id in askers
         reasons = [_conflict_reason(case), *waits, *case.label_error_reasons]
-        return _Provisional(Fate.REVIEW, reasons, score=_CONFLICT_SCORE if asks else None, route=Routed.CONFLICT)
+        score = 1.0 if asks else None
+        return _Provisional(Fate.REVIEW, reasons, score=score, route=Routed.CONFLICT, wait=Wait.CONFLICT)
     if waits:
         unlabeled_only = case.targets is None and not case.review_reasons
-        score = (
-            0.5 + 0.5 * (case.label_error_score if case.label_error_score is not None else 0.5)
-            if unlabeled_only
-            else _HELD_SCORE
-        )
+        doubt = 0.5 if case.label_error_score is None else case.label_error_score
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
-        return _Provisional(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
+        return _Provisional(
+            Fate.REVIEW,
+            waits + case.label_error_reasons,
+            score=0.5 + 0.5 * doubt if unlabeled_only else 1.0,
+            route=route,
+            wait=Wait.UNLABELED if unlabeled_only else Wait.HELD,
+        )
     if _is_suspect(case, floor):
         score = _UNKNOWN_SCORE if case.label_error_score is None else case.label_error_score
-        return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
+        return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score)
     # What little speaks against it is kept: the floor may be lowered.
     return _Provisional(Fate.ACCEPTED, [_PASSED, *case.label_error_reasons])
 
@@ -268,7 +266,7 @@ def _candidate(case: Case, outcome: _Provisional, task: type[Task]) -> Candidate
     return Candidate(
         record_id=case.record_id,
         score=outcome.score or 0.0,
-        waits=not outcome.may_pass,
+        wait=outcome.wait,
         group=case.group,
         sort=_sort_of(case, outcome, task),
         order=case.order,
@@ -289,7 +287,7 @@ def _settle(outcome: _Provisional, chosen: bool, review: Review) -> None:
     """What the budget makes of a fate that depends on it."""
     if chosen:
         outcome.routed = outcome.route
-    elif outcome.may_pass and review.unreviewed is Unreviewed.ACCEPT:
+    elif outcome.wait is Wait.NO and outcome.score is not None and review.unreviewed is Unreviewed.ACCEPT:
         outcome.fate = Fate.ACCEPTED
         outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
 
