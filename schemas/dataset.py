@@ -17,6 +17,7 @@ from schemas.options import OnConflict as OnConflict
 from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed
+from schemas.team import Team
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _MOST = 2**63 - 1
@@ -60,6 +61,8 @@ class Source(Section):
     """A split that all rows of this source belong to."""
     frozen: bool = False
     """An evaluation set that is published as is: no duplicate, conflict or uncertain label is removed from it."""
+    gold: bool = False
+    """Its answers are trusted: they are not doubted, and annotators' answers are compared with them."""
 
     @model_validator(mode="after")
     def _has_a_split_to_be_frozen_in(self) -> Self:
@@ -164,7 +167,7 @@ class Doubts(Section):
         return [names] if isinstance(names, str) else names
 
 
-class Review(Section):
+class Review(Team):
     """How many records annotators review."""
 
     budget: int | float | None = None
@@ -359,7 +362,8 @@ class Dataset(Section):
         file, _, name = self.task.rpartition(":")
         task = f"{public_place(file)}:{name}"
         guidelines = self.review.guidelines
-        review = self.review.model_copy(update={"guidelines": guidelines and public_place(guidelines)})
+        known = guidelines and public_place(guidelines)
+        review = self.review.without_people().model_copy(update={"guidelines": known})
         public = {
             "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
             "review": review,

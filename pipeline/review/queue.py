@@ -5,7 +5,7 @@ repeated at any time. A pull is incremental and repeatable too: annotations are 
 only fetches; storing is a separate step, which waits for no server.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,14 +16,15 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.errors import LabelStudioError
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.labeling_tasks import labeling_task, read_result
+from pipeline.review.labeling_tasks import read_result
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import offered, question, shown_data
+from pipeline.review.questions import offered
+from pipeline.review.seat_questions import labeling_tasks, shown_data
+from pipeline.review.seating import Asked, is_overlapping, seated
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -85,6 +86,13 @@ def open_questions(snapshot: Snapshot) -> list[Decision]:
     return [decision for _, decision in sorted(places, key=lambda place: place[0])]
 
 
+def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
+    """The open questions under the current task in all of their seats, in the order in which annotators get them."""
+    digest = dataset.task.task_digest()
+    # Another curate may have used a newer task since: its questions belong in another project.
+    return seated(snapshot, dataset, [one for one in open_questions(snapshot) if one.task_digest == digest])
+
+
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
     """Those decisions as rows of their table, in any order; they can be counted without decoding."""
     return snapshot.current_decisions().filter(
@@ -122,10 +130,7 @@ def push_questions(
         LabelStudioError: it refuses.
     """
     snapshot = store.snapshot().at_last_commit()
-    digest = dataset.task.task_digest()
-    # Another curate may have used a newer task since: its questions belong in another project.
-    decisions = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
-    by_key = {question_key(decision, dataset.task): decision for decision in decisions}
+    by_key = {one.key(dataset.task): one for one in asked_now(snapshot, dataset)}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
         project = client.ensure_project(
@@ -133,21 +138,21 @@ def push_questions(
             marker=marker(dataset),
             config=labeling_config(dataset.task),
             instruction=instructions(dataset),
-            data=partial(shown_data, by_key, dataset.task),
+            data=partial(shown_data, by_key, dataset),
         )
         server = client.identity(project)
         there = client.reconcile(client.asked(project))
         sent = _sent_questions(snapshot, server, there)
         withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
         known = set(sent["push_key"])
-        todo = {key: decision for key, decision in by_key.items() if key not in known}
+        todo = {key: asked for key, asked in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
         def keep(task_ids: dict[str, int]) -> None:
             store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
             on_tasks(len(task_ids))
 
-        tasks, unfit = _labeling_tasks(todo.values(), dataset, offered(snapshot, dataset.task, todo.values()))
+        tasks, unfit = labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset, todo.values()))
         report = client.push(project, tasks, on_batch=keep)
     return Pushed(
         project=project,
@@ -155,8 +160,15 @@ def push_questions(
         sent=report.pushed,
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
         withdrawn=withdrawn,
-        refused=unfit + [f"record {todo[key].record_id}: {reason}" for key, reason in report.refused],
+        refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
     )
+
+
+def _offered(snapshot: Snapshot, dataset: LoadedDataset, asked: Collection[Asked]) -> dict[str, list[Candidate]]:
+    """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
+    overlap = dataset.config.review.overlap
+    alone = {one.decision.record_id for one in asked if one.answers or is_overlapping(one.decision.record_id, overlap)}
+    return offered(snapshot, dataset.task, [one.decision for one in asked], alone)
 
 
 def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
@@ -179,29 +191,16 @@ def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]
     return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
 
-def _labeling_tasks(
-    decisions: Iterable[Decision], dataset: LoadedDataset, conflicting: Mapping[str, Sequence[Candidate]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The tasks to import, and records that cannot become one: a single odd text must not hold up the others."""
-    tasks, unfit = [], []
-    for decision in decisions:
-        try:
-            asked = question(decision, dataset.task, conflicting.get(decision.record_id, ()))
-            tasks.append(labeling_task(dataset.task, asked))
-        except LabelStudioError as error:
-            unfit.append(f"record {decision.record_id}: {error}")
-    return tasks, unfit
-
-
 def _push_rows(
-    task_ids: dict[str, int], decisions: dict[str, Decision], server: str, project: int, run: str
+    task_ids: Mapping[str, int], asked: Mapping[str, Asked], server: str, project: int, run: str
 ) -> pl.DataFrame:
     now = datetime.now(UTC)
     rows = [
-        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now)
+        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now, str(one.seat),
+         one.annotator)
         for key, task_id in task_ids.items()
-        if (d := decisions.get(key))
-    ]
+        if (one := asked.get(key)) and (d := one.decision)
+    ]  # fmt: skip
     return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")
 
 
