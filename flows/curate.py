@@ -19,7 +19,7 @@ from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
-from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
+from pipeline.reporting.overview import Rejection, count_waiting, in_review, open_seats, rejections, unkeyed
 from pipeline.review.queue import push_questions
 from pipeline.state.runs import Run
 from pipeline.steps import Advance
@@ -203,7 +203,7 @@ def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Adva
 
 def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     snapshot = context.store.snapshot().at_last_commit()
-    found = count_waiting(snapshot, context.dataset.task)
+    found = count_waiting(snapshot, context.dataset.task, open_seats(snapshot, context.dataset))
     return ReviewBatch(
         waiting=found.questions,
         audits=found.audits,

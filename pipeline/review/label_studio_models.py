@@ -192,6 +192,10 @@ class OpenTask(BaseModel):
     record_id: str
     proposal: list[dict[str, Any]]
     """The regions that annotators see prefilled; ``read_result`` turns them into targets."""
+    seat: str
+    """What its answer is for; empty if questions have one seat only."""
+    assigned: str
+    """For whom it is, by e-mail; empty if for anybody."""
 
 
 class Pull(BaseModel):

@@ -24,7 +24,8 @@ from pipeline.review.labeling_tasks import read_result
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.seat_questions import labeling_tasks, shown_data
-from pipeline.review.seating import Asked, is_overlapping, seated
+from pipeline.review.seating import Asked, assignments, is_overlapping, seated
+from pipeline.review.seats import seats_of
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -33,6 +34,7 @@ from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
+from schemas.seat import FIRST
 from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
@@ -70,6 +72,8 @@ class Pulled:
     there: Mapping[int, str] = field(default_factory=dict)
     """The push keys of all tasks of the project by their ids."""
     watermark: datetime | None = None
+    people: Mapping[str, str] = field(default_factory=dict)
+    """The e-mail addresses of the server's users by id, if there are answers."""
 
 
 def marker(dataset: LoadedDataset) -> str:
@@ -91,6 +95,12 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     digest = dataset.task.task_digest()
     # Another curate may have used a newer task since: its questions belong in another project.
     return seated(snapshot, dataset, [one for one in open_questions(snapshot) if one.task_digest == digest])
+
+
+def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:
+    """The push keys of the questions about a record that are open, in all of their seats; none without a dataset."""
+    asked = [(one, dataset.task) for one in asked_now(snapshot, dataset)] if dataset else []
+    return {one.key(task) for one, task in asked if one.decision.record_id == record_id}
 
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
@@ -145,6 +155,7 @@ def push_questions(
         sent = _sent_questions(snapshot, server, there)
         withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
         known = set(sent["push_key"])
+        store.append(Table.PUSHES, _push_rows(_reassign(client, snapshot, sent, by_key), by_key, server, project, run))
         todo = {key: asked for key, asked in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
@@ -179,6 +190,19 @@ def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> p
     found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
     pushed = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
     return pushed.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
+
+
+def _reassign(
+    client: LabelStudio, snapshot: Snapshot, sent: pl.DataFrame, asked: Mapping[str, Asked]
+) -> dict[str, int]:
+    """Give tasks to somebody else whose annotator is named no longer, or has answered in another seat meanwhile."""
+    before = assignments(snapshot)
+    others = {
+        task: (key, asked[key].annotator)
+        for task, key in sent.select("task_id", "push_key").iter_rows()
+        if key in asked and asked[key].annotator != before.get(key, "")
+    }
+    return {key: task for task, key in client.assign(others).items()}
 
 
 def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
@@ -227,8 +251,9 @@ def pull_annotations(
         start = datetime.fromisoformat(since[server]) if server in since else None
         pull = client.pull(project, start)
         there = client.asked(project)
+        people = client.emails() if any(task.annotations for task in pull.tasks) else {}
     on_tasks(len(pull.tasks))
-    return Pulled(project, server, pull.tasks, there, pull.watermark or start)
+    return Pulled(project, server, pull.tasks, there, pull.watermark or start, people)
 
 
 def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
@@ -243,11 +268,7 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
         return 0
     snapshot = store.snapshot()
     inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
-    seen = [
-        item
-        for task in pulled.tasks
-        for item in _annotations(task, dataset, pulled.server, pulled.project, inputs.get(task.push_key))
-    ]
+    seen = [item for task in pulled.tasks for item in _annotations(task, dataset, pulled, inputs.get(task.push_key))]
     known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
     gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
     same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
@@ -262,22 +283,29 @@ def _inputs_by_question(
     """What was asked about, for questions that are still the records' current ones."""
     records = {task.record_id for task in pulled}
     decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    return {question_key(decision, task): dict(decision.inputs) for decision in from_frame(decisions)}
+    seats = seats_of(snapshot, list(records))
+    return {
+        question_key(decision, task, seat): dict(decision.inputs)
+        for decision in from_frame(decisions)
+        for seat in (FIRST, *seats.get(decision.record_id, ()))
+    }
 
 
 def _annotations(
-    task: PulledTask, dataset: LoadedDataset, server: str, project: int, inputs: dict[str, Any] | None
+    task: PulledTask, dataset: LoadedDataset, pulled: Pulled, inputs: dict[str, Any] | None
 ) -> Iterator[Annotation]:
+    assert pulled.project is not None
     for found in task.annotations:
         answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
         yield Annotation(
-            server=server,
-            project=project,
+            server=pulled.server,
+            project=pulled.project,
             task_id=task.task_id,
             annotation_id=found.annotation_id,
             push_key=task.push_key,
             record_id=task.record_id,
             annotator=found.annotator,
+            email=pulled.people.get(found.annotator, ""),
             verdict=answer.verdict,
             targets=answer.targets,
             error=answer.error,

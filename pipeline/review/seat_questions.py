@@ -27,12 +27,10 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
     task = dataset.task
     plain = question(asked.decision, task, others)
     match asked.seat.kind:
-        case SeatKind.FIRST | SeatKind.SECOND:
+        case SeatKind.FIRST | SeatKind.SECOND | SeatKind.GOLD:
             shown = plain
         case SeatKind.ADJUDICATOR:
             shown = _to_adjudicate(plain, asked.answers, task)
-        case SeatKind.GOLD:
-            raise NotImplementedError
         case _:
             assert_never(asked.seat.kind)
     seat = asked.seat.kind.value if dataset.config.review.has_seats else ""
