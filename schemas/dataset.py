@@ -59,6 +59,8 @@ class Source(Section):
     """A split that all rows of this source belong to."""
     frozen: bool = False
     """An evaluation set that is published as is: no duplicate, conflict or uncertain label is removed from it."""
+    gold: bool = False
+    """Its answers are trusted: they count like an annotator's, and annotators' answers are compared with them."""
 
     @model_validator(mode="after")
     def _has_a_split_to_be_frozen_in(self) -> Self:

@@ -18,6 +18,8 @@ class Team(BaseModel):
     """E-mail addresses, as in Label Studio: each question is for one of them, and each has a tab with their own."""
     overlap: Share = 0.0
     """Share of the questions that two annotators answer independently."""
+    gold: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of each annotator's tasks whose answer is known: of sources with ``gold: true``, and adjudicated ones."""
 
     @model_validator(mode="after")
     def _has_annotators_enough(self) -> Self:
@@ -26,6 +28,8 @@ class Team(BaseModel):
             raise ValueError("annotators names somebody twice; name each once")
         if self.overlap and len(known) == 1:
             raise ValueError("overlap needs two annotators; name another, or none to leave open who answers")
+        if self.gold and not known:
+            raise ValueError("gold needs annotators: each of them gets a copy of every gold item, so name them")
         return self
 
     @property
@@ -35,4 +39,4 @@ class Team(BaseModel):
 
     def without_people(self) -> Self:
         """The same for publication."""
-        return self.model_copy(update={"annotators": []})
+        return self.model_copy(update={"annotators": [], "gold": 0.0})

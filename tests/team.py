@@ -23,7 +23,8 @@ QUESTIONS: list[Row] = [
 
 def review(*keys: str) -> str:
     """The section ``review``, in which everything is asked, with more keys."""
-    return f"review: {{{', '.join(['budget: 100', 'audit: 0.0', *keys])}}}\n"
+    audit = [] if any(key.startswith("audit:") for key in keys) else ["audit: 0.0"]
+    return f"review: {{{', '.join(['budget: 100', *audit, *keys])}}}\n"
 
 
 def seats(desk: Desk, key: int) -> dict[str, int]:

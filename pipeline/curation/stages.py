@@ -42,6 +42,7 @@ from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.curation.triage import BudgetUse, triage
+from pipeline.curation.trusted import trust_gold
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
@@ -200,6 +201,7 @@ def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedData
     """
     config, task = dataset.config, dataset.task
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
+    trust_gold(cases, snapshot, config.sources)
     if rescore or _is_judged_otherwise(snapshot, dataset):
         for case in cases:
             forget_scores(case)

@@ -49,6 +49,8 @@ class Seats:
     """Of these, for a second annotator."""
     adjudications: int
     """Of these, for an adjudicator."""
+    gold: int
+    """Hidden gold items, which are none of these."""
     by_annotator: dict[str, int]
     """By e-mail address, the empty one for tasks that anybody may answer; without the hidden gold items."""
 
@@ -92,6 +94,7 @@ def _count_seats(snapshot: Snapshot, task: type[Task], asked: Sequence[Asked]) -
             tasks=len(known),
             seconds=kinds[SeatKind.SECOND],
             adjudications=kinds[SeatKind.ADJUDICATOR],
+            gold=len(asked) - len(known),
             by_annotator=dict(sorted(Counter(one.annotator for one in known).items())),
         ),
     )

@@ -10,6 +10,7 @@ __all__ = [
     "label_studio_models",
     "label_studio_pages",
     "labeling_tasks",
+    "opinions",
     "queue",
     "seating",
 ]

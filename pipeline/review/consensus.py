@@ -84,15 +84,16 @@ class Said:
                 return None
 
 
-def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
-    """All annotations about records' current texts, including deleted ones, without those of gold items.
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold: bool = False) -> dict[str, list[Said]]:
+    """All annotations about records' current texts, including deleted ones.
 
     Args:
         snapshot: the committed state.
         task: parses the answers; those to another set of answers are left out.
         now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
+        gold: those of hidden gold items, which decide nothing, instead of the others.
     """
-    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
+    rows = _with_runs(snapshot, snapshot.latest_annotations()).filter(IS_GOLD if gold else ~IS_GOLD).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}
@@ -127,7 +128,7 @@ def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
     told = with_seats(snapshot, annotations).join(known, on=one, how="left", maintain_order="left")
-    return told.join(sent, on=task, how="left", maintain_order="left").filter(~IS_GOLD)
+    return told.join(sent, on=task, how="left", maintain_order="left")
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:

@@ -16,7 +16,9 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.review.consensus import said_about
 from pipeline.review.form import labeling_config
+from pipeline.review.gold import with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
@@ -94,7 +96,11 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     """The open questions under the current task in all of their seats, in the order in which annotators get them."""
     digest = dataset.task.task_digest()
     # Another curate may have used a newer task since: its questions belong in another project.
-    return seated(snapshot, dataset, [one for one in open_questions(snapshot) if one.task_digest == digest])
+    waiting = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
+    if not dataset.config.review.has_seats:
+        return [Asked(decision) for decision in waiting]
+    said = said_about(snapshot, dataset.task, snapshot.current_decisions())
+    return with_gold(snapshot, dataset, said, seated(snapshot, dataset, waiting, said))
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:

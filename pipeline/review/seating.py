@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import DECISIVE, Said, origins, said_about
+from pipeline.review.consensus import DECISIVE, Said, origins
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -42,19 +42,19 @@ class Asked:
         return question_key(self.decision, task, self.seat)
 
 
-def seated(snapshot: Snapshot, dataset: LoadedDataset, waiting: Sequence[Decision]) -> list[Asked]:
+def seated(
+    snapshot: Snapshot, dataset: LoadedDataset, waiting: Sequence[Decision], said: Mapping[str, Sequence[Said]]
+) -> list[Asked]:
     """The open seats, those of an adjudicator first and second ones last.
 
     Args:
         snapshot: the committed state.
         dataset: names annotators and the share of questions for two of them.
         waiting: the decisions that no annotator's answer counts for, in the order in which to ask.
+        said: the annotators' answers about the current texts, by record.
     """
     review, task = dataset.config.review, dataset.task
-    if not review.has_seats:
-        return [Asked(decision) for decision in waiting]
     now = snapshot.current_decisions()
-    said = said_about(snapshot, task, now)
     shown = {one.record_id: one for one in origins(snapshot, now, task, said)}
     assigned = assignments(snapshot)
     found: list[Asked] = []
@@ -91,7 +91,7 @@ def assignments(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _answered(
-    snapshot: Snapshot, task: type[Task], said: Mapping[str, list[Said]], waiting: Sequence[Decision]
+    snapshot: Snapshot, task: type[Task], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
 ) -> Iterator[Decision]:
     """The decisions that follow from annotators' answers to what they were asked, in the order of their ids."""
     others = set(said) - {decision.record_id for decision in waiting}
