@@ -72,6 +72,23 @@ class Projects(_Sent):
     results: list[Project]
 
 
+class Tab(_Sent):
+    """A tab of a project's Data Manager."""
+
+    tab_id: Id = Field(alias="id")
+    data: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """As its users see it."""
+        return str(self.data.get("title", ""))
+
+    @property
+    def filters(self) -> Any:
+        """The conditions that its tasks meet, as they were sent."""
+        return self.data.get("filters")
+
+
 class Dated(_Sent):
     """When something was created."""
 
