@@ -52,6 +52,10 @@ class ReviewBatch(BaseModel):
     """Where annotators label."""
     refused: list[str] = []
     """Questions that the server refused, and why."""
+    tabs: dict[str, str] = {}
+    """Where each of the named annotators finds the own tasks."""
+    strangers: list[str] = []
+    """Named annotators without an account in Label Studio."""
     problem: str = ""
     """Why nothing was sent, and what to do about it."""
 
@@ -232,5 +236,5 @@ def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
         wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
-    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused")}
+    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused", "tabs", "strangers")}
     return _waiting(context).model_copy(update=done)

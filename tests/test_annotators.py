@@ -178,7 +178,7 @@ def test_the_command_shows_a_line_for_each_and_json_has_all(desk: Desk) -> None:
     shown = Terminal(desk.folder).json("annotators")["annotators"]
     assert {line["annotator"] for line in shown} == {ANA, BEN, CLEO}
     assert sum(line["answers"] for line in shown) == 4 + len(seats(desk, 101))
-    assert sum(line["waiting"] for line in shown) == 4
+    assert sum(line["waiting"] for line in shown) == 5, "two questions for two each, and an adjudication"
     assert all(line["gold"]["estimate"]["value"] == 0.0 for line in shown if line["gold"]["of"])
     text = Terminal(desk.folder).goldleaf("annotators").stdout
     assert all(name in text for name in (ANA, BEN, CLEO)) and "right on gold" in text

@@ -57,6 +57,25 @@ def test_the_open_tasks_of_who_has_left_are_given_to_others_without_asking_again
     assert there(desk, 1)["second"]["assigned"] in {*left, DORA}
 
 
+def test_a_tab_shows_the_open_tasks_of_one_annotator_and_a_skip_stays(desk: Desk) -> None:
+    review = desk.curate().review
+    name = whose(desk, 1)["first"]
+    mine = sorted(task["id"] for task in desk.tasks() if task["data"]["assigned"] == name)
+    view = review.tabs[name].rpartition("=")[2]
+
+    def shown() -> list[int]:
+        answer = desk.api.get(f"/api/tasks?view={view}&page_size=100&fields=task_only").raise_for_status()
+        return sorted(task["id"] for task in answer.json()["tasks"])
+
+    assert shown() == mine
+    first, *others = mine
+    desk.submit(first, desk.result("delivery"), name)
+    assert shown() == others
+    desk.submit(others[0], desk.result("delivery"), name, skipped=True)
+    assert shown() == others
+    assert name not in review.strangers or desk.curate().review.strangers != review.strangers
+
+
 def test_simulated_annotators_sit_in_the_seats_that_are_theirs(desk: Desk) -> None:
     truth = {desk.id(key): Truth({"topic": "billing"}, True) for key in (1, 2, 3)}
     connection = Connection(desk.settings.label_studio_url, desk.settings.label_studio_api_key.get_secret_value())

@@ -14,7 +14,9 @@ from pipeline.review.label_studio_requests import Requests
 _WHAT = "cannot set the tabs of the project"
 
 
-def ensure_tab(requests: Requests, project: int, title: str, data: Mapping[str, str]) -> int:
+def ensure_tab(
+    requests: Requests, project: int, title: str, data: Mapping[str, str], *, only_open: bool = False
+) -> int:
     """The id of the tab with a title, whose tasks have all these values in their data; it is created if there is none.
 
     A person may have changed its columns, which stay; its filters are set again. Of several tabs with the title, the
@@ -25,13 +27,13 @@ def ensure_tab(requests: Requests, project: int, title: str, data: Mapping[str, 
         project: its id.
         title: identifies the tab.
         data: values by key of a task's data; none: all tasks.
+        only_open: show only those without an annotation; a skip is none.
 
     Raises:
         Unreachable: the server does not answer.
         LabelStudioError: it refuses.
     """
-    conditions = [by_filter(f"data.{key}", "equal", "String", value) for key, value in data.items()]
-    filters = {"conjunction": "and", "items": conditions}
+    filters = filters_of(data, only_open=only_open)
     known = [tab for tab in tabs(requests, project) if tab.title == title]
     found = min(known, key=lambda tab: tab.tab_id, default=None)
     if found is None:
@@ -41,6 +43,14 @@ def ensure_tab(requests: Requests, project: int, title: str, data: Mapping[str, 
         changed: Any = {**found.data, "filters": filters}
         requests.tell(_WHAT, lambda sdk: sdk.views.update(id=str(found.tab_id), project=project, data=changed))
     return found.tab_id
+
+
+def filters_of(data: Mapping[str, str], *, only_open: bool = False) -> dict[str, Any]:
+    """The filters of such a tab."""
+    conditions = [by_filter(f"data.{key}", "equal", "String", value) for key, value in data.items()]
+    if only_open:
+        conditions.append(by_filter("total_annotations", "equal", "Number", 0))
+    return {"conjunction": "and", "items": conditions}
 
 
 def tabs(requests: Requests, project: int) -> list[Tab]:

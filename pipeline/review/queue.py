@@ -28,6 +28,7 @@ from pipeline.review.questions import offered
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping, seated
 from pipeline.review.seats import seats_of
+from pipeline.review.team_tabs import set_tabs
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -60,6 +61,10 @@ class Pushed:
     """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
     refused: list[str]
     """What the server refused, and why."""
+    tabs: dict[str, str]
+    """Where each of the named annotators finds the own tasks, by e-mail address."""
+    strangers: list[str]
+    """Named annotators without an account on the server."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,9 @@ def push_questions(
 
         tasks, unfit = labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset, todo.values()))
         report = client.push(project, tasks, on_batch=keep)
+        named = dataset.config.review.annotators
+        found = set_tabs(client.requests, project, named) if named else {}
+        accounts = {email.casefold() for email in client.emails().values()} if named else set()
     return Pushed(
         project=project,
         url=f"{client.url}/projects/{project}/data",
@@ -178,6 +186,8 @@ def push_questions(
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
         withdrawn=withdrawn,
         refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
+        tabs={name: f"{client.url}/projects/{project}/data?tab={tab}" for name, tab in found.items()},
+        strangers=[name for name in named if name.casefold() not in accounts],
     )
 
 
