@@ -14,7 +14,7 @@ from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
-from pipeline.reporting.overview import count_waiting
+from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
 from pipeline.review.consensus import human_decisions, invalid_annotations
 from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
@@ -121,7 +121,8 @@ def _decide(
     notes.append(follow_answers(context, engine))
     after = store.snapshot().at_last_commit()
     said = Counter(verdict_of(decision) for decision in decisions)
-    asked = count_waiting(after, context.dataset.task)
+    seats = open_seats(after, context.dataset)
+    asked = count_waiting(after, context.dataset.task, seats)
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
@@ -134,7 +135,7 @@ def _decide(
         waiting=asked.questions,
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, context.dataset.task)),
-        attention=attention(after, context.dataset.task, connection.shown),
+        attention=attention(after, context.dataset.task, connection.shown, adjudicated(seats)),
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
     )

@@ -19,7 +19,7 @@ from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
-from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections, unkeyed
+from pipeline.reporting.overview import Rejection, count_waiting, in_review, open_seats, rejections, unkeyed
 from pipeline.review.queue import push_questions
 from pipeline.state.runs import Run
 from pipeline.steps import Advance
@@ -52,6 +52,10 @@ class ReviewBatch(BaseModel):
     """Where annotators label."""
     refused: list[str] = []
     """Questions that the server refused, and why."""
+    tabs: dict[str, str] = {}
+    """Where each of the named annotators finds the own tasks."""
+    strangers: list[str] = []
+    """Named annotators without an account in Label Studio."""
     problem: str = ""
     """Why nothing was sent, and what to do about it."""
 
@@ -203,7 +207,7 @@ def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Adva
 
 def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     snapshot = context.store.snapshot().at_last_commit()
-    found = count_waiting(snapshot, context.dataset.task)
+    found = count_waiting(snapshot, context.dataset.task, open_seats(snapshot, context.dataset))
     return ReviewBatch(
         waiting=found.questions,
         audits=found.audits,
@@ -232,5 +236,5 @@ def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
         wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
-    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused")}
+    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused", "tabs", "strangers")}
     return _waiting(context).model_copy(update=done)

@@ -35,6 +35,8 @@ class Annotation(BaseModel):
     record_id: str
     annotator: str
     """Label Studio's user id as text."""
+    email: str = ""
+    """The user's; empty if the server no longer knows, or a Goldleaf of before it was asked pulled the answer."""
     verdict: Verdict
     targets: dict[str, JsonValue] | None = None
     error: str = ""

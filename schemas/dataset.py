@@ -59,6 +59,8 @@ class Source(Section):
     """A split that all rows of this source belong to."""
     frozen: bool = False
     """An evaluation set that is published as is: no duplicate, conflict or uncertain label is removed from it."""
+    gold: bool = False
+    """Its answers are trusted: they count like an annotator's, and annotators' answers are compared with them."""
 
     @model_validator(mode="after")
     def _has_a_split_to_be_frozen_in(self) -> Self:
@@ -331,7 +333,8 @@ class Dataset(Section):
         file, _, name = self.task.rpartition(":")
         task = f"{public_place(file)}:{name}"
         guidelines = self.review.guidelines
-        review = self.review.model_copy(update={"guidelines": guidelines and public_place(guidelines)})
+        known = guidelines and public_place(guidelines)
+        review = self.review.without_people().model_copy(update={"guidelines": known})
         public = {
             "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
             "review": review,

@@ -18,14 +18,15 @@ def stable_hash(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str) -> str:
+def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str, *seat: str) -> str:
     """The key that a labeling task carries: the same question is never asked twice.
 
     It covers the inputs as shown to annotators: another field map makes another question of the same raw row. It
-    begins with what is asked, whatever else the row contains; see ``what_is_asked``.
+    begins with what is asked, whatever else the row contains and whoever is to answer; see ``what_is_asked``. The first
+    seat has no part in it: questions had one seat only before there were others.
     """
     asked = stable_hash(record_id, task_digest, inputs_key)
-    return asked[:_TEXT_DIGITS] + stable_hash(record_id, revision, task_digest, inputs_key)[_TEXT_DIGITS:]
+    return asked[:_TEXT_DIGITS] + stable_hash(record_id, revision, task_digest, inputs_key, *seat)[_TEXT_DIGITS:]
 
 
 def what_is_asked(push_key: str) -> str:

@@ -2,18 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from schemas.fate import LEAST_DOUBT
 from schemas.options import Unreviewed
 from schemas.share import MOST, Share
+from schemas.team import Team
 
 
-class Review(BaseModel):
+class Review(Team):
     """How many records annotators review."""
-
-    # The configuration stands here again: a base in another file would hide from the linter that this is a model.
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: int | float | None = None
     """How many records (an integer) or which share of the current records (0.0 to 1.0) may be sent

@@ -29,6 +29,7 @@ class FakeStudio:
     projects: dict[int, Row] = field(default_factory=dict)
     tasks: dict[int, Row] = field(default_factory=dict)
     annotations: dict[int, Row] = field(default_factory=dict)
+    views: dict[int, Row] = field(default_factory=dict)
     users: dict[int, Row] = field(default_factory=lambda: {1: {"id": 1, "email": "admin@example.com"}})
     imported: Counter[str] = field(default_factory=Counter)
     """How often each push key was sent."""
@@ -68,6 +69,16 @@ class FakeStudio:
                 return 201, self._import(int(number), body)
             case "GET", ["tasks"]:
                 return 200, self._page(query)
+            case "GET", ["dm", "views"]:
+                return 200, [view for view in self.views.values() if view["project"] == int(query["project"])]
+            case "POST", ["dm", "views"]:
+                return 201, self._add(self.views, body)
+            case "PATCH", ["dm", "views", number]:
+                self.views[int(number)] |= body
+                return 200, self.views[int(number)]
+            case "DELETE", ["dm", "views", number]:
+                del self.views[int(number)]
+                return 204, None
             case "POST", ["tasks", number, "annotations"] if int(number) in self.tasks:
                 return 201, self._annotate(int(number), body)
         return self._one(method, parts, body)

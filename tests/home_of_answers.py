@@ -96,6 +96,7 @@ class Home:
         run = self.store.new_run(Verb.CURATE, "c", "0").id
         key = question_key(about, self.dataset.task)
         values = (key, about.record_id, about.revision, "t", "uncertain", "http://studio", 1, task_id, run, NOON)
+        values = (*values, None, None)
         self.store.append(Table.PUSHES, pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row"))
         return run
 

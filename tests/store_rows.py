@@ -57,5 +57,5 @@ def committed(folder: Path, decisions: Sequence[Decision]) -> Snapshot:
 
 
 def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
-    values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at))
+    values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at), None, None)
     return pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row")

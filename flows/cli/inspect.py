@@ -30,6 +30,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
+from flows.cli.show_team import show_seats
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
@@ -60,6 +61,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped)}[/]{unsent}")
+    show_seats(result.seats)
     show_attention(result.attention)
     show_rejections(result.rejections)
     show_in_review(result.in_review)

@@ -4,6 +4,7 @@ from rich.markup import escape
 
 from flows.cli.console import out
 from pipeline.reporting.explain import Asked, Decided, Published, Revision, Said, Story, TaskState
+from schemas.seat import Seat, SeatKind
 
 _SHOWN_COPIES = 10
 
@@ -39,11 +40,23 @@ def _show_entry(entry: Revision | Decided | Asked | Said | Published, story: Sto
         case Asked():
             state = "" if entry.state is TaskState.OPEN else f" [yellow]({entry.state})[/]"
             where = f"Label Studio task {entry.task_id} (project {entry.project}), sent {entry.pushed_at:%F %T}"
-            out.print(f"{where}{state}")
+            out.print(f"{where}{_whose(entry)}{state}")
         case Said():
             _show_answer(entry)
         case Published():
             out.print(f"published in {entry.version}, {entry.published_at:%F %T}")
+
+
+def _whose(asked: Asked) -> str:
+    """What the answer is for, and for whom the task is, if questions have several seats."""
+    seat = Seat.read(asked.seat)
+    what = {
+        SeatKind.FIRST: "",
+        SeatKind.SECOND: ", for a second annotator",
+        SeatKind.ADJUDICATOR: ", for an adjudicator",
+        SeatKind.GOLD: ", as a gold item",
+    }[seat.kind]
+    return f"{what}, assigned to {escape(asked.annotator)}" if asked.annotator else what
 
 
 def _show_revision(revision: Revision) -> None:
@@ -75,7 +88,8 @@ def _show_decision(decision: Decided, story: Story) -> None:
 def _show_answer(said: Said) -> None:
     deleted = " [red](deleted)[/]" if said.deleted else " [yellow](edited since)[/]" if said.edited else ""
     stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
-    who = f"annotation {said.annotation_id} by user {said.annotator}, {said.updated_at:%F %T}"
+    name = f" ({escape(said.email)})" if said.email else ""
+    who = f"annotation {said.annotation_id} by user {said.annotator}{name}, {said.updated_at:%F %T}"
     out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
     # Skips and unsure answers have no content.
     if said.error or said.targets is not None:

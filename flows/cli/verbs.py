@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from flows.release import Released
 
+_INVITE = "invite them under Organization, Add Members"
 Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
 
 
@@ -87,6 +88,8 @@ def show_review(review: "ReviewBatch") -> None:
         one = review.withdrawn == 1
         tasks = "1 task was withdrawn: its" if one else f"{review.withdrawn:,} tasks were withdrawn: their"
         out.print(f"{tasks} question{'' if one else 's'} changed or no longer {'applies' if one else 'apply'}")
+    if review.strangers:
+        out.print(f"[yellow]no account in Label Studio yet:[/] {escape(', '.join(review.strangers))}; {_INVITE}")
     audits = ""
     if review.audits:
         audits = f", {review.audits:,} of them {'a random audit' if review.audits == 1 else 'random audits'}"
@@ -99,6 +102,8 @@ def show_review(review: "ReviewBatch") -> None:
         out.print(f"{waiting}: {escape(review.problem)}")
     elif review.url:
         out.print(f"{waiting}; {review.sent:,} new at {review.url}")
+        for annotator, tab in review.tabs.items():
+            out.print(f"  {annotator}: {tab}", markup=False)
     else:
         out.print(f"{waiting}; run curate without --no-push to send {'it' if review.waiting == 1 else 'them'}")
 

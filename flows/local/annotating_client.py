@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.review.form import ASSIGNED, SEAT
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import Made, OpenTask, ProposedTask, Tasks, User
 from pipeline.review.label_studio_pages import list_tasks
@@ -32,6 +33,8 @@ class AnnotatingClient(LabelStudio):
                 push_key=task.push_key,
                 record_id=task.record_id,
                 proposal=task.predictions[0].result or [] if task.predictions else [],
+                seat=str(task.data.get(SEAT, "")),
+                assigned=str(task.data.get(ASSIGNED, "")),
             )
             for task in list_tasks(self.requests, project, Tasks[ProposedTask], _PROPOSED, fields="all")
             if not task.annotations

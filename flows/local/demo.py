@@ -16,7 +16,7 @@ from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
 from pipeline.kinds.registry import kind_of
 from pipeline.reporting.lookup import places_of
-from pipeline.reporting.overview import count_waiting
+from pipeline.reporting.overview import count_waiting, open_seats
 from pipeline.reporting.write_report import write_report
 from pipeline.steps import Progress
 from schemas.fate import LabelSource
@@ -101,7 +101,7 @@ def demo(
 def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
     snapshot = context.store.snapshot().at_last_commit()
     truth = read_truth(context.dataset.folder / "truth.jsonl", snapshot, context.dataset)
-    found = count_waiting(snapshot, context.dataset.task)
+    found = count_waiting(snapshot, context.dataset.task, open_seats(snapshot, context.dataset))
     # They skip the same questions in every demo.
     asked = found.questions - found.skipped
     if not asked:

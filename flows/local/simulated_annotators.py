@@ -13,13 +13,16 @@ from pathlib import Path
 from flows.local.annotating_client import AnnotatingClient
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.review.label_studio_models import OpenTask
 from pipeline.review.labeling_tasks import prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Verdict
 from schemas.field import JsonValue
+from schemas.seat import SeatKind
 
 ANNOTATORS = ("simulated-annotator-1@example.com", "simulated-annotator-2@example.com")
+_ADJUDICATOR = "simulated-annotator-3@example.com"
 _SKIPPED, _UNSURE, _WRONG = 0.02, 0.04, 0.07
 """Cumulative bounds of the draw: 2% are skipped, 2% unsure, 3% carelessly confirmed unchanged."""
 
@@ -83,11 +86,14 @@ def _annotate(
     project = client.find_project(marker(dataset))
     if project is None:
         return 0
-    users = [client.ensure_user(email, "Simulated", f"Annotator {n}") for n, email in enumerate(ANNOTATORS, 1)]
     tasks = client.unanswered(project)
+    names = {*ANNOTATORS, *(_who(task) for task in tasks)}
+    users = {
+        email: client.ensure_user(email, "Simulated", f"Annotator {n}") for n, email in enumerate(sorted(names), 1)
+    }
     for task in tasks:
-        draw = _draw(task.record_id)
-        user = users[int(draw * 1e6) % len(users)]
+        draw = _draw(task.record_id + task.seat.removeprefix(SeatKind.FIRST))
+        user = users[_who(task)]
         draw = 1.0 if faultless else draw
         shown = read_result(dataset.task, task.proposal, was_cancelled=False)
         verdict, targets = _answer(truth.get(task.record_id), shown.targets, draw)
@@ -95,6 +101,16 @@ def _annotate(
         client.annotate(task.task_id, result, user=user, skipped=verdict is Verdict.SKIPPED)
         on_tasks(1)
     return len(tasks)
+
+
+def _who(task: OpenTask) -> str:
+    """Whom a task is for: whoever it is assigned to, or else for each seat of a question somebody else."""
+    if task.assigned:
+        return task.assigned
+    if task.seat == SeatKind.ADJUDICATOR:
+        return _ADJUDICATOR
+    turn = int(_draw(task.record_id) * 1e6) + (task.seat == SeatKind.SECOND)
+    return ANNOTATORS[turn % len(ANNOTATORS)]
 
 
 def _draw(record_id: str) -> float:

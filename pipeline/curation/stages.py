@@ -43,6 +43,7 @@ from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.curation.triage import BudgetUse, triage
+from pipeline.curation.trusted import trust_gold
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
@@ -214,6 +215,7 @@ def open_cases(
     """
     config, task = dataset.config, dataset.task
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
+    trust_gold(cases, snapshot, config.sources)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
     scoring = Scoring.now(cases) if facts is None else Scoring(facts.scores, facts.corrections)

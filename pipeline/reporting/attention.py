@@ -1,6 +1,6 @@
 """Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 
 import polars as pl
@@ -44,15 +44,18 @@ class Attention(BaseModel):
     """What is wrong with the answer, or why no answer counts."""
 
 
-def attention(snapshot: Snapshot, task: type[Task], studio: str = "") -> list[Attention]:
+def attention(
+    snapshot: Snapshot, task: type[Task], studio: str = "", asked_again: Collection[str] = ()
+) -> list[Attention]:
     """Records that annotators must settle and are not asked about again: invalid answers first, then second opinions.
 
     Args:
         snapshot: the committed state.
         task: parses the answers.
         studio: the URL of Label Studio, for the links; empty if none is configured.
+        asked_again: records about which an adjudicator is asked.
     """
-    each = (_corrections(snapshot, task), _second_opinions(snapshot, task))
+    each = (_corrections(snapshot, task), _second_opinions(snapshot, task, asked_again))
     found = [one for some in each for one in sorted(some, key=_by_task)]
     ids = [record_id for _, record_id, *_ in found]
     rows = current_places(snapshot).filter(pl.col("record_id").is_in(ids)).collect()
@@ -102,9 +105,10 @@ def _is_settled(decision: Decision) -> bool:
     return decision.label_source is LabelSource.HUMAN or ReasonCode.UNUSABLE in codes
 
 
-def _second_opinions(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
+def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
     disputed = (pl.col("fate") == Fate.REVIEW.value) & (pl.col("routed") == Routed.ADJUDICATE.value)
-    decisions = list(from_frame(snapshot.current_decisions().filter(disputed).collect()))
+    others = ~pl.col("record_id").is_in(list(asked_again))
+    decisions = list(from_frame(snapshot.current_decisions().filter(disputed, others).collect()))
     ids = [decision.record_id for decision in decisions]
     pushes = snapshot.tasks().filter(pl.col("record_id").is_in(ids))
     # If a task was deleted, its question was sent again: the last task exists. An answer about an earlier revision

@@ -1,7 +1,7 @@
 """A record's full history: where it came from, what was decided and why, annotators' answers, where it went."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +18,8 @@ from pipeline.releases.versions import in_order_of_publication, readable_version
 from pipeline.reporting.doubts import doubt_in_words
 from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
-from pipeline.review.queue import is_open
-from pipeline.state.decisions import from_frame, named_records, question_key
+from pipeline.review.queue import open_keys
+from pipeline.state.decisions import from_frame, named_records
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -29,6 +29,7 @@ from schemas.fate import ReasonCode
 from schemas.field import JsonValue
 from schemas.manifest import Manifest
 from schemas.run_summary import CurateFacts
+from schemas.seat import Seat, SeatKind
 from schemas.task import Task
 
 _NOT_DECIDED = "not decided yet"
@@ -90,6 +91,10 @@ class Asked(BaseModel):
     push_key: str
     pushed_at: datetime
     state: TaskState = TaskState.OPEN
+    seat: str | None = None
+    """What its answer is for; None in homes of before there were seats."""
+    annotator: str | None = None
+    """For whom it is, by e-mail, if somebody is named."""
 
 
 class Said(BaseModel):
@@ -100,6 +105,7 @@ class Said(BaseModel):
     annotation_id: int
     task_id: int
     annotator: str
+    email: str | None = None
     verdict: Verdict
     targets: dict[str, JsonValue] | None
     answer: str = ""
@@ -201,7 +207,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     lists: dict[str, list[Any]] = {
         "revisions": list(_revisions(rows)),
         "decisions": decisions,
-        "asked": _asked(of(snapshot.scan(Table.PUSHES)), present, said, dataset),
+        "asked": _asked(of(snapshot.scan(Table.PUSHES)), open_keys(snapshot, meant.record_id, dataset), said, dataset),
         "said": said,
         "published": [Published(version=one.version, published_at=one.created_at) for one in published],
     }
@@ -288,15 +294,15 @@ def _says(decision: Decision) -> dict[str, Any]:
 
 
 def _asked(
-    pushes: pl.DataFrame, present: Decision | None, said: Iterable[Said], dataset: LoadedDataset | None
+    pushes: pl.DataFrame, asked_now: Collection[str], said: Iterable[Said], dataset: LoadedDataset | None
 ) -> list[Asked]:
     """Every task once, with what became of it as far as the tables know."""
     same = ["server", "project", "task_id", "push_key"]
-    rows = list(pushes.sort("pushed_at").unique(same, keep="first", maintain_order=True).iter_rows(named=True))
+    # Sent once, but it may be for somebody else since.
+    by_age = pushes.sort("pushed_at").with_columns(pl.col("annotator").last().over(same))
+    rows = list(by_age.unique(same, keep="first", maintain_order=True).iter_rows(named=True))
     latest = {row["push_key"]: row["task_id"] for row in rows}
     answered = {(one.task_id, one.push_key) for one in said if not one.deleted and not one.edited}
-    is_asked = present is not None and dataset is not None and is_open(present)
-    asks_now = question_key(present, dataset.task) if present and dataset and is_asked else None
     found = []
     for row in rows:
         if (row["task_id"], row["push_key"]) in answered:
@@ -306,7 +312,7 @@ def _asked(
         elif dataset is not None and row["task_digest"] != dataset.task.task_digest():
             state = TaskState.OLDER_FORM
         else:
-            is_open_still = dataset is None or row["push_key"] == asks_now
+            is_open_still = dataset is None or row["push_key"] in asked_now
             state = TaskState.OPEN if is_open_still else TaskState.TAKEN_BACK
         found.append(Asked(state=state, **_pick(row, Asked)))
     return found
@@ -329,12 +335,12 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
         for item in items
     }
     asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].to_list())).collect()
-    digests = {row["push_key"]: row["task_digest"] for row in asked.iter_rows(named=True)}
+    pushed = {row["push_key"]: row for row in asked.iter_rows(named=True)}
     found = []
     for row in _states(rows).iter_rows(named=True):
         is_past = row["deleted"] or row["edited"]
         counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
-        stale = "" if counts else _why_stale(digests.get(row["push_key"]), task, is_there)
+        stale = "" if counts else _why_stale(pushed.get(row["push_key"], {}), task, is_there)
         targets = orjson.loads(row["targets"]) if row["targets"] else None
         found.append(Said(targets=targets, answer=_in_words(targets, dataset), stale=stale, **_pick(row, Said)))
     return found
@@ -352,8 +358,10 @@ def _states(rows: pl.DataFrame) -> pl.DataFrame:
     return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
 
 
-def _why_stale(digest: str | None, task: type[Task] | None, is_there: bool) -> str:
-    if digest is not None and task is not None and digest != task.task_digest():
+def _why_stale(pushed: Mapping[str, Any], task: type[Task] | None, is_there: bool) -> str:
+    if Seat.read(pushed.get("seat")).kind is SeatKind.GOLD:
+        return "it is compared with the known answer"
+    if pushed and task is not None and pushed["task_digest"] != task.task_digest():
         return "it answers an older form of the task"
     return "it is about an earlier text of the record" if is_there else "the row is gone from its source"
 

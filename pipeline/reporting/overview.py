@@ -1,20 +1,24 @@
 """Summarizes a dataset's state: what waits for annotators, why rows are rejected, which keys no row has."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from pipeline.config.dataset_file import LoadedDataset
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import gone_from_files, in_place
 from pipeline.reporting.rejection_causes import MOST_CAUSES, Cause, cause_lines, with_cause
-from pipeline.review.queue import open_decisions
+from pipeline.review.queue import asked_now, open_decisions
+from pipeline.review.seating import Asked
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.seat import FIRST, SeatKind
 from schemas.task import Role, Task
 
 _STRAY = 0.01
@@ -32,10 +36,39 @@ class Waiting:
     """Of these, those that were never sent to Label Studio."""
     skipped: int = 0
     """Of these, those that annotators skipped: they wait on."""
+    seats: "Seats | None" = None
+    """The same by who is to answer; None if questions have one seat, which is nobody's."""
 
 
-def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
-    """Count the open questions."""
+@dataclass(frozen=True)
+class Seats:
+    """How many tasks have no answer, if questions may have several."""
+
+    tasks: int
+    seconds: int
+    """Of these, for a second annotator."""
+    adjudications: int
+    """Of these, for an adjudicator."""
+    gold: int
+    """Hidden gold items, which are none of these."""
+    by_annotator: dict[str, int]
+    """By e-mail address, the empty one for tasks that anybody may answer; without the hidden gold items."""
+
+
+def open_seats(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked] | None:
+    """What is asked in all seats; None if questions have one seat only."""
+    return asked_now(snapshot, dataset) if dataset.config.review.has_seats else None
+
+
+def adjudicated(asked_seats: Sequence[Asked] | None) -> set[str]:
+    """The records about which an adjudicator is asked."""
+    return {one.decision.record_id for one in asked_seats or () if one.seat.kind is SeatKind.ADJUDICATOR}
+
+
+def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[Asked] | None = None) -> Waiting:
+    """Count the open questions; with seats a question may be asked more than once, and each time counts."""
+    if asked_seats is not None:
+        return _count_seats(snapshot, task, asked_seats)
     sent = set(snapshot.tasks().select("push_key").collect().to_series())
     rows = open_decisions(snapshot)
     # If nothing was sent, the questions themselves need not be read.
@@ -45,6 +78,26 @@ def count_waiting(snapshot: Snapshot, task: type[Task]) -> Waiting:
         return Waiting(asked.height, audits, unsent=asked.height)
     keys = {question_key(decision, task) for decision in from_frame(asked)}
     return Waiting(asked.height, audits, unsent=len(keys - sent), skipped=len(keys & _skipped(snapshot)))
+
+
+def _count_seats(snapshot: Snapshot, task: type[Task], asked: Sequence[Asked]) -> Waiting:
+    known = [one for one in asked if one.seat.kind is not SeatKind.GOLD]
+    keys = {one.key(task) for one in known}
+    sent = set(snapshot.tasks().select("push_key").collect().to_series())
+    kinds = Counter(one.seat.kind for one in known)
+    return Waiting(
+        questions=len(known),
+        audits=sum(one.decision.routed is Routed.AUDIT and one.seat == FIRST for one in known),
+        unsent=len(keys - sent),
+        skipped=len(keys & _skipped(snapshot)),
+        seats=Seats(
+            tasks=len(known),
+            seconds=kinds[SeatKind.SECOND],
+            adjudications=kinds[SeatKind.ADJUDICATOR],
+            gold=len(asked) - len(known),
+            by_annotator=dict(sorted(Counter(one.annotator for one in known).items())),
+        ),
+    )
 
 
 def _skipped(snapshot: Snapshot) -> set[str]:

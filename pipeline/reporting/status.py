@@ -10,7 +10,15 @@ from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
-from pipeline.reporting.overview import Rejection, count_waiting, in_review, rejections
+from pipeline.reporting.overview import (
+    Rejection,
+    Seats,
+    adjudicated,
+    count_waiting,
+    in_review,
+    open_seats,
+    rejections,
+)
 from pipeline.state.runs import CommittedRun
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
@@ -51,6 +59,8 @@ class Status(BaseModel):
     """Of those, not in Label Studio yet."""
     skipped: int
     """Of those, skipped by annotators; a skip is not an answer."""
+    seats: Seats | None = None
+    """The tasks that wait by who is to answer; None if no annotators are named and no question is for two of them."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
     rejections: list[Rejection]
@@ -80,9 +90,11 @@ class Status(BaseModel):
 def read_status(workspace: Workspace) -> Status:
     """Read the committed state; a dataset that has not been curated yet has zeros."""
     snapshot = workspace.store.snapshot().at_last_commit()
-    asked = count_waiting(snapshot, workspace.dataset.task)
+    seats = open_seats(snapshot, workspace.dataset)
+    asked = count_waiting(snapshot, workspace.dataset.task, seats)
     connection = workspace.connection
-    needed = attention(snapshot, workspace.dataset.task, connection.shown if connection else "")
+    studio, asked_again = connection.shown if connection else "", adjudicated(seats)
+    needed = attention(snapshot, workspace.dataset.task, studio, asked_again)
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
@@ -107,6 +119,7 @@ def read_status(workspace: Workspace) -> Status:
         waiting=asked.questions,
         unsent=asked.unsent,
         skipped=asked.skipped,
+        seats=asked.seats,
         attention=needed,
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),

@@ -8,26 +8,28 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any
 
 import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.review.answers_told import quoted, told_apart
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
+from pipeline.review.seats import IS_GOLD, seats_of, with_seats
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
-from schemas.conversation import turn_texts
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, comparable_targets, is_turn
-from schemas.field_values import differences, value_in_words
+from schemas.field import JsonValue, comparable_targets
+from schemas.field_values import differences
 from schemas.identity import what_is_asked
 from schemas.run_summary import Verb
+from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
@@ -51,6 +53,8 @@ class Said:
     """The run that sent its task; empty if the tables do not say."""
     is_of_another: bool = False
     """It was given about a record that is gone, and whose source now has the same text in another one."""
+    seat: Seat = FIRST
+    """The one that its task was sent for."""
     against: Annotation | None = None
     """Another annotator's answer to the same question, if annotators contradict each other without a majority."""
 
@@ -63,7 +67,7 @@ class Said:
         """The same for a record with an answer of its own, which need not be that of the one that was asked about."""
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
-            texts = zip(both, _told_apart(*both), strict=True)
+            texts = zip(both, told_apart(*both), strict=True)
             detail = " and ".join(f"user {one.annotator} says {text}" for one, text in texts)
             return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
@@ -80,15 +84,16 @@ class Said:
                 return None
 
 
-def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold: bool = False) -> dict[str, list[Said]]:
     """All annotations about records' current texts, including deleted ones.
 
     Args:
         snapshot: the committed state.
         task: parses the answers; those to another set of answers are left out.
         now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
+        gold: those of hidden gold items, which decide nothing, instead of the others.
     """
-    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
+    rows = _with_runs(snapshot, snapshot.latest_annotations()).filter(IS_GOLD if gold else ~IS_GOLD).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}
@@ -111,6 +116,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
                 is_present=key in questions and asked.revision == revision,
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
+                seat=Seat.read(row["seat"]),
             )
             found[asked.record_id].append(said)
     return found
@@ -121,7 +127,7 @@ def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
     one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
-    told = annotations.join(known, on=one, how="left", maintain_order="left")
+    told = with_seats(snapshot, annotations).join(known, on=one, how="left", maintain_order="left")
     return told.join(sent, on=task, how="left", maintain_order="left")
 
 
@@ -130,7 +136,7 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
 
     Without a key, an edited row is a new record.
     """
-    rows = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    rows = with_seats(snapshot, snapshot.latest_annotations()).filter(~pl.col("deleted"), ~IS_GOLD)
     gone = rows.join(snapshot.current_records().select("record_id"), on="record_id", how="anti").collect()
     records = gone["record_id"].unique().to_list()
     if not records:
@@ -141,7 +147,8 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
     found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
     for row in gone.iter_rows(named=True):
         if asked := questions.get(row["push_key"]):
-            said = Said(_annotation(row, asked, task), asked, is_present=False, is_of_another=True)
+            answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
+            said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat)
             found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
     return found
 
@@ -156,7 +163,7 @@ def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decisi
     if not open_ones:
         return {}
     mine = snapshot.latest_annotations().filter(pl.col("record_id").is_in(list(open_ones)), ~pl.col("deleted"))
-    rows = mine.sort("updated_at", "annotation_id").collect()
+    rows = with_seats(snapshot, mine).filter(~IS_GOLD).sort("updated_at", "annotation_id").collect()
     if rows.is_empty():
         return {}
     questions = _questions(snapshot, task, rows["record_id"].unique().to_list(), of_any_task=True)
@@ -191,10 +198,12 @@ def _questions(
     digest = pl.lit(True) if of_any_task else pl.col("task_digest") == task.task_digest()
     decided = snapshot.committed_decisions(Verb.CURATE).filter(digest, pl.col("record_id").is_in(records))
     found: dict[str, Decision] = {}
+    seats = seats_of(snapshot, records)
     for decision in from_frame(decided.collect()):
-        key = question_key(decision, task)
-        if key not in found or involved_annotators(found[key]) or not involved_annotators(decision):
-            found[key] = decision
+        for seat in (FIRST, *seats.get(decision.record_id, ())):
+            key = question_key(decision, task, seat)
+            if key not in found or involved_annotators(found[key]) or not involved_annotators(decision):
+                found[key] = decision
     return found
 
 
@@ -203,16 +212,21 @@ def deciding(said: Iterable[Said]) -> Said | None:
 
     An annotator of the current revision saw the answers about an earlier one, if these were known when the question
     was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to
-    later answers; if these contradict each other, more than half of them decide.
+    later answers; if these contradict each other, more than half of them decide. An adjudicator decides whatever
+    the others say, unless it is one of them.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
+    panel = {_who(item) for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
+    counting = [item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or _who(item) not in panel]
     by_annotator = {_who(item): item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
+    votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
+    if adjudicated := [item for item in votes if item.seat.kind is SeatKind.ADJUDICATOR]:
+        return adjudicated[-1]
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
-    votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
     same: defaultdict[Hashable, list[Said]] = defaultdict(list)
     for item in votes:
         same[_vote(item.annotation)].append(item)
@@ -235,30 +249,6 @@ def _age(said: Said) -> tuple[datetime, int]:
 def _vote(annotation: Annotation) -> Hashable:
     """The same for equal answers."""
     return annotation.verdict, comparable_targets(annotation.targets)
-
-
-def _told_apart(one: Annotation, other: Annotation) -> tuple[str, str]:
-    """Two answers by the values in which they differ."""
-    if one.targets is None or other.targets is None:
-        return _in_short(one), _in_short(other)
-    found = list(differences(_as_said(one.targets), _as_said(other.targets)))
-    first = ", ".join(f"{path} {_quoted(value)}" for path, value, _ in found)
-    return first, ", ".join(f"{path} {_quoted(value)}" for path, _, value in found)
-
-
-def _as_said(targets: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Targets with conversations as texts: a call is one thing, not a value for each of its keys."""
-    return {name: "\n".join(turn_texts(value)) if _are_turns(value) else value for name, value in targets.items()}
-
-
-def _are_turns(value: JsonValue) -> TypeGuard[list[dict[str, Any]]]:
-    return isinstance(value, list) and bool(value) and all(map(is_turn, value))
-
-
-def _in_short(annotation: Annotation) -> str:
-    if annotation.targets is None:
-        return annotation.verdict.value
-    return ", ".join(f"{name} {_quoted(value)}" for name, value in annotation.targets.items())
 
 
 def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
@@ -340,6 +330,7 @@ def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> An
     """A row of the ``annotations`` table, its result parsed with the current task: a validator may have been fixed."""
     values = {name: value for name, value in row.items() if name in Annotation.model_fields}
     values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
+    values["email"] = row["email"] or ""
     annotation = Annotation.model_validate(values)
     if annotation.verdict is Verdict.SKIPPED:
         return annotation
@@ -381,12 +372,8 @@ def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, Jso
     """Describe how an annotator's answer differs from the earlier one."""
     if before is None or after is None:
         return "answered"
-    changed = [f"{path}: {_quoted(old)} became {_quoted(new)}" for path, old, new in differences(before, after)]
+    changed = [f"{path}: {quoted(old)} became {quoted(new)}" for path, old, new in differences(before, after)]
     return "; ".join(changed) or "confirmed"
-
-
-def _quoted(value: JsonValue) -> str:
-    return "nothing" if value in (None, []) else f"'{value_in_words(value)}'"
 
 
 def _meaning(decision: Decision) -> object:

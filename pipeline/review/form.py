@@ -32,6 +32,8 @@ REVIEW = "goldleaf-review"
 PUSH_KEY, RECORD_ID, WHY = "push_key", "record_id", "why"
 CHANGES = "changes"
 """Goldleaf's own keys in a labeling task's data."""
+SEAT, ASSIGNED = "seat", "assigned"
+"""Keys that only the tasks of a team have: what an answer is for, and for whom the task is, by e-mail."""
 ABSENT: Mapping[str, Any] = {CANDIDATES: [], CHANGES: ""}
 """What a form shows that a task of an earlier version of Goldleaf does not have, and what stands for it."""
 NOTHING = "(none)"
@@ -42,7 +44,7 @@ VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "dat
 """The controls whose results can be read (a task's own form may have others), and where the value is."""
 
 _RESERVED = "|".join(
-    [PUSH_KEY, RECORD_ID, WHY, CANDIDATES, CHANGES, "source"]
+    [PUSH_KEY, RECORD_ID, WHY, CANDIDATES, CHANGES, SEAT, ASSIGNED, "source"]
 )  # $source renders the whole task as JSON
 _DIGITS = "1234567890"
 _FILTER_LETTERS = "fghjk"

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.form import ABSENT, NOTHING, PUSH_KEY, shown_keys
+from pipeline.review.form import ABSENT, ASSIGNED, NOTHING, PUSH_KEY, shown_keys
 from pipeline.review.label_studio_models import (
     AnsweredTask,
     ListedTask,
@@ -104,6 +104,11 @@ class LabelStudio:
         """
         patience = self.requests.limits.login
         return self.requests.ask(LOG_IN, User, lambda sdk: sdk.users.whoami(), patience=patience).email
+
+    def emails(self) -> dict[str, str]:
+        """The e-mail addresses of all users of the server, by their ids as text."""
+        users = self.requests.ask("cannot list the users", list[User], lambda sdk: sdk.users.list())
+        return {str(user.user_id): user.email for user in users}
 
     # --- projects -----------------------------------------------------------------------------
     def ensure_project(
@@ -283,19 +288,33 @@ class LabelStudio:
                 withdrawn += 1
         return withdrawn
 
+    def assign(self, tasks: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+        """Note for whom tasks are, by id: push key and e-mail address; returns the push keys of those still there."""
+        done = {}
+        for task, (key, annotator) in tasks.items():
+            found = self._task(task, key)
+            if found is not None:
+                self._set_data(task, found.data | {ASSIGNED: annotator})
+                done[task] = key
+        return done
+
     def _delete(self, task: int) -> None:
         self.requests.tell("cannot delete tasks", lambda sdk: sdk.tasks.delete(id=str(task)))
 
     def _state(self, task: int, key: str) -> _State:
-        try:
-            full = self.requests.ask("cannot delete tasks", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
-        except Refused as error:
-            if error.status == _NOT_FOUND:
-                return _State.GONE
-            raise
-        if full.task_id != task or full.push_key != key:
+        if (full := self._task(task, key)) is None:
             return _State.GONE
         return _State.WORKED_ON if full.annotations or full.drafts else _State.IDLE
+
+    def _task(self, task: int, key: str) -> WorkedTask | None:
+        """A task; None if it is gone, or another one has its id by now."""
+        try:
+            full = self.requests.ask("cannot read a task", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
+        except Refused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return full if full.task_id == task and full.push_key == key else None
 
     # --- pull ---------------------------------------------------------------------------------
     def pull(self, project: int, since: datetime | None) -> Pull:

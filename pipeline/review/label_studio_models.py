@@ -72,6 +72,23 @@ class Projects(_Sent):
     results: list[Project]
 
 
+class Tab(_Sent):
+    """A tab of a project's Data Manager."""
+
+    tab_id: Id = Field(alias="id")
+    data: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """As its users see it."""
+        return str(self.data.get("title", ""))
+
+    @property
+    def filters(self) -> Any:
+        """The conditions that its tasks meet, as they were sent."""
+        return self.data.get("filters")
+
+
 class Dated(_Sent):
     """When something was created."""
 
@@ -192,6 +209,10 @@ class OpenTask(BaseModel):
     record_id: str
     proposal: list[dict[str, Any]]
     """The regions that annotators see prefilled; ``read_result`` turns them into targets."""
+    seat: str
+    """What its answer is for; empty if questions have one seat only."""
+    assigned: str
+    """For whom it is, by e-mail; empty if for anybody."""
 
 
 class Pull(BaseModel):

@@ -16,12 +16,14 @@ from pipeline.review.answer_turns import CALLS, TURN, editor_texts, last_turn, r
 from pipeline.review.changes import marked_changes
 from pipeline.review.conversation_html import bubbles, tool_list
 from pipeline.review.form import (
+    ASSIGNED,
     CHANGES,
     NONE,
     NOTHING,
     PUSH_KEY,
     RECORD_ID,
     REVIEW,
+    SEAT,
     VALUE_KEYS,
     WHY,
     controls,
@@ -59,6 +61,10 @@ class LabelingQuestion(BaseModel):
     """How sure the model is of the proposal."""
     candidates: tuple[Candidate, ...] = ()
     """Answers that are offered beside the proposal."""
+    seat: str = ""
+    """What the answer is for, as annotators may know it; empty if questions have one seat only."""
+    assigned: str = ""
+    """The e-mail address of whom it is for, if somebody is named."""
 
 
 class LabelingAnswer(BaseModel):
@@ -83,6 +89,7 @@ def labeling_task(task: type[Task], question: LabelingQuestion) -> dict[str, Any
     """
     shown = {data_key(name): value for name, value in _shown_values(task, question).items()}
     keys = {WHY: question.why, RECORD_ID: question.record_id, PUSH_KEY: question.push_key}
+    keys |= {SEAT: question.seat, ASSIGNED: question.assigned} if question.seat else {}
     data = {key: _sendable(value, f"'{key}' of record {question.record_id}") for key, value in (shown | keys).items()}
     data[CANDIDATES] = _sendable(as_choices(task, question.candidates), f"an answer to record {question.record_id}")
     if kind_of(task).free_texts(task):

@@ -1,16 +1,13 @@
 """What annotators are asked about a record: its question, why it is asked, and the answers that they may accept."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from pipeline.errors import LabelStudioError
 from pipeline.review.consensus import earlier_answers
-from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
+from pipeline.review.labeling_tasks import LabelingQuestion
 from pipeline.review.offered_answers import Candidate
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
@@ -51,10 +48,20 @@ def _own_candidates(decision: Decision) -> Iterator[Candidate]:
         yield Candidate(whose="as the model says", targets=decision.suggestion)
 
 
-def offered(snapshot: Snapshot, task: type[Task], decisions: Collection[Decision]) -> dict[str, list[Candidate]]:
-    """The answers that others gave, by record: annotators earlier, and rows in conflict."""
+def offered(
+    snapshot: Snapshot, task: type[Task], decisions: Collection[Decision], alone: Collection[str] = ()
+) -> dict[str, list[Candidate]]:
+    """The answers that others gave, by record: annotators earlier, and rows in conflict.
+
+    Args:
+        snapshot: the committed state.
+        task: parses the answers.
+        decisions: what is asked.
+        alone: the records that annotators answer independently of each other.
+    """
     found: defaultdict[str, list[Candidate]] = defaultdict(list)
-    for record_id, targets in earlier_answers(snapshot, task, decisions).items():
+    together = [decision for decision in decisions if decision.record_id not in alone]
+    for record_id, targets in earlier_answers(snapshot, task, together).items():
         found[record_id].append(Candidate(whose="as an annotator said before", targets=targets))
     for record_id, others in _conflicting(snapshot, decisions).items():
         found[record_id] += others
@@ -81,10 +88,3 @@ def _conflicting(snapshot: Snapshot, decisions: Iterable[Decision]) -> dict[str,
         if one.targets is not None and one.record_id in places
     }
     return {record_id: [answers[ref] for ref in several if ref in answers] for record_id, several in refs.items()}
-
-
-def shown_data(decisions: Mapping[str, Decision], task: type[Task], key: str) -> dict[str, Any]:
-    """What annotators are shown for an open question; empty if it is not open, or cannot be sent."""
-    with suppress(LabelStudioError):
-        return dict(labeling_task(task, question(decisions[key], task))["data"]) if key in decisions else {}
-    return {}

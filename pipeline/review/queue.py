@@ -5,7 +5,7 @@ repeated at any time. A pull is incremental and repeatable too: annotations are 
 only fetches; storing is a separate step, which waits for no server.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,14 +16,19 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.errors import LabelStudioError
+from pipeline.review.consensus import said_about
 from pipeline.review.form import labeling_config
+from pipeline.review.gold import with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.labeling_tasks import labeling_task, read_result
+from pipeline.review.labeling_tasks import read_result
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import offered, question, shown_data
+from pipeline.review.questions import offered
+from pipeline.review.seat_questions import labeling_tasks, shown_data
+from pipeline.review.seating import Asked, assignments, is_overlapping, seated
+from pipeline.review.seats import seats_of
+from pipeline.review.team_tabs import set_tabs
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -32,6 +37,7 @@ from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
+from schemas.seat import FIRST
 from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
@@ -55,6 +61,10 @@ class Pushed:
     """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
     refused: list[str]
     """What the server refused, and why."""
+    tabs: dict[str, str]
+    """Where each of the named annotators finds the own tasks, by e-mail address."""
+    strangers: list[str]
+    """Named annotators without an account on the server."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,8 @@ class Pulled:
     there: Mapping[int, str] = field(default_factory=dict)
     """The push keys of all tasks of the project by their ids."""
     watermark: datetime | None = None
+    people: Mapping[str, str] = field(default_factory=dict)
+    """The e-mail addresses of the server's users by id, if there are answers."""
 
 
 def marker(dataset: LoadedDataset) -> str:
@@ -83,6 +95,23 @@ def open_questions(snapshot: Snapshot) -> list[Decision]:
     others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
     places = [(i / len(part), d) for part in (others, audits) for i, d in enumerate(part)]
     return [decision for _, decision in sorted(places, key=lambda place: place[0])]
+
+
+def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
+    """The open questions under the current task in all of their seats, in the order in which annotators get them."""
+    digest = dataset.task.task_digest()
+    # Another curate may have used a newer task since: its questions belong in another project.
+    waiting = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
+    if not dataset.config.review.has_seats:
+        return [Asked(decision) for decision in waiting]
+    said = said_about(snapshot, dataset.task, snapshot.current_decisions())
+    return with_gold(snapshot, dataset, said, seated(snapshot, dataset, waiting, said))
+
+
+def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:
+    """The push keys of the questions about a record that are open, in all of their seats; none without a dataset."""
+    asked = [(one, dataset.task) for one in asked_now(snapshot, dataset)] if dataset else []
+    return {one.key(task) for one, task in asked if one.decision.record_id == record_id}
 
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
@@ -122,10 +151,7 @@ def push_questions(
         LabelStudioError: it refuses.
     """
     snapshot = store.snapshot().at_last_commit()
-    digest = dataset.task.task_digest()
-    # Another curate may have used a newer task since: its questions belong in another project.
-    decisions = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
-    by_key = {question_key(decision, dataset.task): decision for decision in decisions}
+    by_key = {one.key(dataset.task): one for one in asked_now(snapshot, dataset)}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
         project = client.ensure_project(
@@ -133,30 +159,43 @@ def push_questions(
             marker=marker(dataset),
             config=labeling_config(dataset.task),
             instruction=instructions(dataset),
-            data=partial(shown_data, by_key, dataset.task),
+            data=partial(shown_data, by_key, dataset),
         )
         server = client.identity(project)
         there = client.reconcile(client.asked(project))
         sent = _sent_questions(snapshot, server, there)
         withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
         known = set(sent["push_key"])
-        todo = {key: decision for key, decision in by_key.items() if key not in known}
+        store.append(Table.PUSHES, _push_rows(_reassign(client, snapshot, sent, by_key), by_key, server, project, run))
+        todo = {key: asked for key, asked in by_key.items() if key not in known}
         on_tasks(len(by_key) - len(todo))
 
         def keep(task_ids: dict[str, int]) -> None:
             store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
             on_tasks(len(task_ids))
 
-        tasks, unfit = _labeling_tasks(todo.values(), dataset, offered(snapshot, dataset.task, todo.values()))
+        tasks, unfit = labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset, todo.values()))
         report = client.push(project, tasks, on_batch=keep)
+        named = dataset.config.review.annotators
+        found = set_tabs(client.requests, project, named) if named else {}
+        accounts = {email.casefold() for email in client.emails().values()} if named else set()
     return Pushed(
         project=project,
         url=f"{client.url}/projects/{project}/data",
         sent=report.pushed,
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
         withdrawn=withdrawn,
-        refused=unfit + [f"record {todo[key].record_id}: {reason}" for key, reason in report.refused],
+        refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
+        tabs={name: f"{client.url}/projects/{project}/data?tab={tab}" for name, tab in found.items()},
+        strangers=[name for name in named if name.casefold() not in accounts],
     )
+
+
+def _offered(snapshot: Snapshot, dataset: LoadedDataset, asked: Collection[Asked]) -> dict[str, list[Candidate]]:
+    """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
+    overlap = dataset.config.review.overlap
+    alone = {one.decision.record_id for one in asked if one.answers or is_overlapping(one.decision.record_id, overlap)}
+    return offered(snapshot, dataset.task, [one.decision for one in asked], alone)
 
 
 def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:
@@ -169,6 +208,19 @@ def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> p
     return pushed.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
 
 
+def _reassign(
+    client: LabelStudio, snapshot: Snapshot, sent: pl.DataFrame, asked: Mapping[str, Asked]
+) -> dict[str, int]:
+    """Give tasks to somebody else whose annotator is named no longer, or has answered in another seat meanwhile."""
+    before = assignments(snapshot)
+    others = {
+        task: (key, asked[key].annotator)
+        for task, key in sent.select("task_id", "push_key").iter_rows()
+        if key in asked and asked[key].annotator != before.get(key, "")
+    }
+    return {key: task for task, key in client.assign(others).items()}
+
+
 def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
     """The tasks whose question is no longer open, with their push keys, if they have no answer.
 
@@ -179,29 +231,16 @@ def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]
     return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
 
-def _labeling_tasks(
-    decisions: Iterable[Decision], dataset: LoadedDataset, conflicting: Mapping[str, Sequence[Candidate]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The tasks to import, and records that cannot become one: a single odd text must not hold up the others."""
-    tasks, unfit = [], []
-    for decision in decisions:
-        try:
-            asked = question(decision, dataset.task, conflicting.get(decision.record_id, ()))
-            tasks.append(labeling_task(dataset.task, asked))
-        except LabelStudioError as error:
-            unfit.append(f"record {decision.record_id}: {error}")
-    return tasks, unfit
-
-
 def _push_rows(
-    task_ids: dict[str, int], decisions: dict[str, Decision], server: str, project: int, run: str
+    task_ids: Mapping[str, int], asked: Mapping[str, Asked], server: str, project: int, run: str
 ) -> pl.DataFrame:
     now = datetime.now(UTC)
     rows = [
-        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now)
+        (key, d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run, now, str(one.seat),
+         one.annotator)
         for key, task_id in task_ids.items()
-        if (d := decisions.get(key))
-    ]
+        if (one := asked.get(key)) and (d := one.decision)
+    ]  # fmt: skip
     return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")
 
 
@@ -228,8 +267,9 @@ def pull_annotations(
         start = datetime.fromisoformat(since[server]) if server in since else None
         pull = client.pull(project, start)
         there = client.asked(project)
+        people = client.emails() if any(task.annotations for task in pull.tasks) else {}
     on_tasks(len(pull.tasks))
-    return Pulled(project, server, pull.tasks, there, pull.watermark or start)
+    return Pulled(project, server, pull.tasks, there, pull.watermark or start, people)
 
 
 def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
@@ -244,11 +284,7 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
         return 0
     snapshot = store.snapshot()
     inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
-    seen = [
-        item
-        for task in pulled.tasks
-        for item in _annotations(task, dataset, pulled.server, pulled.project, inputs.get(task.push_key))
-    ]
+    seen = [item for task in pulled.tasks for item in _annotations(task, dataset, pulled, inputs.get(task.push_key))]
     known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
     gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
     same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
@@ -263,22 +299,29 @@ def _inputs_by_question(
     """What was asked about, for questions that are still the records' current ones."""
     records = {task.record_id for task in pulled}
     decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    return {question_key(decision, task): dict(decision.inputs) for decision in from_frame(decisions)}
+    seats = seats_of(snapshot, list(records))
+    return {
+        question_key(decision, task, seat): dict(decision.inputs)
+        for decision in from_frame(decisions)
+        for seat in (FIRST, *seats.get(decision.record_id, ()))
+    }
 
 
 def _annotations(
-    task: PulledTask, dataset: LoadedDataset, server: str, project: int, inputs: dict[str, Any] | None
+    task: PulledTask, dataset: LoadedDataset, pulled: Pulled, inputs: dict[str, Any] | None
 ) -> Iterator[Annotation]:
+    assert pulled.project is not None
     for found in task.annotations:
         answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
         yield Annotation(
-            server=server,
-            project=project,
+            server=pulled.server,
+            project=pulled.project,
             task_id=task.task_id,
             annotation_id=found.annotation_id,
             push_key=task.push_key,
             record_id=task.record_id,
             annotator=found.annotator,
+            email=pulled.people.get(found.annotator, ""),
             verdict=answer.verdict,
             targets=answer.targets,
             error=answer.error,

@@ -14,6 +14,7 @@ from pipeline.text.normalize import inputs_key
 from schemas.decision import Decision
 from schemas.fate import Reason, ReasonCode
 from schemas.identity import push_key
+from schemas.seat import FIRST, Seat
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
@@ -82,9 +83,11 @@ def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.
     return found.filter((pl.col("inputs") == pl.col("now")) | pl.col("same").fill_null(value=False)).drop("now", "same")
 
 
-def question_key(decision: Decision, task: type[Task]) -> str:
-    """The push key of the question that a decision's record asks annotators."""
-    return push_key(decision.record_id, decision.revision, decision.task_digest, inputs_key(task, decision.inputs))
+def question_key(decision: Decision, task: type[Task], seat: Seat = FIRST) -> str:
+    """The push key of the question that a decision's record asks annotators, in one of its seats."""
+    more = () if seat == FIRST else (str(seat),)
+    asked = inputs_key(task, decision.inputs)
+    return push_key(decision.record_id, decision.revision, decision.task_digest, asked, *more)
 
 
 def named_records(decision: Decision) -> Iterator[str]:

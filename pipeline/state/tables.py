@@ -112,6 +112,9 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "task_id": pl.Int64(),
             "run": pl.String(),
             "pushed_at": _TIME,
+            # Homes of before there were seats have neither.
+            "seat": pl.String(),
+            "annotator": pl.String(),
         }
     ),
     Table.ANNOTATIONS: pl.Schema(
@@ -123,6 +126,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "push_key": pl.String(),
             "record_id": pl.String(),
             "annotator": pl.String(),
+            "email": pl.String(),
             "verdict": pl.String(),
             "targets": pl.String(),
             "error": pl.String(),

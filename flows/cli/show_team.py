@@ -1,0 +1,63 @@
+"""`goldleaf annotators`, and what waits for whom: a team of annotators in the terminal."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
+from flows.cli.console import out, show_answer
+
+if TYPE_CHECKING:
+    from pipeline.reporting.annotators import AnnotatorLine
+    from pipeline.reporting.overview import Seats
+
+
+@app.command(rich_help_panel="Inspect")
+@explained
+def annotators(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Show how each annotator answers: how much, how fast, how often right, and how often like the others.
+
+    Of the answers that were collected. Gold items are tasks whose answer is known.
+    """
+    from pipeline.reporting.annotators import read_annotators
+
+    context = load_context(dataset)
+    require_curated(context)
+    lines = read_annotators(context, datetime.now().astimezone())
+    if as_json:
+        print_json({"annotators": [line.model_dump(mode="json") for line in lines]})
+        return
+    _show(lines)
+
+
+def _show(lines: "Sequence[AnnotatorLine]") -> None:
+    if not lines:
+        out.print("nobody has answered yet, and review.annotators names nobody")
+        return
+    columns = ["annotator", "answers", "today", "open", "time", "right on gold", "like others", "left unchanged"]
+    columns.append("unusable/unsure/skipped/invalid")
+    show_answer(columns, [_row(line) for line in lines])
+    for line in lines:
+        for flag in line.flags:
+            out.print(f"{line.annotator} {flag}", markup=False)
+
+
+def _row(line: "AnnotatorLine") -> list[object]:
+    counts = "/".join(str(count) for count in (line.unusable, line.unsure, line.skips, line.invalid))
+    shares = [str(share) for share in (line.gold, line.agreement, line.unchanged)]
+    return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), *shares, counts]
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f} s"
+
+
+def show_seats(seats: "Seats | None") -> None:
+    """For whom the open tasks are; nothing if every question has one seat."""
+    if seats is None or not seats.tasks:
+        return
+    whose = ", ".join(f"{annotator or 'anybody'} {count:,}" for annotator, count in seats.by_annotator.items())
+    kinds = {"for a second annotator": seats.seconds, "for an adjudicator": seats.adjudications}
+    which = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    hidden = f"; {seats.gold:,} hidden gold beside them" if seats.gold else ""
+    out.print(f"  {whose}{f'; {which}' if which else ''}{hidden}", markup=False)

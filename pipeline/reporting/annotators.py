@@ -1,0 +1,210 @@
+"""How each annotator answers: how much, how fast, how often right where the answer is known, and like the others."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.workspace import Workspace
+from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.reporting.overview import count_waiting, open_seats
+from pipeline.review.opinions import Opinion, latest_votes, read_opinions
+from pipeline.text.wording import shown_share
+from schemas.annotation import Verdict
+from schemas.field import comparable_targets, same_targets
+from schemas.seat import SeatKind
+
+_FEWEST = 20
+"""Answers from which on something is said about how somebody answers."""
+_ALIKE = 0.9
+_CHANCE = 0.001
+"""A habit is told if, were it the others', as many alike would come about this rarely."""
+
+
+class Measured(BaseModel):
+    """A share with its 95% interval, and of how many."""
+
+    model_config = ConfigDict(frozen=True)
+
+    of: int
+    estimate: Estimate | None
+    """None if there are none."""
+
+    def __str__(self) -> str:
+        if self.estimate is None:
+            return ""
+        return f"{self.estimate.value:.0%} ({self.estimate.low:.0%} to {self.estimate.high:.0%}) of {self.of:,}"
+
+
+class AnnotatorLine(BaseModel):
+    """One annotator."""
+
+    model_config = ConfigDict(frozen=True)
+
+    annotator: str
+    """By e-mail address, or ``user 3`` where the server does not know it."""
+    answers: int
+    """Labels, *unusable* and *unsure*, gold items among them; skips and invalid ones are no answers."""
+    today: int
+    seconds: float | None
+    """Median time per answer, as Label Studio measures it; None if it does not say."""
+    gold: Measured
+    """How often the answer to a gold item was the known one."""
+    agreement: Measured
+    """How often another annotator of the same row answered the same, over all pairs; without adjudicators."""
+    unusable: int
+    unsure: int
+    skips: int
+    invalid: int
+    """Answers that break the task's schema."""
+    unchanged: Measured
+    """How often what was filled in was accepted as it was."""
+    waiting: int
+    """Open tasks that are for this annotator."""
+    flags: list[str]
+    """What is worth a look: they answer everything alike, or accept whatever is filled in, unlike the others."""
+
+
+def read_annotators(workspace: Workspace, now: datetime) -> list[AnnotatorLine]:
+    """Everybody who is named or has answered, the busiest first.
+
+    Args:
+        workspace: the dataset; it need not have been curated.
+        now: tells what today is, in its time zone.
+    """
+    snapshot, dataset = workspace.store.snapshot().at_last_commit(), workspace.dataset
+    opinions = read_opinions(snapshot, dataset)
+    waiting = count_waiting(snapshot, dataset.task, open_seats(snapshot, dataset)).seats
+    return annotator_lines(opinions, dataset.config.review.annotators, waiting.by_annotator if waiting else {}, now)
+
+
+def annotator_lines(
+    opinions: Sequence[Opinion], named: Iterable[str], waiting: dict[str, int], now: datetime
+) -> list[AnnotatorLine]:
+    """The same from opinions, oldest first; ``waiting`` counts open tasks by e-mail address."""
+    spelled = {name.casefold(): name for name in named}
+    by_name: defaultdict[str, list[Opinion]] = defaultdict(list, {name: [] for name in spelled.values()})
+    for one in opinions:
+        by_name[spelled.get(one.annotator.casefold(), one.annotator)].append(one)
+    pairs = _pairs(opinions)
+    habits = {name: _habits(mine) for name, mine in by_name.items()}
+    lines = [
+        _line(name, mine, pairs, waiting.get(name, 0), now, _flags(habits[name], [*habits.values()]))
+        for name, mine in by_name.items()
+    ]
+    return sorted(lines, key=lambda line: (-line.answers, line.annotator))
+
+
+def _line(
+    name: str,
+    mine: Sequence[Opinion],
+    pairs: Counter[tuple[str, bool]],
+    waiting: int,
+    now: datetime,
+    flags: list[str],
+) -> AnnotatorLine:
+    verdicts = Counter(one.annotation.verdict for one in mine)
+    answers = [one for one in mine if one.annotation.verdict in _ANSWERS]
+    times = [one.annotation.lead_time for one in answers if one.annotation.lead_time is not None]
+    gold = [one for one in latest_votes(mine) if one.known is not None]
+    here = mine[0].annotator if mine else name
+    return AnnotatorLine(
+        annotator=name,
+        answers=len(answers),
+        today=sum(one.annotation.created_at.astimezone(now.tzinfo).date() == now.date() for one in answers),
+        seconds=median(times) if times else None,
+        gold=_share([same_targets(one.annotation.targets, one.known) for one in gold]),
+        agreement=_counted(pairs[here, True], pairs[here, True] + pairs[here, False]),
+        unusable=verdicts[Verdict.UNUSABLE],
+        unsure=verdicts[Verdict.UNSURE],
+        skips=verdicts[Verdict.SKIPPED],
+        invalid=verdicts[Verdict.INVALID],
+        unchanged=_share(_unchanged(mine)),
+        waiting=waiting,
+        flags=flags,
+    )
+
+
+_ANSWERS = (Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE)
+
+
+def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
+    """How often each annotator and another one of the same row agreed, and did not."""
+    panels: defaultdict[str, list[Opinion]] = defaultdict(list)
+    for one in latest_votes(one for one in opinions if one.seat in (SeatKind.FIRST, SeatKind.SECOND)):
+        panels[one.record_id].append(one)
+    found: Counter[tuple[str, bool]] = Counter()
+    for panel in panels.values():
+        for one, other in combinations(panel, 2):
+            agree = _vote(one) == _vote(other)
+            found[one.annotator, agree] += 1
+            found[other.annotator, agree] += 1
+    return found
+
+
+def _vote(one: Opinion) -> Hashable:
+    return one.annotation.verdict, comparable_targets(one.annotation.targets)
+
+
+def _unchanged(opinions: Iterable[Opinion]) -> list[bool]:
+    """Of each answer to what was filled in: whether it was left as it was."""
+    votes = (one for one in latest_votes(opinions) if one.proposal)
+    return [same_targets(one.annotation.targets, one.proposal) for one in votes]
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """What somebody answers how often, and how often what was filled in was left."""
+
+    votes: Counter[Hashable]
+    unchanged: int
+    proposals: int
+
+
+def _habits(mine: Sequence[Opinion]) -> _Habits:
+    kept = _unchanged(mine)
+    return _Habits(Counter(map(_vote, latest_votes(mine))), sum(kept), len(kept))
+
+
+def _flags(mine: _Habits, everybody: Sequence[_Habits]) -> list[str]:
+    """What is told of somebody's habits, if the others have them far less."""
+    found = []
+    if mine.votes:
+        [(vote, count)] = mine.votes.most_common(1)
+        usual = sum(one.votes[vote] for one in everybody) - count
+        among = sum(one.votes.total() for one in everybody) - mine.votes.total()
+        if told := _told(count, mine.votes.total(), usual, among):
+            found.append(f"answers nearly everything alike: {told}")
+    left = sum(one.unchanged for one in everybody) - mine.unchanged
+    proposals = sum(one.proposals for one in everybody) - mine.proposals
+    if told := _told(mine.unchanged, mine.proposals, left, proposals):
+        found.append(f"accepts nearly every proposal: {told}")
+    return found
+
+
+def _told(count: int, of: int, usual: int, among: int) -> str:
+    """A habit beside the others', if it is one; empty if not, or if too little is known."""
+    if min(of, among) < _FEWEST or count < _ALIKE * of or not _is_unusual(count, of, usual, among):
+        return ""
+    return f"{shown_share(count / of)} of {of:,}, the others {shown_share(usual / among)} of {among:,}"
+
+
+def _is_unusual(count: int, of: int, usual: int, among: int) -> bool:
+    """Whether that many are rare by the others' share, which is taken as a little higher than it is, by its error."""
+    from scipy.special import bdtrc
+
+    share = min(1.0, (usual + 1) / (among + 2) + math.sqrt(1 / (4 * among)))
+    return share < 1 and float(bdtrc(count - 1, of, share)) < _CHANCE
+
+
+def _share(right: Sequence[bool]) -> Measured:
+    return _counted(sum(right), len(right))
+
+
+def _counted(successes: int, trials: int) -> Measured:
+    return Measured(of=trials, estimate=wilson(successes, trials) if trials else None)

@@ -1,0 +1,114 @@
+"""Reads what each annotator has said: the votes from which agreement, reliability and consensus are computed."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.review.consensus import Said, said_about
+from pipeline.review.gold import gold_items
+from pipeline.review.seat_questions import is_blind
+from pipeline.state.snapshot import Snapshot
+from schemas.annotation import Annotation, Verdict
+from schemas.field import JsonValue, comparable
+from schemas.seat import SeatKind
+from schemas.task import Task
+
+UNUSABLE = "!unusable"
+"""Stands for the label of every field in a vote that the row should not be in the dataset; no JSON begins so."""
+VOTES = pl.Schema(
+    {"item": pl.String(), "annotator": pl.String(), "field": pl.String(), "label": pl.String(), "known": pl.String()}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """An annotation about the current text of a record that was not deleted."""
+
+    annotator: str
+    """By e-mail address, or ``user 3`` where the server does not know it."""
+    seat: SeatKind
+    annotation: Annotation
+    proposal: Mapping[str, JsonValue] | None = None
+    """What was filled in; None for nothing, and where an adjudicator had to choose."""
+    known: Mapping[str, JsonValue] | None = None
+    """Of a gold item: the answer that it is compared with."""
+
+    @property
+    def record_id(self) -> str:
+        """The record that it is about."""
+        return self.annotation.record_id
+
+
+def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
+    """All of them, oldest first: valid answers, skips and invalid ones, and those to gold items."""
+    task, now = dataset.task, snapshot.current_decisions()
+    said = said_about(snapshot, task, now)
+    gold = said_about(snapshot, task, now, gold=True)
+    known = {item.record_id: item.targets for item in gold_items(snapshot, dataset, said)} if gold else {}
+    names = _names(snapshot)
+    found = [
+        Opinion(
+            annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
+            seat=one.seat.kind,
+            annotation=one.annotation,
+            proposal=_proposal(one, dataset),
+            known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
+        )
+        for items in (*said.values(), *gold.values())
+        for one in items
+        if not one.annotation.deleted
+    ]
+    return sorted(found, key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))
+
+
+def latest_votes(opinions: Iterable[Opinion]) -> list[Opinion]:
+    """The latest answer of each annotator to each question that is a label or *unusable*; gold items on their own."""
+    latest = {
+        (one.annotator, one.record_id, one.seat is SeatKind.GOLD): one
+        for one in opinions
+        if one.annotation.verdict in (Verdict.LABELED, Verdict.UNUSABLE)
+    }
+    return list(latest.values())
+
+
+def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
+    """Votes by field: equal answers have equal labels.
+
+    Args:
+        opinions: oldest first.
+        task: has the fields.
+
+    Returns:
+        The columns of ``VOTES``: ``item`` is the record, ``label`` JSON or ``UNUSABLE``; ``known`` is the trusted label
+        of a gold item and null elsewhere.
+    """
+    texts: dict[tuple[str, Hashable], str] = {}
+
+    def label(field: str, value: JsonValue) -> str:
+        return texts.setdefault((field, comparable(value)), orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+    rows, fields = [], [field.name for field in task.task_targets()]
+    for one in latest_votes(opinions):
+        if one.seat is SeatKind.GOLD and one.known is None:
+            continue
+        given = one.annotation.targets
+        for field in fields:
+            said = UNUSABLE if given is None else label(field, given.get(field))
+            known = None if one.known is None else label(field, one.known.get(field))
+            rows.append((one.record_id, one.annotator, field, said, known))
+    return pl.DataFrame(rows, schema=VOTES, orient="row")
+
+
+def _proposal(said: Said, dataset: LoadedDataset) -> Mapping[str, JsonValue] | None:
+    is_shown = said.seat.kind in (SeatKind.FIRST, SeatKind.SECOND) and not is_blind(said.asked, dataset)
+    return (said.asked.targets or said.asked.suggestion) if is_shown else None
+
+
+def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    """The e-mail address by which a user was known last, by server and id."""
+    known = snapshot.latest_annotations().filter(pl.col("email").fill_null("") != "")
+    rows = known.select("server", "annotator", "email").collect()
+    return {(server, annotator): email for server, annotator, email in rows.iter_rows()}

@@ -1,0 +1,107 @@
+"""What annotators are shown in each seat of a question: the question itself, or what an adjudicator has to decide."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, assert_never
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import LabelStudioError
+from pipeline.review.answer_turns import last_turn
+from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
+from pipeline.review.offered_answers import Candidate
+from pipeline.review.questions import question
+from pipeline.review.seating import Asked
+from schemas.annotation import Annotation, Verdict
+from schemas.decision import Decision
+from schemas.fate import Fate, Routed
+from schemas.field import JsonValue, comparable_targets
+from schemas.seat import SeatKind
+from schemas.task import Task
+from schemas.task_fields import conversation_target, turns_of
+
+DIFFERENT = "Annotators answered differently; your answer decides"
+BLIND_WHY = "Picked at random, to estimate how many errors remain; nothing is filled in, so that it is your own answer"
+UNSURE = "An annotator was unsure; your answer decides"
+_UNUSABLE = "One of them says unusable"
+_WHOSE = ("as one annotator says", "as another one says", "as a third one says")
+
+
+def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candidate] = ()) -> LabelingQuestion:
+    """What an annotator is shown; ``others`` are answers that were given elsewhere, or earlier."""
+    task = dataset.task
+    plain = question(asked.decision, task, others)
+    match asked.seat.kind:
+        case SeatKind.FIRST | SeatKind.SECOND:
+            shown = _blind(plain, task) if is_blind(asked.decision, dataset) else plain
+        case SeatKind.GOLD:
+            shown = _blind(plain, task)
+        case SeatKind.ADJUDICATOR:
+            shown = _to_adjudicate(plain, asked.answers, task)
+        case _:
+            assert_never(asked.seat.kind)
+    is_gold = asked.seat.kind is SeatKind.GOLD
+    seat = (SeatKind.FIRST if is_gold else asked.seat.kind).value if dataset.config.review.has_seats else ""
+    return shown.model_copy(update={"push_key": asked.key(task), "seat": seat, "assigned": asked.annotator})
+
+
+def labeling_tasks(
+    questions: Iterable[Asked], dataset: LoadedDataset, others: Mapping[str, Sequence[Candidate]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The tasks to import, and records that cannot become one: a single odd text must not hold up the others.
+
+    Args:
+        questions: what is asked.
+        dataset: has the task, and says whether questions have several seats.
+        others: answers that were given elsewhere, or earlier, by record.
+    """
+    tasks, unfit = [], []
+    for asked in questions:
+        record_id = asked.decision.record_id
+        try:
+            shown = seat_question(asked, dataset, others.get(record_id, ()))
+            tasks.append(labeling_task(dataset.task, shown))
+        except LabelStudioError as error:
+            unfit.append(f"record {record_id}: {error}")
+    return tasks, unfit
+
+
+def shown_data(questions: Mapping[str, Asked], dataset: LoadedDataset, key: str) -> dict[str, Any]:
+    """What annotators are shown for an open question; empty if it is not open, or cannot be sent."""
+    with suppress(LabelStudioError):
+        if key in questions:
+            return dict(labeling_task(dataset.task, seat_question(questions[key], dataset))["data"])
+    return {}
+
+
+def is_blind(decision: Decision, dataset: LoadedDataset) -> bool:
+    """Whether no answer is shown: nobody may tell a hidden gold item from an audit."""
+    is_audit = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
+    return is_audit and dataset.config.review.gold > 0
+
+
+def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:
+    """The same without any answer, and without a reason: of a conversation all turns but the last stay."""
+    chat = conversation_target(task)
+    turns = [turn for turn in turns_of(plain.proposal or {}, chat) if isinstance(turn, dict)] if chat else []
+    before = turns[: last_turn(turns)]
+    proposal = {chat: before} if chat and before else None
+    return plain.model_copy(update={"why": BLIND_WHY, "proposal": proposal, "score": None, "candidates": ()})
+
+
+def _to_adjudicate(plain: LabelingQuestion, answers: Sequence[Annotation], task: type[Task]) -> LabelingQuestion:
+    """The answers side by side, nobody's name beside them; filled in is none of several, so that none is preferred."""
+    different = list({comparable_targets(targets): targets for targets in _labels(answers)}.values())
+    is_unusable = any(one.verdict is Verdict.UNUSABLE for one in answers)
+    if len(different) + is_unusable < 2:
+        return plain.model_copy(update={"why": f"{UNSURE}\n{plain.why}"})
+    why = "\n".join([DIFFERENT, *([_UNUSABLE] if is_unusable else []), plain.why])
+    candidates = tuple(Candidate(whose=whose, targets=one) for whose, one in zip(_WHOSE, different, strict=False))
+    # A conversation's earlier turns are part of the answer: without one there would be nothing to continue.
+    proposal = different[0] if len(different) == 1 or conversation_target(task) else None
+    return plain.model_copy(update={"why": why, "candidates": candidates, "proposal": proposal, "score": None})
+
+
+def _labels(answers: Sequence[Annotation]) -> list[dict[str, JsonValue]]:
+    """Each annotator's latest answer, oldest first."""
+    latest = {(one.server, one.annotator): one for one in answers}
+    return [one.targets for one in latest.values() if one.targets is not None]

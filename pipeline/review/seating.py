@@ -1,0 +1,162 @@
+"""Who is asked what: the open seats of every question, and for whom each is.
+
+A question has one seat, a share of them two, and one more for an adjudicator where annotators contradict each other or
+one was unsure. Whoever answers in two seats counts once, so that the question stays open for somebody else.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.review.consensus import DECISIVE, Said, origins
+from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
+from schemas.annotation import Annotation, Verdict
+from schemas.decision import Decision
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.identity import stable_hash
+from schemas.seat import FIRST, Seat, SeatKind
+from schemas.task import Task
+
+MOST_ATTEMPTS = 3
+"""Tasks for one seat, if people answer whose answer does not count in it: then nobody else seems to be there."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question in one of its seats."""
+
+    decision: Decision
+    """The automatic one: what others answered since must not be seen."""
+    seat: Seat = FIRST
+    annotator: str = ""
+    """For whom it is, by e-mail; empty if for anybody."""
+    answers: tuple[Annotation, ...] = ()
+    """What an adjudicator has to choose between, oldest first."""
+
+    def key(self, task: type[Task]) -> str:
+        """Its push key."""
+        return question_key(self.decision, task, self.seat)
+
+
+def seated(
+    snapshot: Snapshot, dataset: LoadedDataset, waiting: Sequence[Decision], said: Mapping[str, Sequence[Said]]
+) -> list[Asked]:
+    """The open seats, those of an adjudicator first and second ones last.
+
+    Args:
+        snapshot: the committed state.
+        dataset: names annotators and the share of questions for two of them.
+        waiting: the decisions that no annotator's answer counts for, in the order in which to ask.
+        said: the annotators' answers about the current texts, by record.
+    """
+    review, task = dataset.config.review, dataset.task
+    now = snapshot.current_decisions()
+    shown = {one.record_id: one for one in origins(snapshot, now, task, said)}
+    assigned = assignments(snapshot)
+    found: list[Asked] = []
+    for decision in (*_answered(snapshot, task, said, waiting), *waiting):
+        answers = _counting(decision, said.get(decision.record_id, ()))
+        is_new = decision.label_source is not LabelSource.HUMAN and not answers
+        asked = decision if is_new else shown.get(decision.record_id, decision)
+        for seat in _open_seats(decision, answers, task, review.overlap):
+            is_last = seat.kind is SeatKind.ADJUDICATOR
+            whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
+            panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
+            found.append(Asked(asked, seat, whose, panel if is_last else ()))
+    return sorted(found, key=lambda one: _TURNS.index(one.seat.kind))
+
+
+_TURNS = (SeatKind.ADJUDICATOR, SeatKind.FIRST, SeatKind.SECOND)
+"""If nobody is named, whoever answers one task after the other must not meet a question twice in a row."""
+
+
+def is_overlapping(record_id: str, share: float) -> bool:
+    """Whether two annotators answer a record's question: drawn by its id, so that a larger share only adds some."""
+    return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
+
+
+def waits_for_adjudication(decision: Decision) -> bool:
+    """Whether annotators contradict each other about a record, or one was unsure."""
+    return decision.fate is Fate.REVIEW and decision.routed is Routed.ADJUDICATE
+
+
+def assignments(snapshot: Snapshot) -> dict[str, str]:
+    """For whom each task is that was sent for somebody, by push key."""
+    sent = snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
+    return dict(sent.select("push_key", "annotator").collect().iter_rows())
+
+
+def _answered(
+    snapshot: Snapshot, task: type[Task], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
+) -> Iterator[Decision]:
+    """The decisions that follow from annotators' answers to what they were asked, in the order of their ids."""
+    others = set(said) - {decision.record_id for decision in waiting}
+    rows = snapshot.current_decisions().filter(
+        pl.col("record_id").is_in(list(others)), pl.col("task_digest") == task.task_digest()
+    )
+    for decision in from_frame(rows.sort("record_id").collect()):
+        is_labeled = decision.fate is Fate.ACCEPTED and decision.label_source is LabelSource.HUMAN
+        is_unusable = decision.fate is Fate.REJECTED and decision.reasons[0].code is ReasonCode.UNUSABLE
+        if decision.routed and (is_labeled or is_unusable or waits_for_adjudication(decision)):
+            yield decision
+
+
+def _counting(decision: Decision, said: Sequence[Said]) -> list[Said]:
+    """The valid answers to a question, oldest first; to one that is open again those to its present form only."""
+    is_open = decision.label_source is not LabelSource.HUMAN and decision.routed is not Routed.ADJUDICATE
+    is_open = is_open and decision.fate is not Fate.REJECTED
+    valid = [one for one in said if not one.annotation.deleted and one.annotation.verdict in DECISIVE]
+    return sorted(
+        (one for one in valid if one.is_present or not is_open),
+        key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id),
+    )
+
+
+def _open_seats(decision: Decision, answers: Sequence[Said], task: type[Task], overlap: float) -> list[Seat]:
+    answered = {one.annotation.push_key for one in answers}
+    voters = {_who(one) for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
+    seats = [SeatKind.FIRST, SeatKind.SECOND] if is_overlapping(decision.record_id, overlap) else [SeatKind.FIRST]
+    missing = len(seats) - len(voters)
+    if missing > 0:
+        free = [kind for kind in seats if question_key(decision, task, Seat(kind=kind)) not in answered]
+        # Somebody has answered in two seats: the last one is asked about once more.
+        return [seat for kind in (free or seats[-1:])[:missing] if (seat := _next(decision, kind, task, answered))]
+    if not waits_for_adjudication(decision):
+        return []
+    is_settled = any(
+        one.seat.kind is SeatKind.ADJUDICATOR
+        and one.annotation.verdict is not Verdict.UNSURE
+        and _who(one) not in voters
+        for one in answers
+    )
+    seat = None if is_settled else _next(decision, SeatKind.ADJUDICATOR, task, answered)
+    return [seat] if seat else []
+
+
+def _next(decision: Decision, kind: SeatKind, task: type[Task], answered: Collection[str]) -> Seat | None:
+    """The first task for a seat that is not answered; None if too many were."""
+    attempts = (Seat(kind=kind, attempt=attempt) for attempt in range(1, MOST_ATTEMPTS + 1))
+    return next((seat for seat in attempts if question_key(decision, task, seat) not in answered), None)
+
+
+def _who(said: Said) -> tuple[str, str]:
+    return said.annotation.server, said.annotation.annotator
+
+
+def _whose(decision: Decision, seat: Seat, answers: Sequence[Said], annotators: Sequence[str], before: str) -> str:
+    """For whom a task is: nobody who has answered; whoever it was sent to keeps it.
+
+    The order is drawn for each record, so that more questions move nothing, and a new annotator only gets a share.
+    """
+    done = {one.annotation.email.casefold() for one in answers}
+    order = sorted(annotators, key=lambda one: stable_hash("annotator", one.casefold(), decision.record_id))
+    if seat.kind is not SeatKind.FIRST:
+        order = order[1:] + order[:1]
+    if seat.kind is SeatKind.ADJUDICATOR:
+        order = order[1:] + order[:1]
+    free = [one for one in order if one.casefold() not in done]
+    return before if before in free else next(iter(free), "")

@@ -1,0 +1,192 @@
+"""A line per annotator: what is counted, what is compared, and which habits are told."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from desk import Desk, Row, desk_at
+from fake_studio import FakeStudio
+from support import row
+from team import ANA, BEN, CLEO, NAMED, QUESTIONS, answer, review, seats, whose
+from terminal import Terminal
+
+from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
+from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
+from schemas.annotation import Annotation, Verdict
+from schemas.field import JsonValue
+from schemas.seat import SeatKind
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+TOPICS = ("billing", "delivery", "returns")
+
+
+def opinion(
+    who: str,
+    record: str,
+    topic: str | None,
+    *,
+    verdict: Verdict = Verdict.LABELED,
+    minute: int = 0,
+    seat: SeatKind = SeatKind.FIRST,
+    proposal: str | None = None,
+    known: str | None = None,
+    seconds: float | None = None,
+) -> Opinion:
+    targets: dict[str, JsonValue] | None = {"topic": topic} if topic else None
+    at = NOON + timedelta(minutes=minute)
+    annotation = Annotation(
+        server="s", project=1, task_id=1, annotation_id=minute + 1, push_key="p", record_id=record, annotator=who,
+        verdict=verdict, targets=targets, created_at=at, updated_at=at, lead_time=seconds,
+    )  # fmt: skip
+    filled = {"topic": proposal} if proposal else None
+    return Opinion(who, seat, annotation, filled, {"topic": known} if known else None)
+
+
+def lines(*opinions: Opinion, named: tuple[str, ...] = ()) -> dict[str, AnnotatorLine]:
+    return {line.annotator: line for line in annotator_lines(opinions, named, {}, NOON)}
+
+
+# --- counts -----------------------------------------------------------------------------------------
+def test_answers_are_counted_and_skips_and_invalid_ones_beside_them() -> None:
+    found = lines(
+        opinion(ANA, "r1", "billing", seconds=4.0),
+        opinion(ANA, "r2", None, verdict=Verdict.UNUSABLE, seconds=8.0),
+        opinion(ANA, "r3", None, verdict=Verdict.UNSURE, seconds=30.0),
+        opinion(ANA, "r4", None, verdict=Verdict.SKIPPED, seconds=900.0),
+        opinion(ANA, "r5", None, verdict=Verdict.INVALID),
+        opinion(ANA, "r6", "billing", minute=-24 * 60),
+    )[ANA]
+    assert (found.answers, found.today, found.seconds) == (4, 3, 8.0)
+    assert (found.unusable, found.unsure, found.skips, found.invalid) == (1, 1, 1, 1)
+
+
+def test_today_is_that_of_who_asks() -> None:
+    late = opinion(ANA, "r1", "billing", minute=-13 * 60)
+    [line] = annotator_lines([late], (), {}, NOON)
+    assert line.today == 0, "it was 23 o'clock of the day before"
+    [line] = annotator_lines([late], (), {}, NOON.astimezone(datetime.strptime("-0500", "%z").tzinfo))
+    assert line.today == 0
+    [line] = annotator_lines([opinion(ANA, "r1", "billing", minute=-11 * 60)], (), {}, NOON)
+    assert line.today == 1
+
+
+def test_who_is_named_has_a_line_before_the_first_answer_and_names_differ_in_case_only() -> None:
+    found = lines(opinion("Ana@Example.com", "r1", "billing"), named=(ANA, BEN))
+    assert {name: line.answers for name, line in found.items()} == {ANA: 1, BEN: 0}
+
+
+def test_gold_is_the_share_of_known_answers_with_its_interval() -> None:
+    golds = [
+        opinion(ANA, f"r{at}", "billing" if at < 9 else "returns", seat=SeatKind.GOLD, known="billing")
+        for at in range(10)
+    ]
+    found = lines(*golds, opinion(BEN, "r1", "billing"))
+    assert found[ANA].gold.of == 10 and found[ANA].gold.estimate is not None
+    assert found[ANA].gold.estimate.value == pytest.approx(0.9)
+    assert (found[ANA].gold.estimate.low, found[ANA].gold.estimate.high) == (
+        pytest.approx(0.596, abs=0.001),
+        pytest.approx(0.982, abs=0.001),
+    )
+    assert found[BEN].gold.estimate is None and str(found[BEN].gold) == ""
+
+
+def test_agreement_is_by_pairs_of_the_latest_answers_without_adjudicators_and_gold() -> None:
+    found = lines(
+        opinion(ANA, "r1", "returns", minute=0),
+        opinion(ANA, "r1", "billing", minute=1),
+        opinion(BEN, "r1", "billing", minute=2, seat=SeatKind.SECOND),
+        opinion(ANA, "r2", "billing", minute=3),
+        opinion(BEN, "r2", None, minute=4, verdict=Verdict.UNUSABLE, seat=SeatKind.SECOND),
+        opinion(CLEO, "r2", "billing", minute=5, seat=SeatKind.ADJUDICATOR),
+        opinion(CLEO, "r1", "returns", minute=6, seat=SeatKind.GOLD, known="billing"),
+    )
+    assert {name: (line.agreement.of, line.agreement.estimate and line.agreement.estimate.value)
+            for name, line in found.items()} == {ANA: (2, 0.5), BEN: (2, 0.5), CLEO: (0, None)}  # fmt: skip
+
+
+def test_unchanged_is_the_share_of_what_was_filled_in_that_was_left() -> None:
+    found = lines(
+        opinion(ANA, "r1", "billing", proposal="billing"),
+        opinion(ANA, "r2", "billing", proposal="returns"),
+        opinion(ANA, "r3", "billing"),
+    )[ANA]
+    assert (found.unchanged.of, found.unchanged.estimate and found.unchanged.estimate.value) == (2, 0.5)
+
+
+# --- habits -----------------------------------------------------------------------------------------
+def varied(who: str, count: int, **more: str) -> list[Opinion]:
+    return [opinion(who, f"{who}{at}", TOPICS[at % 3], minute=at, **more) for at in range(count)]
+
+
+def alike(who: str, count: int, **more: str) -> list[Opinion]:
+    return [opinion(who, f"{who}{at}", "billing", minute=at, **more) for at in range(count)]
+
+
+def test_who_answers_everything_alike_unlike_the_others_is_told() -> None:
+    found = lines(*alike(ANA, 30), *varied(BEN, 60), *varied(CLEO, 60))
+    assert found[ANA].flags == ["answers nearly everything alike: 100.0% of 30, the others 33.3% of 120"]
+    assert found[BEN].flags == found[CLEO].flags == []
+
+
+def test_nobody_is_told_of_if_all_answer_alike_or_too_little_is_known() -> None:
+    assert not any(line.flags for line in lines(*alike(ANA, 30), *alike(BEN, 30)).values()), "the rows are alike"
+    assert not any(line.flags for line in lines(*alike(ANA, 15), *varied(BEN, 60)).values())
+    assert not any(line.flags for line in lines(*alike(ANA, 30), *varied(BEN, 15)).values())
+    assert lines() == {}
+
+
+def test_who_accepts_whatever_is_filled_in_unlike_the_others_is_told() -> None:
+    accepting = [opinion(ANA, f"a{at}", TOPICS[at % 3], proposal=TOPICS[at % 3]) for at in range(40)]
+    found = lines(*accepting, *varied(BEN, 60, proposal="billing"))
+    assert found[ANA].flags == ["accepts nearly every proposal: 100.0% of 40, the others 33.3% of 60"]
+    assert found[BEN].flags == []
+
+
+# --- from the tables --------------------------------------------------------------------------------
+KNOWN: list[Row] = [row(101, "Which day will my sofa come?", "delivery")]
+
+
+@pytest.fixture
+def desk(studio: FakeStudio, tmp_path: Path) -> Desk:
+    """Ana, Ben and Cleo have answered, each in the own seats; a gold item was answered wrong."""
+    with desk_at(studio, tmp_path, [*QUESTIONS, *KNOWN], review(NAMED, "overlap: 1.0", "gold: 0.2")) as desk:
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("license: MIT}", "license: MIT, gold: true}"))
+        desk.curate()
+        for key in (1, 2):
+            for seat, name in whose(desk, key).items():
+                answer(desk, key, seat, "billing" if key == 1 or seat == "first" else Verdict.UNUSABLE, name)
+        for seat, task_id in seats(desk, 101).items():
+            desk.submit(task_id, desk.result("returns"), seat.removeprefix("gold "))
+        desk.collect()
+        return desk
+
+
+def test_votes_have_a_row_for_each_field_and_gold_ones_the_known_label(desk: Desk) -> None:
+    snapshot = desk.context.store.snapshot().at_last_commit()
+    found = votes(read_opinions(snapshot, desk.context.dataset), desk.context.dataset.task).sort("item", "annotator")
+    mine = found.filter(item=desk.id(1))
+    assert mine["label"].to_list() == ['"billing"'] * 2 and mine["annotator"].n_unique() == 2
+    assert sorted(found.filter(item=desk.id(2))["label"]) == [UNUSABLE, '"billing"']
+    assert set(found["field"]) == {"topic"}
+    gold = found.filter(item=desk.id(101))
+    assert set(gold["label"]) == {'"returns"'} and set(gold["known"]) == {'"delivery"'}
+    assert found.filter(item=desk.id(1))["known"].to_list() == [None, None]
+
+
+def test_the_command_shows_a_line_for_each_and_json_has_all(desk: Desk) -> None:
+    shown = Terminal(desk.folder).json("annotators")["annotators"]
+    assert {line["annotator"] for line in shown} == {ANA, BEN, CLEO}
+    assert sum(line["answers"] for line in shown) == 4 + len(seats(desk, 101))
+    assert sum(line["waiting"] for line in shown) == 5, "two questions for two each, and an adjudication"
+    assert all(line["gold"]["estimate"]["value"] == 0.0 for line in shown if line["gold"]["of"])
+    text = Terminal(desk.folder).goldleaf("annotators").stdout
+    assert all(name in text for name in (ANA, BEN, CLEO)) and "right on gold" in text
+
+
+def test_before_anybody_has_answered_those_who_are_named_are_there(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, QUESTIONS, review()) as desk:
+        desk.curate()
+        assert read_annotators(desk.context, NOON) == []
+        shown = Terminal(desk.folder).goldleaf("annotators").stdout
+        assert shown == "nobody has answered yet, and review.annotators names nobody\n"

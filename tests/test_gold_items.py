@@ -1,0 +1,159 @@
+"""Hidden gold items: questions whose answer is known, mixed into each annotator's tasks and told from no others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from desk import Desk, Row, desk_at
+from fake_studio import FakeStudio
+from support import current, row, write_rows
+from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
+
+from pipeline.reporting.status import read_status
+from pipeline.state.tables import Table
+from schemas.decision import Decision
+from schemas.fate import Fate, LabelSource, ReasonCode
+
+KNOWN: list[Row] = [
+    row(101, "Which day will my sofa come?", "delivery"),
+    row(102, "May I send the lamp back?", "returns"),
+    row(103, "Why is there a fee on my card?", "billing"),
+]
+OPEN: list[Row] = [row(key, f"What about the order number {key}{key}?", None) for key in range(1, 13)]
+NAMES = (ANA, BEN, CLEO)
+
+
+@contextmanager
+def shop(studio: FakeStudio, folder: Path, *keys: str, rows: list[Row] | None = None) -> Iterator[Desk]:
+    """A dataset with a gold source of three rows beside twelve open questions."""
+    with desk_at(studio, folder, rows or OPEN, review(*keys)) as desk:
+        file = folder / "dataset.yaml"
+        source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
+        file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
+        write_rows(folder, KNOWN, "known.jsonl")
+        desk.curate()
+        yield desk
+
+
+def gold(desk: Desk) -> pl.DataFrame:
+    """What was sent as gold items."""
+    sent = desk.context.store.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with("gold"))
+    return sent.select("record_id", "annotator", "task_id", "push_key").collect()
+
+
+def test_each_annotator_gets_the_share_of_the_own_tasks_and_copies_of_the_own(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        sent = gold(desk)
+        dealt = [whose(desk, key)["first"] for key in range(1, 13)]
+        for name in NAMES:
+            mine = sent.filter(annotator=name)
+            most = -(-dealt.count(name) // 3)  # a quarter of all are gold: one for three others
+            assert mine.height == min(most, len(KNOWN))
+            assert mine["record_id"].n_unique() == mine.height
+        assert sent["push_key"].n_unique() == sent.height
+
+
+def test_a_gold_item_looks_like_an_audit_and_shows_neither_answer_nor_reason(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    labeled = [row(key, f"What about the order number {key}{key}?", "billing") for key in range(1, 13)]
+    with shop(studio, tmp_path, NAMED, "gold: 0.5", "audit: 1.0", rows=labeled) as desk:
+        hidden = set(gold(desk)["task_id"])
+        tasks = desk.tasks()
+        golds = [task for task in tasks if task["id"] in hidden]
+        audits = [task for task in tasks if task["id"] not in hidden]
+        assert golds and audits
+        assert {task["data"]["why"] for task in golds} == {task["data"]["why"] for task in audits}
+        assert {task["data"]["seat"] for task in golds} == {task["data"]["seat"] for task in audits} == {"first"}
+        assert {task["data"].keys() == golds[0]["data"].keys() for task in tasks} == {True}
+        assert not any(task.get("predictions") or task["data"]["candidates"] for task in tasks)
+        order = [task["id"] in hidden for task in sorted(tasks, key=lambda task: int(task["id"]))]
+        assert True in order[: len(order) // 2] and True in order[len(order) // 2 :], "they are mixed"
+
+
+def test_a_wrong_answer_to_a_gold_item_changes_nothing_about_its_row(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        for task_id, name in gold(desk).select("task_id", "annotator").iter_rows():
+            desk.submit(task_id, desk.result("billing"), name)
+        before = {record: (one.fate, one.targets) for record, one in decisions(desk).items()}
+        collected = desk.collect()
+        assert (collected.decided, collected.disputed, collected.attention) == (0, 0, [])
+        assert {record: (one.fate, one.targets) for record, one in decisions(desk).items()} == before
+        assert desk.curate().review.sent == 0
+
+
+def decisions(desk: Desk) -> dict[str, Decision]:
+    return current(desk.context)
+
+
+def test_rows_of_a_gold_source_are_not_doubted_and_count_as_an_annotator_s(studio: FakeStudio, tmp_path: Path) -> None:
+    rows = [*OPEN, row(50, str(KNOWN[0]["question"]), "billing")]
+    with shop(studio, tmp_path, NAMED, "audit: 1.0", rows=rows) as desk:
+        trusted = [one for one in decisions(desk).values() if one.label_source is LabelSource.HUMAN]
+        assert len(trusted) == len(KNOWN)
+        assert {one.fate for one in trusted} == {Fate.ACCEPTED} and {one.routed for one in trusted} == {None}
+        assert desk.decision(50).fate is Fate.REJECTED
+        assert desk.decision(50).reasons[0].code is ReasonCode.OVERRIDDEN
+
+
+def test_an_adjudicated_row_is_a_gold_item_for_those_who_have_not_answered_it(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    dora = "dora@example.com"
+    keys = ("overlap: 1.0", f"annotators: [{ANA}, {BEN}, {CLEO}, {dora}]", "gold: 0.5")
+    with desk_at(studio, tmp_path, OPEN, review(*keys)) as desk:
+        desk.curate()
+        assert gold(desk).is_empty()
+        answer(desk, 1, "first", "delivery", ANA)
+        answer(desk, 1, "second", "returns", BEN)
+        go_on(desk)
+        answer(desk, 1, "adjudicator", "billing", CLEO)
+        go_on(desk)
+        sent = gold(desk)
+        assert sent.select("record_id", "annotator").rows() == [(desk.id(1), dora)]
+        desk.submit(int(sent["task_id"][0]), desk.result("delivery"), dora)
+        go_on(desk)
+        assert desk.decision(1).targets == {"topic": "billing"}
+
+
+def test_without_an_open_question_nobody_gets_a_gold_item(studio: FakeStudio, tmp_path: Path) -> None:
+    labeled = [row(1, "What about the order number one?", "billing")]
+    with shop(studio, tmp_path, NAMED, "gold: 0.5", rows=labeled) as desk:
+        assert gold(desk).is_empty()
+
+
+def test_more_questions_bring_more_gold_items_and_those_that_were_sent_stay(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.1", rows=OPEN[:2]) as desk:
+        few = set(gold(desk)["push_key"])
+        desk.rows(*OPEN, *(row(key, f"And what about {key}{key}{key}?", None) for key in range(20, 60)))
+        desk.curate()
+        assert few < set(gold(desk)["push_key"])
+        there = {task["data"]["push_key"] for task in desk.tasks()}
+        assert few <= there
+        assert desk.curate().review.sent == 0
+
+
+def test_status_counts_gold_items_beside_what_waits(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        status = read_status(desk.context)
+        assert status.seats is not None
+        assert (status.waiting, status.seats.tasks, status.seats.gold) == (12, 12, gold(desk).height)
+        task_id, name = gold(desk).select("task_id", "annotator").row(0)
+        desk.submit(task_id, desk.result("delivery"), name)
+        go_on(desk)
+        after = read_status(desk.context)
+        assert after.seats is not None and after.seats.gold == status.seats.gold - 1
+
+
+def test_a_task_whose_answers_are_free_texts_has_no_gold_items(studio: FakeStudio, tmp_path: Path) -> None:
+    """Nobody writes the same words."""
+    with shop(studio, tmp_path, NAMED, "gold: 0.5") as desk:
+        task = desk.folder / "task.py"
+        task.write_text(task.read_text().replace('Target[Literal["billing", "delivery", "returns"]]', "Target[str]"))
+        file = desk.folder / "dataset.yaml"
+        file.write_text(file.read_text().replace("name: ", "name: free-", 1))
+        desk.curate()
+        assert gold(desk).is_empty() and desk.tasks()

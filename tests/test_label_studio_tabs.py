@@ -1,0 +1,73 @@
+"""A tab of a real Label Studio's Data Manager shows the tasks of its filter, and is set as often as one likes."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from studio_clauses import clauses, new_project, nothing
+
+from flows.local.annotating_client import AnnotatingClient
+from flows.local.studio_server import LocalStudio
+from pipeline.review.label_studio_tabs import ensure_tab, remove_tab, tabs
+from schemas.tasks.contract_clause import ContractClause
+
+
+@pytest.fixture
+def client(label_studio: LocalStudio) -> Iterator[AnnotatingClient]:
+    with AnnotatingClient(label_studio.url, label_studio.token) as client:
+        yield client
+
+
+def project_of_seats(client: AnnotatingClient, name: str, **seats: str) -> int:
+    """A project whose tasks name a seat."""
+    project = new_project(client, ContractClause, name)
+    tasks = clauses(*seats)
+    for task in tasks:
+        task["data"]["seat"] = seats[task["data"]["push_key"]]
+    client.push(project, tasks, nothing)
+    return project
+
+
+def shown_in(studio: LocalStudio, tab: int) -> list[str]:
+    """The push keys of a tab's tasks."""
+    header = {"Authorization": f"Token {studio.token}"}
+    answer = httpx.get(f"{studio.url}/api/tasks?view={tab}&page_size=100&fields=task_only", headers=header, timeout=60)
+    return sorted(task["data"]["push_key"] for task in answer.raise_for_status().json()["tasks"])
+
+
+def test_a_tab_shows_the_tasks_of_its_filter_and_no_others(client: AnnotatingClient, label_studio: LocalStudio) -> None:
+    project = project_of_seats(client, "tabs", a="anna@example.com", b="ben@example.com", c="anna@example.com", d="ann")
+    one, other, all_tasks = (
+        ensure_tab(client.requests, project, title, data)
+        for title, data in [
+            ("anna@example.com", {"seat": "anna@example.com"}),
+            ("nobody", {"seat": "nobody"}),
+            ("everything", {}),
+        ]
+    )
+    assert shown_in(label_studio, one) == ["a", "c"]
+    assert shown_in(label_studio, other) == []
+    assert shown_in(label_studio, all_tasks) == ["a", "b", "c", "d"]
+
+
+def test_a_tab_is_made_once_and_its_filter_follows_while_its_columns_stay(
+    client: AnnotatingClient, label_studio: LocalStudio
+) -> None:
+    project = project_of_seats(client, "one tab", a="first", b="second")
+    tab = ensure_tab(client.requests, project, "Part", {"seat": "first"})
+    assert ensure_tab(client.requests, project, "Part", {"seat": "first"}) == tab
+    header = {"Authorization": f"Token {label_studio.token}"}
+    nothing_filtered: dict[str, object] = {"conjunction": "and", "items": []}
+    columns = {"explore": ["tasks:created_at"], "labeling": ["tasks:id"]}
+    hidden = {"title": "Part", "hiddenColumns": columns, "filters": nothing_filtered}
+    changed = httpx.patch(
+        f"{label_studio.url}/api/dm/views/{tab}/", json={"data": hidden, "project": project}, headers=header, timeout=60
+    )
+    assert changed.is_success
+    assert shown_in(label_studio, tab) == ["a", "b"], "somebody has removed its filter"
+    assert ensure_tab(client.requests, project, "Part", {"seat": "second"}) == tab
+    assert shown_in(label_studio, tab) == ["b"]
+    [left] = tabs(client.requests, project)
+    assert left.data["hiddenColumns"] == columns
+    remove_tab(client.requests, tab)
+    assert (tabs(client.requests, project), len(client.asked(project))) == ([], 2)
