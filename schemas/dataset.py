@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.options import Action as Action
+from schemas.options import Asked as Asked
 from schemas.options import Form as Form
 from schemas.options import Format as Format
 from schemas.options import Layout as Layout
@@ -17,6 +18,7 @@ from schemas.options import OnConflict as OnConflict
 from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed
+from schemas.suggest_section import Suggest as Suggest
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _MOST = 2**63 - 1
@@ -303,6 +305,7 @@ class Dataset(Section):
     measure: Measure = Measure()
     doubts: Doubts = Doubts()
     review: Review = Review()
+    suggest: Suggest = Suggest()
     split: Split = Split()
     release: Release = Release()
     finetune: Finetune = Finetune()
@@ -360,8 +363,11 @@ class Dataset(Section):
         task = f"{public_place(file)}:{name}"
         guidelines = self.review.guidelines
         review = self.review.model_copy(update={"guidelines": guidelines and public_place(guidelines)})
+        suggest = self.suggest.model_copy(
+            update={"endpoint": self.suggest.endpoint and public_place(self.suggest.endpoint)}
+        )
         public = {
             "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
-            "review": review,
+            "review": review, "suggest": suggest,
         }  # fmt: skip
         return self.model_copy(update=public)
