@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from flows.suggest import Suggested, ask_model, hear_again
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.evaluation_sets import read_evaluation_sets, to_fetch
 from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
-from pipeline.curation.stages import decide, without_garbage_collection
+from pipeline.curation.stages import Decided, decide, without_garbage_collection
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
@@ -86,6 +87,8 @@ class Curated(BaseModel):
     beyond_by_reason: dict[ReasonCode, int] = {}
     """The same by first reason."""
     review: ReviewBatch
+    suggested: Suggested | None = None
+    """What the model of `suggest` was asked; None if the dataset names none."""
 
 
 @without_garbage_collection()
@@ -118,17 +121,20 @@ def curate(
         read, evaluation = _read(context, engine, run)
         decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
         store.clear_work()
-        snapshot = store.snapshot().at_last_commit()
+    notes = notes_about(read, decided, config.sources)
+    suggested, heard = _ask_and_decide(context, engine)
+    run, last = heard or (run, decided)
+    snapshot = store.snapshot().at_last_commit()
     review = _review(context, engine, run.id) if push else _waiting(context)
-    use, funnel = decided.triaged.use, decided.funnel
-    notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
+    use, funnel = last.triaged.use, last.funnel
+    notes += unkeyed(snapshot, config.sources)
     result = Curated(
         dataset=config.name,
         run=run.id,
         lines=read.lines,
         added=decided.added,
         withdrawn=read.withdrawn,
-        decided=decided.changed,
+        decided=decided.changed + (last.changed if heard else 0),
         funnel=funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
@@ -138,10 +144,22 @@ def curate(
         beyond_budget=use.beyond,
         beyond_by_reason=use.beyond_by_reason,
         review=review,
+        suggested=suggested,
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+def _ask_and_decide(context: Context, engine: Engine) -> tuple[Suggested | None, tuple[Run, Decided] | None]:
+    """Ask the model of `suggest`, if there is one, and decide again; its faults never stop a curate."""
+    if not context.dataset.config.suggest.is_on:
+        return None, None
+    suggested = ask_model(context, engine)
+    try:
+        return suggested, hear_again(context, engine, suggested)
+    except Busy as error:
+        return suggested.model_copy(update={"notes": [*suggested.notes, str(error)]}), None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     """Contains the migrated template of the local Label Studio."""
     annotate: str = ""
     """``me`` leaves the labeling in the demo to the user."""
+
+    def secret(self, name: str) -> str:
+        """A key that a dataset.yaml names by its variable, from the environment or ``.env``; empty if it is not set."""
+        return os.environ.get(name) or dotenv_values(".env").get(name) or ""
 
     @property
     def home(self) -> Path:

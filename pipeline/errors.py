@@ -8,6 +8,7 @@ GoldleafError            one line: what, which value, what to do next
 │   └── Busy             another process is using the same dataset
 ├── LabelStudioError     the server refuses a request or cannot be reached
 │   └── Unreachable      no answer: not running, wrong URL, network down
+├── EndpointError        a model that is asked for answers refuses or cannot be reached
 ├── ReleaseError         a version cannot be published or read
 │   ├── VersionExists    it already exists, and versions never change
 │   └── Damaged          its bytes differ from those that were published
@@ -46,6 +47,10 @@ class LabelStudioError(GoldleafError):
 
 class Unreachable(LabelStudioError):
     """Label Studio does not answer."""
+
+
+class EndpointError(GoldleafError):
+    """A model that is asked for answers refuses or cannot be reached."""
 
 
 class ReleaseError(GoldleafError):

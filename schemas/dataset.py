@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.options import Action as Action
+from schemas.options import Asked as Asked
 from schemas.options import Form as Form
 from schemas.options import Format as Format
 from schemas.options import Layout as Layout
@@ -20,6 +21,7 @@ from schemas.options import Unreviewed as Unreviewed
 from schemas.review_section import Review as Review
 from schemas.share import Count as Count
 from schemas.share import Share as Share
+from schemas.suggest_section import Suggest as Suggest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -277,6 +279,7 @@ class Dataset(Section):
     measure: Measure = Measure()
     doubts: Doubts = Doubts()
     review: Review = Review()
+    suggest: Suggest = Suggest()
     split: Split = Split()
     release: Release = Release()
     finetune: Finetune = Finetune()
@@ -335,8 +338,11 @@ class Dataset(Section):
         guidelines = self.review.guidelines
         known = guidelines and public_place(guidelines)
         review = self.review.without_people().model_copy(update={"guidelines": known})
+        suggest = self.suggest.model_copy(
+            update={"endpoint": self.suggest.endpoint and public_place(self.suggest.endpoint)}
+        )
         public = {
             "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
-            "review": review,
+            "review": review, "suggest": suggest,
         }  # fmt: skip
         return self.model_copy(update=public)

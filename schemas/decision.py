@@ -36,3 +36,7 @@ class Decision(BaseModel):
     """The split that the group must go to, if the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""
+    model_answer: dict[str, JsonValue] | None = None
+    """The answer of the model that `suggest` names: a proposal if there are no targets, else one more voice."""
+    score_alone: float | None = None
+    """Where that model has answered: the label-error score before it was heard."""

@@ -61,6 +61,7 @@ class ReasonCode(StrEnum):
     PERSONAL_DATA = "personal_data"
     SECRET = "secret"
     LABEL_ERROR = "label_error"
+    SECOND_OPINION = "second_opinion"
     CORRECTED = "corrected"
     UNGROUNDED = "ungrounded"
     # What rules say of rewritten texts, and of conversations: docs/rules.md.
@@ -121,6 +122,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PERSONAL_DATA: "the text seems to contain personal data",
     ReasonCode.SECRET: "the text seems to contain a secret",
     ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
+    ReasonCode.SECOND_OPINION: "the suggesting model would answer differently",
     ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",
     ReasonCode.EMPTY: "the answer has no word",

@@ -80,3 +80,11 @@ class Turns(StrEnum):
 
     EVERY = "every"
     LAST = "last"
+
+
+class Asked(StrEnum):
+    """About which rows a model is asked for its answer, beside those whose answer an annotator gives blind."""
+
+    UNLABELED = "unlabeled"
+    DOUBTED = "doubted"
+    """Unlabeled rows first, then labeled ones, the most doubted first."""

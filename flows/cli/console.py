@@ -6,8 +6,19 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from flows.cli.stdout import results
 from pipeline.reporting.overview import rejection_lines
@@ -45,6 +56,18 @@ _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
 
+class _Rate(ProgressColumn):
+    """How many units are done per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate as text; empty until it is known."""
+        return Text(f"{task.speed:,.1f} {self._unit}/s" if task.speed else "")
+
+
 class TerminalProgress:
     """Shows one line per step; it goes to stderr, so that stdout stays machine-readable."""
 
@@ -57,6 +80,9 @@ class TerminalProgress:
         columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn()]
         if total is not None:
             columns[2:2] = [BarColumn(bar_width=24), MofNCompleteColumn()]
+            if unit:
+                # What waits for a server may take hours.
+                columns += [_Rate(unit), TimeRemainingColumn(), TextColumn("left")]
         else:
             columns[2:2] = [TextColumn("{task.fields[count]}")]
         progress = Progress(*columns, console=self._console)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flows.curate import Curated, ReviewBatch
     from flows.finetune import Finetuned
     from flows.release import Released
+    from flows.suggest import Suggested, Suggestions
 
 _INVITE = "invite them under Organization, Add Members"
 Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
@@ -77,7 +78,48 @@ def show_curated(result: "Curated") -> None:
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond_by_reason)
+    if result.suggested is not None:
+        show_suggested(result.suggested)
     show_review(result.review)
+
+
+def show_suggested(suggested: "Suggested") -> None:
+    """Print what a model was asked and answered."""
+    for line in suggested.lines():
+        out.print(line, markup=False)
+
+
+@app.command(rich_help_panel="Workflow")
+@explained
+def suggest(
+    dataset: DatasetFile = DEFAULT,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask about at most this many rows, instead of suggest.limit.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show how many calls, tokens and what cost it would take.")
+    ] = False,
+    engine: EngineName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers.
+
+    `curate` does so, too. What was answered is never asked or paid again, whatever ends a run.
+    """
+    result: Suggestions = run_verb(load_context(dataset), engine, as_json, "suggest", limit=limit, dry_run=dry_run)
+    if as_json:
+        print_json(result)
+        return
+    if result.suggested is not None:
+        show_suggested(result.suggested)
+        out.print(f"{counted(result.decided, 'decision')} changed")
+    if (found := result.estimated) is not None:
+        cost = f", cost at most {found.cost:.4g} ({found.total_cost:.4g} spent so far)" if found.cost else ""
+        out.print(
+            f"{found.model}: {counted(found.calls, 'call')} to make, {found.known:,} rows answered before; "
+            f"{found.tokens_in:,} tokens of prompts, at most {found.tokens_out:,} of answers{cost}",
+            markup=False,
+        )
 
 
 def show_review(review: "ReviewBatch") -> None:

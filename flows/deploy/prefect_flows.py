@@ -1,4 +1,4 @@
-"""The four flows as Prefect flows: the entrypoints of deployments.
+"""The flows as Prefect flows: the entrypoints of deployments.
 
 They are separate because importing Prefect takes two seconds, which an inline run saves.
 """
@@ -15,12 +15,14 @@ from flows import collect as collect_story
 from flows import curate as curate_story
 from flows import finetune as finetune_story
 from flows import release as release_story
+from flows import suggest as suggest_story
 from flows.collect import Collected
 from flows.context import Context
 from flows.curate import Curated
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released
+from flows.suggest import Suggestions
 from pipeline.steps import Progress, Silent
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
@@ -60,6 +62,13 @@ def release(dataset: str, version: str | None = None) -> Released:
     """Publish the accepted records as a version."""
     with _stage(dataset) as stage:
         return release_story.release(*stage, version=version)
+
+
+@flow(name="suggest", flow_run_name=_run_name)
+def suggest(dataset: str, limit: int | None = None, dry_run: bool = False) -> Suggestions:
+    """Ask a model about unlabeled and doubted rows, and decide again with its answers."""
+    with _stage(dataset) as stage:
+        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run)
 
 
 @flow(name="finetune", flow_run_name=_run_name)

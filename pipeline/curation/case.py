@@ -35,6 +35,8 @@ class Case:
     review_reasons: list[Reason] = field(default_factory=list)
     replaced: dict[str, JsonValue] | None = None
     """The row's own targets, if an annotator gave others."""
+    entered: bool = False
+    """An annotator answered a row that had no answer."""
     contradicted: bool = False
     """An annotator's answer differs from the source's current one, and predates it."""
     label_error_reasons: list[Reason] = field(default_factory=list)
@@ -43,6 +45,10 @@ class Case:
     """An earlier run could have scored it; it may have had too little data."""
     label_error_score: float | None = None
     suggestion: dict[str, JsonValue] | None = None
+    model_answer: dict[str, JsonValue] | None = None
+    """Of the model that `suggest` names."""
+    score_alone: float | None = None
+    """If there is one: the label-error score without it."""
     tokens: int | None = None
     human: Verdict | None = None
     """The combined verdict of its annotations; None if there is none that counts."""

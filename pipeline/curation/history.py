@@ -217,6 +217,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
             case.tokens = None
         if not same_targets(answer.targets, case.targets):
             case.replaced = case.targets
+        case.entered = case.targets is None
         case.targets = answer.targets
     return True
 
@@ -233,7 +234,8 @@ def _remember(case: Case, past: Decision) -> None:
         # Such a decision does not say whether the label was flagged.
         return
     case.scored = True
-    case.label_error_score = past.label_error_score
+    # What the model of `suggest` says is weighed anew by every run.
+    case.label_error_score = past.label_error_score if past.model_answer is None else past.score_alone
     case.suggestion = past.suggestion
     case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
 

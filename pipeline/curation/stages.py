@@ -7,7 +7,7 @@ The stages, in order; each is a module of this package:
 3. ``history``: combine each record with past decisions and annotators' answers into a ``Case``.
 4. ``similar_texts``, ``contamination``: compare the texts, reject what resembles evaluation rows.
 5. ``mark_duplicates``: duplicates, conflicts and groups.
-6. ``score_labels``, ``measure``: label errors, tokens.
+6. ``score_labels``, ``second_voice``, ``measure``: label errors, what a model says of them, tokens.
 7. ``triage``: fates, and what annotators are asked.
 8. Commit the decisions that changed, with the run.
 """
@@ -39,6 +39,7 @@ from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
 from pipeline.curation.score_labels import forget_scores, score_labels
+from pipeline.curation.second_voice import hear_model
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
@@ -251,6 +252,7 @@ def triage_cases(
     config, task = dataset.config, dataset.task
     mark_duplicates(cases, prepared, similar, snapshot, dataset)
     notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(snapshot, task)]
+    hear_model(cases, dataset, snapshot.store.calls)
     measure(cases, task, config)
     result = triage(cases, config.review, run=run, task=task)
     decisions = to_frame(result.decisions)

@@ -336,4 +336,6 @@ def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> 
         group=case.group,
         pinned_split=case.pinned_split or "",
         tokens=case.tokens,
+        model_answer=case.model_answer,
+        score_alone=case.score_alone,
     )

@@ -7,7 +7,7 @@ from schemas.fate import LABEL_ERROR_CODES, Fate, LabelSource, Reason, ReasonCod
 from schemas.field import same_targets
 from schemas.task import Task
 
-_DOUBTS = LABEL_ERROR_CODES | {ReasonCode.CORRECTED}
+_DOUBTS = LABEL_ERROR_CODES | {ReasonCode.CORRECTED, ReasonCode.SECOND_OPINION}
 _NOT_ASKED = {
     ReasonCode.FROZEN: "its source is published as is",
     ReasonCode.DISAGREEMENT: "the annotators who contradict each other have to agree",

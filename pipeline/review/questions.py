@@ -12,7 +12,8 @@ from pipeline.review.offered_answers import Candidate
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
-from schemas.fate import Fate, ReasonCode, Routed
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.field import JsonValue
 from schemas.task import Task
 
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
@@ -23,7 +24,7 @@ _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
+    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in _told(decision)]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
@@ -31,7 +32,7 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=decision.targets or decision.suggestion,
+        proposal=decision.targets or heard_model(decision) or decision.suggestion,
         score=None if decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
@@ -41,9 +42,22 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def heard_model(decision: Decision) -> dict[str, JsonValue] | None:
+    """The answer of the model that `suggest` names, if annotators may see it: in an audit they judge for themselves."""
+    return None if decision.routed is Routed.AUDIT else decision.model_answer
+
+
+def _told(decision: Decision) -> list[Reason]:
+    """The reasons that annotators may see."""
+    is_blind = decision.routed is Routed.AUDIT
+    return [one for one in decision.reasons if not (is_blind and one.code is ReasonCode.SECOND_OPINION)]
+
+
 def _own_candidates(decision: Decision) -> Iterator[Candidate]:
     if decision.targets is not None:
         yield Candidate(whose="as in the data", targets=decision.targets)
+    if (heard := heard_model(decision)) is not None:
+        yield Candidate(whose="as the suggesting model says", targets=heard)
     if decision.suggestion is not None:
         yield Candidate(whose="as the model says", targets=decision.suggestion)
 

@@ -29,7 +29,7 @@ from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
-_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning"}
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"}
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
 _OWN_ENDINGS = (".lock", REPORT)
@@ -70,6 +70,13 @@ class Store:
     def report(self) -> Path:
         """The report on the current state."""
         return self.root / REPORT
+
+    @property
+    def calls(self) -> Path:
+        """The ledger of all calls of a model's endpoint; may not exist. Not among the tables: it must outlive them, or
+        every answer would be paid again.
+        """
+        return self.root / "suggestions" / "calls.sqlite"
 
     @property
     def moved(self) -> Path:
@@ -185,6 +192,14 @@ class Store:
         """
         advice = "run collect again when it has finished"
         return held(self.root / "pull.lock", self.dataset, "goldleaf collect (pulling annotations)", advice)
+
+    def asking_lock(self) -> AbstractContextManager[None]:
+        """Let one process at a time ask a model: two would pay for the same answers.
+
+        It is not the lock of the state, so that others need not wait for the model.
+        """
+        advice = "the next curate asks about the rest"
+        return held(self.root / "asking.lock", self.dataset, "goldleaf suggest (asking the model)", advice)
 
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:

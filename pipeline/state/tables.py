@@ -43,7 +43,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "ingested_at": _TIME,
         }
     ),
-    # Inputs, targets, suggestion, reasons and results are JSON text: the table is the same for every task.
+    # Inputs, answers, reasons and results are JSON text: the table is the same for every task.
     Table.DECISIONS: pl.Schema(
         {
             "run": pl.String(),
@@ -63,6 +63,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "group": pl.String(),
             "pinned_split": pl.String(),
             "tokens": pl.Int64(),
+            "model_answer": pl.String(),
+            "score_alone": pl.Float64(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.

@@ -1,0 +1,227 @@
+"""Suggest: ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers."""
+
+from contextlib import suppress
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.context import Context
+from flows.engines.engine import Engine
+from pipeline.config.workspace import shown_address
+from pipeline.curation.stages import Decided, decide
+from pipeline.errors import Busy, ConfigError, EndpointError
+from pipeline.state.runs import Run
+from pipeline.suggestions.asker import Asker
+from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
+from pipeline.suggestions.ledger import Ledger, Spent
+from pipeline.suggestions.rows_to_ask import batch_of, link_answers
+from pipeline.text.wording import counted
+from schemas.run_summary import CurateSummary, Verb
+
+_LOCK_PATIENCE = 60.0
+"""Seconds to wait for another run once the answers are here."""
+
+
+class _EndedEarly(Exception):
+    """The step is not shown as done."""
+
+
+class Suggested(BaseModel):
+    """What a model was asked, and what it answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    known: int = 0
+    """Rows that it had answered before."""
+    answered: int = 0
+    """Rows with a new valid answer."""
+    invalid: int = 0
+    """Rows that it answered twice, both times not validly; they are not asked again."""
+    failed: int = 0
+    """Rows that got no answer; the next run asks again."""
+    waiting: int = 0
+    """Rows that were not asked; the next run does."""
+    why: str = ""
+    """Why rows wait; empty if none do."""
+    problem: str = ""
+    """What was wrong with the first row of those without a valid answer."""
+    notes: list[str] = []
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    """All three of this run, at the prices of the dataset.yaml."""
+    total_calls: int = 0
+    total_tokens: int = 0
+    total_cost: float = 0.0
+    """The same of all runs."""
+    news: bool = False
+    """Whether decisions may change."""
+    is_spent: bool = False
+    """The budget is why rows wait."""
+
+    def lines(self) -> list[str]:
+        """The same for a terminal."""
+        said = [f"{self.answered:,} answered"]
+        said += [f"{self.known:,} known"] if self.known else []
+        said += [f"{self.invalid:,} answered twice not validly"] if self.invalid else []
+        said += [f"{self.failed:,} got no answer"] if self.failed else []
+        first = f" (such as: {self.problem})" if self.problem else ""
+        spent = f"{counted(self.calls, 'call')}, {counted(self.tokens, 'token')}"
+        spent += f", cost {self.cost:.4g} ({self.total_cost:.4g} so far)" if self.total_cost else ""
+        wait = "1 suggestion waits" if self.waiting == 1 else f"{self.waiting:,} suggestions wait"
+        return [
+            f"{self.model}: {', '.join(said)}{first}; {spent}",
+            *self.notes,
+            *([f"{wait}: {self.why}" if self.waiting else self.why] if self.why else []),
+        ]
+
+
+class Estimated(BaseModel):
+    """What asking would take; no call is made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    known: int
+    """Rows that it has answered."""
+    calls: int
+    """Rows to ask about; each is one call, or two if its first answer is not valid."""
+    tokens_in: int
+    """Of the prompts, by our own count."""
+    tokens_out: int
+    """Of the answers, at most."""
+    cost: float
+    """At most, at the prices of the dataset.yaml."""
+    total_cost: float
+    """Of all calls so far."""
+
+
+class Suggestions(BaseModel):
+    """The result of a suggest run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    suggested: Suggested | None = None
+    estimated: Estimated | None = None
+    """Of a dry run."""
+    decided: int = 0
+    """Decisions that changed."""
+
+
+def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_run: bool = False) -> Suggestions:
+    """Ask, and decide again if there is news.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        limit: ask about at most this many rows, instead of ``suggest.limit``.
+        dry_run: only count what it would take.
+
+    Raises:
+        ConfigError: no model is configured, or nothing was curated yet.
+        EndpointError: it refuses or does not answer; what it answered before is kept and counts.
+    """
+    name, file = context.dataset.config.name, context.dataset.path
+    context.require_owner()
+    if not context.dataset.config.suggest.is_on:
+        raise ConfigError(f"{file} names no model to ask; add suggest.endpoint and suggest.model")
+    if not context.last_curate():
+        raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
+    asker = _asker(context, limit)
+    if dry_run:
+        return Suggestions(dataset=name, estimated=_estimate(context, asker))
+    suggested = ask_model(context, engine, asker)
+    again = hear_again(context, engine, suggested)
+    if suggested.why and not suggested.is_spent:
+        raise EndpointError("; ".join([suggested.lines()[-1], "what was answered is kept"]))
+    return Suggestions(dataset=name, suggested=suggested, decided=again[1].changed if again else 0)
+
+
+def _asker(context: Context, limit: int | None = None) -> Asker:
+    section = context.dataset.config.suggest
+    return Asker(section.model_copy(update={"limit": limit}) if limit else section, context.dataset.task)
+
+
+def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> Suggested:
+    """Ask the model about the committed rows; others may curate meanwhile.
+
+    What goes wrong on the way to the model raises nothing: it is why rows wait.
+    """
+    asker, store = asker or _asker(context), context.store
+    section, encoding = asker.section, context.dataset.config.measure.encoding
+    try:
+        with store.asking_lock(), Ledger(store.calls) as ledger:
+            # Nobody else is asking: what is still in flight was so when a run was killed.
+            ledger.lose()
+            batch = batch_of(store.snapshot().at_last_commit(), asker, ledger)
+            before, outcome = ledger.spent(), Outcome()
+            if batch.todo:
+                label = f"asking {section.model} at {shown_address(section.endpoint or '')}"
+                asking = Asking(asker, ledger, context.settings.secret(section.api_key_env), encoding)
+                with suppress(_EndedEarly), engine.progress.step(label, len(batch.todo), "rows") as advance:
+                    outcome = asking.ask(batch.todo, advance)
+                    if outcome.why:
+                        raise _EndedEarly
+            news = link_answers(asker, ledger, batch)
+            return _suggested(section.model, len(batch.settled), outcome, before, ledger.spent(), news)
+    except Busy as error:
+        return Suggested(model=section.model, why=str(error))
+
+
+def _suggested(model: str, known: int, outcome: Outcome, before: Spent, after: Spent, news: bool) -> Suggested:
+    return Suggested(
+        model=model,
+        known=known,
+        answered=outcome.answered,
+        invalid=outcome.invalid,
+        failed=outcome.failed,
+        waiting=outcome.waiting,
+        why=outcome.why,
+        problem=outcome.first_failure,
+        notes=outcome.notes,
+        calls=after.calls - before.calls,
+        tokens=after.tokens - before.tokens,
+        cost=after.cost - before.cost,
+        total_calls=after.calls,
+        total_tokens=after.tokens,
+        total_cost=after.cost,
+        news=news,
+        is_spent=outcome.is_spent,
+    )
+
+
+def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[Run, Decided] | None:
+    """Decide again with the answers, if there is news; None if there is none, or a newer file was curated meanwhile:
+    its own run hears them.
+    """
+    if not suggested.news:
+        return None
+    store = context.store
+    with store.lock(Verb.CURATE, _LOCK_PATIENCE, engine.progress.step):
+        last = store.snapshot().last_run(CurateSummary)
+        if last is None or context.dataset.has_changed_since(last.summary):
+            return None
+        store.clear_work()
+        run = context.new_run(Verb.CURATE)
+        decided = decide(context, engine, run, last.summary.evaluation)
+        store.clear_work()
+        return run, decided
+
+
+def _estimate(context: Context, asker: Asker) -> Estimated:
+    with Ledger(context.store.calls) as ledger:
+        batch = batch_of(context.store.snapshot().at_last_commit(), asker, ledger)
+        spent = ledger.spent()
+    encoding = context.dataset.config.measure.encoding
+    tokens = sum(prompt_tokens([question.body for question in batch.todo], encoding))
+    longest = asker.section.max_tokens * len(batch.todo)
+    return Estimated(
+        model=asker.section.model,
+        known=len(batch.settled),
+        calls=len(batch.todo),
+        tokens_in=tokens,
+        tokens_out=longest,
+        cost=cost_of(asker.section, tokens, longest),
+        total_cost=spent.cost,
+    )

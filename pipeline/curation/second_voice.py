@@ -1,0 +1,103 @@
+"""Adds what a model says to what is known about the cases: a proposal for unlabeled ones, one more voice about others.
+
+The voice moves the odds that a label is wrong, by as much as the model has been right where annotators have answered.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.case import Case, in_words, is_kept
+from pipeline.suggestions.asker import Asker
+from pipeline.suggestions.model_answers import ModelAnswers
+from schemas.annotation import Verdict
+from schemas.dataset import OnConflict
+from schemas.fate import Reason, ReasonCode
+from schemas.field import same_targets
+from schemas.task import Task
+
+_LIKELY = 0.5
+"""From here on a label is likelier wrong than right, which is a reason to ask."""
+_UNSCORED = 0.1
+"""How likely a label is wrong that no score is known of."""
+_MODEST = 1e-6
+"""No score is nearer to 0 or 1."""
+_WEIGHT = 4
+"""How many answers of annotators what we expect of an unknown model counts as."""
+_USUALLY_RIGHT, _USUALLY_AS_WRONG = 0.5, 0.25
+"""What we expect of it: how often it gives the right answer, and how often the given answer if that is wrong."""
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How much a model's word counts."""
+
+    right: float = _USUALLY_RIGHT
+    """How often it gives the right answer."""
+    as_wrong: float = _USUALLY_AS_WRONG
+    """How often it gives the same answer as the row, where that is wrong."""
+
+    def heard(self, score: float, *, agrees: bool) -> float:
+        """How likely an answer is wrong, once the model was heard; a model that knows nothing changes nothing."""
+        if self.right <= self.as_wrong:
+            return score
+        likelier = self.as_wrong / self.right if agrees else (1 - self.as_wrong) / (1 - self.right)
+        within = min(max(score, _MODEST), 1 - _MODEST)
+        odds = math.log(within / (1 - within)) + math.log(likelier)
+        return max(_MODEST, min(round(1 / (1 + math.exp(-odds)), _DIGITS), 1 - _MODEST))
+
+
+def voice_of(cases: Iterable[Case]) -> Voice:
+    """How often a model was right, by annotators' answers about labeled rows; the fewer, the more cautious.
+
+    Rows without a label do not count: there, annotators start from what the model says.
+    """
+    right, rows, as_wrong, wrong = 0, 0, 0, 0
+    for case in cases:
+        if case.model_answer is None or case.human is not Verdict.LABELED or case.entered:
+            continue
+        rows += 1
+        right += same_targets(case.model_answer, case.targets)
+        if case.replaced is not None:
+            wrong += 1
+            as_wrong += same_targets(case.model_answer, case.replaced)
+    return Voice(
+        right=(right + _WEIGHT * _USUALLY_RIGHT) / (rows + _WEIGHT),
+        as_wrong=(as_wrong + _WEIGHT * _USUALLY_AS_WRONG) / (wrong + _WEIGHT),
+    )
+
+
+def hear_model(cases: list[Case], dataset: LoadedDataset, calls: Path) -> None:
+    """Add the answers of the model that `suggest` names, as far as the ledger has them, and weigh them.
+
+    Args:
+        cases: with their label-error scores.
+        dataset: configuration and task.
+        calls: the ledger.
+    """
+    if not dataset.config.suggest.is_on or not calls.exists():
+        return
+    with ModelAnswers(Asker(dataset.config.suggest, dataset.task), calls) as answers:
+        for case in cases:
+            case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
+    heard = [case for case in cases if case.model_answer is not None and is_kept(case)]
+    # Where any answer is right, another one says nothing against a row's.
+    voice = Voice(0, 0) if dataset.config.on_conflict is OnConflict.ANY_OF else voice_of(heard)
+    for case in heard:
+        _weigh(case, voice, dataset.task)
+
+
+def _weigh(case: Case, voice: Voice, task: type[Task]) -> None:
+    case.score_alone = case.label_error_score
+    if case.targets is None or case.model_answer is None or case.human is not None or voice.right <= voice.as_wrong:
+        return
+    score = _UNSCORED if case.label_error_score is None else case.label_error_score
+    agrees = same_targets(case.model_answer, case.targets)
+    case.label_error_score = voice.heard(score, agrees=agrees)
+    if not agrees and case.label_error_score >= _LIKELY:
+        theirs, own = in_words(case, [case.model_answer, case.targets], task)
+        reason = Reason(code=ReasonCode.SECOND_OPINION, detail=f"'{theirs}', not '{own}'")
+        case.label_error_reasons = [*case.label_error_reasons, reason]

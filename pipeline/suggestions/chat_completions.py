@@ -1,0 +1,188 @@
+"""Sends one request to an OpenAI-compatible endpoint, and tells what became of it: an answer, or which kind of failure.
+
+Every failure is an exception that says whether the call can have been paid, whether it may work later, and whether it
+concerns this row or all of them.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+import httpx
+
+from pipeline.suggestions.ledger import Reply
+from pipeline.time_limits import Patience, Patient, Response, TooSlow
+from schemas.suggest_section import Suggest
+from schemas.user_code_errors import in_a_line, writable
+from schemas.written_calls import write_turn
+
+_MOST_BYTES = 4 * 2**20
+"""Of a response."""
+_SHOWN = 200
+"""Characters of what a server says is wrong."""
+_FOR_ALL = {401, 402, 403, 404, 405, 410}
+"""Refusals that concern every row alike."""
+_LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+
+
+class CallFailed(Exception):
+    """A call without an answer; its text says why, without what to do."""
+
+
+class NotSent(CallFailed):
+    """No connection, so nothing was asked."""
+
+
+class Later(CallFailed):
+    """The server has not carried it out, and may do so later."""
+
+    def __init__(self, text: str, seconds: float | None = None) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+        """How long the server asks to wait, if it says so."""
+
+
+class NoAnswer(CallFailed):
+    """It was sent, and no answer came that can be read: it may have been paid."""
+
+
+class RowRefused(CallFailed):
+    """The server refuses this request; another row may be fine."""
+
+
+class AllRefused(CallFailed):
+    """The server refuses every request: key, model or address are wrong."""
+
+
+class ChatCompletions:
+    """A client of one endpoint, for one thread."""
+
+    def __init__(self, section: Suggest, api_key: str) -> None:
+        self._url = f"{section.endpoint}/chat/completions"
+        self._key = api_key
+        self._key_name = section.api_key_env
+        seconds = section.timeout
+        self._patience = Patience(connect=min(10.0, seconds), answer=seconds, window=seconds, whole=seconds)
+        # A redirect may lead anywhere, and would take the key along.
+        self._client = Patient(follow_redirects=False)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def complete(self, body: Mapping[str, Any], idempotency: str) -> Reply:
+        """Ask once.
+
+        Args:
+            body: the request.
+            idempotency: the same for the same call: servers that know the header do not charge for a repetition.
+
+        Raises:
+            CallFailed: one of its subclasses.
+        """
+        headers = {"content-type": "application/json", "idempotency-key": idempotency}
+        headers |= {"authorization": f"Bearer {self._key}"} if self._key else {}
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            with self._client.stream("POST", self._url, self._patience, content=content, headers=headers) as answer:
+                received = _received(answer)
+        except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+            raise NotSent(self._private(str(error) or type(error).__name__)) from error
+        except TooSlow as error:
+            if "connection" in str(error):
+                raise NotSent(str(error)) from error
+            raise NoAnswer(str(error)) from error
+        except httpx.HTTPError as error:
+            raise NoAnswer(self._private(str(error) or type(error).__name__)) from error
+        if 200 <= answer.status < 300:
+            return _reply(received)
+        self._refuse(answer, received)
+
+    def _refuse(self, answer: Response, received: bytes) -> NoReturn:
+        said = self._private(_said(received) or answer.reason)
+        text = f"{answer.status}{f' ({said})' if said else ''}"
+        if 300 <= answer.status < 400:
+            raise AllRefused(f"{answer.status}, a redirection to {in_a_line(answer.headers.get('location', ''), 100)}")
+        if answer.status in _FOR_ALL or (answer.status == 429 and _is_out_of_money(received)):
+            raise AllRefused(text)
+        if answer.status in _LATER:
+            raise Later(text, _seconds(answer.headers.get("retry-after", "")))
+        raise RowRefused(text)
+
+    def _private(self, text: str) -> str:
+        """A foreign text as one line, without the key."""
+        line = in_a_line(writable(text), _SHOWN)
+        return line.replace(self._key, f"${self._key_name}") if self._key else line
+
+
+def _received(answer: Response) -> bytes:
+    received = bytearray()
+    for part in answer.parts():
+        received += part
+        if len(received) > _MOST_BYTES:
+            raise NoAnswer(f"more than {_MOST_BYTES:,} bytes")
+    return bytes(received)
+
+
+def _said(received: bytes) -> str:
+    """What the server says is wrong, in whichever of the usual places."""
+    try:
+        found = json.loads(received)
+    except (ValueError, RecursionError):
+        return "" if received.lstrip()[:1] == b"<" else received.decode("utf-8", "replace")
+    for name in ("error", "detail", "message"):
+        while isinstance(found, dict) and name in found:
+            found = found[name]
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+def _is_out_of_money(received: bytes) -> bool:
+    """Whether too many requests means that no more are paid for: waiting does not help."""
+    return b"insufficient_quota" in received or b"billing" in received
+
+
+def _seconds(text: str) -> float | None:
+    """How long to wait, by a header that holds seconds or a time."""
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _reply(received: bytes) -> Reply:
+    """What a successful response holds.
+
+    Raises:
+        NoAnswer: it is no chat completion.
+    """
+    try:
+        found = json.loads(received)
+        choice = found["choices"][0]
+        message = choice["message"]
+        text = message.get("content")
+        usage = found.get("usage") or {}
+        calls = [(one["function"]["name"], _arguments(one)) for one in message.get("tool_calls") or ()]
+        if isinstance(text, list):
+            text = "".join(str(part.get("text") or "") for part in text)
+        written = write_turn(str(text or ""), calls) if calls else str(text or "")
+        return Reply(
+            text=writable(written),
+            cut=choice.get("finish_reason") in ("length", "content_filter"),
+            model=str(found.get("model") or ""),
+            tokens_in=int(usage.get("prompt_tokens") or 0),
+            tokens_out=int(usage.get("completion_tokens") or 0),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        start = in_a_line(writable(received[:_SHOWN].decode("utf-8", "replace")), 80)
+        raise NoAnswer(f"what came is no chat completion: {start!r}") from error
+
+
+def _arguments(call: Mapping[str, Any]) -> Any:
+    arguments = call["function"].get("arguments") or "{}"
+    return json.loads(arguments) if isinstance(arguments, str) else arguments

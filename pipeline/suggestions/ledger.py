@@ -1,0 +1,186 @@
+"""The ledger of calls: every call of a model, written before its answer is used, with its tokens and cost.
+
+A call is entered before it is sent and completed when its answer is here, each in a transaction that is on disk when
+it returns. After kill -9 the answers that came are known, and those in flight count as lost, at the most that they can
+have cost. Only its methods may be called from several threads.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipeline.errors import StoreError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, reply TEXT,
+    cut INTEGER NOT NULL DEFAULT 0, said_model TEXT NOT NULL DEFAULT '', tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL, cost REAL NOT NULL, at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+CREATE TABLE IF NOT EXISTS subjects (
+    asker TEXT NOT NULL, record_id TEXT NOT NULL, text TEXT NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (asker, record_id)
+) WITHOUT ROWID;
+"""
+_SENT, _ANSWERED, _LOST = "sent", "answered", "lost"
+_PATIENCE_S = 60
+"""Seconds to wait for another process that is writing."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote."""
+
+    text: str
+    cut: bool
+    """It ended at the maximum of tokens, or a filter ended it."""
+    model: str
+    """The model as the server names it."""
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A record whose text a model was asked about."""
+
+    record_id: str
+    text: str
+    """A digest of the inputs."""
+    key: str
+    """Of the question, under which the ledger has its calls."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What all calls together have used."""
+
+    calls: int = 0
+    lost: int = 0
+    """Of them, sent without an answer that came; they count with the most that they can have used."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and answers."""
+        return self.tokens_in + self.tokens_out
+
+
+class Ledger:
+    """The ledger of one dataset, as a context; several processes may read it, and one asks at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Self:
+        with self._explained():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self._path, timeout=_PATIENCE_S, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        with self._turn:
+            self._db.close()
+
+    # --- calls --------------------------------------------------------------------------------
+    def enter(self, key: str, model: str, tokens_in: int, tokens_out: int, cost: float) -> int:
+        """Enter a call that is about to be sent, with the most that it can use; returns its number."""
+        values = (key, model, _SENT, tokens_in, tokens_out, cost, datetime.now(UTC).isoformat())
+        with self._explained():
+            cursor = self._db.execute(
+                "INSERT INTO calls (key, model, state, tokens_in, tokens_out, cost, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+            return int(cursor.lastrowid or 0)
+
+    def complete(self, call: int, reply: Reply, cost: float) -> None:
+        """Write down the answer to a call, and what it really used."""
+        values = (_ANSWERED, reply.text, reply.cut, reply.model, reply.tokens_in, reply.tokens_out, cost, call)
+        with self._explained():
+            self._db.execute(
+                "UPDATE calls SET state = ?, reply = ?, cut = ?, said_model = ?, tokens_in = ?, tokens_out = ?, "
+                "cost = ? WHERE id = ?",
+                values,
+            )
+
+    def strike(self, call: int) -> None:
+        """Take out a call that the server has not carried out."""
+        with self._explained():
+            self._db.execute("DELETE FROM calls WHERE id = ?", (call,))
+
+    def lose(self, call: int | None = None) -> None:
+        """Mark a call whose answer did not come; without a number, all that killed runs have left."""
+        with self._explained():
+            where, values = ("id = ?", [_LOST, call]) if call is not None else ("state = ?", [_LOST, _SENT])
+            self._db.execute(f"UPDATE calls SET state = ? WHERE {where}", values)  # noqa: S608 (our own words)
+
+    def replies(self, key: str) -> list[Reply]:
+        """The answers to a question so far, oldest first."""
+        with self._explained():
+            rows = self._db.execute(
+                "SELECT reply, cut, said_model, tokens_in, tokens_out FROM calls WHERE key = ? AND state = ? "
+                "ORDER BY id",
+                (key, _ANSWERED),
+            ).fetchall()
+        return [Reply(text, bool(cut), model, tokens_in, out) for text, cut, model, tokens_in, out in rows]
+
+    def spent(self) -> Spent:
+        """The sums over all calls of all runs."""
+        with self._explained():
+            [row] = self._db.execute(
+                "SELECT COUNT(*), COALESCE(SUM(state = ?), 0), COALESCE(SUM(tokens_in), 0), "
+                "COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0) FROM calls",
+                (_LOST,),
+            ).fetchall()
+        return Spent(*row)
+
+    # --- subjects -----------------------------------------------------------------------------
+    def link(self, asker: str, subjects: Iterable[Subject]) -> None:
+        """Note under which keys an asker has the answers about some records."""
+        rows = [(asker, one.record_id, one.text, one.key) for one in subjects]
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO subjects VALUES (?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+
+    def subjects(self, asker: str) -> dict[str, Subject]:
+        """The records that an asker was asked about, by id."""
+        with self._explained():
+            rows = self._db.execute("SELECT record_id, text, key FROM subjects WHERE asker = ?", (asker,)).fetchall()
+        return {record_id: Subject(record_id, text, key) for record_id, text, key in rows}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """One thread at a time; what goes wrong is one line.
+
+        Raises:
+            StoreError: the file is damaged, or the disk full or read-only.
+        """
+        with self._turn:
+            try:
+                yield
+            except (sqlite3.Error, OSError) as error:
+                raise StoreError(
+                    f"the ledger of calls {self._path} cannot be used ({error}); check the disk, or restore it from a "
+                    "backup: without it every answer is asked and paid for again"
+                ) from error
+
+
+def spent_so_far(path: Path) -> Spent:
+    """What all calls of a dataset have used; nothing if none was ever made."""
+    if not path.exists():
+        return Spent()
+    with Ledger(path) as ledger:
+        return ledger.spent()

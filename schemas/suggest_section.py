@@ -1,0 +1,82 @@
+"""The section `suggest` of a dataset.yaml: which model is asked for answers, and what that may cost."""
+
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from schemas.options import Asked
+
+_Count = Annotated[int, Field(gt=0, le=2**63 - 1)]
+_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Suggest(BaseModel):
+    """A model that proposes answers to unlabeled rows, and has a say about labeled ones; none by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str | None = None
+    """The base address of an OpenAI-compatible server, up to ``/v1``."""
+    model: str = ""
+    """As the server calls it."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable with the key; the key itself is stored nowhere."""
+    rows: Asked = Asked.DOUBTED
+    limit: _Count = 1000
+    """How many rows it is asked about at most, as the dataset is now."""
+    max_tokens: _Count = 512
+    """Of an answer."""
+    options: dict[str, JsonValue] = {}
+    """Further keys of a request's body, which replace ours; with null, ours is left out."""
+    parallel: Annotated[int, Field(gt=0, le=64)] = 4
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 120
+    """Seconds until an answer is complete."""
+    price_in: _Price | None = None
+    """Of a million tokens of the prompt, in whatever currency."""
+    price_out: _Price | None = None
+    """Of a million tokens of the answer."""
+    max_cost: _Price | None = None
+    """All calls about the dataset together, whatever run made them."""
+    max_total_tokens: _Count | None = None
+    """The same in tokens, of prompts and answers."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a model is asked at all."""
+        return self.endpoint is not None
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return None
+        try:
+            url = urlsplit(endpoint)
+            _ = url.port
+        except ValueError as error:
+            raise ValueError(f"'{endpoint}' is not an address ({error}); write http(s)://host[:port]/v1") from error
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"'{endpoint}' is not an address; write http(s)://host[:port]/v1")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("the address of the endpoint must not hold a key; put it into an environment variable")
+        return endpoint.rstrip("/").removesuffix("/chat/completions")
+
+    @field_validator("options")
+    @classmethod
+    def _leave_ours(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if ours := sorted({"model", "messages", "response_format", "stream", "n"} & options.keys()):
+            raise ValueError(f"'{ours[0]}' is not yours to set in options; Goldleaf writes it")
+        return options
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.endpoint is None:
+            if self.model_fields_set:
+                raise ValueError("suggest names no endpoint to ask; add one such as http://127.0.0.1:8000/v1")
+            return self
+        if not self.model:
+            raise ValueError("suggest.endpoint needs suggest.model, the model's name at that endpoint")
+        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("suggest.max_cost needs suggest.price_in and price_out, per million tokens")
+        return self
