@@ -37,7 +37,9 @@ def honest() -> list[Case]:
 
 def wrong(number: int, leave_out: Callable[[Case], None]) -> list[Case]:
     """Rows whose labels are all wrong, and which are left out of the dataset: learned from, they would turn it over."""
-    cases = [case(f"w{n}", f"{TEXTS[topic]} {n} days", OTHER[topic]) for n, topic in enumerate([*TEXTS] * number)]
+    cases = [
+        case(f"w{n}", f"{TEXTS[topic]} {n + 100} times", OTHER[topic]) for n, topic in enumerate([*TEXTS] * number)
+    ]
     for one in cases:
         leave_out(one)
     return cases

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.label_errors import classifier as uncertainty
+from pipeline.label_errors import label_models
 from pipeline.label_errors.classifier import LabelErrors, label_error_scores
 from pipeline.label_errors.grounding import ungrounded
 from schemas.fate import ReasonCode
@@ -183,7 +183,7 @@ def test_texts_without_a_common_word_are_not_judged() -> None:
 
 
 def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uncertainty, "MAX_TRAINING_ROWS", 40)
+    monkeypatch.setattr(label_models, "MAX_TRAINING_ROWS", 40)
     texts, labels = rows(60)
     result = label_error_scores(
         [*texts, "audit one", "audit two"], [*labels, "audit", "audit"], own_groups([*texts, "", ""])

@@ -52,10 +52,11 @@ class Classification(Kind):
     def score_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
-        """Score by a linear model trained on the rows of other groups."""
+        """Score by models trained on the rows of other groups."""
         name = _field(task)
         given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]
-        found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed=seed)
+        verified = [row.verified for row in rows]
+        found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed, verified)
         return LabelScores(
             [_scored(name, *scored) for scored in zip(found.score, found.predicted, found.issue, given, strict=True)],
             found.note,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.classifier import MIN_LABELED
 from pipeline.label_errors.group_folds import folds_by_group
+from pipeline.label_errors.judged_labels import MIN_LABELED
 from pipeline.label_errors.label_odds import calibrated, label_scores, out_of_fold, rarest_labels
 from pipeline.label_errors.set_model import Bools, Floats, Judgment, fit_set_model, judge_sets, likeliest_sets
 from pipeline.label_errors.text_features import text_features

@@ -1,0 +1,116 @@
+"""Judges given labels: how likely each is wrong, and which one is likelier, by models that did not see the row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.label_errors.group_folds import folds_by_group
+from pipeline.label_errors.label_models import Sight, log_probabilities
+from pipeline.label_errors.noisy_channel import Channel, fit_channel
+from pipeline.label_errors.static_embeddings import embeddings
+from pipeline.label_errors.text_features import text_features
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+MIN_LABELED = 30
+"""With fewer labeled rows, a model's predictions are too weak to question a label."""
+UNLABELED = -1
+_UNLABELED_FOLD = -1
+_CHUNK = 8_192
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known about the label of each row, in the order of the rows."""
+
+    wrong: Floats
+    """The probability that the given label is wrong; 0 if it is verified; NaN if it cannot be judged, or is absent."""
+    suggested: Ints
+    """The code of the likeliest label, which may be the given one; -1 if unknown."""
+    margins: Floats
+    """How much likelier it is than the next one; NaN if unknown."""
+    own: Floats
+    """How likely the given label is by the text alone; NaN if unknown."""
+    probabilities: npt.NDArray[np.float32]
+    """Rows x labels: how likely each label is the right one, by the text alone."""
+    channel: Channel | None = None
+    """How labels came about, as fitted; None if nothing could be judged."""
+    note: str = ""
+    """What limits all this, as text for the report; empty if nothing does."""
+
+    @classmethod
+    def nothing(cls, rows: int, labels: int, note: str) -> "Judged":
+        """No row can be judged."""
+        unknown = np.full(rows, np.nan)
+        return cls(unknown, np.full(rows, -1), unknown, unknown, np.zeros((rows, labels), dtype=np.float32), note=note)
+
+
+def judge_labels(texts: Sequence[str], labels: Ints, groups: Sequence[str], verified: Bools, seed: int = 17) -> Judged:
+    """Judge the given label of every row. Rows in the same order, and the same seed, give the same result.
+
+    Args:
+        texts: what was labeled.
+        labels: codes from 0, without gaps; ``UNLABELED`` for a row without a label, which is only predicted.
+        groups: rows of one group (near-duplicates, one contract) are never used to judge each other.
+        verified: labels that an annotator gave or confirmed: they are right.
+        seed: of what is random.
+    """
+    labeled = np.flatnonzero(labels != UNLABELED)
+    given, many = labels[labeled], int(labels.max(initial=-1)) + 1
+    if len(given) < MIN_LABELED or many < 2:
+        return Judged.nothing(len(texts), many, _too_few(len(given), many))
+    words = text_features(texts)
+    if words is None:
+        return Judged.nothing(len(texts), many, "no word occurs in two texts, so no label can be scored")
+    folds = np.full(len(texts), _UNLABELED_FOLD)
+    folds[labeled], note = folds_by_group(given, [groups[row] for row in labeled], seed)
+    judged = labeled[_seen_elsewhere(given, folds[labeled], many)]
+    if not len(judged):
+        return Judged.nothing(len(texts), many, "no label occurs in two groups of rows, so none can be scored")
+    models = log_probabilities(Sight(words, embeddings(texts)), labels, folds, seed)
+    channel = fit_channel(models[:, judged], labels[judged], verified[judged], seed)
+    return _verdict(models, channel, labels, judged, verified, note)
+
+
+def _too_few(labeled: int, different: int) -> str:
+    rows = "1 labeled row" if labeled == 1 else f"{labeled:,} labeled rows"
+    labels = "1 label" if different == 1 else f"{different:,} different labels"
+    return f"{rows} with {labels}: too few to find label errors, which takes {MIN_LABELED} rows and 2 labels"
+
+
+def _seen_elsewhere(given: Ints, folds: Ints, many: int) -> Bools:
+    """Whether another fold has the row's label, and a second one: otherwise the models of its fold know nothing."""
+    counts = np.zeros((folds.max() + 1, many), dtype=np.int64)
+    np.add.at(counts, (folds, given), 1)
+    elsewhere = counts.sum(axis=0) - counts
+    found: Bools = (elsewhere[folds, given] > 0) & ((elsewhere > 0).sum(axis=1) > 1)[folds]
+    return found
+
+
+def _verdict(
+    models: npt.NDArray[np.float32], channel: Channel, labels: Ints, judged: Ints, verified: Bools, note: str
+) -> Judged:
+    rows, many = models.shape[1:]
+    probabilities = np.empty((rows, many), dtype=np.float32)
+    wrong, own, margins = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.nan)
+    suggested = np.full(rows, -1)
+    known = labels == UNLABELED
+    known[judged] = True
+    for first in range(0, rows, _CHUNK):
+        chunk = np.arange(first, min(rows, first + _CHUNK))
+        right = channel.right(models[:, chunk])
+        probabilities[chunk] = right
+        best = np.partition(right, -2, axis=1)
+        suggested[chunk], margins[chunk] = right.argmax(axis=1), best[:, -1] - best[:, -2]
+        given = np.flatnonzero(labels[chunk] != UNLABELED)
+        own[chunk[given]] = right[given, labels[chunk[given]]]
+        wrong[chunk[given]] = channel.wrong(right[given], labels[chunk[given]])
+    wrong[verified & (labels != UNLABELED)] = 0
+    for found in (wrong, own, margins):
+        found[~known] = np.nan
+    suggested[~known] = -1
+    return Judged(wrong, suggested, margins, own, probabilities, channel, note)
