@@ -1,0 +1,175 @@
+"""Estimates from the audit which share of the accepted rows is wrong, with an interval that holds for few errors too.
+
+The sample is stratified by score and says for each stratum which share of it is wrong (stratified prediction-powered
+inference, arXiv 2406.04291: strata are what the scores predict). The interval holds every share that the answers do
+not contradict: for each, the likeliest shares of the strata that add up to it are found, and the probability, under
+them, of an estimate as low or as high as this one. It is not taken to be normal, since with few errors it is far from
+that; for one stratum without errors the interval ends where Wilson's would, or below.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, ndtr
+
+from pipeline.estimation.audit_draw import Bools, Chances, Floats
+
+_TAIL = 0.025
+_TINY, _FLAT, _FAR = 1e-12, 1e-4, 32.0
+"""A number as good as 0; what is as good as 0 in the saddlepoint formula; how far bounds are sought, in logarithms."""
+_FEWEST = 4
+"""Answers that a stratum needs to stand for itself."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of wrong rows, 0 to 1, with its interval."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is known of each stratum."""
+
+    weight: Floats
+    """Its rows without an answer, as a share of all rows that the estimate is about."""
+    asked: Floats
+    """Its answers, as many as they are worth: fewer if its rows had different chances, or if few are left."""
+    wrong: Floats
+    """Of these, the wrong ones."""
+
+
+def chance_of_less(cells: Cells, shares: Floats, value: float) -> float:
+    """How likely the estimate is below ``value`` if the strata have these shares of wrong rows; equality counts half.
+
+    By the saddlepoint approximation of a weighted sum of binomials (R. Lugannani, S. Rice, "Saddle Point Approximation
+    for the Distribution of the Sum of Independent Random Variables", 1980).
+    """
+    some = (cells.weight > 0) & (cells.asked > 0) & (shares > 0)
+    asked, share = cells.asked[some], np.clip(shares[some], _TINY, 1 - _TINY)
+    step = cells.weight[some] / asked
+    odds = np.log(share) - np.log1p(-share)
+    if not asked.size or value <= 0:
+        return 0.5 * math.exp(float((asked * np.log1p(-share)).sum())) if value <= 0 else 1.0
+    if value >= (step * asked).sum():
+        return 1 - 0.5 * math.exp(float((asked * np.log(share)).sum()))
+
+    def off(t: float) -> float:
+        return float((step * asked * expit(odds + t * step)).sum()) - value
+
+    reach = 1 / float(step.max())
+    low, high = -reach, reach
+    while off(low) > 0:
+        low *= 2
+    while off(high) < 0:
+        high *= 2
+    t = float(brentq(off, low, high, xtol=1e-6 * reach))
+    tilted = expit(odds + t * step)
+    # The estimate has steps; the mean of the formulas for "below" and "at most" counts equality half.
+    smallest = float(step.min())
+    lever = 2 * math.tanh(t * smallest / 2) / smallest
+    v = lever * math.sqrt(float((step**2 * asked * tilted * (1 - tilted)).sum()))
+    # The logarithm of the moment-generating function.
+    grown = float((asked * (np.log1p(-share) + np.logaddexp(0, odds + t * step))).sum())
+    w = math.copysign(math.sqrt(max(0.0, 2 * (t * value - grown))), t)
+    if abs(w) < _FLAT or abs(v) < _FLAT:
+        # At the mean the formula is 0 / 0; its limit is near a half.
+        return float(ndtr(w))
+    return float(np.clip(ndtr(w) + math.exp(-w * w / 2) / math.sqrt(2 * math.pi) * (1 / w - 1 / v), 0.0, 1.0))
+
+
+def likeliest(cells: Cells, pull: float) -> Floats:
+    """The likeliest shares of wrong rows in the strata, among all that add up to the same.
+
+    Args:
+        cells: the answers.
+        pull: 0 for what the answers say; the sum of the shares falls as it rises, from 1 to 0.
+    """
+    lead = cells.asked + pull * cells.weight
+    # Each stratum's likelihood is level where wrong / p - right / (1 - p) = pull * weight: a quadratic, whose smaller
+    # root is written so that no digits are lost.
+    root = np.sqrt(np.maximum(0.0, lead**2 - 4 * pull * cells.weight * cells.wrong))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.where(lead > 0, 2 * cells.wrong / (lead + root), (lead - root) / (2 * pull * cells.weight))
+    return np.clip(np.nan_to_num(p, nan=0.0), 0.0, 1.0)
+
+
+def bounds(cells: Cells, below: float = _TAIL, above: float = _TAIL) -> tuple[float, float]:
+    """The lowest and the highest share of wrong rows that the answers do not contradict.
+
+    Args:
+        cells: the answers.
+        below: how likely the share may be below the lowest one; 0: no such bound.
+        above: the same above the highest.
+    """
+    seen = float((cells.weight * cells.wrong / np.maximum(cells.asked, _TINY)).sum())
+    edge = float((cells.asked / np.maximum(cells.weight, _TINY)).max()) + 1
+
+    def total(pull: float) -> float:
+        return float((cells.weight * likeliest(cells, pull)).sum())
+
+    def end(sign: int, chance: float) -> float:
+        # In logarithms, since a pull may have any size.
+        def over(size: float) -> float:
+            less = chance_of_less(cells, likeliest(cells, sign * math.expm1(size) * edge), seen)
+            return (1 - less if sign > 0 else less) - chance
+
+        far = 1.0
+        while over(far) > 0 and far < _FAR:
+            far *= 2
+        return total(sign * math.expm1(float(brentq(over, 0.0, far, xtol=1e-6)) if far < _FAR else far) * edge)
+
+    lowest = end(1, below) if seen > 0 and below > 0 else 0.0
+    return lowest, end(-1, above) if above > 0 else float(cells.weight.sum())
+
+
+def cells_of(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Cells:
+    """The answers by stratum; strata with few are joined to their neighbor."""
+    groups: list[tuple[int, Floats, float]] = []
+    for name in np.unique(chances.stratum[chances.stratum >= 0]):
+        here = chances.stratum == name
+        heard = here & answered
+        groups.append((int((here & ~answered).sum()), 1 / chances.probability[heard], 0.0))
+        groups[-1] = (groups[-1][0], groups[-1][1], float((groups[-1][1] * wrong[heard]).sum()))
+    joined: list[tuple[int, Floats, float]] = []
+    for left, worth, errors in groups:
+        if joined and (len(joined[-1][1]) < _FEWEST or len(worth) < _FEWEST):
+            before = joined.pop()
+            left, worth, errors = left + before[0], np.concatenate([before[1], worth]), errors + before[2]
+        joined.append((left, worth, errors))
+    joined = [group for group in joined if group[0]]
+    weight = np.array([left / rows for left, _, _ in joined])
+    count = np.array([len(worth) for _, worth, _ in joined])
+    even = np.array([worth.sum() ** 2 / (worth**2).sum() if len(worth) else 0.0 for _, worth, _ in joined])
+    share = np.array([errors / worth.sum() if len(worth) else 0.0 for _, worth, errors in joined])
+    left_over = np.array([left for left, _, _ in joined], dtype=np.float64)
+    # Few rows that are left may differ from those that were asked about even if the chances to be wrong are equal.
+    asked = even * left_over / (count + left_over)
+    return Cells(weight, asked, share * asked)
+
+
+def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Share | None:
+    """Estimate which share of the rows is wrong now; those that were found wrong are not any more.
+
+    Args:
+        chances: of the rows that were drawn from.
+        answered: which of them were drawn and answered.
+        wrong: which of these were wrong; they have been corrected or removed.
+        rows: how many the share is of, those that annotators confirmed or corrected included.
+
+    Returns:
+        None if nothing was answered.
+    """
+    if not answered.any() or not rows:
+        return None
+    cells = cells_of(chances, answered, wrong, rows)
+    if not cells.weight.size:
+        return Share(0.0, 0.0, 0.0)
+    low, high = bounds(cells)
+    rate = float((cells.weight * cells.wrong / np.maximum(cells.asked, 1e-9)).sum())
+    return Share(rate, low, high)
