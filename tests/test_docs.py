@@ -36,7 +36,7 @@ from pipeline.review.offered_answers import KEYS
 from pipeline.review.questions import question
 from schemas.dataset import Dataset
 from schemas.decision import Decision
-from schemas.fate import EXPLANATIONS, Fate, Routed
+from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
 
@@ -346,7 +346,11 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
         routed=Routed.AUDIT,
         inputs={"clause": "This Agreement ends."},
     )
-    said = [text[0].upper() + text[1:] for text in (question(audited, ContractClause).why, *EXPLANATIONS.values())]
+    broken = audited.model_copy(
+        update={"fate": Fate.REJECTED, "routed": Routed.REPAIR, "reasons": [Reason(code=ReasonCode.INVALID)]}
+    )
+    asked = (question(decision, ContractClause).why for decision in (audited, broken))
+    said = [text[0].upper() + text[1:] for text in (*asked, *EXPLANATIONS.values())]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):
             assert any(text.startswith(quoted) for text in said), quoted

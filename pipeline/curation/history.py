@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.repairable_rows import accept_answer
 from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
+from pipeline.review.corrections import corrected
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
@@ -23,6 +25,8 @@ from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
+_ASKED = [route.value for route in Routed if route is not Routed.ADJUDICATE]
+"""The routes of a first question."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def _handed_on(
 
 def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
     """How annotators were first asked about each record, from decisions given oldest first."""
-    asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
+    asked = decided.filter(pl.col("routed").is_in(_ASKED))
     first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
     return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
 
@@ -133,7 +137,7 @@ def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[T
     """The prepared rows as cases, with annotators' answers replacing the rows' own."""
     columns = [
         *("record_id", "revision", "order", "fixed_split", "frozen"),
-        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "tokens"),
+        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
     ]
     cases = []
     for part in prepared:
@@ -156,6 +160,7 @@ def _case(
     targets: str | None,
     rejection_reasons: str,
     review_reasons: str,
+    draft: str | None,
     tokens: int | None,
 ) -> Case:
     return Case(
@@ -169,6 +174,7 @@ def _case(
         targets=orjson.loads(targets) if targets is not None else None,
         rejection_reasons=_reasons(rejection_reasons),
         review_reasons=_reasons(review_reasons),
+        draft=orjson.loads(draft) if draft is not None else None,
         tokens=tokens,
         group=record_id,
     )
@@ -180,6 +186,7 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
     own = case.targets
     if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route
+        accept_answer(case)
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
 
@@ -211,6 +218,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
             case.tokens = None
         if not same_targets(answer.targets, case.targets):
             case.replaced = case.targets
+        case.corrected = corrected(answer, said.asked, case.targets)
         case.targets = answer.targets
     return True
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case
+from pipeline.curation.repairable_rows import repair_score
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
@@ -29,7 +30,7 @@ _HELD_SCORE = 0.95
 _LEAST_FLAGGED_SCORE = 0.6
 _APART = 0.001
 """Scores below are set so much apart, instead of being equal."""
-_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
+_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.REPAIR)
 """Routes that use up the budget."""
 # One shared reason for all rows: most have no other.
 _PASSED = Reason(code=ReasonCode.PASSED)
@@ -44,7 +45,7 @@ class BudgetUse:
     """How much of the review budget is used."""
 
     budget: int
-    """Records that may be routed as uncertain or in conflict, over all runs."""
+    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs."""
     used: int
     beyond: int
     """Records that would be routed if the budget were larger."""
@@ -165,6 +166,9 @@ def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str]) ->
     """The fate, as far as it does not depend on the budget."""
     if case.human is Verdict.UNUSABLE and not (marked and marked.confirmed):
         return _Provisional(Fate.REJECTED, case.human_reasons, case.past_route)
+    if case.repair:
+        reasons = [*case.rejection_reasons, *case.review_reasons]
+        return _Provisional(Fate.REJECTED, reasons, score=repair_score(case), route=Routed.REPAIR)
     if case.rejection_reasons:
         # Whatever annotators said: such a row would spoil the training, or must not be published.
         return _Provisional(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
@@ -261,8 +265,9 @@ def _stays_asked(case: Case, outcome: _Provisional) -> bool:
 def _keep_asking(case: Case, outcome: _Provisional) -> None:
     """A question that was asked and not answered remains asked, whatever the current budget."""
     if case.human is None:
-        outcome.fate = Fate.REVIEW
-        outcome.routed = case.past_route
+        # What broke the task's schema may be valid now, and the reverse: the task's own validators change.
+        is_repair = Routed.REPAIR in (case.past_route, outcome.route)
+        outcome.routed = outcome.route if is_repair else case.past_route
 
 
 def _choose(
@@ -371,7 +376,8 @@ def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> 
         routed=outcome.routed,
         inputs=case.inputs,
         targets=case.targets,
-        suggestion=case.suggestion,
+        replaced=case.corrected,
+        suggestion=(case.draft or None) if case.repair else case.suggestion,
         label_source=source,
         label_error_score=case.label_error_score,
         group=case.group,

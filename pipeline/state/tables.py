@@ -43,7 +43,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "ingested_at": _TIME,
         }
     ),
-    # Inputs, targets, suggestion, reasons and results are JSON text: the table is the same for every task.
+    # Inputs, targets (replaced ones, too), suggestion, reasons and results are JSON text: the table is the same for
+    # every task.
     Table.DECISIONS: pl.Schema(
         {
             "run": pl.String(),
@@ -63,6 +64,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "group": pl.String(),
             "pinned_split": pl.String(),
             "tokens": pl.Int64(),
+            "replaced": pl.String(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.
