@@ -21,6 +21,7 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
 from schemas.field import same_targets
+from schemas.repairs import awaits_repair
 from schemas.run_summary import Verb
 from schemas.task import Task
 
@@ -35,6 +36,8 @@ class History:
 
     origin: Decision | None = None
     """The last one without an annotator's part: what was uncertain before any answer."""
+    curated: Decision | None = None
+    """The one of the last curate, whether annotators had a part in it or not."""
     said: Said | None = None
     """The answer that decides, if any still counts."""
     route: Routed | None = None
@@ -65,6 +68,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
     return {
         record_id: History(
             origin=untouched.get(record_id),
+            curated=automatic.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
@@ -189,6 +193,9 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
         accept_answer(case)
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
+        if case.human is not None and past.curated is not None and not awaits_repair(past.curated):
+            # The label that it had by then may have been scored anew.
+            case.label_error_score, case.suggestion = past.curated.label_error_score, past.curated.suggestion
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:

@@ -15,8 +15,8 @@ from schemas.repairs import REPAIRABLE
 
 _MOST_SLIPS = 0.5
 """Share of a source's rows up to which broken answers are mistakes; more come from a wrong field map or task."""
-_LEAST_URGENT, _MORE_URGENT = 0.5, 0.1
-"""Below all that waits and all that is likely wrong: a repair adds a row, and spoils none if it is never made."""
+_LEAST_URGENT, _MORE_URGENT = 0.4, 0.1
+"""Below what is likely wrong, which spoils a version; a row that is missing from it does not."""
 
 
 def accept_answer(case: Case) -> None:
