@@ -33,6 +33,8 @@ class Released(BaseModel):
     """Labels missing from some split."""
     empty: dict[str, float] = {}
     """The shares of the splits without rows that should have some."""
+    preferences: dict[str, int] = {}
+    """Preference pairs by split."""
     frozen: list[FrozenSource] = []
     """What is published of each frozen source, and why the rest is not."""
 
@@ -94,5 +96,6 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         splits=splits,
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
+        preferences={split: file.rows for split, file in found.preferences.items()},
         frozen=list(draft.frozen),
     )

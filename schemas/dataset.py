@@ -207,6 +207,8 @@ class Release(Section):
     license: str = ""
     """Of the whole dataset; default: the sources' license, if they share one."""
     language: list[str] = ["en"]
+    preferences: bool = True
+    """Whether the answers that annotators corrected are published beside the corrected ones."""
 
 
 class Finetune(Section):

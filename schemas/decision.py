@@ -25,6 +25,8 @@ class Decision(BaseModel):
     inputs: dict[str, object] = {}
     """Normalized inputs; empty for an unreadable or invalid record."""
     targets: dict[str, JsonValue] | None = None
+    replaced: dict[str, JsonValue] | None = None
+    """The answer that the record had before an annotator corrected it."""
     suggestion: dict[str, JsonValue] | None = None
     """The model's proposal; annotators see it if there are no targets."""
     label_source: LabelSource | None = None

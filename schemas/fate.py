@@ -23,6 +23,8 @@ class Routed(StrEnum):
     CONFLICT = "conflict"
     AUDIT = "audit"
     ADJUDICATE = "adjudicate"
+    REPAIR = "repair"
+    """Its answer breaks the task's schema; it is rejected until an annotator gives a valid one."""
 
 
 class LabelSource(StrEnum):

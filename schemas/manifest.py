@@ -101,6 +101,8 @@ class Manifest(BaseModel):
     target_fields: list[str] = []
     """The fields that the model must answer with."""
     splits: dict[str, SplitFile]
+    preferences: dict[str, SplitFile] = {}
+    """The corrections of annotators by split, as preference pairs; not published by early versions."""
     funnel: Funnel
     label_sources: dict[str, int]
     unreviewed: int = 0

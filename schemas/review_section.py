@@ -29,6 +29,9 @@ class Review(Team):
     """What happens to uncertain labels beyond the budget. Conflicts, failed checks, personal data and
     unlabeled rows always wait."""
 
+    repair: bool = True
+    """Whether annotators are asked, within the budget, to repair rows whose answer breaks the task's schema."""
+
     @field_validator("budget", mode="before")
     @classmethod
     def _is_count_or_share(cls, budget: object) -> object:

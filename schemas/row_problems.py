@@ -55,7 +55,7 @@ def _respelled(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     if item["type"] not in _UNKNOWN_CHOICE or not isinstance(value, str):
         return ""
     choices = _choices(item, task)
-    return next((choice for choice in choices if _bare(choice) == _bare(value)), "")
+    return next((choice for choice in choices if bare(choice) == bare(value)), "")
 
 
 def _choices(item: Mapping[str, Any], task: type[BaseModel]) -> tuple[str, ...]:
@@ -64,7 +64,8 @@ def _choices(item: Mapping[str, Any], task: type[BaseModel]) -> tuple[str, ...]:
     return field.choices if field else ()
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without case and whitespace."""
     return "".join(text.casefold().split())
 
 

@@ -15,7 +15,7 @@ _STORIES = (
 _TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody in the whole team.", "!")
 """With these, texts are equal, equal up to punctuation, similar or unrelated."""
 
-LABELS = (*CHOICES, None)
+LABELS = (*CHOICES, "other", None)
 TEXTS = [f"{who} {what}.{tail}" for who in _SUBJECTS for what in _STORIES for tail in _TAILS]
 USERS = ("a@example.com", "b@example.com", "c@example.com")
 Edit = tuple[Any, ...]
@@ -78,6 +78,7 @@ CHANGES: list[dict[str, Any]] = [
     {"review": "{budget: 2, audit: 0.0}"},
     {"review": "{budget: 0.9, audit: 0.9}"},
     {"review": "{budget: 0.5, audit: 0.3, unreviewed: hold}"},
+    {"review": "{budget: 0.9, audit: 0.1, repair: false}"},
     {"split": "{group_by: [seen]}"},
     {"split": "{}"},
 ]

@@ -39,7 +39,7 @@ def test_status_has_the_funnel_s_numbers(shop: Terminal) -> None:
     numbers = {"raw": 8, "accepted": 4, "rejected": 1, "duplicate": 1, "review": 2, "superseded": 0, "withdrawn": 0}
     assert {name: status[name] for name in numbers} == numbers
     assert set(numbers) == set(Funnel.model_fields)
-    assert (status["dataset"], status["waiting"], status["unsent"]) == ("questions", 1, 1)
+    assert (status["dataset"], status["waiting"], status["unsent"]) == ("questions", 2, 2)
     assert (status["latest_release"], status["home"]) == ("1.0.0", str(shop.home / "questions"))
     assert [run["verb"] for run in status["runs"]] == ["release", "curate"]
 
@@ -146,7 +146,7 @@ def test_status_shows_the_funnel_and_what_is_next(shop: Terminal) -> None:
         assert [fate, count] in [line[:2] for line in lines]
     assert shown.startswith(f"questions   {shop.home}/questions\n"), "a path that can be copied"
     assert "latest release: questions@1.0.0" in shown
-    assert "1 question is waiting for annotators, 1 not sent yet" in shown
+    assert "2 questions are waiting for annotators, 2 not sent yet" in shown
     assert f"next: {HOW_TO_CONNECT}, then goldleaf curate {shop.folder}/" in shown
 
 

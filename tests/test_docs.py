@@ -37,7 +37,7 @@ from pipeline.review.questions import question
 from pipeline.review.seat_questions import BLIND_WHY, DIFFERENT, UNSURE
 from schemas.dataset import Dataset
 from schemas.decision import Decision
-from schemas.fate import EXPLANATIONS, Fate, Routed
+from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
 
@@ -347,7 +347,11 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
         routed=Routed.AUDIT,
         inputs={"clause": "This Agreement ends."},
     )
-    texts = (question(audited, ContractClause).why, BLIND_WHY, DIFFERENT, UNSURE, *EXPLANATIONS.values())
+    broken = audited.model_copy(
+        update={"fate": Fate.REJECTED, "routed": Routed.REPAIR, "reasons": [Reason(code=ReasonCode.INVALID)]}
+    )
+    asked = (question(decision, ContractClause).why for decision in (audited, broken))
+    texts = (*asked, BLIND_WHY, DIFFERENT, UNSURE, *EXPLANATIONS.values())
     said = [text[0].upper() + text[1:] for text in texts]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):

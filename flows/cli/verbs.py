@@ -215,6 +215,8 @@ def show_released(result: "Released") -> None:
         out.print(f"[yellow]the split '{split}' is empty:[/] {why_empty(share, sum(result.splits.values()))}")
     if result.absent:
         out.print(f"{in_words(result.absent)}.", markup=False)
+    if result.preferences:
+        out.print(f"{counted(sum(result.preferences.values()), 'preference pair')} from annotators' corrections")
     for source in result.frozen:
         out.print(str(source), markup=False)
     out.print(result.path, markup=False)

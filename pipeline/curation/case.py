@@ -32,11 +32,17 @@ class Case:
     inputs: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, JsonValue] | None = None
     rejection_reasons: list[Reason] = field(default_factory=list)
+    draft: dict[str, JsonValue] | None = None
+    """The valid part of its answer, if a person can repair it."""
+    repair: bool = False
+    """Annotators may be asked to repair it."""
     review_reasons: list[Reason] = field(default_factory=list)
     replaced: dict[str, JsonValue] | None = None
     """The row's own targets, if an annotator gave others."""
     entered: bool = False
     """An annotator answered a row that had no answer."""
+    corrected: dict[str, JsonValue] | None = None
+    """The same, or what they were before the source took the annotator's over."""
     contradicted: bool = False
     """An annotator's answer differs from the source's current one, and predates it."""
     label_error_reasons: list[Reason] = field(default_factory=list)

@@ -17,6 +17,7 @@ from pipeline.similarity.search import Map
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
 from pipeline.text.normalize import compared_text
+from pipeline.text.screening import target_texts
 from pipeline.text.wording import shown_similarity
 from pipeline.text.words import words
 from schemas.dataset import Dataset
@@ -77,6 +78,24 @@ def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
     name, place = evaluation["name"][row], evaluation["place"][row]
     detail = f"{how} {place} ({name})"
     case.rejection_reasons.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail, refs=(name, place)))
+
+
+def forget_known_answers(cases: Sequence[Case], evaluation: pl.DataFrame, config: Dataset) -> None:
+    """Forget corrected answers that share words with an evaluation row: as preference pairs they would be learned.
+
+    Args:
+        cases: in any order.
+        evaluation: rows of the ``evaluations`` table.
+        config: how many consecutive shared words are too many.
+    """
+    width, corrected = config.decontaminate.overlap, [case for case in cases if case.corrected is not None]
+    if evaluation.is_empty() or width is None or not corrected:
+        return
+    answers = Texts.of(["\n".join(target_texts(case.corrected or {}).values()) for case in corrected])
+    known = shared(answers, runs_of(Texts.of([*evaluation["text"], *evaluation["answer"]]), width))
+    for case, text in zip(corrected, known.tolist(), strict=True):
+        if text >= 0:
+            case.corrected = None
 
 
 def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:

@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.repairable_rows import accept_answer
 from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
+from pipeline.review.corrections import corrected
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
@@ -19,10 +21,13 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
 from schemas.field import same_targets
+from schemas.repairs import awaits_repair
 from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
+_ASKED = [route.value for route in Routed if route is not Routed.ADJUDICATE]
+"""The routes of a first question."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def _handed_on(
 
 def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
     """How annotators were first asked about each record, from decisions given oldest first."""
-    asked = decided.filter(pl.col("routed").is_in([Routed.UNCERTAIN.value, Routed.CONFLICT.value, Routed.AUDIT.value]))
+    asked = decided.filter(pl.col("routed").is_in(_ASKED))
     first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
     return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
 
@@ -136,7 +141,7 @@ def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[T
     """The prepared rows as cases, with annotators' answers replacing the rows' own."""
     columns = [
         *("record_id", "revision", "order", "fixed_split", "frozen"),
-        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "tokens"),
+        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
     ]
     cases = []
     for part in prepared:
@@ -159,6 +164,7 @@ def _case(
     targets: str | None,
     rejection_reasons: str,
     review_reasons: str,
+    draft: str | None,
     tokens: int | None,
 ) -> Case:
     return Case(
@@ -172,6 +178,7 @@ def _case(
         targets=orjson.loads(targets) if targets is not None else None,
         rejection_reasons=_reasons(rejection_reasons),
         review_reasons=_reasons(review_reasons),
+        draft=orjson.loads(draft) if draft is not None else None,
         tokens=tokens,
         group=record_id,
     )
@@ -183,9 +190,10 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
     own = case.targets
     if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route
+        accept_answer(case)
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
-        if case.human is not None and past.curated is not None:
+        if case.human is not None and past.curated is not None and not awaits_repair(past.curated):
             # The label that it had by then may have been scored anew.
             case.label_error_score, case.suggestion = past.curated.label_error_score, past.curated.suggestion
 
@@ -218,6 +226,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
         if not same_targets(answer.targets, case.targets):
             case.replaced = case.targets
         case.entered = case.targets is None
+        case.corrected = corrected(answer, said.asked, case.targets)
         case.targets = answer.targets
     return True
 

@@ -1,8 +1,7 @@
 """Screens annotators' answers, counts tokens, and rejects rows that are too long."""
 
 from pipeline.curation.case import Case, as_chat, is_kept
-from pipeline.curation.prepare import target_texts
-from pipeline.text.screening import screen
+from pipeline.text.screening import screen, target_texts
 from pipeline.text.tokens import count_tokens
 from schemas.annotation import Verdict
 from schemas.dataset import Action, Dataset, Screen

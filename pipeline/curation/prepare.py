@@ -1,7 +1,7 @@
 """Parses raw records with their task: normalized, validated, screened, and ready to be compared."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,14 @@ from pipeline.state.work_files import read_work, write_work
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import group_keys
 from pipeline.text.normalize import compared_text, inputs_key
-from pipeline.text.screening import screen, suspects
+from pipeline.text.screening import screen, suspects, target_texts, texts_in
 from pipeline.text.tokens import count_tokens
 from schemas.conversation import turn_text
 from schemas.dataset import Action, Layout, Source
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
 from schemas.parsed import Parsed
+from schemas.repairs import with_draft
 from schemas.task import Task
 from schemas.task_fields import tools_field
 
@@ -53,6 +54,8 @@ PREPARED = pl.Schema(
         # JSON lists of reasons: why it is rejected, why an annotator must look.
         "rejection_reasons": pl.String(),
         "review_reasons": pl.String(),
+        # Of a rejected row that a person can repair: the valid part of its answer.
+        "draft": pl.String(),
     }
 )
 _WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "free_text": pl.String()})
@@ -69,6 +72,7 @@ _FOUND = [
         "has_free_text",
         "rejection_reasons",
         "review_reasons",
+        "draft",
     ),
     *("text", "free_text"),
 ]
@@ -178,12 +182,12 @@ def _prepare(
 
 
 def _nothing(rejection_reasons: str) -> tuple[str | bool | None, ...]:
-    return ("", None, None, None, "", False, rejection_reasons, "[]", "", "")
+    return ("", None, None, None, "", False, rejection_reasons, "[]", None, "", "")
 
 
 def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
     """The result for a readable row before screening: the last columns of ``_FOUND``."""
-    if parsed.problems:
+    if parsed.problems and parsed.draft is None:
         return _nothing(_json(parsed.problems))
     free_text = answers.free_text(parsed.targets)
     return (
@@ -193,8 +197,9 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
         answers.key(parsed.targets),
         answers.closed_key(parsed.targets) if free_text else "",
         bool(free_text),
-        "[]",
+        _json(parsed.problems),
         _json(parsed.warnings),
+        orjson.dumps(parsed.draft).decode() if parsed.draft is not None else None,
         compared_text(task, parsed.inputs),
         free_text,
     )
@@ -229,33 +234,16 @@ def _screened(found: pl.DataFrame, seen: Sequence[Parsed | None], dataset: Loade
     published = [suspects(found[part].fill_null("")) for part in ("inputs", "targets")]
     for row in (published[0] | published[1]).arg_true():
         if parsed := seen[row]:
-            texts = {name: "\n".join(_texts_in(value)) for name, value in parsed.inputs.items()}
+            texts = {name: "\n".join(texts_in(value)) for name, value in parsed.inputs.items()}
             findings = screen(texts | target_texts(parsed.targets or {}), dataset.config.screen)
-            rejection_reasons[row] = _json([finding.reason for finding in findings if finding.action is Action.REJECT])
+            rejected = [finding.reason for finding in findings if finding.action is Action.REJECT]
+            rejection_reasons[row] = _json([*parsed.problems, *rejected])
             held = [finding.reason for finding in findings if finding.action is Action.REVIEW]
             review_reasons[row] = _json([*parsed.warnings, *held])
     return found.with_columns(
         rejection_reasons=pl.Series(rejection_reasons, dtype=pl.String),
         review_reasons=pl.Series(review_reasons, dtype=pl.String),
     )
-
-
-def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
-    """The texts of an answer, by their names in screening."""
-    return {f"target {name}": "\n".join(_texts_in(value)) for name, value in targets.items()}
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    """Every text in a value, including those in lists and objects; an object's keys are texts, too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts_in(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts_in(item)
 
 
 def parse_row(
@@ -270,7 +258,8 @@ def parse_row(
     except NotAChat as error:
         reason = Reason(code=ReasonCode.INVALID, field=error.field, detail=str(error))
         return Parsed(problems=[reason]), error
-    return task.task_parse(cleaned(row, task, dataset.config.normalize)), chat
+    given = cleaned(row, task, dataset.config.normalize)
+    return with_draft(task, given, task.task_parse(given)), chat
 
 
 def _json(reasons: list[Reason]) -> str:

@@ -8,7 +8,7 @@ The stages, in order; each is a module of this package:
 4. ``similar_texts``, ``contamination``: compare the texts, reject what resembles evaluation rows.
 5. ``mark_duplicates``: duplicates, conflicts and groups.
 6. ``score_labels``, ``second_voice``, ``measure``: label errors, what a model says of them, tokens.
-7. ``triage``: fates, and what annotators are asked.
+7. ``repairable_rows``, ``triage``: fates, and what annotators are asked.
 8. Commit the decisions that changed, with the run.
 """
 
@@ -24,7 +24,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.case import Case
-from pipeline.curation.contamination import reject_contaminated
+from pipeline.curation.contamination import forget_known_answers, reject_contaminated
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.history import build_cases, read_histories, stale_answers
 from pipeline.curation.known_fields import (
@@ -37,6 +37,7 @@ from pipeline.curation.known_fields import (
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
 from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.second_voice import hear_model
@@ -254,6 +255,8 @@ def triage_cases(
     notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(snapshot, task)]
     hear_model(cases, dataset, snapshot.store.calls)
     measure(cases, task, config)
+    if config.review.repair:
+        notes += offer_repairs(cases, prepared, snapshot)
     result = triage(cases, config.review, run=run, task=task)
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
@@ -311,6 +314,7 @@ def _compare_texts(
         texts, threshold = of_evaluation["text"].to_list(), config.duplicates.threshold
         similar = find_similar_texts(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
         reject_contaminated(cases, similar, of_evaluation, config, task, folder, steps.map)
+        forget_known_answers(cases, of_evaluation, config)
     return similar
 
 

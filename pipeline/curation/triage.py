@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case
 from pipeline.curation.choose import Candidate, Wait, choose
+from pipeline.curation.repairable_rows import repair_score
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
@@ -26,7 +27,7 @@ _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
 _UNKNOWN_SCORE = 0.6
 """The chance that a label is wrong if something was found against it, but nothing says how likely it is wrong."""
-_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
+_ASKED = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.REPAIR)
 """Routes that use up the budget."""
 # One shared reason for all rows: most have no other.
 _PASSED = Reason(code=ReasonCode.PASSED)
@@ -39,7 +40,7 @@ class BudgetUse:
     """How much of the review budget is used."""
 
     budget: int
-    """Records that may be routed as uncertain or in conflict, over all runs."""
+    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs."""
     used: int
     beyond: int
     """Records that would be routed if the budget were larger."""
@@ -67,7 +68,7 @@ class _Provisional:
     """For candidates, the chance of an error or the urgency of a review; None for all others."""
     route: Routed = Routed.UNCERTAIN
     wait: Wait = Wait.NO
-    """Candidates that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
+    """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
 
 
 def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
@@ -157,6 +158,9 @@ def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str], fl
     """The fate, as far as it does not depend on the budget."""
     if case.human is Verdict.UNUSABLE and not (marked and marked.confirmed):
         return _Provisional(Fate.REJECTED, case.human_reasons, case.past_route)
+    if case.repair:
+        reasons = [*case.rejection_reasons, *case.review_reasons]
+        return _Provisional(Fate.REJECTED, reasons, score=repair_score(case), route=Routed.REPAIR)
     if case.rejection_reasons:
         # Whatever annotators said: such a row would spoil the training, or must not be published.
         return _Provisional(Fate.REJECTED, case.rejection_reasons, case.past_route if case.human else None)
@@ -258,8 +262,9 @@ def _stays_asked(case: Case, outcome: _Provisional) -> bool:
 def _keep_asking(case: Case, outcome: _Provisional) -> None:
     """A question that was asked and not answered remains asked, whatever the current budget."""
     if case.human is None:
-        outcome.fate = Fate.REVIEW
-        outcome.routed = case.past_route
+        # What broke the task's schema may be valid now, and the reverse: the task's own validators change.
+        is_repair = Routed.REPAIR in (case.past_route, outcome.route)
+        outcome.routed = outcome.route if is_repair else case.past_route
 
 
 def _candidate(case: Case, outcome: _Provisional, task: type[Task]) -> Candidate:
@@ -287,9 +292,14 @@ def _settle(outcome: _Provisional, chosen: bool, review: Review) -> None:
     """What the budget makes of a fate that depends on it."""
     if chosen:
         outcome.routed = outcome.route
-    elif outcome.wait is Wait.NO and outcome.score is not None and review.unreviewed is Unreviewed.ACCEPT:
+    elif _may_pass(outcome) and review.unreviewed is Unreviewed.ACCEPT:
         outcome.fate = Fate.ACCEPTED
         outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
+
+
+def _may_pass(outcome: _Provisional) -> bool:
+    """Whether it is a candidate that does not wait for an annotator; a row to repair is rejected, and does."""
+    return outcome.fate is Fate.REVIEW and outcome.wait is Wait.NO and outcome.score is not None
 
 
 def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: Review) -> None:
@@ -330,7 +340,8 @@ def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> 
         routed=outcome.routed,
         inputs=case.inputs,
         targets=case.targets,
-        suggestion=case.suggestion,
+        replaced=case.corrected,
+        suggestion=(case.draft or None) if case.repair else case.suggestion,
         label_source=source,
         label_error_score=case.label_error_score,
         group=case.group,

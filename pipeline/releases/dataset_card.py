@@ -12,9 +12,10 @@ import yaml
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.preferences import PREFERENCES
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, SplitFile
 from schemas.task import Role, Task
 from schemas.task_fields import tools_field
 
@@ -39,6 +40,7 @@ def dataset_card(
     task: type[Task],
     tables: Mapping[str, pa.Table],
     frozen: Sequence[FrozenSource] = (),
+    preferences: Mapping[str, pa.Table] | None = None,
 ) -> str:
     """The text of README.md.
 
@@ -48,13 +50,16 @@ def dataset_card(
         task: the kind and the fields.
         tables: the published rows by split, including empty splits.
         frozen: what is published of each frozen source.
+        preferences: the published preference pairs by split.
     """
-    head = yaml.safe_dump(_metadata(manifest, dataset, task, tables), sort_keys=False, allow_unicode=True, width=120)
+    metadata = _metadata(manifest, dataset, task, tables, preferences or {})
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
     sections = [
         _introduction(manifest, dataset),
         _splits(manifest, dataset, tables),
         _loading(manifest),
         _row(manifest, task, tables),
+        *([_preferences(manifest, task)] if preferences else []),
         _origins(manifest, tables, frozen),
         _funnel(manifest),
         _quality(manifest),
@@ -64,9 +69,20 @@ def dataset_card(
 
 
 # --- machine-readable --------------------------------------------------------------------------
-def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+def _metadata(
+    manifest: Manifest,
+    dataset: Dataset,
+    task: type[Task],
+    tables: Mapping[str, pa.Table],
+    preferences: Mapping[str, pa.Table],
+) -> dict[str, Any]:
     rows = _rows(manifest)
-    files = [{"split": split, "path": file.file} for split, file in manifest.splits.items()]
+    configs = [{"config_name": "default", "default": True, "data_files": _files(manifest.splits)}]
+    info = _info(manifest.splits, tables)
+    if preferences:
+        configs.append({"config_name": PREFERENCES, "data_files": _files(manifest.preferences)})
+        pairs = _info(manifest.preferences, preferences)
+        info = [{"config_name": "default", **info}, {"config_name": PREFERENCES, **pairs}]
     return {
         "pretty_name": dataset.release.title or dataset.name,
         **_license(manifest, dataset),
@@ -75,15 +91,21 @@ def _metadata(manifest: Manifest, dataset: Dataset, task: type[Task], tables: Ma
         "task_categories": list(kind_of(task).hub_categories),
         "annotations_creators": [_CREATORS[LabelSource(source)] for source in manifest.label_sources],
         # Named one by one: with a glob, the tools' caches would not notice that the files have changed.
-        "configs": [{"config_name": "default", "default": True, "data_files": files}],
-        "dataset_info": {
-            **_features(next(iter(tables.values())).schema),
-            "splits": [
-                {"name": split, "num_bytes": tables[split].nbytes, "num_examples": file.rows}
-                for split, file in manifest.splits.items()
-            ],
-        },
+        "configs": configs,
+        "dataset_info": info,
     }
+
+
+def _files(splits: Mapping[str, SplitFile]) -> list[dict[str, str]]:
+    return [{"split": split, "path": file.file} for split, file in splits.items()]
+
+
+def _info(splits: Mapping[str, SplitFile], tables: Mapping[str, pa.Table]) -> Any:
+    """The columns of a config, and the size of its splits."""
+    sizes = [
+        {"name": split, "num_bytes": tables[split].nbytes, "num_examples": file.rows} for split, file in splits.items()
+    ]
+    return {**_features(next(iter(tables.values())).schema), "splits": sizes}
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -191,6 +213,24 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
     shown = {name: [_message(one) for one in value] if name in _MESSAGES else value for name, value in first.items()}
     example = json.dumps(_shortened(shown), ensure_ascii=False, indent=2)
     return f"## A row\n\n{_table(('column', 'content'), columns)}\n\n```json\n{example}\n```"
+
+
+def _preferences(manifest: Manifest, task: type[Task]) -> str:
+    split = next(iter(manifest.preferences))
+    counts = _table(("split", "pairs"), [(name, file.rows) for name, file in manifest.preferences.items()])
+    tools = ", `tools`" if tools_field(task) else ""
+    return f"""## Preference pairs
+
+Where an annotator corrected the answer of a row, both are here, for trainers such as TRL's `DPOTrainer`: `chosen` is
+the answer of the row, `rejected` the one that it had before. A pair is in the split of its row, whose `id` it has.
+Its columns are `id`, `prompt`, `chosen`, `rejected`{tools} and `split`. The version's digest is that of the rows only.
+
+```python
+pairs = load_dataset("path/to/{manifest.version}", "{PREFERENCES}")
+print(pairs["{split}"][0]["rejected"])
+```
+
+{counts}"""
 
 
 def _fields(task: type[Task]) -> str:

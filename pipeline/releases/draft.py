@@ -15,6 +15,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import versions_with_unknown_splits
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
+from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.split import SplitRow, divide
@@ -38,6 +39,8 @@ class Draft:
 
     tables: Mapping[str, pa.Table]
     """Rows by split."""
+    preferences: Mapping[str, pa.Table]
+    """What annotators corrected, as pairs by split."""
     digest: str
     splits: Mapping[str, str]
     """Of every accepted record, and of duplicates, which follow the kept record."""
@@ -106,6 +109,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
     }
     return Draft(
         tables=tables,
+        preferences=preference_tables(accepted, splits, dataset),
         digest=content_digest(tables),
         splits={**splits, **copies},
         absent=absent_labels(division.lacks, dataset.config.split.group_by, unused, tables),
@@ -202,5 +206,6 @@ def publish_draft(
         unreviewed=draft.unreviewed,
         absent=draft.absent,
         frozen=draft.frozen,
+        preferences=draft.preferences,
     )
     return publish(store.releases / version, draft.tables, release, {REPORT: report})

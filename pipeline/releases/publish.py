@@ -9,7 +9,7 @@ import errno
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.dataset_card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.preferences import PREFERENCES
 from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
 from pipeline.releases.versions import (
     MANIFEST,
@@ -60,6 +61,8 @@ class ReleaseInputs:
     """Labels missing from some split."""
     frozen: Sequence[FrozenSource] = ()
     """What is published of each frozen source."""
+    preferences: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Preference pairs by split, from ``preference_tables``."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -86,12 +89,15 @@ def publish(
         raise ReleaseError(f"'{release.dataset.name}' has no accepted rows to publish; see `goldleaf status`")
     with staged(version_dir.parent) as folder:
         (folder / "data").mkdir()
-        splits = {split: _write_split(folder, split, table) for split, table in filled.items()}
-        manifest = _manifest(version_dir.name, release, filled, splits)
+        splits = {split: _write_split(folder / "data", split, table) for split, table in filled.items()}
+        pairs = _write_pairs(folder, release.preferences)
+        manifest = _manifest(version_dir.name, release, filled, splits, pairs)
         files = {
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
-            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.frozen).encode(),
+            CARD: dataset_card(
+                manifest, release.dataset, release.task, tables, release.frozen, release.preferences
+            ).encode(),
         }
         for name, data in files.items():
             _write(folder / name, data)
@@ -109,9 +115,15 @@ def _exists(version_dir: Path, name: str) -> VersionExists:
     )
 
 
+def _write_pairs(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, SplitFile]:
+    if tables:
+        (folder / PREFERENCES).mkdir()
+    return {split: _write_split(folder / PREFERENCES, split, table) for split, table in tables.items()}
+
+
 def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
     rows, digest = content(batches(table))
-    path = folder / "data" / f"{split}-00000-of-00001-{digest[:16]}.parquet"
+    path = folder / f"{split}-00000-of-00001-{digest[:16]}.parquet"
     with (
         writing(path, lasting=True) as sink,
         pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=3) as writer,
@@ -119,12 +131,16 @@ def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
         for start in range(0, rows, ROWS_AT_ONCE):
             # The bytes depend on memory layout: each row group is written from one chunk.
             writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
-    name = path.relative_to(folder).as_posix()
+    name = path.relative_to(folder.parent).as_posix()
     return SplitFile(file=name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path), content=digest)
 
 
 def _manifest(
-    version: str, release: ReleaseInputs, tables: Mapping[str, pa.Table], splits: Mapping[str, SplitFile]
+    version: str,
+    release: ReleaseInputs,
+    tables: Mapping[str, pa.Table],
+    splits: Mapping[str, SplitFile],
+    pairs: Mapping[str, SplitFile],
 ) -> Manifest:
     columns = pa.concat_tables(
         [table.select(["source", "license", "label_source", "tokens"]) for table in tables.values()]
@@ -144,6 +160,7 @@ def _manifest(
         input_fields=release.task.task_names(Role.INPUT),
         target_fields=release.task.task_names(Role.TARGET),
         splits=dict(splits),
+        preferences=dict(pairs),
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
         unreviewed=release.unreviewed,

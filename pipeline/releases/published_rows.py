@@ -61,13 +61,13 @@ def rows_schema(task: type[Task]) -> pa.Schema:
 
     Conversations, and the tools that they call, are JSON: their parts have no common type.
     """
-    turns = _JSONS if turn_fields(task) else _MESSAGES
+    turns = turns_type(task)
     return pa.schema(
         [
             ("id", _TEXT),
             ("prompt", turns),
             ("completion", turns),
-            *([("tools", _JSONS)] if tools_field(task) else []),
+            *tools_columns(task),
             ("fields", pa.struct([(name, _arrow_type(task, name)) for name in task.model_fields])),
             ("source", _TEXT),
             ("license", _TEXT),
@@ -76,6 +76,16 @@ def rows_schema(task: type[Task]) -> pa.Schema:
             ("tokens", pa.int64()),
         ]
     )
+
+
+def turns_type(task: type[Task]) -> pa.DataType:
+    """The type of a column of messages."""
+    return _JSONS if turn_fields(task) else _MESSAGES
+
+
+def tools_columns(task: type[Task]) -> list[tuple[str, pa.DataType]]:
+    """The column of the tools that a conversation may call, if the task has any."""
+    return [("tools", _JSONS)] if tools_field(task) else []
 
 
 def _arrow_type(task: type[Task], name: str) -> pa.DataType:
@@ -130,7 +140,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     ordered = sorted(rows, key=lambda row: row.record_id)
     try:
         pieces = [
-            _batch([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
+            as_batch([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
             for at in range(0, len(ordered), ROWS_AT_ONCE)
         ]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, orjson.JSONEncodeError) as error:
@@ -140,7 +150,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     return pa.Table.from_batches(pieces, schema)
 
 
-def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+def as_batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
     """Rows as a batch; pyarrow cannot make a column of JSON texts, but turn one of texts into it."""
     plain = pa.schema([(field.name, pa.list_(_TEXT) if field.type == _JSONS else field.type) for field in schema])
     batch = pa.RecordBatch.from_pylist(rows, plain)
@@ -158,13 +168,11 @@ def _as_json(texts: pa.ListArray) -> pa.ListArray:
 def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
     prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
     values = row_of(task, row.inputs, row.targets)
-    # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
-    written = exact_json if schema.field("prompt").type == _JSONS else lambda message: message
     return {
         "id": row.record_id,
-        "prompt": [written(message.for_template()) for message in prompt],
-        "completion": [written(message.for_template()) for message in completion],
-        "tools": [exact_json(tool) for tool in values.get(tools_field(task)) or []],
+        "prompt": written_turns(task, prompt),
+        "completion": written_turns(task, completion),
+        "tools": written_tools(task, values),
         "fields": {
             field.name: _fitting(field.type, values.get(field.name), is_as_json(task, field.name))
             for field in schema.field("fields").type
@@ -175,6 +183,18 @@ def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str
         "group": row.group,
         "tokens": row.tokens,
     }
+
+
+def written_turns(task: type[Task], turns: Iterable[Message]) -> list[Any]:
+    """Messages as their column has them."""
+    # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
+    written = exact_json if turns_type(task) == _JSONS else lambda message: message
+    return [written(turn.for_template()) for turn in turns]
+
+
+def written_tools(task: type[Task], values: Mapping[str, Any]) -> list[str]:
+    """The tools of a row as their column has them."""
+    return [exact_json(tool) for tool in values.get(tools_field(task)) or []]
 
 
 def before_and_after(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:

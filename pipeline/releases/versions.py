@@ -190,16 +190,18 @@ def verify(folder: Path) -> Verification:
         return Verification(reference=folder.name, rows=0, problems=(Problem(file=MANIFEST, detail=detail),))
     manifest = read_manifest(folder)
     hashes = {name: sha256 for name, sha256 in manifest.files.items() if name != MANIFEST}
-    hashes |= {split.file: split.sha256 for split in manifest.splits.values()}
+    tables = [*manifest.splits.values(), *manifest.preferences.values()]
+    hashes |= {table.file: table.sha256 for table in tables}
     damaged = {name: detail for name, sha256 in hashes.items() if (detail := _damage(folder / name, sha256))}
-    sound = [split for split in manifest.splits.values() if split.file not in damaged]
-    for split in sound:
-        with pq.ParquetFile(folder / split.file) as file:
-            if content(file.iter_batches(ROWS_AT_ONCE)) != (split.rows, split.content):
-                damaged[split.file] = "does not contain the rows listed in the manifest"
+    for table in tables:
+        if table.file in damaged:
+            continue
+        with pq.ParquetFile(folder / table.file) as file:
+            if content(file.iter_batches(ROWS_AT_ONCE)) != (table.rows, table.content):
+                damaged[table.file] = "does not contain the rows listed in the manifest"
     found = {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if not entry.is_dir()}
     damaged |= dict.fromkeys(found - {MANIFEST, *hashes}, "was not published with this version")
-    rows = sum(split.rows for split in sound if split.file not in damaged)
+    rows = sum(split.rows for split in manifest.splits.values() if split.file not in damaged)
     problems = tuple(Problem(file=name, detail=detail) for name, detail in sorted(damaged.items()))
     return Verification(reference=manifest.reference, rows=rows, problems=problems)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
-from pipeline.curation.prepare import target_texts
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
@@ -38,6 +37,7 @@ from pipeline.state.decisions import named_records
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
+from pipeline.text.screening import target_texts
 from schemas.annotation import Verdict
 from schemas.conversation import named_turn
 from schemas.dataset import OnConflict

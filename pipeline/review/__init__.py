@@ -5,6 +5,7 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 
 __all__ = [
     "consensus",
+    "corrections",
     "form",
     "label_studio",
     "label_studio_models",

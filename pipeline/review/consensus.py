@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.answers_told import quoted, told_apart
+from pipeline.review.corrections import corrected
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
 from pipeline.review.seats import IS_GOLD, seats_of, with_seats
@@ -28,6 +29,7 @@ from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.field_values import differences
 from schemas.identity import what_is_asked
+from schemas.repairs import in_words
 from schemas.run_summary import Verb
 from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
@@ -72,7 +74,8 @@ class Said:
             return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
             case Verdict.LABELED:
-                detail = what_changed(own, self.annotation.targets)
+                broken = in_words(self.asked.reasons) if own is None else ""
+                detail = f"repaired, before {broken}" if broken else what_changed(own, self.annotation.targets)
                 refs = (self.asked.record_id,) if self.is_of_another else ()
                 detail += f", in record {refs[0]}, which is gone" if refs else ""
                 return Reason(code=ReasonCode.REVIEWED, detail=detail, refs=refs)
@@ -363,6 +366,7 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
                 "fate": Fate.ACCEPTED,
                 "targets": annotation.targets,
                 "label_source": LabelSource.HUMAN,
+                "replaced": corrected(annotation, answer.asked, origin.targets),
                 "tokens": None if annotation.targets != origin.targets else origin.tokens,
             }
     return origin.model_copy(update=changes)

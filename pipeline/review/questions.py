@@ -14,9 +14,11 @@ from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
+from schemas.repairs import awaits_repair
 from schemas.task import Task
 
 _AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+_REPAIR_WHY = "The answer in the data is not valid: please give one that is. What is valid of it is filled in"
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
@@ -25,6 +27,7 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in _told(decision)]
+    why[:0] = [_REPAIR_WHY] if awaits_repair(decision) else []
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
@@ -58,7 +61,8 @@ def _own_candidates(decision: Decision) -> Iterator[Candidate]:
         yield Candidate(whose="as in the data", targets=decision.targets)
     if (heard := heard_model(decision)) is not None:
         yield Candidate(whose="as the suggesting model says", targets=heard)
-    if decision.suggestion is not None:
+    # What is valid of a broken answer need not be a whole one.
+    if decision.suggestion is not None and not awaits_repair(decision):
         yield Candidate(whose="as the model says", targets=decision.suggestion)
 
 

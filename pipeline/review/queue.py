@@ -29,7 +29,7 @@ from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping, seated
 from pipeline.review.seats import seats_of
 from pipeline.review.team_tabs import set_tabs
-from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.decisions import first_reason, from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
@@ -37,6 +37,7 @@ from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
+from schemas.repairs import REPAIRABLE, awaits_repair
 from schemas.seat import FIRST
 from schemas.task import Task
 
@@ -116,25 +117,31 @@ def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None)
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
     """Those decisions as rows of their table, in any order; they can be counted without decoding."""
+    is_asked = pl.col("routed").is_in([route.value for route in _OPEN_ROUTES])
     return snapshot.current_decisions().filter(
-        pl.col("routed").is_in([route.value for route in _OPEN_ROUTES]),
-        pl.col("fate").is_in([fate.value for fate in _OPEN_FATES]),
+        (is_asked & pl.col("fate").is_in([fate.value for fate in _OPEN_FATES])) | _awaits_repair(),
         pl.col("label_source").ne_missing(LabelSource.HUMAN.value),
     )
 
 
+def _awaits_repair() -> pl.Expr:
+    """The same as ``awaits_repair``, over the columns of the decisions."""
+    is_asked = (pl.col("routed") == Routed.REPAIR.value) & (pl.col("fate") == Fate.REJECTED.value)
+    return is_asked & first_reason("code").is_in([code.value for code in REPAIRABLE])
+
+
 def is_open(decision: Decision) -> bool:
     """Whether an annotator was asked and has not answered."""
-    return (
+    return awaits_repair(decision) or (
         decision.routed in _OPEN_ROUTES
         and decision.fate in _OPEN_FATES
         and decision.label_source is not LabelSource.HUMAN
     )
 
 
-def _urgency(decision: Decision) -> tuple[bool, float, str]:
+def _urgency(decision: Decision) -> tuple[bool, bool, float, str]:
     score = 0.5 if decision.label_error_score is None else decision.label_error_score
-    return (decision.routed is not Routed.CONFLICT, -score, decision.record_id)
+    return (decision.routed is Routed.REPAIR, decision.routed is not Routed.CONFLICT, -score, decision.record_id)
 
 
 def push_questions(

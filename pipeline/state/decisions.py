@@ -21,7 +21,7 @@ _REASONS = TypeAdapter(list[Reason])
 _REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail": pl.String}))
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "pinned_split", "tokens", "suggestion", "model_answer")  # fmt: skip
+           "label_source", "group", "pinned_split", "tokens", "suggestion", "model_answer", "replaced")  # fmt: skip
 """The columns that make two decisions different, beside the label-error score."""
 _SCORE_DIGITS = 2
 """Of a label-error score; a smaller change makes no other decision."""
@@ -51,6 +51,7 @@ def from_row(row: dict[str, Any]) -> Decision:
             "targets": orjson.loads(row["targets"]) if row["targets"] is not None else None,
             "suggestion": orjson.loads(row["suggestion"]) if row["suggestion"] is not None else None,
             "model_answer": orjson.loads(row["model_answer"]) if row["model_answer"] is not None else None,
+            "replaced": orjson.loads(row["replaced"]) if row["replaced"] is not None else None,
         }
     )
 
@@ -147,6 +148,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.tokens,
         orjson.dumps(decision.model_answer).decode() if decision.model_answer is not None else None,
         decision.score_alone,
+        orjson.dumps(decision.replaced).decode() if decision.replaced is not None else None,
     )
 
 

@@ -65,6 +65,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "tokens": pl.Int64(),
             "model_answer": pl.String(),
             "score_alone": pl.Float64(),
+            "replaced": pl.String(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.

@@ -18,6 +18,7 @@ from stdnum import iban, luhn, numdb
 
 from schemas.dataset import Action, Screen
 from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,24 @@ def suspects(texts: pl.Series) -> pl.Series:
     tests = [text.str.contains_any(marks), *map(text.str.contains, patterns)]
     found = pl.DataFrame({"text": texts}).select(test.alias(f"{number}") for number, test in enumerate(tests))
     return found.select(pl.any_horizontal(pl.all())).to_series()
+
+
+def target_texts(targets: Mapping[str, JsonValue]) -> dict[str, str]:
+    """The texts of an answer, by the names under which they are screened."""
+    return {f"target {name}": "\n".join(texts_in(value)) for name, value in targets.items()}
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value, including those in lists and objects; an object's keys are texts, too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from texts_in(item)
 
 
 def _findings(code: ReasonCode, action: Action, field: str, hits: Iterable[_Hit]) -> Iterator[Finding]:

@@ -1,0 +1,79 @@
+"""Rejected rows that annotators can repair: which of them are asked about, and which are too many to be mistakes."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipeline.curation.case import Case, is_candidate
+from pipeline.curation.prepare import Prepared
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.work_files import read_work
+from pipeline.text.wording import counted
+from schemas.annotation import Verdict
+from schemas.fate import Routed
+from schemas.repairs import REPAIRABLE
+
+_MOST_SLIPS = 0.5
+"""Share of a source's rows up to which broken answers are mistakes; more come from a wrong field map or task."""
+_LEAST_URGENT, _MORE_URGENT = 0.4, 0.1
+"""Below what is likely wrong, which spoils a version; a row that is missing from it does not."""
+
+
+def accept_answer(case: Case) -> None:
+    """Take a row that was answered as if it had never had the answer that it was rejected for."""
+    if case.draft is not None and case.human is not Verdict.UNUSABLE:
+        case.rejection_reasons = [reason for reason in case.rejection_reasons if reason.code not in REPAIRABLE]
+
+
+def offer_repairs(cases: Sequence[Case], prepared: Sequence[Prepared], snapshot: Snapshot) -> list[str]:
+    """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
+
+    Args:
+        cases: all current records, compared with each other.
+        prepared: the same records.
+        snapshot: knows their sources.
+
+    Returns:
+        A note for every source of which too many rows would have to be repaired; of these none is marked.
+    """
+    waiting = [case for case in cases if _is_repairable(case)]
+    if not waiting:
+        return []
+    slips, notes = _slips(prepared, snapshot)
+    keys = {case.text_key for case in waiting}
+    taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
+    # The one whose question annotators already have, or else the first.
+    for case in sorted(waiting, key=lambda one: (one.past_route is not Routed.REPAIR, one.order)):
+        if case.text_key not in taken and case.record_id in slips:
+            case.repair = True
+            taken.add(case.text_key)
+    return notes
+
+
+def repair_score(case: Case) -> float:
+    """How urgent a repair is: those first of which most is filled in already."""
+    known = len(case.draft or ())
+    return _LEAST_URGENT + _MORE_URGENT * known / (known + len(case.rejection_reasons))
+
+
+def _is_repairable(case: Case) -> bool:
+    is_rejected_for_it = all(reason.code in REPAIRABLE for reason in case.rejection_reasons)
+    return case.draft is not None and case.human is None and is_rejected_for_it
+
+
+def _slips(prepared: Sequence[Prepared], snapshot: Snapshot) -> tuple[set[str], list[str]]:
+    """The records whose broken answers are mistakes, and a note for each source in which they are too many."""
+    drafts = [read_work(part.path, ["record_id", "draft"]).drop_nulls("draft").select("record_id") for part in prepared]
+    sources = snapshot.current_records().select("record_id", "source").collect()
+    broken = pl.concat(drafts).join(sources, on="record_id")
+    counts = broken.group_by("source").len("broken").join(sources.group_by("source").len("rows"), on="source")
+    many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
+    slips = broken.join(many, on="source", how="anti")["record_id"]
+    return set(slips), [_note(*row) for row in many.select("source", "broken", "rows").iter_rows()]
+
+
+def _note(source: str, broken: int, rows: int) -> str:
+    return (
+        f"source '{source}': the answers of {broken:,} of {counted(rows, 'row')} break the task, which are no mistakes "
+        "for annotators to repair, so none is asked about; check its `fields:`, or what the task allows"
+    )
