@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from schemas.options import Asked
+from schemas.share import Count
 
-_Count = Annotated[int, Field(gt=0, le=2**63 - 1)]
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -23,9 +23,9 @@ class Suggest(BaseModel):
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable with the key; the key itself is stored nowhere."""
     rows: Asked = Asked.DOUBTED
-    limit: _Count = 1000
+    limit: Count = 1000
     """How many rows it is asked about at most, as the dataset is now."""
-    max_tokens: _Count = 512
+    max_tokens: Count = 512
     """Of an answer."""
     options: dict[str, JsonValue] = {}
     """Further keys of a request's body, which replace ours; with null, ours is left out."""
@@ -38,7 +38,7 @@ class Suggest(BaseModel):
     """Of a million tokens of the answer."""
     max_cost: _Price | None = None
     """All calls about the dataset together, whatever run made them."""
-    max_total_tokens: _Count | None = None
+    max_total_tokens: Count | None = None
     """The same in tokens, of prompts and answers."""
 
     @property

@@ -31,6 +31,8 @@ class History:
 
     origin: Decision | None = None
     """The last one without an annotator's part: what was uncertain before any answer."""
+    curated: Decision | None = None
+    """The one of the last curate, whether annotators had a part in it or not."""
     said: Said | None = None
     """The answer that decides, if any still counts."""
     route: Routed | None = None
@@ -61,6 +63,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
     return {
         record_id: History(
             origin=untouched.get(record_id),
+            curated=automatic.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
@@ -182,6 +185,9 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
         case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
+        if case.human is not None and past.curated is not None:
+            # The label that it had by then may have been scored anew.
+            case.label_error_score, case.suggestion = _score_alone(past.curated), past.curated.suggestion
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
@@ -228,10 +234,14 @@ def _remember(case: Case, past: Decision) -> None:
         # Such a decision does not say whether the label was flagged.
         return
     case.scored = True
-    # What the model of `suggest` says is weighed anew by every run.
-    case.label_error_score = past.label_error_score if past.model_answer is None else past.score_alone
+    case.label_error_score = _score_alone(past)
     case.suggestion = past.suggestion
     case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
+
+
+def _score_alone(past: Decision) -> float | None:
+    """The label-error score without the model of `suggest`, whose word every run weighs anew."""
+    return past.label_error_score if past.model_answer is None else past.score_alone
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:

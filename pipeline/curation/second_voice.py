@@ -14,12 +14,10 @@ from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.model_answers import ModelAnswers
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
-from schemas.fate import Reason, ReasonCode
+from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import same_targets
 from schemas.task import Task
 
-_LIKELY = 0.5
-"""From here on a label is likelier wrong than right, which is a reason to ask."""
 _UNSCORED = 0.1
 """How likely a label is wrong that no score is known of."""
 _MODEST = 1e-6
@@ -97,7 +95,7 @@ def _weigh(case: Case, voice: Voice, task: type[Task]) -> None:
     score = _UNSCORED if case.label_error_score is None else case.label_error_score
     agrees = same_targets(case.model_answer, case.targets)
     case.label_error_score = voice.heard(score, agrees=agrees)
-    if not agrees and case.label_error_score >= _LIKELY:
+    if not agrees and case.label_error_score >= LEAST_DOUBT:
         theirs, own = in_words(case, [case.model_answer, case.targets], task)
         reason = Reason(code=ReasonCode.SECOND_OPINION, detail=f"'{theirs}', not '{own}'")
         case.label_error_reasons = [*case.label_error_reasons, reason]
