@@ -216,7 +216,9 @@ def test_a_dry_run_says_what_it_would_take_and_calls_nobody(tmp_path: Path) -> N
 
 def test_suggest_needs_a_model_and_a_curated_dataset(tmp_path: Path) -> None:
     write_dataset(tmp_path, labeled(3))
-    assert "names no model to ask; add suggest.endpoint and suggest.model" in Terminal(tmp_path).error("suggest")
+    assert "names no model to ask; add suggest.endpoint and suggest.model, or suggest.adapter" in Terminal(
+        tmp_path
+    ).error("suggest")
     with shop(tmp_path, labeled(3)) as (terminal, _):
         assert "has not been curated yet" in terminal.error("suggest")
 
@@ -226,6 +228,8 @@ def test_suggest_needs_a_model_and_a_curated_dataset(tmp_path: Path) -> None:
     [
         ("{model: m}", "suggest names no endpoint to ask"),
         ("{endpoint: 'http://127.0.0.1:1/v1'}", "suggest.endpoint needs suggest.model"),
+        ("{endpoint: 'http://h/v1', model: m, adapter: r1}", "suggest names an adapter and a model of an endpoint"),
+        ("{adapter: ../r1}", "'../r1' is not a run; name the folder of an adapter in the home's models"),
         ("{endpoint: 'ftp://x', model: m}", "'ftp://x' is not an address; write http(s)://host[:port]/v1"),
         ("{endpoint: 'http://h:x/v1', model: m}", "'http://h:x/v1' is not an address"),
         ("{endpoint: 'https://me:sk-1@h/v1', model: m}", "must not hold a key; put it into an environment variable"),

@@ -23,6 +23,7 @@ from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Routed
 from schemas.field import JsonValue, same_targets
+from schemas.suggest_section import Suggest
 from schemas.task import Task
 
 
@@ -111,7 +112,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     pairs = [(one, answer) for one in heard.values() if (answer := _blind_answer(said.get(one.record_id, ())))]
     right = sum(_is_right(dataset.task, decision, answer) for decision, answer in pairs)
     return SuggestionScore(
-        model=dataset.config.suggest.model or "a model that is no longer named",
+        model=_name(dataset.config.suggest),
         answers=len(heard),
         blind=len(pairs),
         right=right,
@@ -122,6 +123,10 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
         tokens=spent.tokens,
         cost=spent.cost,
     )
+
+
+def _name(section: Suggest) -> str:
+    return f"adapter {section.adapter}" if section.adapter else section.model or "a model that is no longer named"
 
 
 def _blind_answer(said: Iterable[Said]) -> Annotation | None:

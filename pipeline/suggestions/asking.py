@@ -25,8 +25,6 @@ from pipeline.text.wording import counted
 from schemas.suggest_section import Suggest
 from schemas.task import Task
 
-_TURNS = 2
-"""Answers to one question: the first, and one after it was told what is wrong."""
 _FEW = 3
 """So many rows in a row without an answer mean that the others would have none either."""
 
@@ -83,9 +81,9 @@ def last_word(task: type[Task], inputs: Mapping[str, Any], replies: Sequence[Rep
     return read_reply(task, inputs, replies[-1]) if replies else Checked()
 
 
-def is_settled(task: type[Task], inputs: Mapping[str, Any], replies: Sequence[Reply]) -> bool:
+def is_settled(asker: Asker, question: Question, replies: Sequence[Reply]) -> bool:
     """Whether nothing more is asked about a question."""
-    return len(replies) >= _TURNS or last_word(task, inputs, replies).targets is not None
+    return len(replies) >= asker.turns or last_word(asker.task, question.inputs, replies).targets is not None
 
 
 class Asking:
@@ -148,7 +146,7 @@ class Asking:
         task = self._asker.task
         replies = self._ledger.replies(question.key)
         try:
-            while not is_settled(task, question.inputs, replies):
+            while not is_settled(self._asker, question, replies):
                 problem = last_word(task, question.inputs, replies).problem
                 body = corrected(question, replies[-1].text, problem) if replies else dict(question.body)
                 replies.append(self._answer(question, body, len(replies), client))

@@ -44,7 +44,7 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
     for record_id, inputs, heard in rows.iter_rows():
         question = asker.question(record_id, orjson.loads(inputs))
         replies = ledger.replies(question.key)
-        if is_settled(asker.task, question.inputs, replies):
+        if is_settled(asker, question, replies):
             settled.append(question)
             news |= last_word(asker.task, question.inputs, replies).targets != orjson.loads(heard or "null")
         else:
@@ -54,7 +54,7 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
 
 def link_answers(asker: Asker, ledger: Ledger, batch: Batch) -> bool:
     """Note which records the answers are about; returns whether decisions may change by it."""
-    fresh = [one for one in batch.todo if is_settled(asker.task, one.inputs, ledger.replies(one.key))]
+    fresh = [one for one in batch.todo if is_settled(asker, one, ledger.replies(one.key))]
     ledger.link(asker.digest, map(_subject, [*batch.settled, *fresh]))
     return batch.news or bool(fresh)
 
