@@ -25,8 +25,9 @@ from pipeline.text.wording import counted
 from schemas.suggest_section import Suggest
 from schemas.task import Task
 
-_FEW = 3
-"""So many rows in a row without an answer mean that the others would have none either."""
+_FEW, _MANY = 3, 20
+"""So many rows in a row without an answer mean that the others would have none either; more of them if the server
+refuses each, which costs nothing and may be about these rows."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,14 @@ class Asking:
 
     def _fail(self, error: CallFailed) -> None:
         """Count a row without an answer; after a few in a row, the server is given up."""
+        most = _MANY if isinstance(error, RowRefused) else _FEW
         with self._turn:
             self._failures += 1
-            if self._failures < _FEW:
+            if self._failures < most:
                 self._outcome.failed += 1
                 self._outcome.first_failure = self._outcome.first_failure or str(error)
                 return
-        raise self._stop(f"{self._section.endpoint} gave no answer to {_FEW} rows in a row: {error}")
+        raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
 
     def _stop(self, why: str) -> _Stop:
         with self._turn:
