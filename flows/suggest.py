@@ -6,10 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
 from pipeline.errors import Busy, ConfigError, EndpointError
 from pipeline.state.runs import Run
+from pipeline.suggestions.adapter_answers import AdapterAsking
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
 from pipeline.suggestions.ledger import Ledger, Spent
@@ -125,7 +127,7 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
     name, file = context.dataset.config.name, context.dataset.path
     context.require_owner()
     if not context.dataset.config.suggest.is_on:
-        raise ConfigError(f"{file} names no model to ask; add suggest.endpoint and suggest.model")
+        raise ConfigError(f"{file} names no model to ask; add suggest.endpoint and suggest.model, or suggest.adapter")
     if not context.last_curate():
         raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
     asker = _asker(context, limit)
@@ -149,7 +151,7 @@ def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> S
     What goes wrong on the way to the model raises nothing: it is why rows wait.
     """
     asker, store = asker or _asker(context), context.store
-    section, encoding = asker.section, context.dataset.config.measure.encoding
+    section = asker.section
     try:
         with store.asking_lock(), Ledger(store.calls) as ledger:
             # Nobody else is asking: what is still in flight was so when a run was killed.
@@ -157,16 +159,24 @@ def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> S
             batch = batch_of(store.snapshot().at_last_commit(), asker, ledger)
             before, outcome = ledger.spent(), Outcome()
             if batch.todo:
-                label = f"asking {section.model} at {shown_address(section.endpoint or '')}"
-                asking = Asking(asker, ledger, context.settings.secret(section.api_key_env), encoding)
+                at = f" at {shown_address(section.endpoint)}" if section.endpoint else ""
+                label, asking = f"asking {asker.model}{at}", _asking(context, asker, ledger)
                 with suppress(_EndedEarly), engine.progress.step(label, len(batch.todo), "rows") as advance:
                     outcome = asking.ask(batch.todo, advance)
                     if outcome.why:
                         raise _EndedEarly
             news = link_answers(asker, ledger, batch)
-            return _suggested(section.model, len(batch.settled), outcome, before, ledger.spent(), news)
+            return _suggested(asker.model, len(batch.settled), outcome, before, ledger.spent(), news)
     except Busy as error:
-        return Suggested(model=section.model, why=str(error))
+        return Suggested(model=asker.model, why=str(error))
+
+
+def _asking(context: Context, asker: Asker, ledger: Ledger) -> Asking | AdapterAsking:
+    if asker.section.adapter:
+        prepare_training()
+        return AdapterAsking(asker, ledger, context.store.models)
+    key = context.settings.secret(asker.section.api_key_env)
+    return Asking(asker, ledger, key, context.dataset.config.measure.encoding)
 
 
 def _suggested(model: str, known: int, outcome: Outcome, before: Spent, after: Spent, news: bool) -> Suggested:
@@ -217,7 +227,7 @@ def _estimate(context: Context, asker: Asker) -> Estimated:
     tokens = sum(prompt_tokens([question.body for question in batch.todo], encoding))
     longest = asker.section.max_tokens * len(batch.todo)
     return Estimated(
-        model=asker.section.model,
+        model=asker.model,
         known=len(batch.settled),
         calls=len(batch.todo),
         tokens_in=tokens,

@@ -1,13 +1,14 @@
 """The section `suggest` of a dataset.yaml: which model is asked for answers, and what that may cost."""
 
+import re
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from schemas.options import Asked
+from schemas.share import Count
 
-_Count = Annotated[int, Field(gt=0, le=2**63 - 1)]
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -20,12 +21,14 @@ class Suggest(BaseModel):
     """The base address of an OpenAI-compatible server, up to ``/v1``."""
     model: str = ""
     """As the server calls it."""
+    adapter: str | None = None
+    """Instead of an endpoint: the run of one of the dataset's own adapters, the name of its folder in ``models``."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable with the key; the key itself is stored nowhere."""
     rows: Asked = Asked.DOUBTED
-    limit: _Count = 1000
+    limit: Count = 1000
     """How many rows it is asked about at most, as the dataset is now."""
-    max_tokens: _Count = 512
+    max_tokens: Count = 512
     """Of an answer."""
     options: dict[str, JsonValue] = {}
     """Further keys of a request's body, which replace ours; with null, ours is left out."""
@@ -38,13 +41,13 @@ class Suggest(BaseModel):
     """Of a million tokens of the answer."""
     max_cost: _Price | None = None
     """All calls about the dataset together, whatever run made them."""
-    max_total_tokens: _Count | None = None
+    max_total_tokens: Count | None = None
     """The same in tokens, of prompts and answers."""
 
     @property
     def is_on(self) -> bool:
         """Whether a model is asked at all."""
-        return self.endpoint is not None
+        return self.endpoint is not None or self.adapter is not None
 
     @field_validator("endpoint")
     @classmethod
@@ -62,6 +65,13 @@ class Suggest(BaseModel):
             raise ValueError("the address of the endpoint must not hold a key; put it into an environment variable")
         return endpoint.rstrip("/").removesuffix("/chat/completions")
 
+    @field_validator("adapter")
+    @classmethod
+    def _is_a_run(cls, adapter: str | None) -> str | None:
+        if adapter is not None and not re.fullmatch(r"[\w.-]*\w", adapter):
+            raise ValueError(f"'{adapter}' is not a run; name the folder of an adapter in the home's models")
+        return adapter
+
     @field_validator("options")
     @classmethod
     def _leave_ours(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +81,10 @@ class Suggest(BaseModel):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
+        if self.adapter is not None and (self.endpoint is not None or self.model):
+            raise ValueError("suggest names an adapter and a model of an endpoint; drop one of them")
         if self.endpoint is None:
-            if self.model_fields_set:
+            if self.model_fields_set and self.adapter is None:
                 raise ValueError("suggest names no endpoint to ask; add one such as http://127.0.0.1:8000/v1")
             return self
         if not self.model:

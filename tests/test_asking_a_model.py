@@ -297,6 +297,13 @@ def test_a_row_that_the_server_refuses_does_not_stop_the_others(ledger: Ledger) 
     assert outcome.first_failure == "400 (too long)" and ledger.spent().calls == 3
 
 
+def test_a_server_that_refuses_row_after_row_is_given_up(ledger: Ledger) -> None:
+    with model_server(scripted(failure(400, "temperature?"))) as server:
+        outcome = ask(asker(server), ledger, 50)
+    assert outcome.why.endswith("gave no answer to 20 rows in a row: 400 (temperature?)")
+    assert (outcome.failed, outcome.waiting) == (19, 31) and ledger.spent() == Spent()
+
+
 def test_a_server_that_knows_no_schemas_is_asked_without_one(ledger: Ledger) -> None:
     def says(request: dict[str, Any], number: int) -> Reply:
         return failure(400, "response_format?") if "response_format" in request else completion(RIGHT)

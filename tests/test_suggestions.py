@@ -18,6 +18,8 @@ from flows.context import Context
 from pipeline.curation.audit import drawn
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.questions import question
+from pipeline.suggestions import asking
+from pipeline.suggestions.asking import Pauses
 from schemas.dataset import Review
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode, Routed
@@ -160,6 +162,31 @@ def test_an_audit_shows_nothing_of_what_the_model_says() -> None:
         assert "delivery" in json.dumps(labeling_task(Question, question(asked, Question)))
 
 
+def test_rows_in_conflict_ask_the_same_so_one_call_answers_both(tmp_path: Path) -> None:
+    rows = [row(1, "Why was I charged?", "billing"), row(2, "Why was I charged?", "returns")]
+    with shop(tmp_path, rows) as (terminal, server):
+        terminal.json("curate")
+        assert len(server.asked) == 1
+    assert [one.model_answer for one in decisions(tmp_path).values()] == [{"topic": "billing"}] * 2
+
+
+def test_rows_that_always_fail_do_not_keep_the_others_from_being_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05))
+
+    def says(request: dict[str, Any], number: int) -> Reply:
+        broken = "charged" in last_user_text(request)
+        return (200, {}, b"nonsense") if broken else by_words(request, number)
+
+    rows = [row(n, f"Why was I charged {n} times?", None) for n in range(3)]
+    rows += [row(n, f"Where is parcel {n}?", None) for n in range(10, 16)]
+    with shop(tmp_path, rows, says, suggest=", limit: 100") as (terminal, _):
+        results = [terminal.json("curate")["suggested"] for _ in range(3)]
+    assert sum(one["answered"] for one in results) == 6
+    assert results[-1]["known"] == 6 and results[-1]["failed"] + results[-1]["waiting"] == 3
+
+
 # --- its faults -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("reply", "said"),
@@ -216,7 +243,9 @@ def test_a_dry_run_says_what_it_would_take_and_calls_nobody(tmp_path: Path) -> N
 
 def test_suggest_needs_a_model_and_a_curated_dataset(tmp_path: Path) -> None:
     write_dataset(tmp_path, labeled(3))
-    assert "names no model to ask; add suggest.endpoint and suggest.model" in Terminal(tmp_path).error("suggest")
+    assert "names no model to ask; add suggest.endpoint and suggest.model, or suggest.adapter" in Terminal(
+        tmp_path
+    ).error("suggest")
     with shop(tmp_path, labeled(3)) as (terminal, _):
         assert "has not been curated yet" in terminal.error("suggest")
 
@@ -226,6 +255,8 @@ def test_suggest_needs_a_model_and_a_curated_dataset(tmp_path: Path) -> None:
     [
         ("{model: m}", "suggest names no endpoint to ask"),
         ("{endpoint: 'http://127.0.0.1:1/v1'}", "suggest.endpoint needs suggest.model"),
+        ("{endpoint: 'http://h/v1', model: m, adapter: r1}", "suggest names an adapter and a model of an endpoint"),
+        ("{adapter: ../r1}", "'../r1' is not a run; name the folder of an adapter in the home's models"),
         ("{endpoint: 'ftp://x', model: m}", "'ftp://x' is not an address; write http(s)://host[:port]/v1"),
         ("{endpoint: 'http://h:x/v1', model: m}", "'http://h:x/v1' is not an address"),
         ("{endpoint: 'https://me:sk-1@h/v1', model: m}", "must not hold a key; put it into an environment variable"),

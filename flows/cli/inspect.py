@@ -66,6 +66,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     show_beyond(result.beyond_budget, result.budget_used, result.budget)
+    for line in result.suggestions.lines if result.suggestions else ():
+        out.print(line, markup=False)
     for source in result.frozen:
         out.print(str(source), markup=False)
     if result.latest_release:

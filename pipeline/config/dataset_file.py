@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
 from pipeline.state.atomic import is_file, is_folder
 from pipeline.text.normalize import normalize_text
-from schemas.dataset import Dataset, Misfit
+from schemas.dataset import Dataset, Misfit, Suggest
 from schemas.field import shown
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
@@ -34,7 +34,14 @@ _SHOWN_MISTAKES = 10
 _SHOWN_VALUE = 80
 
 
-_LATER: Any = {"finetune": True, "release": True, "engine": True, "review": {"guidelines"}}
+_LATER: Any = {
+    "finetune": True,
+    "release": True,
+    "engine": True,
+    "review": {"guidelines"},
+    # Which rows a model is asked about, how, and what that may cost; what it answers is in the ledger.
+    "suggest": set(Suggest.model_fields) - {"model", "adapter", "max_tokens", "options"},
+}
 """The configuration that no decision of a curate run depends on."""
 
 

@@ -195,7 +195,7 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
         _remember(case, past.origin)
         if case.human is not None and past.curated is not None and not awaits_repair(past.curated):
             # The label that it had by then may have been scored anew.
-            case.label_error_score, case.suggestion = past.curated.label_error_score, past.curated.suggestion
+            case.label_error_score, case.suggestion = _score_alone(past.curated), past.curated.suggestion
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
@@ -243,10 +243,14 @@ def _remember(case: Case, past: Decision) -> None:
         # Such a decision does not say whether the label was flagged.
         return
     case.scored = True
-    # What the model of `suggest` says is weighed anew by every run.
-    case.label_error_score = past.label_error_score if past.model_answer is None else past.score_alone
+    case.label_error_score = _score_alone(past)
     case.suggestion = past.suggestion
     case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
+
+
+def _score_alone(past: Decision) -> float | None:
+    """The label-error score without the model of `suggest`, whose word every run weighs anew."""
+    return past.label_error_score if past.model_answer is None else past.score_alone
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:

@@ -62,6 +62,7 @@ def gather_report(
     absent: Sequence[AbsentLabel] = (),
     models: Path | None = None,
     next_steps: Iterable[str] = (),
+    suggestions: Sequence[str] = (),
     of_version: bool = False,
 ) -> ReportData:
     """Collect everything that the report shows of a state.
@@ -74,6 +75,7 @@ def gather_report(
         absent: labels missing from some of its splits.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
+        suggestions: what is known about those of a model, a sentence each.
         of_version: the page becomes part of a version made from this state, which may be copied anywhere:
             it shows no text of a record that is not accepted.
     """
@@ -104,6 +106,7 @@ def gather_report(
         conflicts=list(_conflicts(state)),
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state),
+        suggestions=list(suggestions),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
     )

@@ -300,6 +300,8 @@ class ReportData(ReportPart):
     any_of: bool = False
     """Whether every answer to an input is right."""
     review: ReviewCounts = ReviewCounts()
+    suggestions: list[str] = []
+    """What is known about the suggestions of a model, a sentence each; empty if none was ever asked."""
     finetuning: FineTuning | None = None
     suspects: list[Suspect] = []
 

@@ -19,6 +19,7 @@ from pipeline.reporting.overview import (
     open_seats,
     rejections,
 )
+from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
 from pipeline.state.runs import CommittedRun
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
@@ -71,6 +72,8 @@ class Status(BaseModel):
     budget_used: int
     beyond_budget: int
     """How many more rows would be sent to annotators if the review budget were larger."""
+    suggestions: SuggestionScore | None = None
+    """How good a model's suggestions are, and how readily annotators accept them; None if no model was ever asked."""
     frozen: list[FrozenSource]
     """What is published of each frozen source, and why the rest is not; none until they are curated as frozen."""
     latest_release: str | None
@@ -126,6 +129,7 @@ def read_status(workspace: Workspace) -> Status:
         budget=curated.summary.budget if curated else 0,
         budget_used=curated.summary.budget_used if curated else 0,
         beyond_budget=curated.summary.beyond_budget if curated else 0,
+        suggestions=score_of_suggestions(workspace, snapshot),
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,

@@ -82,6 +82,7 @@ def _state_html(workspace: Workspace) -> str:
         published=versions[-1] if versions else None,
         absent=versions[-1].absent if versions else (),
         models=workspace.store.models,
+        suggestions=status.suggestions.lines if status.suggestions else (),
         next_steps=[status.next_step.replace(status.next_command, f"`{status.next_command}`")],
     )
     return render_report(data)

@@ -1,6 +1,6 @@
-"""Answers of a model: asked of an OpenAI-compatible endpoint, validated by the task, never lost and never paid twice.
+"""Answers of a model: asked of an endpoint or of an adapter, validated by the task, never lost and never paid twice.
 
 In: committed decisions, the section ``suggest``. Out: a ledger of calls, and the valid answer to each row asked about.
 """
 
-__all__ = ["asker", "asking", "ledger", "model_answers", "rows_to_ask"]
+__all__ = ["adapter_answers", "asker", "asking", "ledger", "model_answers", "rows_to_ask"]

@@ -39,10 +39,20 @@ class Asker:
     section: Suggest
     task: type[Task]
 
+    @property
+    def model(self) -> str:
+        """The name of who is asked."""
+        return f"adapter {self.section.adapter}" if self.section.adapter else self.section.model
+
+    @property
+    def turns(self) -> int:
+        """How often a question is asked until its answer is valid; an adapter would only repeat itself."""
+        return 1 if self.section.adapter else 2
+
     @functools.cached_property
     def schema(self) -> dict[str, Any] | None:
-        """Of the answers; None of a conversation."""
-        return answer_schema(self.task)
+        """Of the answers; None of a conversation, and for an adapter, which has learned the task's own form."""
+        return None if self.section.adapter else answer_schema(self.task)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -62,7 +72,7 @@ class Asker:
 
     def _body(self, messages: list[Message], tools: Any) -> dict[str, Any]:
         section = self.section
-        body: dict[str, Any] = {"model": section.model, "temperature": 0, "max_tokens": section.max_tokens}
+        body: dict[str, Any] = {"model": self.model, "temperature": 0, "max_tokens": section.max_tokens}
         body["messages"] = [message.as_json() for message in self._told(messages)]
         if self.schema is not None:
             form = {"name": "answer", "strict": True, "schema": self.schema}

@@ -25,10 +25,9 @@ from pipeline.text.wording import counted
 from schemas.suggest_section import Suggest
 from schemas.task import Task
 
-_TURNS = 2
-"""Answers to one question: the first, and one after it was told what is wrong."""
-_FEW = 3
-"""So many rows in a row without an answer mean that the others would have none either."""
+_FEW, _MANY = 3, 20
+"""So many rows in a row without an answer mean that the others would have none either; more of them if the server
+refuses each, which costs nothing and may be about these rows."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,9 @@ def last_word(task: type[Task], inputs: Mapping[str, Any], replies: Sequence[Rep
     return read_reply(task, inputs, replies[-1]) if replies else Checked()
 
 
-def is_settled(task: type[Task], inputs: Mapping[str, Any], replies: Sequence[Reply]) -> bool:
+def is_settled(asker: Asker, question: Question, replies: Sequence[Reply]) -> bool:
     """Whether nothing more is asked about a question."""
-    return len(replies) >= _TURNS or last_word(task, inputs, replies).targets is not None
+    return len(replies) >= asker.turns or last_word(asker.task, question.inputs, replies).targets is not None
 
 
 class Asking:
@@ -148,7 +147,7 @@ class Asking:
         task = self._asker.task
         replies = self._ledger.replies(question.key)
         try:
-            while not is_settled(task, question.inputs, replies):
+            while not is_settled(self._asker, question, replies):
                 problem = last_word(task, question.inputs, replies).problem
                 body = corrected(question, replies[-1].text, problem) if replies else dict(question.body)
                 replies.append(self._answer(question, body, len(replies), client))
@@ -166,13 +165,14 @@ class Asking:
 
     def _fail(self, error: CallFailed) -> None:
         """Count a row without an answer; after a few in a row, the server is given up."""
+        most = _MANY if isinstance(error, RowRefused) else _FEW
         with self._turn:
             self._failures += 1
-            if self._failures < _FEW:
+            if self._failures < most:
                 self._outcome.failed += 1
                 self._outcome.first_failure = self._outcome.first_failure or str(error)
                 return
-        raise self._stop(f"{self._section.endpoint} gave no answer to {_FEW} rows in a row: {error}")
+        raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
 
     def _stop(self, why: str) -> _Stop:
         with self._turn:

@@ -136,6 +136,14 @@ class Ledger:
             ).fetchall()
         return [Reply(text, bool(cut), model, tokens_in, out) for text, cut, model, tokens_in, out in rows]
 
+    def lost(self, key: str) -> int:
+        """How many calls about a question never got an answer."""
+        with self._explained():
+            [(count,)] = self._db.execute(
+                "SELECT COUNT(*) FROM calls WHERE key = ? AND state = ?", (key, _LOST)
+            ).fetchall()
+        return int(count)
+
     def spent(self) -> Spent:
         """The sums over all calls of all runs."""
         with self._explained():

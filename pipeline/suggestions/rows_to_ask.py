@@ -24,7 +24,9 @@ class Batch:
     """The rows that a model should have answered."""
 
     todo: list[Question]
-    """Without an answer that settles them."""
+    """Without an answer that settles them; those that got none before come last."""
+    twins: list[Question]
+    """The same questions about other records, such as those in a conflict: one call answers both."""
     settled: list[Question]
     """The ledger has all about them."""
     news: bool
@@ -38,23 +40,27 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
         TaskCodeError: the task's own code fails.
     """
     rows = _in_order(snapshot, asker.section)
-    todo: list[Question] = []
+    todo: dict[str, Question] = {}
+    twins: list[Question] = []
     settled: list[Question] = []
     news = False
     for record_id, inputs, heard in rows.iter_rows():
         question = asker.question(record_id, orjson.loads(inputs))
         replies = ledger.replies(question.key)
-        if is_settled(asker.task, question.inputs, replies):
+        if is_settled(asker, question, replies):
             settled.append(question)
             news |= last_word(asker.task, question.inputs, replies).targets != orjson.loads(heard or "null")
+        elif question.key in todo:
+            twins.append(question)
         else:
-            todo.append(question)
-    return Batch(todo, settled, news)
+            todo[question.key] = question
+    # Otherwise a few rows about which a server always fails would keep all others from being asked about.
+    return Batch(sorted(todo.values(), key=lambda one: ledger.lost(one.key)), twins, settled, news)
 
 
 def link_answers(asker: Asker, ledger: Ledger, batch: Batch) -> bool:
     """Note which records the answers are about; returns whether decisions may change by it."""
-    fresh = [one for one in batch.todo if is_settled(asker.task, one.inputs, ledger.replies(one.key))]
+    fresh = [one for one in (*batch.todo, *batch.twins) if is_settled(asker, one, ledger.replies(one.key))]
     ledger.link(asker.digest, map(_subject, [*batch.settled, *fresh]))
     return batch.news or bool(fresh)
 

@@ -1,0 +1,166 @@
+"""How good a model's suggestions are, and how readily annotators accept what is filled in for them.
+
+A model is judged by answers that annotators gave without seeing its own: those of the audit. How often each annotator
+leaves a proposal as it is stands beside it: more often than the model is right means that proposals are not checked.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.workspace import Workspace
+from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.kinds.registry import kind_of
+from pipeline.review.consensus import Said, deciding, said_about
+from pipeline.state.decisions import from_frame
+from pipeline.state.snapshot import Snapshot
+from pipeline.suggestions.ledger import spent_so_far
+from pipeline.text.wording import counted
+from schemas.annotation import Annotation, Verdict
+from schemas.decision import Decision
+from schemas.fate import Routed
+from schemas.field import JsonValue, same_targets
+from schemas.suggest_section import Suggest
+from schemas.task import Task
+
+
+class Acceptance(BaseModel):
+    """How often one annotator left what was filled in unchanged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    annotator: str
+    """Label Studio's user id."""
+    suggested: int = 0
+    """Answers to unlabeled rows that began with the model's."""
+    suggested_unchanged: int = 0
+    labeled: int = 0
+    """Answers to rows that began with the row's own."""
+    labeled_unchanged: int = 0
+
+    @property
+    def share(self) -> Estimate | None:
+        """Of the model's proposals, those that were left unchanged; None without any."""
+        return wilson(self.suggested_unchanged, self.suggested) if self.suggested else None
+
+
+class SuggestionScore(BaseModel):
+    """What is known about a model's suggestions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    answers: int
+    """Current records that it has answered validly."""
+    blind: int
+    """Of these, records about which annotators answered without seeing its answer."""
+    right: int
+    """Of these, where it gave the same answer."""
+    accuracy: Estimate | None
+    """The share of these; None without any."""
+    acceptance: list[Acceptance]
+    """By annotator."""
+    calls: int
+    lost: int
+    """Calls whose answer never came; they count with the most that they can have used."""
+    tokens: int
+    cost: float
+    """Of all calls, at the prices of the dataset.yaml."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for a terminal and the report, a line each."""
+        spent = f"{counted(self.calls, 'call')}, {counted(self.tokens, 'token')}"
+        spent += f", cost {self.cost:.4g}" if self.cost else ""
+        lost = f", {self.lost:,} of them without an answer" if self.lost else ""
+        judged = (
+            f"right in {self.right:,} of {self.blind:,} answers that annotators gave blind: {self.accuracy}"
+            if self.accuracy
+            else "not judged yet: annotators have answered no audit question about a row that it has answered"
+        )
+        return [
+            f"suggestions of {self.model}: {counted(self.answers, 'answer')}; {spent}{lost}",
+            judged,
+            *(line for one in self.acceptance if (line := self._accepted(one))),
+        ]
+
+    def _accepted(self, one: Acceptance) -> str:
+        if one.share is None:
+            return ""
+        kept = f"{one.suggested_unchanged:,} of {one.suggested:,} suggestions unchanged"
+        said = f"user {one.annotator} left {kept}: {one.share}"
+        too_many = self.accuracy is not None and one.share.low > self.accuracy.high
+        return said + (", more than are right: look at some of these answers" if too_many else "")
+
+
+def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> SuggestionScore | None:
+    """Judge the suggestions of a committed state; None if no model was ever asked.
+
+    Args:
+        workspace: the dataset.
+        snapshot: the committed state.
+    """
+    dataset, spent = workspace.dataset, spent_so_far(workspace.store.calls)
+    if not (spent.calls or dataset.config.suggest.is_on):
+        return None
+    now = snapshot.current_decisions()
+    said = said_about(snapshot, dataset.task, now)
+    heard = {one.record_id: one for one in from_frame(now.filter(pl.col("model_answer").is_not_null()).collect())}
+    pairs = [(one, answer) for one in heard.values() if (answer := _blind_answer(said.get(one.record_id, ())))]
+    right = sum(_is_right(dataset.task, decision, answer) for decision, answer in pairs)
+    return SuggestionScore(
+        model=_name(dataset.config.suggest),
+        answers=len(heard),
+        blind=len(pairs),
+        right=right,
+        accuracy=wilson(right, len(pairs)) if pairs else None,
+        acceptance=acceptances(itertools.chain.from_iterable(said.values())),
+        calls=spent.calls,
+        lost=spent.lost,
+        tokens=spent.tokens,
+        cost=spent.cost,
+    )
+
+
+def _name(section: Suggest) -> str:
+    return f"adapter {section.adapter}" if section.adapter else section.model or "a model that is no longer named"
+
+
+def _blind_answer(said: Iterable[Said]) -> Annotation | None:
+    """What annotators answered about a record without seeing what the model says."""
+    answer = deciding(one for one in said if one.asked.routed is Routed.AUDIT)
+    labeled = answer is not None and answer.against is None and answer.annotation.verdict is Verdict.LABELED
+    return answer.annotation if answer and labeled else None
+
+
+def _is_right(task: type[Task], decision: Decision, answer: Annotation) -> bool:
+    """Whether the model earns all that there is to earn against the annotator's answer."""
+    golds = [answer.targets or {}]
+    return kind_of(task).nearest(task, decision.model_answer, golds)[1].worth == 1
+
+
+def acceptances(said: Iterable[Said]) -> list[Acceptance]:
+    """How often each annotator left what was filled in as it was; an audit counts for nobody."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in said:
+        answer, asked = one.annotation, one.asked
+        proposal = asked.targets or asked.model_answer
+        if answer.deleted or answer.verdict is not Verdict.LABELED or asked.routed is Routed.AUDIT or not proposal:
+            continue
+        whose = "labeled" if asked.targets else "suggested"
+        unchanged = _is_unchanged(answer, proposal)
+        counts[answer.annotator] += Counter({whose: 1, f"{whose}_unchanged": int(unchanged)})
+    by_id = sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
+    return [Acceptance(annotator=annotator, **found) for annotator, found in by_id]
+
+
+def _is_unchanged(answer: Annotation, proposal: Mapping[str, JsonValue]) -> bool:
+    """Whether an annotator submitted the form as it was filled in.
+
+    Label Studio says so of each part of an answer; one that was entered by a program says nothing.
+    """
+    origins = {region["origin"] for region in answer.result if region.get("origin")}
+    return origins == {"prediction"} if origins else same_targets(answer.targets, proposal)

@@ -1,0 +1,146 @@
+"""A model is judged by answers given blind; who accepts its proposals more often than they are right is named."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from desk import Desk, rename
+from fake_studio import FakeStudio
+from test_suggestions import TEXTS, by_words, labeled, opened, shop
+
+from pipeline.evaluation.estimates import wilson
+from pipeline.reporting.score_of_suggestions import Acceptance, SuggestionScore, acceptances
+from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
+from pipeline.review.consensus import Said
+from schemas.annotation import Annotation, Verdict
+from schemas.decision import Decision
+from schemas.fate import Fate, Routed
+
+NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+
+
+def said(
+    who: str,
+    answer: str,
+    *,
+    suggested: str | None = None,
+    given: str | None = None,
+    origins: Sequence[str] = (),
+    route: Routed = Routed.UNCERTAIN,
+    verdict: Verdict = Verdict.LABELED,
+) -> Said:
+    annotation = Annotation(
+        server="s",
+        project=1,
+        task_id=1,
+        annotation_id=1,
+        push_key="",
+        record_id="r",
+        annotator=who,
+        verdict=verdict,
+        targets={"topic": answer},
+        result=[{"origin": origin} for origin in origins],
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    asked = Decision(
+        run="",
+        record_id="r",
+        revision="",
+        task_digest="",
+        fate=Fate.REVIEW,
+        reasons=[],
+        routed=route,
+        targets={"topic": given} if given else None,
+        model_answer={"topic": suggested} if suggested else None,
+    )
+    return Said(annotation, asked, is_present=True)
+
+
+def test_who_left_what_unchanged_is_counted_by_annotator_and_by_whose_proposal_it_was() -> None:
+    found = acceptances(
+        [
+            said("2", "a", suggested="a"),
+            said("2", "b", suggested="a"),
+            said("2", "a", given="a", suggested="b"),
+            said("10", "a", suggested="a"),
+            said("10", "a", suggested="a", verdict=Verdict.SKIPPED),
+            said("10", "a"),
+        ]
+    )
+    assert found == [
+        Acceptance(annotator="2", suggested=2, suggested_unchanged=1, labeled=1, labeled_unchanged=1),
+        Acceptance(annotator="10", suggested=1, suggested_unchanged=1),
+    ]
+
+
+def test_label_studio_s_word_counts_where_it_says_how_an_answer_came_about() -> None:
+    [found] = acceptances(
+        [
+            said("1", "a", suggested="a", origins=["prediction", "prediction"]),
+            said("1", "a", suggested="a", origins=["prediction", "manual"]),
+            said("1", "a", suggested="a", origins=["prediction-changed"]),
+            said("1", "a", suggested="a", origins=["manual"]),
+        ]
+    )
+    assert (found.suggested, found.suggested_unchanged) == (4, 1)
+
+
+def test_an_audit_shows_no_proposal_so_it_counts_for_nobody() -> None:
+    assert acceptances([said("1", "a", given="a", route=Routed.AUDIT)]) == []
+
+
+def score(right: int, blind: int, unchanged: int, suggested: int) -> SuggestionScore:
+    return SuggestionScore(
+        model="m",
+        answers=400,
+        blind=blind,
+        right=right,
+        accuracy=wilson(right, blind) if blind else None,
+        acceptance=[Acceptance(annotator="7", suggested=suggested, suggested_unchanged=unchanged)],
+        calls=410,
+        lost=1,
+        tokens=12_345,
+        cost=0.5,
+    )
+
+
+def test_who_accepts_more_than_is_right_is_named_and_who_checks_is_not() -> None:
+    assert score(80, 100, 99, 100).lines == [
+        "suggestions of m: 400 answers; 410 calls, 12,345 tokens, cost 0.5, 1 of them without an answer",
+        "right in 80 of 100 answers that annotators gave blind: 80.0% (71.1% to 86.7%)",
+        "user 7 left 99 of 100 suggestions unchanged: 99.0% (94.6% to 99.8%), more than are right: look at some of "
+        "these answers",
+    ]
+    assert "more than are right" not in score(80, 100, 82, 100).lines[-1]
+    assert score(0, 0, 99, 100).lines[1].startswith("not judged yet: ")
+
+
+def test_status_and_report_say_how_good_the_suggestions_are(tmp_path: Path, studio: FakeStudio) -> None:
+    unlabeled: list[dict[str, Any]] = [
+        {"id": 100 + n, "question": TEXTS["billing"].format(n * 3, n * 5), "topic": None} for n in range(1, 5)
+    ]
+    rows = [*labeled(30), *unlabeled]
+    with shop(tmp_path, rows, by_words, more="review: {budget: 50, audit: 1.0}\n") as (terminal, _):
+        rename(tmp_path, tmp_path.name)
+        desk = Desk(tmp_path, studio.url, studio.token)
+        with desk.api, desk.client:
+            desk.curate()
+            audited = [n for n in range(30) if desk.decision(n).routed is Routed.AUDIT]
+            for number in audited:
+                # The model is wrong about every second one that an annotator answers.
+                desk.label(number, list(TEXTS)[(number + number // 3 % 2) % 3])
+            for number in range(101, 105):
+                desk.label(number, "billing" if number < 104 else "returns")
+            desk.collect()
+        found = read_status(opened(tmp_path)).suggestions
+        page = write_report(opened(tmp_path), to=tmp_path / "page.html").read_text()
+        shown = terminal.json("status")["suggestions"]
+    assert found is not None and found.blind == len(audited) > 20
+    assert found.right == sum(n // 3 % 2 == 0 for n in audited)
+    [acceptance] = found.acceptance
+    assert (acceptance.suggested, acceptance.suggested_unchanged) == (4, 3)
+    assert (shown["blind"], shown["right"]) == (found.blind, found.right)
+    assert "Suggestions from a model" in page and "of 4 suggestions unchanged" in page
