@@ -213,7 +213,7 @@ def test_unsure_calls_an_adjudicator(studio: FakeStudio, tmp_path: Path) -> None
         answer(desk, 1, "first", Verdict.UNSURE, (first := whose(desk, 1)["first"]))
         go_on(desk)
         found = there(desk, 1)
-        assert found["adjudicator"]["why"].startswith("An annotator was unsure; your answer decides\n")
+        assert found["adjudicator"]["why"].startswith("An annotator was unsure; your answer decides")
         assert found["adjudicator"]["assigned"] in {ANA, BEN, CLEO} - {first}
 
 

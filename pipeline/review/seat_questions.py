@@ -13,7 +13,7 @@ from pipeline.review.questions import question
 from pipeline.review.seating import Asked
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import Fate, Routed
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
@@ -36,7 +36,7 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
-            shown = _to_adjudicate(plain, asked.answers, task)
+            shown = _to_adjudicate(question(_answered(asked.decision), task, others), asked.answers, task)
         case _:
             assert_never(asked.seat.kind)
     is_gold = asked.seat.kind is SeatKind.GOLD
@@ -88,13 +88,19 @@ def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:
     return plain.model_copy(update={"why": BLIND_WHY, "proposal": proposal, "score": None, "candidates": ()})
 
 
+def _answered(decision: Decision) -> Decision:
+    """The same without the reason that nobody has answered."""
+    left = [reason for reason in decision.reasons if reason.code is not ReasonCode.UNLABELED]
+    return decision.model_copy(update={"reasons": left})
+
+
 def _to_adjudicate(plain: LabelingQuestion, answers: Sequence[Annotation], task: type[Task]) -> LabelingQuestion:
     """The answers side by side, nobody's name beside them; filled in is none of several, so that none is preferred."""
     different = list({comparable_targets(targets): targets for targets in _labels(answers)}.values())
     is_unusable = any(one.verdict is Verdict.UNUSABLE for one in answers)
     if len(different) + is_unusable < 2:
-        return plain.model_copy(update={"why": f"{UNSURE}\n{plain.why}"})
-    why = "\n".join([DIFFERENT, *([_UNUSABLE] if is_unusable else []), plain.why])
+        return plain.model_copy(update={"why": "\n".join(filter(None, [UNSURE, plain.why]))})
+    why = "\n".join(filter(None, [DIFFERENT, _UNUSABLE if is_unusable else "", plain.why]))
     candidates = tuple(Candidate(whose=whose, targets=one) for whose, one in zip(_WHOSE, different, strict=False))
     # A conversation's earlier turns are part of the answer: without one there would be nothing to continue.
     proposal = different[0] if len(different) == 1 or conversation_target(task) else None
