@@ -278,6 +278,20 @@ def test_the_tasks_of_who_has_left_go_to_others_and_nobody_else_s_move(studio: F
         assert desk.curate().review.sent == 0
 
 
+def test_if_nobody_is_named_any_more_the_tasks_are_anybody_s_and_are_touched_once(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with team(studio, tmp_path, NAMED) as desk:
+        file = desk.folder / "dataset.yaml"
+        file.write_text(file.read_text().replace(f", {NAMED}", ""))
+        for _ in range(2):
+            assert desk.curate().review.sent == 0
+            assert {task["data"]["assigned"] for task in desk.tasks()} == {""}
+            touched = {task["id"]: task["updated_at"] for task in desk.tasks()}
+        desk.curate()
+        assert {task["id"]: task["updated_at"] for task in desk.tasks()} == touched
+
+
 def test_an_answer_counts_for_whoever_gave_it(studio: FakeStudio, tmp_path: Path) -> None:
     with team(studio, tmp_path, NAMED, "overlap: 1.0") as desk:
         assigned = whose(desk, 1)

@@ -85,9 +85,10 @@ def waits_for_adjudication(decision: Decision) -> bool:
 
 
 def assignments(snapshot: Snapshot) -> dict[str, str]:
-    """For whom each task is that was sent for somebody, by push key."""
-    sent = snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
-    return dict(sent.select("push_key", "annotator").collect().iter_rows())
+    """For whom each task is that was sent for somebody, or is now, by push key."""
+    sent = snapshot.scan(Table.PUSHES).select("push_key", "pushed_at", pl.col("annotator").fill_null(""))
+    now = sent.group_by("push_key").agg(pl.col("annotator").sort_by("pushed_at").last())
+    return dict(now.filter(pl.col("annotator") != "").select("push_key", "annotator").collect().iter_rows())
 
 
 def _answered(
