@@ -24,11 +24,11 @@ def make_older(desk: Desk, table: Table, *columns: str) -> None:
     rows, version, folder = store.scan(table).collect(), store.version(table), store.root / "tables" / table
     schema = {name: kind for name, kind in SCHEMAS[table].items() if name not in columns}
     shutil.rmtree(folder)
-    create_table(folder, schema)  # type: ignore[arg-type]
+    create_table(folder, schema)
     for number in range(version):
         part = rows.slice(number, 1 if number < version - 1 else None).select(list(schema))
-        log = create_table(folder, schema)  # type: ignore[arg-type]
-        add_file(log, folder, [part], schema, CommitProperties(), compressed=True)  # type: ignore[arg-type]
+        log = create_table(folder, schema)
+        add_file(log, folder, [part], schema, CommitProperties(), compressed=True)
     assert store.version(table) == version
 
 
@@ -59,7 +59,7 @@ def test_an_older_home_becomes_a_team_s(desk: Desk) -> None:
     file.write_text(file.read_text().replace("audit: 0.0", "audit: 0.0, overlap: 1.0"))
     before = seats(desk, 1)
     assert desk.curate().review.sent == len(QUESTIONS), "a second task for each, and none again"
-    assert seats(desk, 1).keys() == {None, "second"} and before[None] == seats(desk, 1)[None]  # type: ignore[index]
+    assert seats(desk, 1).keys() == {None, "second"} and before[None] == seats(desk, 1)[None]
     answer(desk, 1, "second", "returns", BEN)
     go_on(desk)
     assert desk.decision(1).fate is Fate.REVIEW

@@ -85,7 +85,7 @@ class Seated:
 def annotators(browser: Browser, studio: LocalStudio, desk: Desk, *names: str) -> Iterator[list[Seated]]:
     """People who follow the link of an invitation, and so make accounts of their own."""
     link = desk.api.get("/api/invite").raise_for_status().json()["invite_url"]
-    contexts = [browser.new_context(viewport=WIDE, locale="en-US") for _ in names]  # type: ignore[arg-type]
+    contexts = [browser.new_context(viewport=WIDE, locale="en-US") for _ in names]
     found = []
     for name, context in zip(names, contexts, strict=True):
         page = context.new_page()
