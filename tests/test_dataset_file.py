@@ -119,11 +119,11 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "review: 5\n",
-            "6: 'review' is a section with the keys annotators, audit, budget, gold, guidelines, overlap, unreviewed",
+            "6: 'review' is a section with the keys annotators, audit, budget, floor, gold, guidelines, overlap, unreviewed",
         ),
         (
             GOOD + "review:\n",
-            "6: 'review' is a section with the keys annotators, audit, budget, gold, guidelines, overlap, unreviewed",
+            "6: 'review' is a section with the keys annotators, audit, budget, floor, gold, guidelines, overlap, unreviewed",
         ),
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
         (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),
