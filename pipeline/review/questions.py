@@ -23,7 +23,7 @@ _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
+    why = [_AUDIT_WHY] if is_passed else [sentence(str(reason)) for reason in decision.reasons]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
@@ -37,7 +37,8 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text with a capital letter."""
     return text[:1].upper() + text[1:]
 
 
