@@ -50,7 +50,7 @@ def test_an_older_home_asks_nothing_again_and_its_answers_count(desk: Desk) -> N
     story = explain(snapshot, desk.id(1), desk.context.store.releases, desk.context.dataset)
     assert [(one.seat, one.annotator) for one in story.asked] == [(None, None)]
     assert [one.email for one in story.said] == [None]
-    [line] = read_annotators(desk.context, datetime.now(UTC))
+    [line] = read_annotators(desk.context, datetime.now(UTC)).annotators
     assert line.annotator.startswith("user ") and line.answers == 1
 
 

@@ -145,7 +145,7 @@ def test_a_team_answers_disagrees_and_a_third_decides(
             decided = desk.decision(5)
             assert (decided.fate, decided.label_source) == (Fate.ACCEPTED, LabelSource.HUMAN)
             assert decided.targets == {"topic": "returns"}
-        lines = {line.annotator: line for line in read_annotators(desk.context, datetime.now(UTC))}
+        lines = {line.annotator: line for line in read_annotators(desk.context, datetime.now(UTC)).annotators}
         assert {name: line.gold.of for name, line in lines.items()} == golds(desk)
         assert all(line.gold.estimate is None or line.gold.estimate.value == 1.0 for line in lines.values())
         assert all(line.seconds for line in lines.values())
