@@ -1,7 +1,9 @@
 """A line per annotator: what is counted, what is compared, and which habits are told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from desk import Desk, Row, desk_at
@@ -11,10 +13,13 @@ from team import ANA, BEN, CLEO, NAMED, QUESTIONS, answer, review, seats, whose
 from terminal import Terminal
 
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
+from pipeline.reporting.field_agreement import chance_flags, field_agreements
 from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
 from schemas.annotation import Annotation, Verdict
 from schemas.field import JsonValue
 from schemas.seat import SeatKind
+from schemas.task import Input, Target, Task
+from schemas.tasks.plain_sentence import PlainSentence
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TOPICS = ("billing", "delivery", "returns")
@@ -187,6 +192,61 @@ def test_the_command_shows_a_line_for_each_and_json_has_all(desk: Desk) -> None:
 def test_before_anybody_has_answered_those_who_are_named_are_there(studio: FakeStudio, tmp_path: Path) -> None:
     with desk_at(studio, tmp_path, QUESTIONS, review()) as desk:
         desk.curate()
-        assert read_annotators(desk.context, NOON) == []
+        assert read_annotators(desk.context, NOON).annotators == []
         shown = Terminal(desk.folder).goldleaf("annotators").stdout
         assert shown == "nobody has answered yet, and review.annotators names nobody\n"
+
+
+# --- agreement --------------------------------------------------------------------------------------
+class Two(Task):
+    """A choice and a text."""
+
+    text: Input[str]
+    topic: Target[Literal["a", "b"]]
+    why: Target[str]
+
+
+def vote(who: str, record: str, topic: str, why: str, seat: SeatKind = SeatKind.FIRST) -> Opinion:
+    plain = opinion(who, record, "x", seat=seat)
+    targets: dict[str, JsonValue] = {"topic": topic, "why": why}
+    return replace(plain, annotation=plain.annotation.model_copy(update={"targets": targets}))
+
+
+def test_agreement_is_told_by_field_and_adjudicators_and_single_answers_have_no_part_in_it() -> None:
+    given = [vote(ANA, f"r{at}", "ab"[at % 2], "because of the weather") for at in range(8)]
+    given += [vote(BEN, f"r{at}", "ab"[at % 2], "because of that weather") for at in range(8)]
+    given += [vote(CLEO, f"r{at}", "b", "no", SeatKind.ADJUDICATOR) for at in range(8)]
+    given.append(vote(ANA, "alone", "a", "because"))
+    topic, why = field_agreements(votes(given, Two), Two)
+    assert (topic.alpha, topic.kappa, topic.items, topic.by_similarity) == (1.0, 1.0, 8, False)
+    assert why.alpha is not None and why.alpha < 0, "extracted values are equal or they are not"
+    assert str(topic).startswith("topic: Krippendorff's alpha 1.00 (") and str(topic).endswith("on 8 rows")
+
+
+def test_rewritten_texts_that_are_similar_agree_the_more() -> None:
+    def rewritten(who: str, at: int, text: str) -> Opinion:
+        plain = opinion(who, f"r{at}", "x")
+        return replace(plain, annotation=plain.annotation.model_copy(update={"targets": {"plain": text}}))
+
+    given = [rewritten(ANA, at, f"Number {at} is shut on Sundays.") for at in range(8)]
+    alike, apart = (
+        [rewritten(BEN, at, text.format(at)) for at in range(8)] for text in ("Number {} is shut on a Sunday.", "{}?")
+    )
+    [close], [far] = (
+        field_agreements(votes([*given, *other], PlainSentence), PlainSentence) for other in (alike, apart)
+    )
+    assert close.by_similarity and close.kappa is None and str(close).endswith("on 8 rows, by similarity")
+    assert close.alpha is not None and far.alpha is not None and close.alpha > far.alpha
+
+
+def test_agreement_without_two_answers_to_anything_says_why() -> None:
+    topic, why = field_agreements(votes([vote(ANA, "r1", "a", "x")], Two), Two)
+    assert topic.alpha is None and why.alpha is None
+    assert str(topic) == "topic: no item has answers of two annotators"
+
+
+def test_who_agrees_by_chance_only_is_told() -> None:
+    careful = [vote(who, f"r{at}", "ab"[at % 2], "x") for at in range(40) for who in (ANA, BEN)]
+    careless = [vote(CLEO, f"r{at}", "aabb"[at % 4], "x") for at in range(40)]
+    flags = chance_flags(votes([*careful, *careless], Two), Two)
+    assert flags.keys() == {CLEO} and flags[CLEO][0].startswith("agrees with the others no more often than by chance")

@@ -78,6 +78,7 @@ KEYS = (
     "decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
     "on_conflict, release, review, screen, sources, split, task"
 )
+REVIEW = "annotators, audit, budget, floor, gold, guidelines, overlap, unreviewed"
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
 IN_BRACKETS = "write its values in brackets, separated by commas"
@@ -119,11 +120,11 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "review: 5\n",
-            "6: 'review' is a section with the keys annotators, audit, budget, gold, guidelines, overlap, unreviewed",
+            f"6: 'review' is a section with the keys {REVIEW}",
         ),
         (
             GOOD + "review:\n",
-            "6: 'review' is a section with the keys annotators, audit, budget, gold, guidelines, overlap, unreviewed",
+            f"6: 'review' is a section with the keys {REVIEW}",
         ),
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
         (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),

@@ -34,7 +34,7 @@ from pipeline.config.plain_yaml import read_yaml
 from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
 from pipeline.review.questions import question
-from pipeline.review.seat_questions import BLIND_WHY, DIFFERENT, UNSURE
+from pipeline.review.seat_questions import BLIND_WHY, DIFFERENT, OTHER_ROWS, UNSURE
 from schemas.dataset import Dataset
 from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed
@@ -351,7 +351,7 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
         update={"fate": Fate.REJECTED, "routed": Routed.REPAIR, "reasons": [Reason(code=ReasonCode.INVALID)]}
     )
     asked = (question(decision, ContractClause).why for decision in (audited, broken))
-    texts = (*asked, BLIND_WHY, DIFFERENT, UNSURE, *EXPLANATIONS.values())
+    texts = (*asked, BLIND_WHY, DIFFERENT, OTHER_ROWS, UNSURE, *EXPLANATIONS.values())
     said = [text[0].upper() + text[1:] for text in texts]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):

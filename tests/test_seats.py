@@ -8,13 +8,17 @@ import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio
+from parcels_and_lamps import PARCEL
+from support import row
 from team import ANA, BEN, CLEO, DORA, NAMED, QUESTIONS, answer, go_on, review, seats, there, whose
 from terminal import Terminal
 
 from pipeline.config.dataset_file import load_dataset_file
 from pipeline.errors import ConfigError
+from pipeline.reporting.attention import Need
 from pipeline.reporting.explain import TaskState, explain
 from pipeline.reporting.status import read_status
+from pipeline.review.seat_questions import OTHER_ROWS
 from pipeline.review.seating import MOST_ATTEMPTS, is_overlapping
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -196,6 +200,17 @@ def test_an_adjudicator_who_is_unsure_leaves_it_to_another_who_is_none_of_them(d
     assert disputed.decision(1).targets == {"topic": "returns"}
 
 
+def test_an_adjudicator_s_answer_that_is_not_valid_is_listed_until_it_is_corrected(disputed: Desk) -> None:
+    given = answer(disputed, 1, "adjudicator", "nonsense", CLEO)
+    collected = disputed.collect()
+    assert [(one.kind, one.task_id) for one in collected.attention] == [
+        (Need.CORRECTION, seats(disputed, 1)["adjudicator"])
+    ]
+    disputed.edit(given, "returns")
+    assert disputed.collect().attention == []
+    assert disputed.decision(1).targets == {"topic": "returns"}
+
+
 def test_who_changes_the_own_answer_so_that_both_agree_needs_no_adjudicator(studio: FakeStudio, tmp_path: Path) -> None:
     with team(studio, tmp_path, "overlap: 1.0", NAMED) as desk:
         answer(desk, 1, "first", "delivery", ANA)
@@ -213,7 +228,7 @@ def test_unsure_calls_an_adjudicator(studio: FakeStudio, tmp_path: Path) -> None
         answer(desk, 1, "first", Verdict.UNSURE, (first := whose(desk, 1)["first"]))
         go_on(desk)
         found = there(desk, 1)
-        assert found["adjudicator"]["why"].startswith("An annotator was unsure; your answer decides\n")
+        assert found["adjudicator"]["why"].startswith("An annotator was unsure; your answer decides")
         assert found["adjudicator"]["assigned"] in {ANA, BEN, CLEO} - {first}
 
 
@@ -243,6 +258,23 @@ def test_unusable_against_a_label_is_told_to_the_adjudicator_with_the_label_fill
         answer(desk, 1, "adjudicator", Verdict.UNUSABLE, CLEO)
         go_on(desk)
         assert desk.decision(1).fate is Fate.REJECTED
+
+
+def test_two_rows_with_the_same_input_that_were_answered_differently_have_an_adjudicator_each(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    rows = [row(1, PARCEL, "billing"), row(2, PARCEL, "returns")]
+    with desk_at(studio, tmp_path, rows, f"{review(NAMED, 'audit: 1.0')}on_conflict: any_of\n") as desk:
+        desk.curate()
+        answer(desk, 1, "first", Verdict.UNUSABLE, ANA)
+        answer(desk, 2, "first", "returns", BEN)
+        go_on(desk)
+        for key in (1, 2):
+            assert there(desk, key)["adjudicator"]["why"].startswith(f"{OTHER_ROWS}\nAnnotators contradict each other")
+            answer(desk, key, "adjudicator", Verdict.UNUSABLE, CLEO)
+        go_on(desk)
+        assert {desk.decision(key).fate for key in (1, 2)} == {Fate.REJECTED}
+        assert read_status(desk.context).attention == []
 
 
 # --- for whom ---------------------------------------------------------------------------------------
@@ -276,6 +308,20 @@ def test_the_tasks_of_who_has_left_go_to_others_and_nobody_else_s_move(studio: F
             now = whose(desk, key)["first"]
             assert now == who if who != gone else now in {*left, DORA}
         assert desk.curate().review.sent == 0
+
+
+def test_if_nobody_is_named_any_more_the_tasks_are_anybody_s_and_are_touched_once(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with team(studio, tmp_path, NAMED) as desk:
+        file = desk.folder / "dataset.yaml"
+        file.write_text(file.read_text().replace(f", {NAMED}", ""))
+        for _ in range(2):
+            assert desk.curate().review.sent == 0
+            assert {task["data"]["assigned"] for task in desk.tasks()} == {""}
+            touched = {task["id"]: task["updated_at"] for task in desk.tasks()}
+        desk.curate()
+        assert {task["id"]: task["updated_at"] for task in desk.tasks()} == touched
 
 
 def test_an_answer_counts_for_whoever_gave_it(studio: FakeStudio, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`goldleaf annotators`, and what waits for whom: a team of annotators in the terminal."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_con
 from flows.cli.console import out, show_answer
 
 if TYPE_CHECKING:
-    from pipeline.reporting.annotators import AnnotatorLine
+    from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
     from pipeline.reporting.overview import Seats
 
 
@@ -23,21 +22,23 @@ def annotators(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 
     context = load_context(dataset)
     require_curated(context)
-    lines = read_annotators(context, datetime.now().astimezone())
+    table = read_annotators(context, datetime.now().astimezone())
     if as_json:
-        print_json({"annotators": [line.model_dump(mode="json") for line in lines]})
+        print_json(table)
         return
-    _show(lines)
+    _show(table)
 
 
-def _show(lines: "Sequence[AnnotatorLine]") -> None:
-    if not lines:
+def _show(table: "AnnotatorsTable") -> None:
+    if not table.annotators:
         out.print("nobody has answered yet, and review.annotators names nobody")
         return
     columns = ["annotator", "answers", "today", "open", "time", "right on gold", "like others", "left unchanged"]
     columns.append("unusable/unsure/skipped/invalid")
-    show_answer(columns, [_row(line) for line in lines])
-    for line in lines:
+    show_answer(columns, [_row(line) for line in table.annotators])
+    for field in table.fields:
+        out.print(str(field), markup=False)
+    for line in table.annotators:
         for flag in line.flags:
             out.print(f"{line.annotator} {flag}", markup=False)
 

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.reporting.field_agreement import FieldAgreement, chance_flags, field_agreements
 from pipeline.reporting.overview import count_waiting, open_seats
-from pipeline.review.opinions import Opinion, latest_votes, read_opinions
+from pipeline.review.opinions import Opinion, latest_votes, read_opinions, votes
 from pipeline.text.wording import shown_share
 from schemas.annotation import Verdict
 from schemas.field import comparable_targets, same_targets
-from schemas.seat import SeatKind
 
 _FEWEST = 20
 """Answers from which on something is said about how somebody answers."""
@@ -70,8 +70,18 @@ class AnnotatorLine(BaseModel):
     """What is worth a look: they answer everything alike, or accept whatever is filled in, unlike the others."""
 
 
-def read_annotators(workspace: Workspace, now: datetime) -> list[AnnotatorLine]:
-    """Everybody who is named or has answered, the busiest first.
+class AnnotatorsTable(BaseModel):
+    """Everybody who is named or has answered, the busiest first, and how far they agree."""
+
+    model_config = ConfigDict(frozen=True)
+
+    annotators: list[AnnotatorLine]
+    fields: list[FieldAgreement]
+    """None if no row has answers of two annotators."""
+
+
+def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
+    """Everybody who is named or has answered, and how far they agree.
 
     Args:
         workspace: the dataset; it need not have been curated.
@@ -80,7 +90,13 @@ def read_annotators(workspace: Workspace, now: datetime) -> list[AnnotatorLine]:
     snapshot, dataset = workspace.store.snapshot().at_last_commit(), workspace.dataset
     opinions = read_opinions(snapshot, dataset)
     waiting = count_waiting(snapshot, dataset.task, open_seats(snapshot, dataset)).seats
-    return annotator_lines(opinions, dataset.config.review.annotators, waiting.by_annotator if waiting else {}, now)
+    lines = annotator_lines(opinions, dataset.config.review.annotators, waiting.by_annotator if waiting else {}, now)
+    given = votes(opinions, dataset.task)
+    flags = chance_flags(given, dataset.task)
+    return AnnotatorsTable(
+        annotators=[one.model_copy(update={"flags": one.flags + flags.get(one.annotator, [])}) for one in lines],
+        fields=[one for one in field_agreements(given, dataset.task) if one.items],
+    )
 
 
 def annotator_lines(
@@ -136,7 +152,7 @@ _ANSWERS = (Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE)
 def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
     """How often each annotator and another one of the same row agreed, and did not."""
     panels: defaultdict[str, list[Opinion]] = defaultdict(list)
-    for one in latest_votes(one for one in opinions if one.seat in (SeatKind.FIRST, SeatKind.SECOND)):
+    for one in latest_votes(one for one in opinions if one.is_independent):
         panels[one.record_id].append(one)
     found: Counter[tuple[str, bool]] = Counter()
     for panel in panels.values():

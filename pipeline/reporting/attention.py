@@ -55,7 +55,7 @@ def attention(
         studio: the URL of Label Studio, for the links; empty if none is configured.
         asked_again: records about which an adjudicator is asked.
     """
-    each = (_corrections(snapshot, task), _second_opinions(snapshot, task, asked_again))
+    each = (_corrections(snapshot, task, asked_again), _second_opinions(snapshot, task, asked_again))
     found = [one for some in each for one in sorted(some, key=_by_task)]
     ids = [record_id for _, record_id, *_ in found]
     rows = current_places(snapshot).filter(pl.col("record_id").is_in(ids)).collect()
@@ -85,7 +85,7 @@ def _by_task(found: _Found) -> tuple[bool, int, int, str]:
     return task_id is None, project or 0, task_id or 0, record_id
 
 
-def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
+def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
     """The newest invalid answer of every record that still waits for one, or in which it may contradict another."""
     invalid = sorted(invalid_annotations(snapshot, task), key=lambda item: (item.updated_at, item.annotation_id))
     newest = {item.record_id: item for item in invalid}
@@ -95,7 +95,7 @@ def _corrections(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
         if decision and _is_settled(decision):
             what = f"{item.error} Until then an earlier one counts."
             yield Need.CORRECTION, record_id, item.project, item.task_id, what
-        elif decision and is_open(decision):
+        elif decision and (is_open(decision) or record_id in asked_again):
             yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
 
 

@@ -4,7 +4,7 @@
 deletes them when it deletes a project's last task, so set them again after every push.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.review.label_studio_models import Made, Tab
@@ -15,7 +15,13 @@ _WHAT = "cannot set the tabs of the project"
 
 
 def ensure_tab(
-    requests: Requests, project: int, title: str, data: Mapping[str, str], *, only_open: bool = False
+    requests: Requests,
+    project: int,
+    title: str,
+    data: Mapping[str, str],
+    *,
+    only_open: bool = False,
+    hidden: Sequence[str] = (),
 ) -> int:
     """The id of the tab with a title, whose tasks have all these values in their data; it is created if there is none.
 
@@ -28,6 +34,7 @@ def ensure_tab(
         title: identifies the tab.
         data: values by key of a task's data; none: all tasks.
         only_open: show only those without an annotation; a skip is none.
+        hidden: the columns that a new tab does not show; none: as Label Studio likes.
 
     Raises:
         Unreachable: the server does not answer.
@@ -38,6 +45,9 @@ def ensure_tab(
     found = min(known, key=lambda tab: tab.tab_id, default=None)
     if found is None:
         new: Any = {"title": title, "type": "list", "target": "tasks", "filters": filters}
+        if hidden:
+            columns = [f"tasks:{name}" for name in hidden]
+            new["hiddenColumns"] = {"explore": columns, "labeling": columns}
         return requests.ask(_WHAT, Made, lambda sdk: sdk.views.create(project=project, data=new)).made_id
     if found.filters != filters:
         changed: Any = {**found.data, "filters": filters}

@@ -19,7 +19,14 @@ from schemas.task import Task
 UNUSABLE = "!unusable"
 """Stands for the label of every field in a vote that the row should not be in the dataset; no JSON begins so."""
 VOTES = pl.Schema(
-    {"item": pl.String(), "annotator": pl.String(), "field": pl.String(), "label": pl.String(), "known": pl.String()}
+    {
+        "item": pl.String(),
+        "annotator": pl.String(),
+        "field": pl.String(),
+        "label": pl.String(),
+        "known": pl.String(),
+        "independent": pl.Boolean(),
+    }
 )
 
 
@@ -35,6 +42,11 @@ class Opinion:
     """What was filled in; None for nothing, and where an adjudicator had to choose."""
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether it was given without seeing the others', about a question whose answer is not known."""
+        return self.seat in (SeatKind.FIRST, SeatKind.SECOND)
 
     @property
     def record_id(self) -> str:
@@ -83,7 +95,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
 
     Returns:
         The columns of ``VOTES``: ``item`` is the record, ``label`` JSON or ``UNUSABLE``; ``known`` is the trusted label
-        of a gold item and null elsewhere.
+        of a gold item and null elsewhere; ``independent`` are those of neither gold items nor adjudicators.
     """
     texts: dict[tuple[str, Hashable], str] = {}
 
@@ -98,7 +110,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
         for field in fields:
             said = UNUSABLE if given is None else label(field, given.get(field))
             known = None if one.known is None else label(field, one.known.get(field))
-            rows.append((one.record_id, one.annotator, field, said, known))
+            rows.append((one.record_id, one.annotator, field, said, known, one.is_independent))
     return pl.DataFrame(rows, schema=VOTES, orient="row")
 
 

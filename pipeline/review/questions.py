@@ -26,7 +26,7 @@ _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in _told(decision)]
+    why = [_AUDIT_WHY] if is_passed else [sentence(str(reason)) for reason in _told(decision)]
     why[:0] = [_REPAIR_WHY] if awaits_repair(decision) else []
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
@@ -41,7 +41,8 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text with a capital letter."""
     return text[:1].upper() + text[1:]
 
 

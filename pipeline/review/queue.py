@@ -202,7 +202,8 @@ def _offered(snapshot: Snapshot, dataset: LoadedDataset, asked: Collection[Asked
     """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
     overlap = dataset.config.review.overlap
     alone = {one.decision.record_id for one in asked if one.answers or is_overlapping(one.decision.record_id, overlap)}
-    return offered(snapshot, dataset.task, [one.decision for one in asked], alone)
+    decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
+    return offered(snapshot, dataset.task, decisions, alone)
 
 
 def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> pl.DataFrame:

@@ -9,11 +9,11 @@ from pipeline.errors import LabelStudioError
 from pipeline.review.answer_turns import last_turn
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import question
+from pipeline.review.questions import question, sentence
 from pipeline.review.seating import Asked
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import Fate, Routed
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
@@ -22,6 +22,7 @@ from schemas.task_fields import conversation_target, turns_of
 DIFFERENT = "Annotators answered differently; your answer decides"
 BLIND_WHY = "Picked at random, to estimate how many errors remain; nothing is filled in, so that it is your own answer"
 UNSURE = "An annotator was unsure; your answer decides"
+OTHER_ROWS = "Annotators answered rows with the same input differently; your answer decides about this one"
 _UNUSABLE = "One of them says unusable"
 _WHOSE = ("as one annotator says", "as another one says", "as a third one says")
 
@@ -36,7 +37,7 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
-            shown = _to_adjudicate(plain, asked.answers, task)
+            shown = _to_adjudicate(question(_answered(asked.decision), task, others), asked, task)
         case _:
             assert_never(asked.seat.kind)
     is_gold = asked.seat.kind is SeatKind.GOLD
@@ -88,14 +89,23 @@ def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:
     return plain.model_copy(update={"why": BLIND_WHY, "proposal": proposal, "score": None, "candidates": ()})
 
 
-def _to_adjudicate(plain: LabelingQuestion, answers: Sequence[Annotation], task: type[Task]) -> LabelingQuestion:
+def _answered(decision: Decision) -> Decision:
+    """The same without the reason that nobody has answered."""
+    left = [reason for reason in decision.reasons if reason.code is not ReasonCode.UNLABELED]
+    return decision.model_copy(update={"reasons": left})
+
+
+def _to_adjudicate(plain: LabelingQuestion, asked: Asked, task: type[Task]) -> LabelingQuestion:
     """The answers side by side, nobody's name beside them; filled in is none of several, so that none is preferred."""
-    different = list({comparable_targets(targets): targets for targets in _labels(answers)}.values())
-    is_unusable = any(one.verdict is Verdict.UNUSABLE for one in answers)
-    if len(different) + is_unusable < 2:
-        return plain.model_copy(update={"why": f"{UNSURE}\n{plain.why}"})
-    why = "\n".join([DIFFERENT, *([_UNUSABLE] if is_unusable else []), plain.why])
+    different = list({comparable_targets(targets): targets for targets in _labels(asked.answers)}.values())
+    is_unusable = any(one.verdict is Verdict.UNUSABLE for one in asked.answers)
     candidates = tuple(Candidate(whose=whose, targets=one) for whose, one in zip(_WHOSE, different, strict=False))
+    if len(different) + is_unusable < 2:
+        if rows := [sentence(str(reason)) for reason in asked.held if reason.refs]:
+            change = {"why": "\n".join([OTHER_ROWS, *rows]), "candidates": (*candidates, *plain.candidates)}
+            return plain.model_copy(update=change | {"proposal": different[0] if different else plain.proposal})
+        return plain.model_copy(update={"why": "\n".join(filter(None, [UNSURE, plain.why]))})
+    why = "\n".join(filter(None, [DIFFERENT, _UNUSABLE if is_unusable else "", plain.why]))
     # A conversation's earlier turns are part of the answer: without one there would be nothing to continue.
     proposal = different[0] if len(different) == 1 or conversation_target(task) else None
     return plain.model_copy(update={"why": why, "candidates": candidates, "proposal": proposal, "score": None})

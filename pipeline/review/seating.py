@@ -16,7 +16,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.identity import stable_hash
 from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
@@ -36,6 +36,8 @@ class Asked:
     """For whom it is, by e-mail; empty if for anybody."""
     answers: tuple[Annotation, ...] = ()
     """What an adjudicator has to choose between, oldest first."""
+    held: tuple[Reason, ...] = ()
+    """Why an adjudicator is asked: annotators may also contradict each other about rows with the same input."""
 
     def key(self, task: type[Task]) -> str:
         """Its push key."""
@@ -55,7 +57,7 @@ def seated(
     """
     review, task = dataset.config.review, dataset.task
     now = snapshot.current_decisions()
-    shown = {one.record_id: one for one in origins(snapshot, now, task, said)}
+    shown = {one.record_id: one for one in origins(snapshot, now, task, said)} if said else {}
     assigned = assignments(snapshot)
     found: list[Asked] = []
     for decision in (*_answered(snapshot, task, said, waiting), *waiting):
@@ -66,7 +68,7 @@ def seated(
             is_last = seat.kind is SeatKind.ADJUDICATOR
             whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
             panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
-            found.append(Asked(asked, seat, whose, panel if is_last else ()))
+            found.append(Asked(asked, seat, whose, *((panel, tuple(decision.reasons)) if is_last else ())))
     return sorted(found, key=lambda one: _TURNS.index(one.seat.kind))
 
 
@@ -85,9 +87,10 @@ def waits_for_adjudication(decision: Decision) -> bool:
 
 
 def assignments(snapshot: Snapshot) -> dict[str, str]:
-    """For whom each task is that was sent for somebody, by push key."""
-    sent = snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
-    return dict(sent.select("push_key", "annotator").collect().iter_rows())
+    """For whom each task is that was sent for somebody, or is now, by push key."""
+    sent = snapshot.scan(Table.PUSHES).select("push_key", "pushed_at", pl.col("annotator").fill_null(""))
+    now = sent.group_by("push_key").agg(pl.col("annotator").sort_by("pushed_at").last())
+    return dict(now.filter(pl.col("annotator") != "").select("push_key", "annotator").collect().iter_rows())
 
 
 def _answered(
@@ -95,6 +98,8 @@ def _answered(
 ) -> Iterator[Decision]:
     """The decisions that follow from annotators' answers to what they were asked, in the order of their ids."""
     others = set(said) - {decision.record_id for decision in waiting}
+    if not others:
+        return
     rows = snapshot.current_decisions().filter(
         pl.col("record_id").is_in(list(others)), pl.col("task_digest") == task.task_digest()
     )
