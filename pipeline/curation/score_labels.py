@@ -9,6 +9,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
+from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LABEL_ERROR_CODES, Reason
 from schemas.field import comparable_targets
@@ -37,7 +38,10 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict, o
     if not kind.learns_labels:
         # Each row is scored independently: what annotators settled needs no score.
         kept = [case for case in kept if case.human is None and case.targets]
-    rows = [LabeledText(_text(case, task), case.inputs, case.targets, case.group) for case in kept]
+    rows = [
+        LabeledText(_text(case, task), case.inputs, case.targets, case.group, case.human is Verdict.LABELED)
+        for case in kept
+    ]
     found = kind.score_labels(task, rows, _SEED, off)
     # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
     suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)

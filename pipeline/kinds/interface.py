@@ -52,6 +52,8 @@ class LabeledText:
     """None for an unlabeled row."""
     group: str
     """Rows of one group are never used to score each other."""
+    verified: bool = False
+    """An annotator gave or confirmed the targets: they count as right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,10 @@ def _times(lists: dict[str, list[Item]]) -> Results:
     return Results("Times of day", ("", *(_LISTS[name] for name in timed)), [(_GOLDLEAF, *cells)])
 
 
+def _now(text: str, values: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> Sequence[object]:
+    return ungrounded(text, leaves(fields, values))
+
+
 def _sections(python: str) -> list[Results]:
     lists = _items()
     items = [item for some in lists.values() for item in some]
@@ -176,7 +180,7 @@ def _sections(python: str) -> list[Results]:
     except Failed as failed:
         print(f"the libraries are left out ({failed}); --help says how to install them")
         libraries = {}
-    searches = {_GOLDLEAF: ungrounded}
+    searches = {_GOLDLEAF: _now}
     try:
         searches[_BEFORE] = _before().ungrounded
     except Failed as failed:
