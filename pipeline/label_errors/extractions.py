@@ -90,7 +90,6 @@ class _Judged:
         lacking = self._places.lacking if grounds else [[] for _ in rows]
         self._unsaid = unsaid_shares(self._places.said, lacking)
         self._doubts, self.note = self._judge_spans(seed)
-        self._findings = SpanFindings(rows, self._places.fields, self._doubts) if self._doubts else None
 
     def _judge_spans(self, seed: int) -> tuple[SpanDoubts | None, str]:
         places, rows = self._places, self._rows
@@ -113,7 +112,7 @@ class _Judged:
         if doubts is not None:
             wrong = float(doubts.wrong[place])
             if wrong >= _SHOWN:
-                findings.append(self._findings.of(place))
+                findings.append(SpanFindings(self._rows, self._places.fields, doubts).of(place))
         for leaf, share in zip(self._places.lacking[place], self._unsaid[place], strict=False):
             finding = self._of_unsaid(place, leaf, share)
             wrong = 1 - (1 - wrong) * (1 - finding.share)
@@ -127,12 +126,11 @@ class _Judged:
     def _of_unsaid(self, place: int, leaf: Leaf, share: float) -> Finding:
         """A value that the text does not say is the likelier wrong if something else in the text looks like it."""
         row, doubts = self._rows[place], self._doubts
-        evidence = -np.inf if doubts is None else float(doubts.replaced[place])
-        if evidence <= 0:
+        if doubts is None or doubts.replaced[place] <= 0:
             return unsaid(row, leaf, share)
-        path, instead = self._findings.instead(place)
+        path, instead = SpanFindings(self._rows, self._places.fields, doubts).instead(place)
         if path != leaf.path:
             return unsaid(row, leaf, share)
-        odds = share / (1 - share) * math.exp(min(evidence, _MOST_EVIDENCE))
+        odds = share / (1 - share) * math.exp(min(float(doubts.replaced[place]), _MOST_EVIDENCE))
         share = odds / (1 + odds)
         return unsaid(row, leaf, share, instead if share >= _SURE else "")

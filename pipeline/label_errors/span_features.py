@@ -86,7 +86,7 @@ def _moved(tokens: Tokens, codes: Ints, offset: int) -> Ints:
 
 
 def _hashes(number: int, codes: Sequence[Ints]) -> Hashes:
-    mixed = np.full(len(codes[0]), (number + 1) * 0x51_7C_C1, dtype=np.uint64)
+    mixed: Hashes = np.full(len(codes[0]), (number + 1) * 0x51_7C_C1, dtype=np.uint64)
     for code in codes:
         mixed = (mixed ^ code.astype(np.uint64)) * _MIX
         mixed ^= mixed >> np.uint64(29)

@@ -38,7 +38,8 @@ class SpanRows:
 
     tokens: Tokens
     spans: Ints
-    """First token, counted from the text's first, the one behind the last, and field of every value: by text and place."""
+    """First token, counted from the text's first, the one behind the last, and field of every value: by text and
+    place."""
     span_starts: Ints
     """Where the spans of each text begin, and where the last one's end."""
     open_fields: npt.NDArray[np.int8]
@@ -206,13 +207,14 @@ class _Fit:
 
     @classmethod
     def of(cls, said: Floats, fits: Floats) -> "_Fit":
-        rates = np.full(said.shape[1], _FIRST_RATE)
+        rates: Floats = np.full(said.shape[1], _FIRST_RATE)
         rates[Change.REPLACED] = 0
         for _ in range(_STEPS_OF_RATES):
             odds = cls(rates, 0.0).odds(said)
             shares = odds / (1 + odds.sum(axis=1, keepdims=True))
             # One more of each kind than was seen: what did not stand out in this set is not impossible.
-            rates = np.where(rates > 0, (shares.sum(axis=0) + 1) / (len(said) + 2 * said.shape[1]), 0)
+            rates = (shares.sum(axis=0) + 1) / (len(said) + 2 * said.shape[1])
+            rates[Change.REPLACED] = 0
         found = cls(rates, 0.0)
         with_changes = np.log(1 - rates.sum()) + np.log1p(found.odds(said).sum(axis=1))
         return cls(rates, float((fits + with_changes).mean()))

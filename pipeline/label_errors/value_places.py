@@ -130,7 +130,7 @@ def _ways(hits: list[list[Span]]) -> list[list[Span]]:
     if all(len(one) == 1 for one in hits):
         ways = [[one[0] for one in hits]]
     else:
-        ways = list(itertools.islice(itertools.product(*hits), _MOST_WAYS))
+        ways = [list(way) for way in itertools.islice(itertools.product(*hits), _MOST_WAYS)]
     apart = [_apart(way) for way in ways]
     most = max(map(len, apart))
     return [way for place, way in enumerate(apart) if len(way) == most and way not in apart[:place]]

@@ -20,7 +20,8 @@ from rich.console import Console
 from tables import Results
 
 from pipeline.label_errors.grounding import Source, ungrounded
-from schemas.field import TargetField, ValueType
+from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field_values import leaves
 
 _LISTS = {"first": "the first list", "held_out": "held out", "exam": "exam", "fresh": "fresh", "final": "final"}
 _GOLDLEAF, _BEFORE = "**Goldleaf**", "Goldleaf before, English only"
