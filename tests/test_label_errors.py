@@ -199,7 +199,7 @@ def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.Monke
 
 def missing(text: str, type: ValueType, value: JsonValue, many: bool = False) -> list[str]:
     field = TargetField(name="x", type=type, many=many, choices=("a",) if type is ValueType.CHOICE else ())
-    return [str(leaf.value) for leaf in ungrounded(text, leaves([field], {"x": value}))]
+    return [f"'{leaf.value}'" for leaf in ungrounded(text, leaves([field], {"x": value}))]
 
 
 def test_a_missing_value_is_named_with_its_field() -> None:

@@ -41,7 +41,7 @@ class ValueScore:
     """What speaks against the values of one row."""
 
     score: float | None = None
-    """How likely an annotator would correct any of them, from 0 to 1; None if unknown."""
+    """How likely an annotator would correct any of them, from 0 to 1; None if unknown, or if one gave them."""
     reasons: tuple[Reason, ...] = ()
     """The likeliest first."""
     suggestion: dict[str, JsonValue] | None = None
@@ -108,6 +108,8 @@ class _Judged:
     def score(self, place: int) -> ValueScore:
         """The score of a row: it is wrong unless everything about it is right."""
         doubts = self._doubts
+        if self._rows[place].verified:
+            return ValueScore()
         wrong, findings = 0.0, []
         if doubts is not None:
             wrong = float(doubts.wrong[place])

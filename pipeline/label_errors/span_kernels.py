@@ -105,6 +105,7 @@ def train(columns, starts, states, trust, orders, rates, weights, steps):
     change = np.empty(2 * fields + 1, dtype=np.float32)
     gradient = np.zeros_like(steps)
     moves = np.exp(steps)
+    rooms = (opened, behind, reached, change, gradient)
     done = 0
     for order in orders:
         for text in order:
@@ -116,48 +117,60 @@ def train(columns, starts, states, trust, orders, rates, weights, steps):
             potentials(columns, weights, first, end, scores)
             total = forward(scores, end - first, moves, shares, masses, opened)
             # What is known well already is not worth the time.
-            if total - _given(scores, states[first:end], steps) < _KNOWN:
-                continue
-            moved = False
-            behind[:] = 1
-            for at in range(end - first - 1, -1, -1):
-                token = first + at
-                mass = 0.0
-                for state in range(2 * fields + 1):
-                    mass += shares[at, state] * behind[state]
-                largest = 0.0
-                for state in range(2 * fields + 1):
-                    error = -shares[at, state] * behind[state] / mass
-                    if state == states[token]:
-                        error += 1
-                    largest = max(largest, abs(error))
-                    change[state] = rate * error
-                learns = largest > _KNOWN
-                if learns:
-                    moved = True
-                    for place in range(columns.shape[1]):
-                        if columns[token, place] >= 0:
-                            says = weights[columns[token, place]]
-                            for state in range(2 * fields + 1):
-                                says[state] += change[state]
-                highest = scores[at].max()
-                for state in range(2 * fields + 1):
-                    reached[state] = np.exp(scores[at, state] - highest) * behind[state]
-                left_open(shares, at, opened)
-                if learns:
-                    _add_steps(opened, moves, reached, mass * masses[at], gradient)
-                    before = fields + 1 if at == 0 else _opens(states[token - 1], fields)
-                    if states[token] <= fields:
-                        gradient[before, states[token]] += 1
-                if at > 0:
-                    _look_back(opened, moves, reached, behind)
-            if moved:
-                for before in range(fields + 2):
-                    for after in range(fields + 1):
-                        if abs(gradient[before, after]) > _NEGLIGIBLE:
-                            steps[before, after] += rate * gradient[before, after]
-                            moves[before, after] = np.exp(steps[before, after])
-                        gradient[before, after] = 0
+            if total - _given(scores, states[first:end], steps) >= _KNOWN:
+                seen = (scores, shares, masses)
+                if _learn(columns[first:end], states[first:end], seen, moves, rate, weights, rooms):
+                    _move_steps(rate, gradient, steps, moves)
+
+
+@called
+def _learn(columns, states, seen, moves, rate, weights, rooms):
+    """Change the weights by the gradient of one text, and add up that of the steps; returns whether there was any."""
+    scores, shares, masses = seen
+    opened, behind, reached, change, gradient = rooms
+    fields = len(opened) - 2
+    moved = False
+    behind[:] = 1
+    for at in range(len(states) - 1, -1, -1):
+        mass = 0.0
+        for state in range(2 * fields + 1):
+            mass += shares[at, state] * behind[state]
+        largest = 0.0
+        for state in range(2 * fields + 1):
+            error = -shares[at, state] * behind[state] / mass
+            if state == states[at]:
+                error += 1
+            largest = max(largest, abs(error))
+            change[state] = rate * error
+        highest = scores[at].max()
+        for state in range(2 * fields + 1):
+            reached[state] = np.exp(scores[at, state] - highest) * behind[state]
+        left_open(shares, at, opened)
+        if largest > _KNOWN:
+            moved = True
+            for place in range(columns.shape[1]):
+                if columns[at, place] >= 0:
+                    says = weights[columns[at, place]]
+                    for state in range(2 * fields + 1):
+                        says[state] += change[state]
+            _add_steps(opened, moves, reached, mass * masses[at], gradient)
+            if states[at] <= fields:
+                before = fields + 1 if at == 0 else _opens(states[at - 1], fields)
+                gradient[before, states[at]] += 1
+        if at > 0:
+            _look_back(opened, moves, reached, behind)
+    return moved
+
+
+@called
+def _move_steps(rate, gradient, steps, moves):
+    """Change what steps score by their gradient, which is emptied."""
+    for before in range(steps.shape[0]):
+        for after in range(steps.shape[1]):
+            if abs(gradient[before, after]) > _NEGLIGIBLE:
+                steps[before, after] += rate * gradient[before, after]
+                moves[before, after] = np.exp(steps[before, after])
+            gradient[before, after] = 0
 
 
 @called
