@@ -9,7 +9,6 @@ __all__ = [
     "chat_rules",
     "classifier",
     "extractions",
-    "grounding",
     "label_sets",
     "rewrite_rules",
     "rewrites",
