@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.label_errors.grounding import Source, ungrounded
 from schemas.field import TargetField, ValueType
+from schemas.field_values import Leaf
 
 LISTS = Path(__file__).parent / "benchmarks" / "values_in_texts"
 AMBIGUOUS = {
@@ -26,11 +27,11 @@ AMBIGUOUS = {
 
 
 def says_date(text: str, value: str) -> bool:
-    return not ungrounded(text, {"x": value}, [TargetField(name="x", type=ValueType.DATE)])
+    return not ungrounded(text, [Leaf("x", TargetField(name="x", type=ValueType.DATE), value)])
 
 
 def says_number(text: str, value: float) -> bool:
-    return not ungrounded(text, {"x": value}, [TargetField(name="x", type=ValueType.NUMBER)])
+    return not ungrounded(text, [Leaf("x", TargetField(name="x", type=ValueType.NUMBER), value)])
 
 
 # --- dates ------------------------------------------------------------------------------------------
@@ -212,8 +213,8 @@ def test_a_word_that_is_no_number_here_is_not_read_as_one(text: str, value: floa
 
 def test_an_integer_must_match_to_the_last_digit() -> None:
     field = TargetField(name="x", type=ValueType.INTEGER)
-    assert ungrounded("no. 9007199254740993", {"x": 9007199254740993}, [field]) == []
-    assert ungrounded("no. 9007199254740993", {"x": 9007199254740992}, [field]) != []
+    assert ungrounded("no. 9007199254740993", [Leaf("x", field, 9007199254740993)]) == []
+    assert ungrounded("no. 9007199254740993", [Leaf("x", field, 9007199254740992)]) != []
 
 
 def test_a_decimal_must_match_to_the_last_digit() -> None:

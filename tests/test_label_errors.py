@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from pipeline.label_errors import label_models
 from pipeline.label_errors.classifier import LabelErrors, label_error_scores
+from pipeline.label_errors.extractions import Extracted, score_values
 from pipeline.label_errors.grounding import ungrounded
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field_values import leaves
 
 WORDS = {
     "term": ["begins", "ends", "expires", "year", "month", "effective", "date", "initial", "period"],
@@ -197,12 +199,13 @@ def test_a_sample_for_training_keeps_rare_labels_whole(monkeypatch: pytest.Monke
 
 def missing(text: str, type: ValueType, value: JsonValue, many: bool = False) -> list[str]:
     field = TargetField(name="x", type=type, many=many, choices=("a",) if type is ValueType.CHOICE else ())
-    return [reason.detail for reason in ungrounded(text, {"x": value}, [field])]
+    return [f"'{leaf.value}'" for leaf in ungrounded(text, leaves([field], {"x": value}))]
 
 
 def test_a_missing_value_is_named_with_its_field() -> None:
     fields = [TargetField(name="vendor", type=ValueType.TEXT), TargetField(name="total", type=ValueType.NUMBER)]
-    (reason,) = ungrounded("Acme charges 12.50 EUR", {"vendor": "Apex Ltd", "total": 12.5}, fields)
+    row = Extracted("Acme charges 12.50 EUR", {"vendor": "Apex Ltd", "total": 12.5}, "g")
+    (reason,) = score_values([row], fields).rows[0].reasons
     assert (reason.code, reason.field) == (ReasonCode.UNGROUNDED, "vendor")
     assert reason.detail == "'Apex Ltd'"
 

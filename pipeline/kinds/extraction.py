@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.grounding import ungrounded
+from pipeline.kinds.copied_values import score_copied
+from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScores, Targets
 from pipeline.text.answer_keys import Answers
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
@@ -15,14 +15,14 @@ from schemas.task import Task
 
 
 class Extraction(Kind):
-    """Typed fields; a value that does not occur in the inputs is a likely error."""
+    """Typed fields; a value that does not occur in the inputs, or stands where others would, is a likely error."""
 
     name: ClassVar[str] = "extraction"
     hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = (ReasonCode.UNGROUNDED.value,)
-    learns_labels: ClassVar[bool] = False
+    learns_labels: ClassVar[bool] = True
     on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.F1
@@ -41,11 +41,11 @@ class Extraction(Kind):
     def score_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
-        """Flag values that do not occur in the inputs; free texts are not copied from them, so they are not checked."""
-        if ReasonCode.UNGROUNDED in off:
-            return LabelScores([LabelScore()] * len(rows))
-        fields, answers = task.task_targets(), Answers(task)
-        return LabelScores([_scored(row, fields, answers) for row in rows])
+        """Judge each value by where such values stand in the texts of the other rows, or by whether it stands there."""
+        answers = Answers(task)
+        # A free text is not copied from the inputs.
+        copied = [None if row.targets is None else answers.closed(row.targets) for row in rows]
+        return score_copied(rows, copied, task.task_targets(), seed, off)
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Pairs of field and value: the metric is their micro-averaged F1."""
@@ -54,8 +54,3 @@ class Extraction(Kind):
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """Scores by field."""
         return scores_by_field(leaf_paths(task.task_targets()), outcomes)
-
-
-def _scored(row: LabeledText, fields: Sequence[TargetField], answers: Answers) -> LabelScore:
-    copied = answers.closed(row.targets) if row.targets is not None else None
-    return LabelScore(reasons=tuple(ungrounded(row.text, copied, fields))) if copied else LabelScore()

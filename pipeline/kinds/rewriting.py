@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
 from pipeline.evaluation.text_similarity import chrf, rouge_l
+from pipeline.kinds.copied_values import score_copied
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.grounding import ungrounded
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import Rewrite, RewriteScore, score_rewrites
 from schemas.dataset import OnConflict
@@ -62,20 +62,22 @@ class Rewriting(Kind):
     def score_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
-        """Score each free text by the rules, and flag the other values that do not occur in the inputs."""
+        """Score each free text by the rules, and the other values as extracted ones."""
         free, scores = self.free_texts(task), [LabelScore()] * len(rows)
-        copied = [field for field in task.task_targets() if field.name not in free]
-        others = [] if ReasonCode.UNGROUNDED in off else copied
         for name in free:
             places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
             pairs = [self._rewrite(task, rows[place], name) for place in places]
             found = score_rewrites(pairs, [rule for rule in Rule if rule.value in off])
             for place, score in zip(places, found, strict=True):
                 scores[place] = _worse(scores[place], _scored(name, score))
-        for place, row in enumerate(rows):
-            if others and row.targets and (odd := ungrounded(row.text, row.targets, others)):
-                scores[place] = _worse(scores[place], LabelScore(scores[place].score, None, tuple(odd)))
-        return LabelScores(scores)
+        others = [field for field in task.task_targets() if field.name not in free]
+        if not others:
+            return LabelScores(scores)
+        copied = [
+            None if row.targets is None else {one.name: row.targets.get(one.name) for one in others} for row in rows
+        ]
+        of_others = score_copied(rows, copied, others, seed, off)
+        return LabelScores([_worse(*one) for one in zip(scores, of_others.rows, strict=True)], of_others.note)
 
     def _rewrite(self, task: type[Task], row: LabeledText, name: str) -> Rewrite:
         answer = (row.targets or {}).get(name)
@@ -175,7 +177,7 @@ def _scored(field: str, score: RewriteScore) -> LabelScore:
 def _worse(one: LabelScore, other: LabelScore) -> LabelScore:
     """What two fields of a row say together."""
     scores = [score for score in (one.score, other.score) if score is not None]
-    return LabelScore(max(scores, default=None), None, (*one.reasons, *other.reasons))
+    return LabelScore(max(scores, default=None), one.suggestion or other.suggestion, (*one.reasons, *other.reasons))
 
 
 def _similarity(of: Callable[[str, str], float], answer: Any, gold: Any) -> float:

@@ -4,4 +4,12 @@ In: texts with their labels, sets of labels, extracted values or rewritten texts
 with its reasons, a better label or set, the values that the text does not contain, or what is doubted in which turn.
 """
 
-__all__ = ["chat_findings", "chat_rules", "classifier", "grounding", "label_sets", "rewrite_rules", "rewrites"]
+__all__ = [
+    "chat_findings",
+    "chat_rules",
+    "classifier",
+    "extractions",
+    "label_sets",
+    "rewrite_rules",
+    "rewrites",
+]

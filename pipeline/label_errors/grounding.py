@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import assert_never
@@ -16,24 +16,19 @@ from pipeline.label_errors.numbers_in_text import (
     without_ordinals,
 )
 from pipeline.label_errors.times_in_text import times_in
-from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue, TargetField, ValueType
-from schemas.field_values import leaves
+from schemas.field import ValueType
+from schemas.field_values import Leaf
 
 
-def ungrounded(text: str, targets: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> list[Reason]:
-    """Name the texts, numbers, dates and times among the targets, and within their objects, that the text lacks.
+def ungrounded(text: str, values: Iterable[Leaf]) -> list[Leaf]:
+    """Those of the texts, numbers, dates and times of an answer that the text lacks.
 
     Formatting does not matter: case, whitespace and punctuation of texts; separators, scale and currencies of
     numbers; order and format of dates; the language of month names and scales. Choices and booleans are not checked:
-    they describe the text rather than occur in it.
+    they describe the text rather than occur in it. Nor are free texts.
     """
     source = Source(text)
-    return [
-        Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=f"'{str(leaf.value)[:80]}'")
-        for leaf in leaves(fields, targets)
-        if not (leaf.field.is_free or source.holds(leaf.field.type, leaf.value))
-    ]
+    return [leaf for leaf in values if not (leaf.field.is_free or source.holds(leaf.field.type, leaf.value))]
 
 
 class Source:

@@ -20,7 +20,8 @@ from rich.console import Console
 from tables import Results
 
 from pipeline.label_errors.grounding import Source, ungrounded
-from schemas.field import TargetField, ValueType
+from schemas.field import JsonValue, TargetField, ValueType
+from schemas.field_values import leaves
 
 _LISTS = {"first": "the first list", "held_out": "held out", "exam": "exam", "fresh": "fresh", "final": "final"}
 _GOLDLEAF, _BEFORE = "**Goldleaf**", "Goldleaf before, English only"
@@ -167,6 +168,10 @@ def _times(lists: dict[str, list[Item]]) -> Results:
     return Results("Times of day", ("", *(_LISTS[name] for name in timed)), [(_GOLDLEAF, *cells)])
 
 
+def _now(text: str, values: Mapping[str, JsonValue], fields: Sequence[TargetField]) -> Sequence[object]:
+    return ungrounded(text, leaves(fields, values))
+
+
 def _sections(python: str) -> list[Results]:
     lists = _items()
     items = [item for some in lists.values() for item in some]
@@ -176,7 +181,7 @@ def _sections(python: str) -> list[Results]:
     except Failed as failed:
         print(f"the libraries are left out ({failed}); --help says how to install them")
         libraries = {}
-    searches = {_GOLDLEAF: ungrounded}
+    searches = {_GOLDLEAF: _now}
     try:
         searches[_BEFORE] = _before().ungrounded
     except Failed as failed:

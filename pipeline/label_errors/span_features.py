@@ -1,0 +1,114 @@
+"""What the model that reads spans sees of a token: the words around it, and how they are written."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.label_errors.span_tokens import Tokens
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+_BITS = 22
+"""Of a feature's hash: with some 100,000 features, one in forty shares its weights with another."""
+_LEAST_COUNT = 2
+"""A feature that a single token has says nothing about others."""
+_MOST_WEIGHTS = 2**24
+_AROUND = 3
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_RUN = re.compile(r"(.)\1+")
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """Which features are used, and where their weights are."""
+
+    places: npt.NDArray[np.int32]
+    """By hash; negative for a feature that is not used."""
+    size: int
+
+    @classmethod
+    def of(cls, hashes: Hashes, states: int) -> "FeatureColumns":
+        """Those that occur more than once, and no more than there is memory for."""
+        counts = np.bincount(hashes.ravel(), minlength=2**_BITS)
+        most = max(_MOST_WEIGHTS // states, 1)
+        least = _LEAST_COUNT
+        if (counts >= least).sum() > most:
+            least = int(np.partition(counts, -most)[-most]) + 1
+        used = counts >= least
+        places = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
+        return cls(places, int(used.sum()))
+
+
+def hashed_features(tokens: Tokens) -> Hashes:
+    """The features of every token, as hashes of ``_BITS`` bits: tokens x features."""
+    words = _codes(tokens, _folded)
+    shapes = _codes(tokens, _shape)
+    word = {offset: _moved(tokens, words, offset) for offset in range(-_AROUND, _AROUND + 1)}
+    shape = {offset: _moved(tokens, shapes, offset) for offset in (-1, 0, 1)}
+    templates: list[tuple[Ints, ...]] = [
+        *((word[offset],) for offset in word),
+        *((word[offset], word[offset + 1]) for offset in (-2, -1, 0, 1)),
+        (shape[0],),
+        (shape[-1], shape[0]),
+        (shape[0], shape[1]),
+        (shape[0], word[-1]),
+        (shape[0], word[1]),
+        (_codes(tokens, _beginning),),
+        (_codes(tokens, _end),),
+        (np.zeros_like(words),),
+    ]
+    return np.column_stack([_hashes(number, template) for number, template in enumerate(templates)])
+
+
+def _codes(tokens: Tokens, key: Callable[[str], Hashable]) -> Ints:
+    """A number for what each token has in common with others."""
+    known: dict[Hashable, int] = {}
+    of_word = np.array([known.setdefault(key(word), len(known)) for word in tokens.words], dtype=np.int64)
+    found: Ints = of_word[tokens.ids] if len(of_word) else tokens.ids
+    return found
+
+
+def _moved(tokens: Tokens, codes: Ints, offset: int) -> Ints:
+    """For every token, the code of the one so many places behind it in its text."""
+    at = np.arange(len(codes)) + offset
+    row = tokens.rows
+    inside = (at >= 0) & (at < len(codes))
+    inside[inside] = row[at[inside]] == row[inside]
+    found = np.full(len(codes), _ABSENT, dtype=np.int64)
+    found[inside] = codes[at[inside]]
+    return found
+
+
+def _hashes(number: int, codes: Sequence[Ints]) -> Hashes:
+    mixed: Hashes = np.full(len(codes[0]), (number + 1) * 0x51_7C_C1, dtype=np.uint64)
+    for code in codes:
+        mixed = (mixed ^ code.astype(np.uint64)) * _MIX
+        mixed ^= mixed >> np.uint64(29)
+    mixed *= _MIX
+    return mixed >> np.uint64(64 - _BITS)
+
+
+def _folded(word: str) -> str:
+    return unicodedata.normalize("NFKC", word).casefold()
+
+
+def _beginning(word: str) -> str:
+    return _folded(word)[:3]
+
+
+def _end(word: str) -> str:
+    return _folded(word)[-3:]
+
+
+def _shape(word: str) -> str:
+    """Capitals, letters, digits and signs; of short numbers also how many digits they have."""
+    kinds = "".join(
+        "X" if sign.isupper() else "x" if sign.isalpha() else "9" if sign.isdigit() else sign for sign in word
+    )
+    return f"{len(word)} digits" if word.isdigit() and len(word) <= 4 else _RUN.sub(r"\1", kinds)

@@ -1,0 +1,98 @@
+"""Texts as tokens, and where among them values stand."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+MAX_TOKENS = 2_000
+"""Only this many leading tokens of a text are read."""
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9d"
+)
+"""Scripts without spaces: each of their characters is a token."""
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+|[^\w\s]|_")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of some texts, one after another: words, and single signs."""
+
+    words: list[str]
+    """The different ones, as they are written."""
+    ids: Ints
+    """Which word each token is."""
+    starts: Ints
+    """Where each text begins, and where the last one ends."""
+
+    @property
+    def rows(self) -> Ints:
+        """The text of each token."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+
+def read_tokens(texts: Sequence[str]) -> Tokens:
+    """Divide texts into tokens."""
+    known: dict[str, int] = {}
+    ids: list[int] = []
+    starts = [0]
+    for text in texts:
+        ids += [known.setdefault(word, len(known)) for word in _TOKEN.findall(text)[:MAX_TOKENS]]
+        starts.append(len(ids))
+    return Tokens(list(known), np.array(ids, dtype=np.int64), np.array(starts, dtype=np.int64))
+
+
+def written(text: str, first: int, end: int) -> str:
+    """The part of a text from one token to before another."""
+    places = [match.span() for match in _TOKEN.finditer(text)]
+    return text[places[first][0] : places[end - 1][1]]
+
+
+class Places:
+    """Finds the values of rows among their tokens: case, width, whitespace and signs do not matter."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._codes: dict[str, int] = {}
+        # A sign has no code: values are found whatever signs are in and around them.
+        self._code_of = [self._known(word) for word in tokens.words]
+        self._values: dict[str, list[int]] = {}
+
+    def _known(self, word: str) -> int:
+        return self._codes.setdefault(_folded(word), len(self._codes)) if word[0].isalnum() else -1
+
+    def words_of(self, row: int) -> tuple[list[int], list[int]]:
+        """The codes of a text's words, and which of its tokens they are."""
+        first, end = self._tokens.starts[row], self._tokens.starts[row + 1]
+        codes = [self._code_of[id] for id in self._tokens.ids[first:end].tolist()]
+        at = [place for place, code in enumerate(codes) if code >= 0]
+        return [codes[place] for place in at], at
+
+    def find(self, words: tuple[list[int], list[int]], value: str) -> Iterator[tuple[int, int]]:
+        """Where a value stands, as tokens counted from the text's first: the first one, and the one behind it."""
+        codes, at = words
+        wanted = self._wanted(value)
+        size = len(wanted)
+        if not size or -1 in wanted:
+            return
+        begin = -1
+        for _ in range(codes.count(wanted[0])):
+            begin = codes.index(wanted[0], begin + 1)
+            if codes[begin : begin + size] == wanted:
+                yield at[begin], at[begin + size - 1] + 1
+
+    def _wanted(self, value: str) -> list[int]:
+        if value not in self._values:
+            words = [word for word in _TOKEN.findall(value) if word[0].isalnum()]
+            self._values[value] = [self._codes.get(_folded(word), -1) for word in words]
+        return self._values[value]
+
+
+def _folded(word: str) -> str:
+    return unicodedata.normalize("NFKC", word).casefold()

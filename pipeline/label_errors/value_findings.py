@@ -1,0 +1,114 @@
+"""What is said against a value, for annotators, and the answer with a better one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.label_errors.span_changes import Change
+from pipeline.label_errors.span_model import SpanDoubts
+from pipeline.label_errors.span_tokens import written
+from pipeline.label_errors.value_places import Extracted, TextField
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, is_blank
+from schemas.field_values import Leaf
+
+Values = dict[str, JsonValue]
+_LONGEST = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason to doubt the values of a row."""
+
+    share: float
+    """How likely it is right, from 0 to 1."""
+    reason: Reason
+    better: Values | None = None
+    """All values of the row, corrected; None if it is not known how."""
+
+
+def quoted(value: JsonValue) -> str:
+    """A value as findings show it."""
+    return f"'{str(value)[:_LONGEST]}'"
+
+
+def unsaid(row: Extracted, leaf: Leaf, share: float, instead: str = "") -> Finding:
+    """A value that the text does not say, and what is likely to be there instead."""
+    detail = f"{quoted(leaf.value)}; {quoted(instead)} looks like it" if instead else quoted(leaf.value)
+    better = _with(row, {leaf.path: instead}) if instead and not leaf.objects else None
+    return Finding(share, Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=detail), better)
+
+
+class SpanFindings:
+    """Says what is likely wrong with the spans of rows."""
+
+    def __init__(self, rows: Sequence[Extracted], fields: Sequence[TextField], doubts: SpanDoubts) -> None:
+        self._rows, self._fields, self._doubts = rows, fields, doubts
+
+    def instead(self, number: int) -> tuple[str, str]:
+        """For a row whose text lacks a value: the field, and what stands in the text and looks like it."""
+        first, end, field = self._doubts.change[number, Change.REPLACED].tolist()
+        return self._fields[field].path, written(self._rows[number].text, first, end)
+
+    def of(self, number: int) -> Finding:
+        """The likeliest finding about the spans of a row."""
+        kind = Change(int(self._doubts.by_change[number].argmax()))
+        change = self._doubts.change[number, kind].tolist()
+        path, detail, better = self._described(number, kind, change)
+        reason = Reason(code=ReasonCode.LABEL_ERROR, field=path, detail=detail)
+        row = self._rows[number]
+        return Finding(float(self._doubts.by_change[number, kind]), reason, _with(row, better))
+
+    def _described(self, number: int, kind: Change, change: list[int]) -> tuple[str, str, Mapping[str, str | None]]:
+        """The field, what is wrong with it, and which values would be better."""
+        text = self._rows[number].text
+        if kind == Change.DROPPED:
+            value, field = written(text, change[0], change[1]), self._fields[change[2]]
+            also = "also " if field.repeats else ""
+            lacks = "" if field.repeats else ", but the field is empty"
+            return field.path, f"the text {also}has {quoted(value)}{lacks}", {field.path: value}
+        span = self._span(number, change[0])
+        value, field = written(text, span[0], span[1]), self._fields[span[2]]
+        if kind in (Change.TRUNCATED, Change.EXTENDED):
+            right = written(text, change[1], change[2])
+            return field.path, f"{quoted(right)}, not {quoted(value)}", {field.path: right}
+        if kind == Change.MOVED:
+            other = self._fields[change[1]]
+            return (
+                field.path,
+                f"{quoted(value)} looks like `{other.path}`, not `{field.path}`",
+                {field.path: None, other.path: value},
+            )
+        if kind == Change.SWAPPED:
+            span = self._span(number, change[1])
+            second, other = written(text, span[0], span[1]), self._fields[span[2]]
+            detail = f"{quoted(value)} looks like `{other.path}`, and {quoted(second)} like `{field.path}`"
+            return field.path, detail, {field.path: second, other.path: value}
+        if kind == Change.EXTRA:
+            return field.path, f"{quoted(value)} does not look like one", {field.path: None}
+        raise AssertionError(f"no change of spans: {kind}")
+
+    def _span(self, number: int, place: int) -> list[int]:
+        found: list[int] = self._doubts.spans[self._doubts.span_starts[number] + place].tolist()
+        return found
+
+
+def _with(row: Extracted, better: Mapping[str, str | None]) -> Values | None:
+    """The values of a row with some others; None if one of them is not a single text or may not be left out."""
+    values: dict[str, Any] = dict(row.values or {})
+    for path, value in better.items():
+        *above, name = path.split(".")
+        inner = values
+        for part in above:
+            if not isinstance(inner.get(part), dict):
+                return None
+            inner[part] = dict(inner[part])
+            inner = inner[part]
+        now = inner.get(name)
+        if isinstance(now, list):
+            if value is None or any(isinstance(part, dict) for part in now) or len(better) > 1:
+                return None
+            inner[name] = [*now, value]
+        else:
+            inner[name] = None if value is not None and is_blank(value) else value
+    return values
