@@ -22,7 +22,7 @@ MAX_TRAINING_ROWS = 50_000
 _COMPARED_ROWS = 16_384
 """Neighbors are looked for among at most this many rows."""
 _CHUNK = 1_024
-_NEIGHBORS, _NEAR = 64, 0.1
+_NEIGHBORS, _NEAR = 100, 0.07
 """How many neighbors vote, and by how much less similar one may be before its vote is a third."""
 _SMOOTHING = 0.1
 _SHRINKAGE = 0.3

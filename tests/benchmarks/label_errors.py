@@ -1,0 +1,250 @@
+"""How many planted label errors are found in a classification: by ranking, and in the batch that curate really sends.
+
+python tests/benchmarks/label_errors.py FILE    needs a CSV or JSONL file with a text and a label in every line
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from measuring import folder, run
+from rich.console import Console
+from tables import Results
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_SHARE = 0.1
+"""Of the labels: how many are flipped, and how many rows the batch has."""
+_SIMILAR = 3
+_NOISES = ("random", "similar")
+_HELP = """\
+A tenth of the labels is flipped: to any other one, or to one of the three most similar (by the TF-IDF centroids of the
+labels as they are in FILE). Labels that the file itself has wrong count as right.
+  found   the share of the flipped labels among the tenth of the rows with the highest scores; a random tenth has 10%
+  sent    the share of them that `goldleaf curate --no-push` in a new home routes to annotators, with `review.budget:
+          0.1`; rows in conflict and copies use up budget or are no longer there, so that it can be below or above
+  mean    the mean score: how many labels are wrong, if scores are probabilities
+  CPU s   of the scoring, features included, everything in this process and in one thread
+
+The banking77 and CUAD sets:
+  python tests/benchmarks/label_errors.py banking77/train.csv --label category
+  python tests/benchmarks/label_errors.py cuad/clauses.jsonl --text clause --label label --group contract --any-of
+"""
+_TASK = '''\
+from typing import Literal
+
+from schemas.task import Input, Target, Task
+
+
+class Labeled(Task):
+    """Which label is it?"""
+
+    text: Input[str]
+    label: Target[Literal[{labels}]]
+'''
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Labeled texts."""
+
+    texts: list[str]
+    labels: list[str]
+    given: Ints
+    groups: list[str]
+    similar: Ints
+    """The three labels that are most like each one."""
+
+    @classmethod
+    def read(cls, place: Path, text: str, label: str, group: str) -> "Corpus":
+        """The rows of a file."""
+        frame = pl.read_csv(place) if place.suffix == ".csv" else pl.read_ndjson(place)
+        texts, labels = frame[text].to_list(), sorted(frame[label].unique())
+        codes = {name: code for code, name in enumerate(labels)}
+        given = np.array([codes[one] for one in frame[label]])
+        groups = frame[group].to_list() if group else [str(row) for row in range(len(texts))]
+        return cls(texts, labels, given, groups, _most_similar(texts, given))
+
+    def flipped(self, noise: str, seed: int) -> Ints:
+        """The labels, a tenth of them wrong."""
+        random, found = np.random.default_rng(seed), self.given.copy()
+        rows = random.choice(len(found), round(len(found) * _SHARE), replace=False)
+        if noise == "random":
+            found[rows] = (found[rows] + random.integers(1, len(self.labels), len(rows))) % len(self.labels)
+        else:
+            found[rows] = self.similar[found[rows], random.integers(0, self.similar.shape[1], len(rows))]
+        return found
+
+
+def _most_similar(texts: Sequence[str], given: Ints) -> Ints:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    features = TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
+    means = np.stack([np.asarray(features[given == label].mean(axis=0)).ravel() for label in range(given.max() + 1)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    alike = means @ means.T
+    np.fill_diagonal(alike, -1)
+    return np.argsort(-alike, axis=1)[:, :_SIMILAR]
+
+
+# --- scores: the higher, the likelier is the label wrong ----------------------------------------------
+def _goldleaf(corpus: Corpus, given: Ints) -> Floats:
+    from pipeline.label_errors.classifier import label_error_scores
+
+    found = label_error_scores(corpus.texts, [corpus.labels[code] for code in given], corpus.groups)
+    return np.array([value or 0.0 for value in found.score])
+
+
+def _probabilities(corpus: Corpus, given: Ints, model: Any, words: int) -> Floats:
+    """Out-of-fold, as most people make them."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    grouped = len(set(corpus.groups)) < len(corpus.groups)
+    folds = (StratifiedGroupKFold if grouped else StratifiedKFold)(5, shuffle=True, random_state=0)
+    pipe = make_pipeline(TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, words)), model)
+    method = "predict_proba" if hasattr(model, "predict_proba") else "decision_function"
+    return cross_val_predict(pipe, corpus.texts, given, groups=corpus.groups, cv=folds, method=method)
+
+
+def _regression(words: int) -> Callable[[Corpus, Ints], Floats]:
+    def scores(corpus: Corpus, given: Ints) -> Floats:
+        from cleanlab.rank import get_label_quality_scores
+        from sklearn.linear_model import LogisticRegression
+
+        found = _probabilities(corpus, given, LogisticRegression(max_iter=1000), words)
+        return 1 - get_label_quality_scores(given, found, method="self_confidence")
+
+    return scores
+
+
+def _vectors(corpus: Corpus, given: Ints) -> Floats:
+    """A linear support vector machine alone: how far the best other label is ahead."""
+    from sklearn.svm import LinearSVC
+
+    found, rows = _probabilities(corpus, given, LinearSVC(C=0.3), 2), np.arange(len(given))
+    own = found[rows, given]
+    found[rows, given] = -np.inf
+    return found.max(axis=1) - own
+
+
+def _contestants(regression: bool) -> dict[str, Callable[[Corpus, Ints], Floats]]:
+    found = {"**Goldleaf**": _goldleaf, "linear SVM, margin": _vectors}
+    if regression:
+        found["cleanlab self-confidence, logistic regression on words"] = _regression(1)
+        found["the same, on words and pairs of words"] = _regression(2)
+    return found
+
+
+def _found(score: Floats, wrong: Bools) -> float:
+    batch = np.argsort(-score, kind="stable")[: int(np.ceil(_SHARE * len(score)))]
+    return float(wrong[batch].sum() / wrong.sum())
+
+
+# --- what is sent -------------------------------------------------------------------------------------
+def _sent(corpus: Corpus, given: Ints, wrong: Bools, any_of: bool) -> tuple[float, int]:
+    """The share of the wrong labels that the product asks about, and how many rows it asks about."""
+    with folder() as place:
+        rows = {"id": range(len(given)), "text": corpus.texts, "label": [corpus.labels[code] for code in given]}
+        pl.DataFrame(rows | {"group": corpus.groups}).write_ndjson(place / "rows.jsonl")
+        (place / "task.py").write_text(_TASK.format(labels=json.dumps(corpus.labels)[1:-1]), encoding="utf-8")
+        grouped = "split: {group_by: group}\n" if len(set(corpus.groups)) < len(given) else ""
+        (place / "dataset.yaml").write_text(
+            "name: planted\ntask: task.py:Labeled\nsources:\n  - {name: rows, path: rows.jsonl, key: id}\n"
+            f"review: {{budget: {_SHARE}}}\non_conflict: {'any_of' if any_of else 'review'}\n{grouped}",
+            encoding="utf-8",
+        )
+        program = str(Path(sys.executable).with_name("goldleaf"))
+        run([program, "curate", "--no-push", "--json", str(place / "dataset.yaml")], place)
+        query = "select decode(raw)->>'id' as id, routed from current join latest using (record_id)"
+        run([program, "sql", "--json", query, str(place / "dataset.yaml")], place)
+        asked = {int(row["id"]) for row in json.loads((place / "log.txt").read_bytes()) if row["routed"] in _ASKED}
+        return len(asked & set(np.flatnonzero(wrong).tolist())) / wrong.sum(), len(asked)
+
+
+_ASKED = ("uncertain", "conflict")
+
+
+def _compare(corpus: Corpus, seeds: Sequence[int], regression: bool, sent: bool, any_of: bool) -> list[Results]:
+    lines: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    for noise in _NOISES:
+        for seed in seeds:
+            given = corpus.flipped(noise, seed)
+            wrong = given != corpus.given
+            for name, score in _contestants(regression).items():
+                started = time.process_time()
+                found = score(corpus, given)
+                spent = time.process_time() - started
+                lines.setdefault((noise, name), []).append((_found(found, wrong), spent, found.mean()))
+                print(noise, seed, name, f"{lines[noise, name][-1]}", file=sys.stderr, flush=True)
+            if sent:
+                lines.setdefault((noise, _SENT), []).append((*_sent(corpus, given, wrong, any_of), 0.0))
+                print(noise, seed, _SENT, f"{lines[noise, _SENT][-1]}", file=sys.stderr, flush=True)
+    return [_table(noise, lines, len(seeds), len(corpus.texts)) for noise in _NOISES]
+
+
+_SENT = "**really sent by `goldleaf curate`**"
+
+
+def _table(noise: str, lines: dict[tuple[str, str], list[tuple[float, ...]]], seeds: int, rows: int) -> Results:
+    cells = []
+    for (kind, name), taken in lines.items():
+        if kind == noise:
+            share, spent, mean = np.mean(taken, axis=0)
+            last = (f"{spent:.1f}", f"{mean:.1%}" if "Goldleaf" in name else "") if name != _SENT else ("", "")
+            cells.append((name, f"{share:.1%}", *last))
+    asked = [int(count) for _, count, _ in lines.get((noise, _SENT), [])]
+    said = f" Asked: {', '.join(f'{count:,}' for count in asked)} of {rows:,}." if asked else ""
+    title = "any other label" if noise == "random" else "one of the three most similar labels"
+    return Results(f"10% flipped to {title}", ("score", "found", "CPU s", "mean"), cells, f"{seeds} seeds.{said}")
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="a CSV or JSONL file with a text and a label in every line")
+    parser.add_argument("--text", default="text", help="the key of the text (default: text)")
+    parser.add_argument("--label", default="label", help="the key of the label (default: label)")
+    parser.add_argument(
+        "--group", default="", help="the key of what rows belong to, such as a contract (default: none)"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="of the flips (default: 1 to 5)")
+    parser.add_argument("--any-of", action="store_true", help="a text may have several labels, each in its own row")
+    parser.add_argument("--no-regression", action="store_true", help="leave out the regressions, which take longest")
+    parser.add_argument("--no-sent", action="store_true", help="leave out what the product really sends")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
+    asked = parser.parse_args(given)
+    warnings.simplefilter("ignore", UserWarning)
+    corpus = Corpus.read(asked.file, asked.text, asked.label, asked.group)
+    results = _compare(corpus, asked.seeds, not asked.no_regression, not asked.no_sent, asked.any_of)
+    console = Console(width=max(Console().width, 120))
+    for found in results:
+        found.show(console)
+    if asked.markdown:
+        asked.markdown.write_text("\n".join(found.markdown() for found in results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    # Threads of a library for matrices would count as CPU seconds, and wait for each other.
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        os.execve(
+            sys.executable,
+            [sys.executable, *sys.argv],
+            {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+    main()
