@@ -14,6 +14,7 @@ from pipeline.state.runs import Run
 from pipeline.suggestions.adapter_answers import AdapterAsking
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
+from pipeline.suggestions.examples_shown import with_examples
 from pipeline.suggestions.ledger import Ledger, Spent
 from pipeline.suggestions.rows_to_ask import batch_of, link_answers
 from pipeline.text.wording import counted
@@ -156,7 +157,9 @@ def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> S
         with store.asking_lock(), Ledger(store.calls) as ledger:
             # Nobody else is asking: what is still in flight was so when a run was killed.
             ledger.lose()
-            batch = batch_of(store.snapshot().at_last_commit(), asker, ledger)
+            snapshot = store.snapshot().at_last_commit()
+            asker = with_examples(asker, snapshot, ledger)
+            batch = batch_of(snapshot, asker, ledger)
             before, outcome = ledger.spent(), Outcome()
             if batch.todo:
                 at = f" at {shown_address(section.endpoint)}" if section.endpoint else ""
@@ -221,7 +224,8 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[
 
 def _estimate(context: Context, asker: Asker) -> Estimated:
     with Ledger(context.store.calls) as ledger:
-        batch = batch_of(context.store.snapshot().at_last_commit(), asker, ledger)
+        snapshot = context.store.snapshot().at_last_commit()
+        batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger)
         spent = ledger.spent()
     encoding = context.dataset.config.measure.encoding
     tokens = sum(prompt_tokens([question.body for question in batch.todo], encoding))

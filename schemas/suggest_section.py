@@ -28,6 +28,8 @@ class Suggest(BaseModel):
     rows: Asked = Asked.DOUBTED
     limit: Count = 1000
     """How many rows it is asked about at most, as the dataset is now."""
+    examples: Annotated[int, Field(ge=0, le=100)] = 0
+    """How many answers of annotators the model is shown before each question."""
     max_tokens: Count = 512
     """Of an answer."""
     options: dict[str, JsonValue] = {}

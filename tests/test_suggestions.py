@@ -187,6 +187,33 @@ def test_rows_that_always_fail_do_not_keep_the_others_from_being_asked_about(
     assert results[-1]["known"] == 6 and results[-1]["failed"] + results[-1]["waiting"] == 3
 
 
+def test_examples_are_annotators_answers_and_stay_the_same(tmp_path: Path, studio: FakeStudio) -> None:
+    rows = [row(n, TEXTS[topic].format(n, n * 5), None) for n, topic in enumerate([*TEXTS, *TEXTS])]
+    with shop(tmp_path, rows, suggest=", examples: 2", more="review: {budget: 9, audit: 0.0}\n") as (_, server):
+        rename(tmp_path, tmp_path.name)
+        desk = Desk(tmp_path, studio.url, studio.token)
+        with desk.api, desk.client:
+            desk.curate()
+            assert all(len(request["messages"]) == 2 for request in server.asked)
+            for number, topic in ((0, "billing"), (1, "delivery"), (3, "billing")):
+                desk.label(number, topic)
+            desk.collect()
+            before = len(server.asked)
+            desk.curate()
+            asked = server.asked[before:]
+            desk.label(2, "returns")
+            desk.collect()
+            desk.curate()
+            # Rows 0 and 1 are shown, and the others asked once.
+            assert len(server.asked) == before + 4
+            answered = desk.decision(5)
+    for request in asked:
+        shown = [message["content"] for message in request["messages"][1:-1]]
+        assert sorted(shown[1::2]) == ['{"topic": "billing"}', '{"topic": "delivery"}']
+        assert request["messages"][-1]["content"] not in shown
+    assert answered.model_answer == {"topic": "returns"}
+
+
 # --- its faults -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("reply", "said"),

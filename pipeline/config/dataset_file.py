@@ -40,7 +40,7 @@ _LATER: Any = {
     "engine": True,
     "review": {"guidelines"},
     # Which rows a model is asked about, how, and what that may cost; what it answers is in the ledger.
-    "suggest": set(Suggest.model_fields) - {"model", "adapter", "max_tokens", "options"},
+    "suggest": set(Suggest.model_fields) - {"model", "adapter", "examples", "max_tokens", "options"},
 }
 """The configuration that no decision of a curate run depends on."""
 

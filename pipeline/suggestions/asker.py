@@ -1,8 +1,9 @@
 """What a model is asked about a row: the task's own prompt, the schema of its answers, and the key of both."""
 
+import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,23 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """An annotator's answer that a model is shown."""
+
+    record_id: str
+    inputs: str
+    targets: str
+    """Both are JSON."""
+
+
+@dataclass(frozen=True)
 class Asker:
     """A model with its parameters, asked about the rows of a task."""
 
     section: Suggest
     task: type[Task]
+    examples: tuple[Shown, ...] = ()
+    """What it is shown before each question."""
 
     @property
     def model(self) -> str:
@@ -55,10 +68,17 @@ class Asker:
         return None if self.section.adapter else answer_schema(self.task)
 
     @functools.cached_property
+    def base(self) -> str:
+        """The digest without the examples."""
+        body = dataclasses.replace(self, examples=())._body([], None)
+        texts = [self.task.task_digest(), self.task.task_instruction(), self.task.task_answer_form()]
+        return stable_hash(*texts, json.dumps(body, sort_keys=True), str(self.section.examples), _PROMPT)
+
+    @functools.cached_property
     def digest(self) -> str:
         """What all questions have in common: another one means that every row has yet to be asked about."""
-        texts = [self.task.task_digest(), self.task.task_instruction(), self.task.task_answer_form()]
-        return stable_hash(*texts, json.dumps(self._body([], None), sort_keys=True), _PROMPT)
+        shown = [part for one in self.examples for part in (one.inputs, one.targets)]
+        return stable_hash(self.base, *shown)
 
     def question(self, record_id: str, inputs: Mapping[str, Any]) -> Question:
         """The question about a record.
@@ -83,6 +103,8 @@ class Asker:
 
     def _told(self, messages: list[Message]) -> list[Message]:
         """The messages, with what the answer must look like: the prompt itself may ask for a bare value."""
+        if self.examples and messages:
+            messages = [*messages[:-1], *self._examples(), messages[-1]]
         if self.schema is None:
             return messages
         names = ", ".join(json.dumps(field.name, ensure_ascii=False) for field in self.task.task_targets())
@@ -91,6 +113,14 @@ class Asker:
             told = f"{messages[0].content}\n\n{form}"
             return [messages[0].model_copy(update={"content": told}), *messages[1:]]
         return [Message(role=Speaker.SYSTEM, content=form), *messages]
+
+    def _examples(self) -> Iterator[Message]:
+        """Each example as the question that it was, and its answer in the form that is asked for."""
+        for one in self.examples:
+            targets = json.loads(one.targets)
+            *_, asked = self.task.task_messages(json.loads(one.inputs))
+            said = self.task.task_answer(targets) if self.schema is None else json.dumps(targets, ensure_ascii=False)
+            yield from (asked, Message(role=Speaker.ASSISTANT, content=said))
 
 
 def text_digest(task: type[Task], inputs: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ have cost. Only its methods may be called from several threads.
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,10 @@ CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
 CREATE TABLE IF NOT EXISTS subjects (
     asker TEXT NOT NULL, record_id TEXT NOT NULL, text TEXT NOT NULL, key TEXT NOT NULL,
     PRIMARY KEY (asker, record_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS examples (
+    asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
+    PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
 """
 _SENT, _ANSWERED, _LOST = "sent", "answered", "lost"
@@ -168,6 +172,23 @@ class Ledger:
         with self._explained():
             rows = self._db.execute("SELECT record_id, text, key FROM subjects WHERE asker = ?", (asker,)).fetchall()
         return {record_id: Subject(record_id, text, key) for record_id, text, key in rows}
+
+    # --- examples -----------------------------------------------------------------------------
+    def keep_examples(self, asker: str, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Remember which examples an asker shows from now on: record, inputs and targets, both as JSON."""
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM examples WHERE asker = ?", (asker,))
+            placed = [(asker, place, *row) for place, row in enumerate(rows)]
+            self._db.executemany("INSERT INTO examples VALUES (?, ?, ?, ?, ?)", placed)
+            self._db.execute("COMMIT")
+
+    def examples(self, asker: str) -> list[tuple[str, str, str]]:
+        """The same, in their order."""
+        with self._explained():
+            return self._db.execute(
+                "SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", (asker,)
+            ).fetchall()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import last_word
+from pipeline.suggestions.examples_shown import shown_before
 from pipeline.suggestions.ledger import Ledger
 from schemas.field import JsonValue
 from schemas.identity import stable_hash
@@ -21,7 +22,7 @@ class ModelAnswers:
 
     def __enter__(self) -> Self:
         self._ledger.__enter__()
-        self._subjects = self._ledger.subjects(self._asker.digest)
+        self._subjects = self._ledger.subjects(shown_before(self._asker, self._ledger).digest)
         return self
 
     def __exit__(

@@ -39,7 +39,8 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
     Raises:
         TaskCodeError: the task's own code fails.
     """
-    rows = _in_order(snapshot, asker.section)
+    shown = [one.record_id for one in asker.examples]
+    rows = _in_order(snapshot, asker.section).filter(~pl.col("record_id").is_in(shown))
     todo: dict[str, Question] = {}
     twins: list[Question] = []
     settled: list[Question] = []
