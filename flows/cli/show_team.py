@@ -33,8 +33,7 @@ def _show(table: "AnnotatorsTable") -> None:
     if not table.annotators:
         out.print("nobody has answered yet, and review.annotators names nobody")
         return
-    columns = ["annotator", "answers", "today", "open", "time", "right on gold", "like others", "left unchanged"]
-    columns.append("unusable/unsure/skipped/invalid")
+    columns = ["annotator", "answers", "today", "open", "time", "right on gold", "like others", "left unchanged", ""]
     show_answer(columns, [_row(line) for line in table.annotators])
     for field in table.fields:
         out.print(str(field), markup=False)
@@ -44,7 +43,8 @@ def _show(table: "AnnotatorsTable") -> None:
 
 
 def _row(line: "AnnotatorLine") -> list[object]:
-    counts = "/".join(str(count) for count in (line.unusable, line.unsure, line.skips, line.invalid))
+    beside = {"unusable": line.unusable, "unsure": line.unsure, "skipped": line.skips, "invalid": line.invalid}
+    counts = ", ".join(f"{count:,} {what}" for what, count in beside.items() if count)
     shares = [str(share) for share in (line.gold, line.agreement, line.unchanged)]
     return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), *shares, counts]
 

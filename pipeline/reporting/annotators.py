@@ -38,7 +38,8 @@ class Measured(BaseModel):
     def __str__(self) -> str:
         if self.estimate is None:
             return ""
-        return f"{self.estimate.value:.0%} ({self.estimate.low:.0%} to {self.estimate.high:.0%}) of {self.of:,}"
+        low, high = 100 * self.estimate.low, 100 * self.estimate.high
+        return f"{self.estimate.value:.0%} of {self.of:,} ({low:.0f} to {high:.0f})"
 
 
 class AnnotatorLine(BaseModel):

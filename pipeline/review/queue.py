@@ -105,8 +105,11 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     waiting = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
     if not dataset.config.review.has_seats:
         return [Asked(decision) for decision in waiting]
-    said = said_about(snapshot, dataset.task, snapshot.current_decisions())
-    return with_gold(snapshot, dataset, said, seated(snapshot, dataset, waiting, said))
+    answered = snapshot.latest_annotations().select("record_id").unique()
+    # Read once: of a million records few have answers.
+    now = snapshot.current_decisions().join(answered, on="record_id", how="semi").collect().lazy()
+    said = said_about(snapshot, dataset.task, now)
+    return with_gold(snapshot, dataset, said, seated(snapshot, dataset, waiting, said, now))
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:

@@ -45,7 +45,11 @@ class Asked:
 
 
 def seated(
-    snapshot: Snapshot, dataset: LoadedDataset, waiting: Sequence[Decision], said: Mapping[str, Sequence[Said]]
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    waiting: Sequence[Decision],
+    said: Mapping[str, Sequence[Said]],
+    now: pl.LazyFrame,
 ) -> list[Asked]:
     """The open seats, those of an adjudicator first and second ones last.
 
@@ -54,16 +58,16 @@ def seated(
         dataset: names annotators and the share of questions for two of them.
         waiting: the decisions that no annotator's answer counts for, in the order in which to ask.
         said: the annotators' answers about the current texts, by record.
+        now: the decisions that count for the records with answers.
     """
     review, task = dataset.config.review, dataset.task
-    now = snapshot.current_decisions()
     shown = {one.record_id: one for one in origins(snapshot, now, task, said)} if said else {}
     assigned = assignments(snapshot)
     found: list[Asked] = []
-    for decision in (*_answered(snapshot, task, said, waiting), *waiting):
-        answers = _counting(decision, said.get(decision.record_id, ()))
-        is_new = decision.label_source is not LabelSource.HUMAN and not answers
-        asked = decision if is_new else shown.get(decision.record_id, decision)
+    settled = [(decision, False) for decision in _answered(now, task, said, waiting)]
+    for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
+        answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
+        asked = decision if is_open and not answers else shown.get(decision.record_id, decision)
         for seat in _open_seats(decision, answers, task, review.overlap):
             is_last = seat.kind is SeatKind.ADJUDICATOR
             whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
@@ -94,15 +98,13 @@ def assignments(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _answered(
-    snapshot: Snapshot, task: type[Task], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
+    now: pl.LazyFrame, task: type[Task], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
 ) -> Iterator[Decision]:
     """The decisions that follow from annotators' answers to what they were asked, in the order of their ids."""
     others = set(said) - {decision.record_id for decision in waiting}
     if not others:
         return
-    rows = snapshot.current_decisions().filter(
-        pl.col("record_id").is_in(list(others)), pl.col("task_digest") == task.task_digest()
-    )
+    rows = now.filter(pl.col("record_id").is_in(list(others)), pl.col("task_digest") == task.task_digest())
     for decision in from_frame(rows.sort("record_id").collect()):
         is_labeled = decision.fate is Fate.ACCEPTED and decision.label_source is LabelSource.HUMAN
         is_unusable = decision.fate is Fate.REJECTED and decision.reasons[0].code is ReasonCode.UNUSABLE
@@ -110,10 +112,8 @@ def _answered(
             yield decision
 
 
-def _counting(decision: Decision, said: Sequence[Said]) -> list[Said]:
+def _counting(said: Sequence[Said], *, is_open: bool) -> list[Said]:
     """The valid answers to a question, oldest first; to one that is open again those to its present form only."""
-    is_open = decision.label_source is not LabelSource.HUMAN and decision.routed is not Routed.ADJUDICATE
-    is_open = is_open and decision.fate is not Fate.REJECTED
     valid = [one for one in said if not one.annotation.deleted and one.annotation.verdict in DECISIVE]
     return sorted(
         (one for one in valid if one.is_present or not is_open),
