@@ -25,6 +25,7 @@ from schemas.user_code_errors import described, own
 
 REPAIRABLE = frozenset({ReasonCode.INVALID, ReasonCode.MISSING, ReasonCode.RESPELLED})
 """Why a row may be rejected that a person can repair, if it is wrong with its answer."""
+_BEFORE = "repaired, before "
 _ALIKE = 0.8
 """Similarity of spelling, by difflib, from which on a value can only be a slip of a choice, if no other is as near."""
 
@@ -63,9 +64,15 @@ def awaits_repair(decision: Decision) -> bool:
     return is_asked and decision.reasons[0].code in REPAIRABLE
 
 
-def in_words(problems: Sequence[Reason]) -> str:
-    """What was wrong with a row, field by field."""
-    return "; ".join(f"{one.field}: {one.detail or 'nothing'}" for one in problems if one.code in REPAIRABLE)
+def repaired(problems: Sequence[Reason]) -> str:
+    """What a valid answer has repaired, field by field; empty if it was nothing of the kind."""
+    wrong = [f"{one.field}: {one.detail or 'nothing'}" for one in problems if one.code in REPAIRABLE]
+    return f"{_BEFORE}{'; '.join(wrong)}" if wrong else ""
+
+
+def is_repair(reason: Reason) -> bool:
+    """Whether a reason says what an answer has repaired."""
+    return reason.code is ReasonCode.REVIEWED and reason.detail.startswith(_BEFORE)
 
 
 # --- the valid part of an answer ----------------------------------------------------------------------
@@ -74,11 +81,10 @@ def _valid_part(task: type[Task], field: TargetField, value: Any, problems: Sequ
     if is_absent(value):
         return None
     value = copy.deepcopy(value)
-    for problem in sorted(problems, key=lambda one: one.field, reverse=True):
-        # Of a list the last items first: those before them keep their places.
-        name, *path = problem.field.split(".")
-        if name == field.name:
-            value = _mended(task, value, path, problem.field)
+    # Of a list the last items first: those before them keep their places.
+    for path in sorted((_path(problem) for problem in problems), key=_places, reverse=True):
+        if path[0] == field.name:
+            value = _mended(task, value, path)
     if is_absent(value):
         return None
     with suppress(ValueError, TypeError):
@@ -104,21 +110,28 @@ def _alone(task: type[Task], name: str) -> type[BaseModel]:
     return partial_model(task, [name], f"{task.__name__}{name.title()}")
 
 
-def _mended(task: type[Task], value: Any, path: Sequence[str], where: str) -> Any:
+def _path(problem: Reason) -> tuple[int | str, ...]:
+    return tuple(int(part) if part.isdecimal() else part for part in problem.field.split("."))
+
+
+def _places(path: tuple[int | str, ...]) -> list[int]:
+    return [part if isinstance(part, int) else -1 for part in path]
+
+
+def _mended(task: type[Task], value: Any, path: tuple[int | str, ...], at: int = 1) -> Any:
     """A value without the part at a path, or with the choice that this part is a slip of."""
-    if not path:
-        return _without_mistake(task, value, where)
-    if isinstance(value, list) and path[0].isdecimal() and int(path[0]) < len(value):
-        place = int(path[0])
-        part = _mended(task, value[place], path[1:], where)
-        value[place : place + 1] = [] if is_absent(part) else [part]
-    elif isinstance(value, dict) and path[0] in value:
-        value[path[0]] = _mended(task, value[path[0]], path[1:], where)
+    if at == len(path):
+        return _without_mistake(value, field_at(task, path))
+    match path[at]:
+        case int(place) if isinstance(value, list) and place < len(value):
+            part = _mended(task, value[place], path, at + 1)
+            value[place : place + 1] = [] if is_absent(part) else [part]
+        case str(name) if isinstance(value, dict) and name in value:
+            value[name] = _mended(task, value[name], path, at + 1)
     return value
 
 
-def _without_mistake(task: type[Task], value: Any, where: str) -> Any:
-    field = field_at(task, [int(part) if part.isdecimal() else part for part in where.split(".")])
+def _without_mistake(value: Any, field: TargetField | None) -> Any:
     choices = field.choices if field else ()
     if isinstance(value, list) and field and field.is_label_set:
         return [choice for choice in choices if choice in value]

@@ -96,6 +96,8 @@ def test_a_valid_row_has_no_draft() -> None:
             {"items": [{"article": "Rope", "pieces": None, "price": None}, PIN]},
         ),
         ({"items": '[{"article": "Rope"'}, {"items": None}),
+        ({"items": [{"article": f"a{n}", "pieces": 1} if n not in (2, 10) else n for n in range(12)]},
+         {"items": [{"article": f"a{n}", "pieces": 1, "price": None} for n in range(12) if n not in (2, 10)]}),
         ({"notes": ["a", 7, "b"]}, {"notes": ["a", "b"]}),
         ({"notes": ["a", "b", "c"]}, {"notes": None}),
     ],

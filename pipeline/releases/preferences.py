@@ -118,7 +118,7 @@ def _where_they_part(one: Sequence[Message], other: Sequence[Message], prompt: i
 
 
 def _formless(value: Any) -> Hashable:
-    """An answer in the form in which those that differ in nothing but whitespace, order or spelling are equal."""
+    """An answer in the form in which those that differ in nothing but whitespace or order are equal."""
     return comparable(_in_one_line(value))
 
 

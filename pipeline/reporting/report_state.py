@@ -16,6 +16,7 @@ from schemas.dataset import public_place
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
+from schemas.repairs import is_repair
 from schemas.task import Task
 
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.UNUSABLE}
@@ -127,6 +128,8 @@ class State:
         """A reason without what the page must not show."""
         # An annotator's answer is told with those that it replaced.
         is_citing = reason.code in _CITING or (reason.code is ReasonCode.REVIEWED and not self._is_closed)
+        # In the place of a choice there may have been any text.
+        is_citing |= is_repair(reason)
         return Reason(code=reason.code) if self.of_version and is_citing else reason
 
     def say_of_replaced(self, reason: Reason) -> Reason:

@@ -29,7 +29,7 @@ from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.field_values import differences
 from schemas.identity import what_is_asked
-from schemas.repairs import in_words
+from schemas.repairs import repaired
 from schemas.run_summary import Verb
 from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
@@ -74,8 +74,8 @@ class Said:
             return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
         match self.annotation.verdict:
             case Verdict.LABELED:
-                broken = in_words(self.asked.reasons) if own is None else ""
-                detail = f"repaired, before {broken}" if broken else what_changed(own, self.annotation.targets)
+                mended = repaired(self.asked.reasons) if own is None else ""
+                detail = mended or what_changed(own, self.annotation.targets)
                 refs = (self.asked.record_id,) if self.is_of_another else ()
                 detail += f", in record {refs[0]}, which is gone" if refs else ""
                 return Reason(code=ReasonCode.REVIEWED, detail=detail, refs=refs)
