@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.closed_fields import judge_closed_fields
 from pipeline.label_errors.group_folds import folds_by_group
 from pipeline.label_errors.label_odds import rarest_labels
 from pipeline.label_errors.span_model import SpanDoubts, judge_spans
@@ -90,6 +91,9 @@ class _Judged:
         lacking = self._places.lacking if grounds else [[] for _ in rows]
         self._unsaid = unsaid_shares(self._places.said, lacking)
         self._doubts, self.note = self._judge_spans(seed)
+        copied = frozenset(field.path for field in self._places.fields)
+        enough = len(rows) >= MIN_ROWS
+        self._closed = judge_closed_fields(rows, fields, copied, seed) if enough else {}
 
     def _judge_spans(self, seed: int) -> tuple[SpanDoubts | None, str]:
         places, rows = self._places, self._rows
@@ -119,7 +123,10 @@ class _Judged:
             finding = self._of_unsaid(place, leaf, share)
             wrong = 1 - (1 - wrong) * (1 - finding.share)
             findings += [finding] if finding.share >= _SHOWN else []
-        if doubts is None and not self._unsaid[place]:
+        for finding in self._closed.get(place, ()):
+            wrong = 1 - (1 - wrong) * (1 - finding.share)
+            findings += [finding] if finding.share >= _SHOWN else []
+        if doubts is None and not self._unsaid[place] and not self._closed:
             return ValueScore()
         findings.sort(key=lambda finding: -finding.share)
         better = findings[0].better if findings and findings[0].share >= _SURE else None

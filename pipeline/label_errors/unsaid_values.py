@@ -11,6 +11,8 @@ _EXPECTED, _ROWS = 0.03, 10
 _VALUES = 5
 """As how many values the field counts, for one of its values."""
 _CERTAIN = 0.98
+_DESCRIBES = 0.5
+"""A field whose values the texts mostly do not say describes them."""
 
 
 def unsaid_shares(said: Sequence[Sequence[Leaf]], unsaid: Sequence[Sequence[Leaf]]) -> list[list[float]]:
@@ -34,6 +36,8 @@ def unsaid_shares(said: Sequence[Sequence[Leaf]], unsaid: Sequence[Sequence[Leaf
     def share(leaf: Leaf) -> float:
         value = _value(leaf)
         in_field = (gone[leaf.path] - 1 + _EXPECTED * _ROWS) / (counts[leaf.path] - 1 + _ROWS)
+        if in_field >= _DESCRIBES:
+            return 0.0
         usual = (gone[value] - 1 + in_field * _VALUES) / (counts[value] - 1 + _VALUES)
         return _CERTAIN * (1 - usual) ** 2
 

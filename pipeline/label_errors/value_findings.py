@@ -9,7 +9,7 @@ from pipeline.label_errors.span_model import SpanDoubts
 from pipeline.label_errors.span_tokens import written
 from pipeline.label_errors.value_places import Extracted, TextField
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue, is_blank
+from schemas.field import JsonValue
 from schemas.field_values import Leaf
 
 Values = dict[str, JsonValue]
@@ -35,7 +35,7 @@ def quoted(value: JsonValue) -> str:
 def unsaid(row: Extracted, leaf: Leaf, share: float, instead: str = "") -> Finding:
     """A value that the text does not say, and what is likely to be there instead."""
     detail = f"{quoted(leaf.value)}; {quoted(instead)} looks like it" if instead else quoted(leaf.value)
-    better = _with(row, {leaf.path: instead}) if instead and not leaf.objects else None
+    better = with_values(row, {leaf.path: instead}) if instead and not leaf.objects else None
     return Finding(share, Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=detail), better)
 
 
@@ -57,7 +57,7 @@ class SpanFindings:
         path, detail, better = self._described(number, kind, change)
         reason = Reason(code=ReasonCode.LABEL_ERROR, field=path, detail=detail)
         row = self._rows[number]
-        return Finding(float(self._doubts.by_change[number, kind]), reason, _with(row, better))
+        return Finding(float(self._doubts.by_change[number, kind]), reason, with_values(row, better))
 
     def _described(self, number: int, kind: Change, change: list[int]) -> tuple[str, str, Mapping[str, str | None]]:
         """The field, what is wrong with it, and which values would be better."""
@@ -93,8 +93,8 @@ class SpanFindings:
         return found
 
 
-def _with(row: Extracted, better: Mapping[str, str | None]) -> Values | None:
-    """The values of a row with some others; None if one of them is not a single text or may not be left out."""
+def with_values(row: Extracted, better: Mapping[str, JsonValue]) -> Values | None:
+    """The values of a row with others at some paths; a single text is added to a list. None where that cannot be."""
     values: dict[str, Any] = dict(row.values or {})
     for path, value in better.items():
         *above, name = path.split(".")
@@ -105,10 +105,10 @@ def _with(row: Extracted, better: Mapping[str, str | None]) -> Values | None:
             inner[part] = dict(inner[part])
             inner = inner[part]
         now = inner.get(name)
-        if isinstance(now, list):
+        if isinstance(now, list) and not isinstance(value, list):
             if value is None or any(isinstance(part, dict) for part in now) or len(better) > 1:
                 return None
             inner[name] = [*now, value]
         else:
-            inner[name] = None if value is not None and is_blank(value) else value
+            inner[name] = value
     return values

@@ -1,0 +1,187 @@
+"""Judges the fields of an answer that describe the text, like labels: choices, booleans, sets of choices.
+
+A text field whose few values the texts mostly do not say is such a field, too. Of other optional fields that are not
+copied from the text, it is judged whether a text like this one has a value at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.label_errors.classifier import label_error_scores
+from pipeline.label_errors.label_sets import label_set_scores
+from pipeline.label_errors.value_findings import Finding, with_values
+from pipeline.label_errors.value_places import Extracted
+from schemas.fate import Reason, ReasonCode
+from schemas.field import JsonValue, TargetField, ValueType
+
+Floats = npt.NDArray[np.float64]
+
+_FEW_VALUES, _ROWS_OF_VALUE = 50, 10
+"""A text field with at most so many values, and that many rows for each, is like a choice."""
+_LEAST_SEEN = 5
+"""So many rows must have a value, and so many none, before its absence is judged."""
+_LEAST_GAIN = 0.1
+_FIRST_RATE, _STEPS_OF_RATE = 0.05, 50
+_NONE, _THERE = "", "some"
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """What is judged of one field, by row: its label, or whether it has a value."""
+
+    field: TargetField
+    path: str
+    only_presence: bool = False
+
+
+def judge_closed_fields(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: frozenset[str], seed: int
+) -> dict[int, list[Finding]]:
+    """What speaks against the closed values of each row; rows that nothing is known about are left out.
+
+    Args:
+        rows: labeled ones.
+        fields: of their values.
+        copied: the paths of the text fields that are judged by where their values stand.
+        seed: equal arguments give equal findings.
+    """
+    found: dict[int, list[Finding]] = {}
+    for closed in _closed_fields(rows, fields, copied):
+        judge = _judged_sets if closed.field.is_label_set and not closed.only_presence else _judged_labels
+        for number, finding in judge(rows, closed, seed):
+            found.setdefault(number, []).append(finding)
+    return found
+
+
+def _closed_fields(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: frozenset[str], above: str = ""
+) -> Iterator[_Closed]:
+    for field in fields:
+        path = f"{above}{field.name}"
+        if field.type is ValueType.MESSAGES or field.is_free or path in copied:
+            continue
+        if field.is_label_set or (field.type in (ValueType.CHOICE, ValueType.BOOLEAN) and not field.many):
+            yield _Closed(field, path)
+            continue
+        values = [_value(row.values, path) for row in rows]
+        if field.type is ValueType.TEXT and not field.many and _are_few(values):
+            yield _Closed(field, path)
+            continue
+        there = sum(value not in (None, []) for value in values)
+        if (
+            (field.optional or field.many)
+            and min(there, len(values) - there) >= _LEAST_SEEN
+            and not _holds(path, copied)
+        ):
+            yield _Closed(field, path, only_presence=True)
+        if field.type is ValueType.OBJECT and not field.many:
+            yield from _closed_fields(rows, field.fields, copied, f"{path}.")
+
+
+def _are_few(values: Sequence[JsonValue]) -> bool:
+    counts = Counter(str(value) for value in values if value is not None)
+    return 0 < len(counts) <= min(_FEW_VALUES, counts.total() // _ROWS_OF_VALUE)
+
+
+def _holds(path: str, copied: frozenset[str]) -> bool:
+    """Whether an object holds values whose absence is judged by where they would stand."""
+    return any(one.startswith(f"{path}.") for one in copied)
+
+
+def _value(values: Mapping[str, JsonValue] | None, path: str) -> JsonValue:
+    found: JsonValue = dict(values or {})
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Iterator[tuple[int, Finding]]:
+    """A single label, or whether there is a value."""
+    values = [_value(row.values, closed.path) for row in rows]
+    labels = [_label(value, closed.only_presence) for value in values]
+    found = label_error_scores([row.text for row in rows], labels, [row.group for row in rows], seed)
+    judged = [number for number, score in enumerate(found.score) if score is not None]
+    settled = np.array([rows[number].verified for number in judged], dtype=np.bool_)
+    if not _tells(np.array([found.score[number] for number in judged]), [labels[number] for number in judged]):
+        return
+    shares = _posterior(
+        np.array([found.score[number] for number in judged], dtype=np.float64), settled, len(set(labels))
+    )
+    options = dict(zip(labels, values, strict=True))
+    for number, share in zip(judged, shares.tolist(), strict=True):
+        likeliest, given = found.predicted[number], labels[number]
+        if likeliest is None or likeliest == given:
+            continue
+        better = None
+        if closed.only_presence:
+            detail = (
+                "there is a value, but texts like this have none"
+                if given
+                else "it is empty, but texts like this have a value"
+            )
+        else:
+            detail = f"'{likeliest or 'none'}', not '{given or 'none'}'"
+            better = with_values(rows[number], {closed.path: options[likeliest]})
+        yield number, Finding(share, Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail=detail), better)
+
+
+def _tells(doubts: Floats, labels: Sequence[str]) -> bool:
+    """Whether the texts say anything about the labels: the model must beat their frequencies by a tenth."""
+    if not len(labels):
+        return False
+    shares = np.array(list(Counter(labels).values())) / len(labels)
+    by_frequency = float((shares * np.log(shares)).sum())
+    return float(np.log(np.maximum(1 - doubts, 1e-9)).mean()) > (1 - _LEAST_GAIN) * by_frequency
+
+
+def _label(value: JsonValue, only_presence: bool) -> str:
+    if value is None or value == []:
+        return _NONE
+    if only_presence:
+        return _THERE
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _posterior(doubts: Floats, settled: npt.NDArray[np.bool_], labels: int) -> Floats:
+    """How likely each label is wrong, given how often labels are: the rate that makes the given ones likeliest.
+
+    Args:
+        doubts: how likely the model thinks that another label is right.
+        settled: labels that an annotator gave.
+        labels: how many different ones there are; a mistake may be any other.
+    """
+    odds = doubts / np.maximum(1 - doubts, 1e-9) / max(labels - 1, 1)
+    rate = _FIRST_RATE
+    some = odds[~settled] if not settled.all() else odds
+    for _ in range(_STEPS_OF_RATE if len(some) else 0):
+        wrong = _shares(some * rate / (1 - rate))
+        rate = min(float((wrong.sum() + 1) / (len(some) + 2)), 0.5)
+    return _shares(odds * rate / (1 - rate))
+
+
+def _shares(odds: Floats) -> Floats:
+    """Odds as probabilities."""
+    found: Floats = odds / (1 + odds)
+    return found
+
+
+def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Iterator[tuple[int, Finding]]:
+    """A set of labels."""
+    values = [_value(row.values, closed.path) for row in rows]
+    sets = [tuple(map(str, value)) if isinstance(value, list) else () for value in values]
+    texts, groups = [row.text for row in rows], [row.group for row in rows]
+    found = label_set_scores(texts, sets, closed.field.choices, groups, seed)
+    for number, score in enumerate(found.score):
+        named = [
+            *(f"'{label}' seems to be missing" for label in found.missing[number]),
+            *(f"'{label}' does not seem to belong" for label in found.extra[number]),
+        ]
+        if score is not None and named:
+            chosen = found.predicted[number] or ()
+            better = with_values(rows[number], {closed.path: [one for one in closed.field.choices if one in chosen]})
+            reason = Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail="; ".join(named))
+            yield number, Finding(score, reason, better)

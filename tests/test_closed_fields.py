@@ -1,0 +1,124 @@
+"""Fields that describe the text are judged like labels, in an answer of several fields as in one."""
+
+import random
+from typing import Any, Literal
+
+import pytest
+
+from pipeline.kinds.interface import LabeledText, LabelScore
+from pipeline.kinds.registry import kind_of
+from pipeline.label_errors.extractions import Extracted, score_values
+from schemas.fate import ReasonCode
+from schemas.field import FreeText, TargetField, ValueType
+from schemas.task import Input, Target, Task
+
+PARTS = {
+    "billing": ("the invoice is too high", "I was charged twice", "please refund the payment", "my card was declined"),
+    "delivery": ("the parcel never came", "the courier left", "the box arrived late", "where is my shipment"),
+    "account": ("I cannot log in", "my password is lost", "the email address is wrong", "please close my account"),
+}
+MOODS = {
+    True: ("this is urgent", "I need it today", "answer at once"),
+    False: ("no hurry", "whenever you can", "take your time"),
+}
+FIELDS = [
+    TargetField(name="topic", type=ValueType.CHOICE, choices=tuple(PARTS)),
+    TargetField(name="urgent", type=ValueType.BOOLEAN),
+    TargetField(name="due", type=ValueType.INTEGER, optional=True),
+]
+WRONG = 40
+Values = dict[str, Any]
+
+
+def letters(count: int = 400) -> list[tuple[str, Values]]:
+    draw = random.Random(8)
+    rows = []
+    for _ in range(count):
+        topic, urgent, due = draw.choice(list(PARTS)), draw.random() < 0.5, draw.randrange(2, 29)
+        text = f"{draw.choice(PARTS[topic])}, {draw.choice(PARTS[topic])}; {draw.choice(MOODS[urgent])}"
+        has_due = draw.random() < 0.5
+        text += f" but pay by day {due} of the month" if has_due else ""
+        rows.append((text, {"topic": topic, "urgent": urgent, "due": due if has_due else None}))
+    return rows
+
+
+def scores(fields: list[TargetField], rows: list[tuple[str, Values]]) -> list[Any]:
+    return score_values([Extracted(text, values, str(n)) for n, (text, values) in enumerate(rows)], fields).rows
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "detail"),
+    [
+        (lambda values: {"topic": next(topic for topic in PARTS if topic != values["topic"])}, "topic", "', not '"),
+        (lambda values: {"urgent": not values["urgent"]}, "urgent", "', not '"),
+        (lambda values: {"due": None}, "due", "it is empty, but texts like this have a value"),
+    ],
+    ids=["choice", "boolean", "presence"],
+)
+def test_a_wrong_closed_value_is_found_among_the_others(wrong: Any, field: str, detail: str) -> None:
+    rows = letters()
+    places = [n for n, (_, values) in enumerate(rows) if wrong(values) != {field: values[field]}][: WRONG // 2]
+    spoiled = [(text, {**values, **wrong(values)} if n in places else values) for n, (text, values) in enumerate(rows)]
+    found = scores(FIELDS, spoiled)
+    ranked = sorted(range(len(rows)), key=lambda n: -(found[n].score or 0))
+    assert set(ranked[: len(places)]) == set(places)
+    named = [n for n, row in enumerate(found) if row.reasons]
+    assert set(named) <= set(places) and len(named) >= 0.75 * len(places)
+    for n in named:
+        (reason,) = found[n].reasons
+        assert (reason.code, reason.field) == (ReasonCode.LABEL_ERROR, field) and detail in reason.detail
+        assert found[n].suggestion in (None, rows[n][1])
+
+
+def test_right_closed_values_are_not_doubted() -> None:
+    assert not any(row.reasons for row in scores(FIELDS, letters()))
+
+
+def test_a_text_field_of_few_values_that_the_texts_do_not_say_is_judged_like_a_choice() -> None:
+    fields = [TargetField(name="topic", type=ValueType.TEXT), *FIELDS[1:]]
+    rows = letters()
+    right = rows[3][1]["topic"]
+    rows[3] = (rows[3][0], {**rows[3][1], "topic": next(topic for topic in PARTS if topic != right)})
+    found = scores(fields, rows)
+    assert [n for n, row in enumerate(found) if row.reasons] == [3]
+    assert f"'{right}', not" in found[3].reasons[0].detail
+
+
+def test_a_set_of_labels_beside_other_fields_is_judged_as_a_whole() -> None:
+    topics = TargetField(name="topics", type=ValueType.CHOICE, many=True, choices=tuple(PARTS))
+    rows = []
+    for n, (text, values) in enumerate(letters()):
+        other = list(PARTS)[n % 3]
+        both = {values["topic"], other}
+        extra = "" if other == values["topic"] else f"; {PARTS[other][n % 4]}, {PARTS[other][(n + 1) % 4]}"
+        rows.append((text + extra, {"topics": [topic for topic in PARTS if topic in both], "urgent": values["urgent"]}))
+    wrong = next(n for n, (_, values) in enumerate(rows) if len(values["topics"]) == 2)
+    right = rows[wrong][1]
+    rows[wrong] = (rows[wrong][0], {**right, "topics": right["topics"][:1]})
+    found = scores([topics, FIELDS[1]], rows)
+    assert max(range(len(rows)), key=lambda n: found[n].score or 0) == wrong
+    assert found[wrong].suggestion == right
+
+
+class Answered(Task):
+    """Say it plainly, and name the topic."""
+
+    letter: Input[str]
+    plain: Target[FreeText[str]]
+    topic: Target[Literal["billing", "delivery", "account"]]
+
+
+def test_a_closed_field_beside_a_rewritten_text_is_judged() -> None:
+    rows, wrong = letters(), 7
+    right = rows[wrong][1]["topic"]
+    given = [
+        next(topic for topic in PARTS if topic != right) if n == wrong else one["topic"]
+        for n, (_, one) in enumerate(rows)
+    ]
+    texts = [
+        LabeledText(text, {"letter": text}, {"plain": f"So {text}.", "topic": topic}, str(n))
+        for n, ((text, _), topic) in enumerate(zip(rows, given, strict=True))
+    ]
+    found: list[LabelScore] = list(kind_of(Answered).score_labels(Answered, texts, 17).rows)
+    doubted = {n: reason.detail for n, row in enumerate(found) for reason in row.reasons if reason.field == "topic"}
+    assert doubted == {wrong: f"'{right}', not '{given[wrong]}'"}
