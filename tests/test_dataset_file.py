@@ -76,7 +76,7 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
 
 KEYS = (
     "decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
-    "on_conflict, release, review, screen, sources, split, task"
+    "on_conflict, release, review, screen, sources, split, suggest, task"
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
@@ -117,8 +117,8 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
             "6: 'decontaminate.against' is a list; begin each of its entries with `- `, even a single one; it has the "
             "keys fields, format, name, path, release, splits",
         ),
-        (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, guidelines, unreviewed"),
-        (GOOD + "review:\n", "6: 'review' is a section with the keys audit, budget, guidelines, unreviewed"),
+        (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, floor, guidelines, unreviewed"),
+        (GOOD + "review:\n", "6: 'review' is a section with the keys audit, budget, floor, guidelines, unreviewed"),
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
         (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),
         (GOOD + "review: {budget: -1}\n", f"6: review.budget: -1 {BUDGET}"),
