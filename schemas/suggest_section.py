@@ -86,7 +86,9 @@ class Suggest(BaseModel):
         if self.adapter is not None and (self.endpoint is not None or self.model):
             raise ValueError("suggest names an adapter and a model of an endpoint; drop one of them")
         if self.endpoint is None:
-            if self.model_fields_set and self.adapter is None:
+            # Manifests and digests spell all defaults out.
+            given = any(getattr(self, name) != info.default for name, info in type(self).model_fields.items())
+            if given and self.adapter is None:
                 raise ValueError("suggest names no endpoint to ask; add one such as http://127.0.0.1:8000/v1")
             return self
         if not self.model:

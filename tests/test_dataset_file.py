@@ -76,9 +76,9 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
 
 KEYS = (
     "decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
-    "on_conflict, release, review, screen, sources, split, task"
+    "on_conflict, release, review, screen, sources, split, suggest, task"
 )
-REVIEW = "annotators, audit, budget, floor, gold, guidelines, overlap, unreviewed"
+REVIEW = "annotators, audit, budget, floor, gold, guidelines, overlap, repair, unreviewed"
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
 IN_BRACKETS = "write its values in brackets, separated by commas"
