@@ -4,4 +4,4 @@ In: votes as integers, an item, an annotator and a label each. Out: the label of
 corrected agreement with its interval, and how reliable each annotator is.
 """
 
-__all__: list[str] = []
+__all__ = ["field_consensus"]
