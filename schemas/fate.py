@@ -123,7 +123,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.SOFT_CHECK: "a soft check of the task failed",
     ReasonCode.PERSONAL_DATA: "the text seems to contain personal data",
     ReasonCode.SECRET: "the text seems to contain a secret",
-    ReasonCode.LABEL_ERROR: "a model trained on the other rows would answer differently",
+    ReasonCode.LABEL_ERROR: "models trained on the other rows doubt the label",
     ReasonCode.SECOND_OPINION: "the suggesting model would answer differently",
     ReasonCode.CORRECTED: "an annotator corrected the same answer to nearly the same input",
     ReasonCode.UNGROUNDED: "a value does not occur in the text",

@@ -283,7 +283,6 @@ def _serve(connection: socket.socket) -> None:
 
 def _import_everything() -> None:
     """And do once what every process does once: a fork has it for nothing."""
-    import cleanlab.filter
     import sklearn.feature_extraction.text
     import sklearn.linear_model
 
@@ -299,7 +298,6 @@ def _import_everything() -> None:
 
     assert all(
         (
-            cleanlab.filter,
             sklearn.linear_model,
             flows.cli.main,
             flows.curate,

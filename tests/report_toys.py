@@ -64,7 +64,7 @@ def reasons(*examples: ShownRecord) -> list[ReasonCount]:
 
 
 def review_of(after: str = "governing_law") -> ReviewCounts:
-    why = "uncertain: a model trained on the other rows would answer differently"
+    why = "uncertain: models trained on the other rows doubt the label"
     changes = [
         Change(before="term", after="renewal", records=9, examples=[example(21, detail=why), example(22, CLAUSE * 5)]),
         Change(before="dispute_resolution", after=after, records=4, examples=[example(23, detail=why)]),

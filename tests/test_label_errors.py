@@ -53,7 +53,7 @@ def test_planted_wrong_labels_have_the_highest_scores_and_are_flagged_with_the_r
     scores = [score for score in result.score if score is not None]
     assert len(scores) == len(texts)
     assert set(sorted(range(len(texts)), key=lambda row: -scores[row])[:3]) == {3, 40, 70}
-    assert [row for row, issue in enumerate(result.issue) if issue] == [3, 40, 70]
+    assert [row for row, score in enumerate(scores) if score >= 0.5] == [3, 40, 70]
     assert [result.predicted[row] for row in (3, 40, 70)] == [right[row] for row in (3, 40, 70)]
     assert result.note == ""
 
@@ -64,13 +64,14 @@ def test_labels_that_the_words_support_have_low_scores() -> None:
     assert sum(scores) / len(scores) < 0.1, "scores that were no probabilities would be nearer to chance"
 
 
-def test_where_the_words_say_nothing_a_label_that_the_model_misses_is_not_an_issue() -> None:
+def test_where_the_words_say_nothing_no_label_is_doubted_for_what_a_model_predicts() -> None:
     texts, labels = rows(60)
     random.Random(5).shuffle(labels)
     result = label_error_scores(texts, labels, own_groups(texts))
     missed = [predicted != label for predicted, label in zip(result.predicted, labels, strict=True)]
     assert sum(missed) > len(texts) / 2
-    assert sum(result.issue) < 0.8 * sum(missed)
+    doubted = [score is not None and score >= 0.5 for score in result.score]
+    assert sum(doubted) < 0.2 * sum(missed)
 
 
 def test_scores_are_between_0_and_1() -> None:
@@ -82,14 +83,14 @@ def test_scores_are_between_0_and_1() -> None:
         assert 0 <= value <= 1
 
 
-def test_unlabeled_rows_get_a_suggestion_and_are_never_issues() -> None:
+def test_unlabeled_rows_get_a_suggestion_and_no_other_label() -> None:
     texts, labels = rows()
     hidden = dict(itertools.islice(((row, label) for row, label in enumerate(labels) if row % 9 == 0), 10))
     for row in hidden:
         labels[row] = None
     result = label_error_scores([*texts, "something else entirely"], [*labels, None], [*own_groups(texts), "new"])
     assert {row: result.predicted[row] for row in hidden} == hidden
-    assert not any(result.issue[row] for row in hidden)
+    assert [result.other[row] for row in hidden] == [None] * len(hidden)
     unsure = result.score[-1]
     assert unsure is not None
     assert all(unsure > score for row in hidden if (score := result.score[row]) is not None)
@@ -147,7 +148,8 @@ def test_two_labels_are_enough() -> None:
     texts, labels = rows()
     labels[2] = "law"
     result = label_error_scores(texts[:60], labels[:60], own_groups(texts[:60]))
-    assert [row for row, issue in enumerate(result.issue) if issue] == [2]
+    assert [row for row, score in enumerate(result.score) if score and score >= 0.5] == [2]
+    assert (result.predicted[2], result.other[2]) == (rows()[1][2], rows()[1][2])
 
 
 @pytest.mark.parametrize(
@@ -167,8 +169,7 @@ def test_two_labels_are_enough() -> None:
 def test_too_few_rows_are_not_judged_and_the_note_says_why(count: int, labels: list[str | None], said: str) -> None:
     texts = rows()[0][:count]
     result = label_error_scores(texts, labels, own_groups(texts))
-    assert result.score == result.predicted == [None] * count
-    assert result.issue == [False] * count
+    assert result.score == result.predicted == result.other == [None] * count
     assert result.note.startswith(said)
 
 

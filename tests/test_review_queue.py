@@ -111,9 +111,7 @@ def test_only_an_audited_row_that_nothing_speaks_against_is_said_to_be_picked_at
     fates = Fate.ACCEPTED, Fate.REVIEW
     why = {fate: question(asked("a", Routed.AUDIT, fate=fate), ContractClause).why for fate in fates}
     assert why[Fate.ACCEPTED] == AUDIT
-    assert why[Fate.REVIEW] == (
-        "A model trained on the other rows would answer differently (kind): 'term', not 'renewal'"
-    )
+    assert why[Fate.REVIEW] == ("Models trained on the other rows doubt the label (kind): 'term', not 'renewal'")
 
 
 @pytest.mark.parametrize("sensitive", [PERSONAL, SECRET])

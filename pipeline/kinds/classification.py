@@ -18,7 +18,7 @@ from pipeline.evaluation.scores import (
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.classifier import label_error_scores
 from schemas.dataset import OnConflict
-from schemas.fate import Reason, ReasonCode
+from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType, choices_of
 from schemas.task import Task
 
@@ -57,10 +57,8 @@ class Classification(Kind):
         given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]
         verified = [row.verified for row in rows]
         found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed, verified)
-        return LabelScores(
-            [_scored(name, *scored) for scored in zip(found.score, found.predicted, found.issue, given, strict=True)],
-            found.note,
-        )
+        judged = zip(found.score, found.predicted, found.other, given, strict=True)
+        return LabelScores([_scored(name, *one) for one in judged], found.note)
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """1 of 1 for the right label."""
@@ -79,10 +77,11 @@ def _field(task: type[Task]) -> str:
     return task.task_targets()[0].name
 
 
-def _scored(field: str, score: float | None, predicted: str | None, is_issue: bool, given: str | None) -> LabelScore:
+def _scored(field: str, score: float | None, predicted: str | None, other: str | None, given: str | None) -> LabelScore:
     if score is None:
         return LabelScore()
-    detail = f"'{predicted}', not '{given}'"
-    reasons = (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail=detail),) if is_issue else ()
     suggestion: dict[str, JsonValue] | None = {field: predicted or None} if predicted is not None else None
-    return LabelScore(score, suggestion, reasons)
+    if given is None or score < LEAST_DOUBT:
+        return LabelScore(score, suggestion)
+    detail = f"'{other}', not '{given}'" if predicted == other else f"'{given}' or '{other}'"
+    return LabelScore(score, suggestion, (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail=detail),))

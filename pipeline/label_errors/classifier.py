@@ -1,17 +1,12 @@
-"""Finds label errors in classification data: how likely each label is wrong, which to look at, and what is likelier."""
+"""Finds label errors in classification data: how likely each label is wrong, and what may be right instead."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.label_errors.judged_labels import UNLABELED, Judged, judge_labels
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from pipeline.label_errors.judged_labels import UNLABELED, judge_labels
 
 
 @dataclass(frozen=True)
@@ -25,10 +20,10 @@ class LabelErrors:
     score: list[float | None]
     """Labeled: the probability that the given label is wrong, by models that saw neither the row nor its group.
     Unlabeled: 1 minus the margin between the two likeliest labels."""
-    issue: list[bool]
-    """Whether confident learning considers the given label wrong; never for an unlabeled or verified row."""
     predicted: list[str | None]
-    """The likeliest label."""
+    """The likeliest label, which may be the given one."""
+    other: list[str | None]
+    """Of a labeled row, the likeliest label beside the given one."""
     note: str = ""
     """What limits the scores, as text for the report; empty if nothing does."""
 
@@ -57,27 +52,7 @@ def label_error_scores(
     score = np.where(given == UNLABELED, 1 - judged.margins, judged.wrong)
     return LabelErrors(
         score=[None if math.isnan(value) else value for value in score.tolist()],
-        issue=(_issues(judged, given) & ~known).tolist(),
         predicted=[None if code < 0 else names[code] for code in judged.suggested.tolist()],
+        other=[None if code < 0 else names[code] for code in judged.other.tolist()],
         note=judged.note,
     )
-
-
-def _issues(judged: Judged, given: Ints) -> Bools:
-    """Confident learning over the labels that occur; "both" flags the fewest correct rows."""
-    found = np.zeros(len(given), dtype=np.bool_)
-    rows = np.flatnonzero((given != UNLABELED) & ~np.isnan(judged.wrong))
-    present, codes = np.unique(given[rows], return_inverse=True)
-    if judged.channel is None or len(present) < 2:
-        return found
-    # Imported here: it takes a second.
-    from cleanlab.filter import find_label_issues
-
-    shares = judged.channel.given(judged.probabilities[rows].astype(np.float64))[:, present]
-    with warnings.catch_warnings():
-        # Its warning about labels with few rows is already in the note.
-        warnings.simplefilter("ignore", UserWarning)
-        shares /= shares.sum(axis=1, keepdims=True)
-        issues: Bools = find_label_issues(codes, shares, filter_by="both", n_jobs=1)
-    found[rows] = issues & (judged.suggested[rows] != given[rows])
-    return found

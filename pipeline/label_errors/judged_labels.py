@@ -31,6 +31,8 @@ class Judged:
     """The probability that the given label is wrong; 0 if it is verified; NaN if it cannot be judged, or is absent."""
     suggested: Ints
     """The code of the likeliest label, which may be the given one; -1 if unknown."""
+    other: Ints
+    """The code of the likeliest label beside the given one; -1 if unknown, or if there is no given one."""
     margins: Floats
     """How much likelier it is than the next one; NaN if unknown."""
     own: Floats
@@ -45,8 +47,9 @@ class Judged:
     @classmethod
     def nothing(cls, rows: int, labels: int, note: str) -> "Judged":
         """No row can be judged."""
-        unknown = np.full(rows, np.nan)
-        return cls(unknown, np.full(rows, -1), unknown, unknown, np.zeros((rows, labels), dtype=np.float32), note=note)
+        unknown, none = np.full(rows, np.nan), np.full(rows, -1)
+        nowhere = np.zeros((rows, labels), dtype=np.float32)
+        return cls(unknown, none, none, unknown, unknown, nowhere, note=note)
 
 
 def judge_labels(texts: Sequence[str], labels: Ints, groups: Sequence[str], verified: Bools, seed: int = 17) -> Judged:
@@ -87,7 +90,8 @@ def _partitions(given: Ints, labels: Ints, groups: Sequence[str], seed: int) -> 
 
     Unlabeled rows are a fold of their own.
     """
-    found, note = [], ""
+    found: list[Ints] = []
+    note = ""
     for number in range(2 if len(given) <= MAX_TRAINING_ROWS else 1):
         folds = np.full(len(labels), _UNLABELED_FOLD)
         folds[labels != UNLABELED], note = folds_by_group(given, groups, seed + number)
@@ -118,7 +122,7 @@ def _verdict(
     rows, many = models.shape[1:]
     probabilities = np.empty((rows, many), dtype=np.float32)
     wrong, own, margins = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.nan)
-    suggested = np.full(rows, -1)
+    suggested, other = np.full(rows, -1), np.full(rows, -1)
     known = labels == UNLABELED
     known[judged] = True
     for first in range(0, rows, _CHUNK):
@@ -130,8 +134,10 @@ def _verdict(
         given = np.flatnonzero(labels[chunk] != UNLABELED)
         own[chunk[given]] = right[given, labels[chunk[given]]]
         wrong[chunk[given]] = channel.wrong(right[given], labels[chunk[given]])
+        right[given, labels[chunk[given]]] = -1
+        other[chunk[given]] = right[given].argmax(axis=1)
     wrong[verified & (labels != UNLABELED)] = 0
     for found in (wrong, own, margins):
         found[~known] = np.nan
-    suggested[~known] = -1
-    return Judged(wrong, suggested, margins, own, probabilities, channel, note)
+    suggested[~known] = other[~known] = -1
+    return Judged(wrong, suggested, other, margins, own, probabilities, channel, note)
