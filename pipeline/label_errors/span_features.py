@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.label_errors.span_tokens import Tokens
 
 Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.int32]
 
 _BITS = 22
 """Of a feature's hash: with some 100,000 features, one in forty shares its weights with another."""
@@ -51,12 +51,15 @@ def hashed_features(tokens: Tokens) -> Hashes:
     shapes = _codes(tokens, _shape)
     word = {offset: _moved(tokens, words, offset) for offset in range(-_AROUND, _AROUND + 1)}
     shape = {offset: _moved(tokens, shapes, offset) for offset in (-1, 0, 1)}
+    # A value rarely begins or ends within what is written in one piece, such as an identifier.
+    left, right = _moved(tokens, tokens.spaced, -1), tokens.spaced
     templates: list[tuple[Ints, ...]] = [
         *((word[offset],) for offset in word),
         *((word[offset], word[offset + 1]) for offset in (-2, -1, 0, 1)),
         (shape[0],),
-        (shape[-1], shape[0]),
-        (shape[0], shape[1]),
+        (left, right),
+        (left, shape[-1], shape[0]),
+        (right, shape[0], shape[1]),
         (shape[0], word[-1]),
         (shape[0], word[1]),
         (_codes(tokens, _beginning),),
@@ -86,12 +89,12 @@ def _moved(tokens: Tokens, codes: Ints, offset: int) -> Ints:
 
 
 def _hashes(number: int, codes: Sequence[Ints]) -> Hashes:
-    mixed: Hashes = np.full(len(codes[0]), (number + 1) * 0x51_7C_C1, dtype=np.uint64)
+    mixed: npt.NDArray[np.uint64] = np.full(len(codes[0]), (number + 1) * 0x51_7C_C1, dtype=np.uint64)
     for code in codes:
         mixed = (mixed ^ code.astype(np.uint64)) * _MIX
         mixed ^= mixed >> np.uint64(29)
     mixed *= _MIX
-    return mixed >> np.uint64(64 - _BITS)
+    return (mixed >> np.uint64(64 - _BITS)).astype(np.int32)
 
 
 def _folded(word: str) -> str:

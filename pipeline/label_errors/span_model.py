@@ -30,6 +30,8 @@ _LONGEST = 10
 """Tokens of a value that may be missing."""
 _FIRST_RATE = 0.02
 _STEPS_OF_RATES = 40
+_MOST = 50.0
+"""In log odds: what is likelier still would not fit a number."""
 
 
 @dataclass(frozen=True)
@@ -221,5 +223,5 @@ class _Fit:
 
     def odds(self, said: Floats) -> Floats:
         """How likely each change is, against none."""
-        found: Floats = np.exp(said) * self.rates / (1 - self.rates.sum())
+        found: Floats = np.exp(np.minimum(said, _MOST)) * self.rates / (1 - self.rates.sum())
         return found

@@ -17,7 +17,9 @@ _UNSPACED = (
     "\uff66-\uff9d"
 )
 """Scripts without spaces: each of their characters is a token."""
-_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+|[^\w\s]|_")
+_ONE = rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+|[^\w\s]|_"
+_TOKEN = re.compile(_ONE)
+_TOKEN_AND_SPACE = re.compile(rf"({_ONE})(\s?)")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Tokens:
     """Which word each token is."""
     starts: Ints
     """Where each text begins, and where the last one ends."""
+    spaced: Ints
+    """1 for a token with a space behind it, else 0."""
 
     @property
     def rows(self) -> Ints:
@@ -41,11 +45,15 @@ def read_tokens(texts: Sequence[str]) -> Tokens:
     """Divide texts into tokens."""
     known: dict[str, int] = {}
     ids: list[int] = []
+    spaced: list[bool] = []
     starts = [0]
     for text in texts:
-        ids += [known.setdefault(word, len(known)) for word in _TOKEN.findall(text)[:MAX_TOKENS]]
+        found = _TOKEN_AND_SPACE.findall(text)[:MAX_TOKENS]
+        ids += [known.setdefault(word, len(known)) for word, _ in found]
+        spaced += [space != "" for _, space in found]
         starts.append(len(ids))
-    return Tokens(list(known), np.array(ids, dtype=np.int64), np.array(starts, dtype=np.int64))
+    numbers = (np.array(some, dtype=np.int64) for some in (ids, starts, spaced))
+    return Tokens(list(known), *numbers)
 
 
 def written(text: str, first: int, end: int) -> str:
