@@ -1,7 +1,10 @@
 """The section ``review`` of dataset.yaml: what annotators are asked."""
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from schemas.fate import LEAST_DOUBT
 from schemas.options import Unreviewed
 from schemas.share import MOST, Share
 
@@ -15,6 +18,9 @@ class Review(BaseModel):
     budget: int | float | None = None
     """How many records (an integer) or which share of the current records (0.0 to 1.0) may be sent
     to annotators, including those already reviewed. Raise it to send more. Default: 10%, at most 500."""
+    floor: Annotated[float, Field(ge=LEAST_DOUBT, le=1)] = 0.1
+    """The chance of being wrong from which on a label is worth an annotator's look. Likelier ones beyond the budget are
+    `unreviewed`; less likely ones pass."""
     audit: Share | None = None
     """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
     300."""
