@@ -15,7 +15,7 @@ from schemas.field import JsonValue, TargetField, ValueType, comparable
 from schemas.task import Task
 
 ENOUGH = 0.8
-"""The probability from which on an answer decides; of simulated annotators' answers above it, 95% were right."""
+"""The probability from which on an answer decides; of simulated crowds' answers above it, 94 to 96% were right."""
 _FEWEST = 3
 """Votes about a record; two who contradict each other cannot be told apart by their records alone."""
 

@@ -49,7 +49,7 @@ def crowd(seed: int, family: str) -> Crowd:
 
 
 def model_of(found: Crowd, seed: int) -> Floats:
-    """The probabilities of a model that right with about 80% of the items, more or less sure than it should be."""
+    """The probabilities of a model that is about as good as annotators, and more or less sure than it should be."""
     chance = np.random.default_rng(seed)
     strength, temperature = chance.uniform(1, 3), chance.uniform(0.7, 2.0)
     scores = temperature * (
