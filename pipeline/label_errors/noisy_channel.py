@@ -26,8 +26,14 @@ _MOST_WRONG = 0.6
 """Of the labels; and less than the share at which labels drawn by lot are wrong."""
 _TRUSTED = 10
 """As if so many more labels had been seen right: where texts say nothing, labels are not wrong for that."""
-_START = np.array([-2.0, -2.0])
-_TIES = 1e-3
+_CLEAR = 0.05
+"""How much less likely a text is for every nat of doubt between labels: most texts have one right label. Where a tenth
+of the labels of texts that are all alike differ, it says that these are wrong, and not that each has a tenth of them.
+"""
+_START = np.array([-2.0, 0.0])
+"""At first a tenth of the labels are wrong, half of them by chance."""
+_TIES = 0.005
+"""What holds the weights of the models together, where labels do not tell which is the better one."""
 _TINY = 1e-12
 
 
@@ -109,15 +115,17 @@ def _similar(right: Floats) -> Floats:
     return found
 
 
-def _largest_rate(labels: int) -> float:
-    return 0.5 * min(_MOST_WRONG, 0.8 * (1 - 1 / labels))
+def _most(labels: int) -> float:
+    return min(_MOST_WRONG, 0.8 * (1 - 1 / labels))
 
 
 def _read(parameters: Floats, labels: int) -> tuple[Floats, float, float]:
+    """The weights of the models, and the shares of random and of confused labels."""
     from scipy.special import expit
 
-    rates = _largest_rate(labels) * expit(parameters[-2:])
-    return np.exp(parameters[:-2]), float(rates[0]), float(rates[1])
+    wrong, by_chance = expit(parameters[-2:])
+    wrong *= _most(labels)
+    return np.exp(parameters[:-2]), float(wrong * by_chance), float(wrong * (1 - by_chance))
 
 
 def _ways(right: Floats, given: Ints, random: float, confused: float, similar: Floats) -> tuple[Floats, Floats, Floats]:
@@ -132,7 +140,7 @@ def _fitted(start: Floats, logs: Floats, given: Ints, verified: Bools, similar: 
     from scipy.optimize import minimize
 
     rows, labels = np.arange(len(given)), logs.shape[2]
-    others, largest = labels - 1, _largest_rate(labels)
+    others, most = labels - 1, _most(labels)
     confusable = similar.T[given]
     open_ = ~verified
 
@@ -146,19 +154,24 @@ def _fitted(start: Floats, logs: Floats, given: Ints, verified: Bools, similar: 
         total = own + rates * (random * (by_chance - own) + confused * (by_likeness - own)) + _TINY
         slope = -(rates * confused / total)[:, None] * confusable
         slope[rows, given] -= (1 - rates * (random + confused) - rates * random / others) / total
+        doubts = np.log(right + _TINY)
+        slope -= _CLEAR * (doubts + right / (right + _TINY))
         slope = right * (slope - (slope * right).sum(axis=1, keepdims=True)) / len(given)
         moves = np.array([(slope * one).sum() for one in logs]) * weights
         by_rate = -(rates[:, None] * np.stack([by_chance - own, by_likeness - own], axis=1) / total[:, None]).mean(
             axis=0
         )
-        at = np.array([random, confused])
         # As if one more mistake of each kind had been seen: none is impossible.
-        by_rate += (_TRUSTED / (1 - at.sum()) - 1 / at) / len(given)
-        by_rate *= at * (1 - at / largest)
+        at = np.array([random, confused])
+        wrong = random + confused
+        by_rate += (_TRUSTED / (1 - wrong) - 1 / at) / len(given)
+        split = random * confused / wrong
+        turns = [(by_rate @ at) * (1 - wrong / most), (by_rate[0] - by_rate[1]) * split]
         ties = parameters[:-2] - start[:-2]
-        expected = _TRUSTED * np.log(1 - at.sum()) + np.log(at).sum()
-        value = float(-np.log(total).mean() - expected / len(given) + _TIES * (ties**2).mean())
-        return value, np.concatenate([moves + 2 * _TIES * ties / len(ties), by_rate])
+        doubt = -_CLEAR * (right * doubts).sum(axis=1)
+        expected = _TRUSTED * np.log(1 - wrong) + np.log(at).sum()
+        value = float((doubt - np.log(total)).mean() - expected / len(given) + _TIES * (ties**2).mean())
+        return value, np.concatenate([moves + 2 * _TIES * ties / len(ties), turns])
 
     found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
     return found
