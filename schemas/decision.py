@@ -36,3 +36,7 @@ class Decision(BaseModel):
     """The split that the group must go to, if the record has none of its own yet."""
     tokens: int | None = None
     """Of prompt and answer, in the configured encoding."""
+    audit_stratum: int | None = None
+    """Which rows it stands for in the audit; none if it has no chance to be drawn."""
+    audit_probability: float | None = None
+    """Its chance to be drawn, above 0."""

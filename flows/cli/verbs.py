@@ -76,6 +76,8 @@ def show_curated(result: "Curated") -> None:
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond_by_reason)
+    if result.proof:
+        out.print(str(result.proof))
     show_review(result.review)
 
 

@@ -57,7 +57,7 @@ from pipeline.state.work_files import read_work, write_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Verb
+from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Proof, Verb
 from schemas.similarities import Similarities
 
 
@@ -111,6 +111,8 @@ class Triaged:
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
     use: BudgetUse
+    proof: Proof | None = None
+    """Of ``review.error_rate``, if it is set."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,8 @@ def triage_cases(
     mark_duplicates(cases, prepared, similar, snapshot, dataset)
     notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(snapshot, task)]
     measure(cases, task, config)
-    result = triage(cases, config.review, run=run, task=task)
+    last = snapshot.last_run(CurateFacts)
+    result = triage(cases, config.review, run=run, task=task, proof=last.summary.proof if last else None)
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)
@@ -258,7 +261,7 @@ def triage_cases(
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return Triaged(path, note, result.use)
+    return Triaged(path, note, result.use, result.proof)
 
 
 def _summary(
@@ -287,6 +290,7 @@ def _summary(
         budget_used=triaged.use.used,
         beyond_budget=triaged.use.beyond,
         note=triaged.note,
+        proof=triaged.proof,
         adopted=adopted.versions,
     )
 

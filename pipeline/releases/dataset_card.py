@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
+from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.frozen_sources import FrozenSource
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
@@ -39,6 +40,7 @@ def dataset_card(
     task: type[Task],
     tables: Mapping[str, pa.Table],
     frozen: Sequence[FrozenSource] = (),
+    audit: AuditResult | None = None,
 ) -> str:
     """The text of README.md.
 
@@ -48,6 +50,7 @@ def dataset_card(
         task: the kind and the fields.
         tables: the published rows by split, including empty splits.
         frozen: what is published of each frozen source.
+        audit: what it says of the accepted rows, if it was answered.
     """
     head = yaml.safe_dump(_metadata(manifest, dataset, task, tables), sort_keys=False, allow_unicode=True, width=120)
     sections = [
@@ -57,7 +60,7 @@ def dataset_card(
         _row(manifest, task, tables),
         _origins(manifest, tables, frozen),
         _funnel(manifest),
-        _quality(manifest),
+        _quality(manifest, audit),
         _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
@@ -241,9 +244,16 @@ def _funnel(manifest: Manifest) -> str:
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
 
 
-def _quality(manifest: Manifest) -> str:
+def _quality(manifest: Manifest, audit: AuditResult | None) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
-    return f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    text = f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    if audit is not None:
+        text += (
+            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} were wrong "
+            f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
+            f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
+        )
+    return text
 
 
 def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.dataset_card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
@@ -60,6 +61,8 @@ class ReleaseInputs:
     """Labels missing from some split."""
     frozen: Sequence[FrozenSource] = ()
     """What is published of each frozen source."""
+    audit: AuditResult | None = None
+    """What the audit says of the accepted rows, if it was answered."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ def publish(
         files = {
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
-            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.frozen).encode(),
+            CARD: dataset_card(manifest, release.dataset, release.task, tables, release.frozen, release.audit).encode(),
         }
         for name, data in files.items():
             _write(folder / name, data)

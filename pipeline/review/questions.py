@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.errors import LabelStudioError
+from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import earlier_answers
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
@@ -17,16 +18,23 @@ from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.task import Task
+from schemas.task_fields import conversation_target
 
-_AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+_BLIND_WHY = "Please answer."
+_JUDGED_WHY = "Please confirm or correct the answer."
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
-    """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
+    """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier.
+
+    An audit is blind: what the row has or a model says would sway the answer, and the estimate with it.
+    """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = [_AUDIT_WHY] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
+    is_blind = is_passed and not _is_judged(task)
+    passed = _BLIND_WHY if is_blind else _JUDGED_WHY
+    why = [passed] if is_passed else [_sentence(str(reason)) for reason in decision.reasons]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
@@ -34,10 +42,15 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=decision.targets or decision.suggestion,
-        score=None if decision.label_error_score is None else 1 - decision.label_error_score,
+        proposal=None if is_blind else decision.targets or decision.suggestion,
+        score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
+
+
+def _is_judged(task: type[Task]) -> bool:
+    """Whether an answer can only be judged: many could be written, so that another one proves nothing against it."""
+    return bool(conversation_target(task) or kind_of(task).free_texts(task))
 
 
 def _sentence(text: str) -> str:

@@ -20,7 +20,8 @@ _REASONS = TypeAdapter(list[Reason])
 _REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail": pl.String}))
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "pinned_split", "tokens", "suggestion")  # fmt: skip
+           "label_source", "group", "pinned_split", "tokens", "suggestion", "audit_stratum",
+           "audit_probability")  # fmt: skip
 """The columns that make two decisions different, beside the label-error score."""
 _SCORE_DIGITS = 2
 """Of a label-error score; a smaller change makes no other decision."""
@@ -141,6 +142,8 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.group,
         decision.pinned_split,
         decision.tokens,
+        decision.audit_stratum,
+        decision.audit_probability,
     )
 
 

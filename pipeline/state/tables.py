@@ -63,6 +63,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "group": pl.String(),
             "pinned_split": pl.String(),
             "tokens": pl.Int64(),
+            "audit_stratum": pl.Int8(),
+            "audit_probability": pl.Float64(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.
