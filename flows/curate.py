@@ -26,7 +26,7 @@ from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Verb
+from schemas.run_summary import Proof, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
@@ -86,6 +86,8 @@ class Curated(BaseModel):
     """How many more rows would be sent to annotators if the budget were larger."""
     beyond_by_reason: dict[ReasonCode, int] = {}
     """The same by first reason."""
+    proof: Proof | None = None
+    """How far `review.error_rate` is proven, if it is set."""
     review: ReviewBatch
     suggested: Suggested | None = None
     """What the model of `suggest` was asked; None if the dataset names none."""
@@ -143,6 +145,7 @@ def curate(
         budget_used=use.used,
         beyond_budget=use.beyond,
         beyond_by_reason=use.beyond_by_reason,
+        proof=decided.triaged.proof,
         review=review,
         suggested=suggested,
     )

@@ -42,3 +42,7 @@ class Decision(BaseModel):
     """The answer of the model that `suggest` names: a proposal if there are no targets, else one more voice."""
     score_alone: float | None = None
     """Where that model has answered: the label-error score before it was heard."""
+    audit_stratum: int | None = None
+    """Which rows it stands for in the audit; none if it has no chance to be drawn."""
+    audit_probability: float | None = None
+    """Its chance to be drawn, above 0."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.fate import LEAST_DOUBT
 from schemas.options import Unreviewed
@@ -22,6 +22,9 @@ class Review(Team):
     audit: Share | None = None
     """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
     300."""
+    error_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Instead of a budget and an audit: ask about accepted rows, batch by batch, until with 95% confidence a smaller
+    share of them is wrong. A batch is 10% of the records, at most 500."""
     guidelines: str | None = None
     """A Markdown file for annotators, with rules and examples, which Label Studio shows behind its button
     "Instructions"; a relative path starts at the dataset.yaml."""
@@ -41,3 +44,10 @@ class Review(Team):
         if isinstance(budget, float) and 0 <= budget <= 1:
             return budget
         raise ValueError(f"{budget!r} is neither a whole number of records nor a share from 0.0 to 1.0")
+
+    @model_validator(mode="after")
+    def _asks_in_one_way(self) -> "Review":
+        if self.error_rate is not None and (self.budget is not None or self.audit is not None):
+            other = "budget" if self.budget is not None else "audit"
+            raise ValueError(f"error_rate asks as many as it takes; remove it, or '{other}'")
+        return self

@@ -25,6 +25,31 @@ class RunSummary(BaseModel):
     verb: ClassVar[Verb]
 
 
+class Proof(BaseModel):
+    """How far it is proven that the accepted rows' error is below ``review.error_rate``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    target: float
+    looks: int
+    """How often the answers were compared with it; each makes the next one stricter."""
+    answers: int
+    """The answers at the last of these."""
+    bound: float | None = None
+    """The error is below this, with what is left of 95% confidence; None before the first look."""
+    proven: bool = False
+    more: int = 0
+    """About how many more answers it took then; 0 if it is proven, or nothing is known yet."""
+
+    def __str__(self) -> str:
+        """The state in words."""
+        if self.proven:
+            return f"proven: fewer than {self.target:.1%} of the accepted rows are wrong (95% confidence)"
+        known = "" if self.bound is None else f"; so far it is known to be below {self.bound:.1%}"
+        more = f"about {self.more:,} more answers" if self.more else "answers to the first batch"
+        return f"an error below {self.target:.1%} is not proven yet: it takes {more}{known}"
+
+
 class CurateFacts(RunSummary):
     """The configuration and counts of a curate, without the similarities: quick to read for many runs."""
 
@@ -54,6 +79,8 @@ class CurateFacts(RunSummary):
     beyond_budget: int = 0
     """How many more rows would be sent to annotators if the budget were larger."""
     note: str = ""
+    proof: Proof | None = None
+    """Of `review.error_rate`, if it is set."""
     adopted: list[str] = []
     """Versions of this dataset, published from another home, whose splits were adopted."""
 

@@ -33,8 +33,8 @@ from flows.settings import Settings
 from pipeline.config.plain_yaml import read_yaml
 from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
-from pipeline.review.questions import question
-from pipeline.review.seat_questions import BLIND_WHY, DIFFERENT, OTHER_ROWS, UNSURE
+from pipeline.review.questions import BLIND_WHY, question
+from pipeline.review.seat_questions import DIFFERENT, OTHER_ROWS, UNSURE
 from schemas.dataset import Dataset
 from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed

@@ -93,7 +93,8 @@ def test_the_audit_says_nothing_of_frozen_rows_which_are_not_asked_about(studio:
         desk.collect()
         snapshot = desk.context.store.snapshot().at_last_commit()
         review = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review
-    assert review.audit == Audit(audited=1, errors=1, population=3)
+    assert review.audit is not None
+    assert review.audit.model_copy(update={"estimated": None}) == Audit(audited=1, errors=1, population=3)
     assert (review.routed, review.sent, review.answered, review.audits_waiting) == (3, 3, 1, 2)
 
 

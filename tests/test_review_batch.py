@@ -167,7 +167,7 @@ def test_annotators_read_why_they_are_asked(label_studio: LocalStudio, tmp_path:
             desk.id(1): "It has no answer yet",
             desk.id(2): why[desk.id(2)],
             desk.id(4): conflict,
-            desk.id(5): "Picked at random, to estimate how many errors remain: please confirm or correct the answer.",
+            desk.id(5): "Please answer.",
         }
         assert why[desk.id(2)].startswith("The text seems to contain personal data (question): e-mail address ")
 

@@ -12,6 +12,7 @@ from store_rows import committed
 
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
+from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.questions import question
 from pipeline.review.queue import (
     Pulled,
@@ -27,12 +28,15 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.run_summary import Verb
+from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
+from schemas.tasks.home_assistant import HomeAssistant
+from schemas.tasks.plain_sentence import PlainSentence
 
 LABEL_ERROR = Reason(code=ReasonCode.LABEL_ERROR, field="kind", detail="'term', not 'renewal'")
 PERSONAL = Reason(code=ReasonCode.PERSONAL_DATA, field="clause", detail="an e-mail address")
 SECRET = Reason(code=ReasonCode.SECRET, field="clause", detail="a key")
-AUDIT = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+AUDIT = "Please answer."
 SENSITIVE = "\nIf you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
@@ -107,11 +111,25 @@ def test_a_question_tells_each_reason_in_a_line() -> None:
     assert question(two, ContractClause).why == ("It has no answer yet\nThe same input has another answer: 'term'")
 
 
-def test_only_an_audited_row_that_nothing_speaks_against_is_said_to_be_picked_at_random() -> None:
-    fates = Fate.ACCEPTED, Fate.REVIEW
-    why = {fate: question(asked("a", Routed.AUDIT, fate=fate), ContractClause).why for fate in fates}
-    assert why[Fate.ACCEPTED] == AUDIT
-    assert why[Fate.REVIEW] == ("Models trained on the other rows doubt the label (kind): 'term', not 'renewal'")
+def test_an_audit_is_blind_unless_something_speaks_against_the_row() -> None:
+    scored = {"label_error_score": 0.2, "suggestion": {"kind": "term"}}
+    shown = {
+        fate: question(asked("a", Routed.AUDIT, fate=fate).model_copy(update=scored), ContractClause)
+        for fate in (Fate.ACCEPTED, Fate.REVIEW)
+    }
+    blind = shown[Fate.ACCEPTED]
+    assert (blind.why, blind.proposal, blind.score, blind.candidates) == (AUDIT, None, None, ())
+    assert "predictions" not in labeling_task(ContractClause, blind)
+    assert shown[Fate.REVIEW].proposal is not None and shown[Fate.REVIEW].why == (
+        "Models trained on the other rows doubt the label (kind): 'term', not 'renewal'"
+    )
+
+
+@pytest.mark.parametrize("task", [PlainSentence, HomeAssistant])
+def test_an_audited_answer_that_many_could_write_is_shown_to_be_judged(task: type[Task]) -> None:
+    shown = question(asked("a", Routed.AUDIT, fate=Fate.ACCEPTED), task)
+    assert (shown.why, shown.proposal) == ("Please confirm or correct the answer.", {"kind": "renewal"})
+    assert shown.score is None and not shown.candidates
 
 
 @pytest.mark.parametrize("sensitive", [PERSONAL, SECRET])

@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from triage_cases import FLAGGED, HOLD, NONE, PERSON, REJECT, asked, case, codes, conflict, decide, run, suspected
+from triage_cases import (
+    FLAGGED,
+    HOLD,
+    NONE,
+    PERSON,
+    REJECT,
+    asked,
+    case,
+    chance_of,
+    codes,
+    conflict,
+    decide,
+    run,
+    suspected,
+)
 from tried_examples import examples
 
 from pipeline.curation.case import SHOWN_ANSWERS, Case
@@ -269,6 +283,7 @@ def remembered(one: Case, decision: Decision) -> Case:
     return replace(
         one,
         past_route=one.past_route or asked_as,
+        chance=chance_of(decision),
         label_error_score=decision.label_error_score,
         label_error_reasons=label_error_reasons,
     )

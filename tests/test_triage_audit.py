@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from triage_cases import FLAGGED, HOLD, PERSON, case, decide, run, suspected
+from triage_cases import FLAGGED, HOLD, PERSON, case, chance_of, decide, run, suspected
 
 from pipeline.curation.case import Case
 from schemas.annotation import Verdict
@@ -68,38 +68,63 @@ def test_the_capped_audit_is_the_same_in_any_order_and_the_smallest_of_the_uncap
     assert audited(cases[:5_000], Review(budget=0)) == audited(cases[:5_000], Review(budget=0, audit=0.02))
 
 
+def later(cases: Sequence[Case], **changes: object) -> tuple[set[str], list[Case]]:
+    """The audited records, and the cases in the next run; the audited ones with changes."""
+    decisions = decide(cases, Review(budget=0))
+    drawn = {name for name, decision in decisions.items() if decision.routed is Routed.AUDIT}
+    past = [replace(one, chance=chance_of(decisions[one.record_id])) for one in cases]
+    return drawn, [
+        replace(one, past_route=Routed.AUDIT, **changes) if one.record_id in drawn else one  # type: ignore[arg-type]
+        for one in past
+    ]
+
+
 @pytest.mark.parametrize("verdict", [None, Verdict.LABELED, Verdict.UNUSABLE])
 def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Verdict | None) -> None:
     cases = [case(f"r{number}") for number in range(20_000)]
-    first = audited(cases, Review(budget=0))
-    past = [
-        replace(one, past_route=Routed.AUDIT, human=verdict, human_reasons=PERSON[verdict])
-        if one.record_id in first
-        else one
-        for one in cases
-    ]
+    first, past = later(cases, human=verdict, human_reasons=PERSON[verdict])
     assert audited(past, Review(budget=0)) == first, "an answer calls for no other question"
     more = [case(f"r{number}") for number in range(20_000, 40_000)]
     second = audited([*past, *more], Review(budget=0))
     fresh = {one.record_id for one in more} & second
-    assert 100 < len(fresh) < 200, "of the 300 smallest hashes about half are those of the new rows"
-    if verdict is None:
-        assert second - fresh < first and len(second) == 300, "never more than 300 wait"
-    else:
-        assert second - fresh == first, "what was answered counts"
+    assert len(fresh) == 150, "of 300 in all, half would be new rows"
+    assert second - fresh == first, "no question is withdrawn"
+
+
+def test_rows_that_come_in_few_at_a_time_are_audited_as_often_as_many_at_once() -> None:
+    review, past = Review(budget=0, audit=0.1), [case(f"r{number}") for number in range(100)]
+    for start in range(100, 600, 25):
+        decisions = decide(past, review)
+        past = [replace(one, chance=chance_of(decisions[one.record_id])) for one in past]
+        past += [case(f"r{number}") for number in range(start, start + 25)]
+    assert 35 < len(audited(past, review)) < 90, "10% of 600"
 
 
 def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no_other_one() -> None:
     cases = [case(f"r{number}") for number in range(20_000)]
-    first = audited(cases, Review(budget=0))
+    first, past = later(cases)
     flagged = set(sorted(first)[:50])
-    past = [
-        replace(one, past_route=Routed.AUDIT, label_error_reasons=FLAGGED if one.record_id in flagged else [])
-        if one.record_id in first
-        else one
-        for one in cases
-    ]
+    past = [replace(one, label_error_reasons=FLAGGED) if one.record_id in flagged else one for one in past]
     assert audited(past, Review(budget=0)) == first
+
+
+def test_likely_wrong_rows_are_audited_more_often_and_keep_their_chance_when_scores_change() -> None:
+    cases = [case(f"r{number}", label_error_score=0.4 if number % 20 == 0 else 0.01) for number in range(20_000)]
+    first, past = later(cases)
+    likely = {one.record_id for one in cases if one.label_error_score == 0.4}
+    assert 25 < len(first & likely) < 100 and len(first) == 300
+    turned = [replace(one, label_error_score=0.2) for one in past]
+    assert audited(turned, Review(budget=0)) == first
+
+
+def test_a_larger_share_raises_chances_and_a_share_of_zero_asks_about_none_but_forgets_none() -> None:
+    cases = [case(f"r{number}") for number in range(5_000)]
+    first, past = later(cases)
+    more = audited(past, Review(budget=0, audit=0.1))
+    assert first < more and len(more) == 500
+    none = decide(past, Review(budget=0, audit=0.0))
+    assert not [name for name, decision in none.items() if decision.routed]
+    assert {chance_of(decision) for decision in none.values()} == {one.chance for one in past}
 
 
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.curation.audit import Chance
 from pipeline.curation.case import SHOWN_ANSWERS, Case
 from pipeline.curation.triage import Triage, triage
 from schemas.annotation import Verdict
@@ -58,6 +59,13 @@ def run(cases: Sequence[Case], review: Review = ALL) -> Triage:
 
 def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
     return {decision.record_id: decision for decision in run(cases, review).decisions}
+
+
+def chance_of(decision: Decision) -> Chance | None:
+    """The chance to be audited that the next run knows of."""
+    if decision.audit_stratum is None or decision.audit_probability is None:
+        return None
+    return Chance(decision.audit_stratum, decision.audit_probability)
 
 
 def codes(decision: Decision) -> list[ReasonCode]:

@@ -80,6 +80,8 @@ def show_curated(result: "Curated") -> None:
     show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond_by_reason)
     if result.suggested is not None:
         show_suggested(result.suggested)
+    if result.proof:
+        out.print(str(result.proof))
     show_review(result.review)
 
 

@@ -1,25 +1,79 @@
-"""Draws the audit: a random sample of records by hash, so that every run draws the same, in any order of rows."""
+"""Draws the audit among the cases: who has a chance, who is asked, and who keeps what earlier runs have drawn."""
 
 import hashlib
-import heapq
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.estimation.audit_draw import NO_STRATUM, Chances, Floats, draw, numbers
 from schemas.dataset import Review
 
 SHARE = 0.02
 MOST = 300
-"""Records to audit if no share is configured: with them, an error rate of 5% is estimated at 3% to 8%."""
+"""Records to audit if no share is configured: with them, an error rate of 5% is estimated at 3% to 8%, or better if the
+label-error scores know what is wrong."""
 
 
-def drawn(places: Collection[str], review: Review) -> set[str]:
-    """The records to audit among the candidates: those whose hashes are below the share, smallest first.
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A record's chance to be audited."""
 
-    As the number of records grows, smaller hashes come in, so that new records are audited, too, though fewer.
-    """
-    share, most = (SHARE, MOST) if review.audit is None else (review.audit, len(places))
-    limit = share * 2**64
-    below = ((hash_, record_id) for record_id in places if (hash_ := _hash(record_id)) < limit)
-    return {record_id for _, record_id in heapq.nsmallest(most, below)}
+    stratum: int
+    """Which records it stands for: those of about the same label-error score when it was first drawn from."""
+    probability: float
+    """It is audited if its hash, as a number from 0 to 1, is below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFrame:
+    """The records that the audit is drawn from, in any order."""
+
+    record_ids: Sequence[str]
+    scores: Sequence[float | None]
+    """How likely each is wrong."""
+    earlier: Sequence[Chance | None]
+    """The chances that they have."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The result of a draw."""
+
+    chances: dict[str, Chance]
+    """By record; of all records of the frame."""
+    asked: set[str]
+    """The records to audit, answered ones included."""
+
+
+def draw_audit(frame: AuditFrame, review: Review) -> Drawn:
+    """Draw the audit; records that have a chance keep it, unless a larger share is configured."""
+    share, most = (SHARE, MOST) if review.audit is None else (review.audit, len(frame.record_ids))
+    hashes, scores, earlier = arrays(frame)
+    found = drawn_from(frame, draw(hashes, scores, min(share * len(hashes), most), earlier), numbers(hashes))
+    # Without a share, nothing is asked, but what was answered still counts.
+    return found if share else Drawn(found.chances, set())
+
+
+def arrays(frame: AuditFrame) -> tuple[NDArray[np.uint64], Floats, Chances]:
+    """The hashes, the scores and the earlier chances of a frame."""
+    hashes = np.fromiter(map(_hash, frame.record_ids), dtype=np.uint64, count=len(frame.record_ids))
+    scores = np.array([np.nan if score is None else score for score in frame.scores], dtype=np.float64)
+    earlier = Chances(
+        np.array([NO_STRATUM if one is None else one.stratum for one in frame.earlier], dtype=np.int8),
+        np.array([0.0 if one is None else one.probability for one in frame.earlier], dtype=np.float64),
+    )
+    return hashes, scores, earlier
+
+
+def drawn_from(frame: AuditFrame, chances: Chances, spots: Floats) -> Drawn:
+    """The chances by record, and the records that they draw."""
+    known = zip(frame.record_ids, chances.stratum.tolist(), chances.probability.tolist(), strict=True)
+    return Drawn(
+        {name: Chance(stratum, probability) for name, stratum, probability in known if probability > 0},
+        {frame.record_ids[at] for at in np.flatnonzero(chances.drawn(spots))},
+    )
 
 
 def _hash(record_id: str) -> int:

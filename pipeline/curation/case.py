@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.curation.audit import Chance
 from pipeline.curation.prepare import rendered
 from pipeline.errors import ConfigError, TaskCodeError
 from schemas.annotation import Verdict
@@ -61,6 +62,8 @@ class Case:
     human_reasons: list[Reason] = field(default_factory=list)
     past_route: Routed | None = None
     """How this revision was routed before; a question that was asked remains asked."""
+    chance: Chance | None = None
+    """The one that an earlier run gave this revision to be audited."""
     duplicate_of: str | None = None
     exact: bool = False
     similarity: float | None = None

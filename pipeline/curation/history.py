@@ -8,6 +8,7 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
+from pipeline.curation.audit import Chance
 from pipeline.curation.case import Case, in_words
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import accept_answer
@@ -44,6 +45,8 @@ class History:
     """How annotators were first asked about the current revision, if they were."""
     answered_route: Routed | None = None
     """The same for the earlier revision that they answered about."""
+    chance: Chance | None = None
+    """Of the current revision to be audited."""
     since: datetime | None = None
     """When the current revision came in, if they answered about an earlier one."""
 
@@ -72,10 +75,17 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
+            chance=_chance(automatic.get(record_id)),
             since=since.get(record_id),
         )
         for record_id in automatic.keys() | said.keys()
     }
+
+
+def _chance(decision: Decision | None) -> Chance | None:
+    if decision is None or decision.audit_stratum is None or decision.audit_probability is None:
+        return None
+    return Chance(decision.audit_stratum, decision.audit_probability)
 
 
 def _handed_on(
@@ -187,6 +197,7 @@ def _case(
 def _look_back(case: Case, past: History, task: type[Task]) -> None:
     """Add earlier decisions and annotations to a row's case."""
     case.past_route = past.route
+    case.chance = past.chance
     own = case.targets
     if past.said is not None and _listen(case, past.said, past.since, task):
         case.past_route = past.route or past.answered_route

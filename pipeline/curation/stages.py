@@ -60,7 +60,7 @@ from pipeline.state.work_files import read_work, write_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Verb
+from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Proof, Verb
 from schemas.similarities import Similarities
 
 
@@ -114,6 +114,8 @@ class Triaged:
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
     use: BudgetUse
+    proof: Proof | None = None
+    """Of ``review.error_rate``, if it is set."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ def triage_cases(
     measure(cases, task, config)
     if config.review.repair:
         notes += offer_repairs(cases, prepared, snapshot)
-    result = triage(cases, config.review, run=run, task=task)
+    last = snapshot.last_run(CurateFacts)
+    result = triage(cases, config.review, run=run, task=task, proof=last.summary.proof if last else None)
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)
@@ -265,7 +268,7 @@ def triage_cases(
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return Triaged(path, note, result.use)
+    return Triaged(path, note, result.use, result.proof)
 
 
 def _summary(
@@ -294,6 +297,7 @@ def _summary(
         budget_used=triaged.use.used,
         beyond_budget=triaged.use.beyond,
         note=triaged.note,
+        proof=triaged.proof,
         adopted=adopted.versions,
     )
 

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.curation.audit import drawn
+from pipeline.curation.audit import AuditFrame, Chance, draw_audit
 from pipeline.curation.case import Case
 from pipeline.curation.choose import Candidate, Wait, choose
+from pipeline.curation.error_proof import Answers, ask_until_proven
 from pipeline.curation.repairable_rows import repair_score
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
@@ -20,6 +21,7 @@ from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
 from schemas.fate import RULE_CODES, Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.run_summary import Proof
 from schemas.task import Task
 
 _BUDGET = 0.1
@@ -54,6 +56,8 @@ class Triage:
 
     decisions: list[Decision]
     use: BudgetUse
+    proof: Proof | None = None
+    """Of ``review.error_rate``, if it is set."""
 
 
 @dataclass(slots=True)
@@ -69,9 +73,11 @@ class _Provisional:
     route: Routed = Routed.UNCERTAIN
     wait: Wait = Wait.NO
     """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
+    chance: Chance | None = None
+    """To be audited."""
 
 
-def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
+def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task], proof: Proof | None = None) -> Triage:
     """Decide about every case.
 
     Args:
@@ -79,13 +85,21 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
         review: budget, audit rate, and what happens beyond the budget.
         run: the deciding run.
         task: the one that parsed the cases.
+        proof: the state of ``review.error_rate`` after the last run.
     """
     unusable = _unusable_inputs(cases)
     askers = _conflict_representatives(cases)
     outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers, review.floor) for case in cases}
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
-    candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
+    candidates = [
+        case
+        for case in cases
+        if (outcome := outcomes[case.record_id]).score is not None
+        and case.past_route is None
+        # Until an error rate is proven, rows that may pass are drawn like all accepted ones.
+        and (outcome.wait is not Wait.NO or review.error_rate is None)
+    ]
     offered = (_candidate(case, outcomes[case.record_id], task) for case in candidates)
     chosen = choose(offered, budget - len(asked), Counter(case.group for case in asked))
     still_asked = {case.record_id for case in asked}
@@ -95,12 +109,12 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
             _keep_asking(case, outcome)
         else:
             _settle(outcome, case.record_id in chosen, review)
-    _audit(cases, outcomes, review)
+    proof = _audit(cases, outcomes, review, proof)
     digest = task.task_digest()
     decisions = [_decision(case, outcomes[case.record_id], run, digest) for case in cases]
     beyond = Counter(_asks_for(outcome) for case in candidates if not (outcome := outcomes[case.record_id]).routed)
     use = BudgetUse(budget, len(asked) + len(chosen), beyond.total(), dict(beyond.most_common()))
-    return Triage(decisions, use)
+    return Triage(decisions, use, proof)
 
 
 def _asks_for(outcome: _Provisional) -> ReasonCode:
@@ -302,26 +316,53 @@ def _may_pass(outcome: _Provisional) -> bool:
     return outcome.fate is Fate.REVIEW and outcome.wait is Wait.NO and outcome.score is not None
 
 
-def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: Review) -> None:
-    """Draw the audit sample.
+def _audit(
+    cases: Sequence[Case], outcomes: Mapping[str, _Provisional], review: Review, proof: Proof | None
+) -> Proof | None:
+    """Draw the audit sample from the accepted rows that no annotator has decided.
 
-    Earlier draws remain while their hash is small enough, as more rows bring in smaller ones. The question
-    covers any findings about the record since, and then remains asked. An answered one keeps its place in the
-    draw, or every answer would call for another question.
+    The question covers any findings about the record since, and then remains asked. An answered one keeps its place
+    in the draw, or every answer would call for another question.
     """
-    answered, held, accepted = [], set(), []
+    frame, held = [], set()
     for case in cases:
-        outcome = outcomes[case.record_id]
+        outcome, was_asked = outcomes[case.record_id], case.past_route is Routed.AUDIT
         if case.human is not None:
-            if case.past_route is Routed.AUDIT:
-                answered.append(case.record_id)
-        elif not (outcome.routed or case.published_as_is) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
-            if case.past_route is Routed.AUDIT and outcome.reasons[0] is not _PASSED:
+            if case.chance and not case.rejection_reasons:
+                frame.append(case)
+        elif not (outcome.routed or case.published_as_is) and (
+            outcome.fate is Fate.ACCEPTED or (was_asked and outcome.fate is Fate.REVIEW)
+        ):
+            frame.append(case)
+            if was_asked and outcome.reasons[0] is not _PASSED:
                 held.add(case.record_id)
-            elif outcome.fate is Fate.ACCEPTED:
-                accepted.append(case.record_id)
-    for record_id in (held | drawn([*answered, *held, *accepted], review)).difference(answered):
-        outcomes[record_id].routed = Routed.AUDIT
+    known = AuditFrame(
+        [case.record_id for case in frame],
+        [case.label_error_score for case in frame],
+        [case.chance for case in frame],
+    )
+    if review.error_rate is None:
+        drawn, proof = draw_audit(known, review), None
+    else:
+        batch = max(1, _budget(review, len(cases)))
+        drawn, proof = ask_until_proven(known, _answers(frame, cases, outcomes), review.error_rate, batch, proof)
+    asked = drawn.asked | held
+    for case in frame:
+        outcome = outcomes[case.record_id]
+        outcome.chance = drawn.chances.get(case.record_id)
+        if case.human is None and case.record_id in asked:
+            outcome.routed = Routed.AUDIT
+    return proof
+
+
+def _answers(frame: Sequence[Case], cases: Iterable[Case], outcomes: Mapping[str, _Provisional]) -> Answers:
+    accepted = (c for c in cases if outcomes[c.record_id].fate is Fate.ACCEPTED and not c.published_as_is)
+    return Answers(
+        [case.human is not None for case in frame],
+        # A confirmed answer is right; all others were wrong, or nobody knows yet.
+        [case.human is not None and (case.human is not Verdict.LABELED or case.replaced is not None) for case in frame],
+        sum(1 for _ in accepted),
+    )
 
 
 def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> Decision:
@@ -349,4 +390,6 @@ def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> 
         tokens=case.tokens,
         model_answer=case.model_answer,
         score_alone=case.score_alone,
+        audit_stratum=outcome.chance.stratum if outcome.chance else None,
+        audit_probability=outcome.chance.probability if outcome.chance else None,
     )

@@ -118,13 +118,21 @@ def _threshold(spots: Floats, probability: float) -> float:
 def _raised(stratum: Strata, probability: Floats, spots: Floats, wanted: float) -> Floats:
     """Earlier chances, raised by one factor if they draw too few."""
     cells = np.unique(np.stack([stratum, probability]), axis=1, return_inverse=True)[1].ravel()
-    while True:
-        drawn = np.bincount(cells, weights=spots < probability)
-        expected = np.bincount(cells, weights=probability)
-        covered = float(np.maximum(drawn, expected).sum())
-        if covered >= wanted - 1 or probability.min() >= 1:
-            return probability
-        probability = np.minimum(1.0, probability * (wanted / covered))
+    drawn = np.bincount(cells, weights=spots < probability)
+    expected = np.bincount(cells, weights=probability)
+    # Of few rows, chance decides how many are drawn; that is no reason to draw more.
+    if float(np.maximum(drawn, expected).sum()) >= wanted - 1:
+        return probability
+    return _drawing(round(wanted), probability, spots)
+
+
+def _drawing(count: int, probability: Floats, spots: Floats) -> Floats:
+    """Chances that draw so many rows, raised by one factor."""
+    if count >= len(spots):
+        return np.ones(len(spots))
+    # The rows whose numbers are the smallest parts of their chances come next.
+    parts = np.sort(spots / probability)
+    return np.minimum(1.0, probability * max(1.0, float(parts[count - 1] + parts[count]) / 2))
 
 
 def raised_to(chances: Chances, spots: Floats, answered: Bools, wanted: dict[int, float]) -> Chances:
@@ -142,11 +150,5 @@ def raised_to(chances: Chances, spots: Floats, answered: Bools, wanted: dict[int
         drawn = int((answered[rows] | (spots[rows] < probability[rows])).sum())
         if drawn >= round(count):
             continue
-        if round(count) >= len(rows):
-            probability[rows] = 1.0
-            continue
-        # By one factor: the rows whose numbers are the smallest parts of their chances come next.
-        parts = np.sort(spots[rows] / probability[rows])
-        factor = float(parts[round(count) - 1] + parts[round(count)]) / 2
-        probability[rows] = np.minimum(1.0, probability[rows] * max(1.0, factor))
+        probability[rows] = _drawing(round(count), probability[rows], spots[rows])
     return Chances(chances.stratum, probability)

@@ -73,7 +73,9 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
     strata = _Strata.of(rows)
-    more = strata.allocate(target, len(rows.answered), level_of(round_ + 1), only_count=True)
+    # What was expected of this look says how far expectations are off.
+    scale = max(1.0, bound / strata.bound(strata.asked, level_of(round_)))
+    more = strata.allocate(target / scale, len(rows.answered), level_of(round_ + 1), only_count=True)
     size = min(batch, max(math.ceil(batch / _LEAST_PART), math.ceil(_RESERVE * more)))
     strata.allocate(0.0, size, level_of(round_ + 1))
     wanted = {int(name): float(count) for name, count in zip(strata.names, strata.asked, strict=True)}
@@ -108,17 +110,16 @@ class _Strata:
         """
         before, done = self.asked.copy(), 0
         part = max(1, math.ceil(most / (_PARTS * (4 if only_count else 1))))
-        z = -float(ndtri(level))
         while done < most:
             room = np.minimum(part, self.rows - self.asked)
-            if not room.any() or self._bound(self.asked, z) < target:
+            if not room.any() or self.bound(self.asked, level) < target:
                 break
             gains = np.full(len(self.rows), -np.inf)
-            now = self._bound(self.asked, z)
+            now = self.bound(self.asked, level)
             for at in np.flatnonzero(room > 0):
                 asked = self.asked.copy()
                 asked[at] += room[at]
-                gains[at] = (now - self._bound(asked, z)) / room[at]
+                gains[at] = (now - self.bound(asked, level)) / room[at]
             best = int(np.argmax(gains))
             self.asked[best] += min(room[best], most - done)
             done += int(min(room[best], most - done))
@@ -126,11 +127,14 @@ class _Strata:
             self.asked = before
         return done
 
-    def _bound(self, asked: Floats, z: float) -> float:
+    def bound(self, asked: Floats, level: float) -> float:
         """The bound to expect once so many are answered."""
+        z = -float(ndtri(level))
         left = (self.rows - asked) / self.total
         heard = np.maximum(asked, 1)
         # What strata without an error may hide falls with the answers.
         spread = self.share * (1 - self.share) / heard * np.minimum(1.0, left * self.total / np.maximum(self.rows, 1))
         expected = float((left * self.share).sum())
-        return expected + z * math.sqrt(float(((self.rows / self.total) ** 2 * spread).sum()))
+        # Few errors are skewed: where none was found, an error may hide in the stratum with the fewest answers.
+        hidden = float(np.where(left > 0, left / heard, 0.0).max())
+        return expected + z * math.sqrt(float(((self.rows / self.total) ** 2 * spread).sum())) + z * z / 3 * hidden

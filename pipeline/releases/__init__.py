@@ -6,6 +6,7 @@ In: committed decisions. Out: rows of ``splits``, and a folder with Parquet file
 __all__ = [
     "absent_labels",
     "adoption",
+    "audit_result",
     "draft",
     "frozen_sources",
     "lockfile",

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
+from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.preferences import PREFERENCES
 from schemas.dataset import Dataset, OnConflict
@@ -41,6 +42,7 @@ def dataset_card(
     tables: Mapping[str, pa.Table],
     frozen: Sequence[FrozenSource] = (),
     preferences: Mapping[str, pa.Table] | None = None,
+    audit: AuditResult | None = None,
 ) -> str:
     """The text of README.md.
 
@@ -51,6 +53,7 @@ def dataset_card(
         tables: the published rows by split, including empty splits.
         frozen: what is published of each frozen source.
         preferences: the published preference pairs by split.
+        audit: what it says of the accepted rows, if it was answered.
     """
     metadata = _metadata(manifest, dataset, task, tables, preferences or {})
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
@@ -62,7 +65,7 @@ def dataset_card(
         *([_preferences(manifest, task)] if preferences else []),
         _origins(manifest, tables, frozen),
         _funnel(manifest),
-        _quality(manifest),
+        _quality(manifest, audit),
         _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
@@ -281,9 +284,16 @@ def _funnel(manifest: Manifest) -> str:
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
 
 
-def _quality(manifest: Manifest) -> str:
+def _quality(manifest: Manifest, audit: AuditResult | None) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
-    return f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    text = f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    if audit is not None:
+        text += (
+            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} were wrong "
+            f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
+            f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
+        )
+    return text
 
 
 def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:

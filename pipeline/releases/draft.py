@@ -14,6 +14,7 @@ from pipeline.errors import ReleaseError
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import versions_with_unknown_splits
+from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import ReleaseInputs, publish
@@ -54,6 +55,8 @@ class Draft:
     funnel: Funnel
     frozen: Sequence[FrozenSource]
     """What is published of each frozen source."""
+    audit: AuditResult | None
+    """What the audit says of the accepted rows."""
     inputs: Mapping[str, int]
     """Version of each table that was read."""
 
@@ -118,6 +121,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
+        audit=audit_result(snapshot),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
 
@@ -207,5 +211,6 @@ def publish_draft(
         absent=draft.absent,
         frozen=draft.frozen,
         preferences=draft.preferences,
+        audit=draft.audit,
     )
     return publish(store.releases / version, draft.tables, release, {REPORT: report})

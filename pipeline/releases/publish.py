@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.dataset_card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.preferences import PREFERENCES
@@ -63,6 +64,8 @@ class ReleaseInputs:
     """What is published of each frozen source."""
     preferences: Mapping[str, pa.Table] = field(default_factory=dict)
     """Preference pairs by split, from ``preference_tables``."""
+    audit: AuditResult | None = None
+    """What the audit says of the accepted rows, if it was answered."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -96,7 +99,7 @@ def publish(
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
             CARD: dataset_card(
-                manifest, release.dataset, release.task, tables, release.frozen, release.preferences
+                manifest, release.dataset, release.task, tables, release.frozen, release.preferences, release.audit
             ).encode(),
         }
         for name, data in files.items():

@@ -9,8 +9,10 @@ from pathlib import Path
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
 from pipeline.curation.similarity_histogram import last_similarities
+from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
+from pipeline.releases.audit_result import audit_result
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
@@ -241,9 +243,16 @@ def _review(state: State) -> ReviewCounts:
         **counts,
         sent=sent,
         changes=list(_changes(state, changed)),
-        audit=Audit(audited=audited, errors=errors, population=machine + audited) if audited else None,
+        audit=_audit(state, audited, errors, machine + audited) if audited else None,
         audits_waiting=audits_waiting,
     )
+
+
+def _audit(state: State, audited: int, errors: int, population: int) -> Audit:
+    found = audit_result(state.snapshot)
+    # Until a curate has drawn by strata, the answers are those of a uniform sample.
+    estimated = Estimate(value=found.rate, low=found.low, high=found.high) if found else None
+    return Audit(audited=audited, errors=errors, population=population, estimated=estimated)
 
 
 def _may_be_audited(decision: Decision) -> bool:

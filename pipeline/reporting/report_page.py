@@ -153,11 +153,13 @@ class Audit(ReportPart):
     errors: Count
     population: Count
     """The accepted records that the sample was drawn from."""
+    estimated: Estimate | None = None
+    """By strata, of what is wrong now; none if the sample was drawn before there were any."""
 
     @property
     def remaining(self) -> Estimate:
         """The share of wrong answers among all accepted records."""
-        return wilson(self.errors, self.audited)
+        return self.estimated or wilson(self.errors, self.audited)
 
 
 class ReviewCounts(ReportPart):

@@ -7,6 +7,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
+from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
@@ -25,7 +26,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary, Verb
+from schemas.run_summary import CurateSummary, Proof, Verb
 
 _LAST_RUNS = 5
 
@@ -74,6 +75,10 @@ class Status(BaseModel):
     """How many more rows would be sent to annotators if the review budget were larger."""
     suggestions: SuggestionScore | None = None
     """How good a model's suggestions are, and how readily annotators accept them; None if no model was ever asked."""
+    audit: AuditResult | None
+    """Which share of the accepted rows is wrong, by the audit; none until an audit question is answered."""
+    proof: Proof | None
+    """How far `review.error_rate` is proven, if it is set."""
     frozen: list[FrozenSource]
     """What is published of each frozen source, and why the rest is not; none until they are curated as frozen."""
     latest_release: str | None
@@ -130,6 +135,8 @@ def read_status(workspace: Workspace) -> Status:
         budget_used=curated.summary.budget_used if curated else 0,
         beyond_budget=curated.summary.beyond_budget if curated else 0,
         suggestions=score_of_suggestions(workspace, snapshot),
+        audit=audit_result(snapshot),
+        proof=curated.summary.proof if curated else None,
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,

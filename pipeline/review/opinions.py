@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, said_about
 from pipeline.review.gold import gold_items
-from pipeline.review.seat_questions import is_blind
+from pipeline.review.questions import is_blind
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Annotation, Verdict
 from schemas.field import JsonValue, comparable
@@ -115,7 +115,9 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
 
 
 def _proposal(said: Said, dataset: LoadedDataset) -> Mapping[str, JsonValue] | None:
-    is_shown = said.seat.kind in (SeatKind.FIRST, SeatKind.SECOND) and not is_blind(said.asked, dataset)
+    is_shown = said.seat.kind in (SeatKind.FIRST, SeatKind.SECOND) and not is_blind(
+        said.asked, dataset.task, beside_gold=dataset.config.review.gold > 0
+    )
     return (said.asked.targets or said.asked.suggestion) if is_shown else None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import earlier_answers
 from pipeline.review.labeling_tasks import LabelingQuestion
 from pipeline.review.offered_answers import Candidate
@@ -16,17 +17,25 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.repairs import awaits_repair
 from schemas.task import Task
+from schemas.task_fields import conversation_target
 
-_AUDIT_WHY = "Picked at random, to estimate how many errors remain: please confirm or correct the answer."
+BLIND_WHY = "Please answer."
+"""All that is said of an audit and of a hidden gold item: nothing may tell one from the other."""
+_JUDGED_WHY = "Please confirm or correct the answer."
 _REPAIR_WHY = "The answer in the data is not valid: please give one that is. What is valid of it is filled in"
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
-    """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier."""
+    """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier.
+
+    An audit is blind: what the row has or a model says would sway the answer, and the estimate with it.
+    """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    why = [_AUDIT_WHY] if is_passed else [sentence(str(reason)) for reason in _told(decision)]
+    blind = is_blind(decision, task)
+    passed = BLIND_WHY if blind else _JUDGED_WHY
+    why = [passed] if is_passed else [sentence(str(reason)) for reason in _told(decision)]
     why[:0] = [_REPAIR_WHY] if awaits_repair(decision) else []
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
@@ -35,10 +44,20 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=decision.targets or heard_model(decision) or decision.suggestion,
-        score=None if decision.label_error_score is None else 1 - decision.label_error_score,
+        proposal=None if blind else decision.targets or heard_model(decision) or decision.suggestion,
+        score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
+
+
+def is_blind(decision: Decision, task: type[Task], *, beside_gold: bool = False) -> bool:
+    """Whether no answer is shown: what the row has or a model says would sway an audit.
+
+    An answer of which many could be written is shown all the same: it can only be judged. Beside hidden gold items,
+    which are always blind, every audit is.
+    """
+    is_audit = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
+    return is_audit and (beside_gold or not (conversation_target(task) or kind_of(task).free_texts(task)))
 
 
 def sentence(text: str) -> str:

@@ -9,18 +9,17 @@ from pipeline.errors import LabelStudioError
 from pipeline.review.answer_turns import last_turn
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import question, sentence
+from pipeline.review.questions import BLIND_WHY, is_blind, question, sentence
 from pipeline.review.seating import Asked
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import Fate, ReasonCode, Routed
+from schemas.fate import ReasonCode
 from schemas.field import JsonValue, comparable_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
 from schemas.task_fields import conversation_target, turns_of
 
 DIFFERENT = "Annotators answered differently; your answer decides"
-BLIND_WHY = "Picked at random, to estimate how many errors remain; nothing is filled in, so that it is your own answer"
 UNSURE = "An annotator was unsure; your answer decides"
 OTHER_ROWS = "Annotators answered rows with the same input differently; your answer decides about this one"
 _UNUSABLE = "One of them says unusable"
@@ -31,9 +30,10 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
     """What an annotator is shown; ``others`` are answers that were given elsewhere, or earlier."""
     task = dataset.task
     plain = question(asked.decision, task, others)
+    has_gold = dataset.config.review.gold > 0
     match asked.seat.kind:
         case SeatKind.FIRST | SeatKind.SECOND:
-            shown = _blind(plain, task) if is_blind(asked.decision, dataset) else plain
+            shown = _blind(plain, task) if is_blind(asked.decision, task, beside_gold=has_gold) else plain
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
@@ -72,12 +72,6 @@ def shown_data(questions: Mapping[str, Asked], dataset: LoadedDataset, key: str)
         if key in questions:
             return dict(labeling_task(dataset.task, seat_question(questions[key], dataset))["data"])
     return {}
-
-
-def is_blind(decision: Decision, dataset: LoadedDataset) -> bool:
-    """Whether no answer is shown: nobody may tell a hidden gold item from an audit."""
-    is_audit = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    return is_audit and dataset.config.review.gold > 0
 
 
 def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:

@@ -21,7 +21,8 @@ _REASONS = TypeAdapter(list[Reason])
 _REASON_TYPE = pl.List(pl.Struct({"code": pl.String, "field": pl.String, "detail": pl.String}))
 
 MEANING = ("record_id", "revision", "task_digest", "fate", "reasons", "duplicate_of", "routed", "inputs", "targets",
-           "label_source", "group", "pinned_split", "tokens", "suggestion", "model_answer", "replaced")  # fmt: skip
+           "label_source", "group", "pinned_split", "tokens", "suggestion", "model_answer", "replaced", "audit_stratum",
+           "audit_probability")  # fmt: skip
 """The columns that make two decisions different, beside the label-error score."""
 _SCORE_DIGITS = 2
 """Of a label-error score; a smaller change makes no other decision."""
@@ -149,6 +150,8 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         orjson.dumps(decision.model_answer).decode() if decision.model_answer is not None else None,
         decision.score_alone,
         orjson.dumps(decision.replaced).decode() if decision.replaced is not None else None,
+        decision.audit_stratum,
+        decision.audit_probability,
     )
 
 

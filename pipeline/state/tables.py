@@ -66,6 +66,8 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "model_answer": pl.String(),
             "score_alone": pl.Float64(),
             "replaced": pl.String(),
+            "audit_stratum": pl.Int8(),
+            "audit_probability": pl.Float64(),
         }
     ),
     # The rows that `decontaminate` names, as a run read them; runs that read the same rows share them by digest.

@@ -1,0 +1,91 @@
+"""What the audit has found so far: how many rows were checked, and which share of the accepted rows is still wrong."""
+
+import numpy as np
+import orjson
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.estimation.audit_draw import Chances
+from pipeline.estimation.audit_estimate import estimate
+from pipeline.state.decisions import with_reason
+from pipeline.state.snapshot import Snapshot
+from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.field import same_targets
+
+
+class AuditResult(BaseModel):
+    """What annotators found among the rows that were drawn, and what follows for the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    checked: int
+    """Rows that were drawn and answered."""
+    wrong: int
+    """Of these, those whose answer was corrected or that were unusable."""
+    rows: int
+    """Accepted rows that the shares are of: all but those published as is."""
+    rate: float
+    """The share of them that is likely still wrong; what the audit found is corrected."""
+    low: float
+    high: float
+    """The 95% interval."""
+
+    def __str__(self) -> str:
+        """The estimate in words."""
+        return f"{self.rate:.1%} ({self.low:.1%} to {self.high:.1%}) by {self.checked:,} audited"
+
+
+def audit_result(snapshot: Snapshot) -> AuditResult | None:
+    """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
+
+    Cost: a scan of the decisions' columns; only answered rows are read as answers.
+    """
+    decisions = snapshot.current_decisions()
+    human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
+    unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
+    drawn = pl.col("routed").eq_missing(Routed.AUDIT.value)
+    frame = (
+        decisions.filter(pl.col("audit_probability") > 0)
+        .select(
+            *("record_id", "revision", "targets", "audit_stratum", "audit_probability"),
+            unusable=unusable & drawn,
+            answered=(human | unusable) & drawn,
+            # Rows that were answered without being drawn stand for no others.
+            counts=drawn | ~(human | unusable),
+        )
+        .filter("counts")
+        .collect()
+    )
+    answered = frame["answered"].to_numpy()
+    if not answered.any():
+        return None
+    wrong = answered.copy()
+    wrong[answered] = _wrong(snapshot, frame.filter("answered"))
+    frozen = with_reason(ReasonCode.FROZEN)
+    accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
+    rows = int(accepted.select(pl.len()).collect().item())
+    chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
+    share = estimate(chances, answered, wrong, rows)
+    if share is None:
+        return None
+    return AuditResult(checked=int(answered.sum()), wrong=int(wrong.sum()), rows=rows, **share.__dict__)
+
+
+def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:
+    """Which of some answers differ from what the row had."""
+    before = (
+        snapshot.committed_decisions()
+        .filter(pl.col("label_source") == LabelSource.SOURCE.value, pl.col("fate") != Fate.REJECTED.value)
+        .join(answered.lazy().select("record_id", "revision"), on=["record_id", "revision"], how="semi")
+        .unique("record_id", keep="last", maintain_order=True)
+        .select("record_id", before="targets")
+        .collect()
+    )
+    rows = answered.join(before, on="record_id", how="left", maintain_order="left")
+    return np.array(
+        [
+            unusable or (old is not None and not same_targets(orjson.loads(old), orjson.loads(new or "null")))
+            for unusable, old, new in rows.select("unusable", "before", "targets").iter_rows()
+        ],
+        dtype=bool,
+    )

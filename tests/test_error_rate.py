@@ -1,0 +1,105 @@
+"""``review.error_rate``: triage asks batch by batch until the accepted rows' error is proven to be below it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from audit_worlds import World, made_up
+from pydantic import ValidationError
+from triage_cases import HOLD, PERSON, case, chance_of, suspected
+
+from pipeline.curation.case import Case
+from pipeline.curation.triage import Triage, triage
+from schemas.annotation import Verdict
+from schemas.dataset import Review
+from schemas.fate import Fate, Routed
+from schemas.run_summary import Proof
+from schemas.tasks.contract_clause import ContractClause
+
+UNTIL = Review(error_rate=0.04)
+
+
+def decided(cases: list[Case], proof: Proof | None, review: Review = UNTIL) -> Triage:
+    return triage(cases, review, run="run", task=ContractClause, proof=proof)
+
+
+def answered(cases: list[Case], result: Triage, wrong: set[str]) -> tuple[list[Case], int]:
+    """The cases in the next run, after annotators have answered everything, and how much that was."""
+    following, asked = [], 0
+    for one, decision in zip(cases, result.decisions, strict=True):
+        one = replace(one, chance=chance_of(decision), past_route=one.past_route or decision.routed)
+        if decision.routed and one.human is None:
+            asked += 1
+            replaced = {"kind": "wrong"} if one.record_id in wrong else None
+            one = replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], replaced=replaced)
+        following.append(one)
+    return following, asked
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_it_asks_until_the_error_is_proven_to_be_below_the_target_and_then_stops(seed: int) -> None:
+    rows = made_up(World.SHARP, 0.1, 800, np.random.default_rng(seed))
+    cases = [case(f"r{number}", label_error_score=float(score)) for number, score in enumerate(rows.scores)]
+    wrong, proof, total = {f"r{number}" for number in np.flatnonzero(rows.wrong)}, None, 0
+    for _ in range(20):
+        result = decided(cases, proof)
+        assert result.proof is not None
+        again = decided(cases, proof)
+        assert (again.decisions, again.proof) == (result.decisions, result.proof), "the same state, the same questions"
+        proof = result.proof
+        cases, asked = answered(cases, result, wrong)
+        assert asked <= 80 + 12, "a batch is a tenth of the rows"
+        total += asked
+        if not asked:
+            break
+    assert proof is not None and proof.proven and proof.more == 0
+    assert str(proof) == "proven: fewer than 4.0% of the accepted rows are wrong (95% confidence)"
+    left = {one.record_id for one in cases if one.human is None} & wrong
+    assert len(left) / len(cases) < 0.04
+    assert 0 < total < 600
+    once_more = decided(cases, proof)
+    assert once_more.proof == proof and not [d for d in once_more.decisions if d.routed and d.label_source != "human"]
+
+
+def test_a_batch_that_waits_is_not_looked_at() -> None:
+    cases = [case(f"r{number}") for number in range(300)]
+    first = decided(cases, None)
+    asked = [decision.record_id for decision in first.decisions if decision.routed is Routed.AUDIT]
+    assert len(asked) == 30 and first.proof is not None and (first.proof.looks, first.proof.proven) == (0, False)
+    assert "is not proven yet: it takes answers to the first batch" in str(first.proof)
+    cases, _ = answered(cases, first, set())
+    waiting = [replace(one, human=None) if one.record_id == asked[0] else one for one in cases]
+    assert decided(waiting, first.proof).proof == first.proof
+    looked = decided(cases, first.proof)
+    assert looked.proof is not None and looked.proof.looks == 1 and looked.proof.more > 0
+    assert "known to be below" in str(looked.proof)
+
+
+def test_rows_that_come_in_after_the_proof_are_asked_about_too() -> None:
+    cases, proof = [case(f"r{number}") for number in range(300)], None
+    for _ in range(10):
+        result = decided(cases, proof)
+        proof = result.proof
+        cases, asked = answered(cases, result, set())
+        if not asked:
+            break
+    assert proof is not None and proof.proven
+    more = [*cases, *(case(f"r{number}") for number in range(300, 600))]
+    grown = decided(more, proof)
+    fresh = [decision for decision in grown.decisions[300:] if decision.routed is Routed.AUDIT]
+    assert grown.proof is not None and fresh and not grown.proof.proven
+
+
+def test_suspects_are_accepted_and_drawn_while_rows_that_wait_use_the_default_budget() -> None:
+    cases = [suspected("r1"), case("r2", review_reasons=HOLD), *(case(f"r{number}") for number in range(3, 23))]
+    found = {decision.record_id: decision for decision in decided(cases, None).decisions}
+    assert found["r1"].fate is Fate.ACCEPTED and chance_of(found["r1"]) is not None
+    assert (found["r2"].fate, found["r2"].routed) == (Fate.REVIEW, Routed.UNCERTAIN)
+
+
+@pytest.mark.parametrize("other", [{"budget": 10}, {"audit": 0.1}])
+def test_an_error_rate_takes_the_place_of_budget_and_audit(other: dict[str, float]) -> None:
+    with pytest.raises(
+        ValidationError, match=f"error_rate asks as many as it takes; remove it, or '{next(iter(other))}'"
+    ):
+        Review(error_rate=0.02, **other)
