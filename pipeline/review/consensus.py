@@ -18,6 +18,7 @@ from pipeline.review.answers_told import quoted, told_apart
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
 from pipeline.review.seats import IS_GOLD, seats_of, with_seats
+from pipeline.review.weighing import Weight, deciding_group, weights_of
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -57,6 +58,8 @@ class Said:
     """The one that its task was sent for."""
     against: Annotation | None = None
     """Another annotator's answer to the same question, if annotators contradict each other without a majority."""
+    weight: Weight | None = None
+    """What the votes of the whole dataset say of the answer, if there are enough to know."""
 
     @property
     def reason(self) -> Reason | None:
@@ -119,7 +122,15 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
                 seat=Seat.read(row["seat"]),
             )
             found[asked.record_id].append(said)
-    return found
+    # Adjudicators have seen the others' answers.
+    votes = {
+        record_id: [one.annotation for one in items if one.seat.kind is not SeatKind.ADJUDICATOR]
+        for record_id, items in found.items()
+    }
+    weight = weights_of(task, votes)
+    return {
+        record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in found.items()
+    }
 
 
 def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
@@ -214,6 +225,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to
     later answers; if these contradict each other, more than half of them decide. An adjudicator decides whatever
     the others say, unless it is one of them.
+    later answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``).
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
@@ -230,9 +242,9 @@ def deciding(said: Iterable[Said]) -> Said | None:
     same: defaultdict[Hashable, list[Said]] = defaultdict(list)
     for item in votes:
         same[_vote(item.annotation)].append(item)
-    most = max(same.values(), key=len)
-    if 2 * len(most) > len(votes):
-        return most[-1]
+    groups = list(same.values())
+    if (place := deciding_group([(len(group), group[-1].weight) for group in groups])) is not None:
+        return groups[place][-1]
     against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
     return replace(votes[-1], against=against.annotation)
 
