@@ -125,7 +125,12 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
                 seat=Seat.read(row["seat"]),
             )
             found[asked.record_id].append(said)
-    weight = weights_of(task, {record_id: [one.annotation for one in items] for record_id, items in found.items()})
+    # Adjudicators have seen the others' answers.
+    votes = {
+        record_id: [one.annotation for one in items if one.seat.kind is not SeatKind.ADJUDICATOR]
+        for record_id, items in found.items()
+    }
+    weight = weights_of(task, votes)
     return {
         record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in found.items()
     }
@@ -221,7 +226,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
 
     An annotator of the current revision saw the answers about an earlier one, if these were known when the question
     was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to
-    later answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``). An
+        later answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``). An
     adjudicator decides whatever the others say, unless it is one of them.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
