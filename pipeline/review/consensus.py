@@ -225,8 +225,8 @@ def deciding(said: Iterable[Said]) -> Said | None:
     """The deciding answer; None if there is no valid one.
 
     An annotator of the current revision saw the answers about an earlier one, if these were known when the question
-    was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to
-        later answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``). An
+    was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to later
+    answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``). An
     adjudicator decides whatever the others say, unless it is one of them.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
