@@ -39,6 +39,7 @@ from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Routed
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
+from schemas.tasks.plain_sentence import PlainSentence
 
 ROOT = Path(__file__).parent.parent
 README, DATA_TEAMS = "README.md", "docs/data-teams.md"
@@ -346,7 +347,8 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
         routed=Routed.AUDIT,
         inputs={"clause": "This Agreement ends."},
     )
-    said = [text[0].upper() + text[1:] for text in (question(audited, ContractClause).why, *EXPLANATIONS.values())]
+    asked = (question(audited, task).why for task in (ContractClause, PlainSentence))
+    said = [text[0].upper() + text[1:] for text in (*asked, *EXPLANATIONS.values())]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):
             assert any(text.startswith(quoted) for text in said), quoted
