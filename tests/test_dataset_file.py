@@ -117,8 +117,14 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
             "6: 'decontaminate.against' is a list; begin each of its entries with `- `, even a single one; it has the "
             "keys fields, format, name, path, release, splits",
         ),
-        (GOOD + "review: 5\n", "6: 'review' is a section with the keys audit, budget, guidelines, unreviewed"),
-        (GOOD + "review:\n", "6: 'review' is a section with the keys audit, budget, guidelines, unreviewed"),
+        (
+            GOOD + "review: 5\n",
+            "6: 'review' is a section with the keys audit, budget, error_rate, floor, guidelines, unreviewed",
+        ),
+        (
+            GOOD + "review:\n",
+            "6: 'review' is a section with the keys audit, budget, error_rate, floor, guidelines, unreviewed",
+        ),
         (GOOD + "review: {budget: lots}\n", f"6: review.budget: 'lots' {BUDGET}"),
         (GOOD + "review:\n  # half as much again\n  budget: 1.5\n", f"8: review.budget: 1.5 {BUDGET}"),
         (GOOD + "review: {budget: -1}\n", f"6: review.budget: -1 {BUDGET}"),
