@@ -40,6 +40,7 @@ from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
+from schemas.tasks.plain_sentence import PlainSentence
 
 ROOT = Path(__file__).parent.parent
 README, DATA_TEAMS = "README.md", "docs/data-teams.md"
@@ -350,7 +351,8 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
     broken = audited.model_copy(
         update={"fate": Fate.REJECTED, "routed": Routed.REPAIR, "reasons": [Reason(code=ReasonCode.INVALID)]}
     )
-    asked = (question(decision, ContractClause).why for decision in (audited, broken))
+    asked = [question(decision, ContractClause).why for decision in (audited, broken)]
+    asked.append(question(audited, PlainSentence).why)
     texts = (*asked, BLIND_WHY, DIFFERENT, OTHER_ROWS, UNSURE, *EXPLANATIONS.values())
     said = [text[0].upper() + text[1:] for text in texts]
     for row in table(ANNOTATORS, "it says"):
