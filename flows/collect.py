@@ -16,6 +16,7 @@ from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import count_waiting
 from pipeline.review.consensus import human_decisions, invalid_annotations
+from pipeline.review.known_answers import Known
 from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
 from pipeline.state.snapshot import Snapshot
@@ -76,13 +77,12 @@ def collect(context: Context, engine: Engine) -> Collected:
             if not (curated := context.last_curate()):
                 name, file = context.dataset.config.name, context.dataset.path
                 raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
-        last = store.snapshot().last_run(CollectSummary)
-        marks = last.summary.watermarks if last else {}
+        known = Known.of(store.snapshot())
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
-            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, marks, advance)
+            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, known, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
-            result = _decide(context, engine, connection, pulled, marks)
+            result = _decide(context, engine, connection, pulled, known)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     return result
 
@@ -101,9 +101,7 @@ def _require_same_task(context: Context, before: str) -> None:
         )
 
 
-def _decide(
-    context: Context, engine: Engine, connection: Connection, pulled: Pulled, marks: dict[str, str]
-) -> Collected:
+def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pulled, known: Known) -> Collected:
     """Store what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
     recover_unrecorded_releases(store, context.dataset.config.name)
@@ -113,9 +111,9 @@ def _decide(
     changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
     decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
     store.append(Table.DECISIONS, to_frame(decisions))
-    if pulled.watermark:
-        marks = marks | {pulled.server: pulled.watermark.isoformat()}
-    summary = CollectSummary(watermarks=marks, annotations=changed, decided=len(decisions))
+    marks = known.marks | ({pulled.server: pulled.watermark.isoformat()} if pulled.watermark else {})
+    settled = known.settled | ({pulled.server: pulled.settled} if pulled.server else {})
+    summary = CollectSummary(watermarks=marks, settled=settled, annotations=changed, decided=len(decisions))
     store.commit(run, inputs={}, funnel=None, summary=summary)
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     notes.append(follow_answers(context, engine))

@@ -29,6 +29,7 @@ class FakeStudio:
     projects: dict[int, Row] = field(default_factory=dict)
     tasks: dict[int, Row] = field(default_factory=dict)
     annotations: dict[int, Row] = field(default_factory=dict)
+    labels: dict[int, Row] = field(default_factory=dict)
     users: dict[int, Row] = field(default_factory=lambda: {1: {"id": 1, "email": "admin@example.com"}})
     imported: Counter[str] = field(default_factory=Counter)
     """How often each push key was sent."""
@@ -66,6 +67,8 @@ class FakeStudio:
                 return 200, self.projects[int(number)]
             case "POST", ["projects", number, "import"]:
                 return 201, self._import(int(number), body)
+            case "POST", ["labels"]:
+                return 201, [self._label(body[0])]
             case "GET", ["tasks"]:
                 return 200, self._page(query)
             case "POST", ["tasks", number, "annotations"] if int(number) in self.tasks:
@@ -88,6 +91,12 @@ class FakeStudio:
             case "DELETE", "tasks":
                 self.delete_task(number)
                 return 204, None
+            case "PATCH", "labels":
+                rows[number] |= body | {"updated_at": self.tick()}
+                return 200, rows[number]
+            case "DELETE", "labels":
+                del rows[number]
+                return 204, None
             case "DELETE", "projects":
                 for task in [key for key, row in self.tasks.items() if row["project"] == number]:
                     self.delete_task(task)
@@ -108,12 +117,18 @@ class FakeStudio:
         rows[number] = row | {"id": number}
         return rows[number]
 
+    def _label(self, new: Row) -> Row:
+        """The label with a title, of which there is one."""
+        known = next((row for row in self.labels.values() if row["title"] == new["title"]), None)
+        return known or self._add(self.labels, new | {"updated_at": self.tick()})
+
     def _import(self, project: int, tasks: list[Row]) -> Row:
+        made = []
         for task in tasks:
             self.imported[task["data"].get("push_key", "")] += 1
             times = {"created_at": self.tick(), "updated_at": self.tick()}
-            self._add(self.tasks, {"predictions": []} | task | times | {"project": project})
-        return {"task_count": len(tasks)}
+            made.append(self._add(self.tasks, {"predictions": []} | task | times | {"project": project})["id"])
+        return {"task_count": len(tasks), "task_ids": made}
 
     def _annotate(self, task: int, body: Row) -> Row:
         defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}
@@ -134,7 +149,9 @@ class FakeStudio:
         ]
         page = chosen[: int(query.get("page_size", 100))]
         shown = [self._full(task) for task in page] if query.get("fields") == "all" else page
-        return {"total": len(chosen), "tasks": shown}
+        there = {task["id"] for task in chosen}
+        answers = sum(row["task"] in there and not row["was_cancelled"] for row in self.annotations.values())
+        return {"total": len(chosen), "total_annotations": answers, "tasks": shown}
 
     def delete_task(self, number: int) -> None:
         """Delete a task with all that was said about it."""
@@ -150,6 +167,10 @@ def _passes(task: Row, item: Row) -> bool:
             return bool(found > value)
         case "greater_or_equal":
             return bool(found >= value)
+        case "less_or_equal":
+            return bool(found <= value)
+        case "empty":
+            return (not found) == value
         case "in_list":
             return found in value
     raise AssertionError(f"no such operator: {item['operator']}")

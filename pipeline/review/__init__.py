@@ -3,4 +3,13 @@
 In: committed decisions. Out: tasks on the server, rows of ``annotations``, and one annotator decision per record.
 """
 
-__all__ = ["consensus", "form", "label_studio", "label_studio_models", "label_studio_pages", "labeling_tasks", "queue"]
+__all__ = [
+    "consensus",
+    "form",
+    "known_answers",
+    "label_studio",
+    "label_studio_models",
+    "label_studio_pages",
+    "labeling_tasks",
+    "queue",
+]

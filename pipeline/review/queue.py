@@ -19,9 +19,13 @@ from pipeline.config.workspace import Connection
 from pipeline.errors import LabelStudioError
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
+from pipeline.review.known_answers import Known
 from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_lease import leased
 from pipeline.review.label_studio_models import PulledTask
+from pipeline.review.label_studio_pull import changes
 from pipeline.review.labeling_tasks import labeling_task, read_result
+from pipeline.review.leftovers import leftovers, unnoted
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered, question, shown_data
 from pipeline.state.decisions import from_frame, question_key
@@ -32,6 +36,7 @@ from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
+from schemas.run_summary import Settled
 from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
@@ -67,8 +72,12 @@ class Pulled:
     tasks: Sequence[PulledTask] = ()
     """What changed since the last pull, and a little from before it."""
     there: Mapping[int, str] = field(default_factory=dict)
-    """The push keys of all tasks of the project by their ids."""
+    """The push keys of the project's tasks by their ids."""
     watermark: datetime | None = None
+    settled_to: int = 0
+    """The tasks up to this id are not listed: all that were there at the last pull still are."""
+    settled: Settled = field(default_factory=Settled)
+    """What the next pull should know."""
 
 
 def marker(dataset: LoadedDataset) -> str:
@@ -136,19 +145,23 @@ def push_questions(
             data=partial(shown_data, by_key, dataset.task),
         )
         server = client.identity(project)
-        there = client.reconcile(client.asked(project))
-        sent = _sent_questions(snapshot, server, there)
-        withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
-        known = set(sent["push_key"])
-        todo = {key: decision for key, decision in by_key.items() if key not in known}
-        on_tasks(len(by_key) - len(todo))
+        with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
+            there = client.reconcile(client.asked(project))
+            sent = _sent_questions(snapshot, server, there)
+            left = leftovers(snapshot, dataset.task, client, project, unnoted(snapshot, there, by_key.keys()))
+            withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()) | left, lease.keep)
+            known = set(sent["push_key"])
+            todo = {key: decision for key, decision in by_key.items() if key not in known}
+            on_tasks(len(by_key) - len(todo))
 
-        def keep(task_ids: dict[str, int]) -> None:
-            store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
-            on_tasks(len(task_ids))
+            def keep(task_ids: dict[str, int]) -> None:
+                store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
+                on_tasks(len(task_ids))
 
-        tasks, unfit = _labeling_tasks(todo.values(), dataset, offered(snapshot, dataset.task, todo.values()))
-        report = client.push(project, tasks, on_batch=keep)
+            tasks, unfit = _labeling_tasks(todo.values(), dataset, offered(snapshot, dataset.task, todo.values()))
+            # What is there and noted nowhere must be looked up; all else was just listed.
+            newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
+            report = client.push(project, tasks, keep, newest, lease.keep)
     return Pushed(
         project=project,
         url=f"{client.url}/projects/{project}/data",
@@ -208,7 +221,7 @@ def _push_rows(
 def pull_annotations(
     dataset: LoadedDataset,
     connection: Connection,
-    since: dict[str, str],
+    known: Known,
     on_tasks: Callable[[int], None] = lambda tasks: None,
 ) -> Pulled:
     """Fetch what changed since the last pull; nothing is written.
@@ -216,7 +229,7 @@ def pull_annotations(
     Args:
         dataset: names the project.
         connection: the server.
-        since: watermark (ISO time of the server) by server, from the last committed pull.
+        known: what earlier pulls have brought.
         on_tasks: called with how many more tasks were read.
     """
     with LabelStudio(connection.url, connection.api_key) as client:
@@ -225,11 +238,12 @@ def pull_annotations(
         if project is None:
             return Pulled()
         server = client.identity(project)
-        start = datetime.fromisoformat(since[server]) if server in since else None
-        pull = client.pull(project, start)
-        there = client.asked(project)
-    on_tasks(len(pull.tasks))
-    return Pulled(project, server, pull.tasks, there, pull.watermark or start)
+        start = datetime.fromisoformat(known.marks[server]) if server in known.marks else None
+        settled = known.settled.get(server, Settled())
+        found = changes(client.requests, project, start, settled, partial(known.count, server))
+    on_tasks(len(found.pull.tasks))
+    watermark = found.pull.watermark or start
+    return Pulled(project, server, found.pull.tasks, found.there, watermark, found.settled_to, found.settled)
 
 
 def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
@@ -250,8 +264,8 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
         for item in _annotations(task, dataset, pulled.server, pulled.project, inputs.get(task.push_key))
     ]
     known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
-    gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
-    same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
+    gone = _tombstones(known, pulled).with_columns(run=pl.lit(run))
+    same = ["server", "annotation_id", "push_key", "task_id", "updated_at", "deleted", "result"]
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)
     return fresh.height
@@ -303,13 +317,16 @@ def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
 
 
-def _tombstones(known: pl.DataFrame, pulled: Sequence[PulledTask], there: Mapping[int, str]) -> pl.DataFrame:
-    """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
-    present = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
-    seen = pl.DataFrame(present, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
-    looked_at = {task.task_id for task in pulled}
-    now = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
-    kept = known.filter(~pl.col("deleted"))
-    lost = kept.filter(pl.col("task_id").is_in(looked_at)).join(seen, on=seen.columns, how="anti")
-    vanished = kept.filter(~pl.col("task_id").is_in(looked_at)).join(now, on=list(_TASK), how="anti")
-    return pl.concat([lost, vanished]).with_columns(deleted=pl.lit(True))
+def _tombstones(known: pl.DataFrame, pulled: Pulled) -> pl.DataFrame:
+    """Rows that mark known annotations as deleted: gone from their task, or gone with it.
+
+    An annotation that was moved to another task of the same question, as *Remove Duplicated Tasks* does, is not gone.
+    """
+    present = [(task.push_key, item.annotation_id) for task in pulled.tasks for item in task.annotations]
+    seen = pl.DataFrame(present, schema={"push_key": pl.String(), "annotation_id": pl.Int64()}, orient="row")
+    looked_at = [task.task_id for task in pulled.tasks]
+    now = pl.DataFrame(list(pulled.there.items()), schema=_TASK, orient="row")
+    unseen = known.filter(~pl.col("deleted")).join(seen, on=seen.columns, how="anti")
+    lost = unseen.filter(pl.col("task_id").is_in(looked_at))
+    elsewhere = unseen.filter(~pl.col("task_id").is_in(looked_at), pl.col("task_id") > pulled.settled_to)
+    return pl.concat([lost, elsewhere.join(now, on=list(_TASK), how="anti")]).with_columns(deleted=pl.lit(True))
