@@ -67,6 +67,8 @@ class FakeStudio:
                 return 200, self.projects[int(number)]
             case "POST", ["projects", number, "import"]:
                 return 201, self._import(int(number), body)
+            case "POST", ["dm", "actions"]:
+                return 200, {"processed_items": self._delete_idle(int(query["project"]), body)}
             case "POST", ["labels"]:
                 return 201, [self._label(body[0])]
             case "GET", ["tasks"]:
@@ -129,6 +131,20 @@ class FakeStudio:
             times = {"created_at": self.tick(), "updated_at": self.tick()}
             made.append(self._add(self.tasks, {"predictions": []} | task | times | {"project": project})["id"])
         return {"task_count": len(tasks), "task_ids": made}
+
+    def _delete_idle(self, project: int, body: Row) -> int:
+        """The action of that name; there are no drafts here."""
+        worked_on = {row["task"] for row in self.annotations.values()}
+        keys = next(item["value"] for item in body["filters"]["items"] if item["operator"] == "in_list")
+        chosen = [
+            number
+            for number in body["selectedItems"]["included"]
+            if (task := self.tasks.get(number)) and task["project"] == project and number not in worked_on
+            if task["data"].get("push_key") in keys
+        ]
+        for number in chosen:
+            self.delete_task(number)
+        return len(chosen)
 
     def _annotate(self, task: int, body: Row) -> Row:
         defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}

@@ -18,7 +18,9 @@ from pipeline.review.form import ABSENT, NOTHING, PUSH_KEY, shown_keys
 from pipeline.review.label_studio_models import (
     Imported,
     ListedTask,
+    Processed,
     Pull,
+    PulledTask,
     PushReport,
     Tasks,
     User,
@@ -26,8 +28,8 @@ from pipeline.review.label_studio_models import (
 )
 from pipeline.review.label_studio_pages import by_filter, count_tasks, list_tasks
 from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
-from pipeline.review.label_studio_pull import changed_tasks
-from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests
+from pipeline.review.label_studio_pull import answered_tasks, changed_tasks
+from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw
 from pipeline.review.label_studio_transport import Limits
 
 BATCH = 500
@@ -40,6 +42,7 @@ ATTEMPTS = 3
 MAX_REFUSED = 50
 """If more tasks than this are refused, the tasks are not to blame."""
 _PAUSE = 0.2
+_WITHDRAW = "cannot delete tasks"
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
@@ -185,7 +188,7 @@ class LabelStudio:
             on_batch(sent)
         if lost_answers:
             # The request behind a lost response may have completed after its retry, and then both count.
-            left = self.reconcile(self.asked(project))
+            left = self.reconcile(project, self.asked(project))
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
             report.task_ids |= kept
             on_batch(kept)
@@ -283,12 +286,13 @@ class LabelStudio:
         """
         return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
-    def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
+    def reconcile(self, project: int, asked: dict[int, str]) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 
         A task with annotations or drafts is never deleted; among the others the lowest id stays.
 
         Args:
+            project: its id.
             asked: push keys by task id, as returned by ``asked``.
         """
         same: dict[str, list[int]] = {}
@@ -300,28 +304,54 @@ class LabelStudio:
                 states = {task: self._state(task, key) for task in ids}
                 idle = [task for task in ids if states[task] is _State.IDLE]
                 surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
-        self.withdraw(surplus)
+        self.withdraw(project, surplus)
         return {task: key for task, key in asked.items() if task not in surplus}
 
-    def withdraw(self, tasks: Mapping[int, str], before: Callable[[], None] = lambda: None) -> int:
+    def withdraw(self, project: int, tasks: Mapping[int, str], before: Callable[[], None] = lambda: None) -> int:
         """Delete those tasks that have their push key and neither annotations nor drafts; count them.
 
-        ``before`` is called before each.
+        The server itself looks for annotations when it deletes, so that none that comes meanwhile goes with its task.
+        ``before`` is called before each request.
         """
         withdrawn = 0
-        for task, key in tasks.items():
+        for part in _batches(list(tasks), LOOKUP):
             before()
-            if self._state(task, key) is _State.IDLE:
-                self._delete(task)
-                withdrawn += 1
+            keys = list({tasks[task] for task in part})
+            there = {
+                task.task_id for task in self._with_keys(project, keys) if tasks.get(task.task_id) == task.push_key
+            }
+            chosen = [task for task in part if task in there]
+            if chosen and count_tasks(self.requests, project).total == len(chosen):
+                # With the last task, the server would delete all tabs of the project.
+                last = chosen.pop()
+                withdrawn += self._withdraw_one(last, tasks[last])
+            if chosen:
+                withdrawn += self._withdraw_idle(project, chosen, keys)
         return withdrawn
 
-    def _delete(self, task: int) -> None:
-        self.requests.tell("cannot delete tasks", lambda sdk: sdk.tasks.delete(id=str(task)))
+    def _withdraw_idle(self, project: int, tasks: list[int], keys: list[str]) -> int:
+        """Delete those of some tasks that nobody has worked on."""
+        idle = [
+            by_filter("annotations_ids", "empty", "Number", True),
+            by_filter("draft_exists", "equal", "Boolean", False),
+            by_filter(f"data.{PUSH_KEY}", "in_list", "List", keys),
+        ]
+        body: dict[str, Any] = {
+            "filters": {"conjunction": "and", "items": idle},
+            "selectedItems": {"all": False, "included": tasks},
+        }
+        call = raw("POST", "api/dm/actions/", body, {"id": "delete_tasks", "project": project})
+        return self.requests.ask(_WITHDRAW, Processed, call).processed_items
+
+    def _withdraw_one(self, task: int, key: str) -> int:
+        if self._state(task, key) is not _State.IDLE:
+            return 0
+        self.requests.tell(_WITHDRAW, lambda sdk: sdk.tasks.delete(id=str(task)))
+        return 1
 
     def _state(self, task: int, key: str) -> _State:
         try:
-            full = self.requests.ask("cannot delete tasks", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
+            full = self.requests.ask(_WITHDRAW, WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
         except Refused as error:
             if error.status == _NOT_FOUND:
                 return _State.GONE
@@ -334,6 +364,11 @@ class LabelStudio:
     def pull(self, project: int, since: datetime | None) -> Pull:
         """What changed since a watermark; see ``changed_tasks``."""
         return changed_tasks(self.requests, project, since)
+
+    def answers_to(self, project: int, keys: Sequence[str]) -> Iterator[PulledTask]:
+        """The tasks with these push keys, with their annotations."""
+        for part in _batches(keys, LOOKUP):
+            yield from answered_tasks(self.requests, project, by_filter(f"data.{PUSH_KEY}", "in_list", "List", part))
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

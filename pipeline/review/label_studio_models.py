@@ -103,6 +103,12 @@ class Imported(_Sent):
     task_ids: list[Id]
 
 
+class Processed(_Sent):
+    """How many tasks an action has changed."""
+
+    processed_items: Count
+
+
 class Dated(_Sent):
     """When something was created."""
 

@@ -4,9 +4,10 @@ The server moves a task's time with each annotation, except in some of its bulk 
 vanishes. Both show in numbers: of the older tasks, and of their annotations. Only if one differs is everything read.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pipeline.review.form import PUSH_KEY
 from pipeline.review.label_studio_models import AgedTask, AnsweredTask, Counted, Pull, PulledTask, Tasks
@@ -84,13 +85,22 @@ def changed_tasks(requests: Requests, project: int, since: datetime | None) -> P
     for task in list_tasks(requests, project, Tasks[AnsweredTask], _ANSWERED, *changed, fields="all"):
         times = [task.updated_at, *(annotation.updated_at for annotation in task.annotations)]
         watermark = max([*times, watermark] if watermark else times)
-        if key := task.push_key:
-            found = PulledTask(
-                task_id=task.task_id, push_key=key, record_id=task.record_id, annotations=task.annotations
-            )
-            tasks.append(found)
+        if task.push_key:
+            tasks.append(_pulled(task))
     # A single time in the future would hide everything until then.
     return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
+
+
+def answered_tasks(requests: Requests, project: int, condition: dict[str, Any]) -> Iterator[PulledTask]:
+    """The tasks that meet a condition, with their annotations."""
+    for task in list_tasks(requests, project, Tasks[AnsweredTask], _ANSWERED, condition, fields="all"):
+        yield _pulled(task)
+
+
+def _pulled(task: AnsweredTask) -> PulledTask:
+    return PulledTask(
+        task_id=task.task_id, push_key=task.push_key, record_id=task.record_id, annotations=task.annotations
+    )
 
 
 def _changes(requests: Requests, project: int, pull: Pull, kept: Settled) -> Changes:

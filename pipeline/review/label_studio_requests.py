@@ -204,9 +204,9 @@ class Requests:
         return f"; if /{path} is one of its pages, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
 
 
-def raw(method: str, path: str, body: Any = None) -> Call:
-    """A request that the SDK has no method for."""
-    return lambda sdk: sdk._client_wrapper.httpx_client.request(path, method=method, json=body)
+def raw(method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Call:
+    """A request that the SDK has no method for, or not with all that the server takes."""
+    return lambda sdk: sdk._client_wrapper.httpx_client.request(path, method=method, json=body, params=query)
 
 
 def _is_no_tls(error: httpx.TransportError) -> bool:

@@ -25,7 +25,7 @@ from pipeline.review.label_studio_lease import leased
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.label_studio_pull import changes
 from pipeline.review.labeling_tasks import labeling_task, read_result
-from pipeline.review.leftovers import leftovers, unnoted
+from pipeline.review.leftovers import leftovers
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered, question, shown_data
 from pipeline.state.decisions import from_frame, question_key
@@ -146,10 +146,13 @@ def push_questions(
         )
         server = client.identity(project)
         with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
-            there = client.reconcile(client.asked(project))
+            there = client.reconcile(project, client.asked(project))
             sent = _sent_questions(snapshot, server, there)
-            left = leftovers(snapshot, dataset.task, client, project, unnoted(snapshot, there, by_key.keys()))
-            withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()) | left, lease.keep)
+            unnoted = {task: key for task, key in there.items() if key and key not in by_key}
+            for task in sent["task_id"]:
+                unnoted.pop(task, None)
+            left = leftovers(snapshot, dataset.task, client, project, unnoted)
+            withdrawn = client.withdraw(project, _outdated(snapshot, sent, by_key.keys()) | left, lease.keep)
             known = set(sent["push_key"])
             todo = {key: decision for key, decision in by_key.items() if key not in known}
             on_tasks(len(by_key) - len(todo))
@@ -241,9 +244,13 @@ def pull_annotations(
         start = datetime.fromisoformat(known.marks[server]) if server in known.marks else None
         settled = known.settled.get(server, Settled())
         found = changes(client.requests, project, start, settled, partial(known.count, server))
-    on_tasks(len(found.pull.tasks))
+        # An action of the server moves annotations to another task of the same question, and no times.
+        seen = {task.task_id for task in found.pull.tasks}
+        moved = known.questions_without(server, found.settled_to, found.there, seen)
+        tasks = [*found.pull.tasks, *(task for task in client.answers_to(project, moved) if task.task_id not in seen)]
+    on_tasks(len(tasks))
     watermark = found.pull.watermark or start
-    return Pulled(project, server, found.pull.tasks, found.there, watermark, found.settled_to, found.settled)
+    return Pulled(project, server, tasks, found.there, watermark, found.settled_to, found.settled)
 
 
 def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
