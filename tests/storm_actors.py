@@ -4,8 +4,6 @@ import sys
 import traceback
 from pathlib import Path
 
-# Loaded once, before the process forks: a storm starts dozens of these.
-import label_studio_sdk.base_client  # noqa: F401
 from pydantic import SecretStr
 
 from flows.collect import collect
