@@ -56,10 +56,15 @@ class Collected(BaseModel):
     """Notes for the user, a line each; empty if there are none."""
 
 
-def collect(context: Context, engine: Engine) -> Collected:
+def collect(context: Context, engine: Engine, *, everything: bool = False) -> Collected:
     """Pull annotations, commit the decisions that follow, and decide again about the records they affect.
 
     Only another collect has to wait for the server: the state's lock is taken after everything was pulled.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        everything: read all annotations again, not only what has changed.
 
     Raises:
         ConfigError: nothing was curated yet, no Label Studio is configured, the home holds the dataset of another file,
@@ -79,7 +84,8 @@ def collect(context: Context, engine: Engine) -> Collected:
                 raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
         known = Known.of(store.snapshot())
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
-            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, known, advance)
+            before = Known(answers=known.answers) if everything else known
+            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, before, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
             result = _decide(context, engine, connection, pulled, known)

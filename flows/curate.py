@@ -115,7 +115,7 @@ def curate(
         decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
-    review = _review(context, engine, run.id) if push else _waiting(context)
+    review = send_questions(context, engine, run.id) if push else _waiting(context)
     use, funnel = decided.triaged.use, decided.funnel
     notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     result = Curated(
@@ -213,7 +213,7 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     )
 
 
-def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
+def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     """Push after the commit, from committed decisions; if the server is down, they wait for the next run.
 
     Others need not wait for the server: the state's lock is free again.

@@ -65,6 +65,8 @@ class BadConnection:
                 return LOST, {}, b""
             case "slow":
                 time.sleep(0.5)
+            case _:
+                pass
         try:
             answer = self.upstream.request(method, path, content=body)
         except httpx.HTTPError:

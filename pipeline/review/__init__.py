@@ -12,4 +12,6 @@ __all__ = [
     "label_studio_pages",
     "labeling_tasks",
     "queue",
+    "reconciliation",
+    "team",
 ]

@@ -286,6 +286,11 @@ class LabelStudio:
         """
         return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
+    def with_drafts(self, project: int) -> set[int]:
+        """The tasks with drafts."""
+        drafts = by_filter("draft_exists", "equal", "Boolean", True)
+        return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, drafts)}
+
     def reconcile(self, project: int, asked: dict[int, str]) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 

@@ -49,6 +49,12 @@ class User(_Sent):
     email: str
 
 
+class Invitation(_Sent):
+    """How others get an account of their own."""
+
+    invite_url: str
+
+
 class Made(_Sent):
     """Something created on the server."""
 
