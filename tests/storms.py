@@ -244,6 +244,7 @@ class Storm:
         """Compare the server's own rows with those of both homes."""
         project = self._project()
         assert project is not None
+        assert self._twins(annotator.desk.api, project) == []
         tasks, answers = self._on_server(annotator.desk.api, project)
         log = self.log.read_text()
         assert not [number for number in annotator.answers if number not in answers], f"answers were lost\n{log}"
@@ -262,6 +263,13 @@ class Storm:
             idle = {key for key, worked_on in copies.items() if not any(worked_on)}
             assert idle <= waiting, f"{home.name}: asked, but closed\n{log}"
             assert self._kept(context) == answers, f"{home.name}\n{log}"
+
+    def _twins(self, api: httpx.Client, project: int) -> list[int]:
+        """Other projects of the dataset that have tasks."""
+        line = marker(self._context(self.homes[0]).dataset)
+        found = api.get("/api/projects?page_size=1000&include=id,description,task_number").raise_for_status().json()
+        ours = [one for one in found["results"] if line in (one["description"] or "").splitlines()]
+        return [one["id"] for one in ours if one["id"] != project and one.get("task_number")]
 
     def _on_server(self, api: httpx.Client, project: int) -> tuple[dict[int, Row], dict[int, Row]]:
         page = api.get(f"/api/tasks?project={project}&fields=all&page_size=1000").raise_for_status().json()

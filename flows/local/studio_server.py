@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -74,6 +74,7 @@ class LocalStudio:
         say: called with a message before anything that takes time.
         share: use a server that is already running on ``data``, such as one that a killed process left, and
             leave it running at the end; otherwise it is an error.
+        database: Label Studio's own variables for an empty PostgreSQL; default: SQLite in the data folder.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class LocalStudio:
         say: Callable[[str], None] = lambda text: None,
         *,
         share: bool = False,
+        database: Mapping[str, str] | None = None,
     ) -> None:
+        self._database = dict(database or {})
         self.venv, self.data, self.cache = venv.absolute(), data.absolute(), cache.expanduser().absolute()
         self._port, self._say, self._share = port, say, share
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,7 +153,7 @@ class LocalStudio:
             if (running := self._running()) is not None:
                 self._join(running)
                 return
-            if not (self.data / _DATABASE).exists():
+            if not self._database and not (self.data / _DATABASE).exists():
                 # Of a start that was killed: nobody else writes here under the lock.
                 remove_unfinished(self.data, time.time())
                 with self._template(program).open("rb") as template, replacing(self.data / _DATABASE) as database:
@@ -187,7 +190,7 @@ class LocalStudio:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(program), *arguments],
-                env=_environment(self.venv, self.data, self._known),
+                env=_environment(self.venv, self.data, self._known) | self._database,
                 cwd=self.data,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
