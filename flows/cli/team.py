@@ -38,7 +38,7 @@ def invite(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     Whoever opens the link can make an account: send it to those only who shall annotate. Label Studio's page
     Organization resets it.
     """
-    from pipeline.review.team import read_team
+    from pipeline.review.accounts import read_team
 
     context = load_context(dataset)
     if context.connection is None:

@@ -4,6 +4,7 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 """
 
 __all__ = [
+    "accounts",
     "consensus",
     "form",
     "known_answers",
@@ -13,5 +14,4 @@ __all__ = [
     "labeling_tasks",
     "queue",
     "reconciliation",
-    "team",
 ]

@@ -166,8 +166,8 @@ class LabelStudio:
             tasks: as ``labeling_task`` makes them.
             on_batch: called with the task ids by push key after each batch, to record them; a key may
                 be repeated with another id.
-            newest: the highest id of the project's tasks, if they were listed and none of these is among them:
-                then they are looked up only if more tasks have appeared since.
+            newest: the highest id of the project's tasks, if they were just listed and none of these is among them:
+                then they are not looked up, and copies are looked for if more tasks have appeared than were sent.
             before_batch: called before each batch; what it raises ends the push.
 
         Raises:
@@ -178,15 +178,13 @@ class LabelStudio:
         by_key = {task["data"][PUSH_KEY]: task for task in tasks}
         for keys in _portions(by_key):
             before_batch()
-            there = self._look_up(project, keys) if self._has_more(project, newest) else {}
+            there = self._look_up(project, keys) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
             lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report)
             sent = {key: report.task_ids[key] for key in keys if key in report.task_ids}
-            if newest is not None:
-                newest = max([newest, *sent.values()])
             on_batch(sent)
-        if lost_answers:
+        if lost_answers or (by_key and newest is not None and self._appeared(project, newest) != report.pushed):
             # The request behind a lost response may have completed after its retry, and then both count.
             left = self.reconcile(project, self.asked(project))
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
@@ -194,12 +192,9 @@ class LabelStudio:
             on_batch(kept)
         return report
 
-    def _has_more(self, project: int, newest: int | None) -> bool:
-        """Whether there may be tasks beyond those that were listed or sent: another pusher, or a late request."""
-        return (
-            newest is None
-            or count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total > 0
-        )
+    def _appeared(self, project: int, newest: int) -> int:
+        """How many tasks have a higher id: more than were sent if there is another pusher, or a late request."""
+        return count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total
 
     def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport) -> bool:
         """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""

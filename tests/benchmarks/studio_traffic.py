@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from flows.local.studio_server import LocalStudio, Running
 from pipeline.config.workspace import Connection
 from pipeline.review.form import labeling_config
 from pipeline.review.known_answers import Known
+from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.questions import question
 from pipeline.review.queue import Pulled, open_questions, pull_annotations, push_questions
@@ -62,6 +63,7 @@ class Watch:
         wall, cpu = time.monotonic(), self._cpu()
         result = call()
         self.rows[name] = time.monotonic() - wall, self._cpu() - cpu
+        print(name, *(f"{value:.1f}" for value in self.rows[name]), flush=True)
         return result
 
     def _cpu(self) -> float:
@@ -80,22 +82,26 @@ def _measure(desk: Desk, studio: LocalStudio, watch: Watch) -> None:
         "SDK: import",
         lambda: plain.projects.import_tasks(id=project, request=tasks, request_options=options),
     )
+    print(f"{len(tasks):,} open questions", flush=True)
     run = context.last_curate()
     pushed = watch.time("Goldleaf: push", lambda: push_questions(context.store, context.dataset, connection, run))
     assert pushed.sent == len(tasks), pushed
     with patch("pipeline.review.label_studio_pull.OVERLAP", timedelta(0)):
-        first = watch.time("Goldleaf: first pull", lambda: pull_annotations(context.dataset, connection, Known()))
+        with LabelStudio(studio.url, studio.token) as client:
+            server = client.identity(pushed.project)
+        # All that is there was pushed just now: a first pull need not read it.
+        mark = {server: datetime.now(UTC).isoformat()}
+        first = pull_annotations(context.dataset, connection, Known(mark))
         _answer(desk, first)
         known = Known({first.server: first.watermark.isoformat()}, {first.server: first.settled})
         pulled = watch.time(
             "Goldleaf: pull of what changed", partial(pull_annotations, context.dataset, connection, known)
         )
     assert _CHANGED <= len(pulled.tasks) <= 2 * _CHANGED, len(pulled.tasks)
-    for fields in ("task_only", "all"):
-        listing: Any = {"project": pushed.project, "fields": fields, "page_size": 1000}
-        watch.time(
-            f"SDK: list all, fields={fields}", lambda listing=listing: sum(1 for _ in plain.tasks.list(**listing))
-        )
+    for include in ("id,data", "id,data,annotations"):
+        fields = "all" if "annotations" in include else "task_only"
+        listing: Any = {"project": pushed.project, "fields": fields, "include": include, "page_size": 1000}
+        watch.time(f"SDK: list all ({include})", lambda listing=listing: sum(1 for _ in plain.tasks.list(**listing)))
 
 
 def _answer(desk: Desk, first: Pulled) -> None:
@@ -107,7 +113,7 @@ def _answer(desk: Desk, first: Pulled) -> None:
 
 def _results(rows: dict[str, tuple[float, float]], tasks: int) -> Results:
     against = {"Goldleaf: push": ("SDK: import", _PUSH)}
-    against |= {"Goldleaf: pull of what changed": ("SDK: list all, fields=task_only", _PULL)}
+    against |= {"Goldleaf: pull of what changed": ("SDK: list all (id,data)", _PULL)}
     table = []
     for name, (wall, cpu) in rows.items():
         other, most = against.get(name, ("", 0.0))
@@ -125,9 +131,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--markdown", type=Path, help="write the table there")
     options = parser.parse_args()
-    rows = [
-        row(key, f"What of parcel {key * 7919 % 999_983}, {key} and {key * 31}?", None) for key in range(options.tasks)
-    ]
+    words = [f"w{number * 7919 % 999_983}" for number in range(options.tasks * 12)]
+    rows = [row(key, " ".join(words[key * 12 : key * 12 + 12]), "billing") for key in range(options.tasks)]
     more = f"review: {{budget: {options.tasks}, audit: 0.0}}\nduplicates: {{threshold: 1.0}}\n"
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -137,6 +142,10 @@ def main() -> None:
         home = Path(folder) / "traffic"
         home.mkdir()
         with desk_at(studio, home, rows, more) as desk:
+            # Every row is asked about, and has a proposal.
+            file = home / "task.py"
+            check = '    @soft_check\n    def doubted(self) -> str | None:\n        return "please look"\n'
+            file.write_text(file.read_text().replace("import Input", "import soft_check, Input") + check)
             _measure(desk, studio, watch)
     results = _results(watch.rows, options.tasks)
     results.show(Console())
