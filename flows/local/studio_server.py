@@ -29,6 +29,7 @@ from pipeline.state.atomic import locked_folder, remove_unfinished, replacing
 _HOST = "127.0.0.1"
 _DATABASE = "label_studio.sqlite3"
 _START_SECONDS = 180
+_MIGRATE_SECONDS = 900
 _STOP_SECONDS = 10
 
 
@@ -211,7 +212,8 @@ class LocalStudio:
 
     def _await_answer(self) -> None:
         """Wait until the server accepts our token: on a taken port another program would answer."""
-        deadline = time.monotonic() + _START_SECONDS
+        seconds = _MIGRATE_SECONDS if self._database else _START_SECONDS
+        deadline = time.monotonic() + seconds
         header = {"Authorization": f"Token {self.token}"}
         with httpx.Client(base_url=self.url, headers=header, trust_env=False, timeout=30) as client:
             while time.monotonic() < deadline:
@@ -227,7 +229,7 @@ class LocalStudio:
                             f"was replaced; start with another --port, or put the token in {self._credentials_file}"
                         )
                 time.sleep(0.2)
-        raise LabelStudioError(f"Label Studio did not answer within {_START_SECONDS} s; {self.log} may say why")
+        raise LabelStudioError(f"Label Studio did not answer within {seconds} s; {self.log} may say why")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
