@@ -16,7 +16,7 @@ SEED ?= $(shell date +%Y%m%d)
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test soak check format clean install label-studio browser pictures
+.PHONY: help demo test soak check format clean install label-studio browser pictures postgres
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -31,7 +31,7 @@ demo: install label-studio ## Run the whole workflow on a sample (KIND=chat: on 
 test: install label-studio browser ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-soak: install label-studio ## Run the long random and fault series (about 40 minutes; SEED=N repeats one)
+soak: install label-studio postgres ## Run the long random and fault series (some hours: SOAK_STORMS=30 takes 50 minutes; SEED=N repeats one)
 	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
 	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak $(PARALLEL) --hypothesis-seed=$(SEED) --durations=0
 
@@ -70,6 +70,11 @@ $(STUDIO_VENV)/.installed-$(STUDIO_VERSION):
 
 pictures: install label-studio browser ## Retake the pictures in docs/images, after make demo
 	@$(BIN)/python tests/pictures.py
+
+postgres: ## Install PostgreSQL (Debian or Ubuntu, as root) where none is found
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "installing PostgreSQL with apt-get"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; }
 
 browser: ## Install Chromium (Debian or Ubuntu, as root) where none is found
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

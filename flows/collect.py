@@ -16,7 +16,8 @@ from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
 from pipeline.review.consensus import human_decisions, invalid_annotations
-from pipeline.review.queue import Pulled, keep_annotations, pull_annotations
+from pipeline.review.known_answers import Known
+from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -55,10 +56,15 @@ class Collected(BaseModel):
     """Notes for the user, a line each; empty if there are none."""
 
 
-def collect(context: Context, engine: Engine) -> Collected:
+def collect(context: Context, engine: Engine, *, everything: bool = False) -> Collected:
     """Pull annotations, commit the decisions that follow, and decide again about the records they affect.
 
     Only another collect has to wait for the server: the state's lock is taken after everything was pulled.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        everything: read all annotations again, not only what has changed.
 
     Raises:
         ConfigError: nothing was curated yet, no Label Studio is configured, the home holds the dataset of another file,
@@ -76,13 +82,13 @@ def collect(context: Context, engine: Engine) -> Collected:
             if not (curated := context.last_curate()):
                 name, file = context.dataset.config.name, context.dataset.path
                 raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
-        last = store.snapshot().last_run(CollectSummary)
-        marks = last.summary.watermarks if last else {}
+        known = Known.of(store.snapshot())
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
-            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, marks, advance)
+            before = Known(answers=known.answers) if everything else known
+            pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, before, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
-            result = _decide(context, engine, connection, pulled, marks)
+            result = _decide(context, engine, connection, pulled, known)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     return result
 
@@ -101,9 +107,7 @@ def _require_same_task(context: Context, before: str) -> None:
         )
 
 
-def _decide(
-    context: Context, engine: Engine, connection: Connection, pulled: Pulled, marks: dict[str, str]
-) -> Collected:
+def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pulled, known: Known) -> Collected:
     """Store what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
     recover_unrecorded_releases(store, context.dataset.config.name)
@@ -113,9 +117,9 @@ def _decide(
     changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
     decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
     store.append(Table.DECISIONS, to_frame(decisions))
-    if pulled.watermark:
-        marks = marks | {pulled.server: pulled.watermark.isoformat()}
-    summary = CollectSummary(watermarks=marks, annotations=changed, decided=len(decisions))
+    marks = known.marks | ({pulled.server: pulled.watermark.isoformat()} if pulled.watermark else {})
+    settled = known.settled | ({pulled.server: pulled.settled} if pulled.server else {})
+    summary = CollectSummary(watermarks=marks, settled=settled, annotations=changed, decided=len(decisions))
     store.commit(run, inputs={}, funnel=None, summary=summary)
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     notes.append(follow_answers(context, engine))

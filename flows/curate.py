@@ -127,7 +127,7 @@ def curate(
     suggested, heard = _ask_and_decide(context, engine)
     run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
-    review = _review(context, engine, run.id) if push else _waiting(context)
+    review = send_questions(context, engine, run.id) if push else _waiting(context)
     use, funnel = last.triaged.use, last.funnel
     notes += unkeyed(snapshot, config.sources)
     result = Curated(
@@ -238,7 +238,7 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     )
 
 
-def _review(context: Context, engine: Engine, run: str) -> ReviewBatch:
+def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     """Push after the commit, from committed decisions; if the server is down, they wait for the next run.
 
     Others need not wait for the server: the state's lock is free again.

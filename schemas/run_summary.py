@@ -91,6 +91,21 @@ class CurateSummary(CurateFacts):
     similarities: Similarities | None = None
 
 
+class Settled(BaseModel):
+    """The older tasks of a project when a collect listed them: they can only become fewer, and a number shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    newest: int = 0
+    """The highest id of them."""
+    until: str = ""
+    """All were created until this time of the server, as a filter takes it."""
+    tasks: int = 0
+    """How many of them Goldleaf created."""
+    odd: int = 0
+    """How many more annotations the server counted than a complete pull brought; 0, as far as we know."""
+
+
 class CollectSummary(RunSummary):
     """What a collect pulled."""
 
@@ -98,6 +113,8 @@ class CollectSummary(RunSummary):
 
     watermarks: dict[str, str] = {}
     """By server: the time up to which all annotations were pulled."""
+    settled: dict[str, Settled] = {}
+    """By server: the older tasks."""
     annotations: int = 0
     """New, edited or deleted ones."""
     decided: int = 0

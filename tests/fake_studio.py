@@ -30,6 +30,7 @@ class FakeStudio:
     tasks: dict[int, Row] = field(default_factory=dict)
     annotations: dict[int, Row] = field(default_factory=dict)
     views: dict[int, Row] = field(default_factory=dict)
+    labels: dict[int, Row] = field(default_factory=dict)
     users: dict[int, Row] = field(default_factory=lambda: {1: {"id": 1, "email": "admin@example.com"}})
     imported: Counter[str] = field(default_factory=Counter)
     """How often each push key was sent."""
@@ -67,6 +68,10 @@ class FakeStudio:
                 return 200, self.projects[int(number)]
             case "POST", ["projects", number, "import"]:
                 return 201, self._import(int(number), body)
+            case "POST", ["dm", "actions"]:
+                return 200, {"processed_items": self._delete_idle(int(query["project"]), body)}
+            case "POST", ["labels"]:
+                return 201, [self._label(body[0])]
             case "GET", ["tasks"]:
                 return 200, self._page(query)
             case "GET", ["dm", "views"]:
@@ -99,6 +104,12 @@ class FakeStudio:
             case "DELETE", "tasks":
                 self.delete_task(number)
                 return 204, None
+            case "PATCH", "labels":
+                rows[number] |= body | {"updated_at": self.tick()}
+                return 200, rows[number]
+            case "DELETE", "labels":
+                del rows[number]
+                return 204, None
             case "DELETE", "projects":
                 for task in [key for key, row in self.tasks.items() if row["project"] == number]:
                     self.delete_task(task)
@@ -119,12 +130,32 @@ class FakeStudio:
         rows[number] = row | {"id": number}
         return rows[number]
 
+    def _label(self, new: Row) -> Row:
+        """The label with a title, of which there is one."""
+        known = next((row for row in self.labels.values() if row["title"] == new["title"]), None)
+        return known or self._add(self.labels, new | {"updated_at": self.tick()})
+
     def _import(self, project: int, tasks: list[Row]) -> Row:
+        made = []
         for task in tasks:
             self.imported[task["data"].get("push_key", "")] += 1
             times = {"created_at": self.tick(), "updated_at": self.tick()}
-            self._add(self.tasks, {"predictions": []} | task | times | {"project": project})
-        return {"task_count": len(tasks)}
+            made.append(self._add(self.tasks, {"predictions": []} | task | times | {"project": project})["id"])
+        return {"task_count": len(tasks), "task_ids": made}
+
+    def _delete_idle(self, project: int, body: Row) -> int:
+        """The action of that name; there are no drafts here."""
+        worked_on = {row["task"] for row in self.annotations.values()}
+        keys = next(item["value"] for item in body["filters"]["items"] if item["operator"] == "in_list")
+        chosen = [
+            number
+            for number in body["selectedItems"]["included"]
+            if (task := self.tasks.get(number)) and task["project"] == project and number not in worked_on
+            if task["data"].get("push_key") in keys
+        ]
+        for number in chosen:
+            self.delete_task(number)
+        return len(chosen)
 
     def _annotate(self, task: int, body: Row) -> Row:
         defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}
@@ -145,7 +176,9 @@ class FakeStudio:
         ]
         page = chosen[: int(query.get("page_size", 100))]
         shown = [self._full(task) for task in page] if query.get("fields") == "all" else page
-        return {"total": len(chosen), "tasks": shown}
+        there = {task["id"] for task in chosen}
+        answers = sum(row["task"] in there and not row["was_cancelled"] for row in self.annotations.values())
+        return {"total": len(chosen), "total_annotations": answers, "tasks": shown}
 
     def delete_task(self, number: int) -> None:
         """Delete a task with all that was said about it."""
@@ -161,6 +194,10 @@ def _passes(task: Row, item: Row) -> bool:
             return bool(found > value)
         case "greater_or_equal":
             return bool(found >= value)
+        case "less_or_equal":
+            return bool(found <= value)
+        case "empty":
+            return (not found) == value
         case "in_list":
             return found in value
     raise AssertionError(f"no such operator: {item['operator']}")

@@ -23,7 +23,7 @@ def everything(client: AnnotatingClient) -> None:
     client.identity(project)
     client.push(project, clauses("a", "b"), nothing)
     client.pull(project, None)
-    client.withdraw(client.asked(project))
+    client.withdraw(project, client.asked(project))
     client.ensure_user("new@example.com", "", "")
 
 

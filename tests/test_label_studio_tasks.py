@@ -147,7 +147,7 @@ def test_reconciling_deletes_repeated_questions_but_no_work(
         client.annotate(task_id, *kinds("term"), user=user)
     draft = {"result": kinds("renewal")[0], "lead_time": 1}
     api.post(f"/api/tasks/{ids['drafted'][2]}/drafts", json=draft).raise_for_status()
-    kept = client.reconcile(client.asked(project))
+    kept = client.reconcile(project, client.asked(project))
     assert (
         kept
         == client.asked(project)
@@ -239,7 +239,7 @@ def test_tasks_of_others_are_left_out(client: AnnotatingClient, project: int, ap
     api.post(f"/api/projects/{project}/import", json=theirs).raise_for_status()
     assert keys_on_server(client, project) == ["ours"]
     asked = client.asked(project)
-    assert client.reconcile(asked) == asked
+    assert client.reconcile(project, asked) == asked
     assert sorted(asked.values()) == ["", "ours"]
 
 

@@ -103,9 +103,9 @@ def test_only_the_task_that_carries_the_question_is_taken_back(desk: Desk, label
     wrong = dict(zip(tasks, reversed(tasks.values()), strict=True))
     with LabelStudio(label_studio.url, label_studio.token) as client:
         assert client.asked(desk.project) == tasks
-        assert client.withdraw(wrong | {max(tasks) + 1: "gone"}) == 0
+        assert client.withdraw(desk.project, wrong | {max(tasks) + 1: "gone"}) == 0
         assert client.asked(desk.project) == tasks
-        assert client.withdraw(tasks) == 2
+        assert client.withdraw(desk.project, tasks) == 2
 
 
 def test_the_noted_tasks_of_an_id_are_told_apart_by_their_questions(desk: Desk) -> None:

@@ -11,17 +11,12 @@ from home_of_answers import NOON, Home, home_in
 from store_rows import committed
 
 from pipeline.config.workspace import Connection
+from pipeline.review.known_answers import Known
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
 from pipeline.review.labeling_tasks import labeling_task
+from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.review.questions import question
-from pipeline.review.queue import (
-    Pulled,
-    Pushed,
-    keep_annotations,
-    open_questions,
-    pull_annotations,
-    push_questions,
-)
+from pipeline.review.queue import Pushed, open_questions, push_questions
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -307,7 +302,7 @@ def test_a_pull_brings_what_changed_since_the_mark_and_names_all_tasks(home: Hom
     asked = three(home)
     home.curated(*asked)
     connection = Connection(studio.url, studio.token)
-    assert pull_annotations(home.dataset, connection, {}) == Pulled()
+    assert pull_annotations(home.dataset, connection, Known()) == Pulled()
     project = push(home, studio).project
     there = {number: task["data"]["push_key"] for number, task in studio.tasks.items()}
     # A mark in the future of the server, whose clock is the real one, would not count.
@@ -315,11 +310,11 @@ def test_a_pull_brings_what_changed_since_the_mark_and_names_all_tasks(home: Hom
     for task in studio.tasks.values():
         task["updated_at"] = f"{changed:%Y-%m-%dT%H:%M:%S.%fZ}"
     heard: list[int] = []
-    everything = pull_annotations(home.dataset, connection, {}, heard.append)
+    everything = pull_annotations(home.dataset, connection, Known(), heard.append)
     assert (everything.project, everything.there, len(everything.tasks), heard) == (project, there, 3, [3])
     assert everything.watermark == changed
     marks = {everything.server: mark.isoformat(), "http://other": NOON.isoformat()}
-    nothing = pull_annotations(home.dataset, connection, marks, heard.append)
+    nothing = pull_annotations(home.dataset, connection, Known(marks), heard.append)
     assert (nothing.tasks, nothing.there, nothing.watermark, heard) == ([], there, mark, [3, 0])
-    elsewhere = pull_annotations(home.dataset, connection, {"http://other": mark.isoformat()})
+    elsewhere = pull_annotations(home.dataset, connection, Known({"http://other": mark.isoformat()}))
     assert (len(elsewhere.tasks), elsewhere.watermark) == (3, changed), "another server's mark is not this one's"

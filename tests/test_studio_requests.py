@@ -17,7 +17,7 @@ from terminal import Terminal
 
 from flows.local.studio_server import LocalStudio
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review import label_studio
+from pipeline.review import label_studio_batches
 from pipeline.review import label_studio_pages as task_pages
 from pipeline.review import label_studio_requests as studio_requests
 from pipeline.review.label_studio import LabelStudio
@@ -83,7 +83,7 @@ def test_an_import_may_take_longer_than_other_requests() -> None:
 
 # --- size -----------------------------------------------------------------------------------------
 def test_long_texts_go_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_studio, "BATCH_BYTES", 3_000)
+    monkeypatch.setattr(label_studio_batches, "BATCH_BYTES", 3_000)
     with fake_studio() as fake, LabelStudio(fake.url, fake.token) as client:
         noted: list[dict[str, int]] = []
         tasks = clauses("a", "b", "c", "d")

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -29,6 +29,7 @@ from pipeline.state.atomic import locked_folder, remove_unfinished, replacing
 _HOST = "127.0.0.1"
 _DATABASE = "label_studio.sqlite3"
 _START_SECONDS = 180
+_MIGRATE_SECONDS = 900
 _STOP_SECONDS = 10
 
 
@@ -74,6 +75,7 @@ class LocalStudio:
         say: called with a message before anything that takes time.
         share: use a server that is already running on ``data``, such as one that a killed process left, and
             leave it running at the end; otherwise it is an error.
+        database: Label Studio's own variables for an empty PostgreSQL; default: SQLite in the data folder.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class LocalStudio:
         say: Callable[[str], None] = lambda text: None,
         *,
         share: bool = False,
+        database: Mapping[str, str] | None = None,
     ) -> None:
+        self._database = dict(database or {})
         self.venv, self.data, self.cache = venv.absolute(), data.absolute(), cache.expanduser().absolute()
         self._port, self._say, self._share = port, say, share
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,7 +154,7 @@ class LocalStudio:
             if (running := self._running()) is not None:
                 self._join(running)
                 return
-            if not (self.data / _DATABASE).exists():
+            if not self._database and not (self.data / _DATABASE).exists():
                 # Of a start that was killed: nobody else writes here under the lock.
                 remove_unfinished(self.data, time.time())
                 with self._template(program).open("rb") as template, replacing(self.data / _DATABASE) as database:
@@ -187,7 +191,7 @@ class LocalStudio:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(program), *arguments],
-                env=_environment(self.venv, self.data, self._known),
+                env=_environment(self.venv, self.data, self._known) | self._database,
                 cwd=self.data,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -208,7 +212,8 @@ class LocalStudio:
 
     def _await_answer(self) -> None:
         """Wait until the server accepts our token: on a taken port another program would answer."""
-        deadline = time.monotonic() + _START_SECONDS
+        seconds = _MIGRATE_SECONDS if self._database else _START_SECONDS
+        deadline = time.monotonic() + seconds
         header = {"Authorization": f"Token {self.token}"}
         with httpx.Client(base_url=self.url, headers=header, trust_env=False, timeout=30) as client:
             while time.monotonic() < deadline:
@@ -224,7 +229,7 @@ class LocalStudio:
                             f"was replaced; start with another --port, or put the token in {self._credentials_file}"
                         )
                 time.sleep(0.2)
-        raise LabelStudioError(f"Label Studio did not answer within {_START_SECONDS} s; {self.log} may say why")
+        raise LabelStudioError(f"Label Studio did not answer within {seconds} s; {self.log} may say why")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")

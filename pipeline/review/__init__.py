@@ -4,14 +4,18 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 """
 
 __all__ = [
+    "accounts",
     "consensus",
     "corrections",
     "form",
+    "known_answers",
     "label_studio",
     "label_studio_models",
     "label_studio_pages",
     "labeling_tasks",
     "opinions",
+    "pulled_answers",
     "queue",
+    "reconciliation",
     "seating",
 ]

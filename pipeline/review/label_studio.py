@@ -4,10 +4,9 @@ The only module that knows how the server behaves. Every task carries a push key
 anything is sent, the server is asked which keys it has, so a push may break off anywhere and be repeated.
 """
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, Self, cast
 
@@ -15,9 +14,11 @@ import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.form import ABSENT, ASSIGNED, NOTHING, PUSH_KEY, shown_keys
+from pipeline.review.label_studio_batches import batches, portions
 from pipeline.review.label_studio_models import (
-    AnsweredTask,
+    Imported,
     ListedTask,
+    Processed,
     Pull,
     PulledTask,
     PushReport,
@@ -25,31 +26,22 @@ from pipeline.review.label_studio_models import (
     User,
     WorkedTask,
 )
-from pipeline.review.label_studio_pages import by_filter, list_tasks
+from pipeline.review.label_studio_pages import by_filter, count_tasks, list_tasks
 from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
-from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests
+from pipeline.review.label_studio_pull import answered_tasks, changed_tasks
+from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw
 from pipeline.review.label_studio_transport import Limits
 
-BATCH = 500
-"""Tasks per request; larger requests are slower and fail as a whole."""
-BATCH_BYTES = 8 * 2**20
-"""A batch is smaller if its texts are long, so that a slow connection can send it in time."""
 LOOKUP = 150
 """Push keys per query: they are in the URL, and many proxies allow no more than 8 kB there."""
 ATTEMPTS = 3
 MAX_REFUSED = 50
 """If more tasks than this are refused, the tasks are not to blame."""
-OVERLAP = timedelta(minutes=5)
-"""How far a pull looks back beyond its watermark, for transactions that ended out of order."""
-
-_CLOCK_TOLERANCE = timedelta(seconds=2)
-"""The ``Date`` of a response has whole seconds."""
 _PAUSE = 0.2
+_WITHDRAW = "cannot delete tasks"
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
-# The list filters the nested annotations too; without it a page takes six times as long.
-_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
 
 
 _Data = Mapping[str, Any]
@@ -161,7 +153,12 @@ class LabelStudio:
 
     # --- push ---------------------------------------------------------------------------------
     def push(
-        self, project: int, tasks: Sequence[dict[str, Any]], on_batch: Callable[[dict[str, int]], None]
+        self,
+        project: int,
+        tasks: Sequence[dict[str, Any]],
+        on_batch: Callable[[dict[str, int]], None],
+        newest: int | None = None,
+        before_batch: Callable[[], None] = lambda: None,
     ) -> PushReport:
         """Send the tasks that the server does not have yet, exactly once in effect.
 
@@ -170,6 +167,9 @@ class LabelStudio:
             tasks: as ``labeling_task`` makes them.
             on_batch: called with the task ids by push key after each batch, to record them; a key may
                 be repeated with another id.
+            newest: the highest id of the project's tasks, if they were just listed and none of these is among them:
+                then they are not looked up, and copies are looked for if more tasks have appeared than were sent.
+            before_batch: called before each batch; what it raises ends the push.
 
         Raises:
             Unreachable: the connection was lost; what was recorded stays true, and another push continues from there.
@@ -177,19 +177,25 @@ class LabelStudio:
         """
         report, lost_answers = PushReport(), False
         by_key = {task["data"][PUSH_KEY]: task for task in tasks}
-        for keys in _portions(by_key):
-            there = self._look_up(project, keys)
+        for keys in portions(by_key):
+            before_batch()
+            there = self._look_up(project, keys) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
             lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report)
-            on_batch({key: report.task_ids[key] for key in keys if key in report.task_ids})
-        if lost_answers:
+            sent = {key: report.task_ids[key] for key in keys if key in report.task_ids}
+            on_batch(sent)
+        if lost_answers or (by_key and newest is not None and self._appeared(project, newest) != report.pushed):
             # The request behind a lost response may have completed after its retry, and then both count.
-            left = self.reconcile(self.asked(project))
+            left = self.reconcile(project, self.asked(project))
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
             report.task_ids |= kept
             on_batch(kept)
         return report
+
+    def _appeared(self, project: int, newest: int) -> int:
+        """How many tasks have a higher id: more than were sent if there is another pusher, or a late request."""
+        return count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total
 
     def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport) -> bool:
         """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""
@@ -198,11 +204,15 @@ class LabelStudio:
             if not tasks:
                 return lost
             time.sleep(_PAUSE * attempt)
-            fault = self._import(project, list(tasks.values()))
+            done = self._import(project, list(tasks.values()))
+            fault = done if isinstance(done, LabelStudioError) else None
             if isinstance(fault, Refused) and fault.status in _REFUSALS:
                 break
             lost |= fault is not None
-            there = self._look_up(project, list(tasks))
+            # The server names the tasks in the order in which they were sent; if it has not, they are looked up.
+            there = (
+                dict(zip(tasks, done, strict=True)) if isinstance(done, list) else self._look_up(project, list(tasks))
+            )
             report.pushed += len(there)
             report.task_ids |= there
             tasks = {key: task for key, task in tasks.items() if key not in there}
@@ -211,27 +221,32 @@ class LabelStudio:
         if len(tasks) == 1:
             self._refuse(next(iter(tasks)), fault, report)
         elif tasks:
-            for keys in _batches(list(tasks), -(-len(tasks) // 2)):
+            for keys in batches(list(tasks), -(-len(tasks) // 2)):
                 lost |= self._send(project, {key: tasks[key] for key in keys}, report)
         return lost
 
-    def _import(self, project: int, tasks: list[dict[str, Any]]) -> Unreachable | Refused | None:
-        """Send tasks once. An error that the tasks may have caused, or that leaves their state unknown, is returned."""
+    def _import(self, project: int, tasks: list[dict[str, Any]]) -> list[int] | Unreachable | Refused | None:
+        """Send tasks once, and return their ids; None if the server did not name them.
+
+        An error that the tasks may have caused, or that leaves their state unknown, is returned.
+        """
         patience = self.requests.limits.imports
         try:
-            # The content of the response does not matter: the tasks are looked up.
-            self.requests.tell(
+            ids = self.requests.ask(
                 "cannot push tasks",
-                lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks)),
+                Imported,
+                lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks), return_task_ids=True),
                 patience=patience,
-            )
+            ).task_ids
         except Unreachable as error:
             return error
         except Refused as error:
             if error.status in _REFUSALS or error.status >= 500:
                 return error
             raise
-        return None
+        except LabelStudioError:
+            return None
+        return ids if len(ids) == len(tasks) and ids == sorted(set(ids)) else None
 
     def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
         reason = fault.detail if isinstance(fault, Refused) else "the server accepted it, but did not store it"
@@ -244,12 +259,20 @@ class LabelStudio:
     def _look_up(self, project: int, keys: Sequence[str]) -> dict[str, int]:
         """The task ids of those push keys that the server has; the lowest of each."""
         found: dict[str, int] = {}
-        for part in _batches(keys, LOOKUP):
+        for task in self._with_keys(project, keys):
+            found.setdefault(task.push_key, task.task_id)
+        return found
+
+    def records_of(self, project: int, keys: Sequence[str]) -> dict[str, str]:
+        """The records that tasks with these push keys ask about, by push key."""
+        return {task.push_key: task.record_id for task in self._with_keys(project, keys)}
+
+    def _with_keys(self, project: int, keys: Sequence[str]) -> Iterator[ListedTask]:
+        for part in batches(keys, LOOKUP):
             ours = by_filter(f"data.{PUSH_KEY}", "in_list", "List", part)
             for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, ours):
                 if task.push_key in part:
-                    found.setdefault(task.push_key, task.task_id)
-        return found
+                    yield task
 
     def asked(self, project: int) -> dict[int, str]:
         """The push keys of all tasks of a project by id; empty for tasks not created by Goldleaf.
@@ -259,12 +282,18 @@ class LabelStudio:
         """
         return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
-    def reconcile(self, asked: dict[int, str]) -> dict[int, str]:
+    def with_drafts(self, project: int) -> set[int]:
+        """The tasks with drafts."""
+        drafts = by_filter("draft_exists", "equal", "Boolean", True)
+        return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, drafts)}
+
+    def reconcile(self, project: int, asked: dict[int, str]) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 
         A task with annotations or drafts is never deleted; among the others the lowest id stays.
 
         Args:
+            project: its id.
             asked: push keys by task id, as returned by ``asked``.
         """
         same: dict[str, list[int]] = {}
@@ -276,16 +305,29 @@ class LabelStudio:
                 states = {task: self._state(task, key) for task in ids}
                 idle = [task for task in ids if states[task] is _State.IDLE]
                 surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
-        self.withdraw(surplus)
+        self.withdraw(project, surplus)
         return {task: key for task, key in asked.items() if task not in surplus}
 
-    def withdraw(self, tasks: dict[int, str]) -> int:
-        """Delete those tasks that have their push key and neither annotations nor drafts; count them."""
+    def withdraw(self, project: int, tasks: Mapping[int, str], before: Callable[[], None] = lambda: None) -> int:
+        """Delete those tasks that have their push key and neither annotations nor drafts; count them.
+
+        The server itself looks for annotations when it deletes, so that none that comes meanwhile goes with its task.
+        ``before`` is called before each request.
+        """
         withdrawn = 0
-        for task, key in tasks.items():
-            if self._state(task, key) is _State.IDLE:
-                self._delete(task)
-                withdrawn += 1
+        for part in batches(list(tasks), LOOKUP):
+            before()
+            keys = list({tasks[task] for task in part})
+            there = {
+                task.task_id for task in self._with_keys(project, keys) if tasks.get(task.task_id) == task.push_key
+            }
+            chosen = [task for task in part if task in there]
+            if chosen and count_tasks(self.requests, project).total == len(chosen):
+                # With the last task, the server would delete all tabs of the project.
+                last = chosen.pop()
+                withdrawn += self._withdraw_one(last, tasks[last])
+            if chosen:
+                withdrawn += self._withdraw_idle(project, chosen, keys)
         return withdrawn
 
     def assign(self, tasks: Mapping[int, tuple[str, str]]) -> dict[int, str]:
@@ -298,8 +340,25 @@ class LabelStudio:
                 done[task] = key
         return done
 
-    def _delete(self, task: int) -> None:
-        self.requests.tell("cannot delete tasks", lambda sdk: sdk.tasks.delete(id=str(task)))
+    def _withdraw_idle(self, project: int, tasks: list[int], keys: list[str]) -> int:
+        """Delete those of some tasks that nobody has worked on."""
+        idle = [
+            by_filter("annotations_ids", "empty", "Number", True),
+            by_filter("draft_exists", "equal", "Boolean", False),
+            by_filter(f"data.{PUSH_KEY}", "in_list", "List", keys),
+        ]
+        body: dict[str, Any] = {
+            "filters": {"conjunction": "and", "items": idle},
+            "selectedItems": {"all": False, "included": tasks},
+        }
+        call = raw("POST", "api/dm/actions/", body, {"id": "delete_tasks", "project": project})
+        return self.requests.ask(_WITHDRAW, Processed, call).processed_items
+
+    def _withdraw_one(self, task: int, key: str) -> int:
+        if self._state(task, key) is not _State.IDLE:
+            return 0
+        self.requests.tell(_WITHDRAW, lambda sdk: sdk.tasks.delete(id=str(task)))
+        return 1
 
     def _state(self, task: int, key: str) -> _State:
         if (full := self._task(task, key)) is None:
@@ -318,49 +377,10 @@ class LabelStudio:
 
     # --- pull ---------------------------------------------------------------------------------
     def pull(self, project: int, since: datetime | None) -> Pull:
-        """Everything that changed since a watermark, and a little from before it; everything if there is none.
+        """What changed since a watermark; see ``changed_tasks``."""
+        return changed_tasks(self.requests, project, since)
 
-        Everything, too, if the watermark is in the server's future.
-
-        Tasks without a push key were not created by Goldleaf and are left out. Deleted tasks do not appear here,
-        see ``asked``.
-        """
-        changed = []
-        now = self.requests.transport.clock
-        if since and now and since > now + _CLOCK_TOLERANCE:
-            # The server's clock was ahead when the watermark was set, or was set back: new tasks look old.
-            since = None
-        if since is not None:
-            # The server fails without microseconds and without the Z.
-            start = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            changed.append(by_filter("updated_at", "greater_or_equal", "Datetime", start))
-        tasks, watermark = [], since
-        for task in list_tasks(self.requests, project, Tasks[AnsweredTask], _ANSWERED, *changed, fields="all"):
-            times = [task.updated_at, *(annotation.updated_at for annotation in task.annotations)]
-            watermark = max([*times, watermark] if watermark else times)
-            if key := task.push_key:
-                found = PulledTask(
-                    task_id=task.task_id, push_key=key, record_id=task.record_id, annotations=task.annotations
-                )
-                tasks.append(found)
-        # A single time in the future would hide everything until then.
-        return Pull(tasks=tasks, watermark=min(watermark, now) if watermark and now else watermark)
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    return (list(items[start : start + size]) for start in range(0, len(items), size))
-
-
-def _portions(tasks: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
-    """The keys in batches that are neither too many nor too large."""
-    keys: list[str] = []
-    size = 0
-    for key, task in tasks.items():
-        weight = len(json.dumps(task))
-        if keys and (len(keys) == BATCH or size + weight > BATCH_BYTES):
-            yield keys
-            keys, size = [], 0
-        keys.append(key)
-        size += weight
-    if keys:
-        yield keys
+    def answers_to(self, project: int, keys: Sequence[str]) -> Iterator[PulledTask]:
+        """The tasks with these push keys, with their annotations."""
+        for part in batches(keys, LOOKUP):
+            yield from answered_tasks(self.requests, project, by_filter(f"data.{PUSH_KEY}", "in_list", "List", part))

@@ -49,6 +49,12 @@ class User(_Sent):
     email: str
 
 
+class Invitation(_Sent):
+    """How others get an account of their own."""
+
+    invite_url: str
+
+
 class Made(_Sent):
     """Something created on the server."""
 
@@ -89,6 +95,26 @@ class Tab(_Sent):
         return self.data.get("filters")
 
 
+class Label(_Sent):
+    """A label of the organization: one for each title."""
+
+    label_id: Id = Field(alias="id")
+    value: dict[str, Any]
+    updated_at: ServerTime
+
+
+class Imported(_Sent):
+    """What an import created, in the order in which it was sent."""
+
+    task_ids: list[Id]
+
+
+class Processed(_Sent):
+    """How many tasks an action has changed."""
+
+    processed_items: Count
+
+
 class Dated(_Sent):
     """When something was created."""
 
@@ -112,6 +138,12 @@ class ListedTask(_Sent):
         """The record that it asks about."""
         record = self.data.get(RECORD_ID)
         return record if isinstance(record, str) else ""
+
+
+class AgedTask(ListedTask):
+    """A task and when it was created."""
+
+    created_at: ServerTime
 
 
 class WorkedTask(ListedTask):
@@ -186,6 +218,14 @@ class Tasks(_Sent, Generic[L]):
     total: Count
     """How many match the filters, on all pages."""
     tasks: list[L]
+
+
+class Counted(_Sent):
+    """How many tasks match the filters."""
+
+    total: Count
+    total_annotations: Count
+    """How many annotations they have, without skips."""
 
 
 class PulledTask(BaseModel):

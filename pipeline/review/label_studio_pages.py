@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pipeline.errors import LabelStudioError
-from pipeline.review.label_studio_models import ListedTask, Tasks
+from pipeline.review.label_studio_models import Counted, ListedTask, Tasks
 from pipeline.review.label_studio_requests import Requests, TooLarge
 
 PAGE = 500
@@ -25,12 +25,13 @@ def list_tasks(
     include: str,
     *filters: dict[str, Any],
     fields: str = "task_only",
+    after: int = 0,
 ) -> Iterator[T]:
-    """All tasks of a project that match the filters, in the order of their ids.
+    """All tasks of a project that match the filters, with ids above ``after``, in the order of their ids.
 
     Each page starts after the last id, so that tasks added or deleted meanwhile shift nothing.
     """
-    last, size = 0, PAGE
+    last, size = after, PAGE
     while True:
         chosen = {"conjunction": "and", "items": [by_filter("id", "greater", "Number", last), *filters]}
         query = json.dumps({"filters": chosen, "ordering": ["tasks:id"]}, separators=(",", ":"))
@@ -59,6 +60,13 @@ def _page(requests: Requests, kind: type[Tasks[T]], query: dict[str, Any], last:
             return page
         # Perhaps some were deleted while the server counted.
     raise incomplete(_WHAT, requests.url, page.total, len(page.tasks))
+
+
+def count_tasks(requests: Requests, project: int, *filters: dict[str, Any]) -> Counted:
+    """How many tasks match the filters, and how many annotations they have."""
+    query = json.dumps({"filters": {"conjunction": "and", "items": filters}}, separators=(",", ":"))
+    asked = {"project": project, "fields": "task_only", "include": "id", "query": query, "page": 1, "page_size": 1}
+    return requests.ask(_WHAT, Counted, lambda sdk: sdk.tasks.list(**asked))
 
 
 def by_filter(name: str, operator: str, kind: str, value: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def create_project(requests: Requests, title: str, marker: str, config: str, ins
     """Create a project that has a marker as a line of its description, and return its id."""
     shortest, longest = _TITLE_LENGTHS
     try:
-        return requests.ask(
+        made = requests.ask(
             _OPEN,
             Made,
             lambda sdk: sdk.projects.create(
@@ -66,6 +66,12 @@ def create_project(requests: Requests, title: str, marker: str, config: str, ins
         if (known := find_project(requests, marker)) is None:
             raise
         return known.project_id
+    oldest = find_project(requests, marker)
+    if oldest is None or oldest.project_id >= made:
+        return made
+    # Another machine has created one at the same moment; nobody has seen ours yet.
+    requests.tell(_OPEN, lambda sdk: sdk.projects.delete(id=made))
+    return oldest.project_id
 
 
 def update_project(requests: Requests, project: Project, config: str, instruction: str) -> bool:

@@ -9,7 +9,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -202,6 +202,11 @@ class Requests:
         scheme, _, rest = self.url.partition("://")
         host, _, path = rest.partition("/")
         return f"; if /{path} is one of its pages, set LABEL_STUDIO_URL to {scheme}://{host}" if path else ""
+
+
+def raw(method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Call:
+    """A request that the SDK has no method for, or not with all that the server takes."""
+    return lambda sdk: sdk._client_wrapper.httpx_client.request(path, method=method, json=body, params=query)
 
 
 def _is_no_tls(error: httpx.TransportError) -> bool:

@@ -1,17 +1,13 @@
-"""Sends questions to annotators and collects their answers: the review batch out, the annotations in.
+"""Sends questions to annotators: the review batch.
 
-A push sends only committed decisions, and only what the server does not have yet, so it may be
-repeated at any time. A pull is incremental and repeatable too: annotations are stored by id. It
-only fetches; storing is a separate step, which waits for no server.
+A push sends only committed decisions, and only what the server does not have yet, so it may be repeated at any time.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
@@ -21,31 +17,27 @@ from pipeline.review.form import labeling_config
 from pipeline.review.gold import with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.labeling_tasks import read_result
+from pipeline.review.label_studio_lease import leased
+from pipeline.review.leftovers import leftovers
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping, seated
-from pipeline.review.seats import seats_of
 from pipeline.review.team_tabs import set_tabs
-from pipeline.state.decisions import first_reason, from_frame, question_key
+from pipeline.state.decisions import first_reason, from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
-from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
 from schemas.repairs import REPAIRABLE, awaits_repair
-from schemas.seat import FIRST
-from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
 
 
-_TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
+TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
 """What identifies a task: an id alone may be reused."""
 
 
@@ -66,22 +58,6 @@ class Pushed:
     """Where each of the named annotators finds the own tasks, by e-mail address."""
     strangers: list[str]
     """Named annotators without an account on the server."""
-
-
-@dataclass(frozen=True)
-class Pulled:
-    """The result of one pull."""
-
-    project: int | None = None
-    """None if the server has no project of this dataset: nothing was ever pushed, or it was deleted."""
-    server: str = ""
-    tasks: Sequence[PulledTask] = ()
-    """What changed since the last pull, and a little from before it."""
-    there: Mapping[int, str] = field(default_factory=dict)
-    """The push keys of all tasks of the project by their ids."""
-    watermark: datetime | None = None
-    people: Mapping[str, str] = field(default_factory=dict)
-    """The e-mail addresses of the server's users by id, if there are answers."""
 
 
 def marker(dataset: LoadedDataset) -> str:
@@ -172,23 +148,30 @@ def push_questions(
             data=partial(shown_data, by_key, dataset),
         )
         server = client.identity(project)
-        there = client.reconcile(client.asked(project))
-        sent = _sent_questions(snapshot, server, there)
-        withdrawn = client.withdraw(_outdated(snapshot, sent, by_key.keys()))
-        known = set(sent["push_key"])
-        store.append(Table.PUSHES, _push_rows(_reassign(client, snapshot, sent, by_key), by_key, server, project, run))
-        todo = {key: asked for key, asked in by_key.items() if key not in known}
-        on_tasks(len(by_key) - len(todo))
+        with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
+            there = client.reconcile(project, client.asked(project))
+            sent = _sent_questions(snapshot, server, there)
+            closed = _outdated(snapshot, sent, by_key.keys()) | _left(
+                client, snapshot, dataset, project, there, sent, by_key
+            )
+            withdrawn = client.withdraw(project, closed, lease.keep)
+            known = set(sent["push_key"])
+            moved = _reassign(client, snapshot, sent, by_key)
+            store.append(Table.PUSHES, _push_rows(moved, by_key, server, project, run))
+            todo = {key: asked for key, asked in by_key.items() if key not in known}
+            on_tasks(len(by_key) - len(todo))
 
-        def keep(task_ids: dict[str, int]) -> None:
-            store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
-            on_tasks(len(task_ids))
+            def keep(task_ids: dict[str, int]) -> None:
+                store.append(Table.PUSHES, _push_rows(task_ids, todo, server, project, run))
+                on_tasks(len(task_ids))
 
-        tasks, unfit = labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset, todo.values()))
-        report = client.push(project, tasks, on_batch=keep)
-        named = dataset.config.review.annotators
-        found = set_tabs(client.requests, project, named) if named else {}
-        accounts = {email.casefold() for email in client.emails().values()} if named else set()
+            tasks, unfit = labeling_tasks(todo.values(), dataset, _offered(snapshot, dataset, todo.values()))
+            # What is there and noted nowhere must be looked up; all else was just listed.
+            newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
+            report = client.push(project, tasks, keep, newest, lease.keep)
+            named = dataset.config.review.annotators
+            found = set_tabs(client.requests, project, named) if named else {}
+            accounts = {email.casefold() for email in client.emails().values()} if named else set()
     return Pushed(
         project=project,
         url=f"{client.url}/projects/{project}/data",
@@ -214,9 +197,9 @@ def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> p
 
     Both must agree: the server may have reused the id of a deleted task.
     """
-    found = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
-    pushed = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(_TASK)).unique()
-    return pushed.join(found.lazy(), on=list(_TASK), how="semi").sort("task_id").collect()
+    found = pl.DataFrame(list(there.items()), schema=TASK, orient="row")
+    pushed = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select(list(TASK)).unique()
+    return pushed.join(found.lazy(), on=list(TASK), how="semi").sort("task_id").collect()
 
 
 def _reassign(
@@ -230,6 +213,21 @@ def _reassign(
         if key in asked and asked[key].annotator != before.get(key, "")
     }
     return {key: task for task, key in client.assign(others).items()}
+
+
+def _left(
+    client: LabelStudio,
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    project: int,
+    there: Mapping[int, str],
+    sent: pl.DataFrame,
+    open_keys: Collection[str],
+) -> dict[int, str]:
+    """Tasks of a killed push, noted nowhere, whose question is no longer open."""
+    noted = set(sent["task_id"])
+    unnoted = {task: key for task, key in there.items() if key and key not in open_keys and task not in noted}
+    return leftovers(snapshot, dataset, client, project, unnoted)
 
 
 def _outdated(snapshot: Snapshot, sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
@@ -253,117 +251,3 @@ def _push_rows(
         if (one := asked.get(key)) and (d := one.decision)
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")
-
-
-def pull_annotations(
-    dataset: LoadedDataset,
-    connection: Connection,
-    since: dict[str, str],
-    on_tasks: Callable[[int], None] = lambda tasks: None,
-) -> Pulled:
-    """Fetch what changed since the last pull; nothing is written.
-
-    Args:
-        dataset: names the project.
-        connection: the server.
-        since: watermark (ISO time of the server) by server, from the last committed pull.
-        on_tasks: called with how many more tasks were read.
-    """
-    with LabelStudio(connection.url, connection.api_key) as client:
-        client.check()
-        project = client.find_project(marker(dataset))
-        if project is None:
-            return Pulled()
-        server = client.identity(project)
-        start = datetime.fromisoformat(since[server]) if server in since else None
-        pull = client.pull(project, start)
-        there = client.asked(project)
-        people = client.emails() if any(task.annotations for task in pull.tasks) else {}
-    on_tasks(len(pull.tasks))
-    return Pulled(project, server, pull.tasks, there, pull.watermark or start, people)
-
-
-def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
-    """Append the result of a pull to the ``annotations`` table; the caller has held the lock of pulls since it began.
-
-    What the table already has is not written again.
-
-    Returns:
-        How many annotations are new, edited or deleted since the last pull.
-    """
-    if pulled.project is None:
-        return 0
-    snapshot = store.snapshot()
-    inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
-    seen = [item for task in pulled.tasks for item in _annotations(task, dataset, pulled, inputs.get(task.push_key))]
-    known = snapshot.latest_annotations().filter(pl.col("server") == pulled.server).collect()
-    gone = _tombstones(known, pulled.tasks, pulled.there).with_columns(run=pl.lit(run))
-    same = ["server", "annotation_id", "push_key", "updated_at", "deleted", "result"]
-    fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
-    store.append(Table.ANNOTATIONS, fresh)
-    return fresh.height
-
-
-def _inputs_by_question(
-    snapshot: Snapshot, task: type[Task], pulled: Sequence[PulledTask]
-) -> dict[str, dict[str, Any]]:
-    """What was asked about, for questions that are still the records' current ones."""
-    records = {task.record_id for task in pulled}
-    decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    seats = seats_of(snapshot, list(records))
-    return {
-        question_key(decision, task, seat): dict(decision.inputs)
-        for decision in from_frame(decisions)
-        for seat in (FIRST, *seats.get(decision.record_id, ()))
-    }
-
-
-def _annotations(
-    task: PulledTask, dataset: LoadedDataset, pulled: Pulled, inputs: dict[str, Any] | None
-) -> Iterator[Annotation]:
-    assert pulled.project is not None
-    for found in task.annotations:
-        answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
-        yield Annotation(
-            server=pulled.server,
-            project=pulled.project,
-            task_id=task.task_id,
-            annotation_id=found.annotation_id,
-            push_key=task.push_key,
-            record_id=task.record_id,
-            annotator=found.annotator,
-            email=pulled.people.get(found.annotator, ""),
-            verdict=answer.verdict,
-            targets=answer.targets,
-            error=answer.error,
-            result=found.result,
-            created_at=found.created_at,
-            updated_at=found.updated_at,
-            lead_time=found.lead_time,
-        )
-
-
-def _annotation_rows(annotations: list[Annotation], run: str) -> pl.DataFrame:
-    rows = [
-        item.model_dump(mode="python")
-        | {
-            "verdict": item.verdict.value,
-            "targets": orjson.dumps(item.targets).decode() if item.targets is not None else None,
-            "result": orjson.dumps(item.result).decode(),
-            "run": run,
-        }
-        for item in annotations
-    ]
-    return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS])
-
-
-def _tombstones(known: pl.DataFrame, pulled: Sequence[PulledTask], there: Mapping[int, str]) -> pl.DataFrame:
-    """Rows that mark known annotations as deleted: gone from their task, or gone with it."""
-    present = [(task.task_id, task.push_key, item.annotation_id) for task in pulled for item in task.annotations]
-    seen = pl.DataFrame(present, schema={**_TASK, "annotation_id": pl.Int64()}, orient="row")
-    looked_at = {task.task_id for task in pulled}
-    now = pl.DataFrame(list(there.items()), schema=_TASK, orient="row")
-    kept = known.filter(~pl.col("deleted"))
-    lost = kept.filter(pl.col("task_id").is_in(looked_at)).join(seen, on=seen.columns, how="anti")
-    vanished = kept.filter(~pl.col("task_id").is_in(looked_at)).join(now, on=list(_TASK), how="anti")
-    return pl.concat([lost, vanished]).with_columns(deleted=pl.lit(True))

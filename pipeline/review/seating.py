@@ -85,6 +85,14 @@ def is_overlapping(record_id: str, share: float) -> bool:
     return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
 
 
+def all_keys(decision: Decision, dataset: LoadedDataset) -> set[str]:
+    """The push keys that tasks about a decision can have, in any seat."""
+    kinds = (SeatKind.FIRST, SeatKind.SECOND, SeatKind.ADJUDICATOR)
+    seats = [Seat(kind=kind, attempt=attempt) for kind in kinds for attempt in range(1, MOST_ATTEMPTS + 1)]
+    seats += [Seat(kind=SeatKind.GOLD, annotator=annotator) for annotator in dataset.config.review.annotators]
+    return {question_key(decision, dataset.task, seat) for seat in seats}
+
+
 def waits_for_adjudication(decision: Decision) -> bool:
     """Whether annotators contradict each other about a record, or one was unsure."""
     return decision.fate is Fate.REVIEW and decision.routed is Routed.ADJUDICATE

@@ -9,6 +9,7 @@ import itertools
 import json
 import random
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -26,6 +27,7 @@ from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
+from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
@@ -82,6 +84,12 @@ class Store:
     def moved(self) -> Path:
         """The current places of rows that have moved since they were first read; may not exist."""
         return self.root / "tables" / "moved.parquet"
+
+    @property
+    def place(self) -> str:
+        """What tells this folder on this machine from its copies, and from all other folders."""
+        status = self.root.stat()
+        return stable_hash(socket.gethostname(), str(self.root), f"{status.st_dev}:{status.st_ino}")
 
     @property
     def exists(self) -> bool:

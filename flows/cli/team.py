@@ -1,0 +1,104 @@
+"""The commands for those who lead annotators: invite and reconcile."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
+from flows.cli.console import TerminalProgress, out, show_rows
+from flows.engines.engine import Inline
+from pipeline.config.workspace import HOW_TO_CONNECT
+from pipeline.errors import ConfigError
+from pipeline.steps import Silent
+from pipeline.text.wording import counted
+
+if TYPE_CHECKING:
+    from pipeline.review.reconciliation import Comparison
+
+_FOUND = {
+    "missing": ("open questions without a task", "sent"),
+    "doubled": ("questions asked twice", "all copies but one deleted, none with work"),
+    "outdated": ("tasks about closed questions", "deleted"),
+    "unseen": ("annotations not collected yet", "collected"),
+    "lost": ("annotations gone from the server", "no longer count; the table keeps them"),
+    "answered_twice": ("questions answered in two tasks", "nothing: both answers count for the question"),
+    "orphaned": ("annotations about rows that changed or are gone", "nothing: kept, and counted if the row returns"),
+    "reused": ("task ids given to another question", "nothing: no id is believed without its question"),
+    "foreign": ("tasks that this home did not create", "nothing"),
+}
+_EXAMPLES = 3
+
+
+@app.command(rich_help_panel="Inspect")
+@explained
+def invite(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Show how annotators join: the link to make an account, who has one, and the tabs of the project.
+
+    Whoever opens the link can make an account: send it to those only who shall annotate. Label Studio's page
+    Organization resets it.
+    """
+    from pipeline.review.accounts import read_team
+
+    context = load_context(dataset)
+    if context.connection is None:
+        raise ConfigError(f"Label Studio is not configured; {HOW_TO_CONNECT}")
+    team = read_team(context.dataset, context.connection)
+    if as_json:
+        print_json(team)
+        return
+    out.print(f"join at [bold]{escape(team.invite)}[/]", soft_wrap=True)
+    show_rows("accounts", ["id", "e-mail"], [[str(one.id), one.email] for one in team.accounts])
+    if not team.project:
+        out.print("no project yet: the next curate with open questions creates it")
+        return
+    out.print(f"all tasks: {escape(team.project)}", soft_wrap=True)
+    for tab in team.tabs:
+        out.print(f"{escape(tab.title)}: {escape(tab.url)}", soft_wrap=True)
+
+
+@app.command(rich_help_panel="Workflow")
+@explained
+def reconcile(
+    dataset: DatasetFile = DEFAULT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare all of the project in Label Studio with this home, and repair what differs.
+
+    Sends open questions that have no task, deletes tasks that ask a question twice or one that is closed, and reads all
+    annotations again. Nothing that a person has worked on is deleted: of two copies with answers both stay, and both
+    answers count for the question. Curate and collect do all of this by what has changed; this reads everything, which
+    takes about ten seconds per thousand tasks. Run it after a server was restored from a backup, or if numbers look
+    wrong; running it again does nothing.
+    """
+    from flows.reconcile import reconcile
+
+    result = reconcile(load_context(dataset), Inline(Silent() if as_json else TerminalProgress()), dry_run=dry_run)
+    if as_json:
+        print_json(result)
+        return
+    _show(result.before, will_act=not dry_run)
+    if result.problem:
+        out.print(f"[yellow]not sent:[/] {escape(result.problem)}", soft_wrap=True)
+    if result.after is not None:
+        left = "now both agree" if result.after.agrees else "some of it is left: run it again, or see above"
+        out.print(left)
+
+
+def _show(found: "Comparison", will_act: bool) -> None:
+    """Print how a project differs, and what is done about it."""
+    if found.project is None:
+        out.print("the server has no project of this dataset")
+    else:
+        out.print(f"{counted(found.tasks, 'task')} with {counted(found.annotations, 'annotation')} on the server")
+    for name, (what, action) in _FOUND.items():
+        entries: list[str] = getattr(found, name)
+        if entries:
+            more = ", …" if len(entries) > _EXAMPLES else ""
+            done = action if will_act or action.startswith("nothing") else f"to be {action}"
+            out.print(
+                f"{len(entries):,} {what}: {done} ({escape(', '.join(entries[:_EXAMPLES]))}{more})", soft_wrap=True
+            )
+    if found.agrees:
+        out.print("the server and this home agree")

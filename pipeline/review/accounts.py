@@ -1,0 +1,67 @@
+"""What a lead needs to bring a team to a dataset's project: the link to join, the accounts, and the tabs."""
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Connection
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_models import Invitation, User
+from pipeline.review.label_studio_requests import raw
+from pipeline.review.label_studio_tabs import tabs
+from pipeline.review.queue import marker
+
+_WHAT = "cannot list the accounts"
+
+
+class Account(BaseModel):
+    """A user of the server."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    """As the annotations name their annotator."""
+    email: str
+
+
+class Page(BaseModel):
+    """A page to open."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    url: str
+
+
+class Team(BaseModel):
+    """Who may annotate, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    invite: str
+    """Whoever opens it makes an account of their own; treat it like a password."""
+    accounts: list[Account]
+    project: str = ""
+    """The address of the dataset's project; empty if there is none yet."""
+    tabs: list[Page] = []
+
+
+def read_team(dataset: LoadedDataset, connection: Connection) -> Team:
+    """Ask the server; nothing is changed.
+
+    Raises:
+        Unreachable: the server does not answer.
+        LabelStudioError: it refuses; only an administrator may invite.
+    """
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        link = client.requests.ask("cannot invite", Invitation, raw("GET", "api/invite")).invite_url
+        users = client.requests.ask(_WHAT, list[User], lambda sdk: sdk.users.list())
+        project = client.find_project(marker(dataset))
+        shown = tabs(client.requests, project) if project else []
+    data = f"{client.url}/projects/{project}/data" if project else ""
+    return Team(
+        invite=link if "://" in link else f"{client.url}{link}",
+        accounts=[Account(id=user.user_id, email=user.email) for user in users],
+        project=data,
+        tabs=[Page(title=tab.title, url=f"{data}?tab={tab.tab_id}") for tab in shown],
+    )

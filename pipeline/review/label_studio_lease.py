@@ -1,0 +1,140 @@
+"""One pusher at a time on a project, on whatever machine: a lease that the server keeps, and that expires.
+
+It is a label of the server's organization, which no form shows. The server creates a label with a title once, and
+gives the existing one to everybody who asks for another with the same title; so whose value it has holds the lease.
+Times are the server's. A server without such labels is used without a lease: what two pushers send at once is
+reconciled by the next push.
+"""
+
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+from pipeline.errors import Busy, LabelStudioError
+from pipeline.review.label_studio_models import Label
+from pipeline.review.label_studio_requests import Refused, Requests, raw
+
+EXPIRES = timedelta(minutes=2)
+"""How long a pusher that was killed keeps those on other machines waiting; longer than any request should take."""
+_RENEWED = 20.0
+"""Seconds after which the lease is renewed, before the next request that changes something."""
+_WHAT = "cannot reserve the project"
+_FORM_FIELD = "goldleaf-lease"
+"""No control of ours has this name."""
+_TRIES = 4
+_GONE = 404
+_UNKNOWN = (400, 403, _GONE, 405)
+
+
+class Lease:
+    """The right to push to a project; others may take it over if it is not renewed."""
+
+    def __init__(self, requests: Requests, project: int, server: str, holder: str, name: str) -> None:
+        self._requests, self._project, self._holder, self._name = requests, project, holder, name
+        self._title = f"goldleaf is sending questions to project {server}"
+        self._mark = secrets.token_hex(8)
+        self._label: int | None = None
+        self._renewed = 0.0
+
+    def take(self) -> None:
+        """Become the only pusher, or report who is; one of the same holder was killed.
+
+        Raises:
+            Busy: another machine sends questions.
+            LabelStudioError: as for all requests.
+        """
+        for attempt in range(_TRIES):
+            try:
+                found = self._create_or_get()
+            except Refused as error:
+                if error.status in _UNKNOWN:
+                    return
+                # Of two that create it at the same moment, the database refuses one.
+                if attempt == _TRIES - 1:
+                    raise
+                continue
+            if found.value.get("mark") == self._mark:
+                self._label, self._renewed = found.label_id, time.monotonic()
+                return
+            if found.value.get("holder") != self._holder and not self._is_expired(found):
+                break
+            self._delete(found.label_id)
+        raise Busy(
+            f"'{self._name}' is in use by goldleaf curate (sending questions) on "
+            f"{found.value.get('host', 'another machine')}; the next curate sends the rest"
+        )
+
+    def keep(self) -> None:
+        """Renew it if it is time to; call it before every request that changes something.
+
+        Raises:
+            Busy: it has expired, and another machine has taken it over.
+        """
+        if self._label is None or time.monotonic() - self._renewed < _RENEWED:
+            return
+        began = time.monotonic()
+        try:
+            self._requests.tell(_WHAT, raw("PATCH", f"api/labels/{self._label}/", {"value": self._value}))
+        except Refused as error:
+            if error.status != _GONE:
+                raise
+            self._label = None
+            raise Busy(
+                f"another machine has begun to send questions of '{self._name}', since this one took too long; "
+                "the next curate sends the rest"
+            ) from error
+        self._renewed = began
+
+    def end(self) -> None:
+        """Give it back; if the server does not answer, it expires."""
+        if self._label is not None:
+            label, self._label = self._label, None
+            with suppress(LabelStudioError):
+                self._delete(label)
+
+    # --- the label --------------------------------------------------------------------------------
+    @property
+    def _value(self) -> dict[str, str]:
+        return {"mark": self._mark, "holder": self._holder, "host": socket.gethostname()}
+
+    def _create_or_get(self) -> Label:
+        new = {"project": self._project, "from_name": _FORM_FIELD, "title": self._title, "value": self._value}
+        [label] = self._requests.ask(_WHAT, tuple[Label], raw("POST", "api/labels/", [new]))
+        return label
+
+    def _is_expired(self, label: Label) -> bool:
+        clock = self._requests.transport.clock
+        return clock is not None and clock - label.updated_at > EXPIRES
+
+    def _delete(self, label: int) -> None:
+        """Delete by id, which is never used again: whoever has taken it over meanwhile keeps it."""
+        try:
+            self._requests.tell(_WHAT, raw("DELETE", f"api/labels/{label}/"))
+        except Refused as error:
+            if error.status != _GONE:
+                raise
+
+
+@contextmanager
+def leased(requests: Requests, project: int, server: str, holder: str, name: str) -> Iterator[Lease]:
+    """Hold the lease of a project.
+
+    Args:
+        requests: of a client.
+        project: its id.
+        server: its identity.
+        holder: tells this home on this machine from all others: of one holder only one is ever at work.
+        name: of the dataset, for errors.
+
+    Raises:
+        Busy: another machine holds it.
+    """
+    lease = Lease(requests, project, server, holder, name)
+    lease.take()
+    try:
+        yield lease
+    finally:
+        lease.end()

@@ -1,0 +1,166 @@
+"""Compares a dataset's project on the server with what its home has noted: tasks, and the annotations on them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Connection
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_models import PulledTask
+from pipeline.review.leftovers import leftovers
+from pipeline.review.queue import asked_now, marker
+from pipeline.review.seating import all_keys
+from pipeline.state.decisions import from_frame
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from pipeline.state.tables import Table
+
+
+class Comparison(BaseModel):
+    """How a project differs from its home; every entry names a task or a record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project: int | None = None
+    """None if the server has no project of this dataset."""
+    tasks: int = 0
+    annotations: int = 0
+    missing: list[str] = []
+    """Open questions without a task; they are sent."""
+    doubled: list[str] = []
+    """Questions with several tasks, of which those without work are deleted."""
+    answered_twice: list[str] = []
+    """Questions with several tasks that people have worked on; all stay, and all answers count for the question."""
+    outdated: list[str] = []
+    """Tasks about questions that are closed; those without work are deleted."""
+    unseen: list[str] = []
+    """Annotations that were never collected, or not in their present state; they are collected."""
+    lost: list[str] = []
+    """Annotations that were collected and are gone from the server; they no longer count."""
+    orphaned: list[str] = []
+    """Annotations about a row that has changed or is gone since; they are kept."""
+    reused: list[str] = []
+    """Task ids that the server has given to another question since; nothing is believed by its id alone."""
+    foreign: list[str] = []
+    """Tasks that this home did not create; they stay."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.missing or self.doubled or self.outdated or self.unseen or self.lost)
+
+
+@dataclass(frozen=True)
+class _OnServer:
+    """What a project has."""
+
+    identity: str
+    tasks: dict[int, str]
+    """Push keys by task."""
+    touched: set[int]
+    """Tasks with annotations or drafts."""
+    ours: set[str]
+    """Push keys of questions that this home has asked, or once decided to ask."""
+    pulled: list[PulledTask]
+
+
+def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connection) -> Comparison:
+    """Read all of a project and compare it; nothing is changed.
+
+    Raises:
+        Unreachable: the server does not answer.
+        LabelStudioError: it refuses.
+    """
+    snapshot = store.snapshot().at_last_commit()
+    wanted = {one.key(dataset.task): one.decision.record_id for one in asked_now(snapshot, dataset)}
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        project = client.find_project(marker(dataset))
+        if project is None:
+            return Comparison(missing=sorted(wanted.values()))
+        found = _read(client, project, snapshot, dataset, wanted)
+    copies: dict[str, list[int]] = defaultdict(list)
+    for number, key in sorted(found.tasks.items()):
+        copies[key].append(number)
+    unseen, lost = _differences(snapshot, found)
+    # A question without its answer will be open again.
+    still_asked = wanted.keys() | {key for _, _, key in lost}
+    doubled, answered_twice, outdated = [], [], []
+    for key, numbers in copies.items():
+        worked_on = [number for number in numbers if number in found.touched]
+        if key in found.ours and key not in still_asked:
+            outdated += [f"task {number}" for number in numbers if number not in found.touched]
+        elif key in found.ours and len(numbers) > len(worked_on) + (not worked_on):
+            doubled.append(_same(numbers))
+        if key in found.ours and len(worked_on) > 1:
+            answered_twice.append(_same(worked_on))
+    return Comparison(
+        project=project,
+        tasks=len(found.tasks),
+        annotations=sum(len(one.annotations) for one in found.pulled),
+        missing=sorted(f"record {record}" for key, record in wanted.items() if key not in copies),
+        doubled=doubled,
+        answered_twice=answered_twice,
+        outdated=outdated,
+        reused=_reused(snapshot, found),
+        foreign=[f"task {number}" for number, key in found.tasks.items() if key not in found.ours],
+        orphaned=_orphaned(snapshot, dataset, found),
+        unseen=[f"annotation {number} of task {task}" for number, task, _ in unseen],
+        lost=[f"annotation {number} of task {task}" for number, task, _ in lost],
+    )
+
+
+def _read(
+    client: LabelStudio, project: int, snapshot: Snapshot, dataset: LoadedDataset, wanted: Collection[str]
+) -> _OnServer:
+    server = client.identity(project)
+    pulled = client.pull(project, None).tasks
+    tasks = client.asked(project)
+    touched = {one.task_id for one in pulled if one.annotations} | client.with_drafts(project)
+    pushes = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").unique().collect()
+    noted = set(pushes["push_key"]) | set(wanted)
+    left = leftovers(snapshot, dataset, client, project, {n: k for n, k in tasks.items() if k and k not in noted})
+    return _OnServer(server, tasks, touched, noted | set(left.values()), pulled)
+
+
+def _same(tasks: list[int]) -> str:
+    return "tasks " + " and ".join(str(number) for number in tasks)
+
+
+def _reused(snapshot: Snapshot, found: _OnServer) -> list[str]:
+    """Task ids that were noted for another question than they have now."""
+    noted = snapshot.tasks().filter(pl.col("server") == found.identity).select("task_id", "push_key").collect()
+    return [f"task {number}" for number, key in noted.iter_rows() if found.tasks.get(number, key) != key]
+
+
+def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> list[str]:
+    """Annotations to questions that no current row asks."""
+    records = {one.record_id for one in found.pulled if one.annotations}
+    current = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
+    keys = {key for decision in from_frame(current) for key in all_keys(decision, dataset)}
+    orphans = [one for one in found.pulled if one.push_key not in keys]
+    return [f"annotation {item.annotation_id} of task {one.task_id}" for one in orphans for item in one.annotations]
+
+
+_Place = tuple[int, int, str]
+"""An annotation, its task, and the push key of its question."""
+
+
+def _differences(snapshot: Snapshot, found: _OnServer) -> tuple[list[_Place], list[_Place]]:
+    """Annotations that only the server has, or in another state, and those that only the home has."""
+    kept = snapshot.latest_annotations().filter(pl.col("server") == found.identity, ~pl.col("deleted"))
+    columns = ("annotation_id", "task_id", "push_key", "updated_at")
+    here: dict[_Place, datetime] = {row[:3]: row[3] for row in kept.select(columns).collect().iter_rows()}
+    there = {
+        (item.annotation_id, one.task_id, one.push_key): item.updated_at
+        for one in found.pulled
+        for item in one.annotations
+    }
+    known = {number for number, *_ in there}
+    unseen = [place for place, at in there.items() if here.get(place) != at]
+    return unseen, [place for place in here if place[0] not in known]
