@@ -18,7 +18,7 @@ from pipeline.label_errors.span_model import SpanDoubts, judge_spans
 from pipeline.label_errors.unsaid_values import unsaid_shares
 from pipeline.label_errors.value_findings import Finding, SpanFindings, unsaid
 from pipeline.label_errors.value_places import Extracted, find_values
-from schemas.fate import Reason, ReasonCode
+from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
 from schemas.field_values import Leaf
 
@@ -28,8 +28,6 @@ Floats = npt.NDArray[np.float64]
 
 MIN_ROWS = 200
 """With fewer labeled rows, a model knows too little of the values: it doubted a quarter of the right ones among 100."""
-_SHOWN = 0.1
-"""Annotators are shown a finding if one in ten of such rows is wrong."""
 _SURE = 0.5
 """From here on a correction is likelier right than the value."""
 _CERTAIN = 0.9999
@@ -117,15 +115,15 @@ class _Judged:
         wrong, findings = 0.0, []
         if doubts is not None:
             wrong = float(doubts.wrong[place])
-            if wrong >= _SHOWN:
+            if wrong >= LEAST_DOUBT:
                 findings.append(SpanFindings(self._rows, self._places.fields, doubts).of(place))
         for leaf, share in zip(self._places.lacking[place], self._unsaid[place], strict=False):
             finding = self._of_unsaid(place, leaf, share)
             wrong = 1 - (1 - wrong) * (1 - finding.share)
-            findings += [finding] if finding.share >= _SHOWN else []
+            findings += [finding] if finding.share >= LEAST_DOUBT else []
         for finding in self._closed.get(place, ()):
             wrong = 1 - (1 - wrong) * (1 - finding.share)
-            findings += [finding] if finding.share >= _SHOWN else []
+            findings += [finding] if finding.share >= LEAST_DOUBT else []
         if doubts is None and not self._unsaid[place] and not self._closed:
             return ValueScore()
         findings.sort(key=lambda finding: -finding.share)
