@@ -17,11 +17,10 @@ from schemas.options import OnConflict as OnConflict
 from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed
+from schemas.review_section import Review as Review
+from schemas.share import Count as Count
+from schemas.share import Share as Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-_MOST = 2**63 - 1
-"""For integers: tables and manifests hold 64 bits."""
-Count = Annotated[int, Field(gt=0, le=_MOST)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -162,33 +161,6 @@ class Doubts(Section):
     @classmethod
     def _is_one_or_several(cls, names: object) -> object:
         return [names] if isinstance(names, str) else names
-
-
-class Review(Section):
-    """How many records annotators review."""
-
-    budget: int | float | None = None
-    """How many records (an integer) or which share of the current records (0.0 to 1.0) may be sent
-    to annotators, including those already reviewed. Raise it to send more. Default: 10%, at most 500."""
-    audit: Share | None = None
-    """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
-    300."""
-    guidelines: str | None = None
-    """A Markdown file for annotators, with rules and examples, which Label Studio shows behind its button
-    "Instructions"; a relative path starts at the dataset.yaml."""
-    unreviewed: Unreviewed = Unreviewed.ACCEPT
-    """What happens to uncertain labels beyond the budget. Conflicts, failed checks, personal data and
-    unlabeled rows always wait."""
-
-    @field_validator("budget", mode="before")
-    @classmethod
-    def _is_count_or_share(cls, budget: object) -> object:
-        # A union of constrained types would report one error for each of them.
-        if budget is None or (type(budget) is int and 0 <= budget <= _MOST):
-            return budget
-        if isinstance(budget, float) and 0 <= budget <= 1:
-            return budget
-        raise ValueError(f"{budget!r} is neither a whole number of records nor a share from 0.0 to 1.0")
 
 
 class Split(Section):

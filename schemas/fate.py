@@ -100,7 +100,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PASSED: "valid, with no findings",
     ReasonCode.FROZEN: "valid, from a source that is published as is",
     ReasonCode.REVIEWED: "an annotator confirmed or corrected it",
-    ReasonCode.UNREVIEWED: "uncertain, beyond the review budget, accepted by `unreviewed: accept`",
+    ReasonCode.UNREVIEWED: "likely enough to be wrong, beyond the review budget, accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
     ReasonCode.MISSING: "a required field is missing or empty",
@@ -192,6 +192,8 @@ LABEL_ERROR_CODES = frozenset(
     }
 )
 """What a kind of task may say against a label; see ``Kind.score_labels``."""
+LEAST_DOUBT = 0.05
+"""From this chance of being wrong on, a label has reasons that say what speaks against it."""
 RULE_CODES = LABEL_ERROR_CODES - {ReasonCode.LABEL_ERROR, ReasonCode.UNGROUNDED}
 """What rules say: it depends on the row, not on what kind of label it has."""
 

@@ -42,6 +42,10 @@ class CurateFacts(RunSummary):
     """The task's kind; empty in runs that did not record it."""
     off: list[str] | None = None
     """The rules about answers that were turned off; None in runs that did not record it."""
+    scores: int = 1
+    """The version of what label-error scores mean."""
+    corrections: int = 0
+    """How many labels annotators had corrected when all were last scored."""
     added: int = 0
     """Records without an earlier decision."""
     withdrawn: int = 0

@@ -29,7 +29,7 @@ from schemas.task import Conversation, Input, Target, Task
 
 SYSTEM = {"role": "system", "content": "You are the desk of a library by the sea."}
 TOOLS = [{"type": "function", "function": {"name": "find_book", "parameters": {"properties": {"title": {}}}}}]
-NOT_FLAGGED = "not asked about: it is not flagged, since few such labels seem to be wrong"
+BELOW_THE_FLOOR = "not asked about: an error is less likely than `review.floor`"
 BEYOND = "not asked about: beyond the review budget"
 
 
@@ -185,8 +185,8 @@ def test_explain_says_of_a_suspect_label_what_the_report_says(tmp_path: Path) ->
     other = {"suggestion": {"topic": "delivery"}, "label_error_score": 0.998}
     questions.decide(reasons=[Reason(code=ReasonCode.PASSED)], **other)
     assert "the model says delivery label-error score 99.8%" in questions.suspects()
-    assert NOT_FLAGGED in questions.suspects()
-    assert f"  label-error score 99.8%: the model says delivery; {NOT_FLAGGED}\n" in questions.explained()
+    assert BELOW_THE_FLOOR in questions.suspects()
+    assert f"  label-error score 99.8%: the model says delivery; {BELOW_THE_FLOOR}\n" in questions.explained()
     found = [Reason(code=ReasonCode.UNREVIEWED), Reason(code=ReasonCode.LABEL_ERROR)]
     questions.decide(reasons=found, **other)
     assert BEYOND in questions.suspects() and BEYOND in questions.explained()

@@ -322,6 +322,7 @@ def test_held_rows_are_never_accepted_without_an_annotator(cases: list[Case], re
             assert decision.fate is not Fate.ACCEPTED
         if (
             one.label_error_reasons
+            and (one.label_error_score is None or one.label_error_score >= review.floor)
             and review.unreviewed is Unreviewed.HOLD
             and one.human is None
             and not one.published_as_is

@@ -31,6 +31,8 @@ class History:
 
     origin: Decision | None = None
     """The last one without an annotator's part: what was uncertain before any answer."""
+    curated: Decision | None = None
+    """The one of the last curate, whether annotators had a part in it or not."""
     said: Said | None = None
     """The answer that decides, if any still counts."""
     route: Routed | None = None
@@ -61,6 +63,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
     return {
         record_id: History(
             origin=untouched.get(record_id),
+            curated=automatic.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
@@ -182,6 +185,9 @@ def _look_back(case: Case, past: History, task: type[Task]) -> None:
         case.past_route = past.route or past.answered_route
     if past.origin is not None and past.origin.targets == own:
         _remember(case, past.origin)
+        if case.human is not None and past.curated is not None:
+            # The label that it had by then may have been scored anew.
+            case.label_error_score, case.suggestion = past.curated.label_error_score, past.curated.suggestion
 
 
 def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:

@@ -37,6 +37,7 @@ from pipeline.curation.known_fields import (
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.prepare import Prepared
+from pipeline.curation.rescoring import Scoring, is_due, rules_off
 from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
@@ -166,7 +167,8 @@ def decide(
     require_named_layouts(prepared, dataset)
     adopted = _adopt_splits(workspace, steps, run, prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
-    cases = steps.run(open_cases, prepared, snapshot, dataset, rescore)
+    opened = steps.run(open_cases, prepared, snapshot, dataset, rescore, read is not None)
+    cases = opened.cases
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
@@ -180,7 +182,7 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted),
+        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring),
     )
     near = (
         decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
@@ -189,39 +191,39 @@ def decide(
     return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
 
 
-def open_cases(prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool) -> list[Case]:
-    """All current records with what is known about them, in the order of ``prepared``.
+@dataclass(frozen=True)
+class Opened:
+    """All current records with what is known about them."""
+
+    cases: list[Case]
+    """In the order in which they were prepared."""
+    scoring: Scoring
+
+
+def open_cases(
+    prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool, may_rescore: bool
+) -> Opened:
+    """Combine what is known about all current records.
 
     Args:
         prepared: every current record.
         snapshot: the committed past.
         dataset: configuration and task.
         rescore: score all labels again, not only those that no run has scored.
+        may_rescore: do so as well if enough was corrected since the last time.
     """
     config, task = dataset.config, dataset.task
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
-    if rescore or _is_judged_otherwise(snapshot, dataset):
+    last = snapshot.last_run(CurateFacts)
+    facts = last.summary if last else None
+    scoring = Scoring.now(cases) if facts is None else Scoring(facts.scores, facts.corrections)
+    if rescore or (may_rescore and is_due(cases, facts, dataset)):
+        scoring = Scoring.now(cases)
         for case in cases:
             forget_scores(case)
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
-    return cases
-
-
-def _is_judged_otherwise(snapshot: Snapshot, dataset: LoadedDataset) -> bool:
-    """Whether label-error scores have come to mean something else since the last curate: the task was of another kind,
-    or other rules were turned off.
-    """
-    last = snapshot.last_run(CurateFacts)
-    if last is None:
-        return False
-    before = last.summary
-    other_rules = before.off is not None and before.off != _rules_off(dataset)
-    return other_rules or before.kind not in ("", kind_of(dataset.task).name)
-
-
-def _rules_off(dataset: LoadedDataset) -> list[str]:
-    return sorted(set(dataset.config.doubts.off))
+    return Opened(cases, scoring)
 
 
 def triage_cases(
@@ -267,12 +269,15 @@ def _summary(
     added: int,
     triaged: Triaged,
     adopted: Adopted,
+    scoring: Scoring,
 ) -> CurateSummary:
     return CurateSummary(
         file=str(dataset.path),
         curation=dataset.curation_digest,
         kind=kind_of(dataset.task).name,
-        off=_rules_off(dataset),
+        off=rules_off(dataset),
+        scores=scoring.version,
+        corrections=scoring.corrections,
         evaluation=evaluation,
         similarities=found,
         lines=read.lines if read else 0,

@@ -5,14 +5,14 @@ Triage is a fixed point: the same cases, with these decisions as their history, 
 decisions again, so a repeated run sends nothing twice.
 """
 
-import heapq
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.curation.audit import drawn
 from pipeline.curation.case import Case
+from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
@@ -24,19 +24,14 @@ from schemas.task import Task
 _BUDGET = 0.1
 _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
-_HELD_SCORE = 0.95
-"""Conflicts and held rows come before most likely label errors: without an annotator they are never accepted."""
-_LEAST_FLAGGED_SCORE = 0.6
-_APART = 0.001
-"""Scores below are set so much apart, instead of being equal."""
+_UNKNOWN_SCORE = 0.6
+"""The chance that a label is wrong if something was found against it, but nothing says how likely it is wrong."""
 _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT)
 """Routes that use up the budget."""
 # One shared reason for all rows: most have no other.
 _PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
-_DIVERSITY = 0.9
-"""Each pick makes the next one of the same sort this much less urgent."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,10 @@ class _Provisional:
     routed: Routed | None = None
     duplicate_of: str = ""
     score: float | None = None
-    """Urgency of a review, for candidates; None for all others."""
+    """For candidates, the chance of an error or the urgency of a review; None for all others."""
     route: Routed = Routed.UNCERTAIN
-    sort: str = ""
-    """The sort of question: same label and same reason."""
-    may_pass: bool = False
-    """Follows ``review.unreviewed`` beyond the budget; the others wait for an annotator."""
+    wait: Wait = Wait.NO
+    """Candidates that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
 
 
 def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task]) -> Triage:
@@ -88,13 +81,12 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task])
     """
     unusable = _unusable_inputs(cases)
     askers = _conflict_representatives(cases)
-    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers) for case in cases}
+    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers, review.floor) for case in cases}
     budget = _budget(review, len(cases))
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     candidates = [case for case in cases if outcomes[case.record_id].score is not None and case.past_route is None]
-    for case in candidates:
-        outcomes[case.record_id].sort = _sort_of(case, outcomes[case.record_id], task)
-    chosen = _choose(candidates, outcomes, max(0, budget - len(asked)), Counter(case.group for case in asked))
+    offered = (_candidate(case, outcomes[case.record_id], task) for case in candidates)
+    chosen = choose(offered, budget - len(asked), Counter(case.group for case in asked))
     still_asked = {case.record_id for case in asked}
     for case in cases:
         outcome = outcomes[case.record_id]
@@ -161,7 +153,7 @@ def _asking_rank(case: Case) -> tuple[bool, bool, int]:
     return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
 
 
-def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str]) -> _Provisional:
+def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str], floor: float) -> _Provisional:
     """The fate, as far as it does not depend on the budget."""
     if case.human is Verdict.UNUSABLE and not (marked and marked.confirmed):
         return _Provisional(Fate.REJECTED, case.human_reasons, case.past_route)
@@ -181,7 +173,7 @@ def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str]) ->
         return _Provisional(Fate.ACCEPTED, case.human_reasons, case.past_route)
     if case.human in (Verdict.UNSURE, Verdict.DISPUTED):
         return _Provisional(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
-    return _automatic(case, askers)
+    return _automatic(case, askers, floor)
 
 
 def _in_unusable_input(case: Case, marked: _UnusableInput) -> _Provisional:
@@ -214,34 +206,39 @@ def _by_comparison(case: Case) -> _Provisional | None:
     return None
 
 
-def _automatic(case: Case, askers: set[str]) -> _Provisional:
+def _automatic(case: Case, askers: set[str], floor: float) -> _Provisional:
     waits = list(case.review_reasons)
     if case.targets is None:
         waits.append(_UNLABELED)
     if case.conflicting_answers:
         asks = case.record_id in askers
         reasons = [_conflict_reason(case), *waits, *case.label_error_reasons]
-        return _Provisional(Fate.REVIEW, reasons, score=1.0 if asks else None, route=Routed.CONFLICT)
+        score = 1.0 if asks else None
+        return _Provisional(Fate.REVIEW, reasons, score=score, route=Routed.CONFLICT, wait=Wait.CONFLICT)
     if waits:
         unlabeled_only = case.targets is None and not case.review_reasons
-        score = (
-            0.5 + 0.5 * (case.label_error_score if case.label_error_score is not None else 0.5)
-            if unlabeled_only
-            else _HELD_SCORE
-        )
+        doubt = 0.5 if case.label_error_score is None else case.label_error_score
         route = Routed.CONFLICT if any(reason.code is ReasonCode.CONFLICT for reason in waits) else Routed.UNCERTAIN
-        return _Provisional(Fate.REVIEW, waits + case.label_error_reasons, score=score, route=route)
-    if case.label_error_reasons:
-        score = _flagged_score(case.label_error_score)
-        return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score, may_pass=True)
-    return _Provisional(Fate.ACCEPTED, [_PASSED])
+        return _Provisional(
+            Fate.REVIEW,
+            waits + case.label_error_reasons,
+            score=0.5 + 0.5 * doubt if unlabeled_only else 1.0,
+            route=route,
+            wait=Wait.UNLABELED if unlabeled_only else Wait.HELD,
+        )
+    if _is_suspect(case, floor):
+        score = _UNKNOWN_SCORE if case.label_error_score is None else case.label_error_score
+        return _Provisional(Fate.REVIEW, case.label_error_reasons, score=score)
+    # What little speaks against it is kept: the floor may be lowered.
+    return _Provisional(Fate.ACCEPTED, [_PASSED, *case.label_error_reasons])
 
 
-def _flagged_score(score: float | None) -> float:
-    """How urgent a likely error is: no less than others, but the likelier one still comes first."""
-    if score is None or score >= _LEAST_FLAGGED_SCORE:
-        return score or _LEAST_FLAGGED_SCORE
-    return _LEAST_FLAGGED_SCORE - _APART * (_LEAST_FLAGGED_SCORE - score)
+def _is_suspect(case: Case, floor: float) -> bool:
+    """Whether annotators should look at a label, if the budget allows it."""
+    if case.label_error_score is None or any(reason.code in RULE_CODES for reason in case.label_error_reasons):
+        # What rules find has no measured chance of being an error.
+        return bool(case.label_error_reasons)
+    return bool(case.label_error_reasons) and case.label_error_score >= floor
 
 
 def _conflict_reason(case: Case) -> Reason:
@@ -265,53 +262,15 @@ def _keep_asking(case: Case, outcome: _Provisional) -> None:
         outcome.routed = case.past_route
 
 
-def _choose(
-    candidates: list[Case], outcomes: dict[str, _Provisional], room: int, asked_in_group: Mapping[str, int]
-) -> set[str]:
-    """Uncertainty times diversity, the best of every group before the second of any.
-
-    ``asked_in_group`` counts the questions of earlier runs by group.
-    """
-    rank = Counter(asked_in_group)
-    by_score = sorted(candidates, key=lambda case: (-_score(outcomes, case), case.order))
-    tiers: defaultdict[int, list[Case]] = defaultdict(list)
-    for case in by_score:
-        tiers[rank[case.group]].append(case)
-        rank[case.group] += 1
-    picks: list[str] = []
-    sorts: Counter[str] = Counter()
-    for tier in (tiers[index] for index in sorted(tiers)):
-        if len(picks) >= room:
-            break
-        picks += _diverse(tier, outcomes, room - len(picks), sorts)
-    return set(picks)
-
-
-def _score(outcomes: dict[str, _Provisional], case: Case) -> float:
-    score = outcomes[case.record_id].score
-    return 0.0 if score is None else score
-
-
-def _diverse(tier: list[Case], outcomes: dict[str, _Provisional], room: int, sorts: Counter[str]) -> list[str]:
-    """Pick greedily; ``sorts`` counts the picks of each sort so far. ``tier`` is sorted by score."""
-    queues: defaultdict[str, list[Case]] = defaultdict(list)
-    for case in reversed(tier):
-        queues[outcomes[case.record_id].sort].append(case)
-
-    def urgency(name: str) -> tuple[float, str]:
-        return -_score(outcomes, queues[name][-1]) * _DIVERSITY ** sorts[name], name
-
-    # A pick only changes the urgency of its own sort, so a heap suffices: there may be as many sorts as cases.
-    heap = [urgency(name) for name in queues]
-    heapq.heapify(heap)
-    picks: list[str] = []
-    while heap and len(picks) < room:
-        _, best = heapq.heappop(heap)
-        picks.append(queues[best].pop().record_id)
-        sorts[best] += 1
-        if queues[best]:
-            heapq.heappush(heap, urgency(best))
-    return picks
+def _candidate(case: Case, outcome: _Provisional, task: type[Task]) -> Candidate:
+    return Candidate(
+        record_id=case.record_id,
+        score=outcome.score or 0.0,
+        wait=outcome.wait,
+        group=case.group,
+        sort=_sort_of(case, outcome, task),
+        order=case.order,
+    )
 
 
 def _sort_of(case: Case, outcome: _Provisional, task: type[Task]) -> str:
@@ -328,7 +287,7 @@ def _settle(outcome: _Provisional, chosen: bool, review: Review) -> None:
     """What the budget makes of a fate that depends on it."""
     if chosen:
         outcome.routed = outcome.route
-    elif outcome.may_pass and review.unreviewed is Unreviewed.ACCEPT:
+    elif outcome.wait is Wait.NO and outcome.score is not None and review.unreviewed is Unreviewed.ACCEPT:
         outcome.fate = Fate.ACCEPTED
         outcome.reasons = [Reason(code=ReasonCode.UNREVIEWED), *outcome.reasons]
 
@@ -347,7 +306,7 @@ def _audit(cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: 
             if case.past_route is Routed.AUDIT:
                 answered.append(case.record_id)
         elif not (outcome.routed or case.published_as_is) and outcome.fate in (Fate.ACCEPTED, Fate.REVIEW):
-            if case.past_route is Routed.AUDIT and outcome.reasons != [_PASSED]:
+            if case.past_route is Routed.AUDIT and outcome.reasons[0] is not _PASSED:
                 held.add(case.record_id)
             elif outcome.fate is Fate.ACCEPTED:
                 accepted.append(case.record_id)

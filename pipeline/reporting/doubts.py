@@ -16,7 +16,9 @@ _NOT_ASKED = {
 
 
 def found_against(decision: Decision) -> list[Reason]:
-    """The reasons that speak against an answer."""
+    """The reasons that speak against an answer; none if it passed, since an error is not likely enough."""
+    if any(reason.code is ReasonCode.PASSED for reason in decision.reasons):
+        return []
     return [reason for reason in decision.reasons if reason.code in _DOUBTS]
 
 
@@ -33,7 +35,7 @@ def why_not_asked(decision: Decision) -> str:
         return "asked about as a random check" if decision.routed is Routed.AUDIT else "asked about"
     known = (_NOT_ASKED[reason.code] for reason in decision.reasons if reason.code in _NOT_ASKED)
     is_beyond = decision.fate is Fate.REVIEW or bool(found_against(decision))
-    otherwise = "beyond the review budget" if is_beyond else "it is not flagged, since few such labels seem to be wrong"
+    otherwise = "beyond the review budget" if is_beyond else "an error is less likely than `review.floor`"
     return f"not asked about: {next(known, otherwise)}"
 
 

@@ -1,0 +1,63 @@
+"""Says when all label-error scores are computed anew, and not only those of rows without one.
+
+Between two such runs scores are kept: otherwise every answer would move other rows in and out of review. But what
+annotators corrected makes a better model, which finds more errors for each question.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.case import Case
+from pipeline.kinds.registry import kind_of
+from schemas.annotation import Verdict
+from schemas.run_summary import CurateFacts
+
+_VERSION = 2
+"""The version of what scores mean, stored with each curate; those of another version are computed anew."""
+_CORRECTIONS = 20
+_SHARE = 0.02
+"""So many corrections since the last scoring, and such a share of the labeled rows, are worth another one."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """When all labels were last scored."""
+
+    version: int
+    corrections: int
+    """How many labels annotators had corrected by then."""
+
+    @classmethod
+    def now(cls, cases: Sequence[Case]) -> "Scoring":
+        """The one that a run is about to do."""
+        return cls(_VERSION, _corrections(cases))
+
+
+def rules_off(dataset: LoadedDataset) -> list[str]:
+    """The rules about answers that are turned off."""
+    return sorted(set(dataset.config.doubts.off))
+
+
+def is_due(cases: Sequence[Case], last: CurateFacts | None, dataset: LoadedDataset) -> bool:
+    """Whether scores mean something else since the last curate, or enough labels were corrected.
+
+    Scores mean something else if the task was of another kind, or other rules were turned off.
+
+    Args:
+        cases: the current records.
+        last: the last curate run; None before the first one.
+        dataset: configuration and task.
+    """
+    if last is None:
+        return False
+    other_rules = last.off is not None and last.off != rules_off(dataset)
+    if other_rules or last.kind not in ("", kind_of(dataset.task).name) or last.scores != _VERSION:
+        return True
+    labeled = sum(case.targets is not None for case in cases)
+    return _corrections(cases) - last.corrections >= max(_CORRECTIONS, _SHARE * labeled)
+
+
+def _corrections(cases: Sequence[Case]) -> int:
+    """How many rows have another label than their source gave them, by an annotator."""
+    return sum(case.human is Verdict.LABELED and case.replaced is not None for case in cases)
