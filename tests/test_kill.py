@@ -180,7 +180,7 @@ def test_a_push_that_was_killed_asks_every_question_once(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.review.label_studio", "LabelStudio.asked", "after", 1),
+        ("pipeline.review.label_studio", "LabelStudio.answers_to", "after", 1),
         ("pipeline.state.store", "Store.append", "after", 1),
         ("pipeline.state.store", "Store.append", "after", 2),
         ("pipeline.state.store", "Store.commit", "after", 1),
