@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.classifier import label_error_scores
+from pipeline.label_errors.judged_labels import judge_labels
 from pipeline.label_errors.label_sets import label_set_scores
 from pipeline.label_errors.value_findings import Finding, with_values
 from pipeline.label_errors.value_places import Extracted
@@ -25,7 +25,6 @@ _FEW_VALUES, _ROWS_OF_VALUE = 50, 10
 _LEAST_SEEN = 5
 """So many rows must have a value, and so many none, before its absence is judged."""
 _LEAST_GAIN = 0.1
-_FIRST_RATE, _STEPS_OF_RATE = 0.05, 50
 _NONE, _THERE = "", "some"
 
 
@@ -103,19 +102,15 @@ def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Ite
     """A single label, or whether there is a value."""
     values = [_value(row.values, closed.path) for row in rows]
     labels = [_label(value, closed.only_presence) for value in values]
-    found = label_error_scores([row.text for row in rows], labels, [row.group for row in rows], seed)
-    judged = [number for number, score in enumerate(found.score) if score is not None]
-    settled = np.array([rows[number].verified for number in judged], dtype=np.bool_)
-    if not _tells(np.array([found.score[number] for number in judged]), [labels[number] for number in judged]):
+    names, codes = np.unique(labels, return_inverse=True)
+    verified = np.array([row.verified for row in rows], dtype=np.bool_)
+    judged = judge_labels([row.text for row in rows], codes, [row.group for row in rows], verified, seed)
+    known = np.flatnonzero(~np.isnan(judged.wrong))
+    if not _tells(judged.own[known], [labels[number] for number in known.tolist()]):
         return
-    shares = _posterior(
-        np.array([found.score[number] for number in judged], dtype=np.float64), settled, len(set(labels))
-    )
     options = dict(zip(labels, values, strict=True))
-    for number, share in zip(judged, shares.tolist(), strict=True):
-        likeliest, given = found.predicted[number], labels[number]
-        if likeliest is None or likeliest == given:
-            continue
+    for number in known[judged.suggested[known] != codes[known]].tolist():
+        likeliest, given = str(names[judged.suggested[number]]), labels[number]
         better = None
         if closed.only_presence:
             detail = (
@@ -126,16 +121,28 @@ def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Ite
         else:
             detail = f"'{likeliest or 'none'}', not '{given or 'none'}'"
             better = with_values(rows[number], {closed.path: options[likeliest]})
-        yield number, Finding(share, Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail=detail), better)
+        yield (
+            number,
+            Finding(
+                float(judged.wrong[number]),
+                Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail=detail),
+                better,
+            ),
+        )
 
 
-def _tells(doubts: Floats, labels: Sequence[str]) -> bool:
-    """Whether the texts say anything about the labels: the model must beat their frequencies by a tenth."""
+def _tells(own: Floats, labels: Sequence[str]) -> bool:
+    """Whether the texts say anything about the labels: the models must beat their frequencies by a tenth.
+
+    Args:
+        own: how likely each given label is by the text.
+        labels: the given ones.
+    """
     if not len(labels):
         return False
     shares = np.array(list(Counter(labels).values())) / len(labels)
     by_frequency = float((shares * np.log(shares)).sum())
-    return float(np.log(np.maximum(1 - doubts, 1e-9)).mean()) > (1 - _LEAST_GAIN) * by_frequency
+    return float(np.log(np.maximum(own, 1e-9)).mean()) > (1 - _LEAST_GAIN) * by_frequency
 
 
 def _label(value: JsonValue, only_presence: bool) -> str:
@@ -144,29 +151,6 @@ def _label(value: JsonValue, only_presence: bool) -> str:
     if only_presence:
         return _THERE
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
-
-
-def _posterior(doubts: Floats, settled: npt.NDArray[np.bool_], labels: int) -> Floats:
-    """How likely each label is wrong, given how often labels are: the rate that makes the given ones likeliest.
-
-    Args:
-        doubts: how likely the model thinks that another label is right.
-        settled: labels that an annotator gave.
-        labels: how many different ones there are; a mistake may be any other.
-    """
-    odds = doubts / np.maximum(1 - doubts, 1e-9) / max(labels - 1, 1)
-    rate = _FIRST_RATE
-    some = odds[~settled] if not settled.all() else odds
-    for _ in range(_STEPS_OF_RATE if len(some) else 0):
-        wrong = _shares(some * rate / (1 - rate))
-        rate = min(float((wrong.sum() + 1) / (len(some) + 2)), 0.5)
-    return _shares(odds * rate / (1 - rate))
-
-
-def _shares(odds: Floats) -> Floats:
-    """Odds as probabilities."""
-    found: Floats = odds / (1 + odds)
-    return found
 
 
 def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Iterator[tuple[int, Finding]]:
