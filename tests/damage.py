@@ -106,7 +106,15 @@ def every_table(folder: Path, url: str) -> Home:
         # As a server would have left them about a row that is gone.
         columns = SCHEMAS[table]
         values = {
-            name: "x" if kind == pl.String else 1 if kind == pl.Int64 else now if kind == pl.Datetime else None
+            name: "first"
+            if name == "seat"
+            else "x"
+            if kind == pl.String
+            else 1
+            if kind == pl.Int64
+            else now
+            if kind == pl.Datetime
+            else None
             for name, kind in columns.items()
         }
         for number in (1, 2):

@@ -15,10 +15,11 @@ from pipeline.label_errors.judged_labels import MIN_LABELED
 from pipeline.label_errors.label_odds import calibrated, label_scores, out_of_fold, rarest_labels
 from pipeline.label_errors.set_model import Bools, Floats, Judgment, fit_set_model, judge_sets, likeliest_sets
 from pipeline.label_errors.text_features import text_features
-from schemas.fate import LEAST_DOUBT
 
 Ints = npt.NDArray[np.int64]
 
+_SHOWN = 0.25
+"""Annotators are shown what may be wrong with a set if one in four of such sets is."""
 _LIKELY = 0.5
 _NAMED = 3
 
@@ -152,7 +153,7 @@ class _Sheet:
         # Several labels may be possible where one is surely missing: then the likeliest is named.
         undecided = np.flatnonzero(~named.any(axis=1))
         named[undecided, doubts[undecided].argmax(axis=1)] = True
-        named &= (wrong >= LEAST_DOUBT)[:, None]
+        named &= (wrong >= _SHOWN)[:, None]
         cells = np.ix_(rows, judged)
         given = self._predicted[cells]
         self._score[rows] = wrong
