@@ -249,7 +249,10 @@ def test_that_annotators_chose_nothing_is_a_class_of_an_optional_choice(tmp_path
     cases = [
         case(f"r{n}", f"{text} {n} times", {"topic": topic}) for n, (topic, text) in enumerate([*texts.items()] * 20)
     ]
-    cases += [case("r40", "good morning to you", {"topic": "billing"}), case("r41", "good morning to all 41 times", None)]
+    cases += [
+        case("r40", "good morning to you", {"topic": "billing"}),
+        case("r41", "good morning to all 41 times", None),
+    ]
     score_labels(cases, task, OnConflict.REVIEW)
     assert [one.suggestion for one in cases[-2:]] == [{"topic": None}, {"topic": None}]
 

@@ -68,6 +68,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_beyond(result.beyond_budget, result.budget_used, result.budget)
     for line in result.suggestions.lines if result.suggestions else ():
         out.print(line, markup=False)
+    if result.outlook:
+        out.print(str(result.outlook))
     if result.audit:
         out.print(f"wrong among the accepted rows: {result.audit}")
     if result.proof:

@@ -4,4 +4,4 @@ In: scores, hashes and answers of rows, as arrays. Out: which rows to ask about,
 interval, and how many errors the next answers would find. Pure functions; nothing is read or stored.
 """
 
-__all__ = ["audit_draw", "audit_estimate", "error_target"]
+__all__ = ["audit_draw", "audit_estimate", "error_curve", "error_target"]

@@ -30,6 +30,10 @@ _CLEAR = 0.05
 """How much less likely a text is for every nat of doubt between labels: most texts have one right label. Where a tenth
 of the labels of texts that are all alike differ, it says that these are wrong, and not that each has a tenth of them.
 """
+_AMBIGUOUS = 0.2
+"""So much of what another label is likelier by counts as a chance of being wrong: chosen so that a fifth of mistakes in
+one direction is asked about (``review.floor``); it costs up to 1.3 points of the 10% flips found (docs/decisions.md).
+"""
 _START = np.array([-2.0, 0.0])
 """At first a tenth of the labels are wrong, half of them by chance."""
 _TIES = 0.005
@@ -64,10 +68,15 @@ class Channel:
         return found
 
     def wrong(self, right: Floats, given: Ints) -> Floats:
-        """The probability that the given label of each row is wrong."""
+        """The probability that the given label of each row is wrong.
+
+        Of a label that may be right although another one is likelier by the text, a part counts: labels alone cannot
+        tell a fifth that is always mistaken the same way from texts that fit two labels.
+        """
         by_chance, by_likeness, kept = _ways(right, given, self.random, self.confused, self.similar)
         found: Floats = (by_chance + self.mistaken * by_likeness) / (by_chance + by_likeness + kept)
-        return found
+        likelier = right.max(axis=1) - right[np.arange(len(given)), given]
+        return found + (1 - found) * _AMBIGUOUS * likelier
 
 
 def fit_channel(models: Scores, given: Ints, verified: Bools, seed: int) -> Channel:

@@ -11,6 +11,7 @@ from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.overview import (
     Rejection,
     Seats,
@@ -75,6 +76,8 @@ class Status(BaseModel):
     """How many more rows would be sent to annotators if the review budget were larger."""
     suggestions: SuggestionScore | None = None
     """How good a model's suggestions are, and how readily annotators accept them; None if no model was ever asked."""
+    outlook: ErrorOutlook | None
+    """What annotators found among suspect labels, and would find next; none while they have answered few."""
     audit: AuditResult | None
     """Which share of the accepted rows is wrong, by the audit; none until an audit question is answered."""
     proof: Proof | None
@@ -135,6 +138,7 @@ def read_status(workspace: Workspace) -> Status:
         budget_used=curated.summary.budget_used if curated else 0,
         beyond_budget=curated.summary.beyond_budget if curated else 0,
         suggestions=score_of_suggestions(workspace, snapshot),
+        outlook=error_outlook(snapshot),
         audit=audit_result(snapshot),
         proof=curated.summary.proof if curated else None,
         frozen=frozen,
