@@ -76,7 +76,8 @@ class Channel:
         by_chance, by_likeness, kept = _ways(right, given, self.random, self.confused, self.similar)
         found: Floats = (by_chance + self.mistaken * by_likeness) / (by_chance + by_likeness + kept)
         likelier = right.max(axis=1) - right[np.arange(len(given)), given]
-        return found + (1 - found) * _AMBIGUOUS * likelier
+        found += (1 - found) * _AMBIGUOUS * likelier
+        return found
 
 
 def fit_channel(models: Scores, given: Ints, verified: Bools, seed: int) -> Channel:
