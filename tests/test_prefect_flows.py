@@ -103,11 +103,11 @@ def test_prefect_and_inline_end_in_the_same_state(shop: Shop, label_studio: Loca
     assert curate(inline, Inline()).review.sent == 0, "both use one project, which has the questions by now"
     ids = context.store.snapshot().current_records().select("record_id").collect().to_series()
     truth = {record_id: Truth({"topic": "returns"}, usable=True) for record_id in ids}
-    assert annotate(server, context.dataset, truth, faultless=True) == sent == 4
+    assert annotate(server, context.dataset, truth, faultless=True) == sent == 5
     collect(inline, Inline())
     release(inline, Inline())
     shop.enter("prefect", server.url, server.api_key)
-    assert prefect_flows.collect(shop.file).decided == 4
+    assert prefect_flows.collect(shop.file).decided == 5
     assert prefect_flows.release(shop.file).version == "1.0.0"
     assert state(context.store) == state(inline.store)
 
