@@ -215,7 +215,7 @@ def test_a_step_that_gets_no_answer_is_tried_again(
     with gate.upstream, serving(gate) as server:
         shop.enter("home", server.url, label_studio.token)
         result = prefect_flows.curate(shop.file)
-    assert (result.review.sent, result.review.problem) == (4, "")
+    assert (result.review.sent, result.review.problem) == (5, "")
     assert attempts(prefect, shop, "push_questions") == 3
 
 
@@ -223,7 +223,7 @@ def test_a_server_that_stays_away_leaves_the_questions_waiting(shop: Shop, prefe
     with serving(lambda method, path, body: (LOST, {}, b"")) as server:
         shop.enter("home", server.url, "token")
         result = prefect_flows.curate(shop.file)
-    assert (result.review.sent, result.review.waiting) == (0, 4)
+    assert (result.review.sent, result.review.waiting) == (0, 5)
     assert "Label Studio does not answer" in result.review.problem
     assert attempts(prefect, shop, "push_questions") == 3
 
