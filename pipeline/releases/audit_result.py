@@ -6,7 +6,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.estimation.audit_draw import Chances
-from pipeline.estimation.audit_estimate import estimate
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -59,6 +58,9 @@ def audit_result(snapshot: Snapshot) -> AuditResult | None:
     answered = frame["answered"].to_numpy()
     if not answered.any():
         return None
+    # Imported here: scipy takes half a second.
+    from pipeline.estimation.audit_estimate import estimate
+
     wrong = answered.copy()
     wrong[answered] = _wrong(snapshot, frame.filter("answered"))
     frozen = with_reason(ReasonCode.FROZEN)

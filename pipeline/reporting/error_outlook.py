@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.estimation.error_curve import error_curve
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -48,6 +47,9 @@ def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
     scores, wrong = _answered(snapshot)
     if len(scores) < _FEWEST:
         return None
+    # Imported here: scipy takes half a second.
+    from pipeline.estimation.error_curve import error_curve
+
     source = pl.col("label_source").eq_missing(LabelSource.SOURCE.value)
     looked_for = ~with_reason(ReasonCode.PASSED) & ~with_reason(ReasonCode.FROZEN)
     left = (
