@@ -39,8 +39,6 @@ class Judged:
     """How likely the given label is by the text alone; NaN if unknown."""
     probabilities: npt.NDArray[np.float32]
     """Rows x labels: how likely each label is the right one, by the text alone."""
-    channel: Channel | None = None
-    """How labels came about, as fitted; None if nothing could be judged."""
     note: str = ""
     """What limits all this, as text for the report; empty if nothing does."""
 
@@ -140,4 +138,4 @@ def _verdict(
     for found in (wrong, own, margins):
         found[~known] = np.nan
     suggested[~known] = other[~known] = -1
-    return Judged(wrong, suggested, other, margins, own, probabilities, channel, note)
+    return Judged(wrong, suggested, other, margins, own, probabilities, note)

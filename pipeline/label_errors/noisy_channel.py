@@ -60,13 +60,6 @@ class Channel:
         """The probability of each label to be the right one, whatever was given: rows x labels."""
         return _mixed(self.weights, models.astype(np.float64))
 
-    def given(self, right: Floats) -> Floats:
-        """The probability of each label to be given, mistakes included: rows x labels."""
-        by_chance = self.random / (right.shape[1] - 1)
-        kept = 1 - self.random - self.confused - by_chance
-        found: Floats = kept * right + by_chance + self.confused * (right @ self.similar)
-        return found
-
     def wrong(self, right: Floats, given: Ints) -> Floats:
         """The probability that the given label of each row is wrong.
 
