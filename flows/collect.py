@@ -15,7 +15,8 @@ from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
-from pipeline.review.consensus import human_decisions, invalid_annotations
+from pipeline.review.consensus import invalid_annotations
+from pipeline.review.human_decisions import human_decisions
 from pipeline.review.known_answers import Known
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame

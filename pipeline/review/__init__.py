@@ -8,6 +8,7 @@ __all__ = [
     "consensus",
     "corrections",
     "form",
+    "human_decisions",
     "known_answers",
     "label_studio",
     "label_studio_models",

@@ -5,7 +5,7 @@ the row changes; the caller must compare it with a label that the source has cha
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.answers_told import quoted, told_apart
-from pipeline.review.corrections import corrected
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
 from pipeline.review.seats import IS_GOLD, seats_of, with_seats
@@ -99,7 +97,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
         now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
         gold: those of hidden gold items, which decide nothing, instead of the others.
     """
-    rows = _with_runs(snapshot, snapshot.latest_annotations()).filter(IS_GOLD if gold else ~IS_GOLD).collect()
+    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}
@@ -107,7 +105,8 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
     texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
     questions = _questions(snapshot, task, records)
     same_text = {what_is_asked(key): decision for key, decision in questions.items()}
-    found: defaultdict[str, list[Said]] = defaultdict(list)
+    panel: defaultdict[str, list[Said]] = defaultdict(list)
+    hidden: defaultdict[str, list[Said]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
         key = row["push_key"]
         # A rebuilt home does not know the revision that was asked about, but knows what it asked.
@@ -124,15 +123,61 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
                 sent_in=row["sent_in"] or "",
                 seat=Seat.read(row["seat"]),
             )
-            found[asked.record_id].append(said)
-    # Adjudicators have seen the others' answers.
-    votes = {
-        record_id: [one.annotation for one in items if one.seat.kind is not SeatKind.ADJUDICATOR]
-        for record_id, items in found.items()
-    }
-    weight = weights_of(task, votes)
+            (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
+    model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
+    weight = _weighed(task, panel, hidden, model)
     return {
-        record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in found.items()
+        record_id: [replace(one, weight=weight(one.annotation)) for one in items]
+        for record_id, items in (hidden if gold else panel).items()
+    }
+
+
+def _weighed(
+    task: type[Task],
+    panel: Mapping[str, Sequence[Said]],
+    hidden: Mapping[str, Sequence[Said]],
+    model: Mapping[str, Mapping[str, JsonValue]],
+) -> Callable[[Annotation], Weight | None]:
+    """The weight of each answer; those to hidden gold items tell who is reliable.
+
+    What adjudicators decided tells nothing: it is known of records that annotators find difficult, and only of them.
+    """
+    known: dict[str, Mapping[str, JsonValue]] = {
+        record_id: one.asked.targets
+        for record_id, items in hidden.items()
+        for one in items
+        if one.is_present and one.asked.label_source is LabelSource.HUMAN and one.asked.targets is not None
+    }
+    known = {record_id: targets for record_id, targets in known.items() if record_id not in panel}
+    # Adjudicators have seen the others' answers.
+    voters: dict[str, Sequence[Said]] = {
+        record_id: [one for one in items if one.seat.kind is not SeatKind.ADJUDICATOR]
+        for record_id, items in panel.items()
+    }
+    voters |= {record_id: hidden[record_id] for record_id in known}
+    answers = {record_id: [one.annotation for one in items] for record_id, items in voters.items()}
+    # Who saw the model's answer would confirm it, whatever it is worth.
+    unseen = {record_id: model[record_id] for record_id in model if not any(map(_saw_model, voters.get(record_id, ())))}
+    return weights_of(task, answers, known, unseen)
+
+
+def _saw_model(said: Said) -> bool:
+    is_audit = said.asked.routed is Routed.AUDIT and said.asked.fate is Fate.ACCEPTED
+    return said.seat.kind is not SeatKind.GOLD and said.asked.model_answer is not None and not is_audit
+
+
+def _model_answers(
+    snapshot: Snapshot, task: type[Task], texts: Mapping[str, str]
+) -> dict[str, Mapping[str, JsonValue]]:
+    """What the model that `suggest` names says about some records, as long as they have the text that they have now."""
+    heard = snapshot.current_decisions().filter(
+        pl.col("record_id").is_in(list(texts)), pl.col("model_answer").is_not_null()
+    )
+    rows = heard.select("record_id", "inputs", "model_answer").collect()
+    return {
+        record_id: orjson.loads(answer)
+        for record_id, inputs, answer in rows.iter_rows()
+        if _text(task, inputs) == texts[record_id]
     }
 
 
@@ -265,36 +310,6 @@ def _vote(annotation: Annotation) -> Hashable:
     return annotation.verdict, comparable_targets(annotation.targets)
 
 
-def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> list[Decision]:
-    """The decisions that follow from answers about current revisions and are not committed yet.
-
-    A record whose answer was withdrawn gets its last automatic decision again. If all answers are about earlier
-    revisions with the same text, ``curate`` weighs them, since it knows what the source has now.
-    """
-    task, now = dataset.task, snapshot.current_decisions()
-    said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
-            if any(item.is_present for item in items)}  # fmt: skip
-    current = {d.record_id: d for d in from_frame(_of(now, said))}
-    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
-    told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
-    asked = {d.record_id: d for d in origins(snapshot, now, task, said)}
-    decisions = []
-    for record_id, items in said.items():
-        if record_id not in current or record_id not in asked:
-            continue
-        before = told.get(record_id)
-        answer = deciding(items) if deciding(item for item in items if item.is_present) else None
-        if answer is not None:
-            decision = _decided(asked[record_id], current[record_id], answer, run)
-        elif before is not None:
-            decision = asked[record_id].model_copy(update={"run": run})
-        else:
-            continue
-        if before is None or _meaning(before) != _meaning(decision):
-            decisions.append(decision)
-    return decisions
-
-
 def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: Iterable[str]) -> Iterator[Decision]:
     """The last automatic decision about each of some records, in their current state.
 
@@ -352,44 +367,9 @@ def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> An
     return annotation.model_copy(update=answer.model_dump())
 
 
-def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:
-    return decisions.filter(pl.col("record_id").is_in(list(records))).collect()
-
-
-def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Decision:
-    annotation = answer.annotation
-    changes: dict[str, object] = {
-        "run": run,
-        "routed": origin.routed or current.routed,
-        "duplicate_of": "",
-        "similarity": None,
-        "reasons": [answer.reason],
-    }
-    match Verdict.DISPUTED if answer.against else annotation.verdict:
-        case Verdict.UNUSABLE:
-            changes |= {"fate": Fate.REJECTED}
-        case Verdict.UNSURE | Verdict.DISPUTED:
-            changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
-        case Verdict.SKIPPED | Verdict.INVALID:
-            raise AssertionError(f"{annotation.verdict} is no answer")
-        case Verdict.LABELED:
-            changes |= {
-                "fate": Fate.ACCEPTED,
-                "targets": annotation.targets,
-                "label_source": LabelSource.HUMAN,
-                "replaced": corrected(annotation, answer.asked, origin.targets),
-                "tokens": None if annotation.targets != origin.targets else origin.tokens,
-            }
-    return origin.model_copy(update=changes)
-
-
 def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
     """Describe how an annotator's answer differs from the earlier one."""
     if before is None or after is None:
         return "answered"
     changed = [f"{path}: {quoted(old)} became {quoted(new)}" for path, old, new in differences(before, after)]
     return "; ".join(changed) or "confirmed"
-
-
-def _meaning(decision: Decision) -> object:
-    return decision.fate, decision.routed, decision.reasons, decision.targets, decision.revision
