@@ -143,7 +143,8 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
 
 def _asker(context: Context, limit: int | None = None) -> Asker:
     section = context.dataset.config.suggest
-    return Asker(section.model_copy(update={"limit": limit}) if limit else section, context.dataset.task)
+    gold = tuple(source.name for source in context.dataset.config.sources if source.gold)
+    return Asker(section.model_copy(update={"limit": limit}) if limit else section, context.dataset.task, gold=gold)
 
 
 def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> Suggested:

@@ -1,6 +1,7 @@
 """How good a model's suggestions are, and how readily annotators accept what is filled in for them.
 
-A model is judged by answers that annotators gave without seeing its own: those of the audit. How often each annotator
+A model is judged by answers that do not follow from its own: those to gold items, and those that annotators gave
+without seeing it, in the audit. How often each annotator
 leaves a proposal as it is stands beside it: more often than the model is right means that proposals are not checked.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.registry import kind_of
@@ -21,7 +23,7 @@ from pipeline.suggestions.ledger import spent_so_far
 from pipeline.text.wording import counted
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import Routed
+from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue, same_targets
 from schemas.suggest_section import Suggest
 from schemas.task import Task
@@ -56,9 +58,12 @@ class SuggestionScore(BaseModel):
     answers: int
     """Current records that it has answered validly."""
     blind: int
-    """Of these, records about which annotators answered without seeing its answer."""
+    """Of these, records whose answer is known without it: gold items, and those that annotators answered without
+    seeing what it says."""
+    gold: int = 0
+    """Of these, gold items; none of an adapter, which may have learned them."""
     right: int
-    """Of these, where it gave the same answer."""
+    """Of the blind ones, where it gave the same answer."""
     accuracy: Estimate | None
     """The share of these; None without any."""
     acceptance: list[Acceptance]
@@ -76,16 +81,21 @@ class SuggestionScore(BaseModel):
         spent = f"{counted(self.calls, 'call')}, {counted(self.tokens, 'token')}"
         spent += f", cost {self.cost:.4g}" if self.cost else ""
         lost = f", {self.lost:,} of them without an answer" if self.lost else ""
-        judged = (
-            f"right in {self.right:,} of {self.blind:,} answers that annotators gave blind: {self.accuracy}"
-            if self.accuracy
-            else "not judged yet: annotators have answered no audit question about a row that it has answered"
-        )
         return [
             f"suggestions of {self.model}: {counted(self.answers, 'answer')}; {spent}{lost}",
-            judged,
+            self._judged,
             *(line for one in self.acceptance if (line := self._accepted(one))),
         ]
+
+    @property
+    def _judged(self) -> str:
+        if self.accuracy is None:
+            return "not judged yet: of the rows that it has answered, none is a gold item or an answered audit question"
+        by_annotators = self.blind - self.gold
+        known = f"{by_annotators:,} that annotators gave blind" if by_annotators else ""
+        known = " and ".join(filter(None, [f"{self.gold:,} of gold items", known]))
+        among = f"known answers, {known}" if self.gold else "answers that annotators gave blind"
+        return f"right in {self.right:,} of {self.blind:,} {among}: {self.accuracy}"
 
     def _accepted(self, one: Acceptance) -> str:
         if one.share is None:
@@ -109,12 +119,15 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     now = snapshot.current_decisions()
     said = said_about(snapshot, dataset.task, now)
     heard = {one.record_id: one for one in from_frame(now.filter(pl.col("model_answer").is_not_null()).collect())}
-    pairs = [(one, answer) for one in heard.values() if (answer := _blind_answer(said.get(one.record_id, ())))]
+    blind = {name: answer for name in heard if (answer := _blind_answer(said.get(name, ()))) is not None}
+    gold = _gold_answers(snapshot, dataset, (one for name, one in heard.items() if name not in said))
+    pairs = [(heard[name], answer) for name, answer in (blind | gold).items()]
     right = sum(_is_right(dataset.task, decision, answer) for decision, answer in pairs)
     return SuggestionScore(
         model=_name(dataset.config.suggest),
         answers=len(heard),
         blind=len(pairs),
+        gold=len(gold),
         right=right,
         accuracy=wilson(right, len(pairs)) if pairs else None,
         acceptance=acceptances(itertools.chain.from_iterable(said.values())),
@@ -129,17 +142,35 @@ def _name(section: Suggest) -> str:
     return f"adapter {section.adapter}" if section.adapter else section.model or "a model that is no longer named"
 
 
-def _blind_answer(said: Iterable[Said]) -> Annotation | None:
+def _gold_answers(
+    snapshot: Snapshot, dataset: LoadedDataset, heard: Iterable[Decision]
+) -> dict[str, Mapping[str, JsonValue]]:
+    """The answers of gold items among some records; an adapter may have learned them."""
+    names = [source.name for source in dataset.config.sources if source.gold]
+    if not names or dataset.config.suggest.adapter:
+        return {}
+    rows = snapshot.current_records().filter(pl.col("source").is_in(names)).select("record_id").collect()
+    gold = set(rows.to_series())
+    return {
+        one.record_id: one.targets
+        for one in heard
+        if one.record_id in gold
+        and one.fate is Fate.ACCEPTED
+        and one.label_source is LabelSource.HUMAN
+        and one.targets is not None
+    }
+
+
+def _blind_answer(said: Iterable[Said]) -> Mapping[str, JsonValue] | None:
     """What annotators answered about a record without seeing what the model says."""
     answer = deciding(one for one in said if one.asked.routed is Routed.AUDIT)
     labeled = answer is not None and answer.against is None and answer.annotation.verdict is Verdict.LABELED
-    return answer.annotation if answer and labeled else None
+    return answer.annotation.targets or {} if answer and labeled else None
 
 
-def _is_right(task: type[Task], decision: Decision, answer: Annotation) -> bool:
-    """Whether the model earns all that there is to earn against the annotator's answer."""
-    golds = [answer.targets or {}]
-    return kind_of(task).nearest(task, decision.model_answer, golds)[1].worth == 1
+def _is_right(task: type[Task], decision: Decision, answer: Mapping[str, JsonValue]) -> bool:
+    """Whether the model earns all that there is to earn against the right answer."""
+    return kind_of(task).nearest(task, decision.model_answer, [dict(answer)])[1].worth == 1
 
 
 def acceptances(said: Iterable[Said]) -> list[Acceptance]:

@@ -51,6 +51,8 @@ class Asker:
     task: type[Task]
     examples: tuple[Shown, ...] = ()
     """What it is shown before each question."""
+    gold: tuple[str, ...] = ()
+    """The sources whose answers are known: it is judged by their rows, and never shown them as examples."""
 
     @property
     def model(self) -> str:

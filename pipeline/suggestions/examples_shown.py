@@ -26,7 +26,7 @@ def with_examples(asker: Asker, snapshot: Snapshot, ledger: Ledger, *, keep: boo
     """
     if not asker.section.examples or conversation_target(asker.task):
         return asker
-    rows = _answered(snapshot)
+    rows = _answered(snapshot, asker)
     before = shown_before(asker, ledger)
     if before.examples and all(rows.get(one.record_id) == (one.inputs, one.targets) for one in before.examples):
         return before
@@ -43,13 +43,19 @@ def shown_before(asker: Asker, ledger: Ledger) -> Asker:
     return dataclasses.replace(asker, examples=tuple(Shown(*row) for row in ledger.examples(asker.base)))
 
 
-def _answered(snapshot: Snapshot) -> dict[str, tuple[str, str]]:
-    """Inputs and targets, as JSON, of the records that annotators answered; audits are left out, to judge the model."""
+def _answered(snapshot: Snapshot, asker: Asker) -> dict[str, tuple[str, str]]:
+    """Inputs and targets, as JSON, of the records that annotators answered.
+
+    Audits and gold items are left out, to judge the model.
+    """
     rows = snapshot.current_decisions().filter(
         pl.col("label_source") == LabelSource.HUMAN.value,
         pl.col("fate") == Fate.ACCEPTED.value,
         pl.col("routed").ne_missing(Routed.AUDIT.value),
     )
+    if asker.gold:
+        gold = snapshot.current_records().filter(pl.col("source").is_in(asker.gold)).select("record_id")
+        rows = rows.join(gold, on="record_id", how="anti")
     found = rows.select("record_id", "inputs", "targets").sort("record_id").collect()
     return {record_id: (inputs, targets) for record_id, inputs, targets in found.iter_rows()}
 

@@ -11,12 +11,13 @@ from pipeline.suggestions.asking import is_settled, last_word
 from pipeline.suggestions.ledger import Ledger, Subject
 from schemas.dataset import Asked
 from schemas.fate import Fate, LabelSource, Routed
-from schemas.suggest_section import Suggest
 
 _VERIFIED = 200
 """Rows with an annotator's answer that a model is asked about to know how often it is right."""
-_BLIND, _UNLABELED, _ANSWERED, _DOUBTED = range(4)
-"""What a model is asked about first. Its accuracy is measured on rows whose answer annotators give blind."""
+_GOLD_PART = 5
+"""Of the rows that it may be asked about, at most a fifth are gold items."""
+_GOLD, _BLIND, _UNLABELED, _ANSWERED, _DOUBTED = range(5)
+"""What a model is asked about first. Its accuracy is measured on rows whose answer is known, or given blind."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
         TaskCodeError: the task's own code fails.
     """
     shown = [one.record_id for one in asker.examples]
-    rows = _in_order(snapshot, asker.section).filter(~pl.col("record_id").is_in(shown))
+    rows = _in_order(snapshot, asker).filter(~pl.col("record_id").is_in(shown))
     todo: dict[str, Question] = {}
     twins: list[Question] = []
     settled: list[Question] = []
@@ -70,27 +71,44 @@ def _subject(question: Question) -> Subject:
     return Subject(question.record_id, question.text, question.key)
 
 
-def _in_order(snapshot: Snapshot, section: Suggest) -> pl.DataFrame:
+def _in_order(snapshot: Snapshot, asker: Asker) -> pl.DataFrame:
     """``record_id``, ``inputs`` and ``model_answer``; by columns, since most rows are not asked about."""
+    section = asker.section
     by_human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     rank = (
-        pl.when(pl.col("routed").eq_missing(Routed.AUDIT.value)).then(_BLIND)
+        pl.when(by_human & (pl.col("fate") == Fate.ACCEPTED.value) & pl.col("is_gold")).then(_GOLD)
+        .when(pl.col("routed").eq_missing(Routed.AUDIT.value)).then(_BLIND)
         .when(pl.col("targets").is_null()).then(_UNLABELED)
         .when(by_human).then(_ANSWERED)
         .otherwise(_DOUBTED)
     )  # fmt: skip
     heard = pl.col("model_answer").is_not_null()
     alone = pl.when(heard).then(pl.col("score_alone")).otherwise(pl.col("label_error_score"))
+    # Which gold items are asked must not depend on what is doubted.
+    doubt = pl.when(pl.col("rank") == _GOLD).then(0.0).otherwise(-alone.fill_null(0.0))
     rows = (
-        snapshot.current_decisions()
+        _with_gold(snapshot.current_decisions(), snapshot, asker)
         .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), pl.col("inputs") != "{}")
-        .select("record_id", "inputs", "model_answer", rank=rank, doubt=-alone.fill_null(0.0))
+        .with_columns(rank=rank)
+        .select("record_id", "inputs", "model_answer", "rank", doubt=doubt)
         .sort("rank", "doubt", "record_id")
         .with_columns(place=pl.int_range(pl.len()).over("rank"))
     )
+    most_gold = min(_VERIFIED, section.limit // _GOLD_PART)
+    is_verified = pl.col("place") < pl.when(pl.col("rank") == _GOLD).then(most_gold).otherwise(_VERIFIED)
     match section.rows:
         case Asked.UNLABELED:
-            wanted = pl.col("rank") <= _UNLABELED
+            wanted = (pl.col("rank") <= _UNLABELED) & ((pl.col("rank") != _GOLD) | is_verified)
         case Asked.DOUBTED:
-            wanted = (pl.col("rank") != _ANSWERED) | (pl.col("place") < _VERIFIED)
+            wanted = ~pl.col("rank").is_in([_GOLD, _ANSWERED]) | is_verified
     return rows.filter(wanted).head(section.limit).select("record_id", "inputs", "model_answer").collect()
+
+
+def _with_gold(decisions: pl.LazyFrame, snapshot: Snapshot, asker: Asker) -> pl.LazyFrame:
+    """Decisions, and whether each is about a row of a gold source; an adapter may have learned these."""
+    if not asker.gold or asker.section.adapter:
+        return decisions.with_columns(is_gold=pl.lit(False))
+    gold = (
+        snapshot.current_records().filter(pl.col("source").is_in(asker.gold)).select("record_id", is_gold=pl.lit(True))
+    )
+    return decisions.join(gold, on="record_id", how="left").with_columns(pl.col("is_gold").fill_null(False))
