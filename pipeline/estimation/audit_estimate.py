@@ -5,9 +5,14 @@ inference, arXiv 2406.04291: strata are what the scores predict). The interval h
 not contradict: for each, the likeliest shares of the strata that add up to it are found, and the probability, under
 them, of an estimate as low or as high as this one. It is not taken to be normal, since with few errors it is far from
 that; for one stratum without errors the interval ends where Wilson's would, or below.
+
+The interval misses in 5% of all cases. How much of that is above it and how much below may be chosen for each share
+in advance (J. Pratt, "Length of Confidence Intervals", 1961, on which choice makes them short). Few errors have a long
+tail, so that an interval with the larger part above it is shorter; with many errors both parts become equal.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +21,9 @@ from scipy.special import expit, ndtr
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats
 
-_TAIL = 0.025
+_MISSED = 0.05
+_SKEW, _FADES = 0.015, 4.0
+"""By how much more than half of the misses are above if no error is expected, and how many halve that or so."""
 _TINY, _FLAT, _FAR = 1e-12, 1e-4, 32.0
 """A number as good as 0; what is as good as 0 in the saddlepoint formula; how far bounds are sought, in logarithms."""
 _FEWEST = 4
@@ -99,33 +106,41 @@ def likeliest(cells: Cells, pull: float) -> Floats:
     return np.clip(np.nan_to_num(p, nan=0.0), 0.0, 1.0)
 
 
-def bounds(cells: Cells, below: float = _TAIL, above: float = _TAIL) -> tuple[float, float]:
-    """The lowest and the highest share of wrong rows that the answers do not contradict.
+def bounds(cells: Cells) -> tuple[float, float]:
+    """The lowest and the highest share of wrong rows that the answers do not contradict, with 95% confidence."""
 
-    Args:
-        cells: the answers.
-        below: how likely the share may be below the lowest one; 0: no such bound.
-        above: the same above the highest.
-    """
+    def above(expected: float) -> float:
+        return _MISSED / 2 + _SKEW / math.sqrt(1 + expected / _FADES)
+
+    return _ends(cells, lambda expected: _MISSED - above(expected), above)
+
+
+def upper_bound(cells: Cells, chance: float) -> float:
+    """The highest share of wrong rows that the answers do not contradict; the true one is above it this rarely."""
+    return _ends(cells, None, lambda expected: chance)[1]
+
+
+def _ends(cells: Cells, below: Callable[[float], float] | None, above: Callable[[float], float]) -> tuple[float, float]:
+    """Both ends, by how likely a share may be beyond them: of the number of errors expected in the answers under it."""
     seen = float((cells.weight * cells.wrong / np.maximum(cells.asked, _TINY)).sum())
     edge = float((cells.asked / np.maximum(cells.weight, _TINY)).max()) + 1
 
     def total(pull: float) -> float:
         return float((cells.weight * likeliest(cells, pull)).sum())
 
-    def end(sign: int, chance: float) -> float:
+    def end(sign: int, chance: Callable[[float], float]) -> float:
         # In logarithms, since a pull may have any size.
         def over(size: float) -> float:
-            less = chance_of_less(cells, likeliest(cells, sign * math.expm1(size) * edge), seen)
-            return (1 - less if sign > 0 else less) - chance
+            shares = likeliest(cells, sign * math.expm1(size) * edge)
+            less = chance_of_less(cells, shares, seen)
+            return (1 - less if sign > 0 else less) - chance(float((cells.asked * shares).sum()))
 
         far = 1.0
         while over(far) > 0 and far < _FAR:
             far *= 2
         return total(sign * math.expm1(float(brentq(over, 0.0, far, xtol=1e-6)) if far < _FAR else far) * edge)
 
-    lowest = end(1, below) if seen > 0 and below > 0 else 0.0
-    return lowest, end(-1, above) if above > 0 else float(cells.weight.sum())
+    return end(1, below) if below is not None and seen > 0 else 0.0, end(-1, above)
 
 
 def cells_of(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Cells:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, Strata, raised_to
-from pipeline.estimation.audit_estimate import bounds, cells_of
+from pipeline.estimation.audit_estimate import cells_of, upper_bound
 
 _LEVEL = 0.05
 _KEPT = 2 / 3
@@ -69,7 +69,7 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
         round_: the number of this look, from 1 on.
     """
     cells = cells_of(rows.chances, rows.answered, rows.wrong, rows.total)
-    bound = bounds(cells, 0.0, level_of(round_))[1] if cells.weight.size else 0.0
+    bound = upper_bound(cells, level_of(round_)) if cells.weight.size else 0.0
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
     strata = _Strata.of(rows)

@@ -5,6 +5,7 @@ python tests/benchmarks/audit_intervals.py    made-up datasets, 2,000 rounds; ne
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.estimation.audit_estimate import estimate
 from pipeline.evaluation.estimates import wilson
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit_worlds import INFORMATIVE, World, made_up
+from audit_worlds import INFORMATIVE, MadeUp, World, made_up
 
 _RATES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _SIZES = ((3_000, 60), (6_000, 120), (15_000, 300), (50_000, 300))
@@ -35,7 +36,12 @@ Round = tuple[bool, bool, float, bool, float]
 def one(world: World, rate: float, chance: np.random.Generator) -> Round:
     """Whether the interval holds the truth, whether that is above it, its width; the first and the last of Wilson's."""
     rows, size = _SIZES[chance.integers(len(_SIZES))]
-    made = made_up(world, rate, rows, chance)
+    return audited(made_up(world, rate, rows, chance), size)
+
+
+def audited(made: MadeUp, size: float) -> Round:
+    """The same for given rows and an expected number of questions."""
+    rows = len(made.scores)
     chances = draw(made.hashes, made.scores, size, Chances.none(rows))
     asked = chances.drawn(numbers(made.hashes))
     found = estimate(chances, asked, asked & made.wrong, rows)
@@ -55,7 +61,8 @@ def one(world: World, rate: float, chance: np.random.Generator) -> Round:
     )
 
 
-def _row(name: str, rounds: list[Round]) -> tuple[str, ...]:
+def row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
+    """A line of the table, after its title."""
     held, above, width, peer_held, peer_width = np.array(rounds, dtype=float).T
     shares = f"{held.mean():.1%}", f"{above.mean():.1%}", f"{peer_held.mean():.1%}"
     return name, str(len(rounds)), *shares, f"{width.mean() / peer_width.mean():.2f}"
@@ -73,14 +80,14 @@ def main() -> None:
     for number in range(options.rounds):
         world, rate = list(World)[number % len(World)], _RATES[number // len(World) % len(_RATES)]
         found.setdefault((world, rate), []).append(one(world, rate, chance))
-    rows = [_row(world, [r for (of, _), rounds in found.items() if of is world for r in rounds]) for world in World]
+    rows = [row(world, [r for (of, _), rounds in found.items() if of is world for r in rounds]) for world in World]
     for rate in _RATES:
         some = [r for (_, of), rounds in found.items() if of == rate for r in rounds]
-        rows.append(_row(f"all, {rate:.1%} wrong", some))
+        rows.append(row(f"all, {rate:.1%} wrong", some))
     rows.append(
-        _row("all that know something", [r for (of, _), some in found.items() if of in INFORMATIVE for r in some])
+        row("all that know something", [r for (of, _), some in found.items() if of in INFORMATIVE for r in some])
     )
-    rows.append(_row("all", [r for some in found.values() for r in some]))
+    rows.append(row("all", [r for some in found.values() for r in some]))
     columns = ("scores", "rounds", "coverage", "above", "Wilson's coverage", "width")
     results = Results("The audit's interval", columns, rows)
     results.show(Console())
