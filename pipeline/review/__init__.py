@@ -19,4 +19,5 @@ __all__ = [
     "queue",
     "reconciliation",
     "seating",
+    "second_looks",
 ]
