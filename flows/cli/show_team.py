@@ -1,6 +1,5 @@
 """`goldleaf annotators`, and what waits for whom: a team of annotators in the terminal."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,6 @@ from flows.cli.console import out, show_answer
 
 if TYPE_CHECKING:
     from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
-    from pipeline.reporting.field_agreement import PairAgreement
     from pipeline.reporting.overview import Seats
 
 _PAIRS = 10
@@ -46,7 +44,7 @@ def _show(table: "AnnotatorsTable") -> None:
         out.print(str(table.pace), markup=False)
     for field in table.fields:
         out.print(str(field), markup=False)
-    _show_pairs(table.pairs)
+    _show_pairs(table)
     if table.confusions:
         out.print("most often confused:")
         for pair in table.confusions[:_CONFUSIONS]:
@@ -56,8 +54,9 @@ def _show(table: "AnnotatorsTable") -> None:
             out.print(f"{line.annotator} {flag}", markup=False)
 
 
-def _show_pairs(pairs: "Sequence[PairAgreement]") -> None:
+def _show_pairs(table: "AnnotatorsTable") -> None:
     """The pairs that agree least; two annotators are no more than what is said of the field."""
+    pairs = table.pairs
     if len({(pair.one, pair.other) for pair in pairs}) < 2:
         return
     columns = ["field", "pair", "rows", "agreed", "Cohen's kappa"]
