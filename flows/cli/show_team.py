@@ -60,7 +60,7 @@ def _show_pairs(table: "AnnotatorsTable") -> None:
     if len({(pair.one, pair.other) for pair in pairs}) < 2:
         return
     columns = ["field", "pair", "rows", "agreed", "Cohen's kappa"]
-    least = sorted(pairs, key=lambda pair: (pair.kappa is None, pair.kappa or 0.0))[:_PAIRS]
+    least = table.weakest_pairs[:_PAIRS]
     show_answer(
         columns, [[pair.field, f"{pair.one}, {pair.other}", pair.items, pair.agreed, pair.shown] for pair in least]
     )

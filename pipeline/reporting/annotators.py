@@ -97,6 +97,11 @@ class AnnotatorsTable(BaseModel):
     pace: Pace
     """Everybody's answers together."""
 
+    @property
+    def weakest_pairs(self) -> list[PairAgreement]:
+        """The pairs of all fields, those that agree least first; those whose kappa is not defined last."""
+        return sorted(self.pairs, key=lambda pair: (pair.kappa is None, pair.kappa or 0.0))
+
 
 def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     """Everybody who is named or has answered, and how far they agree.
@@ -118,6 +123,14 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
         confusions=confusions(opinions, dataset.task),
         pace=pace(opinions, waiting.questions, now),
     )
+
+
+def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> AnnotatorsTable | None:
+    """What a report says of a team; one that is published says nothing about single people, nor of their time."""
+    if table is None or not table.pace.answers:
+        return None
+    nobody = {"annotators": [], "pairs": [], "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0)}
+    return table.model_copy(update=nobody) if of_version else table
 
 
 def annotator_lines(

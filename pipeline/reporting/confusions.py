@@ -14,7 +14,10 @@ from schemas.task import Task
 
 
 class Confusion(BaseModel):
-    """Two labels of a field that are taken for each other; the empty one stands for none."""
+    """Two labels of a field that are taken for each other, the more often corrected one first.
+
+    The empty label stands for none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,6 +65,20 @@ def confusions(opinions: Sequence[Opinion], task: type[Task]) -> list[Confusion]
             counts[field, one, other]["apart"] += 1
     found = [Confusion(field=field, one=one, other=other, **number) for (field, one, other), number in counts.items()]
     return sorted(found, key=lambda pair: (-pair.total, pair.field, pair.one, pair.other))
+
+
+def _turned(pair: Confusion) -> Confusion:
+    """The same with the label first that is corrected more often."""
+    if pair.to_one <= pair.to_other:
+        return pair
+    return Confusion(
+        field=pair.field,
+        one=pair.other,
+        other=pair.one,
+        to_other=pair.to_one,
+        to_one=pair.to_other,
+        apart=pair.apart,
+    )
 
 
 def _corrected(opinions: Iterable[Opinion], field: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from statistics import median
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,7 @@ from schemas.annotation import Verdict
 
 ANSWERS = (Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE)
 """Skips and invalid ones are none."""
+_CALENDAR = 60
 
 
 class Day(BaseModel):
@@ -36,6 +37,17 @@ class Pace(BaseModel):
     """Median time per answer, as Label Studio measures it; None if it does not say."""
     open: int
     """Tasks without an answer."""
+
+    @property
+    def calendar(self) -> list[Day]:
+        """All of the last 60 days up to the last one with answers, also those without any."""
+        known = {one.day: one.answers for one in self.days}
+        last = max(known, default=None)
+        if last is None:
+            return []
+        number = min((last - min(known)).days + 1, _CALENDAR)
+        days = [last - timedelta(days=back) for back in reversed(range(number))]
+        return [Day(day=day, answers=known.get(day, 0)) for day in days]
 
     @property
     def work_left(self) -> str:

@@ -13,6 +13,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import audit_result
+from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
@@ -27,11 +28,13 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    RouteCount,
     ShownRecord,
 )
 from pipeline.reporting.report_state import State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
+from pipeline.reporting.status import Status
 from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
@@ -53,6 +56,7 @@ _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
+_OPEN = ("waiting", "skipped", "invalid")
 
 
 def gather_report(
@@ -64,7 +68,8 @@ def gather_report(
     absent: Sequence[AbsentLabel] = (),
     models: Path | None = None,
     next_steps: Iterable[str] = (),
-    suggestions: Sequence[str] = (),
+    team: AnnotatorsTable | None = None,
+    standing: Status | None = None,
     of_version: bool = False,
 ) -> ReportData:
     """Collect everything that the report shows of a state.
@@ -77,7 +82,8 @@ def gather_report(
         absent: labels missing from some of its splits.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
-        suggestions: what is known about those of a model, a sentence each.
+        team: how annotators have answered.
+        standing: the status, whose forecast, proof and suggestions are shown.
         of_version: the page becomes part of a version made from this state, which may be copied anywhere:
             it shows no text of a record that is not accepted.
     """
@@ -108,7 +114,10 @@ def gather_report(
         conflicts=list(_conflicts(state)),
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state),
-        suggestions=list(suggestions),
+        team=shown_team(team, of_version=of_version),
+        outlook=standing.outlook if standing else None,
+        proof=standing.proof if standing else None,
+        suggestions=standing.suggestions if standing else None,
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
     )
@@ -220,6 +229,7 @@ def _review(state: State) -> ReviewCounts:
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
+    routes: defaultdict[Routed, Counter[str]] = defaultdict(Counter)
     changed: list[tuple[Decision, Said]] = []
     pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
     sent, audited, errors, audits_waiting = 0, 0, 0, 0
@@ -231,6 +241,7 @@ def _review(state: State) -> ReviewCounts:
         if outcome is None:
             continue
         counts[outcome] += 1
+        routes[decision.routed]["open" if outcome in _OPEN else "answered"] += 1
         sent += decision.record_id in pushed
         audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
         if outcome == "changed" and answer is not None:
@@ -241,6 +252,7 @@ def _review(state: State) -> ReviewCounts:
     machine = sum(map(_may_be_audited, state.decisions))
     return ReviewCounts(
         **counts,
+        routes=[RouteCount(route=route, **routes[route]) for route in Routed if route in routes],
         sent=sent,
         changes=list(_changes(state, changed)),
         audit=_audit(state, audited, errors, machine + audited) if audited else None,
