@@ -75,8 +75,8 @@ def review_of(after: str = "governing_law") -> ReviewCounts:
     ]
     counts = {"confirmed": 74, "changed": 31, "entered": 6, "unusable": 5, "unsure": 3, "skipped": 4, "waiting": 37}
     routes = [
-        RouteCount(route=Routed.UNCERTAIN, answered=59, open=30),
-        RouteCount(route=Routed.AUDIT, answered=60, open=11),
+        RouteCount(route=Routed.UNCERTAIN, settled=59, open=30),
+        RouteCount(route=Routed.AUDIT, settled=60, open=11),
     ]
     return ReviewCounts(
         **counts, routes=routes, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412)

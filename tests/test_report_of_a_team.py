@@ -36,7 +36,7 @@ def test_sections_are_there_only_where_there_is_something_to_say() -> None:
 
 
 def test_review_tells_progress_by_purpose_and_person_and_the_pace() -> None:
-    routes = [RouteCount(route=Routed.AUDIT, answered=3, open=1), RouteCount(route=Routed.REPAIR, open=2)]
+    routes = [RouteCount(route=Routed.AUDIT, settled=3, open=1), RouteCount(route=Routed.REPAIR, open=2)]
     counts = ReviewCounts(confirmed=3, waiting=3, routes=routes)
     text = section(render_report(empty_report(team=team(), review=counts)), "review")
     assert "random audit 3 of 4 answers to repair 0 of 2" in text

@@ -58,6 +58,12 @@ def test_labels_are_confused_in_corrections_of_either_direction_and_between_anno
     assert str(found) == "topic a / b: 3 a became b, 1 b became a, 1 between annotators"
 
 
+def test_the_label_that_is_corrected_more_often_comes_first() -> None:
+    said = [corrected("r1", "a", "b"), *(corrected(f"s{at}", "b", "a") for at in range(3))]
+    [found] = confusions(said, Two)
+    assert found == Confusion(field="topic", one="b", other="a", to_other=3, to_one=1)
+
+
 def test_of_sets_the_labels_that_only_one_answer_has_are_confused() -> None:
     [field] = [field.name for field in SupportQuestion.task_targets()]
 
@@ -70,8 +76,8 @@ def test_of_sets_the_labels_that_only_one_answer_has_are_confused() -> None:
     found = confusions(
         [has("1", ["billing", "refund"], ["billing", "account"]), has("2", ["billing"], [])], SupportQuestion
     )
-    assert [(one.one, one.other, one.total) for one in found] == [("", "billing", 1), ("account", "refund", 1)]
-    assert str(found[0]) == f"{field} none / billing: 1 billing became none"
+    assert [(one.one, one.other, one.total) for one in found] == [("billing", "", 1), ("refund", "account", 1)]
+    assert str(found[0]) == f"{field} billing / none: 1 billing became none"
 
 
 def test_free_texts_are_not_confused() -> None:

@@ -63,7 +63,8 @@ def confusions(opinions: Sequence[Opinion], task: type[Task]) -> list[Confusion]
         for said, beside in _apart(opinions, field):
             one, other = sorted((said, beside))
             counts[field, one, other]["apart"] += 1
-    found = [Confusion(field=field, one=one, other=other, **number) for (field, one, other), number in counts.items()]
+    each = (Confusion(field=field, one=one, other=other, **number) for (field, one, other), number in counts.items())
+    found = map(_turned, each)
     return sorted(found, key=lambda pair: (-pair.total, pair.field, pair.one, pair.other))
 
 

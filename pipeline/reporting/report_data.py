@@ -56,7 +56,8 @@ _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
-_OPEN = ("waiting", "skipped", "invalid")
+_OPEN = ("waiting", "skipped", "invalid", "unsure", "disputed")
+"""Outcomes that still take an answer."""
 
 
 def gather_report(
@@ -241,7 +242,7 @@ def _review(state: State) -> ReviewCounts:
         if outcome is None:
             continue
         counts[outcome] += 1
-        routes[decision.routed]["open" if outcome in _OPEN else "answered"] += 1
+        routes[decision.routed]["open" if outcome in _OPEN else "settled"] += 1
         sent += decision.record_id in pushed
         audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
         if outcome == "changed" and answer is not None:

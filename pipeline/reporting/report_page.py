@@ -171,8 +171,9 @@ class RouteCount(ReportPart):
     """The records chosen for review for one purpose."""
 
     route: Routed
-    answered: Count = 0
+    settled: Count = 0
     open: Count = 0
+    """Without an answer, or annotators are unsure or contradict each other."""
 
 
 class ReviewCounts(ReportPart):
