@@ -26,7 +26,7 @@ KINDS = [kind.value for kind in ClauseKind]
 CONFUSED = {"term": "renewal", "governing_law": "dispute_resolution", "warranty": "limitation_of_liability"}
 CARE = {ANA: (0.02, 0.02), BEN: (0.08, 0.1), CLEO: (0.22, 0.97)}
 """How often each is wrong, and accepts what is filled in without a look."""
-GOLD, UNLABELED, DAYS = 24, 60, 6
+GOLD, UNLABELED, DAYS = 24, 30, 6
 
 
 def draw(*what: object) -> float:
@@ -69,7 +69,7 @@ class Scene:
         (self.folder / "dataset.yaml").write_text(
             "name: clauses-of-a-team\ntask: schemas.tasks.contract_clause:ContractClause\n"
             "sources:\n  - {name: contracts, path: rows.jsonl}\n  - {name: experts, path: gold.jsonl, gold: true}\n"
-            f"review:\n  annotators: [{ANA}, {BEN}, {CLEO}]\n  budget: 0.3\n  audit: 0.15\n"
+            f"review:\n  annotators: [{ANA}, {BEN}, {CLEO}]\n  budget: 0.15\n  audit: 0.15\n"
             "  overlap: 0.3\n  gold: 0.1\n"
             f"suggest: {{endpoint: {endpoint}, model: small-model, price_in: 0.4, price_out: 1.6}}\n"
             "release: {title: Contract clauses of a team, license: Apache-2.0}\n",
