@@ -1,6 +1,7 @@
 """Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show.
 
-``python tests/pictures.py team`` takes only those of a team at work, which need no demo. ``report`` and ``forms`` are the others.
+``python tests/pictures.py team`` takes only those of a team at work, which need no demo; the others are ``report`` and
+``forms``.
 """
 
 import shutil
