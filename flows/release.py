@@ -76,8 +76,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):
                 told = report_for_version(context, draft.absent)
-                page = told.report.encode()
-                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, page, told.agreement)
+                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, told.page, told.agreement)
             created = True
         else:
             created = found.version not in committed

@@ -62,6 +62,11 @@ class ForVersion:
     agreement: list[str]
     """How far annotators agree, a line for each field."""
 
+    @property
+    def page(self) -> bytes:
+        """The report as it is stored."""
+        return self.report.encode()
+
 
 def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> ForVersion:
     """The page for a version that is being made from the committed state, and what its card tells of annotators.
