@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
@@ -15,6 +16,7 @@ from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.duplicates import why_both
+from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
@@ -34,6 +36,7 @@ from pipeline.reporting.report_page import (
 from pipeline.reporting.report_state import State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
+from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import Status
 from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.review.consensus import Said, deciding, said_about
@@ -51,6 +54,7 @@ from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
+from schemas.run_summary import Proof
 
 _EXAMPLES = 2
 _PAIRS = 12
@@ -116,12 +120,24 @@ def gather_report(
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state),
         team=shown_team(team, of_version=of_version),
-        outlook=standing.outlook if standing else None,
-        proof=standing.proof if standing else None,
-        suggestions=standing.suggestions if standing else None,
+        **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
     )
+
+
+class _Expected(TypedDict, total=False):
+    """What the status says of errors that remain and of suggestions."""
+
+    outlook: ErrorOutlook | None
+    proof: Proof | None
+    suggestions: SuggestionScore | None
+
+
+def _expected(standing: Status | None) -> _Expected:
+    if standing is None:
+        return {}
+    return {"outlook": standing.outlook, "proof": standing.proof, "suggestions": standing.suggestions}
 
 
 def _finetuning(state: State, models: Path) -> FineTuning | None:
