@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,16 +67,18 @@ class Corpus:
     groups: list[str]
     similar: Ints
     """The three labels that are most like each one."""
+    any_of: bool = False
+    """Whether a text may have several labels, each in its own row."""
 
     @classmethod
-    def read(cls, place: Path, text: str, label: str, group: str) -> "Corpus":
+    def read(cls, place: Path, text: str, label: str, group: str, any_of: bool = False) -> "Corpus":
         """The rows of a file."""
         frame = pl.read_csv(place) if place.suffix == ".csv" else pl.read_ndjson(place)
         texts, labels = frame[text].to_list(), sorted(frame[label].unique())
         codes = {name: code for code, name in enumerate(labels)}
         given = np.array([codes[one] for one in frame[label]])
         groups = frame[group].to_list() if group else [str(row) for row in range(len(texts))]
-        return cls(texts, labels, given, groups, _most_similar(texts, given))
+        return cls(texts, labels, given, groups, _most_similar(texts, given), any_of)
 
     def flipped(self, noise: str, seed: int) -> Ints:
         """The labels, a tenth of them wrong."""
@@ -86,6 +89,13 @@ class Corpus:
         else:
             found[rows] = self.similar[found[rows], random.integers(0, self.similar.shape[1], len(rows))]
         return found
+
+    def also(self, given: Ints) -> list[set[str]]:
+        """The labels that other rows give the text of each row."""
+        of_text: defaultdict[str, set[str]] = defaultdict(set)
+        for text, code in zip(self.texts, given, strict=True):
+            of_text[text].add(self.labels[code])
+        return [of_text[text] - {self.labels[code]} for text, code in zip(self.texts, given, strict=True)]
 
 
 def _most_similar(texts: Sequence[str], given: Ints) -> Ints:
@@ -103,7 +113,8 @@ def _most_similar(texts: Sequence[str], given: Ints) -> Ints:
 def _goldleaf(corpus: Corpus, given: Ints) -> Floats:
     from pipeline.label_errors.classifier import label_error_scores
 
-    found = label_error_scores(corpus.texts, [corpus.labels[code] for code in given], corpus.groups)
+    labels, also = [corpus.labels[code] for code in given], corpus.also(given) if corpus.any_of else None
+    found = label_error_scores(corpus.texts, labels, corpus.groups, also=also)
     return np.array([value or 0.0 for value in found.score])
 
 
@@ -155,7 +166,7 @@ def _found(score: Floats, wrong: Bools) -> float:
 
 
 # --- what is sent -------------------------------------------------------------------------------------
-def _sent(corpus: Corpus, given: Ints, wrong: Bools, any_of: bool) -> tuple[float, int]:
+def _sent(corpus: Corpus, given: Ints, wrong: Bools) -> tuple[float, int]:
     """The share of the wrong labels that the product asks about, and how many rows it asks about."""
     with folder() as place:
         rows = {"id": range(len(given)), "text": corpus.texts, "label": [corpus.labels[code] for code in given]}
@@ -164,7 +175,7 @@ def _sent(corpus: Corpus, given: Ints, wrong: Bools, any_of: bool) -> tuple[floa
         grouped = "split: {group_by: group}\n" if len(set(corpus.groups)) < len(given) else ""
         (place / "dataset.yaml").write_text(
             "name: planted\ntask: task.py:Labeled\nsources:\n  - {name: rows, path: rows.jsonl, key: id}\n"
-            f"review: {{budget: {_SHARE}}}\non_conflict: {'any_of' if any_of else 'review'}\n{grouped}",
+            f"review: {{budget: {_SHARE}}}\non_conflict: {'any_of' if corpus.any_of else 'review'}\n{grouped}",
             encoding="utf-8",
         )
         program = str(Path(sys.executable).with_name("goldleaf"))
@@ -178,7 +189,7 @@ def _sent(corpus: Corpus, given: Ints, wrong: Bools, any_of: bool) -> tuple[floa
 _ASKED = ("uncertain", "conflict")
 
 
-def _compare(corpus: Corpus, seeds: Sequence[int], regression: bool, sent: bool, any_of: bool) -> list[Results]:
+def _compare(corpus: Corpus, seeds: Sequence[int], regression: bool, sent: bool) -> list[Results]:
     lines: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     for noise in _NOISES:
         for seed in seeds:
@@ -191,7 +202,7 @@ def _compare(corpus: Corpus, seeds: Sequence[int], regression: bool, sent: bool,
                 lines.setdefault((noise, name), []).append((_found(found, wrong), spent, found.mean()))
                 print(noise, seed, name, f"{lines[noise, name][-1]}", file=sys.stderr, flush=True)
             if sent:
-                lines.setdefault((noise, _SENT), []).append((*_sent(corpus, given, wrong, any_of), 0.0))
+                lines.setdefault((noise, _SENT), []).append((*_sent(corpus, given, wrong), 0.0))
                 print(noise, seed, _SENT, f"{lines[noise, _SENT][-1]}", file=sys.stderr, flush=True)
     return [_table(noise, lines, len(seeds), len(corpus.texts)) for noise in _NOISES]
 
@@ -230,8 +241,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     asked = parser.parse_args(given)
     warnings.simplefilter("ignore", UserWarning)
-    corpus = Corpus.read(asked.file, asked.text, asked.label, asked.group)
-    results = _compare(corpus, asked.seeds, not asked.no_regression, not asked.no_sent, asked.any_of)
+    corpus = Corpus.read(asked.file, asked.text, asked.label, asked.group, asked.any_of)
+    results = _compare(corpus, asked.seeds, not asked.no_regression, not asked.no_sent)
     console = Console(width=max(Console().width, 120))
     for found in results:
         found.show(console)
