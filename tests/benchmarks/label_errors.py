@@ -152,9 +152,10 @@ def _vectors(corpus: Corpus, given: Ints) -> Floats:
     return found.max(axis=1) - own
 
 
-def _contestants(regression: bool) -> dict[str, Callable[[Corpus, Ints], Floats]]:
-    found = {"**Goldleaf**": _goldleaf, "linear SVM, margin": _vectors}
-    if regression:
+def _contestants(peers: bool) -> dict[str, Callable[[Corpus, Ints], Floats]]:
+    found = {"**Goldleaf**": _goldleaf}
+    if peers:
+        found["linear SVM, margin"] = _vectors
         found["cleanlab self-confidence, logistic regression on words"] = _regression(1)
         found["the same, on words and pairs of words"] = _regression(2)
     return found
@@ -189,13 +190,13 @@ def _sent(corpus: Corpus, given: Ints, wrong: Bools) -> tuple[float, int]:
 _ASKED = ("uncertain", "conflict")
 
 
-def _compare(corpus: Corpus, seeds: Sequence[int], regression: bool, sent: bool) -> list[Results]:
+def _compare(corpus: Corpus, seeds: Sequence[int], peers: bool, sent: bool) -> list[Results]:
     lines: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     for noise in _NOISES:
         for seed in seeds:
             given = corpus.flipped(noise, seed)
             wrong = given != corpus.given
-            for name, score in _contestants(regression).items():
+            for name, score in _contestants(peers).items():
                 started = time.process_time()
                 found = score(corpus, given)
                 spent = time.process_time() - started
@@ -236,13 +237,13 @@ def main(given: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="of the flips (default: 1 to 5)")
     parser.add_argument("--any-of", action="store_true", help="a text may have several labels, each in its own row")
-    parser.add_argument("--no-regression", action="store_true", help="leave out the regressions, which take longest")
+    parser.add_argument("--no-peers", action="store_true", help="leave out all but Goldleaf")
     parser.add_argument("--no-sent", action="store_true", help="leave out what the product really sends")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     asked = parser.parse_args(given)
     warnings.simplefilter("ignore", UserWarning)
     corpus = Corpus.read(asked.file, asked.text, asked.label, asked.group, asked.any_of)
-    results = _compare(corpus, asked.seeds, not asked.no_regression, not asked.no_sent)
+    results = _compare(corpus, asked.seeds, not asked.no_peers, not asked.no_sent)
     console = Console(width=max(Console().width, 120))
     for found in results:
         found.show(console)
