@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.label_odds import label_scores
+from pipeline.label_errors.static_embeddings import directions
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -23,6 +24,10 @@ MAX_TRAINING_ROWS = 50_000
 _COMPARED_ROWS = 16_384
 """Neighbors are looked for among at most this many rows."""
 _CHUNK = 1_024
+_PASSES = 3
+"""Of the linear model: with the others beside it, five find no more (docs/decisions.md)."""
+_LEADING = 128
+"""So many leading numbers of an embedding tell which texts are similar as well as all do: it was trained that way."""
 _NEAR = 0.07
 """By how much less similar a neighbor may be than the nearest one before its vote is a third."""
 _FAR = -1e6
@@ -166,7 +171,7 @@ def _temperature(scores: Scores, rows: Ints, labels: Ints) -> np.float32:
 
 def _linear(lesson: Lesson, wanted: Sight) -> Scores:
     """A support vector machine per label, on words and pieces of words."""
-    return label_scores(wanted.words, lesson.seen.words, lesson.given(), lesson.seed).astype(np.float32)
+    return label_scores(wanted.words, lesson.seen.words, lesson.given(), lesson.seed, _PASSES).astype(np.float32)
 
 
 def _bayes(lesson: Lesson, wanted: Sight) -> Scores:
@@ -195,18 +200,20 @@ def _log_frequencies(lesson: Lesson) -> Scores:
 
 def _centers(lesson: Lesson, wanted: Sight) -> Scores:
     """Which label's mean is nearest, given how embeddings spread around these means (linear discriminants)."""
-    seen = lesson.seen.meanings.astype(np.float64)
+    seen = lesson.seen.meanings
     sizes = np.bincount(lesson.labels, minlength=lesson.many)[:, None]
-    sums = lesson.given().T.astype(np.float64) @ seen
+    sums = lesson.given().T.astype(np.float32) @ seen
     means = sums / np.maximum(sizes, 1)
-    spread = (seen.T @ seen - (means * sizes).T @ means) / len(seen)
+    spread = (seen.T @ seen).astype(np.float64) - (means * sizes).T @ means
+    spread /= len(seen)
     level = np.trace(spread) / len(spread)
     spread = (1 - _SHRINKAGE) * spread + (_SHRINKAGE * level + 1e-9) * np.eye(len(spread))
     # One more row at the mean of all, so that a label with few rows is no outlier.
     centers = (sums + seen.mean(axis=0)) / (sizes + 1)
     weights = np.linalg.solve(spread, centers.T)
     offsets = 0.5 * (weights * centers.T).sum(axis=0)
-    found: Scores = (wanted.meanings @ weights - offsets).astype(np.float32) + _log_frequencies(lesson)
+    found: Scores = wanted.meanings @ weights.astype(np.float32) - offsets.astype(np.float32)
+    found += _log_frequencies(lesson)
     return found
 
 
@@ -219,10 +226,11 @@ def _neighbors(meanings: npt.NDArray[np.float32], rows: Judgeable, seed: int) ->
     there, starts = np.unique(rows.labels[compared], return_index=True)
     usual = np.bincount(rows.labels[labeled], minlength=many) / len(labeled) * _SMOOTHING
     votes = np.tile(usual.astype(np.float32), (len(meanings), 1))
-    others = np.ascontiguousarray(meanings[compared].T) / np.float32(_NEAR)
+    leading = directions(meanings[:, :_LEADING])
+    others = np.ascontiguousarray(leading[compared].T) / np.float32(_NEAR)
     for first in range(0, len(votes), _CHUNK):
         chunk = slice(first, first + _CHUNK)
-        alike = meanings[chunk] @ others
+        alike = leading[chunk] @ others
         alike[rows.members[chunk, None] == rows.members[compared]] = _FAR
         alike -= alike.max(axis=1, keepdims=True)
         votes[chunk, there] += np.add.reduceat(np.exp(alike, out=alike), starts, axis=1)
