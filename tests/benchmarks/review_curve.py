@@ -4,6 +4,7 @@ python tests/benchmarks/review_curve.py TRAIN TEST    two CSV files with text an
 """
 
 import argparse
+import itertools
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -120,7 +121,7 @@ class _Judge:
 
 def _until(curve: Curve, wanted: float) -> float:
     """How many labels it takes; infinite if the curve ends before."""
-    for (few, low), (many, high) in zip(curve, curve[1:], strict=False):
+    for (few, low), (many, high) in itertools.pairwise(curve):
         if high >= wanted:
             return few + (many - few) * max(0.0, (wanted - low) / (high - low))
     return math.inf
