@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import Said, said_about
+from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.gold import gold_items
 from pipeline.review.questions import is_blind
 from pipeline.state.snapshot import Snapshot
@@ -42,6 +42,10 @@ class Opinion:
     """What was filled in; None for nothing, and where an adjudicator had to choose."""
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
+    given: Mapping[str, JsonValue] | None = None
+    """The row's own answer, when it was asked about."""
+    decides: bool = False
+    """Whether it is the one that counts for its record."""
 
     @property
     def is_independent(self) -> bool:
@@ -60,7 +64,8 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     said = said_about(snapshot, task, now)
     gold = said_about(snapshot, task, now, gold=True)
     known = {item.record_id: item.targets for item in gold_items(snapshot, dataset, said)} if gold else {}
-    names = _names(snapshot)
+    names = names_of(snapshot)
+    decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
     found = [
         Opinion(
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
@@ -68,6 +73,8 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotation=one.annotation,
             proposal=_proposal(one, dataset),
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
+            given=one.asked.targets,
+            decides=id(one.annotation) in decisive,
         )
         for items in (*said.values(), *gold.values())
         for one in items
@@ -121,7 +128,7 @@ def _proposal(said: Said, dataset: LoadedDataset) -> Mapping[str, JsonValue] | N
     return (said.asked.targets or said.asked.suggestion) if is_shown else None
 
 
-def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+def names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:
     """The e-mail address by which a user was known last, by server and id."""
     known = snapshot.latest_annotations().filter(pl.col("email").fill_null("") != "")
     rows = known.select("server", "annotator", "email").collect()

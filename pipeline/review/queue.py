@@ -32,6 +32,7 @@ from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
 from schemas.repairs import REPAIRABLE, awaits_repair
+from schemas.seat import SeatKind
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
@@ -49,6 +50,8 @@ class Pushed:
     url: str
     sent: int
     """New tasks."""
+    hidden: int
+    """Of these, about hidden gold items."""
     already_there: int
     withdrawn: int
     """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
@@ -176,6 +179,7 @@ def push_questions(
         project=project,
         url=f"{client.url}/projects/{project}/data",
         sent=report.pushed,
+        hidden=sum(asked.seat.kind is SeatKind.GOLD for key, asked in todo.items() if key in report.task_ids),
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
         withdrawn=withdrawn,
         refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
@@ -187,7 +191,11 @@ def push_questions(
 def _offered(snapshot: Snapshot, dataset: LoadedDataset, asked: Collection[Asked]) -> dict[str, list[Candidate]]:
     """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
     overlap = dataset.config.review.overlap
-    alone = {one.decision.record_id for one in asked if one.answers or is_overlapping(one.decision.record_id, overlap)}
+    alone = {
+        one.decision.record_id
+        for one in asked
+        if one.seat.kind is not SeatKind.FIRST or is_overlapping(one.decision.record_id, overlap)
+    }
     decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
     return offered(snapshot, dataset.task, decisions, alone)
 
