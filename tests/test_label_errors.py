@@ -58,6 +58,27 @@ def test_planted_wrong_labels_have_the_highest_scores_and_are_flagged_with_the_r
     assert result.note == ""
 
 
+def test_where_a_text_has_several_labels_each_in_its_row_none_of_them_speaks_against_the_others() -> None:
+    texts, labels = rows()
+    both = "the fee that is due each month under the laws and courts of the state"
+    texts, labels = [*texts, both, both, both], [*labels, "money", "law", "term"]
+    also = [set() for _ in range(90)] + [{"law", "term"}, {"money", "term"}, {"money", "law"}]
+    alone = label_error_scores(texts, labels, own_groups(texts))
+    together = label_error_scores(texts, labels, own_groups(texts), also=also)
+    assert alone.predicted[90:] != ["money", "law", "term"]
+    assert together.predicted[90:] == ["money", "law", "term"]
+    assert max(one or 0 for one in together.score[90:]) < 0.05
+
+
+def test_a_wrong_label_is_found_although_another_row_has_the_likeliest_one() -> None:
+    texts, labels = rows()
+    wrong = "the courts and laws of the state that governed the fee and price"
+    texts, labels = [*texts, wrong, wrong], [*labels, "law", "term"]
+    found = label_error_scores(texts, labels, own_groups(texts), also=[*[set()] * 91, {"law"}])
+    assert (found.score[91] or 0) > 0.1
+    assert found.predicted[91] == "money"
+
+
 def test_labels_that_the_words_support_have_low_scores() -> None:
     texts, labels = rows()
     scores = [score for score in label_error_scores(texts, labels, own_groups(texts)).score if score is not None]

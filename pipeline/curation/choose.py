@@ -1,6 +1,6 @@
 """Chooses which records annotators are asked about: the likeliest errors first, and among equals all sorts of them.
 
-Chances of being wrong are estimates, so those whose odds are within a factor of e count as equal. Only among these
+Chances of being wrong are estimates, so those whose odds are within a factor of 1.6 count as equal. Only among these
 does diversity decide: one of every group before the second of any, then the sorts of question asked least so far.
 """
 
@@ -14,8 +14,10 @@ from itertools import groupby, islice
 
 _LIKELY = 0.5
 """From this chance on a label is likelier wrong than right."""
+_WIDTH = 0.5
+"""Chances whose log odds differ by less count as equal; of 1, 0.5, 0.25 and 0.1 it found most (docs/decisions.md)."""
 _HIGHEST = 4
-"""Buckets end at odds of e**4, a chance of 98%: nobody can tell such estimates apart."""
+"""Buckets end at log odds of 4, a chance of 98%: nobody can tell such estimates apart."""
 _DIVERSITY = 0.9
 """Each pick makes the next one of the same sort this much less urgent."""
 
@@ -123,6 +125,7 @@ class _Turns:
 
 def _bucket(one: Candidate) -> int:
     """Candidates of a higher bucket come first."""
-    if one.wait or one.score >= 1:
-        return one.wait or _HIGHEST
-    return min(math.floor(math.log(one.score / (1 - one.score))), _HIGHEST) if one.score > 0 else -_HIGHEST
+    if one.wait:
+        return one.wait
+    odds = math.log(one.score / (1 - one.score)) if 0 < one.score < 1 else math.copysign(_HIGHEST, one.score - 0.5)
+    return math.floor(min(odds, _HIGHEST) / _WIDTH)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
 from pipeline.curation.case import Case, is_kept
-from pipeline.kinds.interface import LabeledText, LabelScore
+from pipeline.kinds.interface import LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
 from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
@@ -38,8 +38,16 @@ def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict, o
     if not kind.learns_labels:
         # Each row is scored independently: what annotators settled needs no score.
         kept = [case for case in kept if case.human is None and case.targets]
+    also = _other_answers(kept) if on_conflict is OnConflict.ANY_OF else {}
     rows = [
-        LabeledText(_text(case, task), case.inputs, case.targets, case.group, case.human is Verdict.LABELED)
+        LabeledText(
+            _text(case, task),
+            case.inputs,
+            case.targets,
+            case.group,
+            case.human is Verdict.LABELED,
+            also.get(case.record_id, ()),
+        )
         for case in kept
     ]
     found = kind.score_labels(task, rows, _SEED, off)
@@ -74,6 +82,19 @@ def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable
     )
     if not agrees:
         case.label_error_reasons = [*_others(case), *score.reasons]
+
+
+def _other_answers(cases: list[Case]) -> dict[str, list[Targets]]:
+    """By record id: what other rows answer to the same input."""
+    of_input: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        of_input[case.text_key].append(case)
+    return {
+        case.record_id: [other.targets for other in same if other is not case and other.targets is not None]
+        for same in of_input.values()
+        if len(same) > 1
+        for case in same
+    }
 
 
 def _answers_by_words(cases: list[Case]) -> dict[_Words, set[Hashable]]:

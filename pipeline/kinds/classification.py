@@ -56,7 +56,9 @@ class Classification(Kind):
         name = _field(task)
         given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]
         verified = [row.verified for row in rows]
-        found = label_error_scores([row.text for row in rows], given, [row.group for row in rows], seed, verified)
+        also = [{label_text(targets.get(name)) for targets in row.also} for row in rows]
+        groups = [row.group for row in rows]
+        found = label_error_scores([row.text for row in rows], given, groups, seed, verified, also)
         judged = zip(found.score, found.predicted, found.other, given, strict=True)
         return LabelScores([_scored(name, *one) for one in judged], found.note)
 

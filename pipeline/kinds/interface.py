@@ -54,6 +54,8 @@ class LabeledText:
     """Rows of one group are never used to score each other."""
     verified: bool = False
     """Whether an annotator gave or confirmed the targets: they are right."""
+    also: Sequence[Targets] = ()
+    """Other rows' answers to the same input, where any of several is right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Finds label errors in classification data: how likely each label is wrong, and what may be right instead."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.label_errors.judged_labels import UNLABELED, judge_labels
 
@@ -34,6 +35,7 @@ def label_error_scores(
     groups: Sequence[str],
     seed: int = 17,
     verified: Sequence[bool] | None = None,
+    also: Sequence[Collection[str]] | None = None,
 ) -> LabelErrors:
     """Score how likely each label of a classification task is wrong.
 
@@ -43,12 +45,14 @@ def label_error_scores(
         groups: rows of one group (near-duplicates, one contract) are never used to score each other.
         seed: the same rows and seed give the same scores.
         verified: which labels an annotator gave or confirmed: they are right; None if no one did.
+        also: labels that other rows give the same text, if a text can have several and each has its own row: so they
+            are not this row's; None if a text has one.
     """
     names = sorted({label for label in labels if label is not None})
     codes = {name: code for code, name in enumerate(names)}
     given = np.array([UNLABELED if label is None else codes[label] for label in labels], dtype=np.int64)
     known = np.zeros(len(texts), dtype=np.bool_) if verified is None else np.array(verified, dtype=np.bool_)
-    judged = judge_labels(texts, given, groups, known, seed)
+    judged = judge_labels(texts, given, groups, known, seed, _impossible(also or (), given, codes))
     score = np.where(given == UNLABELED, 1 - judged.margins, judged.wrong)
     return LabelErrors(
         score=[None if math.isnan(value) else value for value in score.tolist()],
@@ -56,3 +60,15 @@ def label_error_scores(
         other=[None if code < 0 else names[code] for code in judged.other.tolist()],
         note=judged.note,
     )
+
+
+def _impossible(
+    also: Sequence[Collection[str]], given: npt.NDArray[np.int64], codes: Mapping[str, int]
+) -> npt.NDArray[np.bool_]:
+    """Rows x labels: what a row cannot have, since another row of the same text has it."""
+    found = np.zeros((len(given), len(codes)), dtype=np.bool_)
+    for row, labels in enumerate(also):
+        found[row, [codes[label] for label in labels if label in codes]] = True
+    labeled = np.flatnonzero(given != UNLABELED)
+    found[labeled, given[labeled]] = False
+    return found

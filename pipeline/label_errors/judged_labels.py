@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.group_folds import folds_by_group
-from pipeline.label_errors.label_models import MAX_TRAINING_ROWS, Scores, Sight, log_probabilities
+from pipeline.label_errors.group_folds import folds_of_members, members_of
+from pipeline.label_errors.label_models import MAX_TRAINING_ROWS, Judgeable, Sight, log_probabilities
 from pipeline.label_errors.noisy_channel import Channel, fit_channel
 from pipeline.label_errors.static_embeddings import embeddings
 from pipeline.label_errors.text_features import text_features
@@ -19,7 +19,7 @@ Bools = npt.NDArray[np.bool_]
 MIN_LABELED = 30
 """With fewer labeled rows, a model's predictions are too weak to question a label."""
 UNLABELED = -1
-_UNLABELED_FOLD = -1
+_UNLABELED_FOLD = _UNLABELED_GROUP = -1
 _CHUNK = 8_192
 
 
@@ -50,7 +50,14 @@ class Judged:
         return cls(unknown, none, none, unknown, unknown, nowhere, note=note)
 
 
-def judge_labels(texts: Sequence[str], labels: Ints, groups: Sequence[str], verified: Bools, seed: int = 17) -> Judged:
+def judge_labels(
+    texts: Sequence[str],
+    labels: Ints,
+    groups: Sequence[str],
+    verified: Bools,
+    seed: int = 17,
+    impossible: Bools | None = None,
+) -> Judged:
     """Judge the given label of every row. Rows in the same order, and the same seed, give the same result.
 
     Args:
@@ -59,6 +66,7 @@ def judge_labels(texts: Sequence[str], labels: Ints, groups: Sequence[str], veri
         groups: rows of one group (near-duplicates, one contract) are never used to judge each other.
         verified: labels that an annotator gave or confirmed: they are right.
         seed: of what is random.
+        impossible: rows x labels, which ones a row cannot have; never the given one.
     """
     labeled = np.flatnonzero(labels != UNLABELED)
     given, many = labels[labeled], int(labels.max(initial=-1)) + 1
@@ -67,12 +75,17 @@ def judge_labels(texts: Sequence[str], labels: Ints, groups: Sequence[str], veri
     words = text_features(texts)
     if words is None:
         return Judged.nothing(len(texts), many, "no word occurs in two texts, so no label can be scored")
-    partitions, note = _partitions(given, labels, [groups[row] for row in labeled], seed)
+    members = np.full(len(labels), _UNLABELED_GROUP)
+    members[labeled], note = members_of([groups[row] for row in labeled])
+    partitions = _partitions(labels, labeled, members, seed)
     seen = np.all([_seen_elsewhere(given, folds[labeled], many) for folds in partitions], axis=0)
     judged = labeled[seen]
     if not len(judged):
         return Judged.nothing(len(texts), many, "no label occurs in two groups of rows, so none can be scored")
-    models = _models(Sight(words, embeddings(texts)), labels, partitions, seed)
+    if impossible is None:
+        impossible = np.zeros((len(labels), many), dtype=np.bool_)
+    rows = Judgeable(labels, partitions, members, impossible)
+    models = log_probabilities(Sight(words, embeddings(texts)), rows, seed)
     channel = fit_channel(models[:, judged], labels[judged], verified[judged], seed)
     return _verdict(models, channel, labels, judged, verified, note)
 
@@ -83,25 +96,16 @@ def _too_few(labeled: int, different: int) -> str:
     return f"{rows} with {labels}: too few to find label errors, which takes {MIN_LABELED} rows and 2 labels"
 
 
-def _partitions(given: Ints, labels: Ints, groups: Sequence[str], seed: int) -> tuple[list[Ints], str]:
+def _partitions(labels: Ints, labeled: Ints, members: Ints, seed: int) -> list[Ints]:
     """Folds of all rows, twice: two models that learned from different rows err less than one.
 
     Unlabeled rows are a fold of their own.
     """
     found: list[Ints] = []
-    note = ""
-    for number in range(2 if len(given) <= MAX_TRAINING_ROWS else 1):
+    for number in range(2 if len(labeled) <= MAX_TRAINING_ROWS else 1):
         folds: Ints = np.full(len(labels), _UNLABELED_FOLD, dtype=np.int64)
-        folds[labels != UNLABELED], note = folds_by_group(given, groups, seed + number)
+        folds[labeled] = folds_of_members(labels[labeled], members[labeled], seed + number)
         found.append(folds)
-    return found, note
-
-
-def _models(seen: Sight, labels: Ints, partitions: Sequence[Ints], seed: int) -> Scores:
-    found = log_probabilities(seen, labels, partitions[0], seed)
-    for folds in partitions[1:]:
-        again = log_probabilities(seen, labels, folds, seed, cheap=True)
-        found[-len(again) :] = np.logaddexp(found[-len(again) :], again) - np.float32(np.log(2))
     return found
 
 

@@ -35,13 +35,13 @@ def out_of_fold(features: Any, given: Bools, folds: Ints, seed: int) -> Floats:
     return scores
 
 
-def label_scores(wanted: Any, features: Any, given: Bools, seed: int) -> Floats:
+def label_scores(wanted: Any, features: Any, given: Bools, seed: int, passes: int = _PASSES) -> Floats:
     """Train one model per label on ``features`` and score ``wanted``."""
     # Imported here: numba takes half a second to import.
     from pipeline.label_errors.svm_kernels import train
 
     random = np.random.default_rng(seed)
-    orders = np.array([random.permutation(len(given)) for _ in range(_PASSES)])
+    orders = np.array([random.permutation(len(given)) for _ in range(passes)])
     weights = np.zeros((features.shape[1] + 1, given.shape[1]), dtype=np.float32)
     train(features.indptr, features.indices, features.data, given, orders, _COST, weights)
     found: Floats = (wanted @ weights[:-1] + weights[-1]).astype(np.float64)

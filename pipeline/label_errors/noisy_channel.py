@@ -102,7 +102,7 @@ def fit_channel(models: Scores, given: Ints, verified: Bools, seed: int) -> Chan
 
 def _mixed(weights: Floats, logs: Floats) -> Floats:
     """The weighted product of the models' probabilities, as probabilities."""
-    mixed: Floats = np.einsum("m,mrl->rl", weights, logs)
+    mixed = np.tensordot(weights, logs, 1)
     found: Floats = np.exp(mixed - mixed.max(axis=1, keepdims=True))
     found /= found.sum(axis=1, keepdims=True)
     return found
@@ -160,7 +160,7 @@ def _fitted(start: Floats, logs: Floats, given: Ints, verified: Bools, similar: 
         doubts = np.log(right + _TINY)
         slope -= _CLEAR * (doubts + right / (right + _TINY))
         slope = right * (slope - (slope * right).sum(axis=1, keepdims=True)) / len(given)
-        moves = np.array([(slope * one).sum() for one in logs]) * weights
+        moves = np.tensordot(logs, slope, 2) * weights
         by_rate = -(rates[:, None] * np.stack([by_chance - own, by_likeness - own], axis=1) / total[:, None]).mean(
             axis=0
         )

@@ -34,10 +34,11 @@ def embeddings(texts: Sequence[str]) -> Vectors:
     for first in range(0, len(texts), _BATCH):
         batch = [text[:MAX_CHARACTERS] for text in texts[first : first + _BATCH]]
         found[first : first + len(batch)] = _counts(tokenizer, batch, len(vectors)) @ vectors
-    return _directions(_directions(found) - _directions(found).mean(axis=0))
+    return directions(directions(found) - directions(found).mean(axis=0))
 
 
-def _directions(vectors: Vectors) -> Vectors:
+def directions(vectors: Vectors) -> Vectors:
+    """Vectors of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     found: Vectors = vectors / np.where(lengths > 0, lengths, 1)
     return found

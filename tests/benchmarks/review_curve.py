@@ -1,0 +1,173 @@
+"""How many labels have to be reviewed until a classifier is nearly as good as with right labels: our order, or any.
+
+python tests/benchmarks/review_curve.py TRAIN TEST    two CSV files with text and category, such as those of banking77
+"""
+
+import argparse
+import itertools
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from rich.console import Console
+from tables import Results
+
+from pipeline.curation.choose import Candidate, Wait, choose
+from pipeline.label_errors.classifier import label_error_scores
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Curve = list[tuple[int, float]]
+"""Rows that were reviewed, and the share of TEST that is right then."""
+
+_NOISE, _GAP = 0.3, 0.8
+_SIMILAR = 3
+_FLOOR = 0.1
+"""`review.floor`."""
+_CORRECTIONS, _SHARE = 20, 0.02
+"""What calls for new scores: see `pipeline/curation/rescoring.py`."""
+_HELP = """\
+30% of the labels of TRAIN are flipped to one of the three most similar ones (by the TF-IDF centroids of the labels).
+A review puts the right label back. The classifier, TF-IDF of words and a logistic regression with the defaults of
+scikit-learn, learns from all rows as they are then, and is judged by TEST.
+  ours     batch by batch as `curate` chooses, down to the default floor; scored anew as often as `curate` does it
+  random   rows in random order
+  labels   how many reviews close 80% of the gap between noisy and right labels; linear between batches
+"""
+
+
+class Review:
+    """A training set whose labels are reviewed."""
+
+    def __init__(self, texts: Sequence[str], truth: Ints, noise: float, seed: int) -> None:
+        """Flip a share of the labels."""
+        self.texts, self.truth = texts, truth
+        self.random = np.random.default_rng(seed)
+        self.given = truth.copy()
+        rows = self.random.choice(len(truth), round(noise * len(truth)), replace=False)
+        similar = _most_similar(texts, truth)
+        self.given[rows] = similar[truth[rows], self.random.integers(0, _SIMILAR, len(rows))]
+        self.reviewed: Bools = np.zeros(len(truth), dtype=np.bool_)
+
+    def answer(self, rows: Sequence[int]) -> int:
+        """Put the right labels back; returns how many were wrong."""
+        wrong = int((self.given[rows] != self.truth[rows]).sum())
+        self.given[rows], self.reviewed[rows] = self.truth[rows], True
+        return wrong
+
+    def at_random(self, batch: int) -> Iterator[int]:
+        """Review rows in any order; gives how many were reviewed."""
+        order = self.random.permutation(len(self.truth))
+        for first in range(0, len(order), batch):
+            self.answer(order[first : first + batch].tolist())
+            yield int(self.reviewed.sum())
+
+    def in_our_order(self, batch: int) -> Iterator[int]:
+        """Review the likeliest errors first."""
+        scores, corrected = self._scores(), 0
+        while True:
+            candidates = (
+                Candidate(str(row), score, Wait.NO, str(row), str(self.given[row]), row)
+                for row, score in enumerate(scores)
+                if not self.reviewed[row] and score >= _FLOOR
+            )
+            rows = sorted(map(int, choose(candidates, batch, {})))
+            if rows:
+                corrected += self.answer(rows)
+                yield int(self.reviewed.sum())
+            if corrected >= max(_CORRECTIONS, _SHARE * len(scores)):
+                scores, corrected = self._scores(), 0
+            elif len(rows) < batch:
+                return
+
+    def _scores(self) -> list[float]:
+        labels = [str(code) for code in self.given]
+        groups = [str(row) for row in range(len(labels))]
+        found = label_error_scores(self.texts, labels, groups, verified=self.reviewed.tolist())
+        return [score or 0.0 for score in found.score]
+
+
+def _most_similar(texts: Sequence[str], truth: Ints) -> Ints:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    features = TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
+    means = np.stack([np.asarray(features[truth == label].mean(axis=0)).ravel() for label in range(truth.max() + 1)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    alike = means @ means.T
+    np.fill_diagonal(alike, -1)
+    found: Ints = np.argsort(-alike, axis=1)[:, :_SIMILAR]
+    return found
+
+
+class _Judge:
+    """Trains and judges the classifier."""
+
+    def __init__(self, texts: Sequence[str], test: Sequence[str], gold: Ints) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        words = TfidfVectorizer()
+        self._texts, self._test, self._gold = words.fit_transform(texts), words.transform(test), gold
+
+    def accuracy(self, labels: Ints) -> float:
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(max_iter=1000).fit(self._texts, labels)
+        return float((model.predict(self._test) == self._gold).mean())
+
+
+def _until(curve: Curve, wanted: float) -> float:
+    """How many labels it takes; infinite if the curve ends before."""
+    for (few, low), (many, high) in itertools.pairwise(curve):
+        if high >= wanted:
+            return few + (many - few) * max(0.0, (wanted - low) / (high - low))
+    return math.inf
+
+
+def _curve(review: Review, orders: Iterator[int], judge: _Judge, start: float, wanted: float, name: str) -> Curve:
+    curve = [(0, start)]
+    for asked in orders:
+        wrong = int((review.given != review.truth).sum())
+        curve.append((asked, judge.accuracy(review.given)))
+        print(name, asked, f"{curve[-1][1]:.4f} of {wanted:.4f}, {wrong} wrong", file=sys.stderr, flush=True)
+        if curve[-1][1] >= wanted:
+            break
+    return curve
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("train", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--batch", type=int, default=500, help="rows in each batch (default: 500)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table as Markdown")
+    asked = parser.parse_args(given)
+    train, test = pl.read_csv(asked.train), pl.read_csv(asked.test)
+    codes = {name: code for code, name in enumerate(sorted(train["category"].unique()))}
+    texts, truth = train["text"].to_list(), np.array([codes[name] for name in train["category"]])
+    judge = _Judge(texts, test["text"].to_list(), np.array([codes[name] for name in test["category"]]))
+    clean, lines = judge.accuracy(truth), []
+    for seed in asked.seeds:
+        ours, other = (Review(texts, truth, _NOISE, seed) for _ in range(2))
+        start = judge.accuracy(ours.given)
+        wanted = start + _GAP * (clean - start)
+        labels = _until(_curve(ours, ours.in_our_order(asked.batch), judge, start, wanted, "ours"), wanted)
+        any_ = _until(_curve(other, other.at_random(2 * asked.batch), judge, start, wanted, "random"), wanted)
+        cells = (f"{start:.1%}", f"{clean:.1%}", f"{labels:,.0f}", f"{any_:,.0f}", f"{labels / any_:.2f}")
+        lines.append((str(seed), *cells))
+    columns = ("seed", "noisy labels", "right labels", "labels, ours", "labels, random", "ratio")
+    result = Results("Labels until 80% of the gap is closed", columns, lines, f"{len(texts):,} rows.")
+    result.show(Console())
+    if asked.markdown:
+        asked.markdown.write_text(result.markdown(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
