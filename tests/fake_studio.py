@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from loopback import Reply, serving
 
+from pipeline.review.label_studio_requests import TESTED
+
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 Row = dict[str, Any]
 
@@ -55,6 +57,8 @@ class FakeStudio:
         match method, parts:
             case "GET", ["current-user", "whoami"]:
                 return 200, self.users[1]
+            case "GET", ["version"]:
+                return 200, {"release": TESTED}
             case "GET", ["users"]:
                 return 200, list(self.users.values())
             case "POST", ["users"]:

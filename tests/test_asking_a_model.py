@@ -117,6 +117,8 @@ def test_an_answer_counts_in_json_in_a_fence_or_as_the_task_writes_it(ledger: Le
         (completion('{"topic": null}'), "topic: it is missing"),
         (completion(""), "the answer is empty"),
         (completion(None), "the answer is empty"),
+        (completion(None, refusal="I cannot help with that."), "the answer is not a complete JSON object"),
+        (completion("x " * 100_000), "the answer is not a complete JSON object"),
         (completion(RIGHT, finish="length"), "the answer was cut off before its end"),
     ],
 )
@@ -179,6 +181,16 @@ def test_where_a_server_names_no_tokens_they_are_counted(ledger: Ledger) -> None
     assert 60 < ledger.spent().tokens_in < 300 and ledger.spent().tokens_out == 1
 
 
+@pytest.mark.parametrize("odd", ["-5", "1e300", "9" * 40, "Infinity", '"ten"', "[1]", "null", "true"])
+def test_an_impossible_number_of_tokens_is_not_believed(ledger: Ledger, odd: str) -> None:
+    reply = completion(RIGHT)[2].replace(
+        b'"prompt_tokens": 10, "completion_tokens": 2', f'"prompt_tokens": {odd}'.encode()
+    )
+    with model_server(scripted((200, JSON, reply))) as server:
+        assert ask(asker(server), ledger).answered == 1
+    assert 0 < ledger.spent().tokens < 1_000
+
+
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
@@ -235,9 +247,10 @@ def test_a_missing_key_is_named_by_its_variable(ledger: Ledger) -> None:
     assert outcome.why.endswith("refuses: 401 (no key); set MY_KEY, which is empty")
 
 
+@pytest.mark.parametrize("after", [{"retry_after": "0.01"}, {"retry_after": "soon"}, {}])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
-def test_a_server_that_is_busy_is_asked_again_and_paid_once(ledger: Ledger, status: int) -> None:
-    busy = failure(status, "busy", retry_after="0.01")
+def test_a_server_that_is_busy_is_asked_again_and_paid_once(ledger: Ledger, status: int, after: dict[str, str]) -> None:
+    busy = failure(status, "busy", **after)
     with model_server(scripted(busy, busy, completion(RIGHT))) as server:
         assert ask(asker(server), ledger).answered == 1
         assert len(server.asked) == 3

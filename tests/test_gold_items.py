@@ -76,6 +76,12 @@ def test_a_gold_item_looks_like_an_audit_and_shows_neither_answer_nor_reason(
         assert True in order[: len(order) // 2] and True in order[len(order) // 2 :], "they are mixed"
 
 
+def test_where_no_row_has_a_label_a_gold_item_looks_like_the_others(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        assert not gold(desk).is_empty()
+        assert {task["data"]["why"] for task in desk.tasks()} == {"Please answer."}
+
+
 def test_a_wrong_answer_to_a_gold_item_changes_nothing_about_its_row(studio: FakeStudio, tmp_path: Path) -> None:
     with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
         for task_id, name in gold(desk).select("task_id", "annotator").iter_rows():

@@ -1,4 +1,4 @@
-"""A team before real browsers: two annotators with accounts of their own, a disagreement, a third who decides, gold.
+"""A team before real browsers: accounts by invitation, a disagreement, a third who decides, gold, an audit, a repair.
 
 With PICTURES=folder in the environment, what they see is photographed there.
 """
@@ -6,35 +6,35 @@ With PICTURES=folder in the environment, what they see is photographed there.
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 from desk import Desk, Row, desk_at
 from playwright.sync_api import Browser, Page, expect
 from support import row, write_rows
-from team import go_on, review, seats, there, whose
+from team import go_on, review, there, whose
+from terminal import Terminal
 
 from flows.local.studio_server import LocalStudio
-from pipeline.reporting.annotators import read_annotators
-from pipeline.reporting.status import read_status
 from pipeline.state.tables import Table
-from schemas.fate import Fate, LabelSource
+from schemas.fate import Fate, LabelSource, Routed
 
 expect.set_options(timeout=20_000)
 WIDE = {"width": 1280, "height": 800}
-ANA, BEN, CLEO = (f"{name}@team.example.com" for name in ("ana", "ben", "cleo"))
+ANA, BEN, CLEO = NAMES = tuple(f"{name}@team.example.com" for name in ("ana", "ben", "cleo"))
 PASSWORD = "a-long-one-4711"
+OPEN, AUDITED, DISPUTED, BROKEN = 1, 2, 3, 4
 ROWS: list[Row] = [
-    row(1, "Where is my parcel?", None),
-    row(2, "Why was I charged twice?", "billing"),
-    row(3, "How do I send back shoes?", None),
-    row(4, "Can somebody bring it on Sundays?", None),
-    row(5, "Who pays for the way back?", None),
+    row(OPEN, "Where is my parcel?", None),
+    row(AUDITED, "Why was I charged twice?", "billing"),
+    row(DISPUTED, "Who pays for the way back?", None),
+    row(BROKEN, "May I return it next year?", "retruns"),
 ]
-KNOWN: list[Row] = [row(101, "Which day will my sofa come?", "delivery"), row(102, "May I return the lamp?", "returns")]
+GOLD: Row = row(101, "Which day will my sofa come?", "delivery")
 KEYS = {"billing": "1", "delivery": "2", "returns": "3"}
 
 
@@ -44,27 +44,33 @@ class Seated:
 
     name: str
     page: Page
+    forms: dict[str, str] = field(default_factory=dict)
+    """What the forms said and had filled in, by the text of the task."""
 
     def picture(self, what: str) -> None:
         """Photograph what is shown, if pictures are wanted."""
         if folder := os.environ.get("PICTURES"):
             self.page.screenshot(path=Path(folder) / f"team-{self.name.partition('@')[0]}-{what}.png")
 
-    def open_tab(self, address: str) -> None:
+    def open_tab(self, address: str, tasks: int) -> None:
         """The own tasks in the Data Manager."""
         self.page.goto(address)
         expect(self.page.get_by_text(self.name, exact=True).first).to_be_visible()
+        expect(self.page.get_by_text(re.compile(f"Tasks: {tasks} /"))).to_be_visible()
 
-    def work(self, answer: Callable[[str], str], what: str = "form") -> list[str]:
-        """Answer the own tasks one after the other, as displayed; returns their texts."""
+    def work(self, answer: Callable[[str], str]) -> list[str]:
+        """Answer the own tasks one after the other, as displayed; returns their texts. No key: leave what is there."""
         self.page.locator("button[aria-label='Toggle open']").last.click()
         self.page.get_by_text("Label Tasks As Displayed").click()
         done: list[str] = []
         while text := self._next(done):
             done.append(text)
-            if len(done) == 1:
-                self.picture(what)
-            self.page.keyboard.press(answer(text))
+            form = self.page.locator(".goldleaf-form")
+            chosen = form.locator("input:checked").evaluate_all("all => all.map(one => one.name)")
+            self.forms[text] = f"{form.inner_text()} {chosen}"
+            self.picture(re.sub(r"\W+", "-", text.lower()).strip("-"))
+            if key := answer(text):
+                self.page.keyboard.press(key)
             with self.page.expect_response(lambda got: "/annotations" in got.url and got.request.method == "POST"):
                 self.page.keyboard.press("Control+Enter")
         self.picture("done")
@@ -78,82 +84,150 @@ class Seated:
         )
         last = done[-1] if done else "\0"
         expect(shown.filter(has_not_text=last).or_(none).first).to_be_visible()
-        return "" if none.count() else shown.inner_text().strip()
+        if none.count():
+            return ""
+        text = shown.inner_text().strip()
+        if text == BROKEN_TEXT:
+            expect(self.page.locator(".goldleaf-field input:checked")).to_have_count(1)
+        return text
 
 
-@contextmanager
-def annotators(browser: Browser, studio: LocalStudio, desk: Desk, *names: str) -> Iterator[list[Seated]]:
-    """People who follow the link of an invitation, and so make accounts of their own."""
-    link = desk.api.get("/api/invite").raise_for_status().json()["invite_url"]
-    contexts = [browser.new_context(viewport=WIDE, locale="en-US") for _ in names]
-    found = []
-    for name, context in zip(names, contexts, strict=True):
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.goto(f"{studio.url}{link}")
-        page.fill("#email", name)
-        page.fill("#password", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/user/signup" not in url)
-        found.append(Seated(name, page))
-    yield found
-    for context in contexts:
-        context.close()
+BROKEN_TEXT = str(ROWS[BROKEN - 1]["question"])
+DISPUTED_TEXT = str(ROWS[DISPUTED - 1]["question"])
 
 
 def truth(text: str) -> str:
-    """The key of the right answer to each of the questions."""
-    topic = "delivery" if re.search("parcel|bring|sofa", text) else "billing" if "charged" in text else "returns"
+    """The key of the right answer to each of the questions; what is filled in of the broken one is right."""
+    if text == BROKEN_TEXT:
+        return ""
+    topic = "delivery" if re.search("parcel|sofa", text) else "billing" if "charged" in text else "returns"
     return KEYS[topic]
 
 
-def test_a_team_answers_disagrees_and_a_third_decides(
-    browser: Browser, label_studio: LocalStudio, tmp_path: Path
-) -> None:
-    keys = (f"annotators: [{ANA}, {BEN}, {CLEO}]", "overlap: 1.0", "gold: 0.2")
+@dataclass
+class Team:
+    """A dataset of a lead, and three people whom the lead has invited."""
+
+    desk: Desk
+    terminal: Terminal
+    members: dict[str, Seated]
+
+    def tabs(self) -> dict[str, str]:
+        """The addresses that the lead sends to each."""
+        return {tab["title"]: tab["url"] for tab in self.terminal.json("invite")["tabs"]}
+
+    def dealt(self, name: str) -> list[str]:
+        """The texts of the open tasks that are for somebody."""
+        tasks = [task for task in self.desk.tasks() if task["data"]["assigned"] == name and not task["annotations"]]
+        return sorted(task["data"]["question"] for task in tasks)
+
+
+@contextmanager
+def invited(browser: Browser, desk: Desk, terminal: Terminal) -> Iterator[Team]:
+    """People who follow the link that ``goldleaf invite`` prints, and so make accounts of their own."""
+    link = terminal.json("invite")["invite"]
+    with ExitStack() as stack:
+        members = {}
+        for name in NAMES:
+            context = stack.enter_context(browser.new_context(viewport=WIDE, locale="en-US"))
+            page = context.new_page()
+            page.set_default_timeout(20_000)
+            page.goto(link)
+            page.fill("#email", name)
+            page.fill("#password", PASSWORD)
+            page.keyboard.press("Enter")
+            page.wait_for_url(lambda url: "/user/signup" not in url)
+            members[name] = Seated(name, page)
+        yield Team(desk, terminal, members)
+
+
+@pytest.fixture
+def team(browser: Browser, label_studio: LocalStudio, tmp_path: Path) -> Iterator[Team]:
+    keys = (f"annotators: [{', '.join(NAMES)}]", "overlap: 1.0", "gold: 0.2", "audit: 1.0")
     with desk_at(label_studio, tmp_path, ROWS, review(*keys)) as desk:
         file = tmp_path / "dataset.yaml"
         source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
         file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
-        write_rows(tmp_path, KNOWN, "known.jsonl")
-        assert desk.curate().review.strangers == [ANA, BEN, CLEO]
-        with annotators(browser, label_studio, desk, ANA, BEN, CLEO) as team:
-            review_batch = desk.curate().review
-            assert review_batch.strangers == []
-            by_name = {one.name: one for one in team}
-            panel = whose(desk, 5)
-            third = ({ANA, BEN, CLEO} - set(panel.values())).pop()
-            dealt = {one.name: [task for task in desk.tasks() if task["data"]["assigned"] == one.name] for one in team}
-            for one in team:
-                one.open_tab(review_batch.tabs[one.name])
-                one.picture("tab")
-                is_wrong = one.name == panel["second"]
-                done = one.work(lambda text, wrong=is_wrong: "1" if wrong and "way back" in text else truth(text))
-                assert sorted(done) == sorted(task["data"]["question"] for task in dealt[one.name])
-            go_on(desk)
-            assert desk.decision(5).fate is Fate.REVIEW
-            assert [desk.decision(key).targets for key in (1, 3, 4)] == [
-                {"topic": topic} for topic in ("delivery", "returns", "delivery")
-            ]
-            adjudicator = by_name[third]
-            adjudicator.open_tab(desk.curate().review.tabs[third])
-            adjudicator.picture("adjudication-tab")
-            offered = [one["value"] for one in there(desk, 5)["adjudicator"]["candidates"]]
-            key = f"Shift+{1 + ['returns' in one for one in offered].index(True)}"
-            assert adjudicator.work(lambda text: key, "adjudication") == ["Who pays for the way back?"]
-            go_on(desk)
-            decided = desk.decision(5)
-            assert (decided.fate, decided.label_source) == (Fate.ACCEPTED, LabelSource.HUMAN)
-            assert decided.targets == {"topic": "returns"}
-        lines = {line.annotator: line for line in read_annotators(desk.context, datetime.now(UTC)).annotators}
-        assert {name: line.gold.of for name, line in lines.items()} == golds(desk)
-        assert all(line.gold.estimate is None or line.gold.estimate.value == 1.0 for line in lines.values())
-        assert all(line.seconds for line in lines.values())
-        assert seats(desk, 5).keys() >= {"first", "second", "adjudicator"}
-        assert read_status(desk.context).waiting == 0
+        write_rows(tmp_path, [GOLD], "known.jsonl")
+        terminal = Terminal(tmp_path, label_studio.url, label_studio.token)
+        assert "no account" in terminal.goldleaf("curate").stdout
+        with invited(browser, desk, terminal) as team:
+            assert "no account" not in terminal.goldleaf("curate").stdout
+            yield team
 
 
-def golds(desk: Desk) -> dict[str, int]:
-    """How many gold items were sent to each."""
-    sent = desk.context.store.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with("gold")).collect()
-    return {name: sent.filter(annotator=name).height for name in (ANA, BEN, CLEO)}
+def test_a_team_answers_disagrees_repairs_and_a_third_decides(team: Team) -> None:
+    desk, members = team.desk, team.members
+    assert {one["email"] for one in team.terminal.json("invite")["accounts"]} >= set(NAMES)
+    assert desk.decision(BROKEN).routed is Routed.REPAIR
+    panel = whose(desk, DISPUTED)
+    [third] = set(NAMES) - set(panel.values())
+    _answer_all(team, wrong=panel["second"])
+    _look_alike(members)
+    go_on(desk)
+    assert desk.decision(DISPUTED).fate is Fate.REVIEW
+    decided = {key: (desk.decision(key).fate, desk.decision(key).targets) for key in (OPEN, AUDITED, BROKEN)}
+    assert decided == {
+        OPEN: (Fate.ACCEPTED, {"topic": "delivery"}),
+        AUDITED: (Fate.ACCEPTED, {"topic": "billing"}),
+        BROKEN: (Fate.ACCEPTED, {"topic": "returns"}),
+    }
+    assert desk.decision(BROKEN).label_source is LabelSource.HUMAN
+    _adjudicate(team, third, others=set(panel.values()))
+    assert "1 annotation changed, 1 record decided by annotators" in team.terminal.goldleaf("collect").stdout
+    decision = desk.decision(DISPUTED)
+    assert (decision.fate, decision.label_source) == (Fate.ACCEPTED, LabelSource.HUMAN)
+    assert decision.targets == {"topic": "returns"}
+    _told(team)
+
+
+def _answer_all(team: Team, wrong: str) -> None:
+    """Everybody answers everything in the own tab; one of them the disputed question wrongly."""
+    tabs = team.tabs()
+    for name, one in team.members.items():
+        dealt = team.dealt(name)
+        one.open_tab(tabs[name], len(dealt))
+        one.picture("tab")
+        done = one.work(lambda text, name=name: "1" if name == wrong and text == DISPUTED_TEXT else truth(text))
+        assert sorted(done) == dealt
+
+
+def _look_alike(members: dict[str, Seated]) -> None:
+    """A gold item, an audit and a plain question look the same, and a repair shows what is left of its answer."""
+    forms = {text: {one.forms[text] for one in members.values() if text in one.forms} for text in _texts(ROWS, GOLD)}
+    [plain] = forms[str(GOLD["question"])]
+    assert plain.endswith("[]")
+    assert forms[str(ROWS[AUDITED - 1]["question"])] == forms[DISPUTED_TEXT] == {plain}
+    [repair] = forms[BROKEN_TEXT]
+    assert "give one that is" in repair and "retruns" in repair and "'returns'" in repair.rpartition(" ")[2]
+
+
+def _texts(rows: list[Row], *more: Row) -> list[str]:
+    return [str(one["question"]) for one in [*rows, *more]]
+
+
+def _adjudicate(team: Team, third: str, others: set[str]) -> None:
+    """The third finds the two answers without names, and nobody else finds anything."""
+    tabs, members = team.tabs(), team.members
+    for name in others:
+        members[name].open_tab(tabs[name], 0)
+    members[min(others)].picture("nothing-left")
+    members[third].open_tab(tabs[third], 1)
+    members[third].picture("adjudication-tab")
+    offered = [one["value"] for one in there(team.desk, DISPUTED)["adjudicator"]["candidates"]]
+    key = f"Shift+{1 + ['returns' in one for one in offered].index(True)}"
+    assert members[third].work(lambda text: key) == [DISPUTED_TEXT]
+    assert not any(name.partition("@")[0] in members[third].forms[DISPUTED_TEXT].lower() for name in others)
+
+
+def _told(team: Team) -> None:
+    """Status and annotators say what happened."""
+    status = team.terminal.json("status")
+    assert (status["accepted"], status["rejected"], status["review"], status["waiting"]) == (5, 0, 0, 0)
+    assert "on 4 rows" in team.terminal.goldleaf("annotators").stdout
+    lines: dict[str, Any] = {one["annotator"]: one for one in team.terminal.json("annotators")["annotators"]}
+    sent = team.desk.context.store.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with("gold")).collect()
+    for name in NAMES:
+        assert lines[name]["gold"]["of"] == sent.filter(annotator=name).height == 1
+        assert lines[name]["gold"]["estimate"]["value"] == 1.0 and lines[name]["seconds"]
+        assert lines[name]["answers"] == len(team.members[name].forms)

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from pipeline.review.reconciliation import Comparison
 
 _FOUND = {
-    "missing": ("open questions without a task", "sent"),
-    "doubled": ("questions asked twice", "all copies but one deleted, none with work"),
-    "outdated": ("tasks about closed questions", "deleted"),
-    "unseen": ("annotations not collected yet", "collected"),
-    "lost": ("annotations gone from the server", "no longer count; the table keeps them"),
-    "answered_twice": ("questions answered in two tasks", "nothing: both answers count for the question"),
-    "orphaned": ("annotations about rows that changed or are gone", "nothing: kept, and counted if the row returns"),
-    "reused": ("task ids given to another question", "nothing: no id is believed without its question"),
-    "foreign": ("tasks that this home did not create", "nothing"),
+    "missing": ("open question", "without a task", "sent"),
+    "doubled": ("question", "asked twice", "left with one copy; none with work is deleted"),
+    "outdated": ("task", "whose question is closed", "deleted"),
+    "unseen": ("annotation", "not collected yet", "collected"),
+    "lost": ("annotation", "gone from the server", "kept in the table, but no longer counted"),
+    "answered_twice": ("question", "answered in two tasks", "nothing: both answers count for the question"),
+    "orphaned": ("annotation", "whose row changed or is gone", "nothing: kept, and counted if the row returns"),
+    "reused": ("task id", "given to another question", "nothing: no id is believed without its question"),
+    "foreign": ("task", "that this home did not create", "nothing"),
 }
+"""What may be found, and what is done about it."""
 _EXAMPLES = 3
 
 
@@ -49,6 +50,8 @@ def invite(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         return
     out.print(f"join at [bold]{escape(team.invite)}[/]", soft_wrap=True)
     show_rows("accounts", ["id", "e-mail"], [[str(one.id), one.email] for one in team.accounts])
+    if team.missing:
+        out.print(f"[yellow]no account yet:[/] {escape(', '.join(team.missing))}; send them the link", soft_wrap=True)
     if not team.project:
         out.print("no project yet: the next curate with open questions creates it")
         return
@@ -92,13 +95,12 @@ def _show(found: "Comparison", will_act: bool) -> None:
         out.print("the server has no project of this dataset")
     else:
         out.print(f"{counted(found.tasks, 'task')} with {counted(found.annotations, 'annotation')} on the server")
-    for name, (what, action) in _FOUND.items():
+    for name, (what, how, action) in _FOUND.items():
         entries: list[str] = getattr(found, name)
         if entries:
             more = ", …" if len(entries) > _EXAMPLES else ""
             done = action if will_act or action.startswith("nothing") else f"to be {action}"
-            out.print(
-                f"{len(entries):,} {what}: {done} ({escape(', '.join(entries[:_EXAMPLES]))}{more})", soft_wrap=True
-            )
+            which = escape(", ".join(entries[:_EXAMPLES]))
+            out.print(f"{counted(len(entries), what)} {how}: {done} ({which}{more})", soft_wrap=True)
     if found.agrees:
         out.print("the server and this home agree")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flows.release import Released
     from flows.suggest import Suggested, Suggestions
 
-_INVITE = "goldleaf invite prints the link for them"
+_INVITE = "`goldleaf invite` prints the link for them"
 Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
 
 

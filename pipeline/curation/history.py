@@ -283,4 +283,4 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     if not count:
         return ""
     answers = f"{counted(count, 'annotator answer')} no longer {'counts' if count == 1 else 'count'}"
-    return f"{task.__name__} has changed what it asks for, so {answers}"
+    return f"{task.__name__} has changed what it asks for, so {answers}, unless it is changed back"

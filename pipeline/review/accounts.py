@@ -40,6 +40,8 @@ class Team(BaseModel):
     invite: str
     """Whoever opens it makes an account of their own; treat it like a password."""
     accounts: list[Account]
+    missing: list[str] = []
+    """Who is named in ``review.annotators`` and has no account yet."""
     project: str = ""
     """The address of the dataset's project; empty if there is none yet."""
     tabs: list[Page] = []
@@ -59,9 +61,13 @@ def read_team(dataset: LoadedDataset, connection: Connection) -> Team:
         project = client.find_project(marker(dataset))
         shown = tabs(client.requests, project) if project else []
     data = f"{client.url}/projects/{project}/data" if project else ""
+    # Of who was removed the server has a number, and a word instead of the address.
+    accounts = [Account(id=user.user_id, email=user.email) for user in users if "@" in user.email]
+    there = {one.email.casefold() for one in accounts}
     return Team(
         invite=link if "://" in link else f"{client.url}{link}",
-        accounts=[Account(id=user.user_id, email=user.email) for user in users],
+        accounts=accounts,
+        missing=[name for name in dataset.config.review.annotators if name.casefold() not in there],
         project=data,
         tabs=[Page(title=tab.title, url=f"{data}?tab={tab.tab_id}") for tab in shown],
     )

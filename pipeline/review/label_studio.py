@@ -23,6 +23,7 @@ from pipeline.review.label_studio_models import (
     PulledTask,
     PushReport,
     Tasks,
+    TokenUser,
     User,
     WorkedTask,
 )
@@ -92,10 +93,16 @@ class LabelStudio:
 
         Raises:
             Unreachable: the server does not answer.
-            LabelStudioError: the server is not Label Studio, or refuses the token.
+            LabelStudioError: the server is not Label Studio, or refuses the token or its user.
         """
         patience = self.requests.limits.login
-        return self.requests.ask(LOG_IN, User, lambda sdk: sdk.users.whoami(), patience=patience).email
+        found = self.requests.ask(LOG_IN, TokenUser, lambda sdk: sdk.users.whoami(), patience=patience)
+        if found.organization is None:
+            raise LabelStudioError(
+                f"{LOG_IN}: {found.email} is not in the organization of {self.url} any more; invite them again, or set "
+                "LABEL_STUDIO_API_KEY to another's token"
+            )
+        return found.email
 
     def emails(self) -> dict[str, str]:
         """The e-mail addresses of all users of the server, by their ids as text."""

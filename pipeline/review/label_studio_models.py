@@ -49,6 +49,13 @@ class User(_Sent):
     email: str
 
 
+class TokenUser(User):
+    """The user whose token requests carry."""
+
+    organization: int | None = Field(default=0, alias="active_organization")
+    """None after an administrator has removed the user from it: then nothing is to be seen, as on an empty server."""
+
+
 class Invitation(_Sent):
     """How others get an account of their own."""
 
@@ -176,7 +183,9 @@ class PulledAnnotation(_Sent):
     @field_validator("result", mode="before")
     @classmethod
     def _regions(cls, result: Any) -> Any:
-        """None if a program has submitted nothing."""
+        """None if a program has submitted nothing; the server imports others, too, and then shows nothing for them."""
+        if isinstance(result, list):
+            return [region for region in result if isinstance(region, dict)]
         return [] if result is None else result
 
     @field_validator("result")

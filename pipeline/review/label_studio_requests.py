@@ -9,6 +9,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -27,6 +28,8 @@ Call = Callable[["LabelStudioBase"], object]
 """Calls one method of the SDK, which sends one request; the method's return value is ignored."""
 
 LIMITS = Limits()
+TESTED = "1.23.2"
+"""The version of Label Studio that the tests run."""
 LOG_IN = "cannot log in"
 """Begins what the first request says if it fails, if the server was reached."""
 _LOGIN_FAILED = 401
@@ -178,8 +181,12 @@ class Requests:
     def _refused(self, what: str, reply: Reply) -> Refused:
         detail = _detail(reply.content) or _line(reply.reason)
         match reply.status:
-            case 401 | 403:
+            case 401 if "legacy token" in detail:
+                line = f"{self.url} takes no legacy tokens; set LABEL_STUDIO_API_KEY to a personal access token"
+            case 401:
                 line = f"{self.url} refuses the token; {_NO_TOKEN}"
+            case 403:
+                line = f"{self.url} does not let this user ({detail}); set LABEL_STUDIO_API_KEY to another's token"
             case 404:
                 line = f"{self.url} has no such page; it is not Label Studio, or the project was deleted"
                 line += self._rootwards
@@ -188,13 +195,23 @@ class Requests:
                 line = f"{self.url} redirects to {target}; set LABEL_STUDIO_URL to the final address"
             case status:
                 line = f"Label Studio answers {status}: {detail}"
-        return Refused(f"{what}: {line}", reply.status, detail)
+        version = "" if reply.status in (401, 403) else _told_version(reply.content)
+        return Refused(f"{what}: {line}{_if_other(version)}", reply.status, detail)
 
     def _stranger(self, what: str, problem: str) -> LabelStudioError:
         return LabelStudioError(
             f"{what}: {self.url} answers, but not like Label Studio ({problem}); check LABEL_STUDIO_URL"
-            f"{self._rootwards}"
+            f"{self._rootwards}{_if_other(self._version)}"
         )
+
+    @cached_property
+    def _version(self) -> str:
+        """The server's version; empty if it does not tell."""
+        self.transport.expect(self.limits.login, reads=True)
+        try:
+            return _told_version(self._http.get(f"{self._address}api/version").content)
+        except httpx.HTTPError:
+            return ""
 
     @property
     def _rootwards(self) -> str:
@@ -244,6 +261,23 @@ def _detail(content: bytes) -> str:
     if isinstance(body, dict):
         body = body.get("validation_errors") or body.get("detail") or body
     return _line(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
+
+
+def _told_version(content: bytes) -> str:
+    """The version that an error or the page of versions names; empty if none."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    told = body.get("version", body.get("release")) if isinstance(body, dict) else None
+    return told if isinstance(told, str) and re.fullmatch(r"\d[\w.+-]{0,40}", told, re.ASCII) else ""
+
+
+def _if_other(version: str) -> str:
+    """What to add to an error if the server is another version than the one that is tested."""
+    if version in ("", TESTED):
+        return ""
+    return f"; the server is Label Studio {version}, and Goldleaf is tested with {TESTED}"
 
 
 def _line(text: object) -> str:

@@ -22,7 +22,8 @@ from schemas.task_fields import conversation_target
 BLIND_WHY = "Please answer."
 """All that is said of an audit and of a hidden gold item: nothing may tell one from the other."""
 _JUDGED_WHY = "Please confirm or correct the answer."
-_REPAIR_WHY = "The answer in the data is not valid: please give one that is. What is valid of it is filled in"
+_REPAIR_WHY = "The answer in the data is not valid; please give one that is"
+_REPAIR_FILLED_IN = "What it probably means is filled in"
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
@@ -35,8 +36,9 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     blind = is_blind(decision, task)
     passed = BLIND_WHY if blind else _JUDGED_WHY
-    why = [passed] if is_passed else [sentence(str(reason)) for reason in _told(decision)]
-    why[:0] = [_REPAIR_WHY] if awaits_repair(decision) else []
+    why = [passed] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
+    if awaits_repair(decision):
+        why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
     if any(reason.code in _SENSITIVE for reason in decision.reasons):
         why.append(_SENSITIVE_WHY)
     return LabelingQuestion(
@@ -74,6 +76,13 @@ def _told(decision: Decision) -> list[Reason]:
     """The reasons that annotators may see."""
     is_blind = decision.routed is Routed.AUDIT
     return [one for one in decision.reasons if not (is_blind and one.code is ReasonCode.SECOND_OPINION)]
+
+
+def _in_words(reason: Reason, decision: Decision) -> str:
+    """A reason as annotators read it, who need not know of schemas: of an answer to repair only what is wrong."""
+    if awaits_repair(decision) and reason.code is ReasonCode.INVALID and reason.field:
+        return f"{reason.field}: {reason.detail.removeprefix('Input ')}"
+    return str(reason)
 
 
 def _own_candidates(decision: Decision) -> Iterator[Candidate]:

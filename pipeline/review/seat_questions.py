@@ -33,7 +33,8 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
     has_gold = dataset.config.review.gold > 0
     match asked.seat.kind:
         case SeatKind.FIRST | SeatKind.SECOND:
-            shown = _blind(plain, task) if is_blind(asked.decision, task, beside_gold=has_gold) else plain
+            blind = is_blind(asked.decision, task, beside_gold=has_gold) or (has_gold and _tells_nothing(asked, plain))
+            shown = _blind(plain, task) if blind else plain
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
@@ -81,6 +82,12 @@ def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:
     before = turns[: last_turn(turns)]
     proposal = {chat: before} if chat and before else None
     return plain.model_copy(update={"why": BLIND_WHY, "proposal": proposal, "score": None, "candidates": ()})
+
+
+def _tells_nothing(asked: Asked, plain: LabelingQuestion) -> bool:
+    """Whether only its words would tell it from a gold item: where nothing has a label, these would stand out."""
+    reasons = {reason.code for reason in asked.decision.reasons}
+    return reasons == {ReasonCode.UNLABELED} and plain.proposal is None and not plain.candidates
 
 
 def _answered(decision: Decision) -> Decision:

@@ -18,6 +18,7 @@ from schemas.suggest_section import Suggest
 from schemas.user_code_errors import in_a_line, writable
 from schemas.written_calls import write_turn
 
+_MOST_TOKENS = 10**9
 _MOST_BYTES = 4 * 2**20
 """Of a response."""
 _SHOWN = 200
@@ -165,7 +166,7 @@ def _reply(received: bytes) -> Reply:
         found = json.loads(received)
         choice = found["choices"][0]
         message = choice["message"]
-        text = message.get("content")
+        text = message.get("content") or message.get("refusal")
         usage = found.get("usage") or {}
         calls = [(one["function"]["name"], _arguments(one)) for one in message.get("tool_calls") or ()]
         if isinstance(text, list):
@@ -175,12 +176,17 @@ def _reply(received: bytes) -> Reply:
             text=writable(written),
             cut=choice.get("finish_reason") in ("length", "content_filter"),
             model=str(found.get("model") or ""),
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
+            tokens_in=_tokens(usage.get("prompt_tokens")),
+            tokens_out=_tokens(usage.get("completion_tokens")),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         start = in_a_line(writable(received[:_SHOWN].decode("utf-8", "replace")), 80)
         raise NoAnswer(f"what came is no chat completion: {start!r}") from error
+
+
+def _tokens(named: Any) -> int:
+    """How many tokens a server names; 0 if that is no possible number, so that we count them."""
+    return named if isinstance(named, int) and 0 <= named < _MOST_TOKENS else 0
 
 
 def _arguments(call: Mapping[str, Any]) -> Any:

@@ -1,0 +1,52 @@
+"""One of three annotators answers everything alike: leads are told, and no row gets a wrong label by it."""
+
+from pathlib import Path
+
+from desk import Desk, Row, desk_at
+from fake_studio import FakeStudio
+from support import row, write_rows
+from team import ANA, BEN, CLEO, NAMED, go_on, review
+from terminal import Terminal
+
+from schemas.fate import Fate
+
+TOPICS = ("billing", "delivery", "returns")
+ROWS: list[Row] = [row(key, f"What about the order number {key}{key}?", None) for key in range(1, 43)]
+KNOWN: list[Row] = [row(key, f"Where is the known parcel {key}{key}?", TOPICS[key % 3]) for key in range(100, 109)]
+TRUTH = {str(one["question"]): TOPICS[int(str(one["id"])) % 3] for one in [*ROWS, *KNOWN]}
+
+
+def answer_all(desk: Desk) -> int:
+    """Everybody answers the own open tasks; Ana without reading."""
+    open_tasks = [task for task in desk.tasks() if not task["annotations"]]
+    results = {topic: desk.result(topic) for topic in TOPICS}
+    for task in open_tasks:
+        who, text = task["data"]["assigned"], task["data"]["question"]
+        desk.submit(task["id"], results["billing" if who == ANA else TRUTH[text]], who)
+    return len(open_tasks)
+
+
+def test_who_answers_everything_alike_is_told_of_and_spoils_no_row(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, ROWS, review(NAMED, "overlap: 1.0", "gold: 0.2")) as desk:
+        file = tmp_path / "dataset.yaml"
+        source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
+        file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
+        write_rows(tmp_path, KNOWN, "known.jsonl")
+        desk.curate()
+        while answer_all(desk):
+            go_on(desk)
+        decided = {key: desk.decision(key) for key in range(1, 43)}
+        assert {one.fate for one in decided.values()} == {Fate.ACCEPTED}
+        assert {key: (one.targets or {})["topic"] for key, one in decided.items()} == {
+            key: TOPICS[key % 3] for key in decided
+        }
+        lines = {one["annotator"]: one for one in Terminal(tmp_path).json("annotators")["annotators"]}
+        [flag, *_] = lines[ANA]["flags"]
+        assert flag.startswith("answers nearly everything alike: 100.0% of ")
+        assert lines[BEN]["flags"] == lines[CLEO]["flags"] == []
+        assert lines[ANA]["gold"]["estimate"]["value"] < 0.6 and lines[ANA]["agreement"]["estimate"]["value"] < 0.6
+        for name in (BEN, CLEO):
+            assert lines[name]["gold"]["estimate"]["value"] == 1.0
+            assert lines[name]["agreement"]["estimate"]["value"] > lines[ANA]["agreement"]["estimate"]["value"]
+        shown = Terminal(tmp_path).goldleaf("annotators").stdout
+        assert f"{ANA} answers nearly everything alike" in shown
