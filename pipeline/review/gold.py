@@ -1,7 +1,7 @@
 """Hidden gold items: questions whose answer is known, a copy for each annotator, mixed into their tasks."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -49,7 +49,7 @@ def with_gold(
 ) -> list[Asked]:
     """The questions with open gold items in between: each annotator's share of the tasks that were ever for them.
 
-    Who has answered a question does not get it as a gold item.
+    Who has answered a question, or somebody else's copy of a gold item, does not get it as a gold item.
 
     Args:
         snapshot: the committed state.
@@ -64,11 +64,12 @@ def with_gold(
     dealt, sent = _sent(snapshot)
     dealt |= {one.key(task): one.annotator for one in asked}
     counts = Counter(dealt.values())
-    answered = _answered(snapshot)
+    answered, by_others = _answered(snapshot)
     found: list[Asked] = []
     for annotator in dataset.config.review.annotators:
         seat = Seat(kind=SeatKind.GOLD, annotator=annotator)
-        ours = [item for item in items if not _has_answered(annotator, said.get(item.record_id, ()))]
+        seen = by_others.get(annotator.casefold(), set())
+        ours = [one for one in items if not (one.record_id in seen or _has_answered(annotator, said, one.record_id))]
         # Those that were sent stay, whatever has become gold since.
         ours.sort(key=lambda item: ((annotator, item.record_id) not in sent, _draw(annotator, item.record_id)))
         most = math.ceil(round(counts[annotator] * share / (1 - share), 6))
@@ -98,15 +99,22 @@ def _sent(snapshot: Snapshot) -> tuple[dict[str, str], set[tuple[str, str]]]:
     return dealt, gold
 
 
-def _answered(snapshot: Snapshot) -> set[str]:
-    """The push keys of gold items with a valid answer."""
+def _answered(snapshot: Snapshot) -> tuple[set[str], dict[str, set[str]]]:
+    """The push keys of gold items with a valid answer; and the records of somebody else's items that each answered."""
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(IS_GOLD, ~pl.col("deleted"))
     valid = rows.filter(pl.col("verdict").is_in([verdict.value for verdict in DECISIVE]))
-    return set(valid.select("push_key").collect().to_series())
+    keys: set[str] = set()
+    by_others: defaultdict[str, set[str]] = defaultdict(set)
+    for key, seat, record_id, email in valid.select("push_key", "seat", "record_id", "email").collect().iter_rows():
+        keys.add(key)
+        who = (email or "").casefold()
+        if Seat.read(seat).annotator.casefold() != who:
+            by_others[who].add(record_id)
+    return keys, by_others
 
 
-def _has_answered(annotator: str, said: Sequence[Said]) -> bool:
-    return any(one.annotation.email.casefold() == annotator.casefold() for one in said)
+def _has_answered(annotator: str, said: Mapping[str, Sequence[Said]], record_id: str) -> bool:
+    return any(one.annotation.email.casefold() == annotator.casefold() for one in said.get(record_id, ()))
 
 
 def _adjudicates(said: Said) -> bool:
