@@ -86,8 +86,10 @@ def _measured(mode: str, rows: int, *, profile: bool) -> Iterator[Line]:
         _write(place, mode, rows)
         commands = _Commands(place, studio, profile=profile)
         yield Line(mode, "the first curate", commands.run("curate"))
-        _answer(studio)
-        commands.run("collect")
+        # The second curate sends what the answers led to, and scores anew if many labels were corrected.
+        for command in ("collect", "curate"):
+            _answer(studio)
+            commands.run(command)
         with (place / "rows.jsonl").open("ab") as file:
             file.write(next(_rows(random.Random(-1), range(rows, rows + 1))))
         for command in _COMMANDS:
