@@ -37,6 +37,16 @@ class Team(BaseModel):
         """Whether a question may have more than one seat."""
         return bool(self.annotators or self.overlap)
 
+    @property
+    def has_second(self) -> bool:
+        """Whether somebody else can be asked about an answer."""
+        return self.has_seats and len(self.annotators) != 1
+
+    @property
+    def has_third(self) -> bool:
+        """Whether there is an adjudicator if two contradict each other."""
+        return self.has_second and len(self.annotators) != 2
+
     def without_people(self) -> Self:
         """The same for publication."""
         return self.model_copy(update={"annotators": [], "gold": 0.0})

@@ -19,7 +19,6 @@ from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.questions import question
 from pipeline.suggestions import asking
 from pipeline.suggestions.asking import Pauses
-from schemas.dataset import Review
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.identity import stable_hash

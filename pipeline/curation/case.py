@@ -12,6 +12,7 @@ from schemas.answers_in_words import answers_in_words
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.task import Task
+from schemas.team import Team
 from schemas.user_code_errors import described, own
 
 _NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
@@ -60,6 +61,8 @@ class Case:
     human: Verdict | None = None
     """The combined verdict of its annotations; None if there is none that counts."""
     human_reasons: list[Reason] = field(default_factory=list)
+    unconfirmed: bool = False
+    """A single annotator's answer that nothing else speaks for: in a team, somebody else is asked, too."""
     past_route: Routed | None = None
     """How this revision was routed before; a question that was asked remains asked."""
     chance: Chance | None = None
@@ -87,6 +90,12 @@ class Case:
         seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.review_reasons)
         agreed = self.human is Verdict.LABELED or (self.human is None and seen)
         return self.frozen and self.targets is not None and not self.rejection_reasons and agreed
+
+
+def awaits_another(case: Case, team: Team) -> bool:
+    """Whether another annotator of the team is asked about a row that one has answered."""
+    is_held = case.human in (Verdict.DISPUTED, Verdict.UNSURE)
+    return (team.has_second and case.unconfirmed) or (team.has_third and is_held)
 
 
 def is_candidate(case: Case) -> bool:

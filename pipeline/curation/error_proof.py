@@ -10,6 +10,9 @@ from pipeline.estimation.audit_draw import draw, numbers
 from pipeline.estimation.error_target import Rows, next_questions
 from schemas.run_summary import Proof
 
+FEWEST = 20
+"""Questions of a batch, if there are as many rows: rows are drawn by chance, and of fewer there might be none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:

@@ -14,6 +14,7 @@ from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import accept_answer
 from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
 from pipeline.review.corrections import corrected
+from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
@@ -231,6 +232,7 @@ def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) ->
         return False
     case.human = answer.verdict
     case.human_reasons = [reason]
+    case.unconfirmed = said.is_alone and is_surprising(said.asked, answer, task)
     if answer.verdict is Verdict.LABELED:
         if answer.targets != case.targets:
             case.tokens = None

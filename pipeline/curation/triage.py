@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.curation.audit import AuditFrame, Chance, draw_audit
-from pipeline.curation.case import Case
+from pipeline.curation.case import Case, awaits_another
 from pipeline.curation.choose import Candidate, Wait, choose
-from pipeline.curation.error_proof import Answers, ask_until_proven
+from pipeline.curation.error_proof import FEWEST, Answers, ask_until_proven
 from pipeline.curation.repairable_rows import repair_score
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
@@ -344,8 +344,10 @@ def _audit(
     if review.error_rate is None:
         drawn, proof = draw_audit(known, review), None
     else:
-        batch = max(1, _budget(review, len(cases)))
-        drawn, proof = ask_until_proven(known, _answers(frame, cases, outcomes), review.error_rate, batch, proof)
+        batch = max(FEWEST, _budget(review, len(cases)))
+        drawn, proof = ask_until_proven(
+            known, _answers(frame, cases, outcomes, review), review.error_rate, batch, proof
+        )
     asked = drawn.asked | held
     for case in frame:
         outcome = outcomes[case.record_id]
@@ -355,10 +357,12 @@ def _audit(
     return proof
 
 
-def _answers(frame: Sequence[Case], cases: Iterable[Case], outcomes: Mapping[str, _Provisional]) -> Answers:
+def _answers(
+    frame: Sequence[Case], cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: Review
+) -> Answers:
     accepted = (c for c in cases if outcomes[c.record_id].fate is Fate.ACCEPTED and not c.published_as_is)
     return Answers(
-        [case.human is not None for case in frame],
+        [case.human is not None and not awaits_another(case, review) for case in frame],
         # A confirmed answer is right; all others were wrong, or nobody knows yet.
         [case.human is not None and (case.human is not Verdict.LABELED or case.replaced is not None) for case in frame],
         sum(1 for _ in accepted),

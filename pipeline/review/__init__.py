@@ -18,4 +18,5 @@ __all__ = [
     "queue",
     "reconciliation",
     "seating",
+    "second_looks",
 ]

@@ -62,6 +62,8 @@ class Said:
     """Another annotator's answer to the same question, if annotators contradict each other without a majority."""
     weight: Weight | None = None
     """What the votes of the whole dataset say of the answer, if there are enough to know."""
+    is_alone: bool = False
+    """No other answer has a part in what is decided."""
 
     @property
     def reason(self) -> Reason | None:
@@ -246,7 +248,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
         same[_vote(item.annotation)].append(item)
     groups = list(same.values())
     if (place := deciding_group([(len(group), group[-1].weight) for group in groups])) is not None:
-        return groups[place][-1]
+        return replace(groups[place][-1], is_alone=len(counting) == 1)
     against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
     return replace(votes[-1], against=against.annotation)
 

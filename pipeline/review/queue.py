@@ -32,6 +32,7 @@ from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
 from schemas.repairs import REPAIRABLE, awaits_repair
+from schemas.seat import SeatKind
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
@@ -202,7 +203,11 @@ def push_questions(
 def _offered(snapshot: Snapshot, dataset: LoadedDataset, asked: Collection[Asked]) -> dict[str, list[Candidate]]:
     """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
     overlap = dataset.config.review.overlap
-    alone = {one.decision.record_id for one in asked if one.answers or is_overlapping(one.decision.record_id, overlap)}
+    alone = {
+        one.decision.record_id
+        for one in asked
+        if one.seat.kind is not SeatKind.FIRST or is_overlapping(one.decision.record_id, overlap)
+    }
     decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
     return offered(snapshot, dataset.task, decisions, alone)
 

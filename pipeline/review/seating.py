@@ -1,7 +1,8 @@
 """Who is asked what: the open seats of every question, and for whom each is.
 
-A question has one seat, a share of them two, and one more for an adjudicator where annotators contradict each other or
-one was unsure. Whoever answers in two seats counts once, so that the question stays open for somebody else.
+A question has one seat; two have a share of them, and those whose answer nothing else speaks for. One more is for an
+adjudicator where annotators contradict each other or one was unsure. Whoever answers in two seats counts once, so that
+the question stays open for somebody else.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import DECISIVE, Said, origins
+from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -68,7 +70,12 @@ def seated(
     for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
         answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
         asked = decision if is_open and not answers else shown.get(decision.record_id, decision)
-        for seat in _open_seats(decision, answers, task, review.overlap):
+        is_double = is_overlapping(decision.record_id, review.overlap) or (
+            review.has_second
+            and not waits_for_adjudication(decision)
+            and any(is_surprising(asked, one.annotation, task) for one in answers)
+        )
+        for seat in _open_seats(decision, answers, task, is_double=is_double):
             is_last = seat.kind is SeatKind.ADJUDICATOR
             whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
             panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
@@ -129,10 +136,10 @@ def _counting(said: Sequence[Said], *, is_open: bool) -> list[Said]:
     )
 
 
-def _open_seats(decision: Decision, answers: Sequence[Said], task: type[Task], overlap: float) -> list[Seat]:
+def _open_seats(decision: Decision, answers: Sequence[Said], task: type[Task], *, is_double: bool) -> list[Seat]:
     answered = {one.annotation.push_key for one in answers}
     voters = {_who(one) for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
-    seats = [SeatKind.FIRST, SeatKind.SECOND] if is_overlapping(decision.record_id, overlap) else [SeatKind.FIRST]
+    seats = [SeatKind.FIRST, SeatKind.SECOND] if is_double else [SeatKind.FIRST]
     missing = len(seats) - len(voters)
     if missing > 0:
         free = [kind for kind in seats if question_key(decision, task, Seat(kind=kind)) not in answered]
