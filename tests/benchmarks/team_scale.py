@@ -1,7 +1,7 @@
 """What a team costs in a large dataset: each command after one new row and one new answer, with and without a team.
 
-python tests/benchmarks/team_scale.py                      100,000 rows: about 6 minutes on two busy cores
-python tests/benchmarks/team_scale.py --rows 1000000       an hour, and 5 GB of memory
+python tests/benchmarks/team_scale.py                      100,000 rows: over an hour on two busy cores
+python tests/benchmarks/team_scale.py --rows 20000         40 minutes there
 """
 
 import argparse
