@@ -47,6 +47,8 @@ class ReviewBatch(BaseModel):
     """Of these, skipped by annotators; a skip is not an answer."""
     sent: int = 0
     """Tasks that this run created in Label Studio."""
+    hidden: int = 0
+    """Of these, about hidden gold items: they are no questions of the batch."""
     withdrawn: int = 0
     """Unanswered tasks that it deleted, because their row has changed or is gone."""
     url: str = ""
@@ -257,5 +259,5 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
         wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
-    done = {name: getattr(pushed, name) for name in ("sent", "withdrawn", "url", "refused", "tabs", "strangers")}
+    done = {name: getattr(pushed, name) for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers")}
     return _waiting(context).model_copy(update=done)

@@ -11,7 +11,7 @@ from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.recovery import commit_versions
 from pipeline.releases.versions import list_versions, next_version, parse_version
-from pipeline.reporting.write_report import report_html, write_report
+from pipeline.reporting.write_report import report_for_version, write_report
 from schemas.manifest import AbsentLabel
 from schemas.run_summary import ReleaseSummary, Verb
 
@@ -75,8 +75,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             chosen = version or next_version(taken)
             engine.run(keep_splits, store, draft, run.id)
             with engine.progress.step(f"publishing {chosen}"):
-                report = report_html(context, draft.absent).encode()
-                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, report)
+                told = report_for_version(context, draft.absent)
+                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, told.page, told.agreement)
             created = True
         else:
             created = found.version not in committed

@@ -1,6 +1,11 @@
-"""Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show."""
+"""Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show.
+
+``python tests/pictures.py team`` takes only those of a team at work, which need no demo; the others are ``report`` and
+``forms``.
+"""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,12 +13,14 @@ from browser_desk import log_in
 from playwright.sync_api import Page, sync_playwright
 from pydantic import SecretStr
 from support import SAMPLES
+from team_scene import play
 
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
+from pipeline.reporting.write_report import write_report
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -61,16 +68,30 @@ def photograph_report(page: Page) -> None:
     page.screenshot(path=IMAGES / "report.png")
 
 
-def main() -> None:
+def photograph_team(page: Page, folder: Path) -> None:
+    """What the report says of a team that has worked for a week."""
+    folder.mkdir()
+    report = write_report(play(folder).context)
+    page.set_viewport_size({"width": 1160, "height": 860})
+    page.goto(report.as_uri())
+    for section in ("team", "errors"):
+        page.locator(f"#{section}").screenshot(path=IMAGES / f"report-{section}.png")
+
+
+def main(chosen: list[str]) -> None:
     IMAGES.mkdir(exist_ok=True)
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(locale="en-US")
-        photograph_report(page)
-        photograph_forms(page, Path(folder))
+        if "report" in chosen:
+            photograph_report(page)
+        if "team" in chosen:
+            photograph_team(page, Path(folder) / "team")
+        if "forms" in chosen:
+            photograph_forms(page, Path(folder))
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["report", "team", "forms"])

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 
+from team_toys import at_work, suggestions, team
+
 from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.report_page import (
@@ -22,13 +24,14 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    RouteCount,
     ShownRecord,
     Suspect,
     ValueCount,
     render_report,
 )
 from pipeline.reporting.token_lengths import TokenLengths
-from schemas.fate import Fate, ReasonCode
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 
 CLAUSE = "This Agreement is governed by the laws of the State of Delaware, without regard to conflict of laws rules."
@@ -71,7 +74,13 @@ def review_of(after: str = "governing_law") -> ReviewCounts:
         Change(before="", after="warranty", records=2),
     ]
     counts = {"confirmed": 74, "changed": 31, "entered": 6, "unusable": 5, "unsure": 3, "skipped": 4, "waiting": 37}
-    return ReviewCounts(**counts, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412))
+    routes = [
+        RouteCount(route=Routed.UNCERTAIN, settled=59, open=30),
+        RouteCount(route=Routed.AUDIT, settled=60, open=11),
+    ]
+    return ReviewCounts(
+        **counts, routes=routes, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412)
+    )
 
 
 def pair(kept: ShownRecord, dropped: ShownRecord, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:
@@ -123,6 +132,7 @@ def full_report() -> ReportData:
         duplicates=[pair(example(1), example(2, near), 0.8), folded, pair(example(5), example(6), 1)],
         conflicts=[conflict(example(11), "governing_law", "dispute_resolution")],
         review=review_of(),
+        **at_work(),
         finetuning=tuning(kinds, *[mistake] * 8),
         suspects=[
             Suspect(
@@ -154,6 +164,8 @@ def extreme_report() -> ReportData:
         duplicates=[pair(hard, path, answer=names[0])] * 9,
         conflicts=[conflict(path, *names)],
         review=review_of(names[3]),
+        team=team(*(f"{at}{NAUGHTY}{'x' * 40}@example.com" for at in range(60)), days=400),
+        suggestions=suggestions(NAUGHTY * 3),
         finetuning=tuning(names),
         suspects=[Suspect(record=path.model_copy(update={"answer": long}), found=[long], suggestion="שלום مرحبا")],
     )

@@ -14,7 +14,7 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.examples import read_examples
-from pipeline.reporting.write_report import report_html
+from pipeline.reporting.write_report import report_for_version
 from pipeline.text.tokens import count_tokens
 from schemas.fate import ReasonCode
 from schemas.task import Input, Target, Task
@@ -141,4 +141,4 @@ def test_check_duplicates_and_the_report_have_no_trace_of_it(odd: Odd) -> None:
     assert chat["detail"].split("\n  ")[1] == f"user: question: {TEXT}"
     shown = terminal.goldleaf("duplicates").stdout
     assert "1 near" in shown and "None" not in shown
-    assert f"{TEXT}\nNone" not in report_html(odd.context)
+    assert f"{TEXT}\nNone" not in report_for_version(odd.context).report

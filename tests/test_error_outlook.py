@@ -48,6 +48,12 @@ def test_the_errors_that_are_left_are_forecast_from_the_answers_so_far(desk: Des
     assert (outlook.answered, outlook.found) == (30, 30)
     assert 20 <= outlook.low <= outlook.expected <= outlook.high <= outlook.answers <= WRONG - 30
     assert str(outlook).startswith("30 of 30 suspect labels were wrong; the next ")
+    assert [(at.answers, at.found) for at in outlook.curve] == [(n, n) for n in range(1, 31)]
+    assert [one.answers for one in outlook.ahead] == [25, outlook.answers]
+    found = [one.expected for one in outlook.ahead]
+    assert found == sorted(found) and all(one.low <= one.expected <= one.high for one in outlook.ahead)
+    [same] = [one for one in outlook.ahead if one.answers == outlook.answers]
+    assert (same.expected, same.low, same.high) == (outlook.expected, outlook.low, outlook.high)
 
 
 def test_a_few_answers_forecast_nothing(desk: Desk) -> None:
@@ -65,4 +71,4 @@ def test_when_no_suspect_label_is_left_none_is_promised(desk: Desk) -> None:
     outlook = read_status(desk.context).outlook
     assert outlook is not None and outlook.found == outlook.answered == 30
     assert (outlook.answers, outlook.low, outlook.high) == (0, 0, 0)
-    assert str(outlook) == "30 of 30 suspect labels were wrong; none is left"
+    assert str(outlook) == "30 of 30 suspect labels were wrong; none is left" and outlook.ahead == []

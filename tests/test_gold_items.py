@@ -32,7 +32,9 @@ def shop(studio: FakeStudio, folder: Path, *keys: str, rows: list[Row] | None = 
         source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
         file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
         write_rows(folder, KNOWN, "known.jsonl")
-        desk.curate()
+        first = desk.curate().review
+        hidden = gold(desk).height
+        assert (first.sent - first.hidden, first.hidden) == (first.waiting, hidden), "hidden items are no questions"
         yield desk
 
 

@@ -124,7 +124,7 @@ def test_a_version_s_report_names_no_key_of_a_url(tmp_path: Path) -> None:
         context = Context.load(file, offline(tmp_path / "home"))
         curate(context, Inline())
     assert "opensesame" in write_report(context).read_text(encoding="utf-8")
-    version = reporting.report_html(context)
+    version = reporting.report_for_version(context).report
     assert "http://127.0.0.1/data.jsonl:1" in section(version, "reasons")
     assert "opensesame" not in version
 
@@ -158,7 +158,7 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
         "pipeline.reporting.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known))
     )
     shop.state()
-    reporting.report_html(shop.context)
+    reporting.report_for_version(shop.context)
     assert told.record_id in asked[0] and told.record_id not in asked[1]
 
 

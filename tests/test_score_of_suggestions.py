@@ -7,6 +7,7 @@ from typing import Any
 
 from desk import Desk, rename
 from fake_studio import FakeStudio
+from report_toys import section
 from test_suggestions import TEXTS, by_words, labeled, opened, shop
 
 from pipeline.evaluation.estimates import wilson
@@ -68,11 +69,14 @@ def test_who_left_what_unchanged_is_counted_by_annotator_and_by_whose_proposal_i
             said("10", "a", suggested="a"),
             said("10", "a", suggested="a", verdict=Verdict.SKIPPED),
             said("10", "a"),
-        ]
+            said("3", "a", suggested="a"),
+        ],
+        {("s", "3"): "ana@example.com"},
     )
     assert found == [
-        Acceptance(annotator="2", suggested=2, suggested_unchanged=1, labeled=1, labeled_unchanged=1),
-        Acceptance(annotator="10", suggested=1, suggested_unchanged=1),
+        Acceptance(annotator="user 2", suggested=2, suggested_unchanged=1, labeled=1, labeled_unchanged=1),
+        Acceptance(annotator="user 10", suggested=1, suggested_unchanged=1),
+        Acceptance(annotator="ana@example.com", suggested=1, suggested_unchanged=1),
     ]
 
 
@@ -83,13 +87,14 @@ def test_label_studio_s_word_counts_where_it_says_how_an_answer_came_about() -> 
             said("1", "a", suggested="a", origins=["prediction", "manual"]),
             said("1", "a", suggested="a", origins=["prediction-changed"]),
             said("1", "a", suggested="a", origins=["manual"]),
-        ]
+        ],
+        {},
     )
     assert (found.suggested, found.suggested_unchanged) == (4, 1)
 
 
 def test_an_audit_shows_no_proposal_so_it_counts_for_nobody() -> None:
-    assert acceptances([said("1", "a", given="a", route=Routed.AUDIT)]) == []
+    assert acceptances([said("1", "a", given="a", route=Routed.AUDIT)], {}) == []
 
 
 def score(right: int, blind: int, unchanged: int, suggested: int) -> SuggestionScore:
@@ -99,7 +104,7 @@ def score(right: int, blind: int, unchanged: int, suggested: int) -> SuggestionS
         blind=blind,
         right=right,
         accuracy=wilson(right, blind) if blind else None,
-        acceptance=[Acceptance(annotator="7", suggested=suggested, suggested_unchanged=unchanged)],
+        acceptance=[Acceptance(annotator="user 7", suggested=suggested, suggested_unchanged=unchanged)],
         calls=410,
         lost=1,
         tokens=12_345,
@@ -143,4 +148,5 @@ def test_status_and_report_say_how_good_the_suggestions_are(tmp_path: Path, stud
     [acceptance] = found.acceptance
     assert (acceptance.suggested, acceptance.suggested_unchanged) == (4, 3)
     assert (shown["blind"], shown["right"]) == (found.blind, found.right)
-    assert "Suggestions from a model" in page and "of 4 suggestions unchanged" in page
+    told = section(page, "suggestions")
+    assert f"{found.right} of {found.blind}" in told and "3 of 4" in told

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
     from pipeline.reporting.overview import Seats
 
+_PAIRS = 10
+_CONFUSIONS = 5
+
 
 @app.command(rich_help_panel="Inspect")
 @explained
@@ -33,20 +36,46 @@ def _show(table: "AnnotatorsTable") -> None:
     if not table.annotators:
         out.print("nobody has answered yet, and review.annotators names nobody")
         return
-    columns = ["annotator", "answers", "today", "open", "time", "right on gold", "like others", "left unchanged", ""]
-    show_answer(columns, [_row(line) for line in table.annotators])
+    show_answer(["annotator", "answers", "today", "open", "time", ""], [_work(line) for line in table.annotators])
+    if told := [line for line in table.annotators if any(_shares(line))]:
+        columns = ["annotator", "right on gold", "like others", "reliable", "left unchanged"]
+        show_answer(columns, [[line.annotator, *_shares(line)] for line in told])
+    if table.pace.days:
+        out.print(str(table.pace), markup=False)
     for field in table.fields:
         out.print(str(field), markup=False)
+    _show_pairs(table)
+    if table.confusions:
+        out.print("most often confused:")
+        for pair in table.confusions[:_CONFUSIONS]:
+            out.print(f"  {pair}", markup=False)
     for line in table.annotators:
         for flag in line.flags:
             out.print(f"{line.annotator} {flag}", markup=False)
 
 
-def _row(line: "AnnotatorLine") -> list[object]:
+def _show_pairs(table: "AnnotatorsTable") -> None:
+    """The pairs that agree least; two annotators are no more than what is said of the field."""
+    pairs = table.pairs
+    if len({(pair.one, pair.other) for pair in pairs}) < 2:
+        return
+    columns = ["field", "pair", "rows", "agreed", "Cohen's kappa"]
+    least = table.weakest_pairs[:_PAIRS]
+    show_answer(
+        columns, [[pair.field, f"{pair.one}, {pair.other}", pair.items, pair.agreed, pair.shown] for pair in least]
+    )
+    if rest := len(pairs) - len(least):
+        out.print(f"{rest:,} more pairs agree better (--json has all)")
+
+
+def _work(line: "AnnotatorLine") -> list[object]:
     beside = {"unusable": line.unusable, "unsure": line.unsure, "skipped": line.skips, "invalid": line.invalid}
     counts = ", ".join(f"{count:,} {what}" for what, count in beside.items() if count)
-    shares = [str(share) for share in (line.gold, line.agreement, line.unchanged)]
-    return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), *shares, counts]
+    return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), counts]
+
+
+def _shares(line: "AnnotatorLine") -> list[str]:
+    return [str(share) for share in (line.gold, line.agreement, line.reliability, line.unchanged)]
 
 
 def _time(seconds: float | None) -> str:

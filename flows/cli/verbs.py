@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flows.release import Released
     from flows.suggest import Suggested, Suggestions
 
-_INVITE = "invite them under Organization, Add Members"
+_INVITE = "goldleaf invite prints the link for them"
 Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
 
 
@@ -145,7 +145,8 @@ def show_review(review: "ReviewBatch") -> None:
     elif review.problem:
         out.print(f"{waiting}: {escape(review.problem)}")
     elif review.url:
-        out.print(f"{waiting}; {review.sent:,} new at {review.url}")
+        hidden = f", and {counted(review.hidden, 'hidden gold item')}" if review.hidden else ""
+        out.print(f"{waiting}; {review.sent - review.hidden:,} new{hidden} at {review.url}")
         for annotator, tab in review.tabs.items():
             out.print(f"  {annotator}: {tab}", markup=False)
     else:

@@ -43,6 +43,7 @@ def dataset_card(
     frozen: Sequence[FrozenSource] = (),
     preferences: Mapping[str, pa.Table] | None = None,
     audit: AuditResult | None = None,
+    agreement: Sequence[str] = (),
 ) -> str:
     """The text of README.md.
 
@@ -54,6 +55,7 @@ def dataset_card(
         frozen: what is published of each frozen source.
         preferences: the published preference pairs by split.
         audit: what it says of the accepted rows, if it was answered.
+        agreement: how far annotators agree, a line for each field.
     """
     metadata = _metadata(manifest, dataset, task, tables, preferences or {})
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
@@ -65,7 +67,7 @@ def dataset_card(
         *([_preferences(manifest, task)] if preferences else []),
         _origins(manifest, tables, frozen),
         _funnel(manifest),
-        _quality(manifest, audit),
+        _quality(manifest, audit, agreement),
         _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
@@ -284,7 +286,7 @@ def _funnel(manifest: Manifest) -> str:
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
 
 
-def _quality(manifest: Manifest, audit: AuditResult | None) -> str:
+def _quality(manifest: Manifest, audit: AuditResult | None, agreement: Sequence[str]) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
     text = f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
     if audit is not None:
@@ -293,6 +295,9 @@ def _quality(manifest: Manifest, audit: AuditResult | None) -> str:
             f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
             f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
         )
+    if agreement:
+        lines = "\n".join(f"- {line}" for line in agreement)
+        text += f"\n\nWhere several annotators answered the same rows, independently of each other:\n\n{lines}"
     return text
 
 

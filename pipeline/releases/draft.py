@@ -190,9 +190,15 @@ def keep_splits(store: Store, draft: Draft, run: str) -> None:
 
 
 def publish_draft(
-    store: Store, dataset: LoadedDataset, draft: Draft, run: Run, version: str, report: bytes
+    store: Store,
+    dataset: LoadedDataset,
+    draft: Draft,
+    run: Run,
+    version: str,
+    report: bytes,
+    agreement: Sequence[str] = (),
 ) -> Manifest:
-    """Publish a draft as a version, with the report on its state.
+    """Publish a draft as a version, with the report on its state; ``agreement`` is what its card tells of annotators.
 
     Raises:
         VersionExists: another process was faster.
@@ -212,5 +218,6 @@ def publish_draft(
         frozen=draft.frozen,
         preferences=draft.preferences,
         audit=draft.audit,
+        agreement=agreement,
     )
     return publish(store.releases / version, draft.tables, release, {REPORT: report})

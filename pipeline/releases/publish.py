@@ -66,6 +66,8 @@ class ReleaseInputs:
     """Preference pairs by split, from ``preference_tables``."""
     audit: AuditResult | None = None
     """What the audit says of the accepted rows, if it was answered."""
+    agreement: Sequence[str] = ()
+    """How far annotators of the same rows agree, a line for each field; names nobody."""
 
 
 # --- publishing -------------------------------------------------------------------------------
@@ -99,7 +101,14 @@ def publish(
             **(extras or {}),
             SCHEMA: dump_json(release.task.model_json_schema()),
             CARD: dataset_card(
-                manifest, release.dataset, release.task, tables, release.frozen, release.preferences, release.audit
+                manifest,
+                release.dataset,
+                release.task,
+                tables,
+                release.frozen,
+                release.preferences,
+                release.audit,
+                release.agreement,
             ).encode(),
         }
         for name, data in files.items():

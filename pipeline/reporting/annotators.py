@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -12,8 +12,17 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
-from pipeline.reporting.field_agreement import FieldAgreement, chance_flags, field_agreements
+from pipeline.reporting.confusions import Confusion, confusions
+from pipeline.reporting.field_agreement import (
+    FieldAgreement,
+    PairAgreement,
+    Standing,
+    field_agreements,
+    pair_agreements,
+    standings,
+)
 from pipeline.reporting.overview import count_waiting, open_seats
+from pipeline.reporting.pace import ANSWERS, Pace, pace
 from pipeline.review.opinions import Opinion, latest_votes, read_opinions, votes
 from pipeline.text.wording import shown_share
 from schemas.annotation import Verdict
@@ -39,7 +48,7 @@ class Measured(BaseModel):
         if self.estimate is None:
             return ""
         low, high = 100 * self.estimate.low, 100 * self.estimate.high
-        return f"{self.estimate.value:.0%} of {self.of:,} ({low:.0f} to {high:.0f})"
+        return f"{self.estimate.value:.0%} ({low:.0f}-{high:.0f}) of {self.of:,}"
 
 
 class AnnotatorLine(BaseModel):
@@ -58,6 +67,8 @@ class AnnotatorLine(BaseModel):
     """How often the answer to a gold item was the known one."""
     agreement: Measured
     """How often another annotator of the same row answered the same, over all pairs; without adjudicators."""
+    reliability: Measured
+    """How likely an answer is right: of gold items by the known one, of other rows by the others' votes about them."""
     unusable: int
     unsure: int
     skips: int
@@ -79,6 +90,17 @@ class AnnotatorsTable(BaseModel):
     annotators: list[AnnotatorLine]
     fields: list[FieldAgreement]
     """None if no row has answers of two annotators."""
+    pairs: list[PairAgreement] = []
+    """Each two annotators who have answered the same rows, by field."""
+    confusions: list[Confusion] = []
+    """The labels that are taken for each other, the most frequent first."""
+    pace: Pace
+    """Everybody's answers together."""
+
+    @property
+    def weakest_pairs(self) -> list[PairAgreement]:
+        """The pairs of all fields, those that agree least first; those whose kappa is not defined last."""
+        return sorted(self.pairs, key=lambda pair: (pair.kappa is None, pair.kappa or 0.0))
 
 
 def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
@@ -90,64 +112,82 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     """
     snapshot, dataset = workspace.store.snapshot().at_last_commit(), workspace.dataset
     opinions = read_opinions(snapshot, dataset)
-    waiting = count_waiting(snapshot, dataset.task, open_seats(snapshot, dataset)).seats
-    lines = annotator_lines(opinions, dataset.config.review.annotators, waiting.by_annotator if waiting else {}, now)
+    waiting = count_waiting(snapshot, dataset.task, open_seats(snapshot, dataset))
     given = votes(opinions, dataset.task)
-    flags = chance_flags(given, dataset.task)
+    whose = waiting.seats.by_annotator if waiting.seats else {}
+    named = dataset.config.review.annotators
     return AnnotatorsTable(
-        annotators=[one.model_copy(update={"flags": one.flags + flags.get(one.annotator, [])}) for one in lines],
+        annotators=annotator_lines(opinions, named, whose, now, standings(given, dataset.task)),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
+        pairs=pair_agreements(given, dataset.task),
+        confusions=confusions(opinions, dataset.task),
+        pace=pace(opinions, waiting.questions, now),
     )
 
 
+def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> AnnotatorsTable | None:
+    """What a report says of a team; one that is published says nothing about single people, nor of their time."""
+    if table is None or not table.pace.answers:
+        return None
+    nobody = {"annotators": [], "pairs": [], "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0)}
+    return table.model_copy(update=nobody) if of_version else table
+
+
 def annotator_lines(
-    opinions: Sequence[Opinion], named: Iterable[str], waiting: dict[str, int], now: datetime
+    opinions: Sequence[Opinion],
+    named: Iterable[str],
+    waiting: Mapping[str, int],
+    now: datetime,
+    standing: Mapping[str, Standing] | None = None,
 ) -> list[AnnotatorLine]:
-    """The same from opinions, oldest first; ``waiting`` counts open tasks by e-mail address."""
+    """A line for everybody.
+
+    Args:
+        opinions: oldest first.
+        named: those who have a line before they answer.
+        waiting: open tasks by e-mail address.
+        now: tells what today is.
+        standing: of those whose rows others have answered, too.
+    """
     spelled = {name.casefold(): name for name in named}
     by_name: defaultdict[str, list[Opinion]] = defaultdict(list, {name: [] for name in spelled.values()})
     for one in opinions:
         by_name[spelled.get(one.annotator.casefold(), one.annotator)].append(one)
     pairs = _pairs(opinions)
     habits = {name: _habits(mine) for name, mine in by_name.items()}
-    lines = [
-        _line(name, mine, pairs, waiting.get(name, 0), now, _flags(habits[name], [*habits.values()]))
-        for name, mine in by_name.items()
-    ]
+    lines = []
+    for name, mine in by_name.items():
+        here = mine[0].annotator if mine else name
+        stands = (standing or {}).get(here, Standing(0.0, 0, []))
+        flags = _flags(habits[name], [*habits.values()]) + stands.flags
+        agreement = _counted(pairs[here, True], pairs[here, True] + pairs[here, False])
+        line = _line(name, mine, stands, now)
+        lines.append(line.model_copy(update={"waiting": waiting.get(name, 0), "agreement": agreement, "flags": flags}))
     return sorted(lines, key=lambda line: (-line.answers, line.annotator))
 
 
-def _line(
-    name: str,
-    mine: Sequence[Opinion],
-    pairs: Counter[tuple[str, bool]],
-    waiting: int,
-    now: datetime,
-    flags: list[str],
-) -> AnnotatorLine:
+def _line(name: str, mine: Sequence[Opinion], stands: Standing, now: datetime) -> AnnotatorLine:
+    """What somebody's own answers say."""
     verdicts = Counter(one.annotation.verdict for one in mine)
-    answers = [one for one in mine if one.annotation.verdict in _ANSWERS]
+    answers = [one for one in mine if one.annotation.verdict in ANSWERS]
     times = [one.annotation.lead_time for one in answers if one.annotation.lead_time is not None]
-    gold = [one for one in latest_votes(mine) if one.known is not None]
-    here = mine[0].annotator if mine else name
+    gold = [same_targets(one.annotation.targets, one.known) for one in latest_votes(mine) if one.known is not None]
     return AnnotatorLine(
         annotator=name,
         answers=len(answers),
         today=sum(one.annotation.created_at.astimezone(now.tzinfo).date() == now.date() for one in answers),
         seconds=median(times) if times else None,
-        gold=_share([same_targets(one.annotation.targets, one.known) for one in gold]),
-        agreement=_counted(pairs[here, True], pairs[here, True] + pairs[here, False]),
+        gold=_share(gold),
+        agreement=_counted(0, 0),
+        reliability=_counted(sum(gold) + stands.right, len(gold) + stands.rows),
         unusable=verdicts[Verdict.UNUSABLE],
         unsure=verdicts[Verdict.UNSURE],
         skips=verdicts[Verdict.SKIPPED],
         invalid=verdicts[Verdict.INVALID],
         unchanged=_share(_unchanged(mine)),
-        waiting=waiting,
-        flags=flags,
+        waiting=0,
+        flags=[],
     )
-
-
-_ANSWERS = (Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE)
 
 
 def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
@@ -223,5 +263,5 @@ def _share(right: Sequence[bool]) -> Measured:
     return _counted(sum(right), len(right))
 
 
-def _counted(successes: int, trials: int) -> Measured:
+def _counted(successes: float, trials: int) -> Measured:
     return Measured(of=trials, estimate=wilson(successes, trials) if trials else None)

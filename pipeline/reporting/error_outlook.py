@@ -12,6 +12,32 @@ _FEWEST = 20
 """Answers about suspect labels; with fewer, how far scores can be trusted is hardly known."""
 _ROUND = 100
 """Answers that are forecast, if so many labels are left to ask about."""
+_AHEAD = (25, 50, 100, 200, 400, 800)
+"""How far the curve goes on."""
+_POINTS = 100
+"""Of the curve so far, at most."""
+
+
+class Found(BaseModel):
+    """Errors found by so many answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answers: int
+    found: int
+
+
+class Ahead(BaseModel):
+    """What the next answers would find."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answers: int
+    expected: float
+    """Errors among them."""
+    low: int
+    high: int
+    """The number of errors is between these with a probability of 95%."""
 
 
 class ErrorOutlook(BaseModel):
@@ -29,6 +55,10 @@ class ErrorOutlook(BaseModel):
     low: int
     high: int
     """The number of errors is between these with a probability of 95%."""
+    curve: list[Found] = []
+    """The errors found so far, answer by answer in the order in which they were given; at most 100 points."""
+    ahead: list[Ahead] = []
+    """What 25, 50, 100, … more answers would find, up to 800 or to those that are left."""
 
     def __str__(self) -> str:
         """The same in words."""
@@ -55,12 +85,14 @@ def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
     left = (
         snapshot.current_decisions()
         .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), source, looked_for)
-        .select(pl.col("label_error_score").drop_nulls().top_k(_ROUND))
+        .select(pl.col("label_error_score").drop_nulls().top_k(_AHEAD[-1]))
         .collect()
         .to_series()
         .to_numpy()
     )
-    forecast = error_curve(scores, wrong).forecast(left)
+    calibrated, left = error_curve(scores, wrong), np.sort(left)[::-1]
+    forecast = calibrated.forecast(left[:_ROUND])
+    steps = [step for step in _AHEAD if step < len(left)] + [len(left)] * bool(len(left))
     return ErrorOutlook(
         answered=len(scores),
         found=int(wrong.sum()),
@@ -68,11 +100,23 @@ def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
         expected=forecast.found,
         low=forecast.low,
         high=forecast.high,
+        curve=_so_far(wrong),
+        ahead=[
+            Ahead(answers=step, expected=one.found, low=one.low, high=one.high)
+            for step in steps
+            for one in [calibrated.forecast(left[:step])]
+        ],
     )
 
 
+def _so_far(wrong: np.typing.NDArray[np.bool_]) -> list[Found]:
+    found = wrong.cumsum()
+    places = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).round().astype(int))
+    return [Found(answers=int(at) + 1, found=int(found[at])) for at in places]
+
+
 def _answered(snapshot: Snapshot) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.bool_]]:
-    """Of answered suspect labels, the scores that they had when asked about, and whether they were wrong."""
+    """Of answered suspect labels, by the time of the answer: the scores when asked about, and which were wrong."""
     is_labeled = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
     routed = pl.col("routed").eq_missing(Routed.UNCERTAIN.value)
@@ -88,5 +132,9 @@ def _answered(snapshot: Snapshot) -> tuple[np.typing.NDArray[np.float64], np.typ
         .unique("record_id", keep="first", maintain_order=True)
         .select("record_id", "label_error_score")
     )
-    found = answers.join(asked, on="record_id").sort("record_id").select("label_error_score", "wrong").collect()
+    given = (
+        snapshot.latest_annotations().filter(~pl.col("deleted")).group_by("record_id").agg(pl.col("updated_at").max())
+    )
+    rows = answers.join(asked, on="record_id").join(given, on="record_id", how="left")
+    found = rows.sort("updated_at", "record_id").select("label_error_score", "wrong").collect()
     return found["label_error_score"].to_numpy(), found["wrong"].to_numpy()

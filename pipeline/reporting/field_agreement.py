@@ -1,15 +1,19 @@
-"""How far annotators agree about each field, beyond what chance would give, and who agrees no more than by chance."""
+"""How far annotators agree about each field, beyond what chance would give, in pairs and all together.
+
+Where several answer the same rows, the votes of the others also say how likely an annotator's answers are right.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.agreement.alpha import Agreement, fleiss_kappa, krippendorff, krippendorff_texts
-from pipeline.agreement.field_consensus import consensus_of_field
+from pipeline.agreement.alpha import Agreement, cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
+from pipeline.agreement.field_consensus import Consensus, consensus_of_field, without_own_vote
 from pipeline.agreement.reliability import Flag, Rate, reliabilities
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.registry import kind_of
@@ -58,19 +62,102 @@ def field_agreements(votes: pl.DataFrame, task: type[Task]) -> list[FieldAgreeme
     return [_of_field(field.name, _panel(votes, field.name), field.name in free) for field in task.task_targets()]
 
 
-def chance_flags(votes: pl.DataFrame, task: type[Task]) -> dict[str, list[str]]:
-    """Who agrees with the others by chance only about a field, free texts left out, and how often."""
-    free = set(kind_of(task).free_texts(task))
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for field in (field.name for field in task.task_targets() if field.name not in free):
+class PairAgreement(BaseModel):
+    """How far two annotators agree about a field of the rows that both have answered independently."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    one: str
+    other: str
+    items: int
+    agreed: int
+    """Of these, rows about which both said the same."""
+    kappa: float | None
+    """Cohen's; None if it is not defined, as where all answers are the same."""
+    low: float | None
+    high: float | None
+    """Its 95% interval; None for fewer than six rows."""
+
+    @property
+    def shown(self) -> str:
+        """The kappa in words."""
+        if self.kappa is None:
+            return "all alike"
+        return f"{self.kappa:.2f}" + ("" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})")
+
+
+def pair_agreements(votes: pl.DataFrame, task: type[Task]) -> list[PairAgreement]:
+    """The agreement of each two annotators about each field that is no free text, the weakest of a field first."""
+    found: list[PairAgreement] = []
+    for field in _compared(task):
+        mine = _panel(votes, field).select("item", "annotator", "label")
+        both = mine.join(mine, on="item", suffix="_other").filter(pl.col("annotator") < pl.col("annotator_other"))
+        pairs = [_pair(field, one, other, rows) for (one, other), rows in both.group_by("annotator", "annotator_other")]
+        found += sorted(pairs, key=lambda pair: (pair.kappa is None, pair.kappa or 0.0, pair.one, pair.other))
+    return found
+
+
+def _pair(field: str, one: object, other: object, rows: pl.DataFrame) -> PairAgreement:
+    said = rows.sort("item").select("label", "label_other")
+    _, codes = np.unique(said.to_numpy().ravel(), return_inverse=True)
+    mine, theirs = codes.reshape(-1, 2).astype(np.int64).T
+    kappa = cohen_kappa(mine, theirs)
+    return PairAgreement(
+        field=field,
+        one=str(one),
+        other=str(other),
+        items=kappa.items,
+        agreed=int((mine == theirs).sum()),
+        kappa=kappa.value,
+        low=kappa.low,
+        high=kappa.high,
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an annotator stands among the others who answered the same rows, free texts left out."""
+
+    right: float
+    """How many answers are expected to be right by the votes of the others; each field must be."""
+    rows: int
+    flags: list[str]
+    """The fields about which they agree by chance only, and how often."""
+
+
+def standings(votes: pl.DataFrame, task: type[Task]) -> dict[str, Standing]:
+    """How everybody stands of whose rows somebody else has answered one."""
+    likely: defaultdict[tuple[str, str], float] = defaultdict(lambda: 1.0)
+    flags: defaultdict[str, list[str]] = defaultdict(list)
+    for field in _compared(task):
         mine = _panel(votes, field)
         if mine.is_empty():
             continue
         coded, people = _coded(mine)
-        for one in reliabilities(coded, consensus_of_field(coded)):
+        consensus = consensus_of_field(coded)
+        for key, probability in _likely(mine, coded, consensus):
+            likely[key] *= probability
+        for one in reliabilities(coded, consensus):
             if Flag.CHANCE in one.flags and one.agreeing:
-                found[people[one.annotator]].append(f"{Flag.CHANCE}, about {field}: {_shown(one.agreeing)}")
-    return dict(found)
+                flags[people[one.annotator]].append(f"{Flag.CHANCE}, about {field}: {_shown(one.agreeing)}")
+    by_annotator: defaultdict[str, list[float]] = defaultdict(list)
+    for (annotator, _), probability in sorted(likely.items()):
+        by_annotator[annotator].append(probability)
+    return {name: Standing(sum(chances), len(chances), flags[name]) for name, chances in by_annotator.items()}
+
+
+def _likely(votes: pl.DataFrame, coded: Integers, consensus: Consensus) -> list[tuple[tuple[str, str], float]]:
+    """How likely each answer is right by the others' votes, by annotator and item, where there are any."""
+    others, is_shared = without_own_vote(coded, consensus)
+    right = others[np.arange(len(coded)), coded[:, 2]]
+    shared = votes.select("annotator", "item").filter(pl.Series(is_shared))
+    return list(zip(shared.rows(), right[is_shared].tolist(), strict=True))
+
+
+def _compared(task: type[Task]) -> list[str]:
+    free = set(kind_of(task).free_texts(task))
+    return [field.name for field in task.task_targets() if field.name not in free]
 
 
 def _shown(rate: Rate) -> str:

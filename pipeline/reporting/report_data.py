@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
@@ -13,7 +14,9 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import audit_result
+from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.duplicates import why_both
+from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
@@ -27,11 +30,14 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    RouteCount,
     ShownRecord,
 )
 from pipeline.reporting.report_state import State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
+from pipeline.reporting.score_of_suggestions import SuggestionScore
+from pipeline.reporting.status import Status
 from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
@@ -48,11 +54,14 @@ from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
+from schemas.run_summary import Proof
 
 _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
+_OPEN = ("waiting", "skipped", "invalid", "unsure", "disputed")
+"""Outcomes that still take an answer."""
 
 
 def gather_report(
@@ -64,7 +73,8 @@ def gather_report(
     absent: Sequence[AbsentLabel] = (),
     models: Path | None = None,
     next_steps: Iterable[str] = (),
-    suggestions: Sequence[str] = (),
+    team: AnnotatorsTable | None = None,
+    standing: Status | None = None,
     of_version: bool = False,
 ) -> ReportData:
     """Collect everything that the report shows of a state.
@@ -77,7 +87,8 @@ def gather_report(
         absent: labels missing from some of its splits.
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
-        suggestions: what is known about those of a model, a sentence each.
+        team: how annotators have answered.
+        standing: the status, whose forecast, proof and suggestions are shown.
         of_version: the page becomes part of a version made from this state, which may be copied anywhere:
             it shows no text of a record that is not accepted.
     """
@@ -108,10 +119,25 @@ def gather_report(
         conflicts=list(_conflicts(state)),
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state),
-        suggestions=list(suggestions),
+        team=shown_team(team, of_version=of_version),
+        **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
     )
+
+
+class _Expected(TypedDict, total=False):
+    """What the status says of errors that remain and of suggestions."""
+
+    outlook: ErrorOutlook | None
+    proof: Proof | None
+    suggestions: SuggestionScore | None
+
+
+def _expected(standing: Status | None) -> _Expected:
+    if standing is None:
+        return {}
+    return {"outlook": standing.outlook, "proof": standing.proof, "suggestions": standing.suggestions}
 
 
 def _finetuning(state: State, models: Path) -> FineTuning | None:
@@ -220,6 +246,7 @@ def _review(state: State) -> ReviewCounts:
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
+    routes: defaultdict[Routed, Counter[str]] = defaultdict(Counter)
     changed: list[tuple[Decision, Said]] = []
     pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
     sent, audited, errors, audits_waiting = 0, 0, 0, 0
@@ -231,6 +258,7 @@ def _review(state: State) -> ReviewCounts:
         if outcome is None:
             continue
         counts[outcome] += 1
+        routes[decision.routed]["open" if outcome in _OPEN else "settled"] += 1
         sent += decision.record_id in pushed
         audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
         if outcome == "changed" and answer is not None:
@@ -241,6 +269,7 @@ def _review(state: State) -> ReviewCounts:
     machine = sum(map(_may_be_audited, state.decisions))
     return ReviewCounts(
         **counts,
+        routes=[RouteCount(route=route, **routes[route]) for route in Routed if route in routes],
         sent=sent,
         changes=list(_changes(state, changed)),
         audit=_audit(state, audited, errors, machine + audited) if audited else None,

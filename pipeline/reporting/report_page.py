@@ -17,12 +17,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
+from pipeline.reporting.annotators import AnnotatorsTable
+from pipeline.reporting.curve_picture import curve_picture
+from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
 from pipeline.text.wording import shown_share, shown_similarity
 from schemas.dataset import Share
-from schemas.fate import EXPLANATIONS, Fate, ReasonCode
+from schemas.fate import EXPLANATIONS, Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
+from schemas.run_summary import Proof
 from schemas.similarities import Similarities
 
 TEXT_LIMIT = 2_000
@@ -162,6 +167,15 @@ class Audit(ReportPart):
         return self.estimated or wilson(self.errors, self.audited)
 
 
+class RouteCount(ReportPart):
+    """The records chosen for review for one purpose."""
+
+    route: Routed
+    settled: Count = 0
+    open: Count = 0
+    """Without an answer, or annotators are unsure or contradict each other."""
+
+
 class ReviewCounts(ReportPart):
     """What became of the records chosen for review; each is in exactly one of the counts."""
 
@@ -177,6 +191,8 @@ class ReviewCounts(ReportPart):
     invalid: Count = 0
     """The answer breaks the task's schema and must be corrected."""
     waiting: Count = 0
+    routes: list[RouteCount] = []
+    """The same by what they were chosen for."""
     sent: Count = 0
     """Of all of them, those that were sent to annotators."""
     changes: list[Change] = []
@@ -302,8 +318,14 @@ class ReportData(ReportPart):
     any_of: bool = False
     """Whether every answer to an input is right."""
     review: ReviewCounts = ReviewCounts()
-    suggestions: list[str] = []
-    """What is known about the suggestions of a model, a sentence each; empty if none was ever asked."""
+    team: AnnotatorsTable | None = None
+    """None if nobody has answered; the page of a version has nothing about single people."""
+    outlook: ErrorOutlook | None = None
+    """What the next answers would find; None while annotators have answered few."""
+    proof: Proof | None = None
+    """How far `review.error_rate` is proven, if it is set."""
+    suggestions: SuggestionScore | None = None
+    """How good a model's suggestions are; None if none was ever asked."""
     finetuning: FineTuning | None = None
     suspects: list[Suspect] = []
 
@@ -344,6 +366,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "similarity": shown_similarity,
         "word_diff": word_diff,
+        "curve_picture": curve_picture,
         "limit": TEXT_LIMIT,
         "diff_limit": _DIFF_LIMIT,
     }

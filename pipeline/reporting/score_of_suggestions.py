@@ -15,6 +15,7 @@ from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, said_about
+from pipeline.review.opinions import names_of
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.suggestions.ledger import spent_so_far
@@ -33,7 +34,7 @@ class Acceptance(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     annotator: str
-    """Label Studio's user id."""
+    """By e-mail address, or ``user 3`` where the server does not know it."""
     suggested: int = 0
     """Answers to unlabeled rows that began with the model's."""
     suggested_unchanged: int = 0
@@ -70,6 +71,10 @@ class SuggestionScore(BaseModel):
     cost: float
     """Of all calls, at the prices of the dataset.yaml."""
 
+    def accepts_too_many(self, one: Acceptance) -> bool:
+        """Whether somebody leaves more suggestions unchanged than are right."""
+        return one.share is not None and self.accuracy is not None and one.share.low > self.accuracy.high
+
     @property
     def lines(self) -> list[str]:
         """The same for a terminal and the report, a line each."""
@@ -91,9 +96,8 @@ class SuggestionScore(BaseModel):
         if one.share is None:
             return ""
         kept = f"{one.suggested_unchanged:,} of {one.suggested:,} suggestions unchanged"
-        said = f"user {one.annotator} left {kept}: {one.share}"
-        too_many = self.accuracy is not None and one.share.low > self.accuracy.high
-        return said + (", more than are right: look at some of these answers" if too_many else "")
+        too_many = ", more than are right: look at some of these answers" if self.accepts_too_many(one) else ""
+        return f"{one.annotator} left {kept}: {one.share}{too_many}"
 
 
 def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> SuggestionScore | None:
@@ -117,7 +121,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
         blind=len(pairs),
         right=right,
         accuracy=wilson(right, len(pairs)) if pairs else None,
-        acceptance=acceptances(itertools.chain.from_iterable(said.values())),
+        acceptance=acceptances(itertools.chain.from_iterable(said.values()), names_of(snapshot)),
         calls=spent.calls,
         lost=spent.lost,
         tokens=spent.tokens,
@@ -142,8 +146,13 @@ def _is_right(task: type[Task], decision: Decision, answer: Annotation) -> bool:
     return kind_of(task).nearest(task, decision.model_answer, golds)[1].worth == 1
 
 
-def acceptances(said: Iterable[Said]) -> list[Acceptance]:
-    """How often each annotator left what was filled in as it was; an audit counts for nobody."""
+def acceptances(said: Iterable[Said], names: Mapping[tuple[str, str], str]) -> list[Acceptance]:
+    """How often each annotator left what was filled in as it was; an audit counts for nobody.
+
+    Args:
+        said: all answers.
+        names: annotators' e-mail addresses by server and user id.
+    """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one in said:
         answer, asked = one.annotation, one.asked
@@ -152,9 +161,10 @@ def acceptances(said: Iterable[Said]) -> list[Acceptance]:
             continue
         whose = "labeled" if asked.targets else "suggested"
         unchanged = _is_unchanged(answer, proposal)
-        counts[answer.annotator] += Counter({whose: 1, f"{whose}_unchanged": int(unchanged)})
-    by_id = sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
-    return [Acceptance(annotator=annotator, **found) for annotator, found in by_id]
+        name = names.get((answer.server, answer.annotator), f"user {answer.annotator}")
+        counts[name] += Counter({whose: 1, f"{whose}_unchanged": int(unchanged)})
+    by_name = sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
+    return [Acceptance(annotator=annotator, **found) for annotator, found in by_name]
 
 
 def _is_unchanged(answer: Annotation, proposal: Mapping[str, JsonValue]) -> bool:

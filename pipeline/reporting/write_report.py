@@ -1,11 +1,14 @@
 """Writes the report: into the home after a release or fine-tuning, and into every published version."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import StoreError
 from pipeline.releases.versions import list_versions
+from pipeline.reporting.annotators import read_annotators
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import render_report
 from pipeline.reporting.status import read_status
@@ -50,8 +53,23 @@ def _replace(path: Path, text: str) -> None:
         sink.write(text.encode())
 
 
-def report_html(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> str:
-    """The page for a version that is being made from the committed state; it may be copied anywhere.
+@dataclass(frozen=True)
+class ForVersion:
+    """What is told of a state in a version made from it, which may be copied anywhere: nothing about single people."""
+
+    report: str
+    """The HTML page."""
+    agreement: list[str]
+    """How far annotators agree, a line for each field."""
+
+    @property
+    def page(self) -> bytes:
+        """The report as it is stored."""
+        return self.report.encode()
+
+
+def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> ForVersion:
+    """The page for a version that is being made from the committed state, and what its card tells of annotators.
 
     Args:
         workspace: the dataset.
@@ -59,15 +77,18 @@ def report_html(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> str
     """
     snapshot = workspace.store.snapshot().at_last_commit()
     models = workspace.store.models
+    team = read_annotators(workspace, datetime.now(UTC))
     data = gather_report(
         snapshot,
         workspace.dataset,
         funnel=snapshot.settled_funnel(),
         absent=absent,
         models=models,
+        team=team,
         of_version=True,
     )
-    return render_report(data)
+    told = [str(field) for field in team.fields if field.alpha is not None]
+    return ForVersion(render_report(data), told)
 
 
 def _state_html(workspace: Workspace) -> str:
@@ -82,7 +103,8 @@ def _state_html(workspace: Workspace) -> str:
         published=versions[-1] if versions else None,
         absent=versions[-1].absent if versions else (),
         models=workspace.store.models,
-        suggestions=status.suggestions.lines if status.suggestions else (),
+        team=read_annotators(workspace, datetime.now().astimezone()),
+        standing=status,
         next_steps=[status.next_step.replace(status.next_command, f"`{status.next_command}`")],
     )
     return render_report(data)

@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import Said, said_about
+from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.gold import gold_items, trusted_records
 from pipeline.review.questions import is_blind
 from pipeline.state.decisions import from_frame
@@ -43,6 +43,10 @@ class Opinion:
     """What was filled in; None for nothing, and where an adjudicator had to choose."""
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
+    given: Mapping[str, JsonValue] | None = None
+    """The row's own answer, when it was asked about."""
+    decides: bool = False
+    """Whether it is the one that counts for its record."""
 
     @property
     def is_independent(self) -> bool:
@@ -63,7 +67,8 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     asked = now.filter(pl.col("record_id").is_in(list(gold)))
     rows = gold_items(asked, dataset, said, trusted_records(snapshot, dataset)).collect() if gold else pl.DataFrame()
     known = {item.record_id: item.targets for item in from_frame(rows)}
-    names = _names(snapshot)
+    names = names_of(snapshot)
+    decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
     found = [
         Opinion(
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
@@ -71,6 +76,8 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotation=one.annotation,
             proposal=_proposal(one, dataset),
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
+            given=one.asked.targets,
+            decides=id(one.annotation) in decisive,
         )
         for items in (*said.values(), *gold.values())
         for one in items
@@ -124,7 +131,7 @@ def _proposal(said: Said, dataset: LoadedDataset) -> Mapping[str, JsonValue] | N
     return (said.asked.targets or said.asked.suggestion) if is_shown else None
 
 
-def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+def names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:
     """The e-mail address by which a user was known last, by server and id."""
     known = snapshot.latest_annotations().filter(pl.col("email").fill_null("") != "")
     rows = known.select("server", "annotator", "email").collect()

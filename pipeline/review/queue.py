@@ -50,6 +50,8 @@ class Pushed:
     url: str
     sent: int
     """New tasks."""
+    hidden: int
+    """Of these, about hidden gold items."""
     already_there: int
     withdrawn: int
     """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
@@ -192,6 +194,7 @@ def push_questions(
         project=project,
         url=f"{client.url}/projects/{project}/data",
         sent=report.pushed,
+        hidden=sum(asked.seat.kind is SeatKind.GOLD for key, asked in todo.items() if key in report.task_ids),
         already_there=len(by_key) - report.pushed - len(report.refused) - len(unfit),
         withdrawn=withdrawn,
         refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
