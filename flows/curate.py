@@ -259,5 +259,7 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
         wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
-    done = {name: getattr(pushed, name) for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers")}
+    done = {
+        name: getattr(pushed, name) for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers")
+    }
     return _waiting(context).model_copy(update=done)
