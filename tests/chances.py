@@ -17,6 +17,19 @@ _TAILS = ("", " Please answer soon.", " Thank you and kind regards to everybody 
 
 LABELS = (*CHOICES, "other", None)
 TEXTS = [f"{who} {what}.{tail}" for who in _SUBJECTS for what in _STORIES for tail in _TAILS]
+TALKS = (
+    "Where can I see what my subscription costs from March on?",
+    "The courier rang twice, left no card, and drove away again.",
+    "Two of the six glasses were broken when I opened the box.",
+    "Our accountant needs the receipt with the number of the company.",
+    "Can the wardrobe be carried up to the fourth floor?",
+    "I ordered size eight and got a pair in size six.",
+    "My card was charged although the order says canceled.",
+    "Does anybody work in the shop at the harbor on Sundays?",
+    "The lamp flickers; may I swap it for another model?",
+    "Who pays for customs if you send the bicycle to Norway?",
+)
+"""What a team is asked about: no two are alike."""
 USERS = ("a@example.com", "b@example.com", "c@example.com")
 Edit = tuple[Any, ...]
 """What happens to the sources: its name, and with what."""
@@ -34,6 +47,12 @@ class Chance:
         """Rows to begin with."""
         draw = self._random
         return [("put", key, draw.choice(TEXTS), draw.choice(LABELS)) for key in range(count)]
+
+    def talks(self) -> list[Edit]:
+        """Rows that a team begins with: most of them with an answer, some in the source that comes and goes."""
+        draw = self._random
+        names = ("put", "put", "visit")
+        return [(draw.choice(names), key, text, draw.choice((*LABELS, *CHOICES))) for key, text in enumerate(TALKS)]
 
     def edits(self, most: int) -> list[Edit]:
         """Some changes of the sources."""
@@ -83,3 +102,32 @@ CHANGES: list[dict[str, Any]] = [
     {"split": "{}"},
 ]
 """Of the task and of dataset.yaml."""
+_PAIR = USERS[:2]
+TEAM_CHANGES: list[dict[str, Any]] = [
+    {"annotators": ()},
+    {"annotators": USERS[:1]},
+    {"annotators": _PAIR},
+    {"annotators": USERS},
+    {"annotators": USERS[1:]},
+    {"overlap": 0.0},
+    {"overlap": 0.5},
+    {"overlap": 1.0},
+    {"gold": 0.0},
+    {"gold": 0.4},
+    {"trusts": True},
+    {"trusts": False},
+    {"asks": "error_rate: 0.3"},
+    {"asks": "budget: 0.9, audit: 0.5"},
+    {"asks": "budget: 0.5, audit: 0.0"},
+    {"repairs": False},
+    {"repairs": True},
+    {"suggests": True},
+    {"suggests": False},
+    {"publishes": False},
+    {"publishes": True},
+    {"choices": [*CHOICES, "other"]},
+    {"choices": list(CHOICES)},
+    {"visits": False},
+    {"visits": True},
+]
+"""Of a life with a team."""

@@ -89,7 +89,7 @@ class FakeStudio:
                 del self.views[int(number)]
                 return 204, None
             case "POST", ["tasks", number, "annotations"] if int(number) in self.tasks:
-                return 201, self._annotate(int(number), body)
+                return 201, self.annotate(int(number), body)
         return self._one(method, parts, body)
 
     def _one(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
@@ -161,7 +161,7 @@ class FakeStudio:
             self.delete_task(number)
         return len(chosen)
 
-    def _annotate(self, task: int, body: Row) -> Row:
+    def annotate(self, task: int, body: Row) -> Row:
         defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}
         times = {"created_at": self.tick(), "updated_at": self.tick()}
         self.tasks[task]["updated_at"] = self.tick()

@@ -2,34 +2,30 @@
 
 A life has a task of any kind whose choices change, three sources (a table that is rewritten, a log that only grows,
 and one that comes and goes), and people who answer, correct themselves and disagree in a Label Studio in memory.
-``Life`` does what a data team and annotators do, and knows what must be true; ``Lives`` lets hypothesis choose the
-order.
+``Life`` does what a data team and annotators do, and knows what must be true; ``random_lives.py`` lets hypothesis
+choose the order.
 """
 
-import tempfile
 from collections import Counter, defaultdict
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import polars as pl
-from chances import CHANGES, CHOICES, UNSURE, Chance, Edit, Saying
+from chances import CHOICES, UNSURE, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from themes import THEMES, Theme
+from themes import Theme
 
 from flows.collect import collect
+from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
 from flows.release import Released, release
 from pipeline.errors import ReleaseError
 from pipeline.releases.versions import list_versions, verify
-from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
-from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import DECISIVE
 from pipeline.review.labeling_tasks import LabelingAnswer, prediction_result, read_result, verdict_result
 from pipeline.review.queue import marker
@@ -43,6 +39,20 @@ from schemas.fate import Fate, LabelSource, ReasonCode
 
 def _row(key: int, text: str, label: str | None) -> Row:
     return {"id": key, "text": text, "label": label, "seen": 0}
+
+
+class Given(NamedTuple):
+    """A valid answer in Label Studio to a question about a record's current text."""
+
+    key: str
+    is_present: bool
+    """It answers the current question, not an earlier one about the same text."""
+    user: int
+    answer: LabelingAnswer
+    known: int
+    """The run that collected it first."""
+    sent: int
+    """The run that sent its task."""
 
 
 class Life:
@@ -65,10 +75,15 @@ class Life:
         self.on_conflict = "any_of"
         self.review = "{budget: 0.9, audit: 0.9}"
         self.split = "{}"
+        self.trusts = False
+        """Whether the answers of the source that comes and goes are known to be right."""
+        self.more = ""
+        """Further sections of the file."""
         self.read: list[Row] | None = None
         """The rows of the last curate; None before the first one."""
         self.edited = False
         """Whether what decides about rows was changed since."""
+        self._context: Context | None = None
         self._runs = 0
         self._sent: dict[tuple[int, str], int] = {}
         """By task and push key, in which run it was sent; ids come back."""
@@ -82,18 +97,26 @@ class Life:
     # --- files ------------------------------------------------------------------------------------
     def write(self) -> None:
         """Write the sources, the task and dataset.yaml."""
+        self._context = None
         (self.folder / "task.py").write_text(self.theme.source(self.choices))
+        trusted = ", gold: true" if self.trusts else ""
         sources = [
             "  - {name: table, path: table.jsonl, key: id, mode: snapshot}",
             "  - {name: log, path: log.jsonl}",
-            *(["  - {name: visiting, path: visiting.jsonl, key: id}"] if self.visits else []),
+            *([f"  - {{name: visiting, path: visiting.jsonl, key: id{trusted}}}"] if self.visits else []),
         ]
         settings = [f"{name}: {getattr(self, name)}" for name in ("on_conflict", "review", "split")]
-        lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings]
+        lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings, self.more]
         (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
         for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
             raw = (row | self.theme.row(row.pop("text"), row.pop("label")) for row in map(dict, rows))
             (self.folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in raw))
+
+    @property
+    def context(self) -> Context:
+        """The dataset as its files say; they are only read again once they were written."""
+        self._context = self._context or self.desk.context
+        return self._context
 
     def rows(self) -> list[Row]:
         """The rows that a curate would find now."""
@@ -131,18 +154,23 @@ class Life:
 
     # --- verbs ------------------------------------------------------------------------------------
     def curate(self, *, rescore: bool = False) -> Curated:
-        result = curate(self.desk.context, Inline(), rescore=rescore)
+        result = curate(self.context, Inline(), rescore=rescore)
         self.read, self.edited = self.rows(), False
         self._runs += 1
         for number, task in self.studio.tasks.items():
             self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
         return result
 
+    @property
+    def project(self) -> int | None:
+        """The one in which the task as it is now is asked about."""
+        return self.desk.client.find_project(marker(self.context.dataset))
+
     def collect(self) -> None:
-        collect(self.desk.context, Inline())
+        collect(self.context, Inline())
         self._runs += 1
         # None if the choices were changed, and no question about the new ones was sent yet.
-        project = self.desk.client.find_project(marker(self.desk.context.dataset))
+        project = self.project
         for number, row in self.studio.annotations.items():
             if self.studio.tasks[row["task"]]["project"] == project:
                 self._known.setdefault((number, row["updated_at"]), self._runs)
@@ -151,7 +179,7 @@ class Life:
 
     def release(self) -> Released | None:
         try:
-            return release(self.desk.context, Inline())
+            return release(self.context, Inline())
         except ReleaseError as error:
             reasons = {"has not been curated yet": self.read is None, "was changed since": self.edited}
             reasons["is accepted yet"] = self.read is not None and not self.of_fate(Fate.ACCEPTED)
@@ -160,7 +188,7 @@ class Life:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self.desk.context.store.snapshot().at_last_commit()
+        return self.context.store.snapshot().at_last_commit()
 
     def decisions(self) -> list[Decision]:
         return list(from_frame(self.snapshot.current_decisions().collect()))
@@ -171,7 +199,7 @@ class Life:
     # --- annotators -------------------------------------------------------------------------------
     def say(self, said: list[Saying]) -> None:
         """Answer, skip, reconsider and take back in Label Studio."""
-        task = self.desk.context.dataset.task
+        task = self.context.dataset.task
         for name, pick, *what in said:
             tasks, answers = sorted(self.studio.tasks), sorted(self.studio.annotations)
             match name, what:
@@ -188,7 +216,7 @@ class Life:
 
     def result(self, label: str) -> list[dict[str, Any]]:
         """An answer as the form would send it; or one that the task refuses."""
-        task = self.desk.context.dataset.task
+        task = self.context.dataset.task
         if label in CHOICES:
             return prediction_result(task, self.theme.targets(label))
         regions = prediction_result(task, self.theme.targets(CHOICES[0]))
@@ -206,7 +234,7 @@ class Life:
 
     def check_numbers(self) -> None:
         """Every record has one fate, none is lost or doubled, and the numbers say so."""
-        status = read_status(self.desk.context)
+        status = read_status(self.context)
         assert status.funnel().adds_up(), status
         decisions = self.decisions()
         counts = Counter(decision.fate.value for decision in decisions)
@@ -249,26 +277,41 @@ class Life:
         question about the same text count with them, if those who answered the current one cannot have seen them.
         None if the current one has no answer.
         """
-        task = self.desk.context.dataset.task
-        key, text = question_key(decision, task), match_key(self.theme.text(decision.inputs))
-        given: list[tuple[bool, str, LabelingAnswer, int, int]] = []
+        task = self.context.dataset.task
+        keys, project, text = self.keys(decision), self.project, match_key(self.theme.text(decision.inputs))
+        given: list[Given] = []
         for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
             data = self.studio.tasks[row["task"]]["data"]
+            key = data["push_key"]
             same = data["record_id"] == decision.record_id and match_key(self.theme.shown(data)) == text
             answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
-            if same and self.studio.tasks[row["task"]]["project"] == self.desk.project and answer.verdict in DECISIVE:
+            if same and self.studio.tasks[row["task"]]["project"] == project and answer.verdict in DECISIVE:
                 known = self._known.get((row["id"], row["updated_at"]), self._runs)
-                sent = self._sent[row["task"], data["push_key"]]
-                given.append((data["push_key"] == key, row["completed_by"], answer, known, sent))
-        if not any(is_present for is_present, *_ in given):
+                given.append(Given(key, key in keys, row["completed_by"], answer, known, self._sent[row["task"], key]))
+        given = self.asked_for_answers(given)
+        if not any(one.is_present for one in given):
             return []
-        counting = [
-            one
-            for place, one in enumerate(given)
-            if one[0] or not any(later[0] and one[3] < later[4] for later in given[place:])
-        ]
-        last_of = {user: place for place, (_, user, *_) in enumerate(counting)}
-        return [counting[place][2] for place in sorted(last_of.values())]
+        counting = self.deciding(
+            [
+                one
+                for place, one in enumerate(given)
+                if one.is_present or not any(later.is_present and one.known < later.sent for later in given[place:])
+            ]
+        )
+        last_of = {one.user: place for place, one in enumerate(counting)}
+        return [counting[place].answer for place in sorted(last_of.values())]
+
+    def keys(self, decision: Decision) -> set[str]:
+        """The push keys of a record's current question."""
+        return {question_key(decision, self.context.dataset.task)}
+
+    def asked_for_answers(self, given: list[Given]) -> list[Given]:
+        """Those that are meant to decide something."""
+        return given
+
+    def deciding(self, counting: list[Given]) -> list[Given]:
+        """Those of the answers that count, oldest first, by which the record's answer is decided."""
+        return counting
 
     def check_questions(self) -> None:
         """No question is asked twice, nor sent again while it is there."""
@@ -279,7 +322,7 @@ class Life:
 
     def check_versions(self) -> None:
         """Published bytes are as they were, no row ever moves, and similar rows are never in two splits."""
-        releases = self.desk.context.store.releases
+        releases = self.context.store.releases
         where: defaultdict[str, set[str]] = defaultdict(set)
         for manifest in list_versions(releases):
             folder = releases / manifest.version
@@ -292,98 +335,3 @@ class Life:
                     groups[row["group"]].add(split)
             assert all(len(splits) == 1 for splits in groups.values())
         assert {name: splits for name, splits in where.items() if len(splits) > 1} == {}
-
-
-seeds = st.integers(0, 2**32 - 1)
-
-
-class Lives(RuleBasedStateMachine):
-    """Lets hypothesis choose what happens next in a life."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._exit = ExitStack()
-        self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
-
-    def teardown(self) -> None:
-        self._exit.close()
-
-    @initialize(seed=seeds, theme=st.sampled_from(THEMES))
-    def begin(self, seed: int, theme: Theme) -> None:
-        self.life = self._exit.enter_context(closing(Life(self._folder, theme)))
-        self.life.edit(Chance(seed).texts(10))
-
-    # --- the sources and the file -----------------------------------------------------------------
-    @rule(seed=seeds)
-    def edit(self, seed: int) -> None:
-        self.life.edit(Chance(seed).edits(4))
-
-    @rule(change=st.sampled_from(CHANGES))
-    def change(self, change: dict[str, Any]) -> None:
-        self.life.change(**change)
-
-    # --- annotators -------------------------------------------------------------------------------
-    @rule(seed=seeds)
-    @precondition(lambda self: self.life.studio.tasks)
-    def say(self, seed: int) -> None:
-        self.life.say(Chance(seed).sayings(8))
-
-    # --- the verbs --------------------------------------------------------------------------------
-    @rule(rescore=st.booleans())
-    def curate(self, rescore: bool) -> None:
-        self.life.curate(rescore=rescore)
-
-    @rule()
-    @precondition(lambda self: self.life.read is not None)
-    def collect(self) -> None:
-        self.life.collect()
-
-    @rule()
-    @precondition(lambda self: self.life.read is not None)
-    def release(self) -> None:
-        self.life.release()
-
-    @rule(seed=seeds, days=st.integers(1, 2))
-    def live_some_days(self, seed: int, days: int) -> None:
-        """New rows, questions, answers, a version."""
-        chance = Chance(seed)
-        for _ in range(days):
-            self.life.edit(chance.edits(4))
-            self.life.curate()
-            self.life.check()
-            self.life.say(chance.sayings(8))
-            self.life.collect()
-            self.life.check()
-            self.life.release()
-
-    @rule()
-    @precondition(lambda self: self.life.read is not None)
-    def curate_again(self) -> None:
-        """The same rows and answers again decide nothing and ask nothing."""
-        self.life.curate()
-        asked = dict(self.life.studio.imported)
-        again = self.life.curate()
-        assert (again.decided, again.added, again.withdrawn, again.review.sent, again.review.withdrawn) == (0,) * 5
-        assert asked == dict(self.life.studio.imported)
-
-    @rule()
-    @precondition(lambda self: self.life.read is not None and not self.life.edited)
-    def release_twice(self) -> None:
-        if first := self.life.release():
-            again = self.life.release()
-            assert again is not None and (again.version, again.created) == (first.version, False)
-
-    @rule(pick=seeds)
-    @precondition(lambda self: self.life.read)
-    def look(self, pick: int) -> None:
-        """Report and explain work at any time."""
-        write_report(self.life.desk.context)
-        snapshot = self.life.snapshot
-        ids = snapshot.latest_records().select("record_id").collect().to_series().sort().to_list()
-        context = self.life.desk.context
-        story = explain(snapshot, ids[pick % len(ids)], context.store.releases, context.dataset)
-        assert story.revisions
-
-    @invariant()
-    def laws(self) -> None:
-        self.life.check()

@@ -127,6 +127,17 @@ def test_an_adjudicated_row_is_a_gold_item_for_those_who_have_not_answered_it(
         assert desk.decision(1).targets == {"topic": "billing"}
 
 
+def test_who_answered_somebody_else_s_copy_of_a_gold_item_is_not_asked_again(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.5") as desk:
+        record, task_id = gold(desk).filter(annotator=BEN).select("record_id", "task_id").row(0)
+        desk.submit(task_id, desk.result("delivery"), ANA)
+        go_on(desk)
+        mine = [task["data"]["record_id"] for task in desk.tasks() if task["data"]["assigned"] == ANA]
+        assert record not in mine and desk.curate().review.sent == 0
+
+
 def test_without_an_open_question_nobody_gets_a_gold_item(studio: FakeStudio, tmp_path: Path) -> None:
     labeled = [row(1, "What about the order number one?", "billing")]
     with shop(studio, tmp_path, NAMED, "gold: 0.5", rows=labeled) as desk:

@@ -1,5 +1,6 @@
 """The kinds of task that random lives are about: how one of three topics becomes a row's answer."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ class Theme:
         """A topic's answer, as annotators give it."""
         return {"topic": self.answers[label]}
 
+    def written(self, targets: Mapping[str, Any]) -> str:
+        """An answer as a model writes it."""
+        return json.dumps(targets)
+
     def text(self, fields: Mapping[str, Any]) -> str:
         """The question in a row's inputs, or in its published fields."""
         return str(fields["question"])
@@ -61,6 +66,9 @@ class _Chats(Theme):
 
     def targets(self, label: str) -> dict[str, Any]:
         return {"messages": self.answers[label]}
+
+    def written(self, targets: Mapping[str, Any]) -> str:
+        return str(targets["messages"][-1]["content"])
 
     def text(self, fields: Mapping[str, Any]) -> str:
         return str(fields["messages"][0]["content"])

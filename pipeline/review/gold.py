@@ -1,8 +1,8 @@
 """Hidden gold items: questions whose answer is known, a copy for each annotator, mixed into their tasks."""
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -15,65 +15,100 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
-from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource
 from schemas.identity import stable_hash
 from schemas.seat import Seat, SeatKind
 
 
-def gold_items(snapshot: Snapshot, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]]) -> list[Decision]:
-    """The records whose answer is known: those of gold sources, and those that an adjudicator has decided.
+def trusted_records(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
+    """The records of gold sources."""
+    names = [source.name for source in dataset.config.sources if source.gold]
+    if not names:
+        return []
+    return (
+        snapshot.current_records()
+        .filter(pl.col("source").is_in(names))
+        .select("record_id")
+        .collect()
+        .to_series()
+        .to_list()
+    )
+
+
+def gold_items(
+    now: pl.LazyFrame, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], trusted: Iterable[str]
+) -> pl.LazyFrame:
+    """The decisions about the records whose answer is known: those of gold sources, and those that an adjudicator has
+    decided.
 
     Args:
-        snapshot: the committed state.
-        dataset: names the gold sources. An answer in free words cannot be compared with another, so a task that has
-            nothing else has no gold items.
+        now: the decisions that count, or those about some records.
+        dataset: has the task. An answer in free words cannot be compared with another, so a task that has nothing else
+            has no gold items.
         said: the annotators' answers by record.
+        trusted: the records of gold sources.
     """
-    names = [source.name for source in dataset.config.sources if source.gold]
-    trusted = snapshot.current_records().filter(pl.col("source").is_in(names)).select("record_id").collect().to_series()
-    adjudicated = {record_id for record_id, items in said.items() if any(map(_adjudicates, items))}
-    if set(kind_of(dataset.task).free_texts(dataset.task)) >= {one.name for one in dataset.task.task_targets()}:
-        return []
-    known = snapshot.current_decisions().filter(
+    adjudicated = [record_id for record_id, items in said.items() if any(map(_adjudicates, items))]
+    is_free = set(kind_of(dataset.task).free_texts(dataset.task)) >= {one.name for one in dataset.task.task_targets()}
+    return now.filter(
+        not is_free,
         pl.col("record_id").is_in([*trusted, *adjudicated]),
         pl.col("task_digest") == dataset.task.task_digest(),
         pl.col("fate") == Fate.ACCEPTED.value,
         pl.col("label_source") == LabelSource.HUMAN.value,
     )
-    return list(from_frame(known.sort("record_id").collect()))
 
 
 def with_gold(
-    snapshot: Snapshot, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], asked: Sequence[Asked]
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    said: Mapping[str, Sequence[Said]],
+    asked: Sequence[Asked],
+    known: pl.LazyFrame,
 ) -> list[Asked]:
     """The questions with open gold items in between: each annotator's share of the tasks that were ever for them.
 
-    Who has answered a question does not get it as a gold item.
+    Who has answered a question, or somebody else's copy of a gold item, does not get it as a gold item.
 
     Args:
         snapshot: the committed state.
         dataset: names the annotators and the share.
         said: the annotators' answers by record.
         asked: the open questions in all of their seats.
+        known: the decisions about ``gold_items``.
     """
-    share, task = dataset.config.review.gold, dataset.task
-    items = gold_items(snapshot, dataset, said) if share else []
-    if not items:
+    records = known.select("record_id").collect().to_series().sort().to_list() if dataset.config.review.gold else []
+    if not records:
         return list(asked)
-    dealt, sent = _sent(snapshot)
-    dealt |= {one.key(task): one.annotator for one in asked}
+    answered, by_others = _answered(snapshot)
+    can_answer = {
+        annotator: [one for one in records if not (one in seen or _has_answered(annotator, said.get(one, ())))]
+        for annotator in dataset.config.review.annotators
+        for seen in [by_others.get(annotator.casefold(), set())]
+    }
+    picked = _picked(snapshot, dataset, can_answer, asked)
+    # Only these are decoded: a gold source may have many rows.
+    rows = known.filter(pl.col("record_id").is_in(list({record_id for _, record_id in picked})))
+    items = {one.record_id: one for one in from_frame(rows.collect())}
+    seats = {name: Seat(kind=SeatKind.GOLD, annotator=name) for name in can_answer}
+    copies = [Asked(items[record_id], seats[name], name) for name, record_id in picked]
+    return _mixed(asked, [copy for copy in copies if copy.key(dataset.task) not in answered])
+
+
+def _picked(
+    snapshot: Snapshot, dataset: LoadedDataset, can_answer: Mapping[str, Sequence[str]], asked: Iterable[Asked]
+) -> list[tuple[str, str]]:
+    """Annotators, and the records of which each has a copy, answered or not."""
+    share, (dealt, sent) = dataset.config.review.gold, _sent(snapshot)
+    dealt |= {one.key(dataset.task): one.annotator for one in asked}
     counts = Counter(dealt.values())
-    answered = _answered(snapshot)
-    found: list[Asked] = []
-    for annotator in dataset.config.review.annotators:
-        seat = Seat(kind=SeatKind.GOLD, annotator=annotator)
-        ours = [item for item in items if not _has_answered(annotator, said.get(item.record_id, ()))]
+    found: list[tuple[str, str]] = []
+    for annotator, records in can_answer.items():
         # Those that were sent stay, whatever has become gold since.
-        ours.sort(key=lambda item: ((annotator, item.record_id) not in sent, _draw(annotator, item.record_id)))
+        order = sorted(records, key=lambda one: ((annotator, one) not in sent, _draw(annotator, one)))
         most = math.ceil(round(counts[annotator] * share / (1 - share), 6))
-        found += [copy for item in ours[:most] if (copy := Asked(item, seat, annotator)).key(task) not in answered]
-    return _mixed(asked, found)
+        found += [(annotator, record_id) for record_id in order[:most]]
+    return found
 
 
 def _mixed(asked: Sequence[Asked], gold: Sequence[Asked]) -> list[Asked]:
@@ -98,11 +133,18 @@ def _sent(snapshot: Snapshot) -> tuple[dict[str, str], set[tuple[str, str]]]:
     return dealt, gold
 
 
-def _answered(snapshot: Snapshot) -> set[str]:
-    """The push keys of gold items with a valid answer."""
+def _answered(snapshot: Snapshot) -> tuple[set[str], dict[str, set[str]]]:
+    """The push keys of gold items with a valid answer; and the records of somebody else's items that each answered."""
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(IS_GOLD, ~pl.col("deleted"))
     valid = rows.filter(pl.col("verdict").is_in([verdict.value for verdict in DECISIVE]))
-    return set(valid.select("push_key").collect().to_series())
+    keys: set[str] = set()
+    by_others: defaultdict[str, set[str]] = defaultdict(set)
+    for key, seat, record_id, email in valid.select("push_key", "seat", "record_id", "email").collect().iter_rows():
+        keys.add(key)
+        who = (email or "").casefold()
+        if Seat.read(seat).annotator.casefold() != who:
+            by_others[who].add(record_id)
+    return keys, by_others
 
 
 def _has_answered(annotator: str, said: Sequence[Said]) -> bool:

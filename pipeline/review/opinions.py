@@ -8,8 +8,9 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, deciding, said_about
-from pipeline.review.gold import gold_items
+from pipeline.review.gold import gold_items, trusted_records
 from pipeline.review.questions import is_blind
+from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Annotation, Verdict
 from schemas.field import JsonValue, comparable
@@ -63,7 +64,9 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     task, now = dataset.task, snapshot.current_decisions()
     said = said_about(snapshot, task, now)
     gold = said_about(snapshot, task, now, gold=True)
-    known = {item.record_id: item.targets for item in gold_items(snapshot, dataset, said)} if gold else {}
+    asked = now.filter(pl.col("record_id").is_in(list(gold)))
+    rows = gold_items(asked, dataset, said, trusted_records(snapshot, dataset)).collect() if gold else pl.DataFrame()
+    known = {item.record_id: item.targets for item in from_frame(rows)}
     names = names_of(snapshot)
     decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
     found = [

@@ -14,7 +14,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.review.consensus import said_about
 from pipeline.review.form import labeling_config
-from pipeline.review.gold import with_gold
+from pipeline.review.gold import gold_items, trusted_records, with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_lease import leased
@@ -70,7 +70,12 @@ def marker(dataset: LoadedDataset) -> str:
 
 def open_questions(snapshot: Snapshot) -> list[Decision]:
     """The current decisions that wait for an annotator's answer, the most urgent first, audits in between."""
-    waiting = list(from_frame(open_decisions(snapshot).collect()))
+    return _in_turn(open_decisions(snapshot))
+
+
+def _in_turn(rows: pl.LazyFrame) -> list[Decision]:
+    """Open questions in the order in which they are asked."""
+    waiting = list(from_frame(rows.collect()))
     audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
     others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)
     places = [(i / len(part), d) for part in (others, audits) for i, d in enumerate(part)]
@@ -79,16 +84,23 @@ def open_questions(snapshot: Snapshot) -> list[Decision]:
 
 def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     """The open questions under the current task in all of their seats, in the order in which annotators get them."""
-    digest = dataset.task.task_digest()
+    digest = pl.col("task_digest") == dataset.task.task_digest()
     # Another curate may have used a newer task since: its questions belong in another project.
-    waiting = [decision for decision in open_questions(snapshot) if decision.task_digest == digest]
     if not dataset.config.review.has_seats:
-        return [Asked(decision) for decision in waiting]
-    answered = snapshot.latest_annotations().select("record_id").unique()
-    # Read once: of a million records few have answers.
-    now = snapshot.current_decisions().join(answered, on="record_id", how="semi").collect().lazy()
+        return [Asked(decision) for decision in _in_turn(open_decisions(snapshot).filter(digest))]
+    answered = snapshot.latest_annotations().select("record_id").unique().collect().to_series()
+    trusted = trusted_records(snapshot, dataset) if dataset.config.review.gold else []
+    # Read once: of a million records few are asked about, have answers or are trusted.
+    now = (
+        snapshot.current_decisions()
+        .filter(_is_open() | pl.col("record_id").is_in([*answered, *trusted]))
+        .collect()
+        .lazy()
+    )
+    waiting = _in_turn(now.filter(_is_open(), digest))
     said = said_about(snapshot, dataset.task, now)
-    return with_gold(snapshot, dataset, said, seated(snapshot, dataset, waiting, said, now))
+    asked = seated(snapshot, dataset, waiting, said, now)
+    return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:
@@ -99,11 +111,14 @@ def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None)
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
     """Those decisions as rows of their table, in any order; they can be counted without decoding."""
+    return snapshot.current_decisions().filter(_is_open())
+
+
+def _is_open() -> pl.Expr:
+    """The same as ``is_open``, over the columns of the decisions."""
     is_asked = pl.col("routed").is_in([route.value for route in _OPEN_ROUTES])
-    return snapshot.current_decisions().filter(
-        (is_asked & pl.col("fate").is_in([fate.value for fate in _OPEN_FATES])) | _awaits_repair(),
-        pl.col("label_source").ne_missing(LabelSource.HUMAN.value),
-    )
+    waits = (is_asked & pl.col("fate").is_in([fate.value for fate in _OPEN_FATES])) | _awaits_repair()
+    return waits & pl.col("label_source").ne_missing(LabelSource.HUMAN.value)
 
 
 def _awaits_repair() -> pl.Expr:

@@ -164,7 +164,8 @@ def measure_start_to_end(script: str, name: str, parts: Sequence[Path], environm
     """Run a contestant like ``measure``, without a warm-up, and count the whole process, including imports."""
     with folder() as out:
         command = _command(sys.executable, script, name, out, out, out / "none", parts)
-        return run(command, out, environment)
+        spent = run(command, out, environment)
+        return Spent(spent.user, spent.system, spent.wall)
 
 
 def _command(
@@ -173,7 +174,7 @@ def _command(
     return [python, str(HERE / script), name, str(out), str(keep), str(warm), *map(str, parts)]
 
 
-def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Spent:
+def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Measured:
     """Run a command to its end, including all processes that it starts. Its output goes to ``log.txt`` in scratch.
 
     Raises:
@@ -203,7 +204,9 @@ def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | 
     if process.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise Failed(f"exit code {process.returncode}: {lines[-1] if lines else 'no output'}")
-    return Spent(usage.ru_utime, usage.ru_stime, time.perf_counter() - started)
+    wall = time.perf_counter() - started
+    # A child counts what its parent had at most when it began.
+    return Measured(usage.ru_utime, usage.ru_stime, wall, usage.ru_maxrss // 1024)
 
 
 def _too_long(*_: object) -> None:
