@@ -50,7 +50,9 @@ class BadConnection:
         self.upstream = httpx.Client(base_url=studio.url, headers=header, timeout=60)
 
     def __call__(self, method: str, path: str, body: bytes) -> Reply:
-        fault = self.random.choice(_FAULTS) if self.random.random() < self.share else ""
+        # A push is one import among dozens of requests, and the one that can double everything.
+        share = 4 * self.share if method == "POST" and path.split("?")[0].endswith("/import") else self.share
+        fault = self.random.choice(_FAULTS) if self.random.random() < share else ""
         match fault:
             case "reset":
                 return LOST, {}, b""
