@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.curation.audit import Chance
+from pipeline.curation.audit import Chance, is_drawn
 from pipeline.curation.prepare import rendered
 from pipeline.errors import ConfigError, TaskCodeError
 from schemas.annotation import Verdict
@@ -61,6 +61,8 @@ class Case:
     human: Verdict | None = None
     """The combined verdict of its annotations; None if there is none that counts."""
     human_reasons: list[Reason] = field(default_factory=list)
+    is_trusted: bool = False
+    """A gold source vouches for its answer, or for its annotator's."""
     unconfirmed: bool = False
     """A single annotator's answer that nothing else speaks for: in a team, somebody else is asked, too."""
     past_route: Routed | None = None
@@ -90,6 +92,17 @@ class Case:
         seen = not any(reason.code in _NOT_HANDED_ON_UNSEEN for reason in self.review_reasons)
         agreed = self.human is Verdict.LABELED or (self.human is None and seen)
         return self.frozen and self.targets is not None and not self.rejection_reasons and agreed
+
+
+def stands_for_others(case: Case) -> bool:
+    """Whether an answered row is one of the random sample.
+
+    Rows that are answered whether or not they are drawn, such as those of a gold source, stand for no others: they may
+    be better or worse. All of them are left out, or those that happened to be drawn would speak for the rest.
+    """
+    if case.chance is None or case.rejection_reasons or case.is_trusted or case.past_route is not Routed.AUDIT:
+        return False
+    return is_drawn(case.record_id, case.chance)
 
 
 def awaits_another(case: Case, team: Team) -> bool:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.curation.audit import AuditFrame, Drawn, arrays, drawn_from
+from pipeline.curation.case import Case, awaits_another
 from pipeline.estimation.audit_draw import draw, numbers
 from pipeline.estimation.error_target import Rows, next_questions
+from schemas.annotation import Verdict
 from schemas.run_summary import Proof
+from schemas.team import Team
 
 FEWEST = 20
 """Questions of a batch, if there are as many rows: rows are drawn by chance, and of fewer there might be none."""
@@ -23,6 +26,16 @@ class Answers:
     """Corrected, unusable, or not settled yet."""
     total: int
     """The accepted rows that the error rate is of."""
+
+
+def answers_about(frame: Sequence[Case], total: int, team: Team) -> Answers:
+    """What annotators said about the rows of a frame."""
+    return Answers(
+        [case.human is not None and not awaits_another(case, team) for case in frame],
+        # A confirmed answer is right; all others were wrong, or nobody knows yet.
+        [case.human is not None and (case.human is not Verdict.LABELED or case.replaced is not None) for case in frame],
+        total,
+    )
 
 
 def ask_until_proven(
