@@ -65,6 +65,10 @@ class Case:
     """A gold source vouches for its answer, or for its annotator's."""
     unconfirmed: bool = False
     """A single annotator's answer that nothing else speaks for: in a team, somebody else is asked, too."""
+    has_open_seat: bool = False
+    """A second annotator or an adjudicator can still be asked about it; only read for ``review.error_rate``."""
+    is_in_vain: bool = False
+    """Annotators have skipped its question, or the server has refused it; only read for ``review.error_rate``."""
     past_route: Routed | None = None
     """How this revision was routed before; a question that was asked remains asked."""
     chance: Chance | None = None
@@ -106,9 +110,9 @@ def stands_for_others(case: Case) -> bool:
 
 
 def awaits_another(case: Case, team: Team) -> bool:
-    """Whether another annotator of the team is asked about a row that one has answered."""
+    """Whether another annotator of the team is asked about a row that one has answered, and somebody is left to ask."""
     is_held = case.human in (Verdict.DISPUTED, Verdict.UNSURE)
-    return (team.has_second and case.unconfirmed) or (team.has_third and is_held)
+    return case.has_open_seat and ((team.has_second and case.unconfirmed) or (team.has_third and is_held))
 
 
 def is_candidate(case: Case) -> bool:
