@@ -11,7 +11,7 @@ from triage_cases import HOLD, PERSON, case, chance_of, suspected
 from pipeline.curation.case import Case
 from pipeline.curation.triage import Triage, triage
 from schemas.annotation import Verdict
-from schemas.dataset import Review
+from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, Routed
 from schemas.run_summary import Proof
 from schemas.tasks.contract_clause import ContractClause
@@ -128,6 +128,20 @@ def test_suspects_are_accepted_and_drawn_while_rows_that_wait_use_the_default_bu
     found = {decision.record_id: decision for decision in decided(cases, None).decisions}
     assert found["r1"].fate is Fate.ACCEPTED and chance_of(found["r1"]) is not None
     assert (found["r2"].fate, found["r2"].routed) == (Fate.REVIEW, Routed.UNCERTAIN)
+
+
+def test_suspects_that_are_held_are_drawn_too() -> None:
+    cases = [*(suspected(f"r{number}") for number in range(10)), *(case(f"r{number}") for number in range(10, 100))]
+    held = Review(error_rate=0.02, unreviewed=Unreviewed.HOLD)
+    proof = None
+    for _ in range(20):
+        result = decided(cases, proof, held)
+        proof = result.proof
+        cases, asked = answered(cases, result, {f"r{number}" for number in range(10)})
+        if not asked:
+            break
+    assert proof is not None and proof.proven
+    assert all(one.human is Verdict.LABELED for one in cases[:10])
 
 
 @pytest.mark.parametrize("other", [{"budget": 10}, {"audit": 0.1}])

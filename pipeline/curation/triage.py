@@ -331,7 +331,10 @@ def _audit(
             if stands_for_others(case):
                 frame.append(case)
         elif not (outcome.routed or case.published_as_is) and (
-            outcome.fate is Fate.ACCEPTED or (was_asked and outcome.fate is Fate.REVIEW)
+            outcome.fate is Fate.ACCEPTED
+            or (was_asked and outcome.fate is Fate.REVIEW)
+            # Held suspects are asked about as if they were accepted.
+            or (review.error_rate is not None and _may_pass(outcome))
         ):
             frame.append(case)
             if was_asked and outcome.reasons[0] is not _PASSED:
