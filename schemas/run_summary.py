@@ -35,6 +35,8 @@ class Proof(BaseModel):
     """How often the answers were compared with it; each makes the next one stricter."""
     answers: int
     """The answers at the last of these."""
+    unheard: int = 0
+    """Rows that annotators skipped or the server refused, so that they counted as wrong."""
     bound: float | None = None
     """The error is below this, with what is left of 95% confidence; None before the first look."""
     proven: bool = False
@@ -43,11 +45,12 @@ class Proof(BaseModel):
 
     def __str__(self) -> str:
         """The state in words."""
+        lost = f"; rows that were skipped or refused count as wrong: {self.unheard:,}" if self.unheard else ""
         if self.proven:
-            return f"proven: fewer than {self.target:.1%} of the accepted rows are wrong (95% confidence)"
+            return f"proven: fewer than {self.target:.1%} of the accepted rows are wrong (95% confidence){lost}"
         known = "" if self.bound is None else f"; so far it is known to be below {self.bound:.1%}"
         more = f"about {self.more:,} more answers" if self.more else "answers to the first batch"
-        return f"an error below {self.target:.1%} is not proven yet: it takes {more}{known}"
+        return f"an error below {self.target:.1%} is not proven yet: it takes {more}{known}{lost}"
 
 
 class CurateFacts(RunSummary):

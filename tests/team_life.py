@@ -42,7 +42,7 @@ from schemas.seat import FIRST, Seat, SeatKind
 
 _HASTE = Pauses(first=0.001, most=0.01, tries=2)
 _QUESTIONS = (SeatKind.FIRST, SeatKind.SECOND, SeatKind.ADJUDICATOR)
-_SEATS = [Seat(kind=kind, attempt=attempt) for kind in _QUESTIONS for attempt in range(1, MOST_ATTEMPTS + 1)]
+_SEATS = [Seat(kind=kind, attempt=attempt) for kind in _QUESTIONS for attempt in range(1, 4 * MOST_ATTEMPTS)]
 
 
 class TeamLife(Life):

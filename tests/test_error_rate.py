@@ -11,7 +11,7 @@ from triage_cases import HOLD, PERSON, case, chance_of, suspected
 from pipeline.curation.case import Case
 from pipeline.curation.triage import Triage, triage
 from schemas.annotation import Verdict
-from schemas.dataset import Review
+from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, Routed
 from schemas.run_summary import Proof
 from schemas.tasks.contract_clause import ContractClause
@@ -61,6 +61,39 @@ def test_it_asks_until_the_error_is_proven_to_be_below_the_target_and_then_stops
     assert once_more.proof == proof and not [d for d in once_more.decisions if d.routed and d.label_source != "human"]
 
 
+def answered_otherwise(cases: list[Case], rows: slice, route: Routed | None, *, is_trusted: bool) -> list[Case]:
+    """The cases after some that nobody was asked about by chance have been confirmed, or their source became gold."""
+    confirmed = [
+        replace(one, is_trusted=is_trusted) if one.human is not None
+        else replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], past_route=route,
+                     is_trusted=is_trusted)
+        for one in cases[rows]
+    ]  # fmt: skip
+    return [*cases[: rows.start], *confirmed, *cases[rows.stop :]]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_rows_that_were_answered_without_being_drawn_say_nothing_about_the_others(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    cases = [case(f"r{number}", label_error_score=0.05) for number in range(1000)]
+    # Those that are answered otherwise are right; of the last 400 a sixth is wrong.
+    wrong, proof = {f"r{number}" for number in 600 + chance.choice(400, 66, replace=False)}, None
+    for look in range(20):
+        result = decided(cases, proof)
+        proof = result.proof
+        cases, asked = answered(cases, result, wrong)
+        if look == 0:
+            cases = answered_otherwise(cases, slice(0, 400), None, is_trusted=True)
+            cases = answered_otherwise(cases, slice(400, 600), Routed.CONFLICT, is_trusted=False)
+        if not asked:
+            break
+    assert proof is not None and proof.proven
+    left = {one.record_id for one in cases if one.human is None} & wrong
+    assert len(left) / len(cases) < 0.04
+    outside = [d for one, d in zip(cases, decided(cases, proof).decisions, strict=True) if one.is_trusted]
+    assert all(decision.audit_probability is None for decision in outside)
+
+
 def test_a_batch_that_waits_is_not_looked_at() -> None:
     cases = [case(f"r{number}") for number in range(300)]
     first = decided(cases, None)
@@ -95,6 +128,20 @@ def test_suspects_are_accepted_and_drawn_while_rows_that_wait_use_the_default_bu
     found = {decision.record_id: decision for decision in decided(cases, None).decisions}
     assert found["r1"].fate is Fate.ACCEPTED and chance_of(found["r1"]) is not None
     assert (found["r2"].fate, found["r2"].routed) == (Fate.REVIEW, Routed.UNCERTAIN)
+
+
+def test_suspects_that_are_held_are_drawn_too() -> None:
+    cases = [*(suspected(f"r{number}") for number in range(10)), *(case(f"r{number}") for number in range(10, 100))]
+    held = Review(error_rate=0.02, unreviewed=Unreviewed.HOLD)
+    proof = None
+    for _ in range(20):
+        result = decided(cases, proof, held)
+        proof = result.proof
+        cases, asked = answered(cases, result, {f"r{number}" for number in range(10)})
+        if not asked:
+            break
+    assert proof is not None and proof.proven
+    assert all(one.human is Verdict.LABELED for one in cases[:10])
 
 
 @pytest.mark.parametrize("other", [{"budget": 10}, {"audit": 0.1}])

@@ -111,6 +111,16 @@ def test_a_slip_that_is_edited_needs_no_second(studio: FakeStudio, tmp_path: Pat
         assert "second" not in whose(desk, number)
 
 
+def test_what_an_adjudicator_has_decided_has_no_second_look(studio: FakeStudio, tmp_path: Path) -> None:
+    with audited(studio, tmp_path, ANA, BEN, CLEO) as (desk, number):
+        answer(desk, number, "first", Verdict.UNSURE, whose(desk, number)["first"])
+        go_on(desk)
+        answer(desk, number, "adjudicator", wrong(number), whose(desk, number)["adjudicator"])
+        go_on(desk)
+        assert desk.decision(number).targets == {"topic": wrong(number)}
+        assert set(whose(desk, number)) == {"first", "adjudicator"}
+
+
 def test_an_error_rate_is_not_judged_before_the_second_looks_are_there(studio: FakeStudio, tmp_path: Path) -> None:
     rate = f"review: {{error_rate: 0.4, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
     with desk_at(studio, tmp_path, ROWS, rate) as desk:

@@ -153,13 +153,15 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
         out.print(f"  {line}", markup=False)
 
 
-def show_beyond(count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None) -> None:
-    """How many rows are beyond the review budget."""
+def show_beyond(
+    count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None, *, is_fixed: bool = False
+) -> None:
+    """How many rows are beyond the review budget, which is fixed with ``review.error_rate``."""
     if not count:
         return
     more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
     which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
-    of_budget = f"({used:,} of {budget:,} used; raise review.budget to review more)"
+    of_budget = f"({used:,} of {budget:,} used{'' if is_fixed else '; raise review.budget to review more'})"
     out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
 
 

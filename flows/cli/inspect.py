@@ -65,7 +65,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_attention(result.attention)
     show_rejections(result.rejections)
     show_in_review(result.in_review)
-    show_beyond(result.beyond_budget, result.budget_used, result.budget)
+    show_beyond(result.beyond_budget, result.budget_used, result.budget, is_fixed=result.proof is not None)
     for line in result.suggestions.lines if result.suggestions else ():
         out.print(line, markup=False)
     if result.outlook:

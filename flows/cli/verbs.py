@@ -77,7 +77,13 @@ def show_curated(result: "Curated") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
-    show_beyond(result.beyond_budget, result.budget_used, result.budget, result.beyond_by_reason)
+    show_beyond(
+        result.beyond_budget,
+        result.budget_used,
+        result.budget,
+        result.beyond_by_reason,
+        is_fixed=result.proof is not None,
+    )
     if result.suggested is not None:
         show_suggested(result.suggested)
     if result.proof:

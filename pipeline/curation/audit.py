@@ -67,6 +67,11 @@ def arrays(frame: AuditFrame) -> tuple[NDArray[np.uint64], Floats, Chances]:
     return hashes, scores, earlier
 
 
+def is_drawn(record_id: str, chance: Chance) -> bool:
+    """Whether a record's chance draws it."""
+    return bool(numbers(np.array([_hash(record_id)], dtype=np.uint64))[0] < chance.probability)
+
+
 def drawn_from(frame: AuditFrame, chances: Chances, spots: Floats) -> Drawn:
     """The chances by record, and the records that they draw."""
     known = zip(frame.record_ids, chances.stratum.tolist(), chances.probability.tolist(), strict=True)

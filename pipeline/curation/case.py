@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.curation.audit import Chance
+from pipeline.curation.audit import Chance, is_drawn
 from pipeline.curation.prepare import rendered
 from pipeline.errors import ConfigError, TaskCodeError
 from schemas.annotation import Verdict
@@ -61,8 +61,14 @@ class Case:
     human: Verdict | None = None
     """The combined verdict of its annotations; None if there is none that counts."""
     human_reasons: list[Reason] = field(default_factory=list)
+    is_trusted: bool = False
+    """A gold source vouches for its answer, or for its annotator's."""
     unconfirmed: bool = False
     """A single annotator's answer that nothing else speaks for: in a team, somebody else is asked, too."""
+    has_open_seat: bool = False
+    """A second annotator or an adjudicator can still be asked about it; only read for ``review.error_rate``."""
+    is_in_vain: bool = False
+    """Annotators have skipped its question, or the server has refused it; only read for ``review.error_rate``."""
     past_route: Routed | None = None
     """How this revision was routed before; a question that was asked remains asked."""
     chance: Chance | None = None
@@ -92,10 +98,21 @@ class Case:
         return self.frozen and self.targets is not None and not self.rejection_reasons and agreed
 
 
+def stands_for_others(case: Case) -> bool:
+    """Whether an answered row is one of the random sample.
+
+    Rows that are answered whether or not they are drawn, such as those of a gold source, stand for no others: they may
+    be better or worse. All of them are left out, or those that happened to be drawn would speak for the rest.
+    """
+    if case.chance is None or case.rejection_reasons or case.is_trusted or case.past_route is not Routed.AUDIT:
+        return False
+    return is_drawn(case.record_id, case.chance)
+
+
 def awaits_another(case: Case, team: Team) -> bool:
-    """Whether another annotator of the team is asked about a row that one has answered."""
+    """Whether another annotator of the team is asked about a row that one has answered, and somebody is left to ask."""
     is_held = case.human in (Verdict.DISPUTED, Verdict.UNSURE)
-    return (team.has_second and case.unconfirmed) or (team.has_third and is_held)
+    return case.has_open_seat and ((team.has_second and case.unconfirmed) or (team.has_third and is_held))
 
 
 def is_candidate(case: Case) -> bool:

@@ -36,6 +36,7 @@ from pipeline.curation.known_fields import (
 )
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
+from pipeline.curation.open_questions import note_open_questions
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
@@ -259,6 +260,8 @@ def triage_cases(
     measure(cases, task, config)
     if config.review.repair:
         notes += offer_repairs(cases, prepared, snapshot)
+    if config.review.error_rate is not None:
+        note_open_questions(cases, snapshot, dataset)
     last = snapshot.last_run(CurateFacts)
     result = triage(cases, config.review, run=run, task=task, proof=last.summary.proof if last else None)
     decisions = to_frame(result.decisions)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.curation.audit import AuditFrame, Chance, draw_audit
-from pipeline.curation.case import Case, awaits_another
+from pipeline.curation.case import Case, stands_for_others
 from pipeline.curation.choose import Candidate, Wait, choose
-from pipeline.curation.error_proof import FEWEST, Answers, ask_until_proven
+from pipeline.curation.error_proof import FEWEST, answers_about, ask_until_proven
 from pipeline.curation.repairable_rows import repair_score
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
@@ -321,17 +321,20 @@ def _audit(
 ) -> Proof | None:
     """Draw the audit sample from the accepted rows that no annotator has decided.
 
-    The question covers any findings about the record since, and then remains asked. An answered one keeps its place
-    in the draw, or every answer would call for another question.
+    The question covers any findings about the record since, and then remains asked. One that was drawn and answered
+    keeps its place in the draw, or every answer would call for another question.
     """
     frame, held = [], set()
     for case in cases:
         outcome, was_asked = outcomes[case.record_id], case.past_route is Routed.AUDIT
         if case.human is not None:
-            if case.chance and not case.rejection_reasons:
+            if stands_for_others(case):
                 frame.append(case)
         elif not (outcome.routed or case.published_as_is) and (
-            outcome.fate is Fate.ACCEPTED or (was_asked and outcome.fate is Fate.REVIEW)
+            outcome.fate is Fate.ACCEPTED
+            or (was_asked and outcome.fate is Fate.REVIEW)
+            # Held suspects are asked about as if they were accepted.
+            or (review.error_rate is not None and _may_pass(outcome))
         ):
             frame.append(case)
             if was_asked and outcome.reasons[0] is not _PASSED:
@@ -345,9 +348,9 @@ def _audit(
         drawn, proof = draw_audit(known, review), None
     else:
         batch = max(FEWEST, _budget(review, len(cases)))
-        drawn, proof = ask_until_proven(
-            known, _answers(frame, cases, outcomes, review), review.error_rate, batch, proof
-        )
+        accepted = (c for c in cases if outcomes[c.record_id].fate is Fate.ACCEPTED and not c.published_as_is)
+        answers = answers_about(frame, sum(1 for _ in accepted), review)
+        drawn, proof = ask_until_proven(known, answers, review.error_rate, batch, proof)
     asked = drawn.asked | held
     for case in frame:
         outcome = outcomes[case.record_id]
@@ -355,18 +358,6 @@ def _audit(
         if case.human is None and case.record_id in asked:
             outcome.routed = Routed.AUDIT
     return proof
-
-
-def _answers(
-    frame: Sequence[Case], cases: Iterable[Case], outcomes: Mapping[str, _Provisional], review: Review
-) -> Answers:
-    accepted = (c for c in cases if outcomes[c.record_id].fate is Fate.ACCEPTED and not c.published_as_is)
-    return Answers(
-        [case.human is not None and not awaits_another(case, review) for case in frame],
-        # A confirmed answer is right; all others were wrong, or nobody knows yet.
-        [case.human is not None and (case.human is not Verdict.LABELED or case.replaced is not None) for case in frame],
-        sum(1 for _ in accepted),
-    )
 
 
 def _decision(case: Case, outcome: _Provisional, run: str, task_digest: str) -> Decision:

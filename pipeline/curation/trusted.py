@@ -24,5 +24,8 @@ def trust_gold(cases: Iterable[Case], snapshot: Snapshot, sources: Sequence[Sour
     rows = snapshot.current_records().filter(pl.col("source").is_in(names)).select("record_id").collect()
     gold = set(rows.to_series())
     for case in cases:
-        if case.record_id in gold and case.human is None and case.targets is not None and not case.review_reasons:
+        if case.record_id not in gold:
+            continue
+        if case.human is None and case.targets is not None and not case.review_reasons:
             case.human, case.human_reasons = Verdict.LABELED, [_PASSED]
+        case.is_trusted = case.human is not None

@@ -25,6 +25,7 @@ from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_su
 from pipeline.state.runs import CommittedRun
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
+from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import CurateSummary, Proof, Verb
@@ -185,12 +186,14 @@ def _next_step(
     if waiting:
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
     if not funnel.accepted:
-        return f"{_if_nothing_is_accepted(funnel)}, then ", Verb.CURATE, ""
+        return f"{_if_nothing_is_accepted(funnel, workspace.dataset.config.review)}, then ", Verb.CURATE, ""
     return "", Verb.FINETUNE if released else Verb.RELEASE, ""
 
 
-def _if_nothing_is_accepted(funnel: Funnel) -> str:
+def _if_nothing_is_accepted(funnel: Funnel, review: Review) -> str:
     """What helps if nothing can be released and no question is open: only other rows or settings."""
+    if funnel.review and review.error_rate is not None:
+        return "replace review.error_rate by a review.budget, because some rows in review were not sent"
     if funnel.review:
         return "raise review.budget, because some rows in review were not sent"
     if funnel.rejected:

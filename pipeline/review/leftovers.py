@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.seating import all_keys
+from pipeline.review.seating import all_keys, attempts_so_far
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 
@@ -22,5 +22,6 @@ def leftovers(
         return {}
     records = client.records_of(project, list(set(tasks.values())))
     past = snapshot.committed_decisions().filter(pl.col("record_id").is_in(list(set(records.values())))).collect()
-    ours = {key for decision in from_frame(past) for key in all_keys(decision, dataset)}
+    attempts = attempts_so_far(snapshot)
+    ours = {key for decision in from_frame(past) for key in all_keys(decision, dataset, attempts)}
     return {number: key for number, key in tasks.items() if key in ours}

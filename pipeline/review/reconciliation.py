@@ -14,7 +14,7 @@ from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.leftovers import leftovers
 from pipeline.review.queue import asked_now, marker
-from pipeline.review.seating import all_keys
+from pipeline.review.seating import all_keys, attempts_so_far
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
@@ -142,7 +142,8 @@ def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> l
     """Annotations to questions that no current row asks."""
     records = {one.record_id for one in found.pulled if one.annotations}
     current = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    keys = {key for decision in from_frame(current) for key in all_keys(decision, dataset)}
+    attempts = attempts_so_far(snapshot)
+    keys = {key for decision in from_frame(current) for key in all_keys(decision, dataset, attempts)}
     orphans = [one for one in found.pulled if one.push_key not in keys]
     return [f"annotation {item.annotation_id} of task {one.task_id}" for one in orphans for item in one.annotations]
 

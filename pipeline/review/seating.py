@@ -7,6 +7,7 @@ the question stays open for somebody else.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import polars as pl
 
@@ -24,7 +25,9 @@ from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
 
 MOST_ATTEMPTS = 3
-"""Tasks for one seat, if people answer whose answer does not count in it: then nobody else seems to be there."""
+"""Tasks for one seat, if people answer whose answer does not count in it: then nobody else seems to be there.
+
+Somebody who is named and has not answered is there, so that for them there is always another."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,11 @@ def seated(
         is_double = is_overlapping(decision.record_id, review.overlap) or (
             review.has_second
             and not waits_for_adjudication(decision)
+            and not _is_adjudicated(answers)
             and any(is_surprising(asked, one.annotation, task) for one in answers)
         )
-        for seat in _open_seats(decision, answers, task, is_double=is_double):
+        has_free = bool(_free(review.annotators, answers))
+        for seat in _open_seats(decision, answers, task, is_double=is_double, has_free=has_free):
             is_last = seat.kind is SeatKind.ADJUDICATOR
             whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
             panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
@@ -92,12 +97,18 @@ def is_overlapping(record_id: str, share: float) -> bool:
     return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
 
 
-def all_keys(decision: Decision, dataset: LoadedDataset) -> set[str]:
-    """The push keys that tasks about a decision can have, in any seat."""
+def all_keys(decision: Decision, dataset: LoadedDataset, attempts: int) -> set[str]:
+    """The push keys that tasks about a decision can have, in any seat; see ``attempts_so_far``."""
     kinds = (SeatKind.FIRST, SeatKind.SECOND, SeatKind.ADJUDICATOR)
-    seats = [Seat(kind=kind, attempt=attempt) for kind in kinds for attempt in range(1, MOST_ATTEMPTS + 1)]
+    seats = [Seat(kind=kind, attempt=attempt) for kind in kinds for attempt in range(1, attempts + 1)]
     seats += [Seat(kind=SeatKind.GOLD, annotator=annotator) for annotator in dataset.config.review.annotators]
     return {question_key(decision, dataset.task, seat) for seat in seats}
+
+
+def attempts_so_far(snapshot: Snapshot) -> int:
+    """The most tasks for one seat that can have been sent: one more than is known, which a killed push may have."""
+    seats = snapshot.scan(Table.PUSHES).select(pl.col("seat").unique()).collect().to_series()
+    return max(MOST_ATTEMPTS, *(Seat.read(seat).attempt + 1 for seat in seats), 0)
 
 
 def waits_for_adjudication(decision: Decision) -> bool:
@@ -136,31 +147,44 @@ def _counting(said: Sequence[Said], *, is_open: bool) -> list[Said]:
     )
 
 
-def _open_seats(decision: Decision, answers: Sequence[Said], task: type[Task], *, is_double: bool) -> list[Seat]:
+def _open_seats(
+    decision: Decision, answers: Sequence[Said], task: type[Task], *, is_double: bool, has_free: bool
+) -> list[Seat]:
     answered = {one.annotation.push_key for one in answers}
-    voters = {_who(one) for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
+    voters = _voters(answers)
     seats = [SeatKind.FIRST, SeatKind.SECOND] if is_double else [SeatKind.FIRST]
     missing = len(seats) - len(voters)
     if missing > 0:
         free = [kind for kind in seats if question_key(decision, task, Seat(kind=kind)) not in answered]
         # Somebody has answered in two seats: the last one is asked about once more.
-        return [seat for kind in (free or seats[-1:])[:missing] if (seat := _next(decision, kind, task, answered))]
-    if not waits_for_adjudication(decision):
-        return []
-    is_settled = any(
+        kinds = (free or seats[-1:])[:missing]
+    else:
+        kinds = [SeatKind.ADJUDICATOR] if waits_for_adjudication(decision) and not _is_adjudicated(answers) else []
+    return [seat for kind in kinds if (seat := _next(decision, kind, task, answered, has_free=has_free))]
+
+
+def _voters(answers: Sequence[Said]) -> set[tuple[str, str]]:
+    return {_who(one) for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
+
+
+def _is_adjudicated(answers: Sequence[Said]) -> bool:
+    """Whether somebody has decided who is none of those that the question was for at first."""
+    voters = _voters(answers)
+    return any(
         one.seat.kind is SeatKind.ADJUDICATOR
         and one.annotation.verdict is not Verdict.UNSURE
         and _who(one) not in voters
         for one in answers
     )
-    seat = None if is_settled else _next(decision, SeatKind.ADJUDICATOR, task, answered)
-    return [seat] if seat else []
 
 
-def _next(decision: Decision, kind: SeatKind, task: type[Task], answered: Collection[str]) -> Seat | None:
-    """The first task for a seat that is not answered; None if too many were."""
-    attempts = (Seat(kind=kind, attempt=attempt) for attempt in range(1, MOST_ATTEMPTS + 1))
-    return next((seat for seat in attempts if question_key(decision, task, seat) not in answered), None)
+def _next(
+    decision: Decision, kind: SeatKind, task: type[Task], answered: Collection[str], *, has_free: bool
+) -> Seat | None:
+    """The first task for a seat that is not answered; None if too many were, and nobody who is named is free."""
+    seats = (Seat(kind=kind, attempt=attempt) for attempt in count(1))
+    seat = next(seat for seat in seats if question_key(decision, task, seat) not in answered)
+    return seat if has_free or seat.attempt <= MOST_ATTEMPTS else None
 
 
 def _who(said: Said) -> tuple[str, str]:
@@ -172,11 +196,16 @@ def _whose(decision: Decision, seat: Seat, answers: Sequence[Said], annotators: 
 
     The order is drawn for each record, so that more questions move nothing, and a new annotator only gets a share.
     """
-    done = {one.annotation.email.casefold() for one in answers}
     order = sorted(annotators, key=lambda one: stable_hash("annotator", one.casefold(), decision.record_id))
     if seat.kind is not SeatKind.FIRST:
         order = order[1:] + order[:1]
     if seat.kind is SeatKind.ADJUDICATOR:
         order = order[1:] + order[:1]
-    free = [one for one in order if one.casefold() not in done]
+    free = _free(order, answers)
     return before if before in free else next(iter(free), "")
+
+
+def _free(annotators: Sequence[str], answers: Sequence[Said]) -> list[str]:
+    """Those who have not answered."""
+    done = {one.annotation.email.casefold() for one in answers}
+    return [one for one in annotators if one.casefold() not in done]
