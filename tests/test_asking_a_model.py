@@ -248,7 +248,7 @@ def test_a_missing_key_is_named_by_its_variable(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("after", [{"retry_after": "0.01"}, {"retry_after": "soon"}, {}])
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [409, 425, 429, 503, 529])
 def test_a_server_that_is_busy_is_asked_again_and_paid_once(ledger: Ledger, status: int, after: dict[str, str]) -> None:
     busy = failure(status, "busy", **after)
     with model_server(scripted(busy, busy, completion(RIGHT))) as server:
@@ -259,11 +259,38 @@ def test_a_server_that_is_busy_is_asked_again_and_paid_once(ledger: Ledger, stat
 
 
 def test_a_server_that_stays_busy_ends_the_run_and_later_rows_wait(ledger: Ledger) -> None:
-    with model_server(scripted(completion(RIGHT), failure(500, "out of order"))) as server:
-        outcome = ask(asker(server), ledger, 5)
-        assert len(server.asked) == 1 + 3
-    assert (outcome.answered, outcome.waiting) == (1, 4)
-    assert outcome.why == f"{server.endpoint} asks to wait: 500 (out of order)"
+    with model_server(scripted(completion(RIGHT), failure(503, "out of order"))) as server:
+        outcome = ask(asker(server), ledger, 9)
+        # Three rows with three tries each.
+        assert len(server.asked) == 1 + 9
+    assert (outcome.answered, outcome.failed, outcome.waiting) == (1, 2, 6)
+    assert outcome.why == f"{server.endpoint} asks to wait: 503 (out of order)"
+    assert ledger.spent().calls == 1
+
+
+@pytest.mark.parametrize("status", [400, 408, 429, 500, 502, 503, 504, 524])
+def test_a_row_that_the_server_always_fails_at_holds_up_no_other_and_comes_last_next_time(
+    ledger: Ledger, status: int
+) -> None:
+    def says(request: dict[str, Any], number: int) -> Reply:
+        return failure(status, "no") if last_user_text(request) == "Question 0?" else completion(RIGHT)
+
+    with model_server(says) as server:
+        found = asker(server)
+        outcome = ask(found, ledger, 8)
+        assert (outcome.answered, outcome.failed, outcome.waiting, outcome.why) == (7, 1, 0, "")
+    one, *others = questions(found, 8)
+    assert ledger.unanswered(one.key) > 0 and not any(ledger.unanswered(other.key) for other in others)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 524])
+def test_a_gateway_that_waited_in_vain_may_be_billed_so_each_try_counts_with_its_most(
+    ledger: Ledger, status: int
+) -> None:
+    with model_server(scripted(failure(status, "timeout"))) as server:
+        outcome = ask(asker(server, max_total_tokens=2_000), ledger, 10)
+        assert len(server.asked) == ledger.spent().calls == ledger.spent().lost == 3
+    assert outcome.is_spent and 3 * 512 < ledger.spent().tokens <= 2_000
 
 
 def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(ledger: Ledger) -> None:

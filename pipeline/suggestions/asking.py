@@ -172,6 +172,8 @@ class Asking:
                 self._outcome.failed += 1
                 self._outcome.first_failure = self._outcome.first_failure or str(error)
                 return
+        if isinstance(error, Later):
+            raise self._stop(_asks_to_wait(self._section, error))
         raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
 
     def _stop(self, why: str) -> _Stop:
@@ -203,8 +205,10 @@ class Asking:
                 self._pause(unsent, None)
             except Later as error:
                 refused += 1
-                if refused >= PAUSES.tries or (error.seconds or 0) > PAUSES.most:
-                    raise self._stop(f"{self._section.endpoint} asks to wait: {error}{_wait(error)}") from error
+                if (error.seconds or 0) > PAUSES.most:
+                    raise self._stop(_asks_to_wait(self._section, error)) from error
+                if refused >= PAUSES.tries:
+                    raise
                 self._pause(refused, error.seconds)
             except NoAnswer:
                 refused += 1
@@ -228,8 +232,11 @@ class Asking:
         except NoAnswer:
             self._ledger.lose(call)
             raise
-        except CallFailed:
-            self._ledger.strike(call)
+        except CallFailed as error:
+            if isinstance(error, Later | RowRefused):
+                self._ledger.refuse(call)
+            else:
+                self._ledger.strike(call)
             self._count(-tokens[0], -tokens[1], -cost)
             raise
         reply = self._with_usage(reply, tokens[0])
@@ -316,8 +323,9 @@ class Asking:
                 return "correct suggest.endpoint"
 
 
-def _wait(error: Later) -> str:
-    return f", {counted(round(error.seconds), 'second')}" if error.seconds else ""
+def _asks_to_wait(section: Suggest, error: Later) -> str:
+    how_long = f", {counted(round(error.seconds), 'second')}" if error.seconds else ""
+    return f"{section.endpoint} asks to wait: {error}{how_long}"
 
 
 def _is_same_model(said: str, named: str) -> bool:

@@ -25,7 +25,9 @@ _SHOWN = 200
 """Characters of what a server says is wrong."""
 _FOR_ALL = {401, 402, 403, 404, 405, 410}
 """Refusals that concern every row alike."""
-_LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_LATER = {409, 425, 429, 503, 529}
+"""A busy server's, which has not carried the request out. Any other 5xx, such as a gateway's when it waited in vain,
+may come after the model has answered."""
 
 
 class CallFailed(Exception):
@@ -110,6 +112,8 @@ class ChatCompletions:
             raise AllRefused(text)
         if answer.status in _LATER:
             raise Later(text, _seconds(answer.headers.get("retry-after", "")))
+        if answer.status >= 500 or answer.status == 408:
+            raise NoAnswer(text)
         raise RowRefused(text)
 
     def _private(self, text: str) -> str:
