@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -89,3 +90,45 @@ def test_a_key_that_a_server_repeats_is_neither_shown_nor_stored_nor_any_part_of
 def test_a_key_that_is_no_secret_may_be_a_word_of_an_answer(ledger: Ledger) -> None:
     with model_server(scripted(completion("billing"))) as server:
         assert ask(asker(server), ledger, key="billing").answered == 1
+
+
+# --- caps -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_tokens": None},
+        {"max_tokens": -1},
+        {"max_tokens": "512"},
+        {"max_tokens": True},
+        {"max_completion_tokens": 0},
+    ],
+)
+@pytest.mark.parametrize("cap", [{"max_total_tokens": 5_000}, {"max_cost": 1, "price_in": 1, "price_out": 1}])
+def test_a_cap_needs_a_limit_in_each_request(options: dict[str, Any], cap: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"suggest.{next(iter(cap))} needs a limit in each request") as failed:
+        asker("http://127.0.0.1:9/v1", options=options, **cap)
+    assert "write a number above 0 as max_tokens or max_completion_tokens there" in str(failed.value)
+
+
+def test_a_limit_of_another_name_is_the_one_that_counts(ledger: Ledger) -> None:
+    options = {"max_tokens": None, "max_completion_tokens": 900}
+    with model_server(scripted(completion(RIGHT))) as server:
+        outcome = ask(asker(server, options=options, max_total_tokens=900), ledger, 5)
+        assert len(server.asked) == 0 and outcome.is_spent
+
+
+def test_what_a_server_counts_above_our_own_count_is_expected_of_later_calls_and_runs(ledger: Ledger) -> None:
+    with model_server(scripted(completion(RIGHT, tokens=3_000))) as server:
+        found = asker(server, max_total_tokens=8_000)
+        ask(found, ledger, 1)
+        outcome = ask(found, ledger, 20)
+        assert outcome.is_spent and len(server.asked) == 2
+    assert ledger.spent().tokens == 6_004
+
+
+def test_a_server_that_ignores_the_limit_of_an_answer_is_expected_to_do_so_again(ledger: Ledger) -> None:
+    long = completion(RIGHT)[2].replace(b'"completion_tokens": 2', b'"completion_tokens": 3000')
+    with model_server(scripted((200, JSON, long))) as server:
+        outcome = ask(asker(server, max_total_tokens=7_000), ledger, 20)
+        assert outcome.is_spent and len(server.asked) == 2
+    assert ledger.spent().tokens <= 7_000

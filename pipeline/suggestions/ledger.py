@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS examples (
     asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
     PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
 _SENT, _ANSWERED, _LOST, _REFUSED = "sent", "answered", "lost", "refused"
 _PATIENCE_S = 60
@@ -164,6 +165,17 @@ class Ledger:
                 (_LOST, _REFUSED),
             ).fetchall()
         return Spent(*row)
+
+    def scale(self, model: str, seen: float = 1.0) -> float:
+        """By how much a server's count of a prompt was at most above ours, at least 1; ``seen`` adds one."""
+        with self._explained():
+            self._db.execute(
+                "INSERT INTO scales VALUES (?, MAX(1.0, ?)) "
+                "ON CONFLICT (model) DO UPDATE SET factor = MAX(factor, excluded.factor)",
+                (model, seen),
+            )
+            [(factor,)] = self._db.execute("SELECT factor FROM scales WHERE model = ?", (model,)).fetchall()
+        return float(factor)
 
     # --- subjects -----------------------------------------------------------------------------
     def link(self, asker: str, subjects: Iterable[Subject]) -> None:
