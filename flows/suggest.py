@@ -1,5 +1,6 @@
 """Suggest: ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers."""
 
+import math
 from contextlib import suppress
 
 from pydantic import BaseModel, ConfigDict
@@ -227,10 +228,10 @@ def _estimate(context: Context, asker: Asker) -> Estimated:
     with Ledger(context.store.calls) as ledger:
         snapshot = context.store.snapshot().at_last_commit()
         batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger)
-        spent = ledger.spent()
+        spent, scale = ledger.spent(), ledger.scale(asker.section.model)
     encoding = context.dataset.config.measure.encoding
-    tokens = sum(prompt_tokens([question.body for question in batch.todo], encoding))
-    longest = asker.section.max_tokens * len(batch.todo)
+    tokens = math.ceil(scale * sum(prompt_tokens([question.body for question in batch.todo], encoding)))
+    longest = (asker.section.longest_answer or asker.section.max_tokens) * len(batch.todo)
     return Estimated(
         model=asker.model,
         known=len(batch.settled),

@@ -51,6 +51,16 @@ class Suggest(BaseModel):
         """Whether a model is asked at all."""
         return self.endpoint is not None or self.adapter is not None
 
+    @property
+    def longest_answer(self) -> int | None:
+        """The tokens that a request allows an answer; None if it holds no limit."""
+        sent = {"max_tokens": self.max_tokens} | self.options
+        limits = [sent.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        found = [limit for limit in limits if limit is not None]
+        # A server knows one of the two names; -1 stands for no limit at some.
+        counts = [one for one in found if isinstance(one, int) and not isinstance(one, bool) and one > 0]
+        return max(counts) if counts and len(counts) == len(found) else None
+
     @field_validator("endpoint")
     @classmethod
     def _is_an_address(cls, endpoint: str | None) -> str | None:
@@ -95,4 +105,10 @@ class Suggest(BaseModel):
             raise ValueError("suggest.endpoint needs suggest.model, the model's name at that endpoint")
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("suggest.max_cost needs suggest.price_in and price_out, per million tokens")
+        if self.longest_answer is None and (self.max_cost is not None or self.max_total_tokens is not None):
+            name = "max_cost" if self.max_cost is not None else "max_total_tokens"
+            raise ValueError(
+                f"suggest.{name} needs a limit in each request, and options replace ours; write a number above 0 as "
+                "max_tokens or max_completion_tokens there"
+            )
         return self

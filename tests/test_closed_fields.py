@@ -122,3 +122,17 @@ def test_a_closed_field_beside_a_rewritten_text_is_judged() -> None:
     found: list[LabelScore] = list(kind_of(Answered).score_labels(Answered, texts, 17).rows)
     doubted = {n: reason.detail for n, row in enumerate(found) for reason in row.reasons if reason.field == "topic"}
     assert doubted == {wrong: f"'{right}', not '{given[wrong]}'"}
+
+
+def test_a_set_of_labels_that_an_annotator_gave_is_not_doubted() -> None:
+    field = TargetField(name="topics", type=ValueType.CHOICE, many=True, choices=tuple(PARTS))
+    rows = [(text, {"topics": [values["topic"]]}) for text, values in letters()]
+    for n in range(0, WRONG, 2):
+        rows[n] = (rows[n][0], {"topics": [topic for topic in PARTS if topic not in rows[n][1]["topics"]][:1]})
+
+    def doubted(verified: range) -> set[int]:
+        given = [Extracted(text, values, str(n), n in verified) for n, (text, values) in enumerate(rows)]
+        return {n for n, row in enumerate(score_values(given, [field]).rows) if row.reasons}
+
+    assert len(doubted(range(0)) & set(range(0, WRONG, 2))) > WRONG // 4
+    assert not doubted(range(WRONG)) & set(range(WRONG))

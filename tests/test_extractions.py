@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.kinds.interface import LabeledText
+from pipeline.kinds.registry import kind_of
 from pipeline.label_errors.extractions import MIN_ROWS, Extracted, ValueScores, score_values
 from schemas.fate import ReasonCode
 from schemas.field import TargetField, ValueType
+from schemas.task import Input, Target, Task
 
 FIELDS = [
     TargetField(name="guest", type=ValueType.TEXT),
@@ -203,3 +206,31 @@ def test_words_are_found_in_scripts_without_spaces() -> None:
     found = score_values(rows, FIELDS).rows
     assert [n for n, row in enumerate(found) if row.reasons] == [7]
     assert found[7].suggestion == {"guest": guest, "town": town, "dish": None}
+
+
+class Play(Task):
+    """Read the artist and the city."""
+
+    text: Input[str]
+    artist: Target[str]
+    city: Target[str | None] = None
+
+
+def test_nothing_is_suggested_that_the_task_does_not_take() -> None:
+    draw = random.Random(3)
+    rows = []
+    for number in range(600):
+        artist, city = f"{draw.choice(['Adele', 'Bono', 'Cher'])}{number % 53}", f"{draw.choice(TOWNS)}{number % 47}"
+        form = draw.choice(
+            ["play {} live in {} please", "I want to hear {} from {} now", "find {} playing in {} today"]
+        )
+        # In some rows the city stands in the field that must not be empty.
+        targets: dict[str, Any] = {"artist": city} if number % 40 == 0 else {"artist": artist, "city": city}
+        text = form.format(artist, city)
+        rows.append(LabeledText(text, {"text": text}, targets, str(number)))
+    found = kind_of(Play).score_labels(Play, rows, 17, ()).rows
+    doubted = [number for number, row in enumerate(found) if row.reasons]
+    assert len(set(doubted) & set(range(0, 600, 40))) > 10
+    for row in found:
+        if row.suggestion is not None:
+            Play.task_validate_targets(row.suggestion)

@@ -11,13 +11,14 @@ from report_toys import section
 from test_suggestions import TEXTS, by_words, labeled, opened, shop
 
 from pipeline.evaluation.estimates import wilson
-from pipeline.reporting.score_of_suggestions import Acceptance, SuggestionScore, acceptances
+from pipeline.reporting.score_of_suggestions import Acceptance, SuggestionScore, acceptances, weighed_share
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
 from pipeline.review.consensus import Said
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, Routed
+from schemas.seat import FIRST, Seat, SeatKind
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 
@@ -31,6 +32,7 @@ def said(
     origins: Sequence[str] = (),
     route: Routed = Routed.UNCERTAIN,
     verdict: Verdict = Verdict.LABELED,
+    seat: Seat = FIRST,
 ) -> Said:
     annotation = Annotation(
         server="s",
@@ -57,7 +59,7 @@ def said(
         targets={"topic": given} if given else None,
         model_answer={"topic": suggested} if suggested else None,
     )
-    return Said(annotation, asked, is_present=True)
+    return Said(annotation, asked, is_present=True, seat=seat)
 
 
 def test_who_left_what_unchanged_is_counted_by_annotator_and_by_whose_proposal_it_was() -> None:
@@ -95,6 +97,27 @@ def test_label_studio_s_word_counts_where_it_says_how_an_answer_came_about() -> 
 
 def test_an_audit_shows_no_proposal_so_it_counts_for_nobody() -> None:
     assert acceptances([said("1", "a", given="a", route=Routed.AUDIT)], {}) == []
+
+
+def test_an_adjudicator_sees_no_proposal_filled_in_so_the_choice_counts_for_nobody() -> None:
+    second, adjudicator = Seat(kind=SeatKind.SECOND), Seat(kind=SeatKind.ADJUDICATOR)
+    assert acceptances([said("1", "a", suggested="a", seat=adjudicator)], {}) == []
+    [found] = acceptances([said("1", "a", suggested="a", seat=second)], {})
+    assert found.suggested == 1
+
+
+def test_audits_of_doubtful_rows_count_as_the_few_rows_that_they_are_drawn_from() -> None:
+    # Of 1,000 sound rows every twentieth is audited, of 100 doubtful ones every second: the model is right in 96% of
+    # the former and in 20% of the latter, so in 89.1% of all.
+    right = [True] * 48 + [False] * 2 + [True] * 10 + [False] * 40
+    found = weighed_share(right, [0.05] * 50 + [0.5] * 50)
+    assert found is not None and round(found.value, 3) == round((960 + 20) / 1100, 3)
+    assert found.low < found.value < found.high
+    assert found.high - found.low > wilson(58, 100).high - wilson(58, 100).low - 0.06
+    assert weighed_share(right, [None] * 100) == wilson(58, 100)
+    careful = SuggestionScore.model_validate(score(58, 100, 90, 100).model_dump() | {"accuracy": found.model_dump()})
+    assert "more than are right" in score(58, 100, 90, 100).lines[-1]
+    assert "more than are right" not in careful.lines[-1] and "as they were drawn" in careful.lines[1]
 
 
 def score(right: int, blind: int, unchanged: int, suggested: int) -> SuggestionScore:

@@ -104,8 +104,8 @@ class Estimate(BaseModel):
 NO_INTERVAL = "too few rows for an interval"
 
 
-def wilson(successes: float, trials: int) -> Estimate:
-    """A share with its Wilson score interval, which also holds near 0 and 1; successes may be an expected number."""
+def wilson(successes: float, trials: float) -> Estimate:
+    """A share with its Wilson score interval, which also holds near 0 and 1; both may be expected numbers."""
     share = successes / trials
     scale = 1 + _Z**2 / trials
     center = (share + _Z**2 / (2 * trials)) / scale

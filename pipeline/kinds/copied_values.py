@@ -5,9 +5,11 @@ from collections.abc import Collection, Sequence
 from pipeline.kinds.interface import LabeledText, LabelScore, LabelScores, Targets
 from pipeline.label_errors.extractions import Extracted, ValueScore, score_values
 from schemas.field import TargetField
+from schemas.task import Task
 
 
 def score_copied(
+    task: type[Task],
     rows: Sequence[LabeledText],
     copied: Sequence[Targets | None],
     fields: Sequence[TargetField],
@@ -17,6 +19,7 @@ def score_copied(
     """Score the values of some fields.
 
     Args:
+        task: what it does not take as an answer is not suggested.
         rows: texts with all their values.
         copied: those of each row's values that are judged; None for an unlabeled row.
         fields: what they are of.
@@ -25,9 +28,19 @@ def score_copied(
     """
     given = [Extracted(row.text, some, row.group, row.verified) for row, some in zip(rows, copied, strict=True)]
     found = score_values(given, fields, seed, off)
-    return LabelScores([_scored(*one) for one in zip(rows, found.rows, strict=True)], found.note)
+    return LabelScores([_scored(task, *one) for one in zip(rows, found.rows, strict=True)], found.note)
 
 
-def _scored(row: LabeledText, found: ValueScore) -> LabelScore:
+def _scored(task: type[Task], row: LabeledText, found: ValueScore) -> LabelScore:
     better = None if found.suggestion is None else {**(row.targets or {}), **found.suggestion}
+    if better is not None and not _is_valid(task, row, better):
+        better = None
     return LabelScore(found.score, better, found.reasons)
+
+
+def _is_valid(task: type[Task], row: LabeledText, answer: Targets) -> bool:
+    """Whether an annotator could give the answer: one without a required value could not."""
+    try:
+        return not task.task_problems(row.inputs, task.task_validate_targets(answer))
+    except ValueError:
+        return False

@@ -45,7 +45,7 @@ class Extraction(Kind):
         answers = Answers(task)
         # A free text is not copied from the inputs.
         copied = [None if row.targets is None else answers.closed(row.targets) for row in rows]
-        return score_copied(rows, copied, task.task_targets(), seed, off)
+        return score_copied(task, rows, copied, task.task_targets(), seed, off)
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Pairs of field and value: the metric is their micro-averaged F1."""

@@ -76,7 +76,7 @@ class Rewriting(Kind):
         copied = [
             None if row.targets is None else {one.name: row.targets.get(one.name) for one in others} for row in rows
         ]
-        of_others = score_copied(rows, copied, others, seed, off)
+        of_others = score_copied(task, rows, copied, others, seed, off)
         return LabelScores([_worse(*one) for one in zip(scores, of_others.rows, strict=True)], of_others.note)
 
     def _rewrite(self, task: type[Task], row: LabeledText, name: str) -> Rewrite:

@@ -7,7 +7,7 @@ leaves a proposal as it is stands beside it: more often than the model is right 
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -26,8 +26,12 @@ from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue, same_targets
+from schemas.seat import SeatKind
 from schemas.suggest_section import Suggest
 from schemas.task import Task
+
+_ALIKE = 0.0005
+"""Shares that are shown as the same."""
 
 
 class Acceptance(BaseModel):
@@ -66,7 +70,7 @@ class SuggestionScore(BaseModel):
     right: int
     """Of the blind ones, where it gave the same answer."""
     accuracy: Estimate | None
-    """The share of these; None without any."""
+    """Of all rows like these: each counts for as many as it was drawn from; None without any."""
     acceptance: list[Acceptance]
     """By annotator."""
     calls: int
@@ -100,7 +104,10 @@ class SuggestionScore(BaseModel):
         known = f"{by_annotators:,} that annotators gave blind" if by_annotators else ""
         known = " and ".join(filter(None, [f"{self.gold:,} of gold items", known]))
         among = f"known answers, {known}" if self.gold else "answers that annotators gave blind"
-        return f"right in {self.right:,} of {self.blind:,} {among}: {self.accuracy}"
+        weighed = (
+            "" if abs(self.accuracy.value - self.right / self.blind) < _ALIKE else " of all rows, as they were drawn"
+        )
+        return f"right in {self.right:,} of {self.blind:,} {among}: {self.accuracy}{weighed}"
 
     def _accepted(self, one: Acceptance) -> str:
         if one.share is None:
@@ -126,20 +133,41 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     blind = {name: answer for name in heard if (answer := _blind_answer(said.get(name, ()))) is not None}
     gold = _gold_answers(snapshot, dataset, (one for name, one in heard.items() if name not in said))
     pairs = [(heard[name], answer) for name, answer in (blind | gold).items()]
-    right = sum(_is_right(dataset.task, decision, answer) for decision, answer in pairs)
+    right = [_is_right(dataset.task, decision, answer) for decision, answer in pairs]
     return SuggestionScore(
         model=_name(dataset.config.suggest),
         answers=len(heard),
         blind=len(pairs),
         gold=len(gold),
-        right=right,
-        accuracy=wilson(right, len(pairs)) if pairs else None,
+        right=sum(right),
+        accuracy=weighed_share(right, [decision.audit_probability for decision, _ in pairs]),
         acceptance=acceptances(itertools.chain.from_iterable(said.values()), names_of(snapshot)),
         calls=spent.calls,
         lost=spent.lost,
         tokens=spent.tokens,
         cost=spent.cost,
     )
+
+
+def weighed_share(right: Sequence[bool], chances: Sequence[float | None]) -> Estimate | None:
+    """The share of right answers among all rows that some were drawn from; None without any.
+
+    An audit asks more about likely errors, so each row counts as its inverse chance; one without a chance, such as a
+    gold item, counts as the others on average. The interval is Wilson's of as many even answers as these are worth
+    (L. Kish, "Survey Sampling", 1965).
+
+    Args:
+        right: whether each answer is.
+        chances: of being drawn, from 0 to 1.
+    """
+    if not right:
+        return None
+    drawn = [1 / chance for chance in chances if chance]
+    usual = sum(drawn) / len(drawn) if drawn else 1.0
+    weights = [1 / chance if chance else usual for chance in chances]
+    share = sum(weight for weight, one in zip(weights, right, strict=True) if one) / sum(weights)
+    worth = sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    return wilson(share * worth, worth)
 
 
 def _name(section: Suggest) -> str:
@@ -178,7 +206,9 @@ def _is_right(task: type[Task], decision: Decision, answer: Mapping[str, JsonVal
 
 
 def acceptances(said: Iterable[Said], names: Mapping[tuple[str, str], str]) -> list[Acceptance]:
-    """How often each annotator left what was filled in as it was; an audit counts for nobody.
+    """How often each annotator left what was filled in as it was.
+
+    Audits and adjudications, in which nothing is filled in, count for nobody.
 
     Args:
         said: all answers.
@@ -189,6 +219,8 @@ def acceptances(said: Iterable[Said], names: Mapping[tuple[str, str], str]) -> l
         answer, asked = one.annotation, one.asked
         proposal = asked.targets or asked.model_answer
         if answer.deleted or answer.verdict is not Verdict.LABELED or asked.routed is Routed.AUDIT or not proposal:
+            continue
+        if one.seat.kind not in (SeatKind.FIRST, SeatKind.SECOND):
             continue
         whose = "labeled" if asked.targets else "suggested"
         unchanged = _is_unchanged(answer, proposal)

@@ -1,6 +1,7 @@
 """Asks a model about rows, several at a time, within a budget; every answer is in the ledger before it is used."""
 
 import json
+import math
 import queue
 import random
 import threading
@@ -95,6 +96,8 @@ class Asking:
         self._section: Suggest = asker.section
         self._encoding = encoding
         self._spent: Spent = ledger.spent()
+        self._scale = ledger.scale(asker.section.model)
+        self._longest = asker.section.longest_answer or asker.section.max_tokens
         self._turn = threading.Lock()
         self._ended = threading.Event()
         self._outcome = Outcome()
@@ -172,6 +175,8 @@ class Asking:
                 self._outcome.failed += 1
                 self._outcome.first_failure = self._outcome.first_failure or str(error)
                 return
+        if isinstance(error, Later):
+            raise self._stop(_asks_to_wait(self._section, error))
         raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
 
     def _stop(self, why: str) -> _Stop:
@@ -203,8 +208,10 @@ class Asking:
                 self._pause(unsent, None)
             except Later as error:
                 refused += 1
-                if refused >= PAUSES.tries or (error.seconds or 0) > PAUSES.most:
-                    raise self._stop(f"{self._section.endpoint} asks to wait: {error}{_wait(error)}") from error
+                if (error.seconds or 0) > PAUSES.most:
+                    raise self._stop(_asks_to_wait(self._section, error)) from error
+                if refused >= PAUSES.tries:
+                    raise
                 self._pause(refused, error.seconds)
             except NoAnswer:
                 refused += 1
@@ -228,11 +235,15 @@ class Asking:
         except NoAnswer:
             self._ledger.lose(call)
             raise
-        except CallFailed:
-            self._ledger.strike(call)
+        except CallFailed as error:
+            if isinstance(error, Later | RowRefused):
+                self._ledger.refuse(call)
+            else:
+                self._ledger.strike(call)
             self._count(-tokens[0], -tokens[1], -cost)
             raise
-        reply = self._with_usage(reply, tokens[0])
+        self._learn(reply, body)
+        reply = self._with_usage(reply, body)
         paid = self._cost(reply.tokens_in, reply.tokens_out)
         self._ledger.complete(call, reply, paid)
         self._count(reply.tokens_in - tokens[0], reply.tokens_out - tokens[1], paid - cost)
@@ -242,9 +253,18 @@ class Asking:
     # --- what it costs ------------------------------------------------------------------------
     def _most(self, body: Mapping[str, Any]) -> tuple[tuple[int, int], float]:
         """The most that a call can use: tokens of the prompt and of the answer, and the cost of both."""
-        longest = body.get("max_tokens") or body.get("max_completion_tokens") or self._section.max_tokens
-        prompt = prompt_tokens([body], self._encoding)[0]
-        return (prompt, int(longest)), self._cost(prompt, int(longest))
+        with self._turn:
+            scale, longest = self._scale, self._longest
+        prompt = math.ceil(scale * prompt_tokens([body], self._encoding)[0])
+        return (prompt, longest), self._cost(prompt, longest)
+
+    def _learn(self, reply: Reply, body: Mapping[str, Any]) -> None:
+        """Expect of later calls what the server counts, where that is more than we do."""
+        ours = prompt_tokens([body], self._encoding)[0]
+        with self._turn:
+            self._longest = max(self._longest, reply.tokens_out)
+            if reply.tokens_in > self._scale * ours:
+                self._scale = self._ledger.scale(self._section.model, reply.tokens_in / ours)
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float:
         return cost_of(self._section, tokens_in, tokens_out)
@@ -277,10 +297,11 @@ class Asking:
             tokens_in=spent.tokens_in + tokens_in, tokens_out=spent.tokens_out + tokens_out, cost=spent.cost + cost
         )
 
-    def _with_usage(self, reply: Reply, prompt: int) -> Reply:
+    def _with_usage(self, reply: Reply, body: Mapping[str, Any]) -> Reply:
         """With our own count of tokens, where the server gives none."""
         if reply.tokens_in or reply.tokens_out:
             return reply
+        prompt = prompt_tokens([body], self._encoding)[0]
         written = count_tokens([reply.text], self._encoding)[0]
         return Reply(reply.text, reply.cut, reply.model, prompt, written)
 
@@ -316,8 +337,9 @@ class Asking:
                 return "correct suggest.endpoint"
 
 
-def _wait(error: Later) -> str:
-    return f", {counted(round(error.seconds), 'second')}" if error.seconds else ""
+def _asks_to_wait(section: Suggest, error: Later) -> str:
+    how_long = f", {counted(round(error.seconds), 'second')}" if error.seconds else ""
+    return f"{section.endpoint} asks to wait: {error}{how_long}"
 
 
 def _is_same_model(said: str, named: str) -> bool:

@@ -4,11 +4,13 @@ Every failure is an exception that says whether the call can have been paid, whe
 concerns this row or all of them.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 
@@ -23,9 +25,13 @@ _MOST_BYTES = 4 * 2**20
 """Of a response."""
 _SHOWN = 200
 """Characters of what a server says is wrong."""
+_SECRET = 16
+"""Characters from which on a key is a secret; shorter ones, as local servers take, may be words of an answer."""
 _FOR_ALL = {401, 402, 403, 404, 405, 410}
 """Refusals that concern every row alike."""
-_LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_LATER = {409, 425, 429, 503, 529}
+"""A busy server's, which has not carried the request out. Any other 5xx, such as a gateway's when it waited in vain,
+may come after the model has answered."""
 
 
 class CallFailed(Exception):
@@ -93,29 +99,54 @@ class ChatCompletions:
             raise NotSent(self._private(str(error) or type(error).__name__)) from error
         except TooSlow as error:
             if "connection" in str(error):
-                raise NotSent(str(error)) from error
-            raise NoAnswer(str(error)) from error
+                raise NotSent(self._private(str(error))) from error
+            raise NoAnswer(self._private(str(error))) from error
         except httpx.HTTPError as error:
             raise NoAnswer(self._private(str(error) or type(error).__name__)) from error
         if 200 <= answer.status < 300:
-            return _reply(received)
+            return self._reply(received)
         self._refuse(answer, received)
 
     def _refuse(self, answer: Response, received: bytes) -> NoReturn:
         said = self._private(_said(received) or answer.reason)
         text = f"{answer.status}{f' ({said})' if said else ''}"
         if 300 <= answer.status < 400:
-            raise AllRefused(f"{answer.status}, a redirection to {in_a_line(answer.headers.get('location', ''), 100)}")
+            to = self._private(answer.headers.get("location", ""), 100)
+            raise AllRefused(f"{answer.status}, a redirection to {to}")
         if answer.status in _FOR_ALL or (answer.status == 429 and _is_out_of_money(received)):
             raise AllRefused(text)
         if answer.status in _LATER:
             raise Later(text, _seconds(answer.headers.get("retry-after", "")))
+        if answer.status >= 500 or answer.status == 408:
+            raise NoAnswer(text)
         raise RowRefused(text)
 
-    def _private(self, text: str) -> str:
-        """A foreign text as one line, without the key."""
-        line = in_a_line(writable(text), _SHOWN)
-        return line.replace(self._key, f"${self._key_name}") if self._key else line
+    def _reply(self, received: bytes) -> Reply:
+        """What a successful response holds, without the key.
+
+        Raises:
+            NoAnswer: it is no chat completion.
+        """
+        try:
+            reply = _completion(received)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            start = self._private(received.decode("utf-8", "replace"), 80)
+            raise NoAnswer(f"what came is no chat completion: {start!r}") from error
+        if len(self._key) < _SECRET:
+            return reply
+        return dataclasses.replace(reply, text=self._without_key(reply.text), model=self._without_key(reply.model))
+
+    def _private(self, text: str, most: int = _SHOWN) -> str:
+        """A foreign text as one line, without the key, nor a part of it."""
+        return in_a_line(writable(self._without_key(text)), most)
+
+    def _without_key(self, text: str) -> str:
+        key = self._key.strip()
+        # Escaped as in JSON, an address or an error of Python.
+        written = {key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, safe=""), repr(key)[1:-1]}
+        for one in written - {""}:
+            text = text.replace(one, f"${self._key_name}")
+        return text
 
 
 def _received(answer: Response) -> bytes:
@@ -156,32 +187,24 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-def _reply(received: bytes) -> Reply:
-    """What a successful response holds.
-
-    Raises:
-        NoAnswer: it is no chat completion.
-    """
-    try:
-        found = json.loads(received)
-        choice = found["choices"][0]
-        message = choice["message"]
-        text = message.get("content") or message.get("refusal")
-        usage = found.get("usage") or {}
-        calls = [(one["function"]["name"], _arguments(one)) for one in message.get("tool_calls") or ()]
-        if isinstance(text, list):
-            text = "".join(str(part.get("text") or "") for part in text)
-        written = write_turn(str(text or ""), calls) if calls else str(text or "")
-        return Reply(
-            text=writable(written),
-            cut=choice.get("finish_reason") in ("length", "content_filter"),
-            model=str(found.get("model") or ""),
-            tokens_in=_tokens(usage.get("prompt_tokens")),
-            tokens_out=_tokens(usage.get("completion_tokens")),
-        )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        start = in_a_line(writable(received[:_SHOWN].decode("utf-8", "replace")), 80)
-        raise NoAnswer(f"what came is no chat completion: {start!r}") from error
+def _completion(received: bytes) -> Reply:
+    """What a successful response holds; any error of Python if it is no chat completion."""
+    found = json.loads(received)
+    choice = found["choices"][0]
+    message = choice["message"]
+    text = message.get("content") or message.get("refusal")
+    usage = found.get("usage") or {}
+    calls = [(one["function"]["name"], _arguments(one)) for one in message.get("tool_calls") or ()]
+    if isinstance(text, list):
+        text = "".join(str(part.get("text") or "") for part in text)
+    written = write_turn(str(text or ""), calls) if calls else str(text or "")
+    return Reply(
+        text=writable(written),
+        cut=choice.get("finish_reason") in ("length", "content_filter"),
+        model=str(found.get("model") or ""),
+        tokens_in=_tokens(usage.get("prompt_tokens")),
+        tokens_out=_tokens(usage.get("completion_tokens")),
+    )
 
 
 def _tokens(named: Any) -> int:

@@ -32,8 +32,9 @@ CREATE TABLE IF NOT EXISTS examples (
     asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
     PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
-_SENT, _ANSWERED, _LOST = "sent", "answered", "lost"
+_SENT, _ANSWERED, _LOST, _REFUSED = "sent", "answered", "lost", "refused"
 _PATIENCE_S = 60
 """Seconds to wait for another process that is writing."""
 
@@ -120,9 +121,16 @@ class Ledger:
             )
 
     def strike(self, call: int) -> None:
-        """Take out a call that the server has not carried out."""
+        """Take out a call that no server took, or that says nothing about its question."""
         with self._explained():
             self._db.execute("DELETE FROM calls WHERE id = ?", (call,))
+
+    def refuse(self, call: int) -> None:
+        """Mark a call that the server has not carried out: it has used nothing."""
+        with self._explained():
+            self._db.execute(
+                "UPDATE calls SET state = ?, tokens_in = 0, tokens_out = 0, cost = 0 WHERE id = ?", (_REFUSED, call)
+            )
 
     def lose(self, call: int | None = None) -> None:
         """Mark a call whose answer did not come; without a number, all that killed runs have left."""
@@ -140,23 +148,34 @@ class Ledger:
             ).fetchall()
         return [Reply(text, bool(cut), model, tokens_in, out) for text, cut, model, tokens_in, out in rows]
 
-    def lost(self, key: str) -> int:
-        """How many calls about a question never got an answer."""
+    def unanswered(self, key: str) -> int:
+        """How many calls about a question were lost or refused."""
         with self._explained():
             [(count,)] = self._db.execute(
-                "SELECT COUNT(*) FROM calls WHERE key = ? AND state = ?", (key, _LOST)
+                "SELECT COUNT(*) FROM calls WHERE key = ? AND state IN (?, ?)", (key, _LOST, _REFUSED)
             ).fetchall()
         return int(count)
 
     def spent(self) -> Spent:
-        """The sums over all calls of all runs."""
+        """The sums over all calls of all runs that a server may have carried out."""
         with self._explained():
             [row] = self._db.execute(
                 "SELECT COUNT(*), COALESCE(SUM(state = ?), 0), COALESCE(SUM(tokens_in), 0), "
-                "COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0) FROM calls",
-                (_LOST,),
+                "COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0) FROM calls WHERE state != ?",
+                (_LOST, _REFUSED),
             ).fetchall()
         return Spent(*row)
+
+    def scale(self, model: str, seen: float = 1.0) -> float:
+        """By how much a server's count of a prompt was at most above ours, at least 1; ``seen`` adds one."""
+        with self._explained():
+            self._db.execute(
+                "INSERT INTO scales VALUES (?, MAX(1.0, ?)) "
+                "ON CONFLICT (model) DO UPDATE SET factor = MAX(factor, excluded.factor)",
+                (model, seen),
+            )
+            [(factor,)] = self._db.execute("SELECT factor FROM scales WHERE model = ?", (model,)).fetchall()
+        return float(factor)
 
     # --- subjects -----------------------------------------------------------------------------
     def link(self, asker: str, subjects: Iterable[Subject]) -> None:

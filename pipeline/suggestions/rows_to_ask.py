@@ -57,7 +57,7 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
         else:
             todo[question.key] = question
     # Otherwise a few rows about which a server always fails would keep all others from being asked about.
-    return Batch(sorted(todo.values(), key=lambda one: ledger.lost(one.key)), twins, settled, news)
+    return Batch(sorted(todo.values(), key=lambda one: ledger.unanswered(one.key)), twins, settled, news)
 
 
 def link_answers(asker: Asker, ledger: Ledger, batch: Batch) -> bool:
