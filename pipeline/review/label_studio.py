@@ -134,8 +134,10 @@ class LabelStudio:
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
             return create_project(self.requests, title, marker, config, instruction)
-        if update_project(self.requests, known, config, instruction):
+        if known.label_config != config:
+            # First, so that a push that ends in between is repeated: the form says whether it was done.
             self._complete(known.project_id, shown_keys(config), data)
+        update_project(self.requests, known, config, instruction)
         return known.project_id
 
     def _complete(self, project: int, shown: Collection[str], data: Callable[[str], _Data]) -> None:
