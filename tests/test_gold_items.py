@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import current, row, write_rows
@@ -14,6 +15,7 @@ from pipeline.reporting.status import read_status
 from pipeline.state.tables import Table
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
+from schemas.seat import Seat, SeatKind
 
 KNOWN: list[Row] = [
     row(101, "Which day will my sofa come?", "delivery"),
@@ -74,6 +76,44 @@ def test_a_gold_item_looks_like_an_audit_and_shows_neither_answer_nor_reason(
         assert not any(task.get("predictions") or task["data"]["candidates"] for task in tasks)
         order = [task["id"] in hidden for task in sorted(tasks, key=lambda task: int(task["id"]))]
         assert True in order[: len(order) // 2] and True in order[len(order) // 2 :], "they are mixed"
+
+
+def test_no_row_has_two_tasks_while_there_are_enough_gold_rows(
+    studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody sees everybody's tasks: an audit has one."""
+    many = [row(100 + key, f"Known question {key}{key}, which day will it come?", "delivery") for key in range(20)]
+    monkeypatch.setattr(f"{__name__}.KNOWN", many)
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        records = [task["data"]["record_id"] for task in desk.tasks()]
+        assert gold(desk).height >= len(NAMES) and len(records) == len(set(records))
+        before = set(gold(desk)["push_key"])
+        desk.rows(*OPEN, *(row(key, f"And what about {key}{key}{key}?", None) for key in range(20, 30)))
+        desk.curate()
+        records = [task["data"]["record_id"] for task in desk.tasks()]
+        assert before < set(gold(desk)["push_key"]) and len(records) == len(set(records))
+
+
+def test_an_address_in_another_case_gets_no_other_gold_items(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED.replace("ana@", "Ana@"), "gold: 0.25") as desk:
+        before = {task["data"]["push_key"] for task in desk.tasks()}
+        file = desk.folder / "dataset.yaml"
+        file.write_text(file.read_text().replace("Ana@", "ana@"))
+        done = desk.curate().review
+        assert (done.sent, done.withdrawn) == (0, 0)
+        assert {task["data"]["push_key"] for task in desk.tasks()} == before
+        assert set(gold(desk)["annotator"]) >= {ANA}
+
+
+def test_a_gold_item_whose_seat_spells_the_address_in_another_way_is_not_asked_again(
+    studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Homes of before have the spelling of dataset.yaml in it."""
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.review.gold._seat", lambda who: Seat(kind=SeatKind.GOLD, annotator=who.title()))
+        with shop(studio, tmp_path, NAMED.replace("ana@", "Ana@"), "gold: 0.25") as desk:
+            patched.undo()
+            assert desk.curate().review.sent == 0
 
 
 def test_where_no_row_has_a_label_a_gold_item_looks_like_the_others(studio: FakeStudio, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Several pushers, bulk actions of the server and lost tables: what differs is found, and repaired without loss."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,13 +10,17 @@ import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
+from loopback import Reply
 from support import row
+from team import review
 from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.reconcile import reconcile
+from pipeline.review import label_studio_lease
 from pipeline.review.label_studio_lease import EXPIRES, Lease, leased
+from pipeline.review.label_studio_transport import Limits
 from pipeline.state.tables import Table
 from schemas.fate import LabelSource
 
@@ -179,7 +184,7 @@ def test_while_one_machine_sends_the_other_says_so_and_sends_nothing(two_homes: 
     assert not server.labels, "each gives it back"
 
 
-def test_a_killed_pusher_keeps_others_waiting_for_two_minutes_and_its_own_home_not_at_all(
+def test_a_killed_pusher_keeps_others_waiting_until_the_lease_expires_and_its_own_home_not_at_all(
     two_homes: tuple[Desk, Desk, FakeStudio],
 ) -> None:
     one, other, server = two_homes
@@ -192,6 +197,38 @@ def test_a_killed_pusher_keeps_others_waiting_for_two_minutes_and_its_own_home_n
     label["updated_at"] = (server.now - EXPIRES - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert not other.curate().review.problem
     assert set(server.imported.values()) == {1}
+
+
+def test_the_lease_lasts_longer_than_any_request() -> None:
+    limits = Limits()
+    longest = sum(patience.connect + patience.answer for patience in (limits.usual, limits.imports))
+    assert timedelta(seconds=longest + label_studio_lease._RENEWED) < EXPIRES
+
+
+def test_the_lease_is_kept_before_each_task_that_is_looked_at_or_given_to_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_studio_lease, "_RENEWED", 0.0)
+    asked: list[str] = []
+
+    def heard(fake: FakeStudio, method: str, path: str, body: bytes) -> Reply:
+        asked.append(f"{method} {re.sub(r'[0-9]+', 'N', path.partition('?')[0])}")
+        return fake(method, path, body)
+
+    with (
+        fake_studio(lambda fake: lambda *request: heard(fake, *request)) as server,
+        desk_at(server, tmp_path, ROWS, review("annotators: [ana@example.com]")) as desk,
+    ):
+        desk.curate()
+        send_again(desk, 1)
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("ana@", "ben@"))
+        asked.clear()
+        desk.curate()
+    # Each task with a copy is read, and each that is given to somebody else is read and written.
+    read = [place for place, what in enumerate(asked) if what == "GET /api/tasks/N/"]
+    assert len(read) == 2 + len(ROWS) == 2 + asked.count("PATCH /api/tasks/N/")
+    assert {asked[place - 1] for place in read} == {"PATCH /api/labels/N/"}
 
 
 def test_what_a_killed_push_has_left_of_a_question_that_is_closed_is_taken_back(tmp_path: Path) -> None:

@@ -90,8 +90,11 @@ def with_gold(
     # Only these are decoded: a gold source may have many rows.
     rows = known.filter(pl.col("record_id").is_in(list({record_id for _, record_id in picked})))
     items = {one.record_id: one for one in from_frame(rows.collect())}
-    seats = {name: Seat(kind=SeatKind.GOLD, annotator=name) for name in can_answer}
-    copies = [Asked(items[record_id], seats[name], name) for name, record_id in picked]
+    spelled = _spelled(snapshot)
+    copies = [
+        Asked(items[record_id], _seat(spelled.get((name.casefold(), record_id), name.casefold())), name)
+        for name, record_id in picked
+    ]
     return _mixed(asked, [copy for copy in copies if copy.key(dataset.task) not in answered])
 
 
@@ -99,15 +102,24 @@ def _picked(
     snapshot: Snapshot, dataset: LoadedDataset, can_answer: Mapping[str, Sequence[str]], asked: Iterable[Asked]
 ) -> list[tuple[str, str]]:
     """Annotators, and the records of which each has a copy, answered or not."""
-    share, (dealt, sent) = dataset.config.review.gold, _sent(snapshot)
+    share, dealt, sent = dataset.config.review.gold, _dealt(snapshot), _spelled(snapshot)
     dealt |= {one.key(dataset.task): one.annotator for one in asked}
-    counts = Counter(dealt.values())
+    counts = Counter(annotator.casefold() for annotator in dealt.values())
+    takers: defaultdict[str, set[str]] = defaultdict(set)
+    for who, record_id in sent:
+        takers[record_id].add(who)
     found: list[tuple[str, str]] = []
     for annotator, records in can_answer.items():
-        # Those that were sent stay, whatever has become gold since.
-        order = sorted(records, key=lambda one: ((annotator, one) not in sent, _draw(annotator, one)))
-        most = math.ceil(round(counts[annotator] * share / (1 - share), 6))
-        found += [(annotator, record_id) for record_id in order[:most]]
+        who = annotator.casefold()
+        most = math.ceil(round(counts[who] * share / (1 - share), 6))
+        # Those that were sent stay, whatever has become gold since. Two tasks about one row show that it is
+        # gold, so others' rows come last.
+        order = sorted(
+            records, key=lambda one: ((who, one) not in sent, len(takers[one] - {who}), _draw(annotator, one))
+        )
+        for record_id in order[:most]:
+            takers[record_id].add(who)
+            found.append((annotator, record_id))
     return found
 
 
@@ -118,19 +130,26 @@ def _mixed(asked: Sequence[Asked], gold: Sequence[Asked]) -> list[Asked]:
     return [one for _, one in sorted(places, key=lambda place: place[0])]
 
 
-def _sent(snapshot: Snapshot) -> tuple[dict[str, str], set[tuple[str, str]]]:
-    """For whom each task is that is no gold item, by push key; and annotator and record of those that are."""
-    rows = snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
-    dealt: dict[str, str] = {}
-    gold: set[tuple[str, str]] = set()
-    for key, seat, annotator, record_id in (
-        rows.select("push_key", "seat", "annotator", "record_id").collect().iter_rows()
-    ):
-        if Seat.read(seat).kind is SeatKind.GOLD:
-            gold.add((annotator, record_id))
-        else:
-            dealt[key] = annotator
-    return dealt, gold
+def _dealt(snapshot: Snapshot) -> dict[str, str]:
+    """For whom each task is that is no gold item, by push key."""
+    others = _pushes(snapshot).filter(~IS_GOLD.fill_null(value=False)).select("push_key", "annotator")
+    return dict(others.collect().iter_rows())
+
+
+def _spelled(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    """The gold items that were sent, by annotator and record: the address as their seats spell it."""
+    gold = _pushes(snapshot).filter(IS_GOLD).select("seat", "record_id")
+    seats = [(Seat.read(seat).annotator, record_id) for seat, record_id in gold.collect().iter_rows()]
+    # The first one is the one that was answered, if another spelling was asked again.
+    return {(name.casefold(), record_id): name for name, record_id in reversed(seats)}
+
+
+def _pushes(snapshot: Snapshot) -> pl.LazyFrame:
+    return snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
+
+
+def _seat(annotator: str) -> Seat:
+    return Seat(kind=SeatKind.GOLD, annotator=annotator)
 
 
 def _answered(snapshot: Snapshot) -> tuple[set[str], dict[str, set[str]]]:

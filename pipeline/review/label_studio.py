@@ -7,7 +7,6 @@ anything is sent, the server is asked which keys it has, so a push may break off
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from enum import Enum
 from typing import Any, Self, cast
 
 import httpx
@@ -23,6 +22,7 @@ from pipeline.review.label_studio_models import (
     PulledTask,
     PushReport,
     Tasks,
+    TaskState,
     TokenUser,
     User,
     WorkedTask,
@@ -44,22 +44,16 @@ _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
 
-
 _Data = Mapping[str, Any]
+_Before = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nobody else is to be kept away."""
 
 
 def _unknown(push_key: str) -> _Data:
     return {}
-
-
-class _State(Enum):
-    """The state of a question on the server."""
-
-    GONE = "gone"
-    """Its task was deleted; its id may be reused by now."""
-    IDLE = "idle"
-    WORKED_ON = "worked_on"
-    """It has annotations or drafts."""
 
 
 class LabelStudio:
@@ -134,8 +128,10 @@ class LabelStudio:
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
         if known is None:
             return create_project(self.requests, title, marker, config, instruction)
-        if update_project(self.requests, known, config, instruction):
+        if known.label_config != config:
+            # First, so that a push that ends in between is repeated: the form says whether it was done.
             self._complete(known.project_id, shown_keys(config), data)
+        update_project(self.requests, known, config, instruction)
         return known.project_id
 
     def _complete(self, project: int, shown: Collection[str], data: Callable[[str], _Data]) -> None:
@@ -165,7 +161,7 @@ class LabelStudio:
         tasks: Sequence[dict[str, Any]],
         on_batch: Callable[[dict[str, int]], None],
         newest: int | None = None,
-        before_batch: Callable[[], None] = lambda: None,
+        before: _Before = _nothing,
     ) -> PushReport:
         """Send the tasks that the server does not have yet, exactly once in effect.
 
@@ -176,7 +172,7 @@ class LabelStudio:
                 be repeated with another id.
             newest: the highest id of the project's tasks, if they were just listed and none of these is among them:
                 then they are not looked up, and copies are looked for if more tasks have appeared than were sent.
-            before_batch: called before each batch; what it raises ends the push.
+            before: called before each request that changes something; what it raises ends the push.
 
         Raises:
             Unreachable: the connection was lost; what was recorded stays true, and another push continues from there.
@@ -185,16 +181,16 @@ class LabelStudio:
         report, lost_answers = PushReport(), False
         by_key = {task["data"][PUSH_KEY]: task for task in tasks}
         for keys in portions(by_key):
-            before_batch()
+            before()
             there = self._look_up(project, keys) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
-            lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report)
+            lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report, before)
             sent = {key: report.task_ids[key] for key in keys if key in report.task_ids}
             on_batch(sent)
         if lost_answers or (by_key and newest is not None and self._appeared(project, newest) != report.pushed):
             # The request behind a lost response may have completed after its retry, and then both count.
-            left = self.reconcile(project, self.asked(project))
+            left = self.reconcile(project, self.asked(project), before)
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
             report.task_ids |= kept
             on_batch(kept)
@@ -204,13 +200,14 @@ class LabelStudio:
         """How many tasks have a higher id: more than were sent if there is another pusher, or a late request."""
         return count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total
 
-    def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport) -> bool:
+    def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport, before: _Before) -> bool:
         """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""
         lost, fault = False, None
         for attempt in range(ATTEMPTS):
             if not tasks:
                 return lost
             time.sleep(_PAUSE * attempt)
+            before()
             done = self._import(project, list(tasks.values()))
             fault = done if isinstance(done, LabelStudioError) else None
             if isinstance(fault, Refused) and fault.status in _REFUSALS:
@@ -229,7 +226,7 @@ class LabelStudio:
             self._refuse(next(iter(tasks)), fault, report)
         elif tasks:
             for keys in batches(list(tasks), -(-len(tasks) // 2)):
-                lost |= self._send(project, {key: tasks[key] for key in keys}, report)
+                lost |= self._send(project, {key: tasks[key] for key in keys}, report, before)
         return lost
 
     def _import(self, project: int, tasks: list[dict[str, Any]]) -> list[int] | Unreachable | Refused | None:
@@ -294,7 +291,7 @@ class LabelStudio:
         drafts = by_filter("draft_exists", "equal", "Boolean", True)
         return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, drafts)}
 
-    def reconcile(self, project: int, asked: dict[int, str]) -> dict[int, str]:
+    def reconcile(self, project: int, asked: dict[int, str], before: _Before = _nothing) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 
         A task with annotations or drafts is never deleted; among the others the lowest id stays.
@@ -302,6 +299,7 @@ class LabelStudio:
         Args:
             project: its id.
             asked: push keys by task id, as returned by ``asked``.
+            before: called before each request or two.
         """
         same: dict[str, list[int]] = {}
         for task, key in sorted(asked.items()):
@@ -309,13 +307,16 @@ class LabelStudio:
         surplus: dict[int, str] = {}
         for key, ids in same.items():
             if key and len(ids) > 1:
-                states = {task: self._state(task, key) for task in ids}
-                idle = [task for task in ids if states[task] is _State.IDLE]
-                surplus |= dict.fromkeys(idle if _State.WORKED_ON in states.values() else idle[1:], key)
-        self.withdraw(project, surplus)
+                states = {}
+                for task in ids:
+                    before()
+                    states[task] = self._state(task, key)
+                idle = [task for task in ids if states[task] is TaskState.IDLE]
+                surplus |= dict.fromkeys(idle if TaskState.WORKED_ON in states.values() else idle[1:], key)
+        self.withdraw(project, surplus, before)
         return {task: key for task, key in asked.items() if task not in surplus}
 
-    def withdraw(self, project: int, tasks: Mapping[int, str], before: Callable[[], None] = lambda: None) -> int:
+    def withdraw(self, project: int, tasks: Mapping[int, str], before: _Before = _nothing) -> int:
         """Delete those tasks that have their push key and neither annotations nor drafts; count them.
 
         The server itself looks for annotations when it deletes, so that none that comes meanwhile goes with its task.
@@ -337,10 +338,14 @@ class LabelStudio:
                 withdrawn += self._withdraw_idle(project, chosen, keys)
         return withdrawn
 
-    def assign(self, tasks: Mapping[int, tuple[str, str]]) -> dict[int, str]:
-        """Note for whom tasks are, by id: push key and e-mail address; returns the push keys of those still there."""
+    def assign(self, tasks: Mapping[int, tuple[str, str]], before: _Before = _nothing) -> dict[int, str]:
+        """Note for whom tasks are, by id: push key and e-mail address; returns the push keys of those still there.
+
+        ``before`` is called before each of them.
+        """
         done = {}
         for task, (key, annotator) in tasks.items():
+            before()
             found = self._task(task, key)
             if found is not None:
                 self._set_data(task, found.data | {ASSIGNED: annotator})
@@ -362,15 +367,15 @@ class LabelStudio:
         return self.requests.ask(_WITHDRAW, Processed, call).processed_items
 
     def _withdraw_one(self, task: int, key: str) -> int:
-        if self._state(task, key) is not _State.IDLE:
+        if self._state(task, key) is not TaskState.IDLE:
             return 0
         self.requests.tell(_WITHDRAW, lambda sdk: sdk.tasks.delete(id=str(task)))
         return 1
 
-    def _state(self, task: int, key: str) -> _State:
+    def _state(self, task: int, key: str) -> TaskState:
         if (full := self._task(task, key)) is None:
-            return _State.GONE
-        return _State.WORKED_ON if full.annotations or full.drafts else _State.IDLE
+            return TaskState.GONE
+        return TaskState.WORKED_ON if full.annotations or full.drafts else TaskState.IDLE
 
     def _task(self, task: int, key: str) -> WorkedTask | None:
         """A task; None if it is gone, or another one has its id by now."""

@@ -17,8 +17,9 @@ from pipeline.errors import Busy, LabelStudioError
 from pipeline.review.label_studio_models import Label
 from pipeline.review.label_studio_requests import Refused, Requests, raw
 
-EXPIRES = timedelta(minutes=2)
-"""How long a pusher that was killed keeps those on other machines waiting; longer than any request should take."""
+EXPIRES = timedelta(minutes=10)
+"""How long a pusher that was killed keeps those on other machines waiting; longer than an import and the
+look-up after it may take."""
 _RENEWED = 20.0
 """Seconds after which the lease is renewed, before the next request that changes something."""
 _WHAT = "cannot reserve the project"

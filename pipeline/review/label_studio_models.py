@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -158,6 +159,16 @@ class WorkedTask(ListedTask):
 
     annotations: list[dict[str, Any]]
     drafts: list[dict[str, Any]]
+
+
+class TaskState(Enum):
+    """The state of a question on the server."""
+
+    GONE = "gone"
+    """Its task was deleted; its id may be reused by now."""
+    IDLE = "idle"
+    WORKED_ON = "worked_on"
+    """It has annotations or drafts."""
 
 
 class PulledAnnotation(_Sent):

@@ -74,14 +74,13 @@ def create_project(requests: Requests, title: str, marker: str, config: str, ins
     return oldest.project_id
 
 
-def update_project(requests: Requests, project: Project, config: str, instruction: str) -> bool:
-    """Update its form and its instruction; returns whether the form was another one."""
+def update_project(requests: Requests, project: Project, config: str, instruction: str) -> None:
+    """Update its form and its instruction."""
     if project.label_config != config or project.expert_instruction != instruction:
         requests.tell(
             _OPEN,
             lambda sdk: sdk.projects.update(id=project.project_id, label_config=config, expert_instruction=instruction),
         )
-    return project.label_config != config
 
 
 def project_identity(requests: Requests, project: int) -> str:

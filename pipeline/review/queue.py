@@ -167,15 +167,17 @@ def push_questions(
         )
         server = client.identity(project)
         with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
-            there = client.reconcile(project, client.asked(project))
+            there = client.reconcile(project, client.asked(project), lease.keep)
             sent = _sent_questions(snapshot, server, there)
             closed = _outdated(snapshot, sent, by_key.keys()) | _left(
                 client, snapshot, dataset, project, there, sent, by_key
             )
             withdrawn = client.withdraw(project, closed, lease.keep)
             known = set(sent["push_key"])
-            moved = _reassign(client, snapshot, sent, by_key)
-            store.append(Table.PUSHES, _push_rows(moved, by_key, server, project, run))
+            moved = client.assign(_moved(snapshot, sent, by_key), lease.keep)
+            store.append(
+                Table.PUSHES, _push_rows({key: task for task, key in moved.items()}, by_key, server, project, run)
+            )
             todo = {key: asked for key, asked in by_key.items() if key not in known}
             on_tasks(len(by_key) - len(todo))
 
@@ -225,17 +227,14 @@ def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> p
     return pushed.join(found.lazy(), on=list(TASK), how="semi").sort("task_id").collect()
 
 
-def _reassign(
-    client: LabelStudio, snapshot: Snapshot, sent: pl.DataFrame, asked: Mapping[str, Asked]
-) -> dict[str, int]:
-    """Give tasks to somebody else whose annotator is named no longer, or has answered in another seat meanwhile."""
+def _moved(snapshot: Snapshot, sent: pl.DataFrame, asked: Mapping[str, Asked]) -> dict[int, tuple[str, str]]:
+    """Tasks that are for somebody else now: their annotator is named no longer, or has answered in another seat."""
     before = assignments(snapshot)
-    others = {
+    return {
         task: (key, asked[key].annotator)
         for task, key in sent.select("task_id", "push_key").iter_rows()
         if key in asked and asked[key].annotator != before.get(key, "")
     }
-    return {key: task for task, key in client.assign(others).items()}
 
 
 def _left(
