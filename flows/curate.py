@@ -147,7 +147,7 @@ def curate(
         budget_used=use.used,
         beyond_budget=use.beyond,
         beyond_by_reason=use.beyond_by_reason,
-        proof=decided.triaged.proof,
+        proof=last.triaged.proof,
         review=review,
         suggested=suggested,
     )

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import DECISIVE, Said
+from pipeline.review.consensus import DECISIVE, Said, deciding
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
@@ -48,7 +48,7 @@ def gold_items(
         said: the annotators' answers by record.
         trusted: the records of gold sources.
     """
-    adjudicated = [record_id for record_id, items in said.items() if any(map(_adjudicates, items))]
+    adjudicated = [record_id for record_id, items in said.items() if _is_adjudicated(items)]
     is_free = set(kind_of(dataset.task).free_texts(dataset.task)) >= {one.name for one in dataset.task.task_targets()}
     return now.filter(
         not is_free,
@@ -170,8 +170,12 @@ def _has_answered(annotator: str, said: Sequence[Said]) -> bool:
     return any(one.annotation.email.casefold() == annotator.casefold() for one in said)
 
 
-def _adjudicates(said: Said) -> bool:
-    return said.seat.kind is SeatKind.ADJUDICATOR and said.annotation.verdict is Verdict.LABELED
+def _is_adjudicated(items: Sequence[Said]) -> bool:
+    """Whether an adjudicator's answer decides: not one that was deleted, or given by one of those who disagree."""
+    answer = deciding(items)
+    return (
+        answer is not None and answer.seat.kind is SeatKind.ADJUDICATOR and answer.annotation.verdict is Verdict.LABELED
+    )
 
 
 def _draw(annotator: str, record_id: str) -> str:
