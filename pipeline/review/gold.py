@@ -173,9 +173,9 @@ def _has_answered(annotator: str, said: Sequence[Said]) -> bool:
 def _is_adjudicated(items: Sequence[Said]) -> bool:
     """Whether an adjudicator's answer decides: not one that was deleted, or given by one of those who disagree."""
     answer = deciding(items)
-    return (
-        answer is not None and answer.seat.kind is SeatKind.ADJUDICATOR and answer.annotation.verdict is Verdict.LABELED
-    )
+    if answer is None or answer.annotation.verdict is not Verdict.LABELED:
+        return False
+    return answer.seat.kind is SeatKind.ADJUDICATOR
 
 
 def _draw(annotator: str, record_id: str) -> str:
