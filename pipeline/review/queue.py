@@ -174,10 +174,8 @@ def push_questions(
             )
             withdrawn = client.withdraw(project, closed, lease.keep)
             known = set(sent["push_key"])
-            moved = client.assign(_moved(snapshot, sent, by_key), lease.keep)
-            store.append(
-                Table.PUSHES, _push_rows({key: task for task, key in moved.items()}, by_key, server, project, run)
-            )
+            moved = _reassign(client, snapshot, sent, by_key, lease.keep)
+            store.append(Table.PUSHES, _push_rows(moved, by_key, server, project, run))
             todo = {key: asked for key, asked in by_key.items() if key not in known}
             on_tasks(len(by_key) - len(todo))
 
@@ -227,14 +225,21 @@ def _sent_questions(snapshot: Snapshot, server: str, there: dict[int, str]) -> p
     return pushed.join(found.lazy(), on=list(TASK), how="semi").sort("task_id").collect()
 
 
-def _moved(snapshot: Snapshot, sent: pl.DataFrame, asked: Mapping[str, Asked]) -> dict[int, tuple[str, str]]:
-    """Tasks that are for somebody else now: their annotator is named no longer, or has answered in another seat."""
+def _reassign(
+    client: LabelStudio,
+    snapshot: Snapshot,
+    sent: pl.DataFrame,
+    asked: Mapping[str, Asked],
+    keep_lease: Callable[[], None],
+) -> dict[str, int]:
+    """Give tasks to somebody else whose annotator is named no longer, or has answered in another seat meanwhile."""
     before = assignments(snapshot)
-    return {
+    others = {
         task: (key, asked[key].annotator)
         for task, key in sent.select("task_id", "push_key").iter_rows()
         if key in asked and asked[key].annotator != before.get(key, "")
     }
+    return {key: task for task, key in client.assign(others, keep_lease).items()}
 
 
 def _left(
