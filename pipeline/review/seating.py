@@ -101,7 +101,9 @@ def all_keys(decision: Decision, dataset: LoadedDataset, attempts: int) -> set[s
     """The push keys that tasks about a decision can have, in any seat; see ``attempts_so_far``."""
     kinds = (SeatKind.FIRST, SeatKind.SECOND, SeatKind.ADJUDICATOR)
     seats = [Seat(kind=kind, attempt=attempt) for kind in kinds for attempt in range(1, attempts + 1)]
-    seats += [Seat(kind=SeatKind.GOLD, annotator=annotator) for annotator in dataset.config.review.annotators]
+    # Older seats have the address as it was spelled.
+    named = {spelled for one in dataset.config.review.annotators for spelled in (one, one.casefold())}
+    seats += [Seat(kind=SeatKind.GOLD, annotator=annotator) for annotator in named]
     return {question_key(decision, dataset.task, seat) for seat in seats}
 
 
