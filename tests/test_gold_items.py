@@ -11,6 +11,7 @@ from fake_studio import FakeStudio
 from support import current, row, write_rows
 from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
 
+from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
 from pipeline.state.tables import Table
 from schemas.decision import Decision
@@ -216,3 +217,11 @@ def test_a_task_whose_answers_are_free_texts_has_no_gold_items(studio: FakeStudi
         file.write_text(file.read_text().replace("name: ", "name: free-", 1))
         desk.curate()
         assert gold(desk).is_empty() and desk.tasks()
+
+
+def test_a_gold_item_explains_itself(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        record = gold(desk)["record_id"][0]
+        context = desk.context
+        asked = explain(context.store.snapshot(), record, context.store.releases, context.dataset).asked
+        assert [(one.routed, Seat.read(one.seat).kind) for one in asked] == [(None, SeatKind.GOLD)]

@@ -86,7 +86,8 @@ class Asked(BaseModel):
 
     task_id: int
     project: int
-    routed: str
+    routed: str | None
+    """Why it was asked; None of a hidden gold item that is no question of its row."""
     revision: str
     push_key: str
     pushed_at: datetime
