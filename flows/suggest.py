@@ -144,7 +144,7 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
 
 def _asker(context: Context, limit: int | None = None) -> Asker:
     section = context.dataset.config.suggest
-    gold = tuple(source.name for source in context.dataset.config.sources if source.gold)
+    gold = context.dataset.config.gold_sources
     return Asker(section.model_copy(update={"limit": limit}) if limit else section, context.dataset.task, gold=gold)
 
 

@@ -325,6 +325,11 @@ class Dataset(Section):
                 )
         return self
 
+    @property
+    def gold_sources(self) -> tuple[str, ...]:
+        """The names of the sources whose answers are trusted."""
+        return tuple(source.name for source in self.sources if source.gold)
+
     def public(self) -> Self:
         """The same for publication: a version travels, and its manifest must not contain keys or folders."""
         sources = [source.model_copy(update={"path": public_place(source.path)}) for source in self.sources]

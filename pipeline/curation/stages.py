@@ -220,7 +220,7 @@ def open_cases(
     """
     config, task = dataset.config, dataset.task
     cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
-    trust_gold(cases, snapshot, config.sources)
+    trust_gold(cases, snapshot, config.gold_sources)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
     scoring = Scoring.now(cases) if facts is None else Scoring(facts.scores, facts.corrections)

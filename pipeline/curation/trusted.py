@@ -1,28 +1,23 @@
 """Rows of gold sources: their answers count like an annotator's, so nothing doubts them."""
 
-from collections.abc import Iterable, Sequence
-
-import polars as pl
+from collections.abc import Collection, Iterable
 
 from pipeline.curation.case import Case
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Verdict
-from schemas.dataset import Source
 from schemas.fate import Reason, ReasonCode
 
 _PASSED = Reason(code=ReasonCode.PASSED)
 
 
-def trust_gold(cases: Iterable[Case], snapshot: Snapshot, sources: Sequence[Source]) -> None:
+def trust_gold(cases: Iterable[Case], snapshot: Snapshot, sources: Collection[str]) -> None:
     """Give the cases of gold sources their own answers as an annotator's, unless one has said something else.
 
     What must not be published unseen, such as personal data, still waits for an annotator.
     """
-    names = [source.name for source in sources if source.gold]
-    if not names:
+    if not sources:
         return
-    rows = snapshot.current_records().filter(pl.col("source").is_in(names)).select("record_id").collect()
-    gold = set(rows.to_series())
+    gold = set(snapshot.records_of(sources).collect().to_series())
     for case in cases:
         if case.record_id not in gold:
             continue

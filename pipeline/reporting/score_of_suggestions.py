@@ -178,11 +178,10 @@ def _gold_answers(
     snapshot: Snapshot, dataset: LoadedDataset, heard: Iterable[Decision]
 ) -> dict[str, Mapping[str, JsonValue]]:
     """The answers of gold items among some records; an adapter may have learned them."""
-    names = [source.name for source in dataset.config.sources if source.gold]
-    if not names or dataset.config.suggest.adapter:
+    sources = dataset.config.gold_sources
+    if not sources or dataset.config.suggest.adapter:
         return {}
-    rows = snapshot.current_records().filter(pl.col("source").is_in(names)).select("record_id").collect()
-    gold = set(rows.to_series())
+    gold = set(snapshot.records_of(sources).collect().to_series())
     return {
         one.record_id: one.targets
         for one in heard

@@ -22,17 +22,8 @@ from schemas.seat import Seat, SeatKind
 
 def trusted_records(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
     """The records of gold sources."""
-    names = [source.name for source in dataset.config.sources if source.gold]
-    if not names:
-        return []
-    return (
-        snapshot.current_records()
-        .filter(pl.col("source").is_in(names))
-        .select("record_id")
-        .collect()
-        .to_series()
-        .to_list()
-    )
+    sources = dataset.config.gold_sources
+    return snapshot.records_of(sources).collect().to_series().to_list() if sources else []
 
 
 def gold_items(

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,10 @@ class Snapshot:
     def current_records(self) -> pl.LazyFrame:
         """The newest revision of every record that was not withdrawn, in order of ingestion."""
         return self.latest_records().filter(~pl.col("withdrawn"))
+
+    def records_of(self, sources: Collection[str]) -> pl.LazyFrame:
+        """``record_id`` of the current records of some sources."""
+        return self.current_records().filter(pl.col("source").is_in(list(sources))).select("record_id")
 
     def by_age(self) -> pl.LazyFrame:
         """The same, first arrivals first: by the batch that a record first came with, then by source in the order of

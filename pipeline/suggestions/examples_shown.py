@@ -54,8 +54,7 @@ def _answered(snapshot: Snapshot, asker: Asker) -> dict[str, tuple[str, str]]:
         pl.col("routed").ne_missing(Routed.AUDIT.value),
     )
     if asker.gold:
-        gold = snapshot.current_records().filter(pl.col("source").is_in(asker.gold)).select("record_id")
-        rows = rows.join(gold, on="record_id", how="anti")
+        rows = rows.join(snapshot.records_of(asker.gold), on="record_id", how="anti")
     found = rows.select("record_id", "inputs", "targets").sort("record_id").collect()
     return {record_id: (inputs, targets) for record_id, inputs, targets in found.iter_rows()}
 

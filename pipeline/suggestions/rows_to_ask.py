@@ -108,7 +108,5 @@ def _with_gold(decisions: pl.LazyFrame, snapshot: Snapshot, asker: Asker) -> pl.
     """Decisions, and whether each is about a row of a gold source; an adapter may have learned these."""
     if not asker.gold or asker.section.adapter:
         return decisions.with_columns(is_gold=pl.lit(False))
-    gold = (
-        snapshot.current_records().filter(pl.col("source").is_in(asker.gold)).select("record_id", is_gold=pl.lit(True))
-    )
+    gold = snapshot.records_of(asker.gold).with_columns(is_gold=pl.lit(True))
     return decisions.join(gold, on="record_id", how="left").with_columns(pl.col("is_gold").fill_null(False))
