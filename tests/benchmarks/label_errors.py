@@ -80,7 +80,7 @@ class Corpus:
         codes = {name: code for code, name in enumerate(labels)}
         given = np.array([codes[one] for one in frame[label]])
         groups = frame[group].to_list() if group else [str(row) for row in range(len(texts))]
-        return cls(texts, labels, given, groups, _most_similar(texts, given), any_of)
+        return cls(texts, labels, given, groups, most_similar(texts, given), any_of)
 
     def flipped(self, noise: str, seed: int) -> Ints:
         """The labels, a tenth of them wrong."""
@@ -100,7 +100,8 @@ class Corpus:
         return [of_text[text] - {self.labels[code]} for text, code in zip(self.texts, given, strict=True)]
 
 
-def _most_similar(texts: Sequence[str], given: Ints) -> Ints:
+def most_similar(texts: Sequence[str], given: Ints) -> Ints:
+    """Labels x 3: the labels that are most like each one."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     features = TfidfVectorizer(sublinear_tf=True).fit_transform(texts)

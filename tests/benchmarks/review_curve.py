@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from label_errors import most_similar
 from rich.console import Console
 from tables import Results
 
@@ -25,7 +26,6 @@ Curve = list[tuple[int, float]]
 """Rows that were reviewed, and the share of TEST that is right then."""
 
 _NOISE, _GAP = 0.3, 0.8
-_SIMILAR = 3
 _FLOOR = 0.1
 """`review.floor`."""
 _CORRECTIONS, _SHARE = 20, 0.02
@@ -49,8 +49,8 @@ class Review:
         self.random = np.random.default_rng(seed)
         self.given = truth.copy()
         rows = self.random.choice(len(truth), round(noise * len(truth)), replace=False)
-        similar = _most_similar(texts, truth)
-        self.given[rows] = similar[truth[rows], self.random.integers(0, _SIMILAR, len(rows))]
+        similar = most_similar(texts, truth)
+        self.given[rows] = similar[truth[rows], self.random.integers(0, similar.shape[1], len(rows))]
         self.reviewed: Bools = np.zeros(len(truth), dtype=np.bool_)
 
     def answer(self, rows: Sequence[int]) -> int:
@@ -89,18 +89,6 @@ class Review:
         groups = [str(row) for row in range(len(labels))]
         found = label_error_scores(self.texts, labels, groups, verified=self.reviewed.tolist())
         return [score or 0.0 for score in found.score]
-
-
-def _most_similar(texts: Sequence[str], truth: Ints) -> Ints:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    features = TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
-    means = np.stack([np.asarray(features[truth == label].mean(axis=0)).ravel() for label in range(truth.max() + 1)])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    alike = means @ means.T
-    np.fill_diagonal(alike, -1)
-    found: Ints = np.argsort(-alike, axis=1)[:, :_SIMILAR]
-    return found
 
 
 class _Judge:
