@@ -228,7 +228,8 @@ class Asking:
             raise _Stop
         if not self._takes_schema:
             body.pop("response_format", None)
-        tokens, cost = self._most(body)
+        prompt = prompt_tokens([body], self._encoding)[0]
+        tokens, cost = self._most(prompt)
         call = self._reserve(question, tokens, cost)
         try:
             reply = client.complete(body, idempotency)
@@ -242,8 +243,8 @@ class Asking:
                 self._ledger.strike(call)
             self._count(-tokens[0], -tokens[1], -cost)
             raise
-        self._learn(reply, body)
-        reply = self._with_usage(reply, body)
+        self._learn(reply, prompt)
+        reply = self._with_usage(reply, prompt)
         paid = self._cost(reply.tokens_in, reply.tokens_out)
         self._ledger.complete(call, reply, paid)
         self._count(reply.tokens_in - tokens[0], reply.tokens_out - tokens[1], paid - cost)
@@ -251,20 +252,22 @@ class Asking:
         return reply
 
     # --- what it costs ------------------------------------------------------------------------
-    def _most(self, body: Mapping[str, Any]) -> tuple[tuple[int, int], float]:
-        """The most that a call can use: tokens of the prompt and of the answer, and the cost of both."""
+    def _most(self, prompt: int) -> tuple[tuple[int, int], float]:
+        """The most that a call can use: tokens of the prompt and of the answer, and the cost of both.
+
+        ``prompt`` is our own count of the prompt's tokens, here and below.
+        """
         with self._turn:
             scale, longest = self._scale, self._longest
-        prompt = math.ceil(scale * prompt_tokens([body], self._encoding)[0])
-        return (prompt, longest), self._cost(prompt, longest)
+        most = math.ceil(scale * prompt)
+        return (most, longest), self._cost(most, longest)
 
-    def _learn(self, reply: Reply, body: Mapping[str, Any]) -> None:
+    def _learn(self, reply: Reply, prompt: int) -> None:
         """Expect of later calls what the server counts, where that is more than we do."""
-        ours = prompt_tokens([body], self._encoding)[0]
         with self._turn:
             self._longest = max(self._longest, reply.tokens_out)
-            if reply.tokens_in > self._scale * ours:
-                self._scale = self._ledger.scale(self._section.model, reply.tokens_in / ours)
+            if reply.tokens_in > self._scale * prompt:
+                self._scale = self._ledger.scale(self._section.model, reply.tokens_in / prompt)
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float:
         return cost_of(self._section, tokens_in, tokens_out)
@@ -297,11 +300,10 @@ class Asking:
             tokens_in=spent.tokens_in + tokens_in, tokens_out=spent.tokens_out + tokens_out, cost=spent.cost + cost
         )
 
-    def _with_usage(self, reply: Reply, body: Mapping[str, Any]) -> Reply:
+    def _with_usage(self, reply: Reply, prompt: int) -> Reply:
         """With our own count of tokens, where the server gives none."""
         if reply.tokens_in or reply.tokens_out:
             return reply
-        prompt = prompt_tokens([body], self._encoding)[0]
         written = count_tokens([reply.text], self._encoding)[0]
         return Reply(reply.text, reply.cut, reply.model, prompt, written)
 
