@@ -126,11 +126,12 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
                 seat=Seat.read(row["seat"]),
             )
             (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
+    if gold:
+        return dict(hidden)
     model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
     weight = _weighed(task, panel, hidden, model)
     return {
-        record_id: [replace(one, weight=weight(one.annotation)) for one in items]
-        for record_id, items in (hidden if gold else panel).items()
+        record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in panel.items()
     }
 
 
