@@ -73,19 +73,23 @@ def with_gold(
         return list(asked)
     answered, by_others = _answered(snapshot)
     can_answer = {
-        annotator: [one for one in records if not (one in seen or _has_answered(annotator, said.get(one, ())))]
+        annotator: [
+            one
+            for one in records
+            if one not in by_others[annotator.casefold()] and not _has_answered(annotator, said.get(one, ()))
+        ]
         for annotator in dataset.config.review.annotators
-        for seen in [by_others.get(annotator.casefold(), set())]
     }
     picked = _picked(snapshot, dataset, can_answer, asked)
     # Only these are decoded: a gold source may have many rows.
     rows = known.filter(pl.col("record_id").is_in(list({record_id for _, record_id in picked})))
     items = {one.record_id: one for one in from_frame(rows.collect())}
     spelled = _spelled(snapshot)
-    copies = [
-        Asked(items[record_id], _seat(spelled.get((name.casefold(), record_id), name.casefold())), name)
-        for name, record_id in picked
-    ]
+    copies = []
+    for name, record_id in picked:
+        who = name.casefold()
+        seat = Seat(kind=SeatKind.GOLD, annotator=spelled.get((who, record_id), who))
+        copies.append(Asked(items[record_id], seat, name))
     return _mixed(asked, [copy for copy in copies if copy.key(dataset.task) not in answered])
 
 
@@ -139,11 +143,7 @@ def _pushes(snapshot: Snapshot) -> pl.LazyFrame:
     return snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
 
 
-def _seat(annotator: str) -> Seat:
-    return Seat(kind=SeatKind.GOLD, annotator=annotator)
-
-
-def _answered(snapshot: Snapshot) -> tuple[set[str], dict[str, set[str]]]:
+def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]]]:
     """The push keys of gold items with a valid answer; and the records of somebody else's items that each answered."""
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(IS_GOLD, ~pl.col("deleted"))
     valid = rows.filter(pl.col("verdict").is_in([verdict.value for verdict in DECISIVE]))

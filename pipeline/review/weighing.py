@@ -13,8 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.agreement.field_consensus import consensus_of_field
+from pipeline.kinds.interface import Targets
 from schemas.annotation import Annotation, Verdict
-from schemas.field import JsonValue, TargetField, ValueType, comparable
+from schemas.field import TargetField, ValueType, comparable
 from schemas.task import Task
 
 ENOUGH = 0.8
@@ -34,9 +35,6 @@ class Weight:
     probability: float
     voters: int
     """Annotators whose answers to the same question were weighed."""
-
-
-Targets = Mapping[str, JsonValue]
 
 
 def weights_of(
