@@ -88,8 +88,7 @@ def with_gold(
     copies = []
     for name, record_id in picked:
         who = name.casefold()
-        seat = Seat(kind=SeatKind.GOLD, annotator=spelled.get((who, record_id), who))
-        copies.append(Asked(items[record_id], seat, name))
+        copies.append(Asked(items[record_id], _seat(spelled.get((who, record_id), who)), name))
     return _mixed(asked, [copy for copy in copies if copy.key(dataset.task) not in answered])
 
 
@@ -141,6 +140,10 @@ def _spelled(snapshot: Snapshot) -> dict[tuple[str, str], str]:
 
 def _pushes(snapshot: Snapshot) -> pl.LazyFrame:
     return snapshot.scan(Table.PUSHES).filter(pl.col("annotator").fill_null("") != "").sort("pushed_at")
+
+
+def _seat(annotator: str) -> Seat:
+    return Seat(kind=SeatKind.GOLD, annotator=annotator)
 
 
 def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]]]:
