@@ -75,15 +75,19 @@ def _became_suspect(case: Case) -> bool:
 
 def _suspects(cases: Sequence[Case], outcomes: Mapping[str, Outcome], review: Review) -> Suspects:
     """How many likely errors annotators are asked about, or will be."""
-    asked = waiting = unasked = uncounted = 0
+    asked = waiting = again = unasked = uncounted = 0
     for case in cases:
         outcome = outcomes[case.record_id]
         if case.human is not None:
-            waiting += case.past_route is Routed.UNCERTAIN and awaits_another(case, review)
+            is_again = awaits_another(case, review)
+            again += is_again
+            if is_again and case.past_route is Routed.UNCERTAIN:
+                asked += 1
+                waiting += 1
         elif outcome.is_suspect and outcome.routed is Routed.UNCERTAIN and not case.is_in_vain:
             asked += 1
             waiting += case.past_route is not None
         elif outcome.is_suspect and not outcome.routed and case.past_route is None:
             unasked += 1
             uncounted += outcome.fate is Fate.ACCEPTED and case.chance is None
-    return Suspects(asked, waiting, unasked, uncounted)
+    return Suspects(asked, waiting, again, unasked, uncounted)
