@@ -48,6 +48,21 @@ def test_a_version_that_is_published_before_the_proof_says_so(studio: FakeStudio
         assert f"A{missing}" in card(desk)
 
 
+def test_what_was_decided_since_the_latest_release_is_to_be_released_before_it_is_trained_on(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with desk_at(studio, tmp_path, ROWS, "review: {budget: 0, audit: 0.0}\n") as desk:
+        desk.curate()
+        said_by(desk, "release")
+        assert "goldleaf finetune" in read_status(desk.context).next_step
+        desk.rows(*ROWS, row(40, "May I pay the invoice of the courier by card?", "billing"))
+        desk.curate()
+        step = read_status(desk.context).next_step
+        assert "goldleaf release" in step and step.endswith(", since rows were decided after the latest release")
+        said_by(desk, "release")
+        assert "goldleaf finetune" in read_status(desk.context).next_step
+
+
 def test_status_says_that_an_audit_is_preliminary_while_second_looks_wait(studio: FakeStudio, tmp_path: Path) -> None:
     rate = f"review: {{error_rate: 0.4, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
     with desk_at(studio, tmp_path, ROWS, rate) as desk:

@@ -198,9 +198,6 @@ def _next_step(
         return f"{connect}settle {which} an annotator in Label Studio, then ", Verb.COLLECT, ""
     if waiting:
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
-    proof = curated.summary.proof
-    if proof is not None and proof.more:
-        return "", Verb.CURATE, f", since an error below {proof.target:.1%} is not proven"
     if not funnel.accepted:
         way_out = _if_nothing_is_accepted(funnel, workspace.dataset.config.review, curated.summary.budget)
         return f"{way_out}, then ", Verb.CURATE, ""
