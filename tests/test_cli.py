@@ -59,7 +59,7 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     curated = terminal.json("curate")
     assert (curated["lines"], curated["added"], curated["withdrawn"], curated["funnel"]["raw"]) == (8, 8, 0, 8)
     assert set(curated["review"]) == {
-        *("waiting", "rows", "audits", "unsent", "skipped", "sent", "hidden", "withdrawn", "url", "refused", "problem"),
+        *("waiting", "audits", "unsent", "skipped", "sent", "hidden", "withdrawn", "url", "refused", "problem"),
         *("tabs", "strangers"),
     }
     released = terminal.json("release", "--version", "2.0.0")

@@ -107,7 +107,7 @@ def ask_until_proven(
     if last.target != target and not stands:
         # The same answers are compared with another target.
         last = last.model_copy(update={"answers": 0})
-    is_same = last.bound is not None and (state.given, state.unheard) == (last.answers, last.unheard)
+    is_same = last.looks > 0 and (state.given, state.unheard) == (last.answers, last.unheard)
     # While so many likely errors are to be asked about, a look would hardly succeed.
     is_early = state.open > 0 or suspects.waiting > 0 or suspects.unasked >= target * total
     # If all were suspects, no random sample is left to draw.
@@ -137,7 +137,7 @@ def _look(
     least, most = (0, 0) if plan.proven else answers_needed(rows, goal, room, look)
     return plan.chances, Proof(
         target=target,
-        looks=look if plan.looked else look - 1,
+        looks=look,
         # Rows that were known before they were drawn are answers, too.
         answers=after.given,
         unheard=state.unheard,

@@ -54,8 +54,6 @@ class Plan:
     """With which the next rows are drawn."""
     more: int
     """About how many more answers it takes; 0 if it is proven."""
-    looked: bool = True
-    """Whether this was a look: with so few answers, the target may be out of reach whatever they say."""
 
 
 def level_of(round_: int) -> float:
@@ -72,15 +70,14 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
         batch: the most questions to ask at once.
         round_: the number of this look, from 1 on.
     """
-    cells = cells_of(rows.chances, rows.answered, rows.wrong, rows.total)
-    bound = _bound(cells, round_)
+    bound = _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
     names, questions = _questions(rows)
-    more, looked = _ask(questions, cells, target, batch, round_)
+    more = _ask(questions, bound, target, batch, round_)
     wanted = {int(name): float(count) for name, count in zip(names, questions.asked, strict=True)}
     chances = raised_to(rows.chances, rows.numbers, rows.answered, wanted)
-    return Plan(bound, False, chances, max(1, more), looked)
+    return Plan(bound, False, chances, max(1, more))
 
 
 def answers_needed(rows: Rows, target: float, batch: int, round_: int) -> tuple[int, int]:
@@ -104,17 +101,16 @@ def _answers_needed(questions: Questions, target: float, batch: int, round_: int
     before, left = questions.asked.sum(), questions.rows - questions.asked
     wrong = chance.binomial(left.astype(int), questions.likely_shares(chance)).astype(np.float64)
     while True:
-        cells = questions.cells()
-        bound = _bound(cells, round_)
+        bound = _bound(questions.cells(), round_)
         if bound < target:
             return int(questions.asked.sum() - before)
         asked = questions.asked.copy()
-        _, looked = _ask(questions, cells, target, batch, round_)
+        _ask(questions, bound, target, batch, round_)
         more, left = questions.asked - asked, questions.rows - asked
         found = chance.hypergeometric(wrong.astype(int), (left - wrong).astype(int), more.astype(int))
         wrong = wrong - found
         questions.wrong = questions.wrong + found
-        round_ += looked
+        round_ += 1
 
 
 def _bound(cells: Cells, round_: int) -> float:
@@ -130,21 +126,11 @@ def _questions(rows: Rows) -> tuple[Strata, Questions]:
     return names, Questions(size, asked, wrong, rows.total)
 
 
-def _ask(questions: Questions, cells: Cells, target: float, batch: int, round_: int) -> tuple[int, bool]:
-    """Ask the next batch; returns how many more answers are expected to suffice, and whether this was a look.
-
-    If so few answers could not reach the target even if none had found an error, nothing is compared, and that costs no
-    confidence, as long as what is asked next does not depend on what was found either.
-    """
-    clean = _bound(Cells(cells.weight, cells.asked, np.zeros_like(cells.wrong)), round_)
-    looked, found = clean < target, questions.wrong
-    if not looked:
-        questions.wrong = np.zeros_like(found)
-    bound, following = _bound(cells, round_) if looked else clean, level_of(round_ + looked)
+def _ask(questions: Questions, bound: float, target: float, batch: int, round_: int) -> int:
+    """Ask the next batch; returns how many more answers are expected to suffice."""
     # What was expected of this look says how far expectations are off.
     scale = max(1.0, bound / float(questions.bound(questions.asked, level_of(round_))))
-    more = questions.needed(target / scale, following)
+    more = questions.needed(target / scale, level_of(round_ + 1))
     size = min(batch, max(math.ceil(batch / LEAST_PART), math.ceil(_RESERVE * more)))
-    questions.ask(size, following)
-    questions.wrong = found
-    return more, looked
+    questions.ask(size, level_of(round_ + 1))
+    return more

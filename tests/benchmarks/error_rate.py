@@ -49,18 +49,18 @@ def one(world: World, rate: float, rows: int, chance: np.random.Generator) -> Ou
     """Ask until the target is proven."""
     made = made_up(world, rate, rows, chance)
     spots, batch = numbers(made.hashes), min(500, rows // 10)
-    chances, look, batches, held = draw(made.hashes, made.scores, batch, Chances.none(rows)), 1, 0, []
+    chances, look, held = draw(made.hashes, made.scores, batch, Chances.none(rows)), 0, []
     while True:
-        batches += 1
+        look += 1
         asked = chances.drawn(spots)
         plan = next_questions(Rows(chances, spots, asked, asked & made.wrong, rows), _TARGET, batch, look)
         if plan.proven or asked.all():
             left = float((made.wrong & ~asked).mean())
-            return left > _TARGET, float(asked.mean()), batches, left, float(np.mean(held)) if held else np.nan
+            return left > _TARGET, float(asked.mean()), look, left, float(np.mean(held)) if held else np.nan
         following = plan.chances.drawn(spots) & ~asked
         forecast = error_curve(made.scores[asked], made.wrong[asked]).forecast(made.scores[following])
         held.append(forecast.low <= made.wrong[following].sum() <= forecast.high)
-        chances, look = plan.chances, look + plan.looked
+        chances = plan.chances
 
 
 def by_triage(made: MadeUp, known: Bools, later: bool) -> Outcome:
