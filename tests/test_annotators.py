@@ -44,7 +44,7 @@ def opinion(
         verdict=verdict, targets=targets, created_at=at, updated_at=at, lead_time=seconds,
     )  # fmt: skip
     filled = {"topic": proposal} if proposal else None
-    return Opinion(who, seat, annotation, filled, {"topic": known} if known else None)
+    return Opinion(who, seat, annotation, filled, {"topic": known} if known else None, is_drawn=True)
 
 
 def lines(*opinions: Opinion, named: tuple[str, ...] = ()) -> dict[str, AnnotatorLine]:

@@ -193,7 +193,7 @@ def _line(name: str, mine: Sequence[Opinion], stands: Standing, now: datetime) -
 def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
     """How often each annotator and another one of the same row agreed, and did not."""
     panels: defaultdict[str, list[Opinion]] = defaultdict(list)
-    for one in latest_votes(one for one in opinions if one.is_independent):
+    for one in latest_votes(one for one in opinions if one.tells_agreement):
         panels[one.record_id].append(one)
     found: Counter[tuple[str, bool]] = Counter()
     for panel in panels.values():

@@ -165,7 +165,7 @@ def _shown(rate: Rate) -> str:
 
 
 def _panel(votes: pl.DataFrame, field: str) -> pl.DataFrame:
-    return votes.filter(pl.col("field") == field, pl.col("independent"))
+    return votes.filter(pl.col("field") == field, pl.col("comparable"))
 
 
 def _of_field(name: str, votes: pl.DataFrame, is_free: bool) -> FieldAgreement:

@@ -10,6 +10,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.gold import gold_items, trusted_records
 from pipeline.review.questions import is_blind
+from pipeline.review.seating import drawn_for_two
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Annotation, Verdict
@@ -26,7 +27,7 @@ VOTES = pl.Schema(
         "field": pl.String(),
         "label": pl.String(),
         "known": pl.String(),
-        "independent": pl.Boolean(),
+        "comparable": pl.Boolean(),
     }
 )
 
@@ -47,11 +48,18 @@ class Opinion:
     """The row's own answer, when it was asked about."""
     decides: bool = False
     """Whether it is the one that counts for its record."""
+    is_drawn: bool = False
+    """Its row was drawn for two annotators, whatever the first of them says."""
 
     @property
     def is_independent(self) -> bool:
         """Whether it was given without seeing the others', about a question whose answer is not known."""
         return self.seat in (SeatKind.FIRST, SeatKind.SECOND)
+
+    @property
+    def tells_agreement(self) -> bool:
+        """Whether it says how far annotators agree: independent, and its row not chosen because somebody disagreed."""
+        return self.is_independent and self.is_drawn
 
     @property
     def record_id(self) -> str:
@@ -68,6 +76,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     rows = gold_items(asked, dataset, said, trusted_records(snapshot, dataset)).collect() if gold else pl.DataFrame()
     known = {item.record_id: item.targets for item in from_frame(rows)}
     names = names_of(snapshot)
+    drawn = drawn_for_two(snapshot, dataset.config.review.overlap, said)
     decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
     found = [
         Opinion(
@@ -78,6 +87,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
             given=one.asked.targets,
             decides=id(one.annotation) in decisive,
+            is_drawn=one.annotation.record_id in drawn,
         )
         for items in (*said.values(), *gold.values())
         for one in items
@@ -105,7 +115,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
 
     Returns:
         The columns of ``VOTES``: ``item`` is the record, ``label`` JSON or ``UNUSABLE``; ``known`` is the trusted label
-        of a gold item and null elsewhere; ``independent`` are those of neither gold items nor adjudicators.
+        of a gold item and null elsewhere; ``comparable`` are those that say how far annotators agree.
     """
     texts: dict[tuple[str, Hashable], str] = {}
 
@@ -120,7 +130,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
         for field in fields:
             said = UNUSABLE if given is None else label(field, given.get(field))
             known = None if one.known is None else label(field, one.known.get(field))
-            rows.append((one.record_id, one.annotator, field, said, known, one.is_independent))
+            rows.append((one.record_id, one.annotator, field, said, known, one.tells_agreement))
     return pl.DataFrame(rows, schema=VOTES, orient="row")
 
 
