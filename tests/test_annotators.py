@@ -13,7 +13,7 @@ from team import ANA, BEN, CLEO, NAMED, QUESTIONS, answer, review, seats, whose
 from terminal import Terminal
 
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
-from pipeline.reporting.field_agreement import field_agreements, standings
+from pipeline.reporting.field_agreement import field_agreements, guesses
 from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
 from schemas.annotation import Annotation, Verdict
 from schemas.field import JsonValue
@@ -248,20 +248,8 @@ def test_agreement_without_two_answers_to_anything_says_why() -> None:
 def test_who_agrees_by_chance_only_is_told() -> None:
     careful = [vote(who, f"r{at}", "ab"[at % 2], "x") for at in range(40) for who in (ANA, BEN)]
     careless = [vote(CLEO, f"r{at}", "aabb"[at % 4], "x") for at in range(40)]
-    found = standings(votes([*careful, *careless], Two), Two)
-    assert [name for name, one in found.items() if one.flags] == [CLEO]
-    assert found[CLEO].flags[0].startswith("agrees with the others no more often than by chance")
-
-
-def test_reliable_is_who_is_right_on_gold_and_by_the_votes_of_the_others() -> None:
-    said = [vote(who, f"r{at}", "ab"[at % 2], "x") for at in range(30) for who in (ANA, BEN)]
-    said += [vote(CLEO, f"r{at}", "ab"[at % 2 if at % 3 else 1 - at % 2], "x") for at in range(30)]
-    known = opinion(CLEO, "gold", "a", seat=SeatKind.GOLD, known="a")
-    standing = standings(votes(said, Two), Two)
-    assert standing[ANA].rows == standing[CLEO].rows == 30
-    found = {line.annotator: line.reliability for line in annotator_lines([*said, known], (), {}, NOON, standing)}
-    assert found[CLEO].of == 31 and found[ANA].of == 30
-    careful, careless = found[ANA].estimate, found[CLEO].estimate
-    assert careful is not None and careful.value > 0.8
-    assert careless is not None and careless.value < careful.value - 0.1
-    assert careless.value == pytest.approx((standing[CLEO].right + 1) / 31)
+    found = guesses(votes([*careful, *careless], Two), Two)
+    assert list(found) == [CLEO]
+    assert found[CLEO] == ["agrees with the others no more often than by chance, about topic: 50% of 40"]
+    lines = {line.annotator: line.flags for line in annotator_lines([*careful, *careless], (), {}, NOON, {}, found)}
+    assert lines == {ANA: [], BEN: [], CLEO: found[CLEO]}
