@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from flows.cli.console import out, show_answer
+from pipeline.text.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _PAIRS = 10
 _CONFUSIONS = 5
+_DOUBTED = 10
 
 
 @app.command(rich_help_panel="Inspect")
@@ -35,6 +37,7 @@ def annotators(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 def _show(table: "AnnotatorsTable") -> None:
     if not table.annotators:
         out.print("nobody has answered yet, and review.annotators names nobody")
+        _show_doubted_gold(table)
         return
     show_answer(["annotator", "answers", "today", "open", "time", ""], [_work(line) for line in table.annotators])
     if told := [line for line in table.annotators if any(_shares(line))]:
@@ -52,6 +55,7 @@ def _show(table: "AnnotatorsTable") -> None:
     for line in table.annotators:
         for flag in line.flags:
             out.print(f"{line.annotator} {flag}", markup=False)
+    _show_doubted_gold(table)
 
 
 def _show_pairs(table: "AnnotatorsTable") -> None:
@@ -66,6 +70,20 @@ def _show_pairs(table: "AnnotatorsTable") -> None:
     )
     if rest := len(pairs) - len(least):
         out.print(f"{rest:,} more pairs agree better (--json has all)")
+
+
+def _show_doubted_gold(table: "AnnotatorsTable") -> None:
+    """Known answers that may be wrong, those that most contradict first."""
+    doubted = table.doubted_gold
+    if not doubted:
+        return
+    out.print(
+        f"[yellow]{counted(len(doubted), 'known answer')} {'is' if len(doubted) == 1 else 'are'} contradicted[/]:"
+    )
+    for one in doubted[:_DOUBTED]:
+        out.print(f"  {one}", markup=False)
+    if rest := len(doubted[_DOUBTED:]):
+        out.print(f"  … {rest:,} more, all with --json")
 
 
 def _work(line: "AnnotatorLine") -> list[object]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.reporting.confusions import Confusion, confusions
+from pipeline.reporting.doubted_gold import DoubtedGold, doubted_gold
 from pipeline.reporting.field_agreement import (
     FieldAgreement,
     PairAgreement,
@@ -95,6 +96,8 @@ class AnnotatorsTable(BaseModel):
     """Each two annotators who have answered the same rows, by field."""
     confusions: list[Confusion] = []
     """The labels that are taken for each other, the most frequent first."""
+    doubted_gold: list[DoubtedGold] = []
+    """Known answers that others contradict, those that most contradict first."""
     pace: Pace
     """Everybody's answers together."""
 
@@ -124,6 +127,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
         pairs=pair_agreements(given, dataset.task),
         confusions=confusions(opinions, dataset.task),
+        doubted_gold=doubted_gold(snapshot, dataset, opinions),
         pace=pace(opinions, waiting.questions, now),
     )
 
@@ -132,7 +136,12 @@ def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> Annotators
     """What a report says of a team; one that is published says nothing about single people, nor of their time."""
     if table is None or not table.pace.answers:
         return None
-    nobody = {"annotators": [], "pairs": [], "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0)}
+    nobody = {
+        "annotators": [],
+        "pairs": [],
+        "doubted_gold": [],
+        "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0),
+    }
     return table.model_copy(update=nobody) if of_version else table
 
 

@@ -1,6 +1,6 @@
 """Reads what each annotator has said: the votes from which agreement, reliability and consensus are computed."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, deciding, said_about
-from pipeline.review.gold import gold_items, trusted_records
+from pipeline.review.gold import adjudicated_records, gold_items, trusted_records
 from pipeline.review.questions import is_blind
 from pipeline.review.seating import drawn_for_two
 from pipeline.state.decisions import from_frame
@@ -72,9 +72,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     task, now = dataset.task, snapshot.current_decisions()
     said = said_about(snapshot, task, now)
     gold = said_about(snapshot, task, now, gold=True)
-    asked = now.filter(pl.col("record_id").is_in(list(gold)))
-    rows = gold_items(asked, dataset, said, trusted_records(snapshot, dataset)).collect() if gold else pl.DataFrame()
-    known = {item.record_id: item.targets for item in from_frame(rows)}
+    known = _known(snapshot, dataset, said, gold) if gold else {}
     names = names_of(snapshot)
     drawn = drawn_for_two(snapshot, dataset.config.review.overlap, said)
     decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
@@ -94,6 +92,15 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
         if not one.annotation.deleted
     ]
     return sorted(found, key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))
+
+
+def _known(
+    snapshot: Snapshot, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], asked: Iterable[str]
+) -> dict[str, Mapping[str, JsonValue] | None]:
+    """The known answers to hidden gold items that were answered, by record."""
+    rows = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(asked)))
+    known = gold_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated_records(said)])
+    return {item.record_id: item.targets for item in from_frame(known.collect())}
 
 
 def latest_votes(opinions: Iterable[Opinion]) -> list[Opinion]:

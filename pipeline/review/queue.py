@@ -14,7 +14,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.review.consensus import said_about
 from pipeline.review.form import labeling_config
-from pipeline.review.gold import gold_items, trusted_records, with_gold
+from pipeline.review.gold import adjudicated_records, gold_items, trusted_records, with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_lease import leased
@@ -100,7 +100,8 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     waiting = _in_turn(now.filter(_is_open(), digest))
     said = said_about(snapshot, dataset.task, now)
     asked = seated(snapshot, dataset, waiting, said, now)
-    return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
+    known = gold_items(now, dataset, [*trusted, *adjudicated_records(said)])
+    return with_gold(snapshot, dataset, said, asked, known)
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:
