@@ -10,6 +10,7 @@ from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row
 from team import ANA, BEN, CLEO, NAMED, QUESTIONS, answer, review, seats, whose
+from team_toys import team
 from terminal import Terminal
 
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
@@ -187,6 +188,17 @@ def test_the_command_shows_a_line_for_each_and_json_has_all(desk: Desk) -> None:
     assert all(line["gold"]["estimate"]["value"] == 0.0 for line in shown if line["gold"]["of"])
     text = Terminal(desk.folder).goldleaf("annotators").stdout
     assert all(name in text for name in (ANA, BEN, CLEO)) and "right on gold" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_no_address_is_broken_in_a_narrow_terminal(desk: Desk, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    names = ("margarethe.lindqvist@example.com", "ben.okonkwo-smith@example.com", CLEO)
+    monkeypatch.setattr("pipeline.reporting.annotators.read_annotators", lambda *given: team(*names))
+    shown = Terminal(desk.folder, columns=columns).goldleaf("annotators").stdout
+    work, shares, pairs = (shown.count(name) for name in names)
+    assert min(work, shares, pairs) >= 3, shown
+    tables, _, _ = shown.partition("330 answers")
+    assert all(len(line) <= columns for line in tables.splitlines()) and "76-99" in tables
 
 
 def test_before_anybody_has_answered_those_who_are_named_are_there(studio: FakeStudio, tmp_path: Path) -> None:

@@ -40,9 +40,7 @@ def _show(table: "AnnotatorsTable") -> None:
         _show_doubted_gold(table)
         return
     show_answer(["annotator", "answers", "today", "open", "time", ""], [_work(line) for line in table.annotators])
-    if told := [line for line in table.annotators if any(_shares(line))]:
-        columns = ["annotator", "right on gold", "like others", "reliable", "left unchanged"]
-        show_answer(columns, [[line.annotator, *_shares(line)] for line in told])
+    _show_shares(table)
     if table.pace.days:
         out.print(str(table.pace), markup=False)
     for field in table.fields:
@@ -58,16 +56,24 @@ def _show(table: "AnnotatorsTable") -> None:
     _show_doubted_gold(table)
 
 
+def _show_shares(table: "AnnotatorsTable") -> None:
+    """What is known of the answers of whom something is known, without columns in which nothing is."""
+    told = [line for line in table.annotators if any(_shares(line))]
+    names = ["right on gold", "like others", "reliable", "left unchanged"]
+    used = [place for place in range(len(names)) if any(_shares(line)[place] for line in told)]
+    if told:
+        rows = [[line.annotator, *(_shares(line)[place] for place in used)] for line in told]
+        show_answer(["annotator", *(names[place] for place in used)], rows)
+
+
 def _show_pairs(table: "AnnotatorsTable") -> None:
     """The pairs that agree least; two annotators are no more than what is said of the field."""
     pairs = table.pairs
     if len({(pair.one, pair.other) for pair in pairs}) < 2:
         return
-    columns = ["field", "pair", "rows", "agreed", "Cohen's kappa"]
+    columns = ["field", "annotator", "and", "rows", "agreed", "Cohen's kappa"]
     least = table.weakest_pairs[:_PAIRS]
-    show_answer(
-        columns, [[pair.field, f"{pair.one}, {pair.other}", pair.items, pair.agreed, pair.shown] for pair in least]
-    )
+    show_answer(columns, [[one.field, one.one, one.other, one.items, one.agreed, one.shown] for one in least])
     if rest := len(pairs) - len(least):
         out.print(f"{rest:,} more pairs agree better (--json has all)")
 
