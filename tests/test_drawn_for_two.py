@@ -40,7 +40,7 @@ def test_second_looks_and_what_adjudicators_decide_about_them_are_no_part_of_agr
         found = table(desk)
         assert [line.agreement.of for line in found.annotators] == [0, 0, 0]
         assert (found.fields, found.pairs) == ([], [])
-        assert [one.apart for one in found.confusions] == [1], "what two take for each other is counted, not a share"
+        assert [one.pairs for one in found.confusions] == [1], "what two take for each other is counted, not a share"
 
 
 def test_a_slip_that_is_edited_once_a_second_was_asked_is_no_part_of_agreement(

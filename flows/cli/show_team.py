@@ -8,6 +8,8 @@ from flows.cli.console import out, show_answer
 from pipeline.text.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
     from pipeline.reporting.overview import Seats
 
@@ -46,10 +48,8 @@ def _show(table: "AnnotatorsTable") -> None:
     for field in table.fields:
         out.print(str(field), markup=False)
     _show_pairs(table)
-    if table.confusions:
-        out.print("most often confused:")
-        for pair in table.confusions[:_CONFUSIONS]:
-            out.print(f"  {pair}", markup=False)
+    _show_labels("labels of the data that annotators corrected most often:", table.corrections)
+    _show_labels("labels about which annotators contradict each other most often:", table.confusions)
     for line in table.annotators:
         for flag in line.flags:
             out.print(f"{line.annotator} {flag}", markup=False)
@@ -76,6 +76,13 @@ def _show_pairs(table: "AnnotatorsTable") -> None:
     show_answer(columns, [[one.field, one.one, one.other, one.items, one.agreed, one.shown] for one in least])
     if rest := len(pairs) - len(least):
         out.print(f"{rest:,} more pairs agree better (--json has all)")
+
+
+def _show_labels(title: str, pairs: "Sequence[object]") -> None:
+    if pairs:
+        out.print(title)
+    for pair in pairs[:_CONFUSIONS]:
+        out.print(f"  {pair}", markup=False)
 
 
 def _show_doubted_gold(table: "AnnotatorsTable") -> None:

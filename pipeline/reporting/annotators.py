@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
-from pipeline.reporting.confusions import Confusion, confusions
+from pipeline.reporting.confusions import Confusion, Correction, confusions, corrections
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_gold
 from pipeline.reporting.field_agreement import (
     FieldAgreement,
@@ -94,8 +94,10 @@ class AnnotatorsTable(BaseModel):
     """None if no row has answers of two annotators."""
     pairs: list[PairAgreement] = []
     """Each two annotators who have answered the same rows, by field."""
+    corrections: list[Correction] = []
+    """The labels of the data that annotators replaced, the most frequent first."""
     confusions: list[Confusion] = []
-    """The labels that are taken for each other, the most frequent first."""
+    """The labels about which annotators contradict each other, the most frequent first."""
     doubted_gold: list[DoubtedGold] = []
     """Known answers that others contradict, those that most contradict first."""
     pace: Pace
@@ -126,6 +128,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
         ),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
         pairs=pair_agreements(given, dataset.task),
+        corrections=corrections(opinions, dataset.task),
         confusions=confusions(opinions, dataset.task),
         doubted_gold=doubted_gold(snapshot, dataset, opinions),
         pace=pace(opinions, waiting.questions, now),

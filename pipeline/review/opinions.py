@@ -14,6 +14,7 @@ from pipeline.review.seating import drawn_for_two
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Annotation, Verdict
+from schemas.fate import LabelSource
 from schemas.field import JsonValue, comparable
 from schemas.seat import SeatKind
 from schemas.task import Task
@@ -45,7 +46,7 @@ class Opinion:
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
     given: Mapping[str, JsonValue] | None = None
-    """The row's own answer, when it was asked about."""
+    """The source's answer, when it was asked about; None if it had none, or an annotator's counted."""
     decides: bool = False
     """Whether it is the one that counts for its record."""
     is_drawn: bool = False
@@ -83,7 +84,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotation=one.annotation,
             proposal=_proposal(one, dataset),
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
-            given=one.asked.targets,
+            given=None if one.asked.label_source is LabelSource.HUMAN else one.asked.targets,
             decides=id(one.annotation) in decisive,
             is_drawn=one.annotation.record_id in drawn,
         )
