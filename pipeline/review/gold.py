@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import DECISIVE, Said, deciding
+from pipeline.review.consensus import DECISIVE, Said
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
@@ -26,9 +26,13 @@ def trusted_records(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
     return snapshot.records_of(sources).collect().to_series().to_list() if sources else []
 
 
-def adjudicated_records(said: Mapping[str, Sequence[Said]]) -> list[str]:
-    """Those about which an adjudicator's answer decides: not one that was deleted, or given by one who disagrees."""
-    return [record_id for record_id, items in said.items() if _is_adjudicated(items)]
+def adjudicated_records(answers: Mapping[str, Said | None]) -> list[str]:
+    """Those about which an adjudicator's label decides, by the deciding answer about each record."""
+    return [
+        record_id
+        for record_id, answer in answers.items()
+        if answer and answer.seat.kind is SeatKind.ADJUDICATOR and answer.annotation.verdict is Verdict.LABELED
+    ]
 
 
 def gold_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
@@ -162,13 +166,6 @@ def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]]]
 
 def _has_answered(annotator: str, said: Sequence[Said]) -> bool:
     return any(one.annotation.email.casefold() == annotator.casefold() for one in said)
-
-
-def _is_adjudicated(items: Sequence[Said]) -> bool:
-    answer = deciding(items)
-    if answer is None or answer.annotation.verdict is not Verdict.LABELED:
-        return False
-    return answer.seat.kind is SeatKind.ADJUDICATOR
 
 
 def _draw(annotator: str, record_id: str) -> str:

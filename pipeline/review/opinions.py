@@ -1,6 +1,6 @@
 """Reads what each annotator has said: the votes from which agreement, reliability and consensus are computed."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -73,10 +73,11 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     task, now = dataset.task, snapshot.current_decisions()
     said = said_about(snapshot, task, now)
     gold = said_about(snapshot, task, now, gold=True)
-    known = _known(snapshot, dataset, said, gold) if gold else {}
+    answers = {record_id: deciding(items) for record_id, items in said.items()}
+    known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
     names = names_of(snapshot)
     drawn = drawn_for_two(snapshot, dataset.config.review.overlap, said)
-    decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
+    decisive = {id(one.annotation) for one in answers.values() if one and one.against is None}
     found = [
         Opinion(
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
@@ -96,11 +97,11 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
 
 
 def _known(
-    snapshot: Snapshot, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], asked: Iterable[str]
+    snapshot: Snapshot, dataset: LoadedDataset, adjudicated: Iterable[str], asked: Iterable[str]
 ) -> dict[str, Mapping[str, JsonValue] | None]:
     """The known answers to hidden gold items that were answered, by record."""
     rows = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(asked)))
-    known = gold_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated_records(said)])
+    known = gold_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
     return {item.record_id: item.targets for item in from_frame(known.collect())}
 
 
