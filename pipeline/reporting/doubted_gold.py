@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.reporting.lookup import places_of
 from pipeline.review.answers_told import Answer, apart_in_words
-from pipeline.review.gold import gold_items, trusted_records
+from pipeline.review.gold import known_items, trusted_records
 from pipeline.review.opinions import Opinion, read_opinions
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
@@ -84,7 +84,7 @@ def doubted_gold(snapshot: Snapshot, dataset: LoadedDataset, opinions: Sequence[
     heard = pl.col("record_id").is_in(list({one.record_id for one in opinions} & records))
     # Two models are enough, too. Only what can be contradicted is decoded: a gold source may have many rows.
     asked = pl.col("suggestion").is_not_null() & pl.col("model_answer").is_not_null()
-    known = gold_items(snapshot.current_decisions(), dataset, records).filter(heard | asked)
+    known = known_items(snapshot.current_decisions(), dataset, records).filter(heard | asked)
     by_record: defaultdict[str, dict[str, Opinion]] = defaultdict(dict)
     for one in opinions:
         if one.record_id in records and one.annotation.verdict in (Verdict.LABELED, Verdict.UNUSABLE):

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import DECISIVE, Said
+from pipeline.review.consensus import DECISIVE, Said, deciding
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
@@ -35,7 +35,22 @@ def adjudicated_records(answers: Mapping[str, Said | None]) -> list[str]:
     ]
 
 
-def gold_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
+def gold_items(
+    now: pl.LazyFrame, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], trusted: Iterable[str]
+) -> pl.LazyFrame:
+    """The decisions about the records of gold sources, and about those that an adjudicator has decided.
+
+    Args:
+        now: the decisions that count, or those about some records.
+        dataset: has the task.
+        said: the annotators' answers by record.
+        trusted: the records of gold sources.
+    """
+    adjudicated = adjudicated_records({record_id: deciding(items) for record_id, items in said.items()})
+    return known_items(now, dataset, [*trusted, *adjudicated])
+
+
+def known_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
     """The decisions about the records whose answer is known.
 
     Args:

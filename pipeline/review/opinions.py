@@ -8,11 +8,12 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, deciding, said_about
-from pipeline.review.gold import adjudicated_records, gold_items, trusted_records
+from pipeline.review.gold import adjudicated_records, known_items, trusted_records
 from pipeline.review.questions import is_blind
-from pipeline.review.seating import drawn_for_two
+from pipeline.review.seating import is_overlapping
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import LabelSource
 from schemas.field import JsonValue, comparable
@@ -76,7 +77,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
     names = names_of(snapshot)
-    drawn = drawn_for_two(snapshot, dataset.config.review.overlap, said)
+    drawn = _drawn_for_two(snapshot, dataset.config.review.overlap, said)
     decisive = {id(one.annotation) for one in answers.values() if one and one.against is None}
     found = [
         Opinion(
@@ -96,12 +97,31 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     return sorted(found, key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))
 
 
+def _drawn_for_two(snapshot: Snapshot, share: float, records: Iterable[str]) -> set[str]:
+    """Those of some records that two annotators answer whatever the first of them says.
+
+    Second looks follow from what the first one said, so that how far two agree about them tells nothing of other rows.
+
+    Args:
+        snapshot: the committed state.
+        share: the one for two annotators now. Rows drawn for a larger one before count, too: their second task was sent
+            before any answer was known.
+        records: to choose from.
+    """
+    known = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(known=pl.col("run").min())
+    second = snapshot.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with(SeatKind.SECOND.value))
+    sent = second.group_by("record_id").agg(sent=pl.col("run").min())
+    before = sent.join(known, on="record_id").filter(pl.col("sent") < pl.col("known")).select("record_id")
+    early = set(before.collect().to_series())
+    return {one for one in records if one in early or is_overlapping(one, share)}
+
+
 def _known(
     snapshot: Snapshot, dataset: LoadedDataset, adjudicated: Iterable[str], asked: Iterable[str]
 ) -> dict[str, Mapping[str, JsonValue] | None]:
     """The known answers to hidden gold items that were answered, by record."""
     rows = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(asked)))
-    known = gold_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
+    known = known_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
     return {item.record_id: item.targets for item in from_frame(known.collect())}
 
 

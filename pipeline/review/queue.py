@@ -12,9 +12,9 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.review.consensus import deciding, said_about
+from pipeline.review.consensus import said_about
 from pipeline.review.form import labeling_config
-from pipeline.review.gold import adjudicated_records, gold_items, trusted_records, with_gold
+from pipeline.review.gold import gold_items, trusted_records, with_gold
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_lease import leased
@@ -100,9 +100,7 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     waiting = _in_turn(now.filter(_is_open(), digest))
     said = said_about(snapshot, dataset.task, now)
     asked = seated(snapshot, dataset, waiting, said, now)
-    settled = adjudicated_records({record_id: deciding(items) for record_id, items in said.items()})
-    known = gold_items(now, dataset, [*trusted, *settled])
-    return with_gold(snapshot, dataset, said, asked, known)
+    return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:

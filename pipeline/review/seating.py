@@ -5,7 +5,7 @@ adjudicator where annotators contradict each other or one was unsure. Whoever an
 the question stays open for somebody else.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -95,25 +95,6 @@ _TURNS = (SeatKind.ADJUDICATOR, SeatKind.FIRST, SeatKind.SECOND)
 def is_overlapping(record_id: str, share: float) -> bool:
     """Whether two annotators answer a record's question: drawn by its id, so that a larger share only adds some."""
     return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
-
-
-def drawn_for_two(snapshot: Snapshot, share: float, records: Iterable[str]) -> set[str]:
-    """Those of some records that two annotators answer whatever the first of them says.
-
-    Second looks follow from what the first one said, so that how far two agree about them tells nothing of other rows.
-
-    Args:
-        snapshot: the committed state.
-        share: the one for two annotators now. Rows drawn for a larger one before count, too: their second task was sent
-            before any answer was known.
-        records: to choose from.
-    """
-    known = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(known=pl.col("run").min())
-    second = snapshot.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with(SeatKind.SECOND.value))
-    sent = second.group_by("record_id").agg(sent=pl.col("run").min())
-    before = sent.join(known, on="record_id").filter(pl.col("sent") < pl.col("known")).select("record_id")
-    early = set(before.collect().to_series())
-    return {one for one in records if one in early or is_overlapping(one, share)}
 
 
 def all_keys(decision: Decision, dataset: LoadedDataset, attempts: int) -> set[str]:
