@@ -5,9 +5,11 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 
 __all__ = [
     "accounts",
+    "answers_told",
     "consensus",
     "corrections",
     "form",
+    "gold",
     "human_decisions",
     "known_answers",
     "label_studio",

@@ -73,8 +73,8 @@ class Said:
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
             texts = zip(both, told_apart(*both), strict=True)
-            detail = " and ".join(f"user {one.annotator} says {text}" for one, text in texts)
-            return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
+            says = " and ".join(f"{one.email or f'user {one.annotator}'} says {text}" for one, text in texts)
+            return Reason(code=ReasonCode.DISAGREEMENT, detail=says)
         match self.annotation.verdict:
             case Verdict.LABELED:
                 mended = repaired(self.asked.reasons) if own is None else ""
