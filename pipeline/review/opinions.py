@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import Said, deciding, said_about
+from pipeline.review.consensus import Said, deciding, said_and_hidden
 from pipeline.review.gold import adjudicated_records, known_items, trusted_records
 from pipeline.review.questions import is_blind
 from pipeline.review.seating import is_overlapping
@@ -72,8 +72,7 @@ class Opinion:
 def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     """All of them, oldest first: valid answers, skips and invalid ones, and those to gold items."""
     task, now = dataset.task, snapshot.current_decisions()
-    said = said_about(snapshot, task, now)
-    gold = said_about(snapshot, task, now, gold=True)
+    said, gold = said_and_hidden(snapshot, task, now)
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
     names = names_of(snapshot)
