@@ -20,6 +20,7 @@ import numpy.typing as npt
 import polars as pl
 from measuring import folder, run
 from rich.console import Console
+from sent_batch import QUERY, Batch
 from tables import Results
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +36,8 @@ A tenth of the labels is flipped: to any other one, or to one of the three most 
 labels as they are in FILE). Labels that the file itself has wrong count as right.
   found   the share of the flipped labels among the tenth of the rows with the highest scores; a random tenth has 10%
   sent    the share of them that `goldleaf curate --no-push` in a new home routes to annotators, with `review.budget:
-          0.1`; rows in conflict and copies use up budget or are no longer there, so that it can be below or above
+          0.1`, or holds until a row of the batch is answered that has the same text; rows in conflict and copies use up
+          budget or are no longer there, so that it can be below or above
   errors  the same among those that are errors: with --any-of, a label that FILE gives the same text in another row is
           right, whoever wrote it there; no model can know better, and no annotator would change it
   mean    the mean score: how many labels are wrong, if scores are probabilities
@@ -204,8 +206,8 @@ def _ranked(score: Floats) -> Ints:
 
 
 # --- what is sent -------------------------------------------------------------------------------------
-def _sent(corpus: Corpus, given: Ints) -> Ints:
-    """The rows that the product asks about."""
+def _sent(corpus: Corpus, given: Ints) -> Batch:
+    """What the product asks about."""
     with folder() as place:
         rows = {"id": range(len(given)), "text": corpus.texts, "label": [corpus.labels[code] for code in given]}
         pl.DataFrame(rows | {"group": corpus.groups}).write_ndjson(place / "rows.jsonl")
@@ -218,13 +220,8 @@ def _sent(corpus: Corpus, given: Ints) -> Ints:
         )
         program = str(Path(sys.executable).with_name("goldleaf"))
         run([program, "curate", "--no-push", "--json", str(place / "dataset.yaml")], place)
-        query = "select decode(raw)->>'id' as id, routed from current join latest using (record_id)"
-        run([program, "sql", "--json", query, str(place / "dataset.yaml")], place)
-        answer = json.loads((place / "log.txt").read_bytes())
-        return np.array([int(row["id"]) for row in answer if row["routed"] in _ASKED])
-
-
-_ASKED = ("uncertain", "conflict")
+        run([program, "sql", "--json", QUERY, str(place / "dataset.yaml")], place)
+        return Batch.read(json.loads((place / "log.txt").read_bytes()), corpus.texts)
 
 
 def _compare(corpus: Corpus, seeds: Sequence[int], peers: bool, sent: bool) -> list[Results]:
@@ -243,7 +240,7 @@ def _compare(corpus: Corpus, seeds: Sequence[int], peers: bool, sent: bool) -> l
                 print(noise, seed, name, f"{lines[noise, name][-1]}", file=sys.stderr, flush=True)
             if sent:
                 asked = _sent(corpus, given)
-                line = Line(*_shares(asked, corpus, given), asked=len(asked))
+                line = Line(*_shares(np.array(sorted(asked.decided)), corpus, given), asked=len(asked.sent))
                 lines.setdefault((noise, _SENT), []).append(line)
                 print(noise, seed, _SENT, f"{lines[noise, _SENT][-1]}", file=sys.stderr, flush=True)
     return [_table(noise, lines, len(seeds), len(corpus.texts)) for noise in _NOISES]
