@@ -15,8 +15,9 @@ from pipeline.review.known_answers import Known
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
+from pipeline.review.pushing import Pushed, push_questions
 from pipeline.review.questions import question
-from pipeline.review.queue import Pushed, open_questions, push_questions
+from pipeline.review.queue import open_questions
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict

@@ -12,10 +12,10 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.leftovers import leftovers
+from pipeline.review.leftovers import recognized
 from pipeline.review.queue import asked_now, marker
-from pipeline.review.seating import all_keys, attempts_so_far
-from pipeline.state.decisions import from_frame
+from pipeline.review.seating import all_seats, attempts_so_far
+from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
@@ -124,8 +124,8 @@ def _read(
     touched = {one.task_id for one in pulled if one.annotations} | client.with_drafts(project)
     pushes = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").unique().collect()
     noted = set(pushes["push_key"]) | set(wanted)
-    left = leftovers(snapshot, dataset, client, project, {n: k for n, k in tasks.items() if k and k not in noted})
-    return _OnServer(server, tasks, touched, noted | set(left.values()), pulled)
+    left = recognized(snapshot, dataset, [one for one in pulled if one.push_key not in noted])
+    return _OnServer(server, tasks, touched, noted | {one.key(dataset.task) for one in left.values()}, pulled)
 
 
 def _same(tasks: list[int]) -> str:
@@ -142,8 +142,9 @@ def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> l
     """Annotations to questions that no current row asks."""
     records = {one.record_id for one in found.pulled if one.annotations}
     current = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    attempts = attempts_so_far(snapshot)
-    keys = {key for decision in from_frame(current) for key in all_keys(decision, dataset, attempts)}
+    names = {*dataset.config.review.annotators, *(one.assigned for one in found.pulled)}
+    seats = all_seats(names, attempts_so_far(snapshot))
+    keys = {question_key(decision, dataset.task, seat) for decision in from_frame(current) for seat in seats}
     orphans = [one for one in found.pulled if one.push_key not in keys]
     return [f"annotation {item.annotation_id} of task {one.task_id}" for one in orphans for item in one.annotations]
 
