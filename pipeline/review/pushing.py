@@ -22,6 +22,7 @@ from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.queue import TASK, asked_now, marker
+from pipeline.review.refusals import note_refusals
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping
 from pipeline.review.team_tabs import set_tabs
@@ -111,14 +112,16 @@ class _Push:
             self._note({task: todo[key] for key, task in task_ids.items() if key in todo}, self.run)
             on_tasks(len(task_ids))
 
-        tasks, unfit = labeling_tasks(todo.values(), self.dataset, self._offered(todo.values()))
+        tasks, unfit = labeling_tasks(todo, self.dataset, self._offered(todo.values()))
         # What is there and noted nowhere must be looked up; all else was just listed.
         newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
         report = client.push(project, tasks, on_batch, newest, keep_lease)
-        return self._result(todo, len(by_key), report, unfit, withdrawn)
+        refused = unfit | dict(report.refused)
+        note_refusals(self.store, self.server, refused)
+        return self._result(todo, len(by_key), report, refused, withdrawn)
 
     def _result(
-        self, todo: Mapping[str, Asked], asked: int, report: PushReport, unfit: list[str], withdrawn: int
+        self, todo: Mapping[str, Asked], asked: int, report: PushReport, refused: Mapping[str, str], withdrawn: int
     ) -> Pushed:
         client, project, named = self.client, self.project, self.dataset.config.review.annotators
         tabs = set_tabs(client.requests, project, named) if named else {}
@@ -128,9 +131,9 @@ class _Push:
             url=f"{client.url}/projects/{project}/data",
             sent=report.pushed,
             hidden=sum(one.seat.kind is SeatKind.GOLD for key, one in todo.items() if key in report.task_ids),
-            already_there=asked - report.pushed - len(report.refused) - len(unfit),
+            already_there=asked - report.pushed - len(refused),
             withdrawn=withdrawn,
-            refused=unfit + [f"record {todo[key].decision.record_id}: {reason}" for key, reason in report.refused],
+            refused=[f"record {todo[key].decision.record_id}: {reason}" for key, reason in refused.items()],
             tabs={name: f"{client.url}/projects/{project}/data?tab={tab}" for name, tab in tabs.items()},
             strangers=[name for name in named if name.casefold() not in accounts],
         )
