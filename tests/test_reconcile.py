@@ -117,6 +117,23 @@ def test_a_home_that_has_lost_its_annotations_gets_them_back(desk: Desk) -> None
     assert desk.decision(1).label_source is LabelSource.HUMAN
 
 
+def test_a_task_is_taken_back_though_its_question_had_an_answer_in_a_project_that_is_gone(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    """Such as one that was not valid, so that the question was asked again."""
+    with desk_at(studio, tmp_path, ROWS, EVERYTHING) as desk:
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("key: id", "key: id, mode: snapshot"))
+        desk.curate()
+        desk.label(1, "weather")
+        assert desk.collect().invalid == 1
+        desk.delete(f"projects/{desk.project}")
+        assert desk.curate().review.sent == len(ROWS)
+        desk.rows(*ROWS[1:])
+        assert desk.curate().review.withdrawn == 1
+        assert reconcile(desk.context, Inline(), dry_run=True).before.agrees
+
+
 # --- what moves no time on the server ---------------------------------------------------------------
 
 

@@ -193,6 +193,8 @@ def test_an_unanswered_question_is_taken_back_once_it_is_none_and_an_answered_on
     asked = three(home)
     home.curated(*asked)
     push(home, studio)
+    [answered] = [number for number, task in studio.tasks.items() if task["data"]["record_id"] == "r1"]
+    studio.annotate(answered, {"result": home.result("returns")})
     home.said("1", "returns", asked[0], number=1)
     home.said("1", "returns", asked[1], number=2)
     home.takes_back(2)

@@ -188,7 +188,8 @@ class _Push:
 
         Their row has changed or is gone, or the finding is. If the question comes back, it is sent again.
         """
-        answered = self.snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key").collect()
+        here = ~pl.col("deleted"), pl.col("server") == self.server
+        answered = self.snapshot.latest_annotations().filter(*here).select("push_key").collect()
         closed = sent.filter(~pl.col("push_key").is_in(list(open_keys)))
         return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
 
