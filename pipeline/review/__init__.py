@@ -18,6 +18,7 @@ __all__ = [
     "labeling_tasks",
     "opinions",
     "pulled_answers",
+    "pushing",
     "queue",
     "reconciliation",
     "seating",
