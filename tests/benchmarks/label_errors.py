@@ -181,7 +181,7 @@ def _warm_up(corpus: Corpus, score: Callable[[Corpus, Ints], Floats]) -> None:
     """Let a contestant import and compile what it needs."""
     few = np.arange(min(300, len(corpus.texts)))
     texts, groups = [corpus.texts[row] for row in few], [str(row) for row in few]
-    score(Corpus(texts, corpus.labels[:2], few % 2, groups, corpus.similar[:2]), few % 2)
+    score(Corpus(texts, corpus.labels[:3], few % 3, groups, corpus.similar[:3]), few % 3)
 
 
 @dataclass(frozen=True)
