@@ -21,7 +21,7 @@ from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import Rejection, count_waiting, in_review, open_seats, rejections, unkeyed
-from pipeline.review.queue import push_questions
+from pipeline.review.pushing import push_questions
 from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.collect import collect
 from flows.context import Context
-from flows.curate import send_questions
+from flows.curate import ReviewBatch, send_questions
 from flows.engines.engine import Engine
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.errors import ConfigError
@@ -20,8 +20,8 @@ class Reconciled(BaseModel):
     before: Comparison
     after: Comparison | None = None
     """What still differs; None if nothing was done."""
-    problem: str = ""
-    """Why questions were not sent, and what to do about it."""
+    review: ReviewBatch | None = None
+    """What was sent, and where annotators find it; None if nothing was done."""
 
 
 def reconcile(context: Context, engine: Engine, *, dry_run: bool = False) -> Reconciled:
@@ -44,7 +44,7 @@ def reconcile(context: Context, engine: Engine, *, dry_run: bool = False) -> Rec
     if dry_run or before.agrees:
         return Reconciled(dataset=name, before=before)
     collect(context, engine, everything=True)
-    problem = send_questions(context, engine, context.last_curate()).problem
+    review = send_questions(context, engine, context.last_curate())
     with engine.progress.step("comparing again"):
         after = engine.run_with_retries(compare_with_server, context.store, context.dataset, connection)
-    return Reconciled(dataset=name, before=before, after=after, problem=problem)
+    return Reconciled(dataset=name, before=before, after=after, review=review)

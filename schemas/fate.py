@@ -156,7 +156,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.LATE_SYSTEM: "a system prompt comes late",
     ReasonCode.BROKEN_SCHEMA: "a tool's definition is broken",
     ReasonCode.UNSURE: "an annotator was unsure",
-    ReasonCode.DISAGREEMENT: "annotators contradict each other about the same input",
+    ReasonCode.DISAGREEMENT: "annotators contradict each other",
 }
 
 

@@ -115,7 +115,7 @@ class Desk:
     def open(self, task: type[Task], text: str, proposal: dict[str, Any] | None = None) -> None:
         """Ask one question, and wait until its form is there and filled."""
         self.task, marker = task, f"goldleaf:browser-{next(NUMBERS)}"
-        self.project = self.client.ensure_project(marker, marker, labeling_config(task), task.task_instruction())
+        self.project = self.client.open_project(marker, marker, labeling_config(task), task.task_instruction())
         question = LabelingQuestion(
             push_key="k",
             record_id="r",

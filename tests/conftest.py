@@ -13,6 +13,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from flows.local.studio_server import LocalStudio
 from flows.settings import prepare_training
+from pipeline.suggestions import asking
+from pipeline.suggestions.asking import Pauses
+from pipeline.suggestions.ledger import Ledger
 
 # Terminals have the width that a test gives them, whatever the environment says.
 os.environ.pop("COLUMNS", None)
@@ -49,6 +52,19 @@ def studio() -> Iterator[FakeStudio]:
     """A Label Studio in memory, for tests that need none of what only the real one does."""
     with fake_studio() as fake:
         yield fake
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is busy is asked again at once."""
+    monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05, tries=3))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """The calls to models of a home that has made none."""
+    with Ledger(tmp_path / "home" / "calls.sqlite") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,8 @@ class FakeStudio:
                 return 200, {"processed_items": self._delete_idle(int(query["project"]), body)}
             case "POST", ["labels"]:
                 return 201, [self._label(body[0])]
+            case "GET", ["tasks"] if "draft_exists" in query.get("query", ""):
+                return 200, {"total": 0, "total_annotations": 0, "tasks": []}
             case "GET", ["tasks"]:
                 return 200, self._page(query)
             case "GET", ["dm", "views"]:

@@ -21,7 +21,7 @@ ROWS = 2
 def round_trip(client: AnnotatingClient, task: type[Task], rows: list[dict[str, Any]]) -> None:
     """Propose answers, let an annotator confirm them unchanged, and read what the server has then."""
     name = f"goldleaf:round-trip-{next(NUMBERS)}"
-    project = client.ensure_project(name, name, labeling_config(task), as_html(task.task_instruction()))
+    project = client.open_project(name, name, labeling_config(task), as_html(task.task_instruction()))
     answers = {f"k{number}": task.task_canonical(row) for number, row in enumerate(rows)}
     asked: Any = {"source_": "text"} if "source_" not in rows[0] else {"source_": [{"role": "user", "content": "?"}]}
     questions = [

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -21,14 +21,14 @@ from desk import Desk, rename
 from loopback import CUT, LOST, MUTE, Reply, serving
 from storm_actors import BROKEN, act
 from support import row, write_dataset, write_rows
+from team import ANA, BEN, CLEO
 
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
-from pipeline.review.queue import marker, open_questions
-from pipeline.state.decisions import question_key
+from pipeline.review.queue import asked_now, marker
 from pipeline.state.tables import Table
 
 TOPICS = ("billing", "delivery", "returns")
@@ -92,10 +92,13 @@ class BadConnection:
 
 
 class Annotator:
-    """Somebody who answers, edits, skips, drafts and deletes, directly on the server, and knows what was confirmed."""
+    """Who answers, edits, skips, drafts and deletes, directly on the server, as one or several people, and knows what
+    was confirmed.
+    """
 
-    def __init__(self, desk: Desk, random: Random) -> None:
+    def __init__(self, desk: Desk, random: Random, names: Sequence[str]) -> None:
         self.desk, self.random = desk, random
+        self.people = [desk.client.ensure_user(name, "", "") for name in names]
         self.stopped = threading.Event()
         self.answers: dict[int, int] = {}
         """The task of each confirmed annotation that nobody has deleted, as far as we know."""
@@ -115,7 +118,8 @@ class Annotator:
         what = self.random.choices(["answer", "skip", "edit", "delete", "draft", "bulk"], [10, 2, 4, 2, 1, 1])[0]
         if what in ("answer", "skip") and tasks:
             task = self.random.choice(tasks)
-            body = {"result": desk.result(self.random.choice(TOPICS)), "was_cancelled": what == "skip"}
+            body: Row = {"result": desk.result(self.random.choice(TOPICS)), "was_cancelled": what == "skip"}
+            body["completed_by"] = self.random.choice(self.people)
             made = api.post(f"/api/tasks/{task}/annotations/", json=body).raise_for_status()
             self.answers[made.json()["id"]] = task
             self.confirmed += 1
@@ -146,7 +150,10 @@ class Storm:
     def __init__(self, folder: Path, studio: LocalStudio, seed: int, kills_server: bool) -> None:
         self.folder, self.studio, self.random, self.kills_server = folder, studio, Random(seed), kills_server
         self.rows: dict[int, Row] = {}
-        write_dataset(folder, [], "review: {budget: 1000, audit: 0.0}\n")
+        # In every other storm a team, whose questions have two seats or three.
+        self.names = (ANA, BEN, CLEO) if seed % 2 else (ANA,)
+        team = f", annotators: [{', '.join(self.names)}], overlap: 0.5" if seed % 2 else ""
+        write_dataset(folder, [], f"review: {{budget: 1000, audit: 0.0{team}}}\n")
         file = folder / "dataset.yaml"
         file.write_text(file.read_text().replace("key: id", "key: id, mode: snapshot"))
         rename(folder, f"storm-{seed}-{time.time_ns()}")
@@ -174,7 +181,7 @@ class Storm:
         shutil.copytree(self.homes[0], self.homes[1])
         way = BadConnection(self.studio, self.random)
         desk = Desk(self.folder, self.studio.url, self.studio.token)
-        annotator = Annotator(desk, Random(self.random.random()))
+        annotator = Annotator(desk, Random(self.random.random()), self.names)
         with way.upstream, desk.api, desk.client, serving(way) as server:
             way.share = 0.15
             for number in range(rounds):
@@ -257,11 +264,12 @@ class Storm:
             assert worked_on.count(False) <= (not any(worked_on)), f"{key} is asked twice\n{log}"
         for home in self.homes:
             context = self._context(home)
-            waiting = {
-                question_key(one, context.dataset.task)
-                for one in open_questions(context.store.snapshot().at_last_commit())
-            }
+            asked = asked_now(context.store.snapshot().at_last_commit(), context.dataset)
+            waiting = {one.key(context.dataset.task) for one in asked}
             assert waiting <= copies.keys(), f"{home.name}: not asked\n{log}"
+            # Nothing else says for which seat an answer is, and status would count it as not sent.
+            noted = set(context.store.scan(Table.PUSHES).select("push_key").collect().to_series())
+            assert waiting <= noted, f"{home.name}: asked, but not noted\n{log}"
             idle = {key for key, worked_on in copies.items() if not any(worked_on)}
             assert idle <= waiting, f"{home.name}: asked, but closed\n{log}"
             assert self._kept(context) == answers, f"{home.name}\n{log}"

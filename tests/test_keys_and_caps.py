@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,20 +11,9 @@ from loopback import Reply
 from model_server import JSON, completion, failure, model_server
 from test_asking_a_model import RIGHT, ask, asker, scripted
 
-from pipeline.suggestions import asking
-from pipeline.suggestions.asking import Pauses
 from pipeline.suggestions.ledger import Ledger
 
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05, tries=3))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "home" / "calls.sqlite") as found:
-        yield found
+pytestmark = pytest.mark.usefixtures("haste")
 
 
 @pytest.mark.parametrize(

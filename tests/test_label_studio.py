@@ -14,6 +14,7 @@ from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio_models import ListedTask, Tasks
 from pipeline.review.label_studio_pages import list_tasks
+from pipeline.review.label_studio_projects import read_project, show_form
 from schemas.tasks.contract_clause import ContractClause
 
 
@@ -96,10 +97,13 @@ def test_a_path_beside_label_studio_is_noticed(label_studio: LocalStudio) -> Non
 # --- projects -------------------------------------------------------------------------------------
 def test_a_project_is_made_once_and_its_texts_follow(client: AnnotatingClient) -> None:
     marker, config = "goldleaf:once", labeling_config(ContractClause)
-    first = client.ensure_project("Once", marker, config, "Name it.")
-    assert client.ensure_project("Another title", marker, config, "Name it.") == first
+    first = client.open_project("Once", marker, config, "Name it.")
     reworded = config.replace("Why you see this", "The reason")
-    assert client.ensure_project("Once", marker, reworded, "Name it & <b>quickly</b>.\nAnd well.") == first
+    assert client.open_project("Another title", marker, reworded, "Name it.") == first
+    assert read_project(client.requests, first).label_config == config, "another machine may be sending questions"
+    show_form(client.requests, first, reworded, "Name it & <b>quickly</b>.\nAnd well.")
+    shown = read_project(client.requests, first)
+    assert (shown.label_config, shown.expert_instruction) == (reworded, "Name it &amp; <b>quickly</b>.\nAnd well.")
     assert client.find_project(marker) == first
     assert client.find_project("goldleaf:on") is None, "the beginning of another's marker"
 
@@ -108,12 +112,12 @@ def test_tasks_of_an_earlier_form_get_what_the_new_one_shows(client: AnnotatingC
     """Label Studio's page cannot submit a task that lacks it."""
     marker, config = "goldleaf:earlier", labeling_config(ContractClause)
     before = re.sub(r'<View className="goldleaf-candidates">.*?</View>', "", config)
-    project = client.ensure_project("Earlier", marker, before.replace('whenTagName="goldleaf-candidate"', ""), "…")
+    project = client.open_project("Earlier", marker, before.replace('whenTagName="goldleaf-candidate"', ""), "…")
     tasks = clauses("k1", "k2")
     for task in tasks:
         del task["data"]["candidates"]
     client.push(project, tasks, nothing)
-    assert client.ensure_project("Earlier", marker, config, "…") == project
+    show_form(client.requests, project, config, "…")
     sent = list(list_tasks(client.requests, project, Tasks[ListedTask], "id,data"))
     assert [task.data["candidates"] for task in sent] == [[], []]
     assert [task.push_key for task in sent] == ["k1", "k2"]
@@ -121,7 +125,7 @@ def test_tasks_of_an_earlier_form_get_what_the_new_one_shows(client: AnnotatingC
 
 @pytest.mark.parametrize("title", ["x", "A title that is much longer than the fifty characters that are allowed"])
 def test_titles_of_any_length_are_taken(client: AnnotatingClient, title: str) -> None:
-    assert client.ensure_project(title, f"goldleaf:{len(title)}", labeling_config(ContractClause), "…") > 0
+    assert client.open_project(title, f"goldleaf:{len(title)}", labeling_config(ContractClause), "…") > 0
 
 
 def test_a_project_whose_creation_was_not_confirmed_is_found_and_not_made_again(label_studio: LocalStudio) -> None:

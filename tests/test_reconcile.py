@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
@@ -82,18 +81,19 @@ def test_of_two_copies_with_answers_both_stay_and_both_answers_count(desk: Desk)
     other = send_again(desk, 1)
     desk.label(1, "delivery")
     desk.submit(other, desk.result("delivery"), "second@example.com")
+    first = desk.task(1)
     done = reconcile(desk.context, Inline())
-    assert done.before.answered_twice == [f"tasks {desk.task(1)} and {other}"] and not done.before.doubled
+    assert done.before.answered_twice == [f"tasks {first} and {other}"] and not done.before.doubled
     assert done.after and done.after.agrees
     kept = desk.context.store.scan(Table.ANNOTATIONS).collect()
-    assert kept["task_id"].to_list() == [desk.task(1), other] and kept["push_key"].n_unique() == 1
+    assert kept["task_id"].to_list() == [first, other] and kept["push_key"].n_unique() == 1
     assert desk.decision(1).targets == {"topic": "delivery"}
 
 
 def test_of_two_copies_the_one_with_work_stays(desk: Desk) -> None:
     other = send_again(desk, 1)
-    answer = desk.submit(other, desk.result("returns"))
-    assert reconcile(desk.context, Inline()).before.doubled == [f"tasks {desk.task(1)} and {other}"]
+    answer, first = desk.submit(other, desk.result("returns")), desk.task(1)
+    assert reconcile(desk.context, Inline()).before.doubled == [f"tasks {first} and {other}"]
     assert [task["id"] for task in desk.tasks() if task["data"]["record_id"] == desk.id(1)] == [other]
     assert desk.context.store.scan(Table.ANNOTATIONS).collect()["annotation_id"].to_list() == [answer]
 
@@ -115,6 +115,23 @@ def test_a_home_that_has_lost_its_annotations_gets_them_back(desk: Desk) -> None
     done = reconcile(desk.context, Inline())
     assert len(done.before.unseen) == 1 and done.after and done.after.agrees
     assert desk.decision(1).label_source is LabelSource.HUMAN
+
+
+def test_a_task_is_taken_back_though_its_question_had_an_answer_in_a_project_that_is_gone(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    """Such as one that was not valid, so that the question was asked again."""
+    with desk_at(studio, tmp_path, ROWS, EVERYTHING) as desk:
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("key: id", "key: id, mode: snapshot"))
+        desk.curate()
+        desk.label(1, "weather")
+        assert desk.collect().invalid == 1
+        desk.delete(f"projects/{desk.project}")
+        assert desk.curate().review.sent == len(ROWS)
+        desk.rows(*ROWS[1:])
+        assert desk.curate().review.withdrawn == 1
+        assert reconcile(desk.context, Inline(), dry_run=True).before.agrees
 
 
 # --- what moves no time on the server ---------------------------------------------------------------
@@ -184,6 +201,23 @@ def test_while_one_machine_sends_the_other_says_so_and_sends_nothing(two_homes: 
     assert not server.labels, "each gives it back"
 
 
+def test_while_one_machine_sends_another_with_a_newer_form_leaves_the_project_as_it_is(
+    two_homes: tuple[Desk, Desk, FakeStudio],
+) -> None:
+    """Tasks that the first one is just sending would lack what the newer form shows."""
+    one, other, server = two_homes
+    identity, before = one.client.identity(one.project), dict(server.projects[one.project])
+    guidelines = "Rules for the parcels."
+    (one.folder / "guidelines.md").write_text(guidelines)
+    file = one.folder / "dataset.yaml"
+    file.write_text(file.read_text().replace("audit: 0.0", "audit: 0.0, guidelines: guidelines.md"))
+    with leased(one.client.requests, one.project, identity, one.context.store.place, "x"):
+        assert other.curate().review.problem
+        assert server.projects[one.project] == before
+    assert not other.curate().review.problem
+    assert guidelines in server.projects[one.project]["expert_instruction"]
+
+
 def test_a_killed_pusher_keeps_others_waiting_until_the_lease_expires_and_its_own_home_not_at_all(
     two_homes: tuple[Desk, Desk, FakeStudio],
 ) -> None:
@@ -229,16 +263,3 @@ def test_the_lease_is_kept_before_each_task_that_is_looked_at_or_given_to_somebo
     read = [place for place, what in enumerate(asked) if what == "GET /api/tasks/N/"]
     assert len(read) == 2 + len(ROWS) == 2 + asked.count("PATCH /api/tasks/N/")
     assert {asked[place - 1] for place in read} == {"PATCH /api/labels/N/"}
-
-
-def test_what_a_killed_push_has_left_of_a_question_that_is_closed_is_taken_back(tmp_path: Path) -> None:
-    """Nothing notes these tasks but the server."""
-    with fake_studio() as server, desk_at(server, tmp_path, ROWS, EVERYTHING) as desk:
-        desk.curate()
-        store = desk.context.store
-        noted = store.scan(Table.PUSHES).collect()
-        shutil.rmtree(store.root / "tables" / "pushes")
-        store.append(Table.PUSHES, noted.filter(pl.col("record_id") != desk.id(1)))
-        desk.rows(row(1, "Is this another question about the voucher of June?", None), *ROWS[1:])
-        assert desk.curate().review.withdrawn == 1
-        assert desk.asked() == sorted(desk.id(key) for key in (1, 2, 3))

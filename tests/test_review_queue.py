@@ -15,8 +15,9 @@ from pipeline.review.known_answers import Known
 from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
+from pipeline.review.pushing import Pushed, push_questions
 from pipeline.review.questions import question
-from pipeline.review.queue import Pushed, open_questions, push_questions
+from pipeline.review.queue import open_questions
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -192,6 +193,8 @@ def test_an_unanswered_question_is_taken_back_once_it_is_none_and_an_answered_on
     asked = three(home)
     home.curated(*asked)
     push(home, studio)
+    [answered] = [number for number, task in studio.tasks.items() if task["data"]["record_id"] == "r1"]
+    studio.annotate(answered, {"result": home.result("returns")})
     home.said("1", "returns", asked[0], number=1)
     home.said("1", "returns", asked[1], number=2)
     home.takes_back(2)

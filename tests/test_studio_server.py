@@ -76,7 +76,7 @@ def test_after_a_kill_it_starts_again_with_its_data_secrets_and_address(tmp_path
     first = LocalStudio(VENV, tmp_path / "data", CACHE, say=said.append)
     with first:
         with LabelStudio(first.url, first.token) as client:
-            project = client.ensure_project("Kept", "marker-1", "<View/>", "…")
+            project = client.open_project("Kept", "marker-1", "<View/>", "…")
         os.kill(pid_of(first), signal.SIGKILL)
         psutil.Process(pid_of(first)).wait(10)
         with LocalStudio(VENV, tmp_path / "data", CACHE) as second:

@@ -7,7 +7,7 @@ import pytest
 from team import ANA, BEN, CLEO
 from test_annotators import NOON, Two, opinion, vote
 
-from pipeline.reporting.confusions import Confusion, confusions
+from pipeline.reporting.confusions import Confusion, Correction, confusions, corrections
 from pipeline.reporting.field_agreement import pair_agreements
 from pipeline.reporting.pace import pace
 from pipeline.review.opinions import Opinion, votes
@@ -48,20 +48,24 @@ def corrected(record: str, old: JsonValue, new: JsonValue, **more: object) -> Op
     return replace(plain, annotation=annotation, given={"topic": old}, **{"decides": True, **more})
 
 
-def test_labels_are_confused_in_corrections_of_either_direction_and_between_annotators() -> None:
+def test_corrections_of_either_direction_and_contradictions_of_annotators_are_told_apart() -> None:
     said = [corrected(f"r{at}", "a", "b") for at in range(3)] + [corrected("r9", "b", "a")]
     said += [corrected("r10", "a", "a"), corrected("r11", "a", "b", decides=False)]
     said += [vote(ANA, "s", "a", "x"), vote(BEN, "s", "b", "y"), vote(CLEO, "s", "b", "z", SeatKind.ADJUDICATOR)]
     said += [vote(ANA, "t", "a", "x"), vote(BEN, "t", "a", "y")]
-    [found] = confusions(said, Two)
-    assert found == Confusion(field="topic", one="a", other="b", to_other=3, to_one=1, apart=1)
-    assert str(found) == "topic a / b: 3 a became b, 1 b became a, 1 between annotators"
+    [found] = corrections(said, Two)
+    assert found == Correction(field="topic", given="a", said="b", rows=3, back=1)
+    assert str(found) == "topic a became b: 3 rows, 1 the other way round"
+    [apart] = confusions(said, Two)
+    assert apart == Confusion(field="topic", one="a", other="b", pairs=1)
+    assert str(apart) == "topic a or b: 1 pair of answers"
 
 
 def test_the_label_that_is_corrected_more_often_comes_first() -> None:
     said = [corrected("r1", "a", "b"), *(corrected(f"s{at}", "b", "a") for at in range(3))]
-    [found] = confusions(said, Two)
-    assert found == Confusion(field="topic", one="b", other="a", to_other=3, to_one=1)
+    assert corrections(said, Two) == [Correction(field="topic", given="b", said="a", rows=3, back=1)]
+    even = [corrected("r1", "a", "b"), corrected("r2", "b", "a")]
+    assert [(one.total, one.rows, one.back) for one in corrections(even, Two)] == [(2, 1, 1)]
 
 
 def test_of_sets_the_labels_that_only_one_answer_has_are_confused() -> None:
@@ -73,17 +77,18 @@ def test_of_sets_the_labels_that_only_one_answer_has_are_confused() -> None:
             plain, given={field: old}, annotation=plain.annotation.model_copy(update={"targets": {field: new}})
         )
 
-    found = confusions(
+    found = corrections(
         [has("1", ["billing", "refund"], ["billing", "account"]), has("2", ["billing"], [])], SupportQuestion
     )
-    assert [(one.one, one.other, one.total) for one in found] == [("billing", "", 1), ("refund", "account", 1)]
-    assert str(found[0]) == f"{field} billing / none: 1 billing became none"
+    assert [(one.given, one.said, one.total) for one in found] == [("billing", "", 1), ("refund", "account", 1)]
+    assert str(found[0]) == f"{field} billing became none: 1 row"
 
 
 def test_free_texts_are_not_confused() -> None:
     plain = corrected("1", None, None)
     said = plain.annotation.model_copy(update={"targets": {"plain": "one"}})
-    assert confusions([replace(plain, given={"plain": "other"}, annotation=said)], PlainSentence) == []
+    given = [replace(plain, given={"plain": "other"}, annotation=said)]
+    assert corrections(given, PlainSentence) == confusions(given, PlainSentence) == []
 
 
 # --- pace -------------------------------------------------------------------------------------------

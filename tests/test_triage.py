@@ -158,7 +158,9 @@ def test_unusable_and_confirmed_on_one_input_is_a_disagreement_that_only_those_w
     ]
     decisions = decide(cases, Review(budget=1.0, audit=1.0))
     reason = Reason(
-        code=ReasonCode.DISAGREEMENT, detail="record r2 is confirmed, record r1 unusable", refs=("r2", "r1")
+        code=ReasonCode.DISAGREEMENT,
+        detail="record r2 is confirmed, record r1 with the same input unusable",
+        refs=("r2", "r1"),
     )
     for name, routed in (("r1", Routed.ADJUDICATE), ("r2", Routed.ADJUDICATE), ("r3", None)):
         assert (decisions[name].fate, decisions[name].reasons) == (Fate.REVIEW, [reason])

@@ -53,6 +53,10 @@ err = Console(stderr=True, highlight=False)
 _SHOWN = 10
 _READABLE = 12
 """Minimum width of a table's column, if not all cells fit."""
+_WORD = 40
+"""Words up to this length, such as e-mail addresses, are never broken; hashes may be."""
+_BETWEEN = 2
+"""Blanks between two columns."""
 _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
@@ -189,7 +193,7 @@ def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table with any columns; if they would be too narrow to read, each row becomes lines of name and value."""
     table = _table("", columns, rows)
     whole = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
-    if not rows or whole <= out.width or out.width >= len(columns) * _READABLE:
+    if not rows or whole <= out.width or _least_width(columns, rows) <= out.width:
         out.print(table, soft_wrap=False)
         return
     wide = min(max(map(len, columns)), out.width // 2)
@@ -209,10 +213,27 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     table = RichTable(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for index, column in enumerate(columns):
         number = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+        whole = _is_whole([row[index] for row in rows])
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """How wide a table must be so that its columns can be read."""
+    widths = []
+    for index, column in enumerate(columns):
+        cells = [row[index] for row in rows]
+        wide = max(len(column), *(len(_cell(value)) for value in cells))
+        widths.append(wide if _is_whole(cells) else min(wide, _READABLE))
+    return sum(widths) + _BETWEEN * (len(widths) - 1)
+
+
+def _is_whole(cells: Sequence[Any]) -> bool:
+    """Whether none of a column's cells may be broken: they are single words, and not overlong."""
+    texts = [_cell(value) for value in cells]
+    return all(len(text) <= _WORD and not any(map(str.isspace, text)) for text in texts)
 
 
 def _cell(value: Any) -> str:

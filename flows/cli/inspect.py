@@ -64,6 +64,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
     show_seats(result.seats)
     show_attention(result.attention)
+    if doubted := len(result.doubted_gold):
+        what, which = counted(doubted, "known answer"), "it" if doubted == 1 else "them"
+        out.print(f"[yellow]{what} of gold items may be wrong[/]: `goldleaf annotators` names {which}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
     show_beyond(result.beyond_budget, result.budget_used, result.budget, is_fixed=result.proof is not None)

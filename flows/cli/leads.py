@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
 from flows.cli.console import TerminalProgress, out, show_rows
+from flows.cli.verbs import REFUSED, show_review
 from flows.engines.engine import Inline
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.errors import ConfigError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _FOUND = {
     "missing": ("open question", "without a task", "sent"),
+    "missing_gold": ("hidden gold item", "without a task", "sent"),
+    "refused": ("question", "refused by the server", f"nothing: {REFUSED}"),
     "doubled": ("question", "asked twice", "left with one copy; none with work is deleted"),
     "outdated": ("task", "whose question is closed", "deleted"),
     "unseen": ("annotation", "not collected yet", "collected"),
@@ -82,10 +85,12 @@ def reconcile(
         print_json(result)
         return
     _show(result.before, will_act=not dry_run)
-    if result.problem:
-        out.print(f"[yellow]not sent:[/] {escape(result.problem)}", soft_wrap=True)
+    if result.review is not None:
+        show_review(result.review)
     if result.after is not None:
-        left = "now both agree" if result.after.agrees else "some of it is left: run it again, or see above"
+        refused = counted(len(result.after.refused), "question")
+        but = f", except for {refused} that the server refused" if result.after.refused else ""
+        left = f"now both agree{but}" if result.after.agrees else "some of it is left: run it again, or see above"
         out.print(left)
 
 

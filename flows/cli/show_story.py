@@ -88,8 +88,8 @@ def _show_decision(decision: Decided, story: Story) -> None:
 def _show_answer(said: Said) -> None:
     deleted = " [red](deleted)[/]" if said.deleted else " [yellow](edited since)[/]" if said.edited else ""
     stale = f" [yellow](does not count: {said.stale})[/]" if said.stale else ""
-    name = f" ({escape(said.email)})" if said.email else ""
-    who = f"annotation {said.annotation_id} by user {said.annotator}{name}, {said.updated_at:%F %T}"
+    name = escape(said.email) if said.email else f"user {said.annotator}"
+    who = f"annotation {said.annotation_id} by {name}, {said.updated_at:%F %T}"
     out.print(f"{who}: [bold]{said.verdict}[/]{deleted}{stale}")
     # Skips and unsure answers have no content.
     if said.error or said.targets is not None:

@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from flows.cli.console import out, show_answer
+from pipeline.text.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.reporting.annotators import AnnotatorLine, AnnotatorsTable
     from pipeline.reporting.overview import Seats
 
 _PAIRS = 10
 _CONFUSIONS = 5
+_DOUBTED = 10
 
 
 @app.command(rich_help_panel="Inspect")
@@ -35,23 +39,31 @@ def annotators(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 def _show(table: "AnnotatorsTable") -> None:
     if not table.annotators:
         out.print("nobody has answered yet, and review.annotators names nobody")
+        _show_doubted_gold(table)
         return
     show_answer(["annotator", "answers", "today", "open", "time", ""], [_work(line) for line in table.annotators])
-    if told := [line for line in table.annotators if any(_shares(line))]:
-        columns = ["annotator", "right on gold", "like others", "reliable", "left unchanged"]
-        show_answer(columns, [[line.annotator, *_shares(line)] for line in told])
+    _show_shares(table)
     if table.pace.days:
         out.print(str(table.pace), markup=False)
     for field in table.fields:
         out.print(str(field), markup=False)
     _show_pairs(table)
-    if table.confusions:
-        out.print("most often confused:")
-        for pair in table.confusions[:_CONFUSIONS]:
-            out.print(f"  {pair}", markup=False)
+    _show_labels("labels of the data that annotators corrected most often:", table.corrections)
+    _show_labels("labels about which annotators contradict each other most often:", table.confusions)
     for line in table.annotators:
         for flag in line.flags:
             out.print(f"{line.annotator} {flag}", markup=False)
+    _show_doubted_gold(table)
+
+
+def _show_shares(table: "AnnotatorsTable") -> None:
+    """What is known of the answers of whom something is known, without columns in which nothing is."""
+    told = [line for line in table.annotators if any(_shares(line))]
+    names = ["right on gold", "like others", "reliable", "left unchanged"]
+    used = [place for place in range(len(names)) if any(_shares(line)[place] for line in told)]
+    if told:
+        rows = [[line.annotator, *(_shares(line)[place] for place in used)] for line in told]
+        show_answer(["annotator", *(names[place] for place in used)], rows)
 
 
 def _show_pairs(table: "AnnotatorsTable") -> None:
@@ -59,13 +71,32 @@ def _show_pairs(table: "AnnotatorsTable") -> None:
     pairs = table.pairs
     if len({(pair.one, pair.other) for pair in pairs}) < 2:
         return
-    columns = ["field", "pair", "rows", "agreed", "Cohen's kappa"]
+    columns = ["field", "annotator", "and", "rows", "agreed", "Cohen's kappa"]
     least = table.weakest_pairs[:_PAIRS]
-    show_answer(
-        columns, [[pair.field, f"{pair.one}, {pair.other}", pair.items, pair.agreed, pair.shown] for pair in least]
-    )
+    show_answer(columns, [[one.field, one.one, one.other, one.items, one.agreed, one.shown] for one in least])
     if rest := len(pairs) - len(least):
         out.print(f"{rest:,} more pairs agree better (--json has all)")
+
+
+def _show_labels(title: str, pairs: "Sequence[object]") -> None:
+    if pairs:
+        out.print(title)
+    for pair in pairs[:_CONFUSIONS]:
+        out.print(f"  {pair}", markup=False)
+
+
+def _show_doubted_gold(table: "AnnotatorsTable") -> None:
+    """Known answers that may be wrong, those that most contradict first."""
+    doubted = table.doubted_gold
+    if not doubted:
+        return
+    out.print(
+        f"[yellow]{counted(len(doubted), 'known answer')} {'is' if len(doubted) == 1 else 'are'} contradicted[/]:"
+    )
+    for one in doubted[:_DOUBTED]:
+        out.print(f"  {one}", markup=False)
+    if rest := len(doubted[_DOUBTED:]):
+        out.print(f"  … {rest:,} more, all with --json")
 
 
 def _work(line: "AnnotatorLine") -> list[object]:

@@ -131,10 +131,16 @@ def suggest(
         )
 
 
+REFUSED = "correct the row, or what the server objects to; the next curate sends it again"
+"""What to do about a question that the server has refused."""
+
+
 def show_review(review: "ReviewBatch") -> None:
     """Print the state of the review batch, and what to do next."""
     for refusal in review.refused:
         err.print(f"[red]Label Studio refused[/] {escape(refusal)}", soft_wrap=True)
+    if review.refused:
+        out.print(f"[dim]note:[/] what was refused stays open: {REFUSED}", soft_wrap=True)
     if review.withdrawn:
         one = review.withdrawn == 1
         tasks = "1 task was withdrawn: its" if one else f"{review.withdrawn:,} tasks were withdrawn: their"

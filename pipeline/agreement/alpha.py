@@ -1,4 +1,4 @@
-"""Agreement beyond chance: Krippendorff's alpha of labels, ranks, numbers and texts, Cohen's and Fleiss' kappa.
+"""Agreement beyond chance: Krippendorff's alpha of labels and texts, Cohen's and Fleiss' kappa.
 
 1 is perfect agreement, 0 what answers drawn at random would give, and below 0 annotators contradict each other more
 than by chance. Intervals come from resampling items, many of them in groups, since answers about one item belong
@@ -7,10 +7,8 @@ raters", 1971; Cohen, "A coefficient of agreement for nominal scales", 1960).
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
@@ -33,17 +31,6 @@ ALL_ALIKE = "all answers are the same, so that agreement proves nothing"
 UNEQUAL = "items have different numbers of answers; use alpha"
 
 
-class Scale(StrEnum):
-    """How far two different labels are apart."""
-
-    NOMINAL = "nominal"
-    """All equally far."""
-    ORDINAL = "ordinal"
-    """Labels are ranks: as far as there are answers between them."""
-    INTERVAL = "interval"
-    """Labels are numbers: by the square of their difference."""
-
-
 @dataclass(frozen=True)
 class Agreement:
     """A chance-corrected agreement with its 95% interval."""
@@ -61,29 +48,16 @@ class Agreement:
     """Why there is no value."""
 
 
-def krippendorff(votes: Integers, scale: Scale = Scale.NOMINAL, values: Floats | None = None) -> Agreement:
-    """Krippendorff's alpha. Items may have any number of answers.
+def krippendorff(votes: Integers) -> Agreement:
+    """Krippendorff's alpha of labels, any two of which are equally far apart. Items may have any number of answers.
 
     Args:
         votes: item, annotator and label of each, as integers from 0; shape (n, 3). Of an annotator and item, one.
-        scale: of the labels.
-        values: the number that each label means, for intervals; by default, the label.
     """
     paired = _paired(votes)
     if reason := paired.undefined:
         return _undefined(paired, reason)
-    match scale:
-        case Scale.NOMINAL:
-            return _estimated(paired, np.column_stack([paired.apart(), paired.counts]), _nominal)
-        case Scale.ORDINAL:
-            return _estimated(paired, _coincidences(paired), _ordinal)
-        case Scale.INTERVAL:
-            value = paired.used.astype(float) if values is None else np.asarray(values, dtype=float)[paired.used]
-            # Sums of squares of large numbers that hardly differ would cancel.
-            value = (value - value.mean()) / (value.std() or 1.0)
-            size, total, square = paired.size, paired.counts @ value, paired.counts @ value**2
-            apart = 2 * (size * square - total**2) / (size - 1)
-            return _estimated(paired, np.column_stack([apart, size, total, square]), _interval)
+    return _estimated(paired, np.column_stack([paired.apart(), paired.counts]), _nominal)
 
 
 def fleiss_kappa(votes: Integers) -> Agreement:
@@ -189,17 +163,6 @@ def _paired(votes: Integers) -> _Paired:
     return _Paired(label, used, size[size > 1])
 
 
-def _coincidences(paired: _Paired) -> Floats:
-    """How often each two labels meet in each group of items; shape (groups, labels x labels)."""
-    weighted = paired.counts / (paired.size - 1)[:, None]
-    starts = _starts(len(paired.size))
-    found = []
-    for start, end in zip(starts, [*starts[1:], len(paired.size)], strict=True):
-        met = weighted[start:end].T @ paired.counts[start:end] - np.diag(weighted[start:end].sum(axis=0))
-        found.append(met.ravel())
-    return np.array(found)
-
-
 def _beyond(observed: Floats, expected: Floats | float) -> Floats:
     """1 - observed / expected; where chance would give no disagreement, there is none: 1."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -220,22 +183,6 @@ def _cohen(sums: Floats) -> Floats:
     one, other = np.split(sums[:, 1:], 2, axis=1)
     n = one.sum(axis=1)
     return _beyond(sums[:, 0] / n, 1 - (one * other).sum(axis=1) / n**2)
-
-
-def _interval(sums: Floats) -> Floats:
-    apart, n, total, square = sums.T
-    return _beyond(apart / n, 2 * (n * square - total**2) / (n * (n - 1)))
-
-
-def _ordinal(sums: Floats) -> Floats:
-    labels = math.isqrt(sums.shape[1])
-    met = sums.reshape(-1, labels, labels)
-    counts = met.sum(axis=2)
-    middle = np.cumsum(counts, axis=1) - counts / 2
-    distance = (middle[:, :, None] - middle[:, None, :]) ** 2
-    n = counts.sum(axis=1)
-    expected = np.einsum("bi,bij,bj->b", counts, distance, counts) / (n * (n - 1))
-    return _beyond((met * distance).sum(axis=(1, 2)) / n, expected)
 
 
 def _undefined(paired: _Paired, reason: str) -> Agreement:

@@ -51,7 +51,6 @@ class Consensus:
     label: Integers
     """The most probable label of each item; of equally probable ones, the first."""
     annotators: Integers
-    """A model is the last three, the numbers after the highest: where it is least sure, more, and most sure."""
     tables: Floats
     """How often each annotator gives each label, by the true one: shape (annotators, labels true, labels given). Empty
     if the majority decided."""
@@ -100,9 +99,7 @@ class _Tables:
     """Votes that an expectation is worth in each row."""
 
 
-def consensus_of_field(
-    votes: Integers, labels: int | None = None, known: Integers | None = None, model: Floats | None = None
-) -> Consensus:
+def consensus_of_field(votes: Integers, labels: int | None = None, known: Integers | None = None) -> Consensus:
     """The most probable label of each item, by all votes about all items.
 
     The same for any order of the votes; linear in votes times labels, also in memory.
@@ -111,9 +108,6 @@ def consensus_of_field(
         votes: item, annotator and label of each, as integers from 0; shape (n, 3). Of an annotator and item, one.
         labels: how many there are; by default, as many as occur.
         known: item and label of those whose true label is known, shape (m, 2). They tell how reliable annotators are.
-        model: a model's probabilities of the labels, out of fold; shape (items, labels), the item's number being the
-            row. It is one more annotator, with a table each for the third of the items of which it is least sure, the
-            next and the last: so it counts as much as it is found to be right, however sure it says it is.
 
     Raises:
         ValueError: there are no votes, or an annotator has two about the same item.
@@ -126,18 +120,13 @@ def consensus_of_field(
     given = np.empty((0, 2), dtype=np.int64) if known is None else known
     items, at = np.unique(votes[:, 0], return_inverse=True)
     people, who = np.unique(votes[:, 1], return_inverse=True)
-    said, voters = votes[:, 2], len(people)
-    count = labels or int(max(said.max(), given[:, 1].max(initial=0), 0 if model is None else model.shape[1] - 1)) + 1
-    if model is not None:
-        sure = _thirds(model[items].max(axis=1))
-        at, who = np.append(at, np.arange(len(items))), np.append(who, voters + sure)
-        said, voters = np.append(said, _first_best(model[items])), voters + 1
-        people = np.append(people, people[-1] + 1 + np.arange(3))
+    said = votes[:, 2]
+    count = labels or int(max(said.max(), given[:, 1].max(initial=0))) + 1
     read = _columns(at, who, said, len(people), count)
     given = given[np.isin(given[:, 0], items)]
     fixed = np.searchsorted(items, given[:, 0]), given[:, 1]
     share = _shares(read, fixed)
-    few = len(items) * (voters - 2) < _FEW and len(given) < _KNOWN_ENOUGH
+    few = len(items) * (len(people) - 2) < _FEW and len(given) < _KNOWN_ENOUGH
     if few or count == 1:
         return Consensus(items, share, _first_best(share), people, np.empty((0, count, count)), is_majority=True)
     probabilities, tables = _estimated(read, share, fixed)
@@ -164,12 +153,6 @@ def without_own_vote(votes: Integers, consensus: Consensus) -> tuple[Floats, NDA
         others = consensus.probabilities[at] / consensus.tables[who, :, votes[:, 2]]
     sums = others.sum(axis=1, keepdims=True)
     return np.divide(others, sums, out=np.zeros_like(others), where=sums > 0), number > 1
-
-
-def _thirds(sure: Floats) -> Integers:
-    """0 for the third of which a model is least sure, 2 for that of which it is most sure."""
-    found: Integers = np.searchsorted(np.quantile(sure, [1 / 3, 2 / 3]), sure)
-    return found
 
 
 def _columns(at: Integers, who: Integers, said: Integers, annotators: int, labels: int) -> _Votes:

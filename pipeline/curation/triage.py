@@ -223,7 +223,7 @@ def _in_unusable_input(case: Case, marked: _UnusableInput) -> Outcome:
     if case.duplicate_of and (copied := _by_comparison(case)):
         return copied
     refs = (marked.confirmed.record_id, marked.unusable.record_id)
-    detail = f"record {refs[0]} is confirmed, record {refs[1]} unusable"
+    detail = f"record {refs[0]} is confirmed, record {refs[1]} with the same input unusable"
     # Only those who have answered can settle it.
     route = Routed.ADJUDICATE if case.human is not None else None
     return Outcome(Fate.REVIEW, [Reason(code=ReasonCode.DISAGREEMENT, detail=detail, refs=refs)], route)

@@ -129,7 +129,7 @@ def _verdict(
     known[judged] = True
     for first in range(0, rows, _CHUNK):
         chunk = np.arange(first, min(rows, first + _CHUNK))
-        right = channel.right(models[:, chunk])
+        right = channel.right(models[:, first : first + _CHUNK])
         probabilities[chunk] = right
         best = np.partition(right, -2, axis=1)
         suggested[chunk], margins[chunk] = right.argmax(axis=1), best[:, -1] - best[:, -2]

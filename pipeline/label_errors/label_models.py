@@ -23,7 +23,7 @@ MAX_TRAINING_ROWS = 50_000
 """Models are trained on a random sample of at most this many rows; training time grows with rows times labels."""
 _COMPARED_ROWS = 16_384
 """Neighbors are looked for among at most this many rows."""
-_CHUNK = 1_024
+_CHUNK = 256
 _PASSES = 3
 """Of the linear model: with the others beside it, five find no more (docs/decisions.md)."""
 _LEADING = 128

@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
 
-_FITTED_NUMBERS = 400_000
+_FITTED_NUMBERS = 200_000
 """Rows times labels that the model is fitted to: it has few parameters."""
 _FEWEST_ROWS = 2_000
 _ROUNDS = (10, 25)
@@ -86,7 +86,8 @@ def fit_channel(models: Scores, given: Ints, verified: Bools, seed: int) -> Chan
     if len(given) > most:
         rows = np.sort(np.random.default_rng(seed).choice(len(given), most, replace=False))
         models, given, verified = models[:, rows], given[rows], verified[rows]
-    logs = models.astype(np.float64)
+    # A choice of rows leaves arrays in another order, which every product with them would copy.
+    logs = np.ascontiguousarray(models, dtype=np.float64)
     parameters = np.concatenate([np.full(len(logs), -np.log(len(logs))), _START])
     right = _mixed(np.exp(parameters[:-2]), logs)
     for steps in _ROUNDS:

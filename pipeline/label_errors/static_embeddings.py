@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def _counts(tokenizer: "Tokenizer", texts: Sequence[str], tokens: int) -> Any:
 
     ids = [one.ids for one in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
     starts = np.concatenate([[0], np.cumsum([len(one) for one in ids])])
-    columns = np.fromiter((token for one in ids for token in one), dtype=np.int32, count=starts[-1])
+    columns = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int32, count=starts[-1])
     return csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=(len(texts), tokens))
 
 

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 from statistics import median
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
-from pipeline.reporting.confusions import Confusion, confusions
+from pipeline.reporting.confusions import Confusion, Correction, confusions, corrections
+from pipeline.reporting.doubted_gold import DoubtedGold, doubted_gold
 from pipeline.reporting.field_agreement import (
     FieldAgreement,
     PairAgreement,
-    Standing,
     field_agreements,
+    guesses,
     pair_agreements,
-    standings,
 )
 from pipeline.reporting.overview import count_waiting, open_seats
 from pipeline.reporting.pace import ANSWERS, Pace, pace
+from pipeline.reporting.settled_answers import Settled, settled_answers
 from pipeline.review.opinions import Opinion, latest_votes, read_opinions, votes
 from pipeline.text.wording import shown_share
 from schemas.annotation import Verdict
@@ -66,9 +68,9 @@ class AnnotatorLine(BaseModel):
     gold: Measured
     """How often the answer to a gold item was the known one."""
     agreement: Measured
-    """How often another annotator of the same row answered the same, over all pairs; without adjudicators."""
+    """How often another annotator of the same row answered the same, over all pairs; of rows drawn for two."""
     reliability: Measured
-    """How likely an answer is right: of gold items by the known one, of other rows by the others' votes about them."""
+    """How often an answer was right: of gold items by the known one, of rows drawn for two by what settled them."""
     unusable: int
     unsure: int
     skips: int
@@ -92,8 +94,12 @@ class AnnotatorsTable(BaseModel):
     """None if no row has answers of two annotators."""
     pairs: list[PairAgreement] = []
     """Each two annotators who have answered the same rows, by field."""
+    corrections: list[Correction] = []
+    """The labels of the data that annotators replaced, the most frequent first."""
     confusions: list[Confusion] = []
-    """The labels that are taken for each other, the most frequent first."""
+    """The labels about which annotators contradict each other, the most frequent first."""
+    doubted_gold: list[DoubtedGold] = []
+    """Known answers that others contradict, those that most contradict first."""
     pace: Pace
     """Everybody's answers together."""
 
@@ -117,10 +123,14 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     whose = waiting.seats.by_annotator if waiting.seats else {}
     named = dataset.config.review.annotators
     return AnnotatorsTable(
-        annotators=annotator_lines(opinions, named, whose, now, standings(given, dataset.task)),
+        annotators=annotator_lines(
+            opinions, named, whose, now, settled_answers(opinions, dataset.task), guesses(given, dataset.task)
+        ),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
         pairs=pair_agreements(given, dataset.task),
+        corrections=corrections(opinions, dataset.task),
         confusions=confusions(opinions, dataset.task),
+        doubted_gold=doubted_gold(snapshot, dataset, opinions),
         pace=pace(opinions, waiting.questions, now),
     )
 
@@ -129,7 +139,12 @@ def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> Annotators
     """What a report says of a team; one that is published says nothing about single people, nor of their time."""
     if table is None or not table.pace.answers:
         return None
-    nobody = {"annotators": [], "pairs": [], "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0)}
+    nobody = {
+        "annotators": [],
+        "pairs": [],
+        "doubted_gold": [],
+        "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0),
+    }
     return table.model_copy(update=nobody) if of_version else table
 
 
@@ -138,7 +153,8 @@ def annotator_lines(
     named: Iterable[str],
     waiting: Mapping[str, int],
     now: datetime,
-    standing: Mapping[str, Standing] | None = None,
+    settled: Mapping[str, Settled] = MappingProxyType({}),
+    guessing: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[AnnotatorLine]:
     """A line for everybody.
 
@@ -147,7 +163,8 @@ def annotator_lines(
         named: those who have a line before they answer.
         waiting: open tasks by e-mail address.
         now: tells what today is.
-        standing: of those whose rows others have answered, too.
+        settled: what became of answers to rows that others have answered, too, by annotator.
+        guessing: about which fields their answers look like guesses.
     """
     spelled = {name.casefold(): name for name in named}
     by_name: defaultdict[str, list[Opinion]] = defaultdict(list, {name: [] for name in spelled.values()})
@@ -158,15 +175,14 @@ def annotator_lines(
     lines = []
     for name, mine in by_name.items():
         here = mine[0].annotator if mine else name
-        stands = (standing or {}).get(here, Standing(0.0, 0, []))
-        flags = _flags(habits[name], [*habits.values()]) + stands.flags
+        flags = [*_flags(habits[name], [*habits.values()]), *guessing.get(here, ())]
         agreement = _counted(pairs[here, True], pairs[here, True] + pairs[here, False])
-        line = _line(name, mine, stands, now)
+        line = _line(name, mine, settled.get(here, Settled()), now)
         lines.append(line.model_copy(update={"waiting": waiting.get(name, 0), "agreement": agreement, "flags": flags}))
     return sorted(lines, key=lambda line: (-line.answers, line.annotator))
 
 
-def _line(name: str, mine: Sequence[Opinion], stands: Standing, now: datetime) -> AnnotatorLine:
+def _line(name: str, mine: Sequence[Opinion], settled: Settled, now: datetime) -> AnnotatorLine:
     """What somebody's own answers say."""
     verdicts = Counter(one.annotation.verdict for one in mine)
     answers = [one for one in mine if one.annotation.verdict in ANSWERS]
@@ -179,7 +195,9 @@ def _line(name: str, mine: Sequence[Opinion], stands: Standing, now: datetime) -
         seconds=median(times) if times else None,
         gold=_share(gold),
         agreement=_counted(0, 0),
-        reliability=_counted(sum(gold) + stands.right, len(gold) + stands.rows),
+        reliability=Measured(
+            of=len(gold) + settled.right + settled.wrong, estimate=settled.share(sum(gold), len(gold))
+        ),
         unusable=verdicts[Verdict.UNUSABLE],
         unsure=verdicts[Verdict.UNSURE],
         skips=verdicts[Verdict.SKIPPED],
@@ -193,7 +211,7 @@ def _line(name: str, mine: Sequence[Opinion], stands: Standing, now: datetime) -
 def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
     """How often each annotator and another one of the same row agreed, and did not."""
     panels: defaultdict[str, list[Opinion]] = defaultdict(list)
-    for one in latest_votes(one for one in opinions if one.is_independent):
+    for one in latest_votes(one for one in opinions if one.tells_agreement):
         panels[one.record_id].append(one)
     found: Counter[tuple[str, bool]] = Counter()
     for panel in panels.values():
@@ -263,5 +281,5 @@ def _share(right: Sequence[bool]) -> Measured:
     return _counted(sum(right), len(right))
 
 
-def _counted(successes: float, trials: int) -> Measured:
+def _counted(successes: int, trials: int) -> Measured:
     return Measured(of=trials, estimate=wilson(successes, trials) if trials else None)

@@ -1,4 +1,4 @@
-"""Which labels are taken for each other: by the rows that annotators correct, and between annotators."""
+"""Which labels are taken for each other: in the data, by what annotators correct, and among annotators."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,14 +7,15 @@ from itertools import combinations
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.review.opinions import Opinion, latest_votes
+from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.field import JsonValue, ValueType
 from schemas.field_values import value_in_words
 from schemas.task import Task
 
 
-class Confusion(BaseModel):
-    """Two labels of a field that are taken for each other, the more often corrected one first.
+class Correction(BaseModel):
+    """A label of the data that annotators replaced by another one, in the direction that is more frequent.
 
     The empty label stands for none.
     """
@@ -22,64 +23,72 @@ class Confusion(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     field: str
-    one: str
-    other: str
-    to_other: int = 0
-    """Rows that had ``one`` until an annotator corrected it to ``other``."""
-    to_one: int = 0
-    apart: int = 0
-    """Pairs of answers to the same row, one of which says ``one``, and one ``other``."""
+    given: str
+    """What rows had."""
+    said: str
+    """What annotators say instead."""
+    rows: int
+    back: int = 0
+    """Rows that were corrected the other way round."""
 
     @property
     def total(self) -> int:
-        """All three."""
-        return self.to_other + self.to_one + self.apart
+        """Both."""
+        return self.rows + self.back
 
     def __str__(self) -> str:
-        one, other = self.one or "none", self.other or "none"
-        counts = {
-            f"{one} became {other}": self.to_other,
-            f"{other} became {one}": self.to_one,
-            "between annotators": self.apart,
-        }
-        return f"{self.field} {one} / {other}: " + ", ".join(
-            f"{count:,} {what}" for what, count in counts.items() if count
-        )
+        back = f", {self.back:,} the other way round" if self.back else ""
+        return f"{self.field} {self.given or 'none'} became {self.said or 'none'}: {counted(self.rows, 'row')}{back}"
+
+
+class Confusion(BaseModel):
+    """Two labels about which annotators of the same row contradict each other; the empty label stands for none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    one: str
+    other: str
+    pairs: int
+    """Pairs of answers to the same row, one of which says ``one``, and one ``other``."""
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.one or 'none'} or {self.other or 'none'}: {counted(self.pairs, 'pair')} of answers"
+
+
+def corrections(opinions: Sequence[Opinion], task: type[Task]) -> list[Correction]:
+    """The labels that the data have wrong, the most frequent first; only of choices, sets of choices, and yes or no.
+
+    Args:
+        opinions: what annotators say; those that count are compared with what their row had.
+        task: has the fields.
+    """
+    counts = Counter((field, *pair) for field in _closed(task) for pair in _corrected(opinions, field))
+    found = []
+    for (field, given, said), rows in counts.items():
+        back = counts[field, said, given]
+        if (rows, said) > (back, given):
+            found.append(Correction(field=field, given=given, said=said, rows=rows, back=back))
+    return sorted(found, key=lambda one: (-one.total, one.field, one.given, one.said))
 
 
 def confusions(opinions: Sequence[Opinion], task: type[Task]) -> list[Confusion]:
-    """The labels that are confused, the most frequent first; only of choices, sets of choices, and yes or no.
+    """The labels about which annotators contradict each other, the most frequent first; of the same fields.
 
     Args:
         opinions: oldest first; those to gold items and of adjudicators are compared with nobody's.
         task: has the fields.
     """
-    closed = [field.name for field in task.task_targets() if field.type in (ValueType.CHOICE, ValueType.BOOLEAN)]
-    counts: defaultdict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
-    for field in closed:
-        for old, new in _corrected(opinions, field):
-            one, other = sorted((old, new))
-            counts[field, one, other]["to_other" if old == one else "to_one"] += 1
-        for said, beside in _apart(opinions, field):
-            one, other = sorted((said, beside))
-            counts[field, one, other]["apart"] += 1
-    each = (Confusion(field=field, one=one, other=other, **number) for (field, one, other), number in counts.items())
-    found = map(_turned, each)
-    return sorted(found, key=lambda pair: (-pair.total, pair.field, pair.one, pair.other))
-
-
-def _turned(pair: Confusion) -> Confusion:
-    """The same with the label first that is corrected more often."""
-    if pair.to_one <= pair.to_other:
-        return pair
-    return Confusion(
-        field=pair.field,
-        one=pair.other,
-        other=pair.one,
-        to_other=pair.to_one,
-        to_one=pair.to_other,
-        apart=pair.apart,
+    pairs = ((field, *sorted(pair)) for field in _closed(task) for pair in _apart(opinions, field))
+    found = (
+        Confusion(field=field, one=one, other=other, pairs=number)
+        for (field, one, other), number in Counter(pairs).items()
     )
+    return sorted(found, key=lambda pair: (-pair.pairs, pair.field, pair.one, pair.other))
+
+
+def _closed(task: type[Task]) -> list[str]:
+    return [field.name for field in task.task_targets() if field.type in (ValueType.CHOICE, ValueType.BOOLEAN)]
 
 
 def _corrected(opinions: Iterable[Opinion], field: str) -> Iterator[tuple[str, str]]:

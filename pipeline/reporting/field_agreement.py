@@ -1,11 +1,7 @@
-"""How far annotators agree about each field, beyond what chance would give, in pairs and all together.
-
-Where several answer the same rows, the votes of the others also say how likely an annotator's answers are right.
-"""
+"""How far annotators agree about each field, beyond what chance would give, in pairs and all together."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -13,13 +9,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.agreement.alpha import Agreement, cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
-from pipeline.agreement.field_consensus import Consensus, consensus_of_field, without_own_vote
-from pipeline.agreement.reliability import Flag, Rate, reliabilities
+from pipeline.agreement.field_consensus import consensus_of_field
+from pipeline.agreement.guessing import guessers
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.kinds.registry import kind_of
 from schemas.task import Task
 
 Integers = NDArray[np.int64]
+_BY_CHANCE = "agrees with the others no more often than by chance"
 
 
 class FieldAgreement(BaseModel):
@@ -115,44 +112,17 @@ def _pair(field: str, one: object, other: object, rows: pl.DataFrame) -> PairAgr
     )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How an annotator stands among the others who answered the same rows, free texts left out."""
-
-    right: float
-    """How many answers are expected to be right by the votes of the others; each field must be."""
-    rows: int
-    flags: list[str]
-    """The fields about which they agree by chance only, and how often."""
-
-
-def standings(votes: pl.DataFrame, task: type[Task]) -> dict[str, Standing]:
-    """How everybody stands of whose rows somebody else has answered one."""
-    likely: defaultdict[tuple[str, str], float] = defaultdict(lambda: 1.0)
-    flags: defaultdict[str, list[str]] = defaultdict(list)
+def guesses(votes: pl.DataFrame, task: type[Task]) -> dict[str, list[str]]:
+    """By annotator: the fields about which they agree with the others by chance only, and how often."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for field in _compared(task):
         mine = _panel(votes, field)
         if mine.is_empty():
             continue
         coded, people = _coded(mine)
-        consensus = consensus_of_field(coded)
-        for key, probability in _likely(mine, coded, consensus):
-            likely[key] *= probability
-        for one in reliabilities(coded, consensus):
-            if Flag.CHANCE in one.flags and one.agreeing:
-                flags[people[one.annotator]].append(f"{Flag.CHANCE}, about {field}: {_shown(one.agreeing)}")
-    by_annotator: defaultdict[str, list[float]] = defaultdict(list)
-    for (annotator, _), probability in sorted(likely.items()):
-        by_annotator[annotator].append(probability)
-    return {name: Standing(sum(chances), len(chances), flags[name]) for name, chances in by_annotator.items()}
-
-
-def _likely(votes: pl.DataFrame, coded: Integers, consensus: Consensus) -> list[tuple[tuple[str, str], float]]:
-    """How likely each answer is right by the others' votes, by annotator and item, where there are any."""
-    others, is_shared = without_own_vote(coded, consensus)
-    right = others[np.arange(len(coded)), coded[:, 2]]
-    shared = votes.select("annotator", "item").filter(pl.Series(is_shared))
-    return list(zip(shared.rows(), right[is_shared].tolist(), strict=True))
+        for one in guessers(coded, consensus_of_field(coded)):
+            found[people[one.annotator]].append(f"{_BY_CHANCE}, about {field}: {one.share:.0%} of {one.of:,}")
+    return dict(found)
 
 
 def _compared(task: type[Task]) -> list[str]:
@@ -160,12 +130,8 @@ def _compared(task: type[Task]) -> list[str]:
     return [field.name for field in task.task_targets() if field.name not in free]
 
 
-def _shown(rate: Rate) -> str:
-    return f"{rate.value:.0%} of {rate.of:,}"
-
-
 def _panel(votes: pl.DataFrame, field: str) -> pl.DataFrame:
-    return votes.filter(pl.col("field") == field, pl.col("independent"))
+    return votes.filter(pl.col("field") == field, pl.col("comparable"))
 
 
 def _of_field(name: str, votes: pl.DataFrame, is_free: bool) -> FieldAgreement:

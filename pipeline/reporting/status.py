@@ -11,6 +11,7 @@ from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.overview import (
     Rejection,
@@ -70,6 +71,8 @@ class Status(BaseModel):
     """The tasks that wait by who is to answer; None if no annotators are named and no question is for two of them."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
+    doubted_gold: list[DoubtedGold] = []
+    """Known answers that annotators or models contradict: they may be wrong."""
     rejections: list[Rejection]
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
@@ -138,6 +141,7 @@ def read_status(workspace: Workspace) -> Status:
         skipped=asked.skipped,
         seats=asked.seats,
         attention=needed,
+        doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),
         budget=curated.summary.budget if curated else 0,

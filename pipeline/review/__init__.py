@@ -5,9 +5,11 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 
 __all__ = [
     "accounts",
+    "answers_told",
     "consensus",
     "corrections",
     "form",
+    "gold",
     "human_decisions",
     "known_answers",
     "label_studio",
@@ -16,6 +18,7 @@ __all__ = [
     "labeling_tasks",
     "opinions",
     "pulled_answers",
+    "pushing",
     "queue",
     "reconciliation",
     "seating",

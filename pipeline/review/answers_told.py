@@ -8,12 +8,20 @@ from schemas.conversation import turn_texts
 from schemas.field import JsonValue, is_turn
 from schemas.field_values import differences, value_in_words
 
+Answer = Mapping[str, JsonValue] | str
+"""An answer's targets, or what it says instead of any, such as *unusable*."""
+
 
 def told_apart(one: Annotation, other: Annotation) -> tuple[str, str]:
     """Two answers by the values in which they differ."""
-    if one.targets is None or other.targets is None:
+    return apart_in_words(_answer(one), _answer(other))
+
+
+def apart_in_words(one: Answer, other: Answer) -> tuple[str, str]:
+    """The same of answers that are given as their targets, or as a word if they have none."""
+    if isinstance(one, str) or isinstance(other, str):
         return _in_short(one), _in_short(other)
-    found = list(differences(_as_said(one.targets), _as_said(other.targets)))
+    found = list(differences(_as_said(one), _as_said(other)))
     first = ", ".join(f"{path} {quoted(value)}" for path, value, _ in found)
     return first, ", ".join(f"{path} {quoted(value)}" for path, _, value in found)
 
@@ -32,7 +40,9 @@ def _are_turns(value: JsonValue) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(map(is_turn, value))
 
 
-def _in_short(annotation: Annotation) -> str:
-    if annotation.targets is None:
-        return annotation.verdict.value
-    return ", ".join(f"{name} {quoted(value)}" for name, value in annotation.targets.items())
+def _answer(annotation: Annotation) -> Answer:
+    return annotation.verdict.value if annotation.targets is None else annotation.targets
+
+
+def _in_short(answer: Answer) -> str:
+    return answer if isinstance(answer, str) else ", ".join(f"{name} {quoted(value)}" for name, value in answer.items())

@@ -73,8 +73,8 @@ class Said:
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
             texts = zip(both, told_apart(*both), strict=True)
-            detail = " and ".join(f"user {one.annotator} says {text}" for one, text in texts)
-            return Reason(code=ReasonCode.DISAGREEMENT, detail=detail)
+            says = " and ".join(f"{one.email or f'user {one.annotator}'} says {text}" for one, text in texts)
+            return Reason(code=ReasonCode.DISAGREEMENT, detail=says)
         match self.annotation.verdict:
             case Verdict.LABELED:
                 mended = repaired(self.asked.reasons) if own is None else ""
@@ -90,19 +90,25 @@ class Said:
                 return None
 
 
-def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold: bool = False) -> dict[str, list[Said]]:
-    """All annotations about records' current texts, including deleted ones.
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
+    """All annotations about records' current texts, including deleted ones; without those of hidden gold items.
 
     Args:
         snapshot: the committed state.
         task: parses the answers; those to another set of answers are left out.
         now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
-        gold: those of hidden gold items, which decide nothing, instead of the others.
     """
+    return said_and_hidden(snapshot, task, now)[0]
+
+
+def said_and_hidden(
+    snapshot: Snapshot, task: type[Task], now: pl.LazyFrame
+) -> tuple[dict[str, list[Said]], dict[str, list[Said]]]:
+    """The same, and the annotations of hidden gold items, which decide nothing."""
     rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
-        return {}
+        return {}, {}
     present = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "inputs").collect()
     texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
     questions = _questions(snapshot, task, records)
@@ -126,13 +132,12 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame, *, gold:
                 seat=Seat.read(row["seat"]),
             )
             (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
-    if gold:
-        return dict(hidden)
     model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
     weight = _weighed(task, panel, hidden, model)
-    return {
+    weighed = {
         record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in panel.items()
     }
+    return weighed, dict(hidden)
 
 
 def _weighed(

@@ -26,24 +26,43 @@ def trusted_records(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
     return snapshot.records_of(sources).collect().to_series().to_list() if sources else []
 
 
+def adjudicated_records(answers: Mapping[str, Said | None]) -> list[str]:
+    """Those about which an adjudicator's label decides, by the deciding answer about each record."""
+    return [
+        record_id
+        for record_id, answer in answers.items()
+        if answer and answer.seat.kind is SeatKind.ADJUDICATOR and answer.annotation.verdict is Verdict.LABELED
+    ]
+
+
 def gold_items(
     now: pl.LazyFrame, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], trusted: Iterable[str]
 ) -> pl.LazyFrame:
-    """The decisions about the records whose answer is known: those of gold sources, and those that an adjudicator has
-    decided.
+    """The decisions about the records of gold sources, and about those that an adjudicator has decided.
+
+    Args:
+        now: the decisions that count, or those about some records.
+        dataset: has the task.
+        said: the annotators' answers by record.
+        trusted: the records of gold sources.
+    """
+    adjudicated = adjudicated_records({record_id: deciding(items) for record_id, items in said.items()})
+    return known_items(now, dataset, [*trusted, *adjudicated])
+
+
+def known_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
+    """The decisions about the records whose answer is known.
 
     Args:
         now: the decisions that count, or those about some records.
         dataset: has the task. An answer in free words cannot be compared with another, so a task that has nothing else
             has no gold items.
-        said: the annotators' answers by record.
-        trusted: the records of gold sources.
+        records: those of gold sources, and those that an adjudicator has decided.
     """
-    adjudicated = [record_id for record_id, items in said.items() if _is_adjudicated(items)]
     is_free = set(kind_of(dataset.task).free_texts(dataset.task)) >= {one.name for one in dataset.task.task_targets()}
     return now.filter(
         not is_free,
-        pl.col("record_id").is_in([*trusted, *adjudicated]),
+        pl.col("record_id").is_in(list(records)),
         pl.col("task_digest") == dataset.task.task_digest(),
         pl.col("fate") == Fate.ACCEPTED.value,
         pl.col("label_source") == LabelSource.HUMAN.value,
@@ -162,14 +181,6 @@ def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]]]
 
 def _has_answered(annotator: str, said: Sequence[Said]) -> bool:
     return any(one.annotation.email.casefold() == annotator.casefold() for one in said)
-
-
-def _is_adjudicated(items: Sequence[Said]) -> bool:
-    """Whether an adjudicator's answer decides: not one that was deleted, or given by one of those who disagree."""
-    answer = deciding(items)
-    if answer is None or answer.annotation.verdict is not Verdict.LABELED:
-        return False
-    return answer.seat.kind is SeatKind.ADJUDICATOR
 
 
 def _draw(annotator: str, record_id: str) -> str:

@@ -5,14 +5,14 @@ anything is sent, the server is asked which keys it has, so a push may break off
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, cast
 
 import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
-from pipeline.review.form import ABSENT, ASSIGNED, NOTHING, PUSH_KEY, shown_keys
+from pipeline.review.form import ASSIGNED, PUSH_KEY
 from pipeline.review.label_studio_batches import batches, portions
 from pipeline.review.label_studio_models import (
     Imported,
@@ -28,7 +28,12 @@ from pipeline.review.label_studio_models import (
     WorkedTask,
 )
 from pipeline.review.label_studio_pages import by_filter, count_tasks, list_tasks
-from pipeline.review.label_studio_projects import create_project, find_project, project_identity, update_project
+from pipeline.review.label_studio_projects import (
+    create_project,
+    find_project,
+    project_identity,
+    update_task,
+)
 from pipeline.review.label_studio_pull import answered_tasks, changed_tasks
 from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw
 from pipeline.review.label_studio_transport import Limits
@@ -44,16 +49,11 @@ _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
 
-_Data = Mapping[str, Any]
 _Before = Callable[[], None]
 
 
 def _nothing() -> None:
     """Nobody else is to be kept away."""
-
-
-def _unknown(push_key: str) -> _Data:
-    return {}
 
 
 class LabelStudio:
@@ -104,46 +104,20 @@ class LabelStudio:
         return {str(user.user_id): user.email for user in users}
 
     # --- projects -----------------------------------------------------------------------------
-    def ensure_project(
-        self,
-        title: str,
-        marker: str,
-        config: str,
-        instruction: str,
-        data: Callable[[str], _Data] = _unknown,
-    ) -> int:
+    def open_project(self, title: str, marker: str, config: str, instruction: str) -> int:
         """The id of the project that has a marker as a line of its description; it is created if there is none.
 
-        Form and instruction are updated, and tasks of an earlier form get what the new one shows; title and settings
-        stay as annotators left them.
+        An existing one stays as it is.
 
         Args:
             title: of a new project.
             marker: a line.
-            config: the form.
+            config: the form of a new project.
             instruction: HTML.
-            data: what is known of a task by its push key, in case its form shows more than it was sent with.
         """
         # A second project would ask everything again, so make sure that there is none before creating one.
         known = find_project(self.requests, marker) or find_project(self.requests, marker)
-        if known is None:
-            return create_project(self.requests, title, marker, config, instruction)
-        if known.label_config != config:
-            # First, so that a push that ends in between is repeated: the form says whether it was done.
-            self._complete(known.project_id, shown_keys(config), data)
-        update_project(self.requests, known, config, instruction)
-        return known.project_id
-
-    def _complete(self, project: int, shown: Collection[str], data: Callable[[str], _Data]) -> None:
-        """Give each task what its form shows and its data lacks: Label Studio could not submit it."""
-        for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED):
-            if task.push_key and (lacking := set(shown) - task.data.keys()):
-                known = data(task.push_key)
-                more = {key: known.get(key, ABSENT.get(key, NOTHING)) for key in lacking}
-                self._set_data(task.task_id, {**more, **task.data})
-
-    def _set_data(self, task: int, data: dict[str, Any]) -> None:
-        self.requests.tell("cannot update tasks", lambda sdk: sdk.tasks.update(id=str(task), data=data))
+        return known.project_id if known else create_project(self.requests, title, marker, config, instruction)
 
     def find_project(self, marker: str) -> int | None:
         """The id of the project that has a marker as a line of its description, the oldest of several."""
@@ -263,15 +237,12 @@ class LabelStudio:
     def _look_up(self, project: int, keys: Sequence[str]) -> dict[str, int]:
         """The task ids of those push keys that the server has; the lowest of each."""
         found: dict[str, int] = {}
-        for task in self._with_keys(project, keys):
+        for task in self.with_keys(project, keys):
             found.setdefault(task.push_key, task.task_id)
         return found
 
-    def records_of(self, project: int, keys: Sequence[str]) -> dict[str, str]:
-        """The records that tasks with these push keys ask about, by push key."""
-        return {task.push_key: task.record_id for task in self._with_keys(project, keys)}
-
-    def _with_keys(self, project: int, keys: Sequence[str]) -> Iterator[ListedTask]:
+    def with_keys(self, project: int, keys: Sequence[str]) -> Iterator[ListedTask]:
+        """The tasks with these push keys."""
         for part in batches(keys, LOOKUP):
             ours = by_filter(f"data.{PUSH_KEY}", "in_list", "List", part)
             for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, ours):
@@ -326,9 +297,7 @@ class LabelStudio:
         for part in batches(list(tasks), LOOKUP):
             before()
             keys = list({tasks[task] for task in part})
-            there = {
-                task.task_id for task in self._with_keys(project, keys) if tasks.get(task.task_id) == task.push_key
-            }
+            there = {task.task_id for task in self.with_keys(project, keys) if tasks.get(task.task_id) == task.push_key}
             chosen = [task for task in part if task in there]
             if chosen and count_tasks(self.requests, project).total == len(chosen):
                 # With the last task, the server would delete all tabs of the project.
@@ -348,7 +317,7 @@ class LabelStudio:
             before()
             found = self._task(task, key)
             if found is not None:
-                self._set_data(task, found.data | {ASSIGNED: annotator})
+                update_task(self.requests, task, found.data | {ASSIGNED: annotator})
                 done[task] = key
         return done
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.review.form import PUSH_KEY, RECORD_ID
+from pipeline.review.form import ASSIGNED, PUSH_KEY, RECORD_ID
 
 _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -147,6 +147,12 @@ class ListedTask(_Sent):
         record = self.data.get(RECORD_ID)
         return record if isinstance(record, str) else ""
 
+    @property
+    def assigned(self) -> str:
+        """For whom it is, by e-mail; empty if for anybody."""
+        annotator = self.data.get(ASSIGNED)
+        return annotator if isinstance(annotator, str) else ""
+
 
 class AgedTask(ListedTask):
     """A task and when it was created."""
@@ -257,6 +263,8 @@ class PulledTask(BaseModel):
     push_key: str
     record_id: str
     annotations: list[PulledAnnotation]
+    assigned: str = ""
+    """For whom it is, by e-mail; empty if for anybody."""
 
 
 class OpenTask(BaseModel):

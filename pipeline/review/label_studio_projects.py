@@ -1,13 +1,15 @@
-"""Finds, creates and identifies the project of a dataset on a Label Studio server.
+"""Finds, creates and identifies the project of a dataset on a Label Studio server, and sets its form.
 
 A line of its description identifies a project as ours: annotators may change its title.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipeline.errors import LabelStudioError
-from pipeline.review.label_studio_models import Dated, Made, Project, Projects
-from pipeline.review.label_studio_pages import incomplete
+from pipeline.review.form import ABSENT, NOTHING, shown_keys
+from pipeline.review.label_studio_models import Dated, ListedTask, Made, Project, Projects, Tasks
+from pipeline.review.label_studio_pages import incomplete, list_tasks
 from pipeline.review.label_studio_requests import Requests
 from pipeline.review.labeling_tasks import PREDICTION_VERSION
 
@@ -74,13 +76,61 @@ def create_project(requests: Requests, title: str, marker: str, config: str, ins
     return oldest.project_id
 
 
-def update_project(requests: Requests, project: Project, config: str, instruction: str) -> None:
-    """Update its form and its instruction."""
-    if project.label_config != config or project.expert_instruction != instruction:
+def read_project(requests: Requests, project: int) -> Project:
+    """A project as it is now."""
+    return requests.ask(_OPEN, Project, lambda sdk: sdk.projects.get(id=project))
+
+
+def show_form(
+    requests: Requests,
+    project: int,
+    config: str,
+    instruction: str,
+    data: Callable[[str], Mapping[str, Any]] = lambda push_key: {},
+    before: Callable[[], None] = lambda: None,
+) -> None:
+    """Update form and instruction of a project, and give tasks of an earlier form what the new one shows.
+
+    Title and settings stay as annotators left them.
+
+    Args:
+        requests: of a client.
+        project: its id.
+        config: the form.
+        instruction: HTML.
+        data: what is known of a task by its push key, in case its form shows more than it was sent with.
+        before: called before each request that changes something; what it raises ends it.
+    """
+    known = read_project(requests, project)
+    if known.label_config != config:
+        # First, so that a push that ends in between is repeated: the form says whether it was done.
+        _complete(requests, project, shown_keys(config), data, before)
+    if known.label_config != config or known.expert_instruction != instruction:
+        before()
         requests.tell(
-            _OPEN,
-            lambda sdk: sdk.projects.update(id=project.project_id, label_config=config, expert_instruction=instruction),
+            _OPEN, lambda sdk: sdk.projects.update(id=project, label_config=config, expert_instruction=instruction)
         )
+
+
+def _complete(
+    requests: Requests,
+    project: int,
+    shown: Collection[str],
+    data: Callable[[str], Mapping[str, Any]],
+    before: Callable[[], None],
+) -> None:
+    """Give each task what its form shows and its data lacks: Label Studio could not submit it."""
+    for task in list_tasks(requests, project, Tasks[ListedTask], "id,data"):
+        if task.push_key and (lacking := set(shown) - task.data.keys()):
+            before()
+            known = data(task.push_key)
+            more = {key: known.get(key, ABSENT.get(key, NOTHING)) for key in lacking}
+            update_task(requests, task.task_id, {**more, **task.data})
+
+
+def update_task(requests: Requests, task: int, data: dict[str, Any]) -> None:
+    """Replace a task's data."""
+    requests.tell("cannot update tasks", lambda sdk: sdk.tasks.update(id=str(task), data=data))
 
 
 def project_identity(requests: Requests, project: int) -> str:

@@ -99,7 +99,11 @@ def answered_tasks(requests: Requests, project: int, condition: dict[str, Any]) 
 
 def _pulled(task: AnsweredTask) -> PulledTask:
     return PulledTask(
-        task_id=task.task_id, push_key=task.push_key, record_id=task.record_id, annotations=task.annotations
+        task_id=task.task_id,
+        push_key=task.push_key,
+        record_id=task.record_id,
+        annotations=task.annotations,
+        assigned=task.assigned,
     )
 
 

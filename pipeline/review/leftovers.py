@@ -1,27 +1,35 @@
-"""Finds tasks that a killed push has left: on the server, noted nowhere, and about a question that is closed now."""
+"""Recognizes tasks that this home has sent and not noted, as a killed push leaves them, by their push keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.label_studio import LabelStudio
-from pipeline.review.seating import all_keys, attempts_so_far
-from pipeline.state.decisions import from_frame
+from pipeline.review.label_studio_models import ListedTask, PulledTask
+from pipeline.review.seating import Asked, all_seats, attempts_so_far
+from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
+from schemas.run_summary import Verb
 
 
-def leftovers(
-    snapshot: Snapshot, dataset: LoadedDataset, client: LabelStudio, project: int, tasks: Mapping[int, str]
-) -> dict[int, str]:
-    """Of tasks that were not noted, those whose question a committed decision of this home once asked.
+def recognized(
+    snapshot: Snapshot, dataset: LoadedDataset, tasks: Collection[ListedTask | PulledTask]
+) -> dict[int, Asked]:
+    """What tasks ask that were not noted, if a committed decision of this home has once asked it; others are of
+    another home.
 
-    The others are another home's.
+    Args:
+        snapshot: the state.
+        dataset: has the task. Whoever it names, or a task is for, may have been asked.
+        tasks: those that no table notes.
     """
     if not tasks:
         return {}
-    records = client.records_of(project, list(set(tasks.values())))
-    past = snapshot.committed_decisions().filter(pl.col("record_id").is_in(list(set(records.values())))).collect()
-    attempts = attempts_so_far(snapshot)
-    ours = {key for decision in from_frame(past) for key in all_keys(decision, dataset, attempts)}
-    return {number: key for number, key in tasks.items() if key in ours}
+    records = list({one.record_id for one in tasks})
+    past = snapshot.committed_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(records)).collect()
+    names = {*dataset.config.review.annotators, *(one.assigned for one in tasks)}
+    seats = all_seats(names, attempts_so_far(snapshot))
+    ours = {
+        question_key(decision, dataset.task, seat): (decision, seat) for decision in from_frame(past) for seat in seats
+    }
+    return {one.task_id: Asked(*ours[one.push_key], one.assigned) for one in tasks if one.push_key in ours}

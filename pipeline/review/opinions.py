@@ -7,12 +7,15 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import Said, deciding, said_about
-from pipeline.review.gold import gold_items, trusted_records
+from pipeline.review.consensus import Said, deciding, said_and_hidden
+from pipeline.review.gold import adjudicated_records, known_items, trusted_records
 from pipeline.review.questions import is_blind
+from pipeline.review.seating import is_overlapping
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
+from schemas.fate import LabelSource
 from schemas.field import JsonValue, comparable
 from schemas.seat import SeatKind
 from schemas.task import Task
@@ -26,7 +29,7 @@ VOTES = pl.Schema(
         "field": pl.String(),
         "label": pl.String(),
         "known": pl.String(),
-        "independent": pl.Boolean(),
+        "comparable": pl.Boolean(),
     }
 )
 
@@ -44,14 +47,21 @@ class Opinion:
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
     given: Mapping[str, JsonValue] | None = None
-    """The row's own answer, when it was asked about."""
+    """The source's answer, when it was asked about; None if it had none, or an annotator's counted."""
     decides: bool = False
     """Whether it is the one that counts for its record."""
+    is_drawn: bool = False
+    """Its row was drawn for two annotators, whatever the first of them says."""
 
     @property
     def is_independent(self) -> bool:
         """Whether it was given without seeing the others', about a question whose answer is not known."""
         return self.seat in (SeatKind.FIRST, SeatKind.SECOND)
+
+    @property
+    def tells_agreement(self) -> bool:
+        """Whether it says how far annotators agree: independent, and its row not chosen because somebody disagreed."""
+        return self.is_independent and self.is_drawn
 
     @property
     def record_id(self) -> str:
@@ -62,13 +72,12 @@ class Opinion:
 def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     """All of them, oldest first: valid answers, skips and invalid ones, and those to gold items."""
     task, now = dataset.task, snapshot.current_decisions()
-    said = said_about(snapshot, task, now)
-    gold = said_about(snapshot, task, now, gold=True)
-    asked = now.filter(pl.col("record_id").is_in(list(gold)))
-    rows = gold_items(asked, dataset, said, trusted_records(snapshot, dataset)).collect() if gold else pl.DataFrame()
-    known = {item.record_id: item.targets for item in from_frame(rows)}
+    said, gold = said_and_hidden(snapshot, task, now)
+    answers = {record_id: deciding(items) for record_id, items in said.items()}
+    known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
     names = names_of(snapshot)
-    decisive = {id(one.annotation) for one in map(deciding, said.values()) if one and one.against is None}
+    drawn = _drawn_for_two(snapshot, dataset.config.review.overlap, said)
+    decisive = {id(one.annotation) for one in answers.values() if one and one.against is None}
     found = [
         Opinion(
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
@@ -76,14 +85,43 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotation=one.annotation,
             proposal=_proposal(one, dataset),
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
-            given=one.asked.targets,
+            given=None if one.asked.label_source is LabelSource.HUMAN else one.asked.targets,
             decides=id(one.annotation) in decisive,
+            is_drawn=one.annotation.record_id in drawn,
         )
         for items in (*said.values(), *gold.values())
         for one in items
         if not one.annotation.deleted
     ]
     return sorted(found, key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))
+
+
+def _drawn_for_two(snapshot: Snapshot, share: float, records: Iterable[str]) -> set[str]:
+    """Those of some records that two annotators answer whatever the first of them says.
+
+    Second looks follow from what the first one said, so that how far two agree about them tells nothing of other rows.
+
+    Args:
+        snapshot: the committed state.
+        share: the one for two annotators now. Rows drawn for a larger one before count, too: their second task was sent
+            before any answer was known.
+        records: to choose from.
+    """
+    known = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(known=pl.col("run").min())
+    second = snapshot.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with(SeatKind.SECOND.value))
+    sent = second.group_by("record_id").agg(sent=pl.col("run").min())
+    before = sent.join(known, on="record_id").filter(pl.col("sent") < pl.col("known")).select("record_id")
+    early = set(before.collect().to_series())
+    return {one for one in records if one in early or is_overlapping(one, share)}
+
+
+def _known(
+    snapshot: Snapshot, dataset: LoadedDataset, adjudicated: Iterable[str], asked: Iterable[str]
+) -> dict[str, Mapping[str, JsonValue] | None]:
+    """The known answers to hidden gold items that were answered, by record."""
+    rows = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(asked)))
+    known = known_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
+    return {item.record_id: item.targets for item in from_frame(known.collect())}
 
 
 def latest_votes(opinions: Iterable[Opinion]) -> list[Opinion]:
@@ -105,7 +143,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
 
     Returns:
         The columns of ``VOTES``: ``item`` is the record, ``label`` JSON or ``UNUSABLE``; ``known`` is the trusted label
-        of a gold item and null elsewhere; ``independent`` are those of neither gold items nor adjudicators.
+        of a gold item and null elsewhere; ``comparable`` are those that say how far annotators agree.
     """
     texts: dict[tuple[str, Hashable], str] = {}
 
@@ -120,7 +158,7 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
         for field in fields:
             said = UNUSABLE if given is None else label(field, given.get(field))
             known = None if one.known is None else label(field, one.known.get(field))
-            rows.append((one.record_id, one.annotator, field, said, known, one.is_independent))
+            rows.append((one.record_id, one.annotator, field, said, known, one.tells_agreement))
     return pl.DataFrame(rows, schema=VOTES, orient="row")
 
 

@@ -20,6 +20,8 @@ from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.label_studio_pull import changes
 from pipeline.review.labeling_tasks import read_result
+from pipeline.review.leftovers import recognized
+from pipeline.review.pushing import push_rows
 from pipeline.review.queue import TASK, marker
 from pipeline.review.seats import seats_of
 from pipeline.state.decisions import from_frame, question_key
@@ -95,6 +97,7 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
     """
     if pulled.project is None:
         return 0
+    _note_tasks(store, dataset, pulled)
     snapshot = store.snapshot()
     inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)
     seen = [item for task in pulled.tasks for item in _annotations(task, dataset, pulled, inputs.get(task.push_key))]
@@ -104,6 +107,23 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
     fresh = pl.concat([_annotation_rows(seen, run).join(known, on=same, how="anti"), gone])
     store.append(Table.ANNOTATIONS, fresh)
     return fresh.height
+
+
+def _note_tasks(store: Store, dataset: LoadedDataset, pulled: Pulled) -> None:
+    """Note the tasks with answers that a killed push has left, or that a lost home had sent.
+
+    Nothing else says for which seat an answer was given.
+    """
+    answered = {task.task_id: task for task in pulled.tasks if task.annotations}
+    if pulled.project is None or not answered:
+        return
+    snapshot = store.snapshot()
+    noted = set(snapshot.scan(Table.PUSHES).select("push_key").collect().to_series())
+    unnoted = [task for task in answered.values() if task.push_key not in noted]
+    found = recognized(snapshot, dataset, unnoted)
+    # They were there when somebody answered.
+    times = {task: min(one.created_at for one in answered[task].annotations) for task in found}
+    store.append(Table.PUSHES, push_rows(found, times, dataset, pulled.server, pulled.project, run=None))
 
 
 def _inputs_by_question(

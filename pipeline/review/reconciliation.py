@@ -1,7 +1,7 @@
 """Compares a dataset's project on the server with what its home has noted: tasks, and the annotations on them."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,13 +12,15 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
-from pipeline.review.leftovers import leftovers
+from pipeline.review.leftovers import recognized
 from pipeline.review.queue import asked_now, marker
-from pipeline.review.seating import all_keys, attempts_so_far
-from pipeline.state.decisions import from_frame
+from pipeline.review.refusals import refusals
+from pipeline.review.seating import Asked, all_seats, attempts_so_far
+from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
+from schemas.seat import FIRST, SeatKind
 
 
 class Comparison(BaseModel):
@@ -32,6 +34,10 @@ class Comparison(BaseModel):
     annotations: int = 0
     missing: list[str] = []
     """Open questions without a task; they are sent."""
+    missing_gold: list[str] = []
+    """Hidden gold items without a task, which are no open questions; they are sent."""
+    refused: list[str] = []
+    """Of both, what the server refused when it was sent last, with its reasons; only a curate sends it again."""
     doubled: list[str] = []
     """Questions with several tasks, of which those without work are deleted."""
     answered_twice: list[str] = []
@@ -52,7 +58,8 @@ class Comparison(BaseModel):
     @property
     def agrees(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.missing or self.doubled or self.outdated or self.unseen or self.lost)
+        different = (self.missing, self.missing_gold, self.doubled, self.outdated, self.unseen, self.lost)
+        return not any(different)
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,14 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         LabelStudioError: it refuses.
     """
     snapshot = store.snapshot().at_last_commit()
-    wanted = {one.key(dataset.task): one.decision.record_id for one in asked_now(snapshot, dataset)}
+    wanted = {one.key(dataset.task): one for one in asked_now(snapshot, dataset)}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
         project = client.find_project(marker(dataset))
         if project is None:
-            return Comparison(missing=sorted(wanted.values()))
+            return Comparison(**_missing(wanted.values()))
         found = _read(client, project, snapshot, dataset, wanted)
+    refused = {key: why for key, why in refusals(store, found.identity).items() if key in wanted}
     copies: dict[str, list[int]] = defaultdict(list)
     for number, key in sorted(found.tasks.items()):
         copies[key].append(number)
@@ -103,7 +111,8 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         project=project,
         tasks=len(found.tasks),
         annotations=sum(len(one.annotations) for one in found.pulled),
-        missing=sorted(f"record {record}" for key, record in wanted.items() if key not in copies),
+        **_missing(one for key, one in wanted.items() if key not in copies and key not in refused),
+        refused=sorted(f"{_place(wanted[key])}: {why}" for key, why in refused.items() if key not in copies),
         doubled=doubled,
         answered_twice=answered_twice,
         outdated=outdated,
@@ -124,8 +133,19 @@ def _read(
     touched = {one.task_id for one in pulled if one.annotations} | client.with_drafts(project)
     pushes = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").unique().collect()
     noted = set(pushes["push_key"]) | set(wanted)
-    left = leftovers(snapshot, dataset, client, project, {n: k for n, k in tasks.items() if k and k not in noted})
-    return _OnServer(server, tasks, touched, noted | set(left.values()), pulled)
+    left = recognized(snapshot, dataset, [one for one in pulled if one.push_key not in noted])
+    return _OnServer(server, tasks, touched, noted | {one.key(dataset.task) for one in left.values()}, pulled)
+
+
+def _missing(asked: Iterable[Asked]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"missing": [], "missing_gold": []}
+    for one in asked:
+        found["missing_gold" if one.seat.kind is SeatKind.GOLD else "missing"].append(_place(one))
+    return {name: sorted(places) for name, places in found.items()}
+
+
+def _place(asked: Asked) -> str:
+    return f"record {asked.decision.record_id}" + ("" if asked.seat == FIRST else f" ({asked.seat})")
 
 
 def _same(tasks: list[int]) -> str:
@@ -142,8 +162,9 @@ def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> l
     """Annotations to questions that no current row asks."""
     records = {one.record_id for one in found.pulled if one.annotations}
     current = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
-    attempts = attempts_so_far(snapshot)
-    keys = {key for decision in from_frame(current) for key in all_keys(decision, dataset, attempts)}
+    names = {*dataset.config.review.annotators, *(one.assigned for one in found.pulled)}
+    seats = all_seats(names, attempts_so_far(snapshot))
+    keys = {question_key(decision, dataset.task, seat) for decision in from_frame(current) for seat in seats}
     orphans = [one for one in found.pulled if one.push_key not in keys]
     return [f"annotation {item.annotation_id} of task {one.task_id}" for one in orphans for item in one.annotations]
 

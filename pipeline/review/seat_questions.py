@@ -47,23 +47,22 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
 
 
 def labeling_tasks(
-    questions: Iterable[Asked], dataset: LoadedDataset, others: Mapping[str, Sequence[Candidate]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The tasks to import, and records that cannot become one: a single odd text must not hold up the others.
+    questions: Mapping[str, Asked], dataset: LoadedDataset, others: Mapping[str, Sequence[Candidate]]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The tasks to import, and by push key why one cannot be made: a single odd text must not hold up the others.
 
     Args:
-        questions: what is asked.
+        questions: what is asked, by push key.
         dataset: has the task, and says whether questions have several seats.
         others: answers that were given elsewhere, or earlier, by record.
     """
-    tasks, unfit = [], []
-    for asked in questions:
-        record_id = asked.decision.record_id
+    tasks, unfit = [], {}
+    for key, asked in questions.items():
         try:
-            shown = seat_question(asked, dataset, others.get(record_id, ()))
+            shown = seat_question(asked, dataset, others.get(asked.decision.record_id, ()))
             tasks.append(labeling_task(dataset.task, shown))
         except LabelStudioError as error:
-            unfit.append(f"record {record_id}: {error}")
+            unfit[key] = str(error)
     return tasks, unfit
 
 

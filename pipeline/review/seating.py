@@ -5,7 +5,7 @@ adjudicator where annotators contradict each other or one was unsure. Whoever an
 the question stays open for somebody else.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -97,14 +97,13 @@ def is_overlapping(record_id: str, share: float) -> bool:
     return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
 
 
-def all_keys(decision: Decision, dataset: LoadedDataset, attempts: int) -> set[str]:
-    """The push keys that tasks about a decision can have, in any seat; see ``attempts_so_far``."""
+def all_seats(annotators: Iterable[str], attempts: int) -> list[Seat]:
+    """The seats that tasks about a row can have, for some annotators; see ``attempts_so_far``."""
     kinds = (SeatKind.FIRST, SeatKind.SECOND, SeatKind.ADJUDICATOR)
     seats = [Seat(kind=kind, attempt=attempt) for kind in kinds for attempt in range(1, attempts + 1)]
     # Older seats have the address as it was spelled.
-    named = {spelled for one in dataset.config.review.annotators for spelled in (one, one.casefold())}
-    seats += [Seat(kind=SeatKind.GOLD, annotator=annotator) for annotator in named]
-    return {question_key(decision, dataset.task, seat) for seat in seats}
+    spelled = {name for one in annotators for name in (one, one.casefold())}
+    return seats + [Seat(kind=SeatKind.GOLD, annotator=name) for name in sorted(spelled - {""})]
 
 
 def attempts_so_far(snapshot: Snapshot) -> int:

@@ -86,6 +86,11 @@ class Store:
         return self.root / "tables" / "moved.parquet"
 
     @property
+    def refused(self) -> Path:
+        """The questions that a Label Studio server has refused; may not exist."""
+        return self.root / "tables" / "refused.parquet"
+
+    @property
     def place(self) -> str:
         """What tells this folder on this machine from its copies, and from all other folders."""
         status = self.root.stat()

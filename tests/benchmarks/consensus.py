@@ -10,12 +10,11 @@ import json
 import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from crowds import FAMILIES, Crowd, Integers, crowd, model_of
+from crowds import FAMILIES, Crowd, Integers, crowd
 from rich.console import Console
 from tables import Results
 
@@ -126,37 +125,19 @@ def simulated(seeds: int, python: str | None) -> Results:
         worse = np.mean([share["**Goldleaf**"] < share["majority"] - 1e-9 for share in shares.values()])
         rows.append((family, *(f"{mean:.1%}" for mean in means.values()), f"{worse:.0%}"))
     columns = ("", *means, "Goldleaf below majority")
-    note = "A simulated model is as good as it happens to be, and too sure or too unsure; CROWDLAB is cleanlab's."
-    return Results(f"Simulated crowds, {seeds} of each size", columns, rows, note)
+    return Results(f"Simulated crowds, {seeds} of each size", columns, rows)
 
 
 def _shares(one: Crowd) -> dict[str, float]:
-    model, items = model_of(one, len(one.truth)), np.unique(one.votes[:, 0])
+    items = np.unique(one.votes[:, 0])
 
     def share(labels: Integers) -> float:
         return float((labels == one.truth[items]).mean())
 
-    with_model = consensus_of_field(one.votes, one.labels, model=model)
     return {
         "majority": share(_majority(one.votes, one.labels)[items]),
         "**Goldleaf**": share(consensus_of_field(one.votes, one.labels).label),
-        "the model alone": share(model[items].argmax(axis=1)),
-        "**Goldleaf** with the model": share(with_model.label),
-        "CROWDLAB with the model": share(_crowdlab(one.votes, model[items])),
     }
-
-
-def _crowdlab(votes: Integers, model: np.ndarray) -> Integers:
-    import pandas as pd
-    from cleanlab.multiannotator import get_label_quality_multiannotator
-
-    wide = pd.DataFrame(votes, columns=["item", "annotator", "label"]).pivot(
-        index="item", columns="annotator", values="label"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = get_label_quality_multiannotator(wide, model, verbose=False)["label_quality"]
-    return np.asarray(found["consensus_label"])
 
 
 def main() -> None:

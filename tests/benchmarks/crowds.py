@@ -48,17 +48,6 @@ def crowd(seed: int, family: str) -> Crowd:
     return Crowd(np.array(votes), truth, labels)
 
 
-def model_of(found: Crowd, seed: int) -> Floats:
-    """The probabilities of a model that is about as good as annotators, and more or less sure than it should be."""
-    chance = np.random.default_rng(seed)
-    strength, temperature = chance.uniform(1, 3), chance.uniform(0.7, 2.0)
-    scores = temperature * (
-        np.eye(found.labels)[found.truth] * strength + chance.normal(0, 1, (len(found.truth), found.labels))
-    )
-    odds: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
-
-
 def _size(chance: np.random.Generator, family: str) -> tuple[int, int, int, int]:
     """Labels, items, annotators and votes per item."""
     labels = int(chance.choice([2, 2, 3, 4, 5, 5, 7, 10]))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import polars as pl
 from measuring import folder, run
 from rich.console import Console
+from sent_batch import QUERY, Batch
 from tables import Results
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +36,10 @@ A tenth of the labels is flipped: to any other one, or to one of the three most 
 labels as they are in FILE). Labels that the file itself has wrong count as right.
   found   the share of the flipped labels among the tenth of the rows with the highest scores; a random tenth has 10%
   sent    the share of them that `goldleaf curate --no-push` in a new home routes to annotators, with `review.budget:
-          0.1`; rows in conflict and copies use up budget or are no longer there, so that it can be below or above
+          0.1`, or holds until a row of the batch is answered that has the same text; rows in conflict and copies use up
+          budget or are no longer there, so that it can be below or above
+  errors  the same among those that are errors: with --any-of, a label that FILE gives the same text in another row is
+          right, whoever wrote it there; no model can know better, and no annotator would change it
   mean    the mean score: how many labels are wrong, if scores are probabilities
   CPU s   of the scoring, features included, everything in this process and in one thread, after each has scored 300
           rows; the regressions are scikit-learn's TfidfVectorizer (words, or words and pairs of words) and
@@ -91,6 +95,12 @@ class Corpus:
         else:
             found[rows] = self.similar[found[rows], random.integers(0, self.similar.shape[1], len(rows))]
         return found
+
+    def errors(self, given: Ints) -> Bools:
+        """Which of these labels are wrong: not those that the text has in another row, if it may have several."""
+        right = set(zip(self.texts, self.given.tolist(), strict=True)) if self.any_of else set()
+        fits = [pair in right for pair in zip(self.texts, given.tolist(), strict=True)]
+        return (given != self.given) & ~np.array(fits)
 
     def also(self, given: Ints) -> list[set[str]]:
         """The labels that other rows give the text of each row."""
@@ -171,17 +181,33 @@ def _warm_up(corpus: Corpus, score: Callable[[Corpus, Ints], Floats]) -> None:
     """Let a contestant import and compile what it needs."""
     few = np.arange(min(300, len(corpus.texts)))
     texts, groups = [corpus.texts[row] for row in few], [str(row) for row in few]
-    score(Corpus(texts, corpus.labels[:2], few % 2, groups, corpus.similar[:2]), few % 2)
+    score(Corpus(texts, corpus.labels[:3], few % 3, groups, corpus.similar[:3]), few % 3)
 
 
-def _found(score: Floats, wrong: Bools) -> float:
-    batch = np.argsort(-score, kind="stable")[: int(np.ceil(_SHARE * len(score)))]
-    return float(wrong[batch].sum() / wrong.sum())
+@dataclass(frozen=True)
+class Line:
+    """What came of one planting."""
+
+    found: float
+    errors: float
+    spent: float = np.nan
+    mean: float = np.nan
+    asked: int = 0
+
+
+def _shares(batch: Ints, corpus: Corpus, given: Ints) -> tuple[float, float]:
+    """The shares of the flipped labels, and of those that are errors, in a batch."""
+    flipped, errors = given != corpus.given, corpus.errors(given)
+    return float(flipped[batch].sum() / flipped.sum()), float(errors[batch].sum() / errors.sum())
+
+
+def _ranked(score: Floats) -> Ints:
+    return np.argsort(-score, kind="stable")[: int(np.ceil(_SHARE * len(score)))]
 
 
 # --- what is sent -------------------------------------------------------------------------------------
-def _sent(corpus: Corpus, given: Ints, wrong: Bools) -> tuple[float, int]:
-    """The share of the wrong labels that the product asks about, and how many rows it asks about."""
+def _sent(corpus: Corpus, given: Ints) -> Batch:
+    """What the product asks about."""
     with folder() as place:
         rows = {"id": range(len(given)), "text": corpus.texts, "label": [corpus.labels[code] for code in given]}
         pl.DataFrame(rows | {"group": corpus.groups}).write_ndjson(place / "rows.jsonl")
@@ -194,31 +220,28 @@ def _sent(corpus: Corpus, given: Ints, wrong: Bools) -> tuple[float, int]:
         )
         program = str(Path(sys.executable).with_name("goldleaf"))
         run([program, "curate", "--no-push", "--json", str(place / "dataset.yaml")], place)
-        query = "select decode(raw)->>'id' as id, routed from current join latest using (record_id)"
-        run([program, "sql", "--json", query, str(place / "dataset.yaml")], place)
-        asked = {int(row["id"]) for row in json.loads((place / "log.txt").read_bytes()) if row["routed"] in _ASKED}
-        return len(asked & set(np.flatnonzero(wrong).tolist())) / wrong.sum(), len(asked)
-
-
-_ASKED = ("uncertain", "conflict")
+        run([program, "sql", "--json", QUERY, str(place / "dataset.yaml")], place)
+        return Batch.read(json.loads((place / "log.txt").read_bytes()), corpus.texts)
 
 
 def _compare(corpus: Corpus, seeds: Sequence[int], peers: bool, sent: bool) -> list[Results]:
-    lines: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    lines: dict[tuple[str, str], list[Line]] = {}
     for score in _contestants(peers).values():
         _warm_up(corpus, score)
     for noise in _NOISES:
         for seed in seeds:
             given = corpus.flipped(noise, seed)
-            wrong = given != corpus.given
             for name, score in _contestants(peers).items():
                 started = time.process_time()
                 found = score(corpus, given)
                 spent = time.process_time() - started
-                lines.setdefault((noise, name), []).append((_found(found, wrong), spent, found.mean()))
+                line = Line(*_shares(_ranked(found), corpus, given), spent, float(found.mean()))
+                lines.setdefault((noise, name), []).append(line)
                 print(noise, seed, name, f"{lines[noise, name][-1]}", file=sys.stderr, flush=True)
             if sent:
-                lines.setdefault((noise, _SENT), []).append((*_sent(corpus, given, wrong), 0.0))
+                asked = _sent(corpus, given)
+                line = Line(*_shares(np.array(sorted(asked.decided)), corpus, given), asked=len(asked.sent))
+                lines.setdefault((noise, _SENT), []).append(line)
                 print(noise, seed, _SENT, f"{lines[noise, _SENT][-1]}", file=sys.stderr, flush=True)
     return [_table(noise, lines, len(seeds), len(corpus.texts)) for noise in _NOISES]
 
@@ -226,17 +249,19 @@ def _compare(corpus: Corpus, seeds: Sequence[int], peers: bool, sent: bool) -> l
 _SENT = "**really sent by `goldleaf curate`**"
 
 
-def _table(noise: str, lines: dict[tuple[str, str], list[tuple[float, ...]]], seeds: int, rows: int) -> Results:
+def _table(noise: str, lines: dict[tuple[str, str], list[Line]], seeds: int, rows: int) -> Results:
     cells = []
     for (kind, name), taken in lines.items():
         if kind == noise:
-            share, spent, mean = np.mean(taken, axis=0)
+            shares = [f"{np.mean([getattr(line, what) for line in taken]):.1%}" for what in ("found", "errors")]
+            spent, mean = (float(np.mean([getattr(line, what) for line in taken])) for what in ("spent", "mean"))
             last = (f"{spent:.1f}", f"{mean:.1%}" if "Goldleaf" in name else "") if name != _SENT else ("", "")
-            cells.append((name, f"{share:.1%}", *last))
-    asked = [int(count) for _, count, _ in lines.get((noise, _SENT), [])]
+            cells.append((name, *shares, *last))
+    asked = [line.asked for line in lines.get((noise, _SENT), [])]
     said = f" Asked: {', '.join(f'{count:,}' for count in asked)} of {rows:,}." if asked else ""
     title = "any other label" if noise == "random" else "one of the three most similar labels"
-    return Results(f"10% flipped to {title}", ("score", "found", "CPU s", "mean"), cells, f"{seeds} seeds.{said}")
+    columns = ("score", "found", "errors", "CPU s", "mean")
+    return Results(f"10% flipped to {title}", columns, cells, f"{seeds} seeds.{said}")
 
 
 def main(given: Sequence[str] | None = None) -> None:

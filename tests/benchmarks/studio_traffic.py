@@ -35,8 +35,9 @@ from pipeline.review.known_answers import Known
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, pull_annotations
+from pipeline.review.pushing import push_questions
 from pipeline.review.questions import question
-from pipeline.review.queue import open_questions, push_questions
+from pipeline.review.queue import open_questions
 
 _HELP = """\
 On one server that is started here, on SQLite. A push of N open questions from a curated home, with all look-ups and

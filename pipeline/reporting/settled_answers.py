@@ -1,0 +1,71 @@
+"""How often each annotator's answers were right, of rows that were drawn for two: by what settled them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.kinds.registry import kind_of
+from pipeline.review.opinions import Opinion, latest_votes
+from schemas.annotation import Verdict
+from schemas.field import JsonValue, comparable
+from schemas.seat import SeatKind
+from schemas.task import Task
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An annotator's answers that somebody else's stand beside."""
+
+    right: int = 0
+    wrong: int = 0
+    open: int = 0
+    """Those to rows about which annotators contradict each other, until an adjudicator decides."""
+
+    def share(self, right: int = 0, of: int = 0) -> Estimate | None:
+        """The share of right answers with its 95% interval, which holds however the open ones will be settled.
+
+        Args:
+            right: more answers that were right, such as those to gold items.
+            of: more answers.
+        """
+        hits, trials = self.right + right, self.right + self.wrong + of
+        if not trials:
+            return None
+        low, high = wilson(hits, trials + self.open).low, wilson(hits + self.open, trials + self.open).high
+        return Estimate(value=hits / trials, low=low, high=high)
+
+
+def settled_answers(opinions: Sequence[Opinion], task: type[Task]) -> dict[str, Settled]:
+    """The answers of each annotator that others' stand beside, free texts left out, which are never the same.
+
+    What annotators agree about counts as right, and what an adjudicator or a majority decides.
+
+    Args:
+        opinions: oldest first; only of rows that were drawn for two annotators, as others are chosen for what one said.
+        task: has the fields.
+    """
+    free = set(kind_of(task).free_texts(task))
+    fields = [field.name for field in task.task_targets() if field.name not in free]
+    decided = {one.record_id: one for one in opinions if one.decides and one.annotation.verdict is not Verdict.UNSURE}
+    panels: defaultdict[str, list[Opinion]] = defaultdict(list)
+    for one in latest_votes(one for one in opinions if one.tells_agreement or one.seat is SeatKind.ADJUDICATOR):
+        panels[one.record_id].append(one)
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for record_id, panel in panels.items():
+        answer = decided.get(record_id)
+        for one in panel:
+            if one.tells_agreement and fields and any(other.annotator != one.annotator for other in panel):
+                found[one.annotator][_standing(one, answer, fields)] += 1
+    return {name: Settled(**counts) for name, counts in found.items()}
+
+
+def _standing(one: Opinion, answer: Opinion | None, fields: Sequence[str]) -> str:
+    if answer is None:
+        return "open"
+    return "right" if _said(one, fields) == _said(answer, fields) else "wrong"
+
+
+def _said(one: Opinion, fields: Sequence[str]) -> Hashable:
+    targets: Mapping[str, JsonValue] = one.annotation.targets or {}
+    return one.annotation.verdict, *(comparable(targets.get(name)) for name in fields)

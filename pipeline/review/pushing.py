@@ -1,0 +1,222 @@
+"""Sends open questions to annotators.
+
+A push sends only committed decisions, and only what the server does not have yet, so it may be repeated at any time.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Connection
+from pipeline.review.form import labeling_config
+from pipeline.review.guidelines import instructions
+from pipeline.review.label_studio import LabelStudio
+from pipeline.review.label_studio_lease import Lease, leased
+from pipeline.review.label_studio_models import PushReport
+from pipeline.review.label_studio_projects import show_form
+from pipeline.review.leftovers import recognized
+from pipeline.review.offered_answers import Candidate
+from pipeline.review.questions import offered
+from pipeline.review.queue import TASK, asked_now, marker
+from pipeline.review.refusals import note_refusals
+from pipeline.review.seat_questions import labeling_tasks, shown_data
+from pipeline.review.seating import Asked, assignments, is_overlapping
+from pipeline.review.team_tabs import set_tabs
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from pipeline.state.tables import SCHEMAS, Table
+from schemas.seat import SeatKind
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The result of one push."""
+
+    project: int
+    url: str
+    sent: int
+    """New tasks."""
+    hidden: int
+    """Of these, about hidden gold items."""
+    already_there: int
+    withdrawn: int
+    """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
+    refused: list[str]
+    """What the server refused, and why."""
+    tabs: dict[str, str]
+    """Where each of the named annotators finds the own tasks, by e-mail address."""
+    strangers: list[str]
+    """Named annotators without an account on the server."""
+
+
+def push_questions(
+    store: Store,
+    dataset: LoadedDataset,
+    connection: Connection,
+    run: str,
+    on_tasks: Callable[[int], None] = lambda tasks: None,
+) -> Pushed:
+    """Send every open question that the server does not have yet, and delete those that are no longer open.
+
+    Raises:
+        Busy: another machine is sending questions; nothing was changed.
+        Unreachable: the server does not answer.
+        LabelStudioError: it refuses.
+    """
+    snapshot = store.snapshot().at_last_commit()
+    by_key = {one.key(dataset.task): one for one in asked_now(snapshot, dataset)}
+    config, instruction = labeling_config(dataset.task), instructions(dataset)
+    with LabelStudio(connection.url, connection.api_key) as client:
+        client.check()
+        title = dataset.config.release.title or dataset.config.name
+        project = client.open_project(title, marker(dataset), config, instruction)
+        server = client.identity(project)
+        with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
+            show_form(client.requests, project, config, instruction, partial(shown_data, by_key, dataset), lease.keep)
+            push = _Push(store, dataset, snapshot, client, lease, project, server, run)
+            return push.send(by_key, on_tasks)
+
+
+@dataclass(frozen=True)
+class _Push:
+    """What a push needs everywhere."""
+
+    store: Store
+    dataset: LoadedDataset
+    snapshot: Snapshot
+    client: LabelStudio
+    lease: Lease
+    project: int
+    server: str
+    run: str
+
+    def send(self, by_key: Mapping[str, Asked], on_tasks: Callable[[int], None]) -> Pushed:
+        """Delete what is closed, send what is missing, and set the tabs."""
+        client, project, keep_lease = self.client, self.project, self.lease.keep
+        there = client.reconcile(project, client.asked(project), keep_lease)
+        sent = self._sent(there)
+        left = self._left(there, sent, by_key)
+        self._note(left, run=None)
+        closed = self._outdated(sent, by_key) | {task: one.key(self.dataset.task) for task, one in left.items()}
+        withdrawn = client.withdraw(project, closed, keep_lease)
+        self._reassign(sent, by_key)
+        known = set(sent["push_key"])
+        todo = {key: asked for key, asked in by_key.items() if key not in known}
+        on_tasks(len(by_key) - len(todo))
+
+        def on_batch(task_ids: dict[str, int]) -> None:
+            self._note({task: todo[key] for key, task in task_ids.items() if key in todo}, self.run)
+            on_tasks(len(task_ids))
+
+        tasks, unfit = labeling_tasks(todo, self.dataset, self._offered(todo.values()))
+        # What is there and noted nowhere must be looked up; all else was just listed.
+        newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
+        report = client.push(project, tasks, on_batch, newest, keep_lease)
+        refused = unfit | dict(report.refused)
+        note_refusals(self.store, self.server, refused)
+        return self._result(todo, len(by_key), report, refused, withdrawn)
+
+    def _result(
+        self, todo: Mapping[str, Asked], asked: int, report: PushReport, refused: Mapping[str, str], withdrawn: int
+    ) -> Pushed:
+        client, project, named = self.client, self.project, self.dataset.config.review.annotators
+        tabs = set_tabs(client.requests, project, named) if named else {}
+        accounts = {email.casefold() for email in client.emails().values()} if named else set()
+        return Pushed(
+            project=project,
+            url=f"{client.url}/projects/{project}/data",
+            sent=report.pushed,
+            hidden=sum(one.seat.kind is SeatKind.GOLD for key, one in todo.items() if key in report.task_ids),
+            already_there=asked - report.pushed - len(refused),
+            withdrawn=withdrawn,
+            refused=[f"record {todo[key].decision.record_id}: {reason}" for key, reason in refused.items()],
+            tabs={name: f"{client.url}/projects/{project}/data?tab={tab}" for name, tab in tabs.items()},
+            strangers=[name for name in named if name.casefold() not in accounts],
+        )
+
+    def _note(self, tasks: Mapping[int, Asked], run: str | None) -> None:
+        rows = push_rows(tasks, {}, self.dataset, self.server, self.project, run)
+        self.store.append(Table.PUSHES, rows)
+
+    def _offered(self, asked: Collection[Asked]) -> dict[str, list[Candidate]]:
+        """Answers that were given elsewhere or earlier, by record; to who answers independently none of annotators."""
+        overlap = self.dataset.config.review.overlap
+        alone = {
+            one.decision.record_id
+            for one in asked
+            if one.seat.kind is not SeatKind.FIRST or is_overlapping(one.decision.record_id, overlap)
+        }
+        decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
+        return offered(self.snapshot, self.dataset.task, decisions, alone)
+
+    def _sent(self, there: dict[int, str]) -> pl.DataFrame:
+        """Task and push key of the questions that were sent and still exist; others are asked again.
+
+        Both must agree: the server may have reused the id of a deleted task.
+        """
+        found = pl.DataFrame(list(there.items()), schema=TASK, orient="row")
+        pushed = self.snapshot.scan(Table.PUSHES).filter(pl.col("server") == self.server).select(list(TASK)).unique()
+        return pushed.join(found.lazy(), on=list(TASK), how="semi").sort("task_id").collect()
+
+    def _reassign(self, sent: pl.DataFrame, asked: Mapping[str, Asked]) -> None:
+        """Give tasks to somebody else whose annotator is named no longer, or has answered in another seat meanwhile."""
+        before = assignments(self.snapshot)
+        others = {
+            task: (key, asked[key].annotator)
+            for task, key in sent.select("task_id", "push_key").iter_rows()
+            if key in asked and asked[key].annotator != before.get(key, "")
+        }
+        moved = self.client.assign(others, self.lease.keep)
+        self._note({task: asked[key] for task, key in moved.items()}, self.run)
+
+    def _left(self, there: Mapping[int, str], sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, Asked]:
+        """Tasks of a killed push, noted nowhere, whose question is no longer open."""
+        noted = set(sent["task_id"])
+        unnoted = {task: key for task, key in there.items() if key and key not in open_keys and task not in noted}
+        if not unnoted:
+            return {}
+        listed = self.client.with_keys(self.project, list(set(unnoted.values())))
+        tasks = [task for task in listed if unnoted.get(task.task_id) == task.push_key]
+        return recognized(self.snapshot, self.dataset, tasks)
+
+    def _outdated(self, sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, str]:
+        """The tasks whose question is no longer open, with their push keys, if they have no answer.
+
+        Their row has changed or is gone, or the finding is. If the question comes back, it is sent again.
+        """
+        here = ~pl.col("deleted"), pl.col("server") == self.server
+        answered = self.snapshot.latest_annotations().filter(*here).select("push_key").collect()
+        closed = sent.filter(~pl.col("push_key").is_in(list(open_keys)))
+        return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
+
+
+def push_rows(
+    tasks: Mapping[int, Asked],
+    times: Mapping[int, datetime],
+    dataset: LoadedDataset,
+    server: str,
+    project: int,
+    run: str | None,
+) -> pl.DataFrame:
+    """Tasks of the server as rows of ``pushes``.
+
+    Args:
+        tasks: what each of them asks.
+        times: when those that were not sent just now were there.
+        dataset: has the task.
+        server: its identity.
+        project: its id.
+        run: the one that has sent them; None if nobody knows.
+    """
+    now = datetime.now(UTC)
+    rows = [
+        (one.key(dataset.task), d.record_id, d.revision, d.task_digest, d.routed, server, project, task_id, run,
+         times.get(task_id, now), str(one.seat), one.annotator)
+        for task_id, one in tasks.items()
+        if (d := one.decision)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=SCHEMAS[Table.PUSHES], orient="row")

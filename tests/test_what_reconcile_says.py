@@ -1,0 +1,98 @@
+"""What goldleaf reconcile tells a lead: refused questions by name, hidden gold items apart, and where the tabs are."""
+
+from pathlib import Path
+
+from desk import desk_at
+from fake_studio import FakeStudio, fake_studio
+from loopback import Reply
+from support import row
+from team import ANA, BEN, NAMED, QUESTIONS, review
+from terminal import Terminal
+from test_gold_items import OPEN, gold, shop
+
+POISON = "Which parcel makes the server fail?"
+JSON = {"content-type": "application/json"}
+
+
+class Choosy:
+    """A server that takes no task with some text."""
+
+    def __init__(self, fake: FakeStudio) -> None:
+        self.fake, self.imports, self.takes_all = fake, 0, False
+
+    def __call__(self, method: str, path: str, body: bytes) -> Reply:
+        if "/import" in path:
+            self.imports += 1
+            if POISON.encode() in body and not self.takes_all:
+                return 400, JSON, b'{"detail": "this text is not for us"}'
+        return self.fake(method, path, body)
+
+
+def test_a_refused_question_is_named_with_the_reason_and_reconcile_ends_in_agreement(tmp_path: Path) -> None:
+    choosy: list[Choosy] = []
+
+    def around(fake: FakeStudio) -> Choosy:
+        choosy.append(Choosy(fake))
+        return choosy[0]
+
+    with (
+        fake_studio(around) as server,
+        desk_at(server, tmp_path, [*QUESTIONS, row(9, POISON, None)], review()) as desk,
+    ):
+        terminal = Terminal(tmp_path, server.url, server.token)
+        curated = terminal.goldleaf("curate")
+        reason = f"record {desk.id(9)}: this text is not for us"
+        assert f"Label Studio refused {reason}" in curated.stderr
+        assert "correct the row, or what the server objects to; the next curate sends it again" in curated.stdout
+        [way] = choosy
+        way.imports = 0
+        found = terminal.json("reconcile", "--dry-run")["before"]
+        assert found["missing"] == [] and found["refused"] == [reason]
+        desk.delete(f"tasks/{desk.task(1)}")
+        said = terminal.goldleaf("reconcile").stdout
+        assert "1 open question without a task: sent" in said
+        assert "1 question refused by the server: nothing: correct the row, or what the server objects" in said
+        assert "now both agree, except for 1 question that the server refused" in said
+        sent = way.imports
+        for _ in range(2):
+            again = terminal.json("reconcile")
+            assert again["after"] is None and again["before"]["refused"] == [reason]
+        assert way.imports == sent, "it is not sent each time"
+        way.takes_all = True
+        assert terminal.json("curate")["review"]["sent"] == 1
+        assert terminal.json("reconcile")["before"]["refused"] == []
+
+
+def test_what_was_refused_is_forgotten_without_harm(tmp_path: Path) -> None:
+    """A damaged note is written again by the next push."""
+    with (
+        fake_studio(Choosy) as server,
+        desk_at(server, tmp_path, [*QUESTIONS, row(9, POISON, None)], review()) as desk,
+    ):
+        desk.curate()
+        terminal = Terminal(tmp_path, server.url, server.token)
+        desk.context.store.refused.write_bytes(b"?")
+        first = terminal.json("reconcile")
+        assert first["before"]["missing"] == [f"record {desk.id(9)}"]
+        assert first["after"]["refused"] and first["after"]["missing"] == []
+        assert terminal.json("reconcile")["after"] is None
+
+
+def test_after_a_project_was_deleted_the_addresses_of_the_new_tabs_are_shown(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        hidden = gold(desk).height
+        desk.delete(f"projects/{desk.project}")
+        terminal = Terminal(tmp_path, studio.url, studio.token)
+        before = terminal.json("reconcile", "--dry-run")["before"]
+        assert (len(before["missing"]), len(before["missing_gold"])) == (len(OPEN), hidden)
+        shown = terminal.goldleaf("reconcile").stdout
+        page = f"{studio.url}/projects/{desk.project}/data"
+        assert f"{len(OPEN)} open questions without a task: sent" in shown
+        assert f"{hidden} hidden gold items without a task: sent" in shown
+        waits = f"{len(OPEN)} questions are waiting for annotators; {len(OPEN)} new, and {hidden} hidden gold items at"
+        assert f"{waits} {page}" in shown
+        for name in (ANA, BEN):
+            assert f"{name}: {page}?tab=" in shown
+        assert f"{len(OPEN)} questions are waiting for annotators" in terminal.goldleaf("status").stdout
