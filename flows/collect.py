@@ -46,6 +46,8 @@ class Collected(BaseModel):
     """Records whose answer was deleted, so that the automatic decision counts again."""
     waiting: int
     """Questions that are still open."""
+    waiting_rows: int = 0
+    """The rows that they are about."""
     skipped: int
     """Of those, skipped by annotators; a skip is not an answer."""
     invalid: int
@@ -138,6 +140,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         disputed=said[Verdict.DISPUTED],
         taken_back=said[None],
         waiting=asked.questions,
+        waiting_rows=asked.rows,
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, context.dataset.task)),
         attention=attention(after, context.dataset.task, connection.shown, adjudicated(seats)),

@@ -38,7 +38,9 @@ class ReviewBatch(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     waiting: int
-    """Questions without an answer."""
+    """Questions without an answer; a question is what one annotator is asked about one row, one task."""
+    rows: int = 0
+    """That they are about."""
     audits: int = 0
     """Of these, random checks of accepted records."""
     unsent: int = 0
@@ -233,6 +235,7 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     found = count_waiting(snapshot, context.dataset.task, open_seats(snapshot, context.dataset))
     return ReviewBatch(
         waiting=found.questions,
+        rows=found.rows,
         audits=found.audits,
         unsent=found.unsent,
         skipped=found.skipped,

@@ -6,14 +6,16 @@ from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.curation.stages import follow_answers
 from pipeline.releases.absent_labels import empty_splits
-from pipeline.releases.draft import draft_release, keep_splits, publish_draft, require_curated
+from pipeline.releases.draft import Draft, draft_release, keep_splits, publish_draft, require_curated
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.recovery import commit_versions
 from pipeline.releases.versions import list_versions, next_version, parse_version
+from pipeline.reporting.overview import asked_again, open_seats
 from pipeline.reporting.write_report import report_for_version, write_report
+from pipeline.state.snapshot import Snapshot
 from schemas.manifest import AbsentLabel
-from schemas.run_summary import ReleaseSummary, Verb
+from schemas.run_summary import Proof, ReleaseSummary, Verb
 
 
 class Released(BaseModel):
@@ -35,6 +37,8 @@ class Released(BaseModel):
     """The shares of the splits without rows that should have some."""
     preferences: dict[str, int] = {}
     """Preference pairs by split."""
+    proof: Proof | None = None
+    """How far `review.error_rate` is proven, if it is set."""
     frozen: list[FrozenSource] = []
     """What is published of each frozen source, and why the rest is not."""
 
@@ -64,8 +68,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
-        with engine.progress.step("preparing the release"):
-            draft = engine.run(draft_release, snapshot, context.dataset)
+        draft = _draft(context, engine, snapshot)
         published = list_versions(store.releases)
         taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
         committed = store.snapshot().published_versions()
@@ -97,5 +100,12 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
         preferences={split: file.rows for split, file in found.preferences.items()},
+        proof=draft.proof,
         frozen=list(draft.frozen),
     )
+
+
+def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:
+    with engine.progress.step("preparing the release"):
+        again = asked_again(open_seats(snapshot, context.dataset))
+        return engine.run(draft_release, snapshot, context.dataset, again)

@@ -103,7 +103,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.PASSED: "valid, with no findings",
     ReasonCode.FROZEN: "valid, from a source that is published as is",
     ReasonCode.REVIEWED: "an annotator confirmed or corrected it",
-    ReasonCode.UNREVIEWED: "likely enough to be wrong, beyond the review budget, accepted by `unreviewed: accept`",
+    ReasonCode.UNREVIEWED: "likely enough to be wrong, but nobody was asked: accepted by `unreviewed: accept`",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
     ReasonCode.MISSING: "a required field is missing or empty",

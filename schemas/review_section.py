@@ -23,8 +23,8 @@ class Review(Team):
     """Share of the accepted records that annotators check to estimate the remaining error rate. Default: 2%, at most
     300."""
     error_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Instead of a budget and an audit: ask about accepted rows, batch by batch, until with 95% confidence a smaller
-    share of them is wrong. A batch is 10% of the records, at most 500."""
+    """Instead of a budget and an audit: ask about all suspect labels and a random sample of the other accepted rows,
+    batch by batch, until with 95% confidence a smaller share is wrong. A batch is 10% of the records, at most 500."""
     guidelines: str | None = None
     """A Markdown file for annotators, with rules and examples, which Label Studio shows behind its button
     "Instructions"; a relative path starts at the dataset.yaml."""

@@ -38,19 +38,51 @@ class Proof(BaseModel):
     unheard: int = 0
     """Rows that annotators skipped or the server refused, so that they counted as wrong."""
     bound: float | None = None
-    """The error is below this, with what is left of 95% confidence; None before the first look."""
+    """The error was below this at the last look, with what is left of 95% confidence; None before the first one."""
+    unseen: float = 0.0
+    """The share of accepted rows that are likely wrong and that the look says nothing about: it counts in addition."""
     proven: bool = False
-    more: int = 0
-    """About how many more answers it took then; 0 if it is proven, or nothing is known yet."""
+    open: int = 0
+    """Rows of the present batch that annotators have not settled."""
+    again: int = 0
+    """Of these, rows with an answer that waits for a second look or an adjudicator."""
+    least: int = 0
+    most: int = 0
+    """How many more answers it takes after this batch: between these, four of five times."""
+    later: int = 0
+    """Likely errors that come in a later batch."""
+
+    @property
+    def more(self) -> int:
+        """About how many more answers it takes; 0 if it is proven."""
+        return 0 if self.proven else self.open + self.later + (self.least + self.most + 1) // 2
 
     def __str__(self) -> str:
         """The state in words."""
         lost = f"; rows that were skipped or refused count as wrong: {self.unheard:,}" if self.unheard else ""
         if self.proven:
             return f"proven: fewer than {self.target:.1%} of the accepted rows are wrong (95% confidence){lost}"
-        known = "" if self.bound is None else f"; so far it is known to be below {self.bound:.1%}"
-        more = f"about {self.more:,} more answers" if self.more else "answers to the first batch"
-        return f"an error below {self.target:.1%} is not proven yet: it takes {more}{known}{lost}"
+        known = (
+            "" if self.bound is None else f"; so far it is known to be below {min(1.0, self.bound + self.unseen):.1%}"
+        )
+        return f"an error below {self.target:.1%} is not proven yet: it takes {self.missing}{known}{lost}"
+
+    @property
+    def missing(self) -> str:
+        """What the proof takes, in words."""
+        rows = f"{self.open:,} open {'row' if self.open == 1 else 'rows'}"
+        if self.again:
+            rows += f", {self.again:,} of them for a second look or an adjudicator"
+        if self.bound is None:
+            batch = (
+                f"answers to the first batch ({rows}), which will show how many more" if self.open else "another curate"
+            )
+        elif self.most:
+            after = f"{self.least:,} to {self.most:,} more" if self.least else f"up to {self.most:,} more"
+            batch = f"answers about {rows}, and then about {after}"
+        else:
+            batch = f"answers about {rows}, and likely no more" if self.open else "another curate"
+        return f"{batch}, {self.later:,} likely errors among them" if self.later else batch
 
 
 class CurateFacts(RunSummary):

@@ -107,5 +107,5 @@ def suggestions(name: str = CLEO) -> SuggestionScore:
 
 def at_work() -> dict[str, Any]:
     """The parts of a report about a team of three, a model, and errors that remain."""
-    proof = Proof(target=0.02, looks=2, answers=180, bound=0.034, more=140)
+    proof = Proof(target=0.02, looks=2, answers=180, bound=0.034, open=60, least=60, most=100)
     return {"team": team(), "outlook": outlook(), "proof": proof, "suggestions": suggestions()}

@@ -6,7 +6,7 @@ from audit_worlds import World, made_up
 from scipy.stats import binom
 
 from pipeline.estimation.audit_draw import Chances, draw, numbers, raised_to
-from pipeline.estimation.audit_estimate import Cells, bounds, chance_of_less, estimate, likeliest
+from pipeline.estimation.audit_estimate import Cells, bounds, chance_of_less, estimate, fewest_left, likeliest
 from pipeline.evaluation.estimates import wilson
 
 
@@ -134,3 +134,28 @@ def test_without_an_answer_there_is_no_estimate_and_with_all_answers_nothing_is_
     assert estimate(chances, everybody, rows.wrong, 200) == estimate(chances, everybody, nobody, 200)
     none_left = estimate(chances, everybody, rows.wrong, 200)
     assert none_left is not None and (none_left.low, none_left.rate, none_left.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(100, 40), (200, 40), (200, 80)])
+def test_the_interval_holds_for_small_sets_of_which_much_was_asked(rows: int, size: int) -> None:
+    """Its low end was above 0 as soon as one error was found, though there was often no other."""
+    below = 0
+    chance = np.random.default_rng(9)
+    for number in range(120):
+        some = made_up(list(World)[number % len(World)], 0.02, rows, chance)
+        chances = draw(some.hashes, some.scores, size, Chances.none(rows))
+        asked = chances.drawn(numbers(some.hashes))
+        found = estimate(chances, asked, asked & some.wrong, rows)
+        assert found is not None and found.low <= found.rate <= found.high
+        below += (some.wrong & ~asked).mean() < found.low
+    assert below <= 6, "2.5% of 120, and what chance does in one of a thousand tests"
+
+
+def test_the_lowest_number_of_errors_left_is_that_of_the_binomial_with_equality_counted_half() -> None:
+    # Nine of what is wrong was found, each with a chance of 30%.
+    fewest = fewest_left(np.full(9, 0.3), 0.3, 1_000.0)
+    of = 9 + np.arange(100)
+    more = binom.sf(9, of, 0.3) + binom.pmf(9, of, 0.3) / 2
+    assert 0 < fewest == int(np.argmax(more > 0.015))
+    assert fewest_left(np.array([0.5]), 0.5, 7.0) == 0, "the one that was found may be all"
+    assert fewest_left(np.full(9, 0.3), 0.3, 2.5) == 2.5, "only ever fewer"

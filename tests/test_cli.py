@@ -314,7 +314,7 @@ NEXT = {
         [row(1, "Why?", None)],
         "review: {budget: 0}\n",
         "",
-        "raise review.budget, because some rows ",
+        "set review.budget to more than 0, because some rows ",
     ),
     "all rejected": ([row(1, "Why?", "x")], "", "", "fix the source, its fields or the task, "),
     "accepted": ([row(1, "Why?", "billing")], "review: {audit: 0.0}\n", "", "goldleaf release FILE"),

@@ -6,7 +6,7 @@ from audit_worlds import World, made_up
 
 from pipeline.estimation.audit_draw import Chances, draw, numbers
 from pipeline.estimation.error_curve import error_curve
-from pipeline.estimation.error_target import Rows, level_of, next_questions
+from pipeline.estimation.error_target import Rows, answers_needed, level_of, next_questions
 
 TARGET = 0.02
 
@@ -42,6 +42,30 @@ def test_scores_that_know_what_is_wrong_save_most_questions() -> None:
     sharp = np.mean([asked_until_proven(World.SHARP, 0.05, 10_000, 500, chance)[1] for _ in range(4)])
     blind = np.mean([asked_until_proven(World.NONE, 0.05, 10_000, 500, chance)[1] for _ in range(4)])
     assert sharp < 0.25 and blind > 2 * sharp
+
+
+def test_how_many_more_answers_it_takes_is_within_the_forecast_range() -> None:
+    chance, held, ratios = np.random.default_rng(4), 0, []
+    for number in range(24):
+        world = (World.SHARP, World.CALIBRATED, World.TOO_SURE)[number % 3]
+        some = made_up(world, (0.01, 0.04)[number % 2], 1_240, chance)
+        spots, forecast = numbers(some.hashes), None
+        chances = draw(some.hashes, some.scores, 124, Chances.none(1_240))
+        for look in range(1, 100):
+            asked = chances.drawn(spots)
+            rows = Rows(chances, spots, asked, asked & some.wrong, 1_240)
+            plan = next_questions(rows, TARGET, 124, look)
+            if plan.proven:
+                break
+            if look == 1:
+                first, forecast = int(asked.sum()), answers_needed(rows, TARGET, 124, look)
+            chances = plan.chances
+        if forecast is not None:
+            needed = int(asked.sum()) - first
+            held += forecast[0] <= needed <= forecast[1]
+            ratios.append(sum(forecast) / 2 / needed)
+    assert held >= 0.5 * len(ratios), "80% in the long run, less what chance does in one of a thousand tests"
+    assert 0.6 < np.median(ratios) < 1.7
 
 
 def test_all_looks_together_may_be_mistaken_in_five_percent() -> None:

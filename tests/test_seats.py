@@ -358,7 +358,7 @@ def test_status_tells_what_waits_for_whom(disputed: Desk) -> None:
     assert sum(status.seats.by_annotator.values()) == 7
     assert status.attention == [], "an adjudicator is asked"
     shown = Terminal(disputed.folder).goldleaf("status").stdout
-    assert "7 questions are waiting for annotators" in shown
+    assert "7 questions about 4 rows are waiting for annotators" in shown
     assert "1 for an adjudicator" in shown and f"{CLEO} " in shown
 
 

@@ -39,9 +39,9 @@ def test_only_questions_that_were_never_sent_are_counted(tmp_path: Path) -> None
     routes = {"r1": Routed.UNCERTAIN, "r2": Routed.CONFLICT, "r3": Routed.AUDIT, "r4": Routed.ADJUDICATE}
     asked = [decision("", name, Fate.REVIEW, routed=routed) for name, routed in routes.items()]
     snapshot = committed(tmp_path, asked)
-    assert count_waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3)
+    assert count_waiting(snapshot, ContractClause) == Waiting(questions=3, audits=1, unsent=3, rows=3)
     snapshot.store.append(Table.PUSHES, pushed(1, "r1", question_key(asked[0], ContractClause), 30))
-    assert count_waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2)
+    assert count_waiting(snapshot.store.snapshot(), ContractClause) == Waiting(questions=3, audits=1, unsent=2, rows=3)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from schemas.user_code_errors import in_a_line
 if TYPE_CHECKING:
     from pipeline.reporting.attention import Attention
     from pipeline.reporting.overview import Rejection
+    from schemas.run_summary import Proof
 
 
 class _Results(Console):
@@ -165,8 +166,16 @@ def show_beyond(
         return
     more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
     which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
-    of_budget = f"({used:,} of {budget:,} used{'' if is_fixed else '; raise review.budget to review more'})"
+    how = "only a review.budget in place of review.error_rate asks about more"
+    if not is_fixed:
+        how = f"set review.budget to {used + count:,} to ask about all of them"
+    of_budget = f"({used:,} of {budget:,} used; {how})"
     out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
+
+
+def show_proof(proof: "Proof") -> None:
+    """How far ``review.error_rate`` is proven; what is not shows."""
+    out.print(str(proof) if proof.proven else f"[yellow]{proof}[/]")
 
 
 def show_in_review(counts: Mapping[ReasonCode, int]) -> None:

@@ -27,6 +27,7 @@ from flows.cli.console import (
     show_beyond,
     show_funnel,
     show_in_review,
+    show_proof,
     show_rejections,
     show_rows,
 )
@@ -60,7 +61,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print("nothing has been curated yet")
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
-        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped)}[/]{unsent}")
+        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
     show_seats(result.seats)
     show_attention(result.attention)
     if doubted := len(result.doubted_gold):
@@ -75,8 +76,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(str(result.outlook))
     if result.audit:
         out.print(f"wrong among the accepted rows: {result.audit}")
-    if result.proof:
-        out.print(str(result.proof))
+    if result.proof is not None:
+        show_proof(result.proof)
     for source in result.frozen:
         out.print(str(source), markup=False)
     if result.latest_release:

@@ -26,6 +26,7 @@ from flows.cli.console import (
     show_beyond,
     show_funnel,
     show_in_review,
+    show_proof,
     show_rejections,
     show_rows,
 )
@@ -86,8 +87,8 @@ def show_curated(result: "Curated") -> None:
     )
     if result.suggested is not None:
         show_suggested(result.suggested)
-    if result.proof:
-        out.print(str(result.proof))
+    if result.proof is not None:
+        show_proof(result.proof)
     show_review(result.review)
 
 
@@ -151,7 +152,7 @@ def show_review(review: "ReviewBatch") -> None:
         audits = f", {review.audits:,} of them {'a random audit' if review.audits == 1 else 'random audits'}"
     # If all or none of them are unsent, the rest of the line says so.
     unsent = f", {review.unsent:,} not sent yet" if 0 < review.unsent < review.waiting else ""
-    waiting = f"[yellow]{questions_wait(review.waiting, review.skipped)}[/]{audits}{unsent}"
+    waiting = f"[yellow]{questions_wait(review.waiting, review.skipped, review.rows)}[/]{audits}{unsent}"
     if not review.waiting:
         out.print("nothing waits for annotators")
     elif review.problem:
@@ -194,7 +195,7 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
     if result.waiting:
-        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped)}[/]")
+        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]")
 
 
 @app.command(rich_help_panel="Workflow")
@@ -232,6 +233,8 @@ def show_released(result: "Released") -> None:
         out.print(f"{in_words(result.absent)}.", markup=False)
     if result.preferences:
         out.print(f"{counted(sum(result.preferences.values()), 'preference pair')} from annotators' corrections")
+    if result.proof is not None:
+        show_proof(result.proof)
     for source in result.frozen:
         out.print(str(source), markup=False)
     out.print(result.path, markup=False)

@@ -13,6 +13,8 @@ from schemas.annotation import Verdict
 from schemas.fate import Routed
 from schemas.seat import SeatKind
 
+_BATCHES = (Routed.AUDIT.value, Routed.UNCERTAIN.value)
+"""The routes of the questions that ``review.error_rate`` asks."""
 _RETURNED = (Verdict.SKIPPED.value, Verdict.INVALID.value)
 """What is no answer, though Label Studio counts the task as done."""
 
@@ -43,10 +45,10 @@ def _open_seats(snapshot: Snapshot, dataset: LoadedDataset, returned: set[str]) 
 
 
 def _refused(snapshot: Snapshot) -> set[str]:
-    """The audited records whose question was not sent, though others of the same run or of a later one were."""
+    """The records of a batch whose question was not sent, though others of the same run or of a later one were."""
     sent = snapshot.scan(Table.PUSHES)
     question = ["record_id", "revision", "task_digest"]
-    audits = snapshot.current_decisions().filter(pl.col("routed") == Routed.AUDIT.value)
-    unsent = audits.select(*question, "run").join(sent.select(question), on=question, how="anti").collect()
+    asked = snapshot.current_decisions().filter(pl.col("routed").is_in(_BATCHES))
+    unsent = asked.select(*question, "run").join(sent.select(question), on=question, how="anti").collect()
     last = sent.select(pl.col("run").max()).collect().item()
     return set(unsent.filter(pl.col("run") <= last)["record_id"]) if last else set()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
@@ -26,6 +27,8 @@ _SKEW, _FADES = 0.015, 4.0
 """By how much more than half of the misses are above if no error is expected, and how many halve that or so."""
 _TINY, _FLAT, _FAR = 1e-12, 1e-4, 32.0
 """A number as good as 0; what is as good as 0 in the saddlepoint formula; how far bounds are sought, in logarithms."""
+_MUCH = 0.05
+"""From this part of the rows on it counts that those found may be all; below, the strata tell more."""
 _FEWEST = 4
 """Answers that a stratum needs to stand for itself."""
 
@@ -106,13 +109,42 @@ def likeliest(cells: Cells, pull: float) -> Floats:
     return np.clip(np.nan_to_num(p, nan=0.0), 0.0, 1.0)
 
 
+def _above(expected: float) -> float:
+    return _MISSED / 2 + _SKEW / math.sqrt(1 + expected / _FADES)
+
+
+def _below(expected: float) -> float:
+    return _MISSED - _above(expected)
+
+
 def bounds(cells: Cells) -> tuple[float, float]:
     """The lowest and the highest share of wrong rows that the answers do not contradict, with 95% confidence."""
+    return _ends(cells, _below, _above)
 
-    def above(expected: float) -> float:
-        return _MISSED / 2 + _SKEW / math.sqrt(1 + expected / _FADES)
 
-    return _ends(cells, lambda expected: _MISSED - above(expected), above)
+def fewest_left(found: Floats, left: float, most: float) -> float:
+    """The fewest wrong rows that may be left, if that is less than ``most``; equality counts half, as above.
+
+    A share is the likelihood of something that has no end. Of few rows, all that are wrong may well have been found:
+    with half of them asked about, one of two times.
+
+    Args:
+        found: the chances that the wrong rows had to be among those that were found.
+        left: the same of those that are left, on average.
+        most: how many are left by what is known otherwise.
+    """
+    # The chances to find so many of all that are wrong.
+    counts: NDArray[np.float64] = np.ones(1)
+    for share in found:
+        counts = np.convolve(counts, np.array([1 - share, share]))
+    fewest = 0
+    while fewest < most:
+        expected = float(found.sum()) + fewest * left
+        if counts[len(found) :].sum() - counts[len(found)] / 2 > _below(expected):
+            return fewest
+        counts = np.convolve(counts, np.array([1 - left, left]))
+        fewest += 1
+    return most
 
 
 def upper_bound(cells: Cells, chance: float) -> float:
@@ -168,6 +200,21 @@ def cells_of(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Cell
     return Cells(weight, asked, share * asked)
 
 
+def _chances_to_be_found(chances: Chances, answered: Bools, wrong: Bools) -> tuple[Floats, float]:
+    """How likely the wrong rows were asked about: of each that was found, and on average of those that are left."""
+    found: list[Floats] = []
+    left, weight = 0.0, 0.0
+    for name in np.unique(chances.stratum[answered & wrong]):
+        here = chances.stratum == name
+        share = float(answered[here].mean())
+        errors = int((here & answered & wrong).sum())
+        found.append(np.full(errors, share))
+        # As many are expected to be left as the share of those that were found says.
+        here_left = errors * (1 - share) / share
+        left, weight = left + here_left * share, weight + here_left
+    return np.concatenate(found), left / max(weight, _TINY)
+
+
 def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Share | None:
     """Estimate which share of the rows is wrong now; those that were found wrong are not any more.
 
@@ -186,5 +233,7 @@ def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Shar
     if not cells.weight.size:
         return Share(0.0, 0.0, 0.0)
     low, high = bounds(cells)
+    if wrong.any() and answered.mean() >= _MUCH:
+        low = fewest_left(*_chances_to_be_found(chances, answered, wrong), low * rows) / rows
     rate = float((cells.weight * cells.wrong / np.maximum(cells.asked, 1e-9)).sum())
     return Share(rate, low, high)

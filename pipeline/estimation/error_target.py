@@ -11,20 +11,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, Strata, raised_to
-from pipeline.estimation.audit_estimate import cells_of, upper_bound
+from pipeline.estimation.audit_estimate import Cells, cells_of, upper_bound
+from pipeline.estimation.question_plan import Questions
 
 _LEVEL = 0.05
 _KEPT = 2 / 3
 """Of the level that is left, this part is kept for later looks."""
-_PARTS = 25
-"""Into so many parts a batch is divided over the strata."""
 _RESERVE = 1.2
 """So many times what is expected to suffice is asked: a look that fails costs more."""
-_LEAST_PART = 3
+LEAST_PART = 3
 """Of the largest batch, at least a third is asked, since many looks cost confidence."""
+
+
+_WORLDS, _SEED = 16, 17
+"""Made-up datasets of a forecast."""
 
 
 @dataclass(frozen=True)
@@ -68,73 +70,67 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
         batch: the most questions to ask at once.
         round_: the number of this look, from 1 on.
     """
-    cells = cells_of(rows.chances, rows.answered, rows.wrong, rows.total)
-    bound = upper_bound(cells, level_of(round_)) if cells.weight.size else 0.0
+    bound = _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
-    strata = _Strata.of(rows)
-    # What was expected of this look says how far expectations are off.
-    scale = max(1.0, bound / strata.bound(strata.asked, level_of(round_)))
-    more = strata.allocate(target / scale, len(rows.answered), level_of(round_ + 1), only_count=True)
-    size = min(batch, max(math.ceil(batch / _LEAST_PART), math.ceil(_RESERVE * more)))
-    strata.allocate(0.0, size, level_of(round_ + 1))
-    wanted = {int(name): float(count) for name, count in zip(strata.names, strata.asked, strict=True)}
+    names, questions = _questions(rows)
+    more = _ask(questions, bound, target, batch, round_)
+    wanted = {int(name): float(count) for name, count in zip(names, questions.asked, strict=True)}
     chances = raised_to(rows.chances, rows.numbers, rows.answered, wanted)
     return Plan(bound, False, chances, max(1, more))
 
 
-@dataclass
-class _Strata:
-    """How many rows of each stratum are asked about, and how much that tells."""
+def answers_needed(rows: Rows, target: float, batch: int, round_: int) -> tuple[int, int]:
+    """How many more answers it takes from a look on that did not reach the target: four of five times between these.
 
-    names: Strata
-    rows: Floats
-    asked: Floats
-    share: Floats
-    """Of its rows that are likely wrong."""
-    total: int
+    Datasets that the answers so far make likely are asked about as ``next_questions`` does.
 
-    @staticmethod
-    def of(rows: Rows) -> "_Strata":
-        names = np.unique(rows.chances.stratum[rows.chances.stratum >= 0])
-        here = [rows.chances.stratum == name for name in names]
-        asked = np.array([float((at & rows.answered).sum()) for at in here])
-        wrong = np.array([float((at & rows.wrong).sum()) for at in here])
-        size = np.array([float(at.sum()) for at in here])
-        return _Strata(names, size, asked, (wrong + 0.5) / (asked + 1), rows.total)
+    Args:
+        rows: as they were at that look.
+        target: that of the look.
+        batch: the most questions to ask at once.
+        round_: the number of the look.
+    """
+    chance, (_, now) = np.random.default_rng(_SEED), _questions(rows)
+    needed = [_answers_needed(now.copy(), target, batch, round_, chance) for _ in range(_WORLDS)]
+    low, high = np.quantile(needed, [0.1, 0.9], method="nearest")
+    return int(low), int(high)
 
-    def allocate(self, target: float, most: int, level: float, *, only_count: bool = False) -> int:
-        """Ask about more rows where that lowers the expected bound most, until it is below the target.
 
-        Returns how many more.
-        """
-        before, done = self.asked.copy(), 0
-        part = max(1, math.ceil(most / (_PARTS * (4 if only_count else 1))))
-        while done < most:
-            room = np.minimum(part, self.rows - self.asked)
-            if not room.any() or self.bound(self.asked, level) < target:
-                break
-            gains = np.full(len(self.rows), -np.inf)
-            now = self.bound(self.asked, level)
-            for at in np.flatnonzero(room > 0):
-                asked = self.asked.copy()
-                asked[at] += room[at]
-                gains[at] = (now - self.bound(asked, level)) / room[at]
-            best = int(np.argmax(gains))
-            self.asked[best] += min(room[best], most - done)
-            done += int(min(room[best], most - done))
-        if only_count:
-            self.asked = before
-        return done
+def _answers_needed(questions: Questions, target: float, batch: int, round_: int, chance: np.random.Generator) -> int:
+    before, left = questions.asked.sum(), questions.rows - questions.asked
+    wrong = chance.binomial(left.astype(int), questions.likely_shares(chance)).astype(np.float64)
+    while True:
+        bound = _bound(questions.cells(), round_)
+        if bound < target:
+            return int(questions.asked.sum() - before)
+        asked = questions.asked.copy()
+        _ask(questions, bound, target, batch, round_)
+        more, left = questions.asked - asked, questions.rows - asked
+        found = chance.hypergeometric(wrong.astype(int), (left - wrong).astype(int), more.astype(int))
+        wrong = wrong - found
+        questions.wrong = questions.wrong + found
+        round_ += 1
 
-    def bound(self, asked: Floats, level: float) -> float:
-        """The bound to expect once so many are answered."""
-        z = -float(ndtri(level))
-        left = (self.rows - asked) / self.total
-        heard = np.maximum(asked, 1)
-        # What strata without an error may hide falls with the answers.
-        spread = self.share * (1 - self.share) / heard * np.minimum(1.0, left * self.total / np.maximum(self.rows, 1))
-        expected = float((left * self.share).sum())
-        # Few errors are skewed: where none was found, an error may hide in the stratum with the fewest answers.
-        hidden = float(np.where(left > 0, left / heard, 0.0).max())
-        return expected + z * math.sqrt(float(((self.rows / self.total) ** 2 * spread).sum())) + z * z / 3 * hidden
+
+def _bound(cells: Cells, round_: int) -> float:
+    return upper_bound(cells, level_of(round_)) if cells.weight.size else 0.0
+
+
+def _questions(rows: Rows) -> tuple[Strata, Questions]:
+    """The strata, and what was asked about each."""
+    names = np.unique(rows.chances.stratum[rows.chances.stratum >= 0])
+    here = [rows.chances.stratum == name for name in names]
+    counts = [[at.sum(), (at & rows.answered).sum(), (at & rows.wrong).sum()] for at in here]
+    size, asked, wrong = np.array(counts, dtype=np.float64).reshape(-1, 3).T
+    return names, Questions(size, asked, wrong, rows.total)
+
+
+def _ask(questions: Questions, bound: float, target: float, batch: int, round_: int) -> int:
+    """Ask the next batch; returns how many more answers are expected to suffice."""
+    # What was expected of this look says how far expectations are off.
+    scale = max(1.0, bound / float(questions.bound(questions.asked, level_of(round_))))
+    more = questions.needed(target / scale, level_of(round_ + 1))
+    size = min(batch, max(math.ceil(batch / LEAST_PART), math.ceil(_RESERVE * more)))
+    questions.ask(size, level_of(round_ + 1))
+    return more

@@ -1,5 +1,7 @@
 """What the audit has found so far: how many rows were checked, and which share of the accepted rows is still wrong."""
 
+from collections.abc import Collection
+
 import numpy as np
 import orjson
 import polars as pl
@@ -28,16 +30,29 @@ class AuditResult(BaseModel):
     low: float
     high: float
     """The 95% interval."""
+    pending: int = 0
+    """Audited rows whose answer waits for a second look or an adjudicator: until then, the estimate is preliminary."""
 
     def __str__(self) -> str:
         """The estimate in words."""
-        return f"{self.rate:.1%} ({self.low:.1%} to {self.high:.1%}) by {self.checked:,} audited"
+        known = f"{self.rate:.1%} ({self.low:.1%} to {self.high:.1%}) by {self.checked:,} audited"
+        return f"{known}; preliminary, since {self.waiting}" if self.pending else known
+
+    @property
+    def waiting(self) -> str:
+        """How many answers are not final, in words."""
+        answers = "1 answer waits" if self.pending == 1 else f"{self.pending:,} answers wait"
+        return f"{answers} for a second look or an adjudicator"
 
 
-def audit_result(snapshot: Snapshot) -> AuditResult | None:
+def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult | None:
     """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
 
     Cost: a scan of the decisions' columns; only answered rows are read as answers.
+
+    Args:
+        snapshot: the committed state.
+        again: the records about which a second annotator or an adjudicator is asked.
     """
     decisions = snapshot.current_decisions()
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
@@ -70,7 +85,20 @@ def audit_result(snapshot: Snapshot) -> AuditResult | None:
     share = estimate(chances, answered, wrong, rows)
     if share is None:
         return None
-    return AuditResult(checked=int(answered.sum()), wrong=int(wrong.sum()), rows=rows, **share.__dict__)
+    checked = int(answered.sum())
+    return AuditResult(
+        checked=checked, wrong=int(wrong.sum()), rows=rows, pending=_pending(decisions, again), **share.__dict__
+    )
+
+
+def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
+    """How many audited rows have an answer that is not final."""
+    if not again:
+        return 0
+    given = pl.col("label_source").eq_missing(LabelSource.HUMAN.value) | with_reason(ReasonCode.UNUSABLE)
+    held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
+    audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
+    return decisions.filter(audited, pl.col("record_id").is_in(list(again))).collect().height
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:

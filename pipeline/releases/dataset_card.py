@@ -17,6 +17,7 @@ from pipeline.releases.preferences import PREFERENCES
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest, SplitFile
+from schemas.run_summary import Proof
 from schemas.task import Role, Task
 from schemas.task_fields import tools_field
 
@@ -43,6 +44,7 @@ def dataset_card(
     frozen: Sequence[FrozenSource] = (),
     preferences: Mapping[str, pa.Table] | None = None,
     audit: AuditResult | None = None,
+    proof: Proof | None = None,
     agreement: Sequence[str] = (),
 ) -> str:
     """The text of README.md.
@@ -55,6 +57,7 @@ def dataset_card(
         frozen: what is published of each frozen source.
         preferences: the published preference pairs by split.
         audit: what it says of the accepted rows, if it was answered.
+        proof: how far `review.error_rate` is proven, if it is set.
         agreement: how far annotators agree, a line for each field.
     """
     metadata = _metadata(manifest, dataset, task, tables, preferences or {})
@@ -67,7 +70,7 @@ def dataset_card(
         *([_preferences(manifest, task)] if preferences else []),
         _origins(manifest, tables, frozen),
         _funnel(manifest),
-        _quality(manifest, audit, agreement),
+        _quality(manifest, audit, proof, agreement),
         _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
@@ -286,7 +289,7 @@ def _funnel(manifest: Manifest) -> str:
     return f"## From raw rows to this version\n\n{_table(('rows', 'number'), rows)}"
 
 
-def _quality(manifest: Manifest, audit: AuditResult | None, agreement: Sequence[str]) -> str:
+def _quality(manifest: Manifest, audit: AuditResult | None, proof: Proof | None, agreement: Sequence[str]) -> str:
     checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
     text = f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
     if audit is not None:
@@ -295,6 +298,11 @@ def _quality(manifest: Manifest, audit: AuditResult | None, agreement: Sequence[
             f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
             f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
         )
+        if audit.pending:
+            text += f" This is preliminary, since {audit.waiting}."
+    if proof is not None:
+        said = str(proof)
+        text += f"\n\n{said[:1].upper()}{said[1:]}."
     if agreement:
         lines = "\n".join(f"- {line}" for line in agreement)
         text += f"\n\nWhere several annotators answered the same rows, independently of each other:\n\n{lines}"
@@ -308,7 +316,9 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
         lines.append(f"No annotator has reviewed {unseen:,} of the answers; they are only as reliable as their source.")
     if count := manifest.unreviewed:
         what = "uncertain answer was" if count == 1 else "uncertain answers were"
-        lines.append(f"{count:,} {what} accepted, beyond the review budget (`review.unreviewed: accept`).")
+        is_later = dataset.review.error_rate is not None
+        why = "before annotators were asked" if is_later else "beyond the review budget"
+        lines.append(f"{count:,} {what} accepted, {why} (`review.unreviewed: accept`).")
     for source in dataset.sources:
         if source.frozen:
             lines.append(

@@ -1,7 +1,7 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ from pipeline.text.field_paths import group_keys
 from schemas.decision import Decision
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import CurateSummary
+from schemas.run_summary import CurateFacts, CurateSummary, Proof
 from schemas.task import Task
 
 
@@ -57,6 +57,8 @@ class Draft:
     """What is published of each frozen source."""
     audit: AuditResult | None
     """What the audit says of the accepted rows."""
+    proof: Proof | None
+    """How far `review.error_rate` is proven, if it is set."""
     inputs: Mapping[str, int]
     """Version of each table that was read."""
 
@@ -83,8 +85,13 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
         )
 
 
-def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset, again: Collection[str] = ()) -> Draft:
     """Draft what a release of the committed state would contain.
+
+    Args:
+        snapshot: the committed state.
+        dataset: configuration and task.
+        again: the records about which a second annotator or an adjudicator is asked.
 
     Raises:
         ReleaseError: nothing is accepted, or two splits would share a group.
@@ -121,9 +128,16 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset) -> Draft:
         unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
-        audit=audit_result(snapshot),
+        audit=audit_result(snapshot, again),
+        proof=_proof(snapshot),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
+
+
+def _proof(snapshot: Snapshot) -> Proof | None:
+    """How far ``review.error_rate`` is proven by the last curate; None if it is not set."""
+    last = snapshot.last_run(CurateFacts)
+    return last.summary.proof if last else None
 
 
 def _unused_labels(task: type[Task], rows: Iterable[SplitRow]) -> list[str]:
@@ -218,6 +232,7 @@ def publish_draft(
         frozen=draft.frozen,
         preferences=draft.preferences,
         audit=draft.audit,
+        proof=draft.proof,
         agreement=agreement,
     )
     return publish(store.releases / version, draft.tables, release, {REPORT: report})

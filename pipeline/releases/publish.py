@@ -36,6 +36,7 @@ from pipeline.state.atomic import writing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Dataset
 from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
+from schemas.run_summary import Proof
 from schemas.task import Role, Task
 
 CARD = "README.md"
@@ -66,6 +67,8 @@ class ReleaseInputs:
     """Preference pairs by split, from ``preference_tables``."""
     audit: AuditResult | None = None
     """What the audit says of the accepted rows, if it was answered."""
+    proof: Proof | None = None
+    """How far `review.error_rate` is proven, if it is set."""
     agreement: Sequence[str] = ()
     """How far annotators of the same rows agree, a line for each field; names nobody."""
 
@@ -108,6 +111,7 @@ def publish(
                 release.frozen,
                 release.preferences,
                 release.audit,
+                release.proof,
                 release.agreement,
             ).encode(),
         }

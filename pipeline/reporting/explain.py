@@ -265,7 +265,8 @@ def _decided(snapshot: Snapshot, decisions: pl.DataFrame, dataset: LoadedDataset
     runs = {run["run"]: run for run in snapshot.runs.iter_rows(named=True)}
     told: object = None
     for decision in from_frame(decisions.unique("run", keep="last", maintain_order=True)):
-        doubt = doubt_in_words(decision, dataset.task) if dataset else ""
+        in_batches = dataset is not None and dataset.config.review.error_rate is not None
+        doubt = doubt_in_words(decision, dataset.task, in_batches=in_batches) if dataset else ""
         says = (_says(decision), doubt)
         if says == told:
             continue

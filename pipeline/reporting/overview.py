@@ -27,7 +27,7 @@ _STRAY = 0.01
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many questions have no answer."""
+    """How many questions have no answer. A question is what one annotator is asked about one row, one task."""
 
     questions: int
     audits: int
@@ -36,6 +36,8 @@ class Waiting:
     """Of these, those that were never sent to Label Studio."""
     skipped: int = 0
     """Of these, those that annotators skipped: they wait on."""
+    rows: int = 0
+    """That they are about: one row may have several questions."""
     seats: "Seats | None" = None
     """The same by who is to answer; None if questions have one seat, which is nobody's."""
 
@@ -65,6 +67,12 @@ def adjudicated(asked_seats: Sequence[Asked] | None) -> set[str]:
     return {one.decision.record_id for one in asked_seats or () if one.seat.kind is SeatKind.ADJUDICATOR}
 
 
+def asked_again(asked_seats: Sequence[Asked] | None) -> set[str]:
+    """The records about which a second annotator or an adjudicator is asked."""
+    kinds = (SeatKind.SECOND, SeatKind.ADJUDICATOR)
+    return {one.decision.record_id for one in asked_seats or () if one.seat.kind in kinds}
+
+
 def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[Asked] | None = None) -> Waiting:
     """Count the open questions; with seats a question may be asked more than once, and each time counts."""
     if asked_seats is not None:
@@ -75,9 +83,10 @@ def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[As
     asked = (rows if sent else rows.select("routed")).collect()
     audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     if not sent:
-        return Waiting(asked.height, audits, unsent=asked.height)
+        return Waiting(asked.height, audits, unsent=asked.height, rows=asked.height)
     keys = {question_key(decision, task) for decision in from_frame(asked)}
-    return Waiting(asked.height, audits, unsent=len(keys - sent), skipped=len(keys & _skipped(snapshot)))
+    skipped = len(keys & _skipped(snapshot))
+    return Waiting(asked.height, audits, unsent=len(keys - sent), skipped=skipped, rows=asked.height)
 
 
 def _count_seats(snapshot: Snapshot, task: type[Task], asked: Sequence[Asked]) -> Waiting:
@@ -87,6 +96,7 @@ def _count_seats(snapshot: Snapshot, task: type[Task], asked: Sequence[Asked]) -
     kinds = Counter(one.seat.kind for one in known)
     return Waiting(
         questions=len(known),
+        rows=len({one.decision.record_id for one in known}),
         audits=sum(one.decision.routed is Routed.AUDIT and one.seat == FIRST for one in known),
         unsent=len(keys - sent),
         skipped=len(keys & _skipped(snapshot)),

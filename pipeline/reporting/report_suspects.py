@@ -32,7 +32,7 @@ def suspects(state: State, accepted: Sequence[Decision]) -> Iterator[Suspect]:
             found=[_sentence(state, reason) for reason in reasons],
             suggestion=state.answer(decision.suggestion) if differs(decision) else "",
             label_error_score=decision.label_error_score if differs(decision) else None,
-            asked=why_not_asked(decision),
+            asked=why_not_asked(decision, in_batches=state.dataset.config.review.error_rate is not None),
         )
 
 

@@ -17,6 +17,7 @@ from pipeline.reporting.overview import (
     Rejection,
     Seats,
     adjudicated,
+    asked_again,
     count_waiting,
     in_review,
     open_seats,
@@ -29,7 +30,7 @@ from pipeline.text.wording import counted
 from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary, Proof, Verb
+from schemas.run_summary import CurateSummary, Proof, ReleaseSummary, Verb
 
 _LAST_RUNS = 5
 
@@ -59,7 +60,9 @@ class Status(BaseModel):
     duplicate: int
     review: int
     waiting: int
-    """Questions that annotators have not answered."""
+    """Questions without an answer; a question is what one annotator is asked about one row, one task."""
+    waiting_rows: int
+    """The rows that they are about."""
     unsent: int
     """Of those, not in Label Studio yet."""
     skipped: int
@@ -108,8 +111,8 @@ def read_status(workspace: Workspace) -> Status:
     seats = open_seats(snapshot, workspace.dataset)
     asked = count_waiting(snapshot, workspace.dataset.task, seats)
     connection = workspace.connection
-    studio, asked_again = connection.shown if connection else "", adjudicated(seats)
-    needed = attention(snapshot, workspace.dataset.task, studio, asked_again)
+    studio = connection.shown if connection else ""
+    needed = attention(snapshot, workspace.dataset.task, studio, adjudicated(seats))
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
@@ -125,6 +128,7 @@ def read_status(workspace: Workspace) -> Status:
         unsent=asked.unsent,
         project=_project(workspace, snapshot),
         released=bool(versions),
+        has_news=_has_news(snapshot),
     )
     command = f"goldleaf {verb} {shlex.quote(str(workspace.dataset.path))}"
     return Status(
@@ -132,6 +136,7 @@ def read_status(workspace: Workspace) -> Status:
         home=str(workspace.store.root),
         **funnel.model_dump(),
         waiting=asked.questions,
+        waiting_rows=asked.rows,
         unsent=asked.unsent,
         skipped=asked.skipped,
         seats=asked.seats,
@@ -144,7 +149,7 @@ def read_status(workspace: Workspace) -> Status:
         beyond_budget=curated.summary.beyond_budget if curated else 0,
         suggestions=score_of_suggestions(workspace, snapshot),
         outlook=error_outlook(snapshot),
-        audit=audit_result(snapshot),
+        audit=audit_result(snapshot, asked_again(seats)),
         proof=curated.summary.proof if curated else None,
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
@@ -153,6 +158,13 @@ def read_status(workspace: Workspace) -> Status:
         next_step=f"{before}{command}{after}",
         next_command=command,
     )
+
+
+def _has_news(snapshot: Snapshot) -> bool:
+    """Whether a record was decided after the latest release of this home."""
+    last = snapshot.last_run(ReleaseSummary)
+    newest = snapshot.committed_decisions().select(pl.col("run").max()).collect().item()
+    return last is not None and newest is not None and newest > last.id
 
 
 def _project(workspace: Workspace, snapshot: Snapshot) -> str:
@@ -174,6 +186,7 @@ def _next_step(
     unsent: int,
     project: str,
     released: bool,
+    has_news: bool,
 ) -> tuple[str, Verb, str]:
     """What comes before the next verb, the verb, and what comes after it."""
     if curated is None:
@@ -190,16 +203,19 @@ def _next_step(
     if waiting:
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
     if not funnel.accepted:
-        return f"{_if_nothing_is_accepted(funnel, workspace.dataset.config.review)}, then ", Verb.CURATE, ""
+        way_out = _if_nothing_is_accepted(funnel, workspace.dataset.config.review, curated.summary.budget)
+        return f"{way_out}, then ", Verb.CURATE, ""
+    if released and has_news:
+        return "", Verb.RELEASE, ", since rows were decided after the latest release"
     return "", Verb.FINETUNE if released else Verb.RELEASE, ""
 
 
-def _if_nothing_is_accepted(funnel: Funnel, review: Review) -> str:
+def _if_nothing_is_accepted(funnel: Funnel, review: Review, budget: int) -> str:
     """What helps if nothing can be released and no question is open: only other rows or settings."""
     if funnel.review and review.error_rate is not None:
         return "replace review.error_rate by a review.budget, because some rows in review were not sent"
     if funnel.review:
-        return "raise review.budget, because some rows in review were not sent"
+        return f"set review.budget to more than {budget:,}, because some rows in review were not sent"
     if funnel.rejected:
         return "fix the source, its fields or the task, because all rows are rejected"
     return "add rows, since there are none"

@@ -8,11 +8,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def questions_wait(count: int, skipped: int = 0) -> str:
-    """How many questions annotators have not answered yet, and how many of them they skipped: a skip is no answer."""
+def questions_wait(count: int, skipped: int = 0, rows: int = 0) -> str:
+    """How many questions annotators have not answered yet, and how many of them they skipped: a skip is no answer.
+
+    A question is what one annotator is asked about one row; of how many rows is said if some have several.
+    """
     which = ("it" if count == 1 else "them") if skipped == count else f"{skipped:,} of them"
     who = f", who skipped {which}" if skipped else ""
-    return f"{counted(count, 'question')} {'is' if count == 1 else 'are'} waiting for annotators{who}"
+    about = f" about {counted(rows, 'row')}" if 0 < rows < count else ""
+    return f"{counted(count, 'question')}{about} {'is' if count == 1 else 'are'} waiting for annotators{who}"
 
 
 def shown_similarity(similarity: float, threshold: float) -> str:

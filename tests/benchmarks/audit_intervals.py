@@ -68,13 +68,26 @@ def row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
     return name, str(len(rounds)), *shares, f"{width.mean() / peer_width.mean():.2f}"
 
 
-def main() -> None:
-    """Simulate, and show the table."""
-    parser = argparse.ArgumentParser(description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+def rounds_parser(about: str) -> argparse.ArgumentParser:
+    """The options of a benchmark that repeats rounds and shows a table."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
-    options = parser.parse_args()
+    return parser
+
+
+def show(title: str, first: str, rows: list[tuple[str, ...]], markdown: Path | None) -> None:
+    """Show the lines of the table, of which ``first`` names the first column, and write it if there is a file."""
+    results = Results(title, (first, "rounds", "coverage", "above", "Wilson's coverage", "width"), rows)
+    results.show(Console())
+    if markdown:
+        markdown.write_text(results.markdown(), encoding="utf-8")
+
+
+def main() -> None:
+    """Simulate, and show the table."""
+    options = rounds_parser(_HELP).parse_args()
     chance = np.random.default_rng(options.seed)
     found: dict[tuple[World, float], list[Round]] = {}
     for number in range(options.rounds):
@@ -88,11 +101,7 @@ def main() -> None:
         row("all that know something", [r for (of, _), some in found.items() if of in INFORMATIVE for r in some])
     )
     rows.append(row("all", [r for some in found.values() for r in some]))
-    columns = ("scores", "rounds", "coverage", "above", "Wilson's coverage", "width")
-    results = Results("The audit's interval", columns, rows)
-    results.show(Console())
-    if options.markdown:
-        options.markdown.write_text(results.markdown(), encoding="utf-8")
+    show("The audit's interval", "scores", rows, options.markdown)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 python tests/benchmarks/audit_scored.py DATA --python peers/bin/python --scores scores.npz    10 minutes, later 2
 """
 
-import argparse
 import json
 import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from audit_intervals import Round, audited, row
+from audit_intervals import Round, audited, rounds_parser, row, show
 from audit_worlds import Floats, MadeUp
 from label_errors import Corpus
-from rich.console import Console
-from tables import Results
 
 from pipeline.estimation.audit_draw import Bools
 from pipeline.label_errors.classifier import label_error_scores
@@ -91,13 +88,10 @@ def size(made: MadeUp) -> float:
 
 def main() -> None:
     """Audit, and show the table."""
-    parser = argparse.ArgumentParser(description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = rounds_parser(_HELP)
     parser.add_argument("data", type=Path)
     parser.add_argument("--python", help="of an environment with ppi-python")
     parser.add_argument("--scores", type=Path, metavar="PATH", help="where the scores are kept")
-    parser.add_argument("--rounds", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     chance, sets = np.random.default_rng(options.seed), scored(options.data, options.scores)
     found: dict[tuple[str, float], list[Round]] = {}
@@ -112,11 +106,7 @@ def main() -> None:
     rows.append(row("**all**", [round_ for rounds in found.values() for round_ in rounds]))
     if options.python:
         rows.append(row("ppi-python, from as many rows drawn uniformly", _peer(options.python, shown)))
-    columns = ("set, flipped labels", "rounds", "coverage", "above", "Wilson's coverage", "width")
-    results = Results("The audit's interval by the scores of our own scorer", columns, rows)
-    results.show(Console())
-    if options.markdown:
-        options.markdown.write_text(results.markdown(), encoding="utf-8")
+    show("The audit's interval by the scores of our own scorer", "set, flipped labels", rows, options.markdown)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""What a case becomes, while triage has not looked at everything yet."""
+
+from dataclasses import dataclass
+
+from pipeline.curation.audit import Chance
+from pipeline.curation.choose import Wait
+from schemas.fate import Fate, Reason, ReasonCode, Routed
+
+# One shared reason for all rows: most have no other.
+PASSED = Reason(code=ReasonCode.PASSED)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a case becomes, as far as the budget has been looked at."""
+
+    fate: Fate
+    reasons: list[Reason]
+    routed: Routed | None = None
+    duplicate_of: str = ""
+    score: float | None = None
+    """For candidates, the chance of an error or the urgency of a review; None for all others."""
+    route: Routed = Routed.UNCERTAIN
+    wait: Wait = Wait.NO
+    """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
+    chance: Chance | None = None
+    """To be audited."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its label is likely enough to be wrong to be worth a look, though nothing else holds it."""
+        return self.score is not None and self.wait is Wait.NO and self.route is Routed.UNCERTAIN
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it is in review and need not wait for an annotator; a row to repair is rejected, and does."""
+        return self.fate is Fate.REVIEW and self.is_suspect
