@@ -166,8 +166,6 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for name in ("gradient_checkpointing", "is_gradient_checkpointing"):
                 warnings.filterwarnings("ignore", message=f"`{name}` is deprecated", category=FutureWarning)
-            # llguidance's way to torch.
-            warnings.filterwarnings("ignore", message="`torch.jit.script_method`", category=DeprecationWarning)
             yield
     finally:
         log.set_verbosity(verbosity)
