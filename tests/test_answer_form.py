@@ -135,6 +135,14 @@ def test_an_untuned_model_that_is_held_to_the_form_always_gives_an_answer(base: 
     assert all(answer.startswith('{"vendor":"') for answer in long)
 
 
+def test_a_model_is_held_to_the_form_without_a_compiler(base: LoadedModel) -> None:
+    """Importing the library's functions for torch is enough to have one called."""
+    prompt = [Message(role=Speaker.USER, content="Is water wet?")]
+    [answer] = predict(base, [prompt], max_new_tokens=4, grammar=grammar_of(task_with(answer=bool)))
+    assert answer in ("true", "false")
+    assert "llguidance.torch" not in sys.modules
+
+
 # --- what a grammar lets through, the task reads ----------------------------------------------
 class Line(BaseModel):
     name: str

@@ -1,11 +1,8 @@
 """The near-duplicate index: what it knows is not computed again, and the result is the same as without it."""
 
 import itertools
-import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from candidates import CLAUSE
+from forked import PROCESSES, Point, die_at
 from hypothesis import given
 from hypothesis import strategies as st
 from odd import QUESTION, Odd
@@ -197,35 +195,24 @@ _WRITES = 6
 """That take in 45 texts, ten at a time: the pairs, and five times signatures."""
 
 
-def take_in_and_die(folder: str, nth: int, after: bool) -> None:
+def take_in_and_die(folder: Path, when: str, nth: int) -> None:
     """What a process of its own does."""
     index._ROWS_AT_ONCE = 10
-    real, calls = Store.append, itertools.count(1)
-
-    def deadly(self: Store, *args: Any) -> None:
-        mine = next(calls) == nth
-        if mine and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(self, *args)
-        if mine:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    Store.append = deadly  # type: ignore[method-assign]
-    compare(Store(Path(folder), "texts"), [corpus(60)])
+    die_at(Point("pipeline.state.store", "Store.append", when, nth))
+    compare(Store(folder, "texts"), [corpus(60)])
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, _WRITES + 1))
-def test_an_index_survives_kill_9_before_and_after_every_write(tmp_path: Path, nth: int, after: bool) -> None:
+def test_an_index_survives_kill_9_before_and_after_every_write(tmp_path: Path, nth: int, when: str) -> None:
     texts = corpus(60)
     undisturbed = compare(Store(tmp_path / "undisturbed", "texts"), [texts])
     store = Store(tmp_path, "texts")
     compare(store, [texts[:15]])
-    call = f"import test_index; test_index.take_in_and_die({str(tmp_path)!r}, {nth}, {after})"
-    tests = Path(__file__).parent
-    places = {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
-    killed = subprocess.run([sys.executable, "-c", call], env=os.environ | places, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    process = PROCESSES.Process(target=take_in_and_die, args=(tmp_path, when, nth))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     for _ in range(2):
         found = compare(store, [texts])
         assert pairs_of(found) == pairs_of(undisturbed)

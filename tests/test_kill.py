@@ -1,18 +1,15 @@
 """kill -9 in the middle of a verb, then the same command again: the state of an undisturbed run.
 
-The verbs run as the command line does, in a process of their own; a few lines put in front of it
-kill that process just before or after a given call, so that the product itself needs no such hook.
+The verbs run as the command line does, in a process of their own that is told to die just before or after a given
+call, so that the product itself needs no such hook.
 """
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import Point, command
 from support import row, state, write_dataset
 
 from flows.context import Context
@@ -23,51 +20,16 @@ from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.queue import marker
 
-_DEADLY = """
-import importlib, os, signal, sys
-module, name, when, nth = {point!r}
-owner = importlib.import_module(module)
-*path, attribute = name.split(".")
-for part in path:
-    owner = getattr(owner, part)
-real, calls = getattr(owner, attribute), 0
-
-def deadly(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == nth and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = real(*args, **kwargs)
-    if calls == nth and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(owner, attribute, deadly)
-from flows.cli.main import app
-app(sys.argv[1:])
-"""
-
-Point = tuple[str, str, str, int]
-
 
 def goldleaf(*args: str, home: Path, studio: LocalStudio | None = None, killed_at: Point | None = None) -> str:
     """Run a command in a process of its own; with ``killed_at`` it must die there."""
-    code = (
-        _DEADLY.format(point=killed_at)
-        if killed_at
-        else "import sys; from flows.cli.main import app; app(sys.argv[1:])"
-    )
-    environment = os.environ | {
+    environment = {
         "GOLDLEAF_HOME": str(home),
         "LABEL_STUDIO_URL": studio.url if studio else "",
         "LABEL_STUDIO_API_KEY": studio.token if studio else "",
         "PREFECT_API_URL": "",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args, "--json"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == (-signal.SIGKILL if killed_at else 0), done.stderr
-    return done.stdout
+    return command(*args, "--json", environment=environment, killed_at=killed_at)
 
 
 def load(dataset: Path, home: Path) -> Context:
@@ -132,13 +94,13 @@ def copied(home: Path, to: Path) -> Path:
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.state.store", "Store.append_if_unseen", "before", 1),
-        ("pipeline.state.store", "Store.append_if_unseen", "after", 1),
-        ("pipeline.state.store", "Store.append", "after", 1),
-        ("pipeline.state.store", "Store.append", "after", 2),
-        ("pipeline.state.store", "Store.append", "after", 3),
-        ("pipeline.state.store", "Store.commit", "before", 1),
-        ("pipeline.state.store", "Store.commit", "after", 1),
+        Point("pipeline.state.store", "Store.append_if_unseen", "before", 1),
+        Point("pipeline.state.store", "Store.append_if_unseen", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 2),
+        Point("pipeline.state.store", "Store.append", "after", 3),
+        Point("pipeline.state.store", "Store.commit", "before", 1),
+        Point("pipeline.state.store", "Store.commit", "after", 1),
     ],
     ids=[
         *("before the records", "after the records", "after the pairs", "after the signatures"),
@@ -156,11 +118,11 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.review.label_studio", "LabelStudio._import", "before", 1),
-        ("pipeline.review.label_studio", "LabelStudio._import", "after", 1),
+        Point("pipeline.review.label_studio", "LabelStudio._import", "before", 1),
+        Point("pipeline.review.label_studio", "LabelStudio._import", "after", 1),
         # A curate run appends pairs, signatures, decisions and its runs row; then come the pushes.
-        ("pipeline.state.store", "Store.append", "before", 5),
-        ("pipeline.state.store", "Store.append", "after", 5),
+        Point("pipeline.state.store", "Store.append", "before", 5),
+        Point("pipeline.state.store", "Store.append", "after", 5),
     ],
     ids=["before the import", "after the import", "before the note", "after the note"],
 )
@@ -180,11 +142,11 @@ def test_a_push_that_was_killed_asks_every_question_once(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.review.label_studio", "LabelStudio.answers_to", "after", 1),
-        ("pipeline.state.store", "Store.append", "after", 1),
-        ("pipeline.state.store", "Store.append", "after", 2),
-        ("pipeline.state.store", "Store.commit", "after", 1),
-        ("pipeline.state.store", "Store.commit", "before", 2),
+        Point("pipeline.review.label_studio", "LabelStudio.answers_to", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 2),
+        Point("pipeline.state.store", "Store.commit", "after", 1),
+        Point("pipeline.state.store", "Store.commit", "before", 2),
     ],
     ids=["pulled", "after the annotations", "after the decisions", "after the commit", "before the rest's commit"],
 )
@@ -202,11 +164,11 @@ def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
 @pytest.mark.parametrize(
     "point",
     [
-        ("pipeline.state.store", "Store.append", "after", 1),
-        ("pipeline.releases.publish", "_write", "after", 1),
-        ("pipeline.releases.publish", "_rename", "before", 1),
-        ("pipeline.releases.publish", "_rename", "after", 1),
-        ("pipeline.state.store", "Store.commit", "before", 1),
+        Point("pipeline.state.store", "Store.append", "after", 1),
+        Point("pipeline.releases.publish", "_write", "after", 1),
+        Point("pipeline.releases.publish", "_rename", "before", 1),
+        Point("pipeline.releases.publish", "_rename", "after", 1),
+        Point("pipeline.state.store", "Store.commit", "before", 1),
     ],
     ids=["after the splits", "half written", "before the rename", "after the rename", "before the commit"],
 )

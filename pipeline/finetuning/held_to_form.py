@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel
 
@@ -40,7 +42,8 @@ class FormKeeper:
 
         It raises a TrainingError where the library cannot go on.
         """
-        from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
+        import torch
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
         from transformers import LogitsProcessor
 
         ends, matchers = self._ends, self.matchers(rows)
@@ -56,7 +59,9 @@ class FormKeeper:
                     # A matcher that failed is stopped, too, which would pass for a complete answer.
                     _require_sound(matcher)
                 held = scores.float().cpu()
-                apply_token_bitmask_inplace(held, allowed)
+                # The library's own function for torch is compiled by a C++ compiler at its first call.
+                bits = np.unpackbits(allowed.view(np.uint8), axis=1, bitorder="little")[:, : held.shape[1]]
+                held.masked_fill_(torch.from_numpy(bits) == 0, float("-inf"))
                 # What is complete before the model ends it can only end; its last mask would let it repeat itself.
                 complete = [row for row, matcher in enumerate(matchers) if matcher.is_stopped()]
                 held[complete] = float("-inf")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel, load_base, quiet
+from pipeline.finetuning.base_model import DType, LoadedModel, load_base, quiet
 from pipeline.finetuning.examples import Example, read_examples
 from pipeline.finetuning.row_tokens import Tokens
 from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows
@@ -54,6 +54,8 @@ class TrainReport(BaseModel):
     base_model: str
     base_revision: str
     device: str
+    dtype: DType = "bfloat16"
+    """Of the base model's weights; it was always this one at first."""
     rows: int
     """Rows trained on."""
     left_out: dict[LeftOut, int]
@@ -114,6 +116,7 @@ def train(
         base_model=loaded.name,
         base_revision=loaded.revision,
         device=str(loaded.model.device),
+        dtype=loaded.dtype,
         rows=len(rows),
         left_out=found.left_out,
         unrendered=found.unrendered,
@@ -184,7 +187,7 @@ def _trainer(
     )
     trainer = _answer_trainer()(
         model=loaded.model,
-        args=_arguments(config, output, on_gpu=loaded.model.device.type == "cuda"),
+        args=_arguments(config, output, loaded),
         train_dataset=table,
         data_collator=_collator(loaded.tokenizer.pad_token_id),
         processing_class=loaded.tokenizer,
@@ -195,9 +198,10 @@ def _trainer(
     return trainer
 
 
-def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
+def _arguments(config: Finetune, output: Path, loaded: LoadedModel) -> "SFTConfig":
     from trl.trainer.sft_config import SFTConfig
 
+    on_gpu = loaded.model.device.type == "cuda"
     return SFTConfig(
         output_dir=str(output),
         num_train_epochs=config.epochs,
@@ -207,7 +211,7 @@ def _arguments(config: Finetune, output: Path, on_gpu: bool) -> "SFTConfig":
         max_length=None,  # rows that are too long were left out; none may be truncated
         train_sampling_strategy="group_by_length",
         seed=config.seed,
-        bf16=True,
+        bf16=loaded.dtype == "bfloat16",
         gradient_checkpointing=on_gpu,  # it saves memory at a third more compute; a CPU has memory enough
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,

@@ -1,0 +1,77 @@
+"""Processes that are forked from one that has imported what the verbs need: a test that kills some starts dozens."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PROCESSES = multiprocessing.get_context("forkserver")
+# Loaded once, before the processes fork. The folder of the tests is not on their path yet.
+PROCESSES.set_forkserver_preload(
+    [
+        *("flows.cli.verbs", "flows.curate", "flows.collect", "flows.release", "flows.suggest"),
+        *("label_studio_sdk.base_client", "pandas", "datasets", "tiktoken", "pipeline.label_errors.svm_kernels"),
+        "pipeline.similarity.index",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A call in the midst of which a process dies."""
+
+    module: str
+    name: str
+    """A function, or a class and its method."""
+    when: str
+    """``before`` or ``after`` the call."""
+    nth: int
+
+
+def die_at(point: Point) -> None:
+    """Let this process be killed there."""
+    owner = importlib.import_module(point.module)
+    *path, attribute = point.name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    real, calls = getattr(owner, attribute), 0
+
+    def deadly(*args: object, **kwargs: object) -> object:
+        nonlocal calls
+        calls += 1
+        mine = calls == point.nth
+        if mine and point.when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **kwargs)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, attribute, deadly)
+
+
+def command(*args: str, environment: dict[str, str], killed_at: Point | None = None) -> str:
+    """Run a command in a process of its own and return what it prints; with ``killed_at`` it must die there."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = PROCESSES.Process(target=_run, args=(args, environment, killed_at, out, err))
+        process.start()
+        process.join()
+        assert process.exitcode == (-signal.SIGKILL if killed_at else 0), err.read_text(encoding="utf-8")
+        return out.read_text(encoding="utf-8")
+
+
+def _run(args: tuple[str, ...], environment: dict[str, str], killed_at: Point | None, out: Path, err: Path) -> None:
+    os.environ.update(environment)
+    for path, stream in ((out, sys.stdout), (err, sys.stderr)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    from flows.cli.main import app
+
+    if killed_at:
+        die_at(killed_at)
+    app(list(args))
