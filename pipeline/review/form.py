@@ -66,8 +66,9 @@ class Control(BaseModel):
     to_name: str
 
 
+@functools.lru_cache(maxsize=8)
 def labeling_config(task: type[Task]) -> str:
-    """The task's form: its own, or one built from its fields.
+    """The task's form: its own, or one built from its fields; built once, as every task of the server needs it.
 
     Raises:
         ConfigError: a choice cannot be shown, or the task's own form has no control for a target.
