@@ -1,6 +1,5 @@
 """Asks about accepted rows, batch by batch, until their error is proven to be below ``review.error_rate``."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,7 @@ import numpy as np
 from pipeline.curation.audit import AuditFrame, Drawn, arrays, drawn_from
 from pipeline.curation.case import Case, awaits_another
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, draw, numbers
-from pipeline.estimation.error_target import LEAST_PART, Rows, answers_needed, next_questions
+from pipeline.estimation.error_target import Rows, answers_needed, next_questions
 from schemas.annotation import Verdict
 from schemas.run_summary import Proof
 from schemas.team import Team
@@ -50,11 +49,6 @@ class Suspects:
     """They come in a later batch."""
     uncounted: int = 0
     """Of these, accepted ones that the sample says nothing about."""
-
-
-def least_sample(batch: int) -> int:
-    """How many rows of a batch are drawn at random, however many likely errors there are."""
-    return math.ceil(batch / LEAST_PART)
 
 
 def answers_about(frame: Sequence[Case], total: int, team: Team) -> Answers:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from pipeline.curation.case import Case
 from pipeline.curation.choose import Candidate, Wait, choose
-from pipeline.curation.error_proof import FEWEST, least_sample
+from pipeline.curation.error_proof import FEWEST
 from pipeline.curation.outcome import PASSED, Outcome
 from pipeline.curation.random_checks import draw_checks
 from pipeline.curation.repairable_rows import repair_score
+from pipeline.estimation.error_target import least_sample
 from pipeline.kinds.registry import kind_of
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict

@@ -21,10 +21,8 @@ _KEPT = 2 / 3
 """Of the level that is left, this part is kept for later looks."""
 _RESERVE = 1.2
 """So many times what is expected to suffice is asked: a look that fails costs more."""
-LEAST_PART = 3
+_LEAST_PART = 3
 """Of the largest batch, at least a third is asked, since many looks cost confidence."""
-
-
 _WORLDS, _SEED = 16, 17
 """Made-up datasets of a forecast."""
 
@@ -54,6 +52,11 @@ class Plan:
     """With which the next rows are drawn."""
     more: int
     """About how many more answers it takes; 0 if it is proven."""
+
+
+def least_sample(batch: int) -> int:
+    """How many rows of a batch are drawn at random at least, however many likely errors there are."""
+    return math.ceil(batch / _LEAST_PART)
 
 
 def level_of(round_: int) -> float:
@@ -131,6 +134,6 @@ def _ask(questions: Questions, bound: float, target: float, batch: int, round_: 
     # What was expected of this look says how far expectations are off.
     scale = max(1.0, bound / float(questions.bound(questions.asked, level_of(round_))))
     more = questions.needed(target / scale, level_of(round_ + 1))
-    size = min(batch, max(math.ceil(batch / LEAST_PART), math.ceil(_RESERVE * more)))
+    size = min(batch, max(least_sample(batch), math.ceil(_RESERVE * more)))
     questions.ask(size, level_of(round_ + 1))
     return more
