@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from chat_templates import TOKENIZER
 from huggingface_hub import constants
-from transformers import LlamaConfig, LlamaForCausalLM
+from small_models import save_small_model
 
 from pipeline.finetuning import base_model
 from pipeline.finetuning.base_model import BUNDLED, LoadedModel, fast_dtype, load_base
@@ -76,17 +75,7 @@ def test_a_processor_that_has_no_instructions_for_bfloat16_computes_in_float32(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of a few weights."""
     folder = tmp_path_factory.mktemp("base")
-    TOKENIZER.save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=len(TOKENIZER),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        initializer_range=0.5,
-    )
-    torch.manual_seed(7)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    save_small_model(folder, initializer_range=0.5)
     return folder
 
 

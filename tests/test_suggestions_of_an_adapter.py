@@ -4,11 +4,11 @@ from pathlib import Path
 
 from chat_templates import TEMPLATES, TOKENIZER
 from peft import LoraConfig, get_peft_model
+from small_models import save_small_model
 from support import row, write_dataset
 from terminal import Terminal
 from test_adapter import a_record
 from test_suggestions import decisions
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipeline.finetuning.adapters import RECORD
 from pipeline.finetuning.base_model import load_base, quiet
@@ -20,16 +20,7 @@ SECTION = "suggest: {adapter: r1}\nreview: {budget: 10, audit: 0.0}\n"
 def an_adapter(home: Path, base: Path) -> None:
     """An adapter that has learned nothing, on a base model of a few weights."""
     TOKENIZER.chat_template = TEMPLATES["smollm2"]
-    TOKENIZER.save_pretrained(base)
-    config = LlamaConfig(
-        vocab_size=len(TOKENIZER),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        eos_token_id=TOKENIZER.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(base)
+    save_small_model(base, eos_token_id=TOKENIZER.eos_token_id)
     loaded = load_base(str(base))
     lora = LoraConfig(r=2, target_modules=["q_proj"], revision=loaded.revision)
     lora.base_model_name_or_path = loaded.name
