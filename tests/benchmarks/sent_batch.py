@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.label_errors.folded_text import folded
+
 _ASKED = ("uncertain", "conflict")
 QUERY = "select r.key, d.fate, d.routed, d.label_error_score as score from current d join latest r using (record_id)"
 """What `goldleaf sql --json` is to be asked; keys are the numbers of the rows."""
@@ -23,14 +25,10 @@ class Batch:
         routes = {row_of(row): row["routed"] for row in answer}
         held = {row_of(row) for row in answer if row["fate"] == "review" and row["routed"] is None}
         sent = {row for row, route in routes.items() if route in _ASKED}
-        conflicts = {_same(texts[row]) for row in sent if routes[row] == "conflict"}
-        return cls(frozenset(sent), frozenset(sent | {row for row in held if _same(texts[row]) in conflicts}))
+        conflicts = {folded(texts[row]) for row in sent if routes[row] == "conflict"}
+        return cls(frozenset(sent), frozenset(sent | {row for row in held if folded(texts[row]) in conflicts}))
 
 
 def row_of(row: Mapping[str, str | None]) -> int:
     """Which row it is, by its key, a number."""
     return int((row["key"] or "").rpartition(":")[2])
-
-
-def _same(text: str) -> str:
-    return " ".join(text.casefold().split())
