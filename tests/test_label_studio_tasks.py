@@ -50,11 +50,14 @@ def test_a_push_sends_what_is_missing_and_reports_every_task(client: AnnotatingC
     assert keys_on_server(client, project) == ["a", "b", "c"]
 
 
-def test_large_pushes_go_in_batches_and_are_noted_after_each(client: AnnotatingClient, project: int) -> None:
-    keys = [f"{number:032x}" for number in range(620)]
+def test_large_pushes_go_in_batches_and_are_noted_after_each(
+    client: AnnotatingClient, project: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.review.label_studio_batches.BATCH", 50)
+    keys = [f"{number:032x}" for number in range(62)]
     noted: list[dict[str, int]] = []
     report = client.push(project, clauses(*keys), noted.append)
-    assert [len(batch) for batch in noted] == [500, 120]
+    assert [len(batch) for batch in noted] == [50, 12]
     assert report.task_ids == noted[0] | noted[1]
     assert keys_on_server(client, project) == keys
 
@@ -112,18 +115,19 @@ def test_a_server_that_refuses_everything_ends_the_push(label_studio: LocalStudi
 
 
 def test_a_server_that_goes_away_ends_the_push_and_the_next_one_goes_on(
-    label_studio: LocalStudio, client: AnnotatingClient, project: int
+    label_studio: LocalStudio, client: AnnotatingClient, project: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [str(number) for number in range(510)]
+    monkeypatch.setattr("pipeline.review.label_studio_batches.BATCH", 50)
+    keys = [f"{number:02}" for number in range(51)]
     noted: dict[str, int] = {}
     with (
         through_a_proxy(label_studio, plan(None, LATE, LATE, LATE)) as (proxied, _),
         pytest.raises(Unreachable, match="cannot push tasks: Label Studio does not answer"),
     ):
         proxied.push(project, clauses(*keys), noted.update)
-    assert len(noted) == 500
+    assert len(noted) == 50
     report = client.push(project, clauses(*keys), noted.update)
-    assert (report.pushed, report.already_there) == (10, 500)
+    assert (report.pushed, report.already_there) == (1, 50)
     assert sorted(noted) == keys_on_server(client, project)
 
 

@@ -5,9 +5,9 @@ anything is sent, the server is asked which keys it has, so a push may break off
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import httpx
 
@@ -35,7 +35,7 @@ from pipeline.review.label_studio_projects import (
     update_task,
 )
 from pipeline.review.label_studio_pull import answered_tasks, changed_tasks
-from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw
+from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw, raw_json
 from pipeline.review.label_studio_transport import Limits
 
 LOOKUP = 150
@@ -132,7 +132,7 @@ class LabelStudio:
     def push(
         self,
         project: int,
-        tasks: Sequence[dict[str, Any]],
+        tasks: Iterable[dict[str, Any]],
         on_batch: Callable[[dict[str, int]], None],
         newest: int | None = None,
         before: _Before = _nothing,
@@ -141,7 +141,7 @@ class LabelStudio:
 
         Args:
             project: id of the project.
-            tasks: as ``labeling_task`` makes them.
+            tasks: as ``labeling_task`` makes them; read batch by batch.
             on_batch: called with the task ids by push key after each batch, to record them; a key may
                 be repeated with another id.
             newest: the highest id of the project's tasks, if they were just listed and none of these is among them:
@@ -153,19 +153,20 @@ class LabelStudio:
             LabelStudioError: the server refuses us, or more than ``MAX_REFUSED`` tasks.
         """
         report, lost_answers = PushReport(), False
-        by_key = {task["data"][PUSH_KEY]: task for task in tasks}
-        for keys in portions(by_key):
+        asked: set[str] = set()
+        for batch in portions(tasks):
+            asked |= batch.keys()
             before()
-            there = self._look_up(project, keys) if newest is None else {}
+            there = self._look_up(project, list(batch)) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
-            lost_answers |= self._send(project, {key: by_key[key] for key in keys if key not in there}, report, before)
-            sent = {key: report.task_ids[key] for key in keys if key in report.task_ids}
-            on_batch(sent)
-        if lost_answers or (by_key and newest is not None and self._appeared(project, newest) != report.pushed):
+            missing = {key: task for key, task in batch.items() if key not in there}
+            lost_answers |= self._send(project, missing, report, before)
+            on_batch({key: report.task_ids[key] for key in batch if key in report.task_ids})
+        if lost_answers or (asked and newest is not None and self._appeared(project, newest) != report.pushed):
             # The request behind a lost response may have completed after its retry, and then both count.
             left = self.reconcile(project, self.asked(project), before)
-            kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in by_key}
+            kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in asked}
             report.task_ids |= kept
             on_batch(kept)
         return report
@@ -174,7 +175,7 @@ class LabelStudio:
         """How many tasks have a higher id: more than were sent if there is another pusher, or a late request."""
         return count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total
 
-    def _send(self, project: int, tasks: dict[str, dict[str, Any]], report: PushReport, before: _Before) -> bool:
+    def _send(self, project: int, tasks: dict[str, bytes], report: PushReport, before: _Before) -> bool:
         """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""
         lost, fault = False, None
         for attempt in range(ATTEMPTS):
@@ -203,7 +204,7 @@ class LabelStudio:
                 lost |= self._send(project, {key: tasks[key] for key in keys}, report, before)
         return lost
 
-    def _import(self, project: int, tasks: list[dict[str, Any]]) -> list[int] | Unreachable | Refused | None:
+    def _import(self, project: int, tasks: list[bytes]) -> list[int] | Unreachable | Refused | None:
         """Send tasks once, and return their ids; None if the server did not name them.
 
         An error that the tasks may have caused, or that leaves their state unknown, is returned.
@@ -213,7 +214,7 @@ class LabelStudio:
             ids = self.requests.ask(
                 "cannot push tasks",
                 Imported,
-                lambda sdk: sdk.projects.import_tasks(id=project, request=cast(Any, tasks), return_task_ids=True),
+                raw_json("POST", f"api/projects/{project}/import", tasks, {"return_task_ids": "true"}),
                 patience=patience,
             ).task_ids
         except Unreachable as error:

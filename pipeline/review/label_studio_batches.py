@@ -1,11 +1,13 @@
 """Divides tasks and push keys into requests that are neither too many nor too large."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-BATCH = 500
-"""Tasks per request; larger requests are slower and fail as a whole."""
+from pipeline.review.form import PUSH_KEY
+
+BATCH = 2_500
+"""Tasks per request: of what was tried from 500 to 10,000, the server took least time per task with this many."""
 BATCH_BYTES = 8 * 2**20
 """A batch is smaller if its texts are long, so that a slow connection can send it in time."""
 
@@ -15,16 +17,16 @@ def batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
     return (list(items[start : start + size]) for start in range(0, len(items), size))
 
 
-def portions(tasks: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
-    """The keys in batches that are neither too many nor too large."""
-    keys: list[str] = []
+def portions(tasks: Iterable[dict[str, Any]]) -> Iterator[dict[str, bytes]]:
+    """Tasks as JSON by push key, in batches that are neither too many nor too large; only one batch is held."""
+    batch: dict[str, bytes] = {}
     size = 0
-    for key, task in tasks.items():
-        weight = len(json.dumps(task))
-        if keys and (len(keys) == BATCH or size + weight > BATCH_BYTES):
-            yield keys
-            keys, size = [], 0
-        keys.append(key)
-        size += weight
-    if keys:
-        yield keys
+    for task in tasks:
+        encoded = json.dumps(task, ensure_ascii=False, separators=(",", ":")).encode()
+        if batch and (len(batch) == BATCH or size + len(encoded) > BATCH_BYTES):
+            yield batch
+            batch, size = {}, 0
+        batch[task["data"][PUSH_KEY]] = encoded
+        size += len(encoded)
+    if batch:
+        yield batch

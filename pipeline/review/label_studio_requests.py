@@ -226,6 +226,14 @@ def raw(method: str, path: str, body: Any = None, query: dict[str, Any] | None =
     return lambda sdk: sdk._client_wrapper.httpx_client.request(path, method=method, json=body, params=query)
 
 
+def raw_json(method: str, path: str, items: list[bytes], query: dict[str, Any]) -> Call:
+    """A request with a list of which each item is JSON already: the SDK copies all values before it encodes them."""
+    content, headers = b"[" + b",".join(items) + b"]", {"Content-Type": "application/json"}
+    return lambda sdk: sdk._client_wrapper.httpx_client.request(
+        path, method=method, content=content, params=query, headers=headers
+    )
+
+
 def _is_no_tls(error: httpx.TransportError) -> bool:
     """Whether https was answered with something else; a bad certificate is a different matter."""
     return "[SSL" in str(error) and "CERTIFICATE" not in str(error)

@@ -3,7 +3,7 @@
 A push sends only committed decisions, and only what the server does not have yet, so it may be repeated at any time.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,8 @@ from pipeline.review.team_tabs import set_tabs
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
+from schemas.decision import Decision
+from schemas.fate import Reason
 from schemas.seat import SeatKind
 
 
@@ -112,7 +114,8 @@ class _Push:
             self._note({task: todo[key] for key, task in task_ids.items() if key in todo}, self.run)
             on_tasks(len(task_ids))
 
-        tasks, unfit = labeling_tasks(todo, self.dataset, self._offered(todo.values()))
+        unfit: dict[str, str] = {}
+        tasks = labeling_tasks(todo, self.dataset, self._offered(todo.values()), unfit)
         # What is there and noted nowhere must be looked up; all else was just listed.
         newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
         report = client.push(project, tasks, on_batch, newest, keep_lease)
@@ -150,7 +153,7 @@ class _Push:
             for one in asked
             if one.seat.kind is not SeatKind.FIRST or is_overlapping(one.decision.record_id, overlap)
         }
-        decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
+        decisions = [_with_reasons(one.decision, one.held) if one.held else one.decision for one in asked]
         return offered(self.snapshot, self.dataset.task, decisions, alone)
 
     def _sent(self, there: dict[int, str]) -> pl.DataFrame:
@@ -192,6 +195,10 @@ class _Push:
         answered = self.snapshot.latest_annotations().filter(*here).select("push_key").collect()
         closed = sent.filter(~pl.col("push_key").is_in(list(open_keys)))
         return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
+
+
+def _with_reasons(decision: Decision, more: Sequence[Reason]) -> Decision:
+    return decision.model_copy(update={"reasons": [*more, *decision.reasons]})
 
 
 def push_rows(

@@ -1,6 +1,6 @@
 """What annotators are shown in each seat of a question: the question itself, or what an adjudicator has to decide."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, assert_never
 
@@ -41,29 +41,33 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
             shown = _to_adjudicate(question(_answered(asked.decision), task, others), asked, task)
         case _:
             assert_never(asked.seat.kind)
+    if not dataset.config.review.has_seats:
+        return shown
     is_gold = asked.seat.kind is SeatKind.GOLD
-    seat = (SeatKind.FIRST if is_gold else asked.seat.kind).value if dataset.config.review.has_seats else ""
+    seat = (SeatKind.FIRST if is_gold else asked.seat.kind).value
     return shown.model_copy(update={"push_key": asked.key(task), "seat": seat, "assigned": asked.annotator})
 
 
 def labeling_tasks(
-    questions: Mapping[str, Asked], dataset: LoadedDataset, others: Mapping[str, Sequence[Candidate]]
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The tasks to import, and by push key why one cannot be made: a single odd text must not hold up the others.
+    questions: Mapping[str, Asked],
+    dataset: LoadedDataset,
+    others: Mapping[str, Sequence[Candidate]],
+    unfit: dict[str, str],
+) -> Iterator[dict[str, Any]]:
+    """The tasks to import, one at a time: all of a large push together would be slow to make, and fill the memory.
 
     Args:
         questions: what is asked, by push key.
         dataset: has the task, and says whether questions have several seats.
         others: answers that were given elsewhere, or earlier, by record.
+        unfit: gets by push key why a task cannot be made: a single odd text must not hold up the others.
     """
-    tasks, unfit = [], {}
     for key, asked in questions.items():
         try:
             shown = seat_question(asked, dataset, others.get(asked.decision.record_id, ()))
-            tasks.append(labeling_task(dataset.task, shown))
+            yield labeling_task(dataset.task, shown)
         except LabelStudioError as error:
             unfit[key] = str(error)
-    return tasks, unfit
 
 
 def shown_data(questions: Mapping[str, Asked], dataset: LoadedDataset, key: str) -> dict[str, Any]:
