@@ -15,6 +15,8 @@ class Decision(BaseModel):
     record_id: str
     revision: str
     task_digest: str
+    content: str = ""
+    """Digest of what the row asks and answers by itself; empty if it breaks the schema: then its revision says that."""
     fate: Fate
     reasons: list[Reason]
     duplicate_of: str = ""
@@ -46,3 +48,8 @@ class Decision(BaseModel):
     """Which rows it stands for in the audit; none if it has no chance to be drawn."""
     audit_probability: float | None = None
     """Its chance to be drawn, above 0."""
+
+    @property
+    def state(self) -> str:
+        """What changes with what the row asks and answers, but not with columns that the task does not read."""
+        return self.content or self.revision

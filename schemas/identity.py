@@ -18,15 +18,26 @@ def stable_hash(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def push_key(record_id: str, revision: str, task_digest: str, inputs_key: str, *seat: str) -> str:
+def content_digest(inputs: bytes | str, targets: bytes | str | None) -> str:
+    """What a row asks and answers, as 16 hex digits: it stays when columns change that the task does not read.
+
+    Args:
+        inputs: as JSON.
+        targets: its own, as JSON; None if it has none.
+    """
+    return stable_hash(inputs, *(() if targets is None else (targets,)))[:_TEXT_DIGITS]
+
+
+def push_key(record_id: str, state: str, task_digest: str, inputs_key: str, *seat: str) -> str:
     """The key that a labeling task carries: the same question is never asked twice.
 
-    It covers the inputs as shown to annotators: another field map makes another question of the same raw row. It
-    begins with what is asked, whatever else the row contains and whoever is to answer; see ``what_is_asked``. The first
-    seat has no part in it: questions had one seat only before there were others.
+    It covers the row's own answer (``state``) and the inputs as shown to annotators: another field map makes another
+    question of the same raw row, and a column that the task does not read makes none. It begins with what is asked,
+    whatever the row answers and whoever is to answer; see ``what_is_asked``. The first seat has no part in it:
+    questions had one seat only before there were others.
     """
     asked = stable_hash(record_id, task_digest, inputs_key)
-    return asked[:_TEXT_DIGITS] + stable_hash(record_id, revision, task_digest, inputs_key, *seat)[_TEXT_DIGITS:]
+    return asked[:_TEXT_DIGITS] + stable_hash(record_id, state, task_digest, inputs_key, *seat)[_TEXT_DIGITS:]
 
 
 def what_is_asked(push_key: str) -> str:

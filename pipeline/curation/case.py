@@ -26,6 +26,8 @@ class Case:
     record_id: str
     revision: str
     order: int
+    content: str = ""
+    """Digest of its inputs and own targets; empty if it breaks the schema."""
     fixed_split: str | None = None
     """The split that its source belongs to."""
     frozen: bool = False
@@ -89,6 +91,11 @@ class Case:
     group: str = ""
     pinned_split: str | None = None
     """The split that the group must go to, if the record has none of its own yet."""
+
+    @property
+    def was_wrong(self) -> bool:
+        """Whether an annotator gave another answer than its own, which its source may have taken over since."""
+        return self.human is Verdict.LABELED and (self.replaced is not None or self.corrected is not None)
 
     @property
     def published_as_is(self) -> bool:

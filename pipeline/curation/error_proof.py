@@ -54,14 +54,11 @@ class Suspects:
 def answers_about(frame: Sequence[Case], total: int, team: Team) -> Answers:
     """What annotators said about the rows of a frame."""
     is_known = [case.human is not None and not awaits_another(case, team) for case in frame]
-    mended = [
-        case.human is Verdict.UNUSABLE or (case.human is Verdict.LABELED and case.replaced is not None)
-        for case in frame
-    ]
+    mended = [case.human is Verdict.UNUSABLE or case.was_wrong for case in frame]
     return Answers(
         is_known,
         # A confirmed answer is right; all others were wrong, or nobody knows yet.
-        [case.human is not None and (case.human is not Verdict.LABELED or case.replaced is not None) for case in frame],
+        [case.human is not None and (case.human is not Verdict.LABELED or case.was_wrong) for case in frame],
         [known and gone for known, gone in zip(is_known, mended, strict=True)],
         [case.is_in_vain for case in frame],
         total,

@@ -43,29 +43,30 @@ class History:
     said: Said | None = None
     """The answer that decides, if any still counts."""
     route: Routed | None = None
-    """How annotators were first asked about the current revision, if they were."""
+    """How annotators were first asked about what the row says now, if they were."""
     answered_route: Routed | None = None
-    """The same for the earlier revision that they answered about."""
+    """The same for what it said when they answered."""
     chance: Chance | None = None
-    """Of the current revision to be audited."""
+    """Of its text to be audited, whatever its source has corrected in the answer since."""
     since: datetime | None = None
-    """When the current revision came in, if they answered about an earlier one."""
+    """When the current revision came in, if they answered about another answer of the row."""
 
 
 def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, History]:
     """Committed decisions and annotations for every current record whose inputs and task are unchanged."""
     if not prepared or snapshot.runs.is_empty():
         return {}
-    columns = ["record_id", "revision", "inputs"]
+    columns = ["record_id", "revision", "inputs", "content"]
     asked_now = pl.concat([read_work(part.path, columns) for part in prepared]).lazy()
-    decided = about(still_valid(snapshot.committed_decisions(), snapshot, task.task_digest()), asked_now, task)
-    curates = snapshot.runs.lazy().filter(verb=Verb.CURATE.value).select("run")
-    curated = latest(decided.join(curates, on="run", how="semi", maintain_order="left"))
+    digest = task.task_digest()
+    decided = about(still_valid(snapshot.committed_decisions(), asked_now, digest), asked_now, task)
+    curated = latest(_by_curate(decided, snapshot))
     automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
     said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
             if (answer := deciding(items))}  # fmt: skip
     said |= _handed_on(snapshot, prepared, task, said)
     routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
+    chances = _chances(snapshot, asked_now, task)
     since = _changed_since(snapshot, said)
     before = [decision.record_id for decision in automatic.values() if involved_annotators(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
@@ -76,17 +77,28 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
             said=said.get(record_id),
             route=routes.get(record_id),
             answered_route=answered.get(record_id),
-            chance=_chance(automatic.get(record_id)),
+            chance=chances.get(record_id),
             since=since.get(record_id),
         )
-        for record_id in automatic.keys() | said.keys()
+        for record_id in automatic.keys() | said.keys() | chances.keys()
     }
 
 
-def _chance(decision: Decision | None) -> Chance | None:
-    if decision is None or decision.audit_stratum is None or decision.audit_probability is None:
-        return None
-    return Chance(decision.audit_stratum, decision.audit_probability)
+def _by_curate(decisions: pl.LazyFrame, snapshot: Snapshot) -> pl.LazyFrame:
+    curates = snapshot.runs.lazy().filter(verb=Verb.CURATE.value).select("run")
+    return decisions.join(curates, on="run", how="semi", maintain_order="left")
+
+
+def _chances(snapshot: Snapshot, asked_now: pl.LazyFrame, task: type[Task]) -> dict[str, Chance]:
+    """The chances to be audited that the last curate gave to the texts of the rows.
+
+    They stay when the source has another answer: a row that left the sample because the source took its correction
+    over would leave behind those that were found right.
+    """
+    of_task = snapshot.committed_decisions().filter(pl.col("task_digest") == task.task_digest())
+    last = latest(about(_by_curate(of_task, snapshot), asked_now, task))
+    rows = last.select("record_id", "audit_stratum", "audit_probability").drop_nulls().collect()
+    return {record_id: Chance(stratum, probability) for record_id, stratum, probability in rows.iter_rows()}
 
 
 def _handed_on(
@@ -151,7 +163,7 @@ def verdict_of(decision: Decision | None) -> Verdict | None:
 def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[Task]) -> list[Case]:
     """The prepared rows as cases, with annotators' answers replacing the rows' own."""
     columns = [
-        *("record_id", "revision", "order", "fixed_split", "frozen"),
+        *("record_id", "revision", "order", "content", "fixed_split", "frozen"),
         *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
     ]
     cases = []
@@ -168,6 +180,7 @@ def _case(
     record_id: str,
     revision: str,
     order: int,
+    content: str | None,
     fixed_split: str | None,
     frozen: bool,
     key: str,
@@ -182,6 +195,7 @@ def _case(
         record_id=record_id,
         revision=revision,
         order=order,
+        content=content or "",
         fixed_split=fixed_split,
         frozen=frozen,
         text_key=key,

@@ -25,6 +25,7 @@ from schemas.conversation import turn_text
 from schemas.dataset import Action, Layout, Source
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue
+from schemas.identity import content_digest
 from schemas.parsed import Parsed
 from schemas.repairs import with_draft
 from schemas.task import Task
@@ -45,6 +46,8 @@ PREPARED = pl.Schema(
         "key": pl.String(),
         "inputs": pl.String(),
         "targets": pl.String(),
+        # Of both; null if the row breaks the schema.
+        "content": pl.String(),
         # For targets: the form in which equal ones are equal, the same of what is not free text, and whether any is.
         "answer": pl.String(),
         "closed": pl.String(),
@@ -67,6 +70,7 @@ _FOUND = [
         "key",
         "inputs",
         "targets",
+        "content",
         "answer",
         "closed",
         "has_free_text",
@@ -182,7 +186,7 @@ def _prepare(
 
 
 def _nothing(rejection_reasons: str) -> tuple[str | bool | None, ...]:
-    return ("", None, None, None, "", False, rejection_reasons, "[]", None, "", "")
+    return ("", None, None, None, None, "", False, rejection_reasons, "[]", None, "", "")
 
 
 def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
@@ -190,10 +194,13 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
     if parsed.problems and parsed.draft is None:
         return _nothing(_json(parsed.problems))
     free_text = answers.free_text(parsed.targets)
+    inputs = orjson.dumps(parsed.inputs)
+    targets = orjson.dumps(parsed.targets) if parsed.targets is not None else None
     return (
         inputs_key(task, parsed.inputs),
-        orjson.dumps(parsed.inputs).decode(),
-        orjson.dumps(parsed.targets).decode() if parsed.targets is not None else None,
+        inputs.decode(),
+        targets.decode() if targets is not None else None,
+        None if parsed.problems else content_digest(inputs, targets),
         answers.key(parsed.targets),
         answers.closed_key(parsed.targets) if free_text else "",
         bool(free_text),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
-from schemas.annotation import Verdict
 from schemas.run_summary import CurateFacts
 
 _VERSION = 3
@@ -59,5 +58,5 @@ def is_due(cases: Sequence[Case], last: CurateFacts | None, dataset: LoadedDatas
 
 
 def _corrections(cases: Sequence[Case]) -> int:
-    """How many rows have another label than their source gave them, by an annotator."""
-    return sum(case.human is Verdict.LABELED and case.replaced is not None for case in cases)
+    """How many rows have another label than their source gave them first, by an annotator."""
+    return sum(case.was_wrong for case in cases)

@@ -343,6 +343,7 @@ def _decision(case: Case, outcome: Outcome, run: str, task_digest: str) -> Decis
         record_id=case.record_id,
         revision=case.revision,
         task_digest=task_digest,
+        content=case.content,
         fate=outcome.fate,
         reasons=outcome.reasons,
         duplicate_of=outcome.duplicate_of,

@@ -11,7 +11,7 @@ from pipeline.estimation.audit_estimate import Cells
 
 _PARTS = 25
 """Into so many parts a batch is divided over the strata."""
-_PRIOR = 3.0
+_PRIOR = 30.0
 """What the strata have in common is worth so many answers in each."""
 
 

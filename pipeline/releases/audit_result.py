@@ -61,7 +61,7 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
     frame = (
         decisions.filter(pl.col("audit_probability") > 0)
         .select(
-            *("record_id", "revision", "targets", "audit_stratum", "audit_probability"),
+            *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
             # Rows that were answered without being drawn stand for no others.
@@ -102,11 +102,12 @@ def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:
-    """Which of some answers differ from what the row had."""
+    """Which of some answers differ from what the row had when it was asked about."""
     before = (
         snapshot.committed_decisions()
         .filter(pl.col("label_source") == LabelSource.SOURCE.value, pl.col("fate") != Fate.REJECTED.value)
-        .join(answered.lazy().select("record_id", "revision"), on=["record_id", "revision"], how="semi")
+        # Of the same text: its source may have taken the answer over since.
+        .join(answered.lazy().select("record_id", "inputs"), on=["record_id", "inputs"], how="semi")
         .unique("record_id", keep="last", maintain_order=True)
         .select("record_id", before="targets")
         .collect()
@@ -114,8 +115,10 @@ def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.b
     rows = answered.join(before, on="record_id", how="left", maintain_order="left")
     return np.array(
         [
-            unusable or (old is not None and not same_targets(orjson.loads(old), orjson.loads(new or "null")))
-            for unusable, old, new in rows.select("unusable", "before", "targets").iter_rows()
+            unusable
+            or replaced is not None
+            or (old is not None and not same_targets(orjson.loads(old), orjson.loads(new or "null")))
+            for unusable, replaced, old, new in rows.select("unusable", "replaced", "before", "targets").iter_rows()
         ],
         dtype=bool,
     )

@@ -123,12 +123,12 @@ def _answered(snapshot: Snapshot) -> tuple[np.typing.NDArray[np.float64], np.typ
     answers = (
         snapshot.current_decisions()
         .filter(routed, is_labeled | unusable)
-        .select("record_id", "revision", wrong=unusable | pl.col("replaced").is_not_null())
+        .select("record_id", "inputs", wrong=unusable | pl.col("replaced").is_not_null())
     )
     asked = (
         snapshot.committed_decisions()
         .filter(routed, pl.col("label_source").eq_missing(LabelSource.SOURCE.value), pl.col("label_error_score") > 0)
-        .join(answers, on=["record_id", "revision"], how="semi")
+        .join(answers, on=["record_id", "inputs"], how="semi")
         .unique("record_id", keep="first", maintain_order=True)
         .select("record_id", "label_error_score")
     )

@@ -47,7 +47,7 @@ class Said:
     asked: Decision
     """The decision about the record when it was asked about; an automatic one, if there is any."""
     is_present: bool
-    """It was asked about the record's current revision, not about an earlier one with the same text."""
+    """It was asked about what the record says now, not about the same text with another answer of its source."""
     known_since: str = ""
     """The run that first pulled the annotation in its current state."""
     sent_in: str = ""
@@ -96,7 +96,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[
     Args:
         snapshot: the committed state.
         task: parses the answers; those to another set of answers are left out.
-        now: ``record_id``, ``revision`` and ``inputs`` (JSON) of the current records.
+        now: ``record_id``, ``revision``, ``content`` and ``inputs`` (JSON) of the current records.
     """
     return said_and_hidden(snapshot, task, now)[0]
 
@@ -109,8 +109,11 @@ def said_and_hidden(
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}, {}
-    present = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "inputs").collect()
-    texts = {record_id: (revision, _text(task, inputs)) for record_id, revision, inputs in present.iter_rows()}
+    mine = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "content", "inputs")
+    texts = {
+        record_id: ((revision, content), _text(task, inputs))
+        for record_id, revision, content, inputs in mine.collect().iter_rows()
+    }
     questions = _questions(snapshot, task, records)
     same_text = {what_is_asked(key): decision for key, decision in questions.items()}
     panel: defaultdict[str, list[Said]] = defaultdict(list)
@@ -121,12 +124,13 @@ def said_and_hidden(
         asked = questions.get(key) or same_text.get(what_is_asked(key))
         if asked is None or asked.record_id not in texts:
             continue
-        revision, text = texts[asked.record_id]
+        (revision, content), text = texts[asked.record_id]
         if inputs_key(task, asked.inputs) == text:
             said = Said(
                 annotation=_annotation(row, asked, task),
                 asked=asked,
-                is_present=key in questions and asked.revision == revision,
+                is_present=key in questions
+                and (asked.content == content if asked.content else asked.revision == revision),
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
                 seat=Seat.read(row["seat"]),
@@ -323,7 +327,7 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
 
     Args:
         snapshot: the committed state.
-        asked: ``record_id`` and ``inputs`` of the current records.
+        asked: ``record_id``, ``revision``, ``content`` and ``inputs`` of the current records.
         task: the dataset's task.
         records: their ids.
     """
@@ -333,7 +337,7 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
         ~with_reason(*_FROM_ANNOTATORS),
     )
-    present = about(still_valid(automatic, snapshot, task.task_digest()), asked, task)
+    present = about(still_valid(automatic, asked, task.task_digest()), asked, task)
     yield from from_frame(latest(present).collect())
 
 

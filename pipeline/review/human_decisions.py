@@ -25,7 +25,7 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
             if any(item.is_present for item in items)}  # fmt: skip
     current = {d.record_id: d for d in from_frame(_of(now, said))}
-    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), snapshot, task.task_digest())
+    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), now, task.task_digest())
     told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
     asked = {d.record_id: d for d in origins(snapshot, now, task, said)}
     decisions = []
@@ -37,7 +37,7 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
         if answer is not None:
             decision = _decided(asked[record_id], current[record_id], answer, run)
         elif before is not None:
-            decision = asked[record_id].model_copy(update={"run": run})
+            decision = asked[record_id].model_copy(update=_now(current[record_id], run))
         else:
             continue
         if before is None or _meaning(before) != _meaning(decision):
@@ -51,8 +51,7 @@ def _of(decisions: pl.LazyFrame, records: Iterable[str]) -> pl.DataFrame:
 
 def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Decision:
     annotation = answer.annotation
-    changes: dict[str, object] = {
-        "run": run,
+    changes = _now(current, run) | {
         "routed": origin.routed or current.routed,
         "duplicate_of": "",
         "similarity": None,
@@ -76,5 +75,11 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
     return origin.model_copy(update=changes)
 
 
+def _now(current: Decision, run: str) -> dict[str, object]:
+    """What a decision about the same question takes from the newest one: other columns may have changed since."""
+    names = ("revision", "group", "pinned_split")
+    return {"run": run, **{name: getattr(current, name) for name in names}}
+
+
 def _meaning(decision: Decision) -> object:
-    return decision.fate, decision.routed, decision.reasons, decision.targets, decision.revision
+    return decision.fate, decision.routed, decision.reasons, decision.targets, decision.state

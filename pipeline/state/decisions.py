@@ -8,7 +8,6 @@ import orjson
 import polars as pl
 from pydantic import TypeAdapter
 
-from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.normalize import inputs_key
 from schemas.decision import Decision
@@ -53,18 +52,29 @@ def from_row(row: dict[str, Any]) -> Decision:
             "suggestion": orjson.loads(row["suggestion"]) if row["suggestion"] is not None else None,
             "model_answer": orjson.loads(row["model_answer"]) if row["model_answer"] is not None else None,
             "replaced": orjson.loads(row["replaced"]) if row["replaced"] is not None else None,
+            "content": row["content"] or "",
         }
     )
 
 
-def still_valid(decisions: pl.LazyFrame, snapshot: Snapshot, task_digest: str) -> pl.LazyFrame:
-    """Those of some decisions, oldest first, that apply to the current revision and task.
+def still_valid(decisions: pl.LazyFrame, now: pl.LazyFrame, task_digest: str) -> pl.LazyFrame:
+    """Those of some decisions, oldest first, that apply to what the rows ask and answer now, and to the task.
 
-    A row may be changed and changed back; decisions about its current revision then count again.
+    A row may be changed and changed back; decisions about what it says now then count again. A change of columns that
+    the task does not read is none.
+
+    Args:
+        decisions: oldest first.
+        now: ``record_id``, ``revision`` and ``content`` of the current records.
+        task_digest: of the task as it is now.
     """
-    current = snapshot.current_records().select("record_id", "revision")
+    current = now.select("record_id", now_revision="revision", now_content="content")
     same_task = decisions.filter(pl.col("task_digest") == task_digest)
-    return same_task.join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+    found = same_task.join(current, on="record_id", how="inner", maintain_order="left")
+    # Rows that break the schema, and decisions of earlier versions of Goldleaf, have no digest.
+    same_row = pl.col("content").is_null() & (pl.col("revision") == pl.col("now_revision"))
+    same = (pl.col("content") == pl.col("now_content")).fill_null(value=False) | same_row
+    return found.filter(same).drop("now_revision", "now_content")
 
 
 def about(decisions: pl.LazyFrame, asked: pl.LazyFrame, task: type[Task]) -> pl.LazyFrame:
@@ -90,7 +100,7 @@ def question_key(decision: Decision, task: type[Task], seat: Seat = FIRST) -> st
     """The push key of the question that a decision's record asks annotators, in one of its seats."""
     more = () if seat == FIRST else (str(seat),)
     asked = inputs_key(task, decision.inputs)
-    return push_key(decision.record_id, decision.revision, decision.task_digest, asked, *more)
+    return push_key(decision.record_id, decision.state, decision.task_digest, asked, *more)
 
 
 def named_records(decision: Decision) -> Iterator[str]:
@@ -134,6 +144,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.record_id,
         decision.revision,
         decision.task_digest,
+        decision.content or None,
         decision.fate.value,
         _reasons(decision.reasons),
         decision.duplicate_of,

@@ -50,6 +50,7 @@ SCHEMAS: dict[Table, pl.Schema] = {
             "record_id": pl.String(),
             "revision": pl.String(),
             "task_digest": pl.String(),
+            "content": pl.String(),
             "fate": pl.String(),
             "reasons": pl.String(),
             "duplicate_of": pl.String(),
