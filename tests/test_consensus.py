@@ -23,6 +23,7 @@ from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
+from schemas.seat import Seat, SeatKind
 
 Targets = dict[str, JsonValue]
 
@@ -130,6 +131,16 @@ def test_who_is_unsure_leaves_it_to_those_who_answer_later_and_asks_after_those_
     assert agreed(said("ada", "billing", 0), said("ben", Verdict.UNSURE, 1), answer) == "returns", "she answered again"
     assert agreed(said("ben", Verdict.UNSURE, 1), answer, said("cleo", "delivery", 3)) == "disputed"
     assert agreed(said("ben", Verdict.UNSURE, 1), said("cleo", Verdict.UNSURE, 1), answer) == "returns", "no votes"
+
+
+def test_annotators_who_agree_in_the_adjudicator_s_task_by_now_need_no_adjudicator() -> None:
+    last = Seat(kind=SeatKind.ADJUDICATOR)
+    ada, unsure = said("ada", "returns", 1), said("ben", Verdict.UNSURE, 2)
+    assert agreed(ada, unsure, said("ben", "returns", 3, seat=last)) == "returns"
+    assert agreed(ada, unsure, said("ben", "billing", 3, seat=last)) == "unsure", "it decides nothing alone"
+    assert agreed(unsure, said("ben", "returns", 3, seat=last)) == "unsure", "nobody else has said so"
+    both = said("ben", "billing", 2), said("ben", "delivery", 3, seat=last), said("ada", "delivery", 4, seat=last)
+    assert agreed(ada, *both) == "delivery"
 
 
 def test_the_answer_of_a_majority_is_the_latest_of_those_who_gave_it() -> None:

@@ -178,9 +178,17 @@ def test_the_adjudicator_decides_whatever_the_majority_says(disputed: Desk) -> N
     assert disputed.curate().review.sent == 0
 
 
-@pytest.mark.parametrize("who", [ANA, BEN])
-def test_one_of_the_two_settles_nothing_and_somebody_else_is_asked_again(disputed: Desk, who: str) -> None:
-    answer(disputed, 1, "adjudicator", "returns", who)
+def test_one_of_the_two_who_agrees_with_the_other_by_now_ends_the_dispute(disputed: Desk) -> None:
+    answer(disputed, 1, "adjudicator", "returns", ANA)
+    go_on(disputed)
+    assert (disputed.decision(1).fate, disputed.decision(1).targets) == (Fate.ACCEPTED, {"topic": "returns"})
+
+
+@pytest.mark.parametrize(("who", "says"), [(BEN, "returns"), (ANA, "billing"), (ANA, Verdict.UNSURE)])
+def test_one_of_the_two_settles_nothing_else_and_somebody_else_is_asked_again(
+    disputed: Desk, who: str, says: str | Verdict
+) -> None:
+    answer(disputed, 1, "adjudicator", says, who)
     go_on(disputed)
     assert (disputed.decision(1).fate, disputed.decision(1).routed) == (Fate.REVIEW, Routed.ADJUDICATE)
     assert "adjudicator 2" in seats(disputed, 1)

@@ -5,7 +5,7 @@ the row changes; the caller must compare it with a label that the source has cha
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -284,12 +284,14 @@ def deciding(said: Iterable[Said]) -> Said | None:
     An annotator of the current revision saw the answers about an earlier one, if these were known when the question
     was sent, unless they were edited later. The latest answer of each annotator counts. *Unsure* defers to later
     answers; if these contradict each other, the likeliest decides, or more than half of them (``weighing``). An
-    adjudicator decides whatever the others say, unless it is one of them.
+    adjudicator decides whatever the others say, unless it is one of them: such an answer counts once all of them agree.
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
     panel = {_who(item) for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
+    if (agreed := _agreed(counting, panel)) is not None:
+        return agreed
     counting = [item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or _who(item) not in panel]
     by_annotator = {_who(item): item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
@@ -306,6 +308,16 @@ def deciding(said: Iterable[Said]) -> Said | None:
         return replace(groups[place][-1], is_alone=len(counting) == 1)
     against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
     return replace(votes[-1], against=against.annotation)
+
+
+def _agreed(counting: Iterable[Said], panel: Collection[tuple[str, str]]) -> Said | None:
+    """The latest answer if several annotators agree by now, one of whom has taken the adjudicator's task as well."""
+    last = {_who(item): item for item in sorted(counting, key=_age) if _who(item) in panel}
+    if len(last) < 2 or not any(item.seat.kind is SeatKind.ADJUDICATOR for item in last.values()):
+        return None
+    is_sure = all(item.annotation.verdict is not Verdict.UNSURE for item in last.values())
+    is_same = len({_vote(item.annotation) for item in last.values()}) == 1
+    return max(last.values(), key=_age) if is_sure and is_same else None
 
 
 def _saw(later: Said, said: Said) -> bool:
