@@ -190,10 +190,8 @@ def test_a_server_that_is_down_is_one_line_and_nothing_is_counted(ledger: Ledger
     ("reply", "said"),
     [
         (failure(401, "Incorrect API key provided: sk-secret"), "the key in OPENAI_API_KEY is not accepted"),
-        (failure(403, "forbidden"), "the key in OPENAI_API_KEY is not accepted"),
         (failure(404, "model 'm' does not exist"), "correct suggest.model, or suggest.endpoint"),
         (failure(402, "pay"), "its account has no money left"),
-        (failure(429, "you exceeded your quota (insufficient_quota)"), "its account has no money left"),
         ((302, {"location": "http://127.0.0.1:1/elsewhere"}, b""), "a redirection to http://127.0.0.1:1/elsewhere"),
     ],
 )

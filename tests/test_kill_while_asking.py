@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forked import Point
-from model_server import ModelServer, last_user_text, model_server
+from loopback import Reply
+from model_server import ModelServer, failure, last_user_text, model_server
 from support import current, offline, row, write_dataset
 from test_kill import goldleaf
 from test_suggestions import by_words
@@ -70,3 +72,31 @@ def test_a_killed_run_loses_at_most_what_was_in_flight(
         spent = ledger.spent()
     assert (spent.calls, spent.lost) == (ROWS + lost, lost)
     assert [one.model_answer for one in current(opened(folder)).values()] == [{"topic": "billing"}] * ROWS
+
+
+@pytest.mark.parametrize(("when", "lost"), [("before", 1), ("after", 0)])
+def test_a_run_killed_at_a_row_that_is_refused_begins_with_the_others_the_next_time(
+    curated: Path, tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, when: str, lost: int
+) -> None:
+    """A moderation refuses three rows with 403, as if the key might not ask; a killed run has not written the last."""
+    flagged: list[str] = []
+
+    def says(request: dict[str, Any], number: int) -> Reply:
+        text = last_user_text(request)
+        if text not in flagged and len(flagged) < 3:
+            flagged.append(text)
+        return failure(403, "flagged") if text in flagged else by_words(request, number)
+
+    folder = Path(shutil.copytree(curated, tmp_path / "dataset"))
+    server.asked.clear()
+    monkeypatch.setattr(server, "says", says)
+    point = Point("pipeline.suggestions.ledger", "Ledger.refuse", when, 3)
+    goldleaf("suggest", str(folder / "dataset.yaml"), home=folder / "home", killed_at=point)
+    told = suggest(opened(folder), Inline()).suggested
+    assert told is not None and (told.answered, told.failed, told.why) == (ROWS - 3, 3, "")
+    asked = [last_user_text(one) for one in server.asked]
+    assert asked[:3] == flagged and sorted(asked[-3:]) == sorted(flagged), "the others come first"
+    assert sorted(asked[3:-3]) == sorted({*asked} - {*flagged}), "each is asked, and paid, once"
+    with Ledger(opened(folder).store.calls) as ledger:
+        spent = ledger.spent()
+    assert (spent.calls, spent.lost) == (ROWS - 3 + lost, lost)

@@ -119,12 +119,24 @@ def test_a_model_is_no_annotator_two_people_stay_two_and_are_held(home: Home) ->
     assert {found.voters for one in given["r001"] if (found := weight(one))} == {3}
 
 
+@pytest.mark.parametrize("rows", [20, 60, 99])
+def test_a_model_is_no_annotator_of_those_that_it_takes_to_weigh_answers(rows: int) -> None:
+    """With three annotators, that is 100 rows."""
+    votes, _ = crowd([0.7, 0.6, 0.6, 0.97], 100)
+    given = answers_of(votes[votes[:, 1] < 3])
+    few = {record: given[record] for record in sorted(given)[:rows]}
+    weight = weights_of(Question, few, model=says(votes, 3, rows))
+    assert {weight(one) for items in few.values() for one in items} == {None}
+    enough = weights_of(Question, given, model=says(votes, 3, rows))
+    assert None not in {enough(one) for items in given.values() for one in items}
+
+
 @pytest.mark.parametrize("asked", [BLIND, {}])
 def test_a_model_s_answer_counts_only_where_annotators_did_not_see_it(home: Home, asked: dict[str, Any]) -> None:
-    votes, _ = crowd([0.95, 0.6, 0.6, 0.97], 60)
+    votes, _ = crowd([0.95, 0.6, 0.6, 0.97], 100)
     topic = ("billing", "delivery", "returns")
     model = {at: {"topic": topic[label]} for at, who, label in votes.tolist() if who == 3}
-    rows = [home.asked(f"r{at:03}", **asked) for at in range(60)]
+    rows = [home.asked(f"r{at:03}", **asked) for at in range(100)]
     heard = [one.model_copy(update={"model_answer": model[at]}) for at, one in enumerate(rows)]
     names = list(SEATS)
     home.curated(*heard)
@@ -133,7 +145,9 @@ def test_a_model_s_answer_counts_only_where_annotators_did_not_see_it(home: Home
     )
     with_model = weights(home)
     home.curated(*rows)
-    assert (with_model == weights(home)) == (asked != BLIND)
+    without = weights(home)
+    assert None not in [*with_model, *without], "there are enough answers without the model"
+    assert (with_model == without) == (asked != BLIND)
 
 
 def weights(home: Home) -> list[Any]:

@@ -99,7 +99,9 @@ class _Tables:
     """Votes that an expectation is worth in each row."""
 
 
-def consensus_of_field(votes: Integers, labels: int | None = None, known: Integers | None = None) -> Consensus:
+def consensus_of_field(
+    votes: Integers, labels: int | None = None, known: Integers | None = None, annotators: int | None = None
+) -> Consensus:
     """The most probable label of each item, by all votes about all items.
 
     The same for any order of the votes; linear in votes times labels, also in memory.
@@ -108,6 +110,7 @@ def consensus_of_field(votes: Integers, labels: int | None = None, known: Intege
         votes: item, annotator and label of each, as integers from 0; shape (n, 3). Of an annotator and item, one.
         labels: how many there are; by default, as many as occur.
         known: item and label of those whose true label is known, shape (m, 2). They tell how reliable annotators are.
+        annotators: how many of them decide whether the votes are few; by default, all. A model is none.
 
     Raises:
         ValueError: there are no votes, or an annotator has two about the same item.
@@ -126,7 +129,8 @@ def consensus_of_field(votes: Integers, labels: int | None = None, known: Intege
     given = given[np.isin(given[:, 0], items)]
     fixed = np.searchsorted(items, given[:, 0]), given[:, 1]
     share = _shares(read, fixed)
-    few = len(items) * (len(people) - 2) < _FEW and len(given) < _KNOWN_ENOUGH
+    counted = len(people) if annotators is None else annotators
+    few = len(items) * (counted - 2) < _FEW and len(given) < _KNOWN_ENOUGH
     if few or count == 1:
         return Consensus(items, share, _first_best(share), people, np.empty((0, count, count)), is_majority=True)
     probabilities, tables = _estimated(read, share, fixed)

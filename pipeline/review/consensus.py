@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 import polars as pl
 
+from pipeline.kinds.registry import kind_of
 from pipeline.review.answers_told import quoted, told_apart
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
+from pipeline.review.same_answers import first_worded, vote_of
 from pipeline.review.seats import IS_GOLD, seats_of, with_seats
 from pipeline.review.weighing import Weight, deciding_group, weights_of
 from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
@@ -25,7 +27,7 @@ from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
-from schemas.field import JsonValue, comparable_targets
+from schemas.field import JsonValue
 from schemas.field_values import differences
 from schemas.identity import what_is_asked
 from schemas.repairs import repaired
@@ -62,6 +64,8 @@ class Said:
     """What the votes of the whole dataset say of the answer, if there are enough to know."""
     is_alone: bool = False
     """No other answer has a part in what is decided."""
+    free_texts: frozenset[str] = frozenset()
+    """The targets in which case, whitespace and punctuation make no other answer."""
 
     @property
     def reason(self) -> Reason | None:
@@ -116,6 +120,7 @@ def said_and_hidden(
     }
     questions = _questions(snapshot, task, records)
     same_text = {what_is_asked(key): decision for key, decision in questions.items()}
+    free = frozenset(kind_of(task).free_texts(task))
     panel: defaultdict[str, list[Said]] = defaultdict(list)
     hidden: defaultdict[str, list[Said]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
@@ -134,6 +139,7 @@ def said_and_hidden(
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
                 seat=Seat.read(row["seat"]),
+                free_texts=free,
             )
             (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
     model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
@@ -219,7 +225,8 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
     for row in gone.iter_rows(named=True):
         if asked := questions.get(row["push_key"]):
             answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
-            said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat)
+            free = frozenset(kind_of(task).free_texts(task))
+            said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat, free_texts=free)
             found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
     return found
 
@@ -302,11 +309,12 @@ def deciding(said: Iterable[Said]) -> Said | None:
         return answers[-1] if answers else None
     same: defaultdict[Hashable, list[Said]] = defaultdict(list)
     for item in votes:
-        same[_vote(item.annotation)].append(item)
+        same[_vote(item)].append(item)
     groups = list(same.values())
     if (place := deciding_group([(len(group), group[-1].weight) for group in groups])) is not None:
-        return replace(groups[place][-1], is_alone=len(counting) == 1)
-    against = next(item for item in reversed(votes) if _vote(item.annotation) != _vote(votes[-1].annotation))
+        group = groups[place]
+        return replace(group[first_worded([item.annotation for item in group])], is_alone=len(counting) == 1)
+    against = next(item for item in reversed(votes) if _vote(item) != _vote(votes[-1]))
     return replace(votes[-1], against=against.annotation)
 
 
@@ -329,9 +337,9 @@ def _age(said: Said) -> tuple[datetime, int]:
     return said.annotation.updated_at, said.annotation.annotation_id
 
 
-def _vote(annotation: Annotation) -> Hashable:
+def _vote(said: Said) -> Hashable:
     """The same for equal answers."""
-    return annotation.verdict, comparable_targets(annotation.targets)
+    return vote_of(said.annotation, said.free_texts)
 
 
 def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: Iterable[str]) -> Iterator[Decision]:

@@ -132,7 +132,7 @@ def _of_field(
     keys = [(one.server, one.annotation_id) for _, one in _each(votes)]
     if len(labels) == 1:
         return dict.fromkeys(keys, 1.0)
-    found = consensus_of_field(table, len(labels), sure)
+    found = consensus_of_field(table, len(labels), sure, annotators=len({who for _, who, _ in rows}))
     if found.is_majority:
         return None
     probabilities = found.probabilities[table[: len(keys), 0], table[: len(keys), 2]]

@@ -15,9 +15,12 @@ from pipeline.suggestions.chat_completions import (
     AllRefused,
     CallFailed,
     ChatCompletions,
+    Forbidden,
+    FormRefused,
     Later,
     NoAnswer,
     NotSent,
+    OutOfMoney,
     RowRefused,
 )
 from pipeline.suggestions.ledger import Ledger, Reply, Spent
@@ -102,6 +105,9 @@ class Asking:
         self._ended = threading.Event()
         self._outcome = Outcome()
         self._failures = 0
+        self._forbidden: list[Forbidden] = []
+        self._is_heard = False
+        """Whether any answer came, valid or not: then the key may ask, and what is forbidden is about its row."""
         self._takes_schema = True
 
     def ask(self, questions: Sequence[Question], on_row: Callable[[int], None] = lambda rows: None) -> Outcome:
@@ -121,6 +127,8 @@ class Asking:
         finally:
             self._ended.set()
         outcome = self._outcome
+        if self._forbidden and not self._is_heard and not outcome.why and outcome.failed == len(self._forbidden):
+            outcome.why = self._forbids("every row", self._forbidden[0])
         outcome.waiting = len(questions) - outcome.answered - outcome.invalid - outcome.failed
         return outcome
 
@@ -168,8 +176,10 @@ class Asking:
 
     def _fail(self, error: CallFailed) -> None:
         """Count a row without an answer; after a few in a row, the server is given up."""
-        most = _MANY if isinstance(error, RowRefused) else _FEW
         with self._turn:
+            self._forbidden += [error] if isinstance(error, Forbidden) else []
+            costs_nothing = isinstance(error, RowRefused) and (self._is_heard or not isinstance(error, Forbidden))
+            most = _MANY if costs_nothing else _FEW
             self._failures += 1
             if self._failures < most:
                 self._outcome.failed += 1
@@ -177,7 +187,12 @@ class Asking:
                 return
         if isinstance(error, Later):
             raise self._stop(_asks_to_wait(self._section, error))
+        if isinstance(error, Forbidden):
+            raise self._stop(self._forbids(f"{most} rows in a row" if self._is_heard else "every row", error))
         raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
+
+    def _forbids(self, rows: str, error: Forbidden) -> str:
+        return f"{self._section.endpoint} refuses {rows}: {error}; {self._advice(error)}"
 
     def _stop(self, why: str) -> _Stop:
         with self._turn:
@@ -218,7 +233,7 @@ class Asking:
                 if refused >= PAUSES.few:
                     raise
                 self._pause(refused, None)
-            except RowRefused:
+            except FormRefused:
                 # The schema may be the reason: not every server knows them.
                 if body.pop("response_format", None) is None:
                     raise
@@ -237,12 +252,14 @@ class Asking:
             self._ledger.lose(call)
             raise
         except CallFailed as error:
-            if isinstance(error, Later | RowRefused):
-                self._ledger.refuse(call)
-            else:
+            # What a server has refused comes last in the next run, even where it refuses all: some do so for one row.
+            if isinstance(error, NotSent):
                 self._ledger.strike(call)
+            else:
+                self._ledger.refuse(call)
             self._count(-tokens[0], -tokens[1], -cost)
             raise
+        self._is_heard = True
         self._learn(reply, prompt)
         reply = self._with_usage(reply, prompt)
         paid = self._cost(reply.tokens_in, reply.tokens_out)
@@ -309,10 +326,11 @@ class Asking:
 
     # --- waiting, and what to say ---------------------------------------------------------------
     def _pause(self, number: int, asked: float | None) -> None:
-        """Wait before a further try, longer each time; as long as the server asks, if it does."""
+        """Wait before a further try, longer each time; as long as the server asks, if that proves enough."""
         longest = min(PAUSES.most, PAUSES.first * 2 ** (number - 1))
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
-        if self._ended.wait(asked if asked is not None else longest * jitter):
+        own = longest * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+        seconds = own if asked is None else asked if number == 1 else max(asked, own)
+        if self._ended.wait(seconds):
             raise _Stop
 
     def _note(self, question: Question, reply: Reply, body: Mapping[str, Any]) -> None:
@@ -327,12 +345,19 @@ class Asking:
             self._outcome.notes += [note for note in notes if note not in self._outcome.notes]
 
     def _advice(self, error: CallFailed) -> str:
+        name = self._section.api_key_env
+        if isinstance(error, OutOfMoney):
+            return "its account has no money left, or has spent as much as it may; top it up or raise its limit"
         match str(error)[:3]:
-            case "401" | "403":
-                name = self._section.api_key_env
-                return f"the key in {name} is not accepted" if self._key else f"set {name}, which is empty"
-            case "402" | "429":
-                return "its account has no money left"
+            case "401" | "403" if not self._key:
+                return f"set {name}, which is empty"
+            case "401":
+                return f"the key in {name} is not accepted"
+            case "403":
+                return (
+                    f"see whether the key in {name} may use '{self._section.model}' and has reached no limit; "
+                    "the next run asks about other rows first"
+                )
             case "404":
                 return "correct suggest.model, or suggest.endpoint, which ends in /v1 mostly"
             case _:
@@ -340,7 +365,7 @@ class Asking:
 
 
 def _asks_to_wait(section: Suggest, error: Later) -> str:
-    how_long = f", {counted(round(error.seconds), 'second')}" if error.seconds else ""
+    how_long = f", {counted(math.ceil(error.seconds), 'second')}" if error.seconds else ""
     return f"{section.endpoint} asks to wait: {error}{how_long}"
 
 

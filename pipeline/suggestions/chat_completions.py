@@ -7,14 +7,13 @@ concerns this row or all of them.
 import dataclasses
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 import httpx
 
 from pipeline.suggestions.ledger import Reply
+from pipeline.suggestions.server_errors import read_error
 from pipeline.time_limits import Patience, Patient, Response, TooSlow
 from schemas.suggest_section import Suggest
 from schemas.user_code_errors import in_a_line, writable
@@ -27,8 +26,13 @@ _SHOWN = 200
 """Characters of what a server says is wrong."""
 _SECRET = 16
 """Characters from which on a key is a secret; shorter ones, as local servers take, may be words of an answer."""
-_FOR_ALL = {401, 402, 403, 404, 405, 410}
-"""Refusals that concern every row alike."""
+_FOR_ALL = {401, 404, 405, 410}
+"""Refusals that concern every row alike: no such key, model or address."""
+_NO_MONEY = 402
+_FORBIDDEN = 403
+"""A key that may not ask, or an address from which nobody may; but also a row that a moderation or firewall refuses."""
+_TOO_LARGE = 413
+"""Of a row; other refusals of one may be about the request's form."""
 _LATER = {409, 425, 429, 503, 529}
 """A busy server's, which has not carried the request out. Any other 5xx, such as a gateway's when it waited in vain,
 may come after the model has answered."""
@@ -59,8 +63,20 @@ class RowRefused(CallFailed):
     """The server refuses this request; another row may be fine."""
 
 
+class FormRefused(RowRefused):
+    """The same, and it may be the form of the request that it does not take."""
+
+
+class Forbidden(RowRefused):
+    """The same, and it may refuse every other row as well: it depends on whether it ever answers."""
+
+
 class AllRefused(CallFailed):
     """The server refuses every request: key, model or address are wrong."""
+
+
+class OutOfMoney(AllRefused):
+    """Nothing more is paid for, and the server does not say when that changes."""
 
 
 class ChatCompletions:
@@ -108,18 +124,25 @@ class ChatCompletions:
         self._refuse(answer, received)
 
     def _refuse(self, answer: Response, received: bytes) -> NoReturn:
-        said = self._private(_said(received) or answer.reason)
-        text = f"{answer.status}{f' ({said})' if said else ''}"
-        if 300 <= answer.status < 400:
+        status, error = answer.status, read_error(received, answer.headers)
+        said = self._private(error.text or answer.reason)
+        text = f"{status}{f' ({said})' if said else ''}"
+        if 300 <= status < 400:
             to = self._private(answer.headers.get("location", ""), 100)
-            raise AllRefused(f"{answer.status}, a redirection to {to}")
-        if answer.status in _FOR_ALL or (answer.status == 429 and _is_out_of_money(received)):
+            raise AllRefused(f"{status}, a redirection to {to}")
+        is_money = status == _NO_MONEY or (status < 500 and error.is_money)
+        # Who says when to ask again has not run out of money, whatever the text says about billing.
+        if is_money and error.seconds is None:
+            raise OutOfMoney(text)
+        if is_money or status in _LATER:
+            raise Later(text, error.seconds)
+        if status in _FOR_ALL:
             raise AllRefused(text)
-        if answer.status in _LATER:
-            raise Later(text, _seconds(answer.headers.get("retry-after", "")))
-        if answer.status >= 500 or answer.status == 408:
+        if status >= 500 or status == 408:
             raise NoAnswer(text)
-        raise RowRefused(text)
+        if error.is_flagged or status == _TOO_LARGE:
+            raise RowRefused(text)
+        raise Forbidden(text) if status == _FORBIDDEN else FormRefused(text)
 
     def _reply(self, received: bytes) -> Reply:
         """What a successful response holds, without the key.
@@ -156,35 +179,6 @@ def _received(answer: Response) -> bytes:
         if len(received) > _MOST_BYTES:
             raise NoAnswer(f"more than {_MOST_BYTES:,} bytes")
     return bytes(received)
-
-
-def _said(received: bytes) -> str:
-    """What the server says is wrong, in whichever of the usual places."""
-    try:
-        found = json.loads(received)
-    except (ValueError, RecursionError):
-        return "" if received.lstrip()[:1] == b"<" else received.decode("utf-8", "replace")
-    for name in ("error", "detail", "message"):
-        while isinstance(found, dict) and name in found:
-            found = found[name]
-    return found if isinstance(found, str) else json.dumps(found)
-
-
-def _is_out_of_money(received: bytes) -> bool:
-    """Whether too many requests means that no more are paid for: waiting does not help."""
-    return b"insufficient_quota" in received or b"billing" in received
-
-
-def _seconds(text: str) -> float | None:
-    """How long to wait, by a header that holds seconds or a time."""
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _completion(received: bytes) -> Reply:

@@ -121,7 +121,7 @@ class Ledger:
             )
 
     def strike(self, call: int) -> None:
-        """Take out a call that no server took, or that says nothing about its question."""
+        """Take out a call that no server took."""
         with self._explained():
             self._db.execute("DELETE FROM calls WHERE id = ?", (call,))
 

@@ -7,6 +7,7 @@ token counts, findings.
 __all__ = [
     "answer_keys",
     "field_paths",
+    "free_wording",
     "meaning_guards",
     "normalize",
     "screening",
