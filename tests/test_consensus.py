@@ -9,6 +9,7 @@ import pytest
 from home_of_answers import NOON, QUESTION, Home, home_in
 from store_rows import decision
 
+from pipeline.review.answers_told import what_changed
 from pipeline.review.consensus import (
     Said,
     deciding,
@@ -16,7 +17,6 @@ from pipeline.review.consensus import (
     involved_annotators,
     said_about,
     said_before,
-    what_changed,
 )
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict

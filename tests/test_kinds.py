@@ -21,7 +21,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import Kind, LabeledText, LabelScore, LabelScores
 from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_named, kind_of
 from pipeline.kinds.starter_files import starter_names
-from pipeline.review.consensus import what_changed
+from pipeline.review.answers_told import what_changed
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LABEL_ERROR_CODES, Reason, ReasonCode

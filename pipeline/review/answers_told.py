@@ -1,4 +1,4 @@
-"""Answers that contradict each other, in words: by the values in which they differ."""
+"""Answers that differ, in words: by the values in which they do."""
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -24,6 +24,14 @@ def apart_in_words(one: Answer, other: Answer) -> tuple[str, str]:
     found = list(differences(_as_said(one), _as_said(other)))
     first = ", ".join(f"{path} {quoted(value)}" for path, value, _ in found)
     return first, ", ".join(f"{path} {quoted(value)}" for path, _, value in found)
+
+
+def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
+    """Describe how an annotator's answer differs from the earlier one."""
+    if before is None or after is None:
+        return "answered"
+    changed = [f"{path}: {quoted(old)} became {quoted(new)}" for path, old, new in differences(before, after)]
+    return "; ".join(changed) or "confirmed"
 
 
 def quoted(value: JsonValue) -> str:

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from pipeline.kinds.registry import kind_of
-from pipeline.review.answers_told import quoted, told_apart
+from pipeline.review.answers_told import told_apart, what_changed
 from pipeline.review.form_fields import has_its_fields
 from pipeline.review.labeling_tasks import read_result
 from pipeline.review.same_answers import first_worded, vote_of
@@ -28,7 +28,6 @@ from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
-from schemas.field_values import differences
 from schemas.identity import what_is_asked
 from schemas.repairs import repaired
 from schemas.run_summary import Verb
@@ -324,7 +323,7 @@ def _agreed(counting: Iterable[Said], panel: Collection[tuple[str, str]]) -> Sai
     if len(last) < 2 or not any(item.seat.kind is SeatKind.ADJUDICATOR for item in last.values()):
         return None
     is_sure = all(item.annotation.verdict is not Verdict.UNSURE for item in last.values())
-    is_same = len({_vote(item.annotation) for item in last.values()}) == 1
+    is_same = len({_vote(item) for item in last.values()}) == 1
     return max(last.values(), key=_age) if is_sure and is_same else None
 
 
@@ -397,11 +396,3 @@ def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> An
         return annotation
     answer = read_result(task, annotation.result, was_cancelled=False, inputs=decision.inputs)
     return annotation.model_copy(update=answer.model_dump())
-
-
-def what_changed(before: Mapping[str, JsonValue] | None, after: Mapping[str, JsonValue] | None) -> str:
-    """Describe how an annotator's answer differs from the earlier one."""
-    if before is None or after is None:
-        return "answered"
-    changed = [f"{path}: {quoted(old)} became {quoted(new)}" for path, old, new in differences(before, after)]
-    return "; ".join(changed) or "confirmed"
