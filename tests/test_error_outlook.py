@@ -77,8 +77,10 @@ def test_when_no_suspect_label_is_left_none_is_promised(desk: Desk) -> None:
 def test_rows_that_are_held_for_something_else_say_nothing_of_suspect_labels(
     studio: FakeStudio, tmp_path: Path
 ) -> None:
-    rows = [one | {"question": f"{one['question']} mail ana{one['id']}@example.com"} for one in labeled(90)[WRONG:]]
-    with desk_at(studio, tmp_path, [*labeled(300)[90:], *rows], "review: {budget: 60, audit: 0.0}\n") as desk:
+    rows = labeled(300)
+    for one in rows[WRONG:90]:
+        one["question"] = f"{one['question']} mail ana{one['id']}@example.com"
+    with desk_at(studio, tmp_path, rows, "review: {budget: 60, audit: 0.0}\n") as desk:
         desk.curate()
         for number in range(WRONG, 90):
             desk.label(number, list(TEXTS)[number % 3])

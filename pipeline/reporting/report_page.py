@@ -22,9 +22,8 @@ from pipeline.reporting.curve_picture import curve_picture
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
-from pipeline.review.questions import sentence
 from pipeline.text.word_diff import word_diff
-from pipeline.text.wording import shown_share, shown_similarity
+from pipeline.text.wording import sentence, shown_share, shown_similarity
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode, Routed
 from schemas.manifest import Funnel

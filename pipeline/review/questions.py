@@ -13,6 +13,7 @@ from pipeline.review.labeling_tasks import LabelingQuestion
 from pipeline.review.offered_answers import Candidate
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
+from pipeline.text.wording import sentence
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
@@ -85,11 +86,6 @@ def filled_in(decision: Decision, task: type[Task], *, beside_gold: bool = False
     if heard := heard_model(decision):
         return FilledIn(heard, is_suggested=True)
     return FilledIn(decision.suggestion) if decision.suggestion else None
-
-
-def sentence(text: str) -> str:
-    """The text with a capital letter."""
-    return text[:1].upper() + text[1:]
 
 
 def heard_model(decision: Decision) -> dict[str, JsonValue] | None:
